@@ -1,0 +1,117 @@
+import type { Bytes } from '../wire/bytes.ts';
+import type { AckRequest } from './ack-request.ts';
+import type { FrameResult } from './frame-result.ts';
+import type { Layout } from './layout.ts';
+
+/**
+ * The codec contract (design.md section 4).
+ *
+ * 1. A codec is synchronous and pure: no I/O, timers, clocks, randomness, logging. The host owns all of these.
+ * 2. Bytes are lent for the call: index them, never keep, slice or write them.
+ * 3. `frame` never depends on how the stream was cut: for the same bytes after `start` it gives 0 or its one final verdict.
+ * 4. `decode` never throws for bad bytes; it says `out.malformed(REASON)`.
+ * 5. What decode reads depends only on bytes, options, device and memo, so that a stored frame decodes alone later.
+ * 6. `encodeAck` sees what was settled and the tickets that decode left, never the frame.
+ */
+export type Transport = 'tcp' | 'udp';
+
+export type OptionValue = string | number | boolean;
+export type Options = Readonly<Record<string, OptionValue>>;
+
+/** One option of a codec or one parameter of a command: type, default, documentation, and the values it may take. */
+export interface OptionRule {
+  readonly type: 'string' | 'number' | 'boolean';
+  /** Absent: the value must be given (command parameters only; every codec option has a default). */
+  readonly fallback?: OptionValue;
+  readonly about: string;
+  /** The only values allowed, for strings. */
+  readonly oneOf?: readonly string[];
+  /** Inclusive limits, for numbers. */
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** A codec's own attribute id, translated once, in the record room, to the standard name and unit (vocabulary.md). */
+export interface Attribute {
+  readonly name: string;
+  readonly type: 'number' | 'boolean' | 'text';
+  /** Raw value × scale + offset = value in the unit of the name. Default 1 and 0. */
+  readonly scale?: number;
+  readonly offset?: number;
+}
+
+/** A command type that the codec encodes, with its typed parameters (design.md section 8). */
+export interface CommandRule {
+  readonly type: string;
+  readonly about: string;
+  readonly parameters: Readonly<Record<string, OptionRule>>;
+}
+
+/** A command whose parameters the host has checked against the rule. */
+export interface Command {
+  readonly type: string;
+  readonly parameters: Options;
+}
+
+/** One annotation of bytes[at, at + length): vendor's field name, raw value, and the scaled or translated value where it differs. */
+export type Note = (at: number, length: number, name: string, raw: string, value?: string) => void;
+
+/** What one transport of a protocol looks like on the wire. `S` is the codec's own connection state. */
+export interface Dialect<S extends object = object> {
+  /** Fresh state of one connection or peer, or the state that a stored frame was decoded under (memo ≠ 0). */
+  open(options: Options, memo: number): S;
+  /** The bits of the state that change what decode reads, as 31 bits ≥ 0; stored beside every frame. */
+  memo?(state: S): number;
+  /** Reads the one frame bytes[start, end) into `out`, which the host has reset. */
+  decode(bytes: Bytes, start: number, end: number, state: S, out: FrameResult): void;
+  /** Writes the answer at `at` (at least `maxAnswerBytes` of room) and returns its length, 0 for silence. */
+  encodeAck(request: AckRequest, state: S, out: Bytes, at: number): number;
+  /**
+   * Writes a downlink command at `at`, carrying `key` (1…2^31-1) if the protocol echoes one; returns its length, 0 when
+   * the command does not fit this state (see `commands` for what may be asked).
+   */
+  encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number): number;
+  /** Annotates every byte of one frame for people. Not on the byte path. */
+  explain?(bytes: Bytes, start: number, end: number, state: S, note: Note): void;
+}
+
+export interface StreamDialect<S extends object = object> extends Dialect<S> {
+  /**
+   * Looks at bytes[start, end). n > 0: the frame at `start` is n bytes long, even if fewer have arrived; 0: cannot tell
+   * yet; n < 0: the first −n bytes (≤ end − start) are noise.
+   */
+  frame(bytes: Bytes, start: number, end: number, state: S): number;
+  /** The peer fell quiet mid-frame: the length ≤ end − start to take as a frame anyway, or 0 when there is none. */
+  salvage?(bytes: Bytes, start: number, end: number, state: S): number;
+}
+
+export interface DatagramDialect<S extends object = object> extends Dialect<S> {
+  /** Present when one datagram may hold several frames; same meaning as on a stream. Absent: the datagram is the frame. */
+  frame?(bytes: Bytes, start: number, end: number, state: S): number;
+}
+
+export interface Codec {
+  readonly api: 1;
+  /** Lower-case name used in config, records and metrics: letters, digits, dashes; at most 16 characters. */
+  readonly name: string;
+  /** One line for people: the makers or families that speak it. */
+  readonly about: string;
+  readonly maxFrameBytes: number;
+  readonly maxAnswerBytes: number;
+  /** How a reply finds its command: the key comes back, replies come in the order of commands, or there are none. */
+  readonly replies: 'echoed' | 'in-order' | 'none';
+  readonly options: Readonly<Record<string, OptionRule>>;
+  readonly attributes: ReadonlyMap<number, Attribute>;
+  /** Prefix of the name of an attribute id that is not in `attributes`: `io_` gives `io_9999`. */
+  readonly attributePrefix: string;
+  readonly commands: readonly CommandRule[];
+  readonly layouts: readonly Layout[];
+  /** Vendor's names of the messages, as `out.name` may carry them. */
+  readonly messages: readonly string[];
+  /** Reasons that `out.malformed` and `out.damaged` may carry: a bounded set, used as metric labels. */
+  readonly reasons: readonly string[];
+  /** Do the first bytes of a connection or datagram look like this protocol? true, false, or undefined: needs more bytes. */
+  recognise(bytes: Bytes, start: number, end: number): boolean | undefined;
+  readonly tcp: StreamDialect | undefined;
+  readonly udp: DatagramDialect | undefined;
+}

@@ -1,0 +1,70 @@
+import { AppError } from '../errors.ts';
+import type { Codec, DatagramDialect, OptionRule, StreamDialect } from './contract.ts';
+
+/** What an author writes: everything that has an obvious default may be left out. */
+export type CodecDefinition<T extends object, U extends object> = Omit<
+  Codec,
+  'api' | 'tcp' | 'udp' | 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies'
+> &
+  Partial<Pick<Codec, 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies'>> & {
+    readonly tcp?: StreamDialect<T>;
+    readonly udp?: DatagramDialect<U>;
+  };
+
+/**
+ * Checks a codec's shape, fixes its property order (so that calls through it stay monomorphic) and freezes it.
+ * Throws AppError CODEC_INVALID that names the codec, the field and the remedy.
+ */
+export function defineCodec<T extends object = object, U extends object = T>(d: CodecDefinition<T, U>): Codec {
+  const wrong = (field: string, remedy: string): AppError => new AppError('CODEC_INVALID', `codec "${d.name}": ${field} ${remedy}`);
+  if (typeof d.name !== 'string' || !/^[a-z][a-z0-9-]{0,15}$/.test(d.name))
+    throw wrong('name', 'must be 1 to 16 lower-case letters, digits or dashes, beginning with a letter');
+  if (!Number.isInteger(d.maxFrameBytes) || d.maxFrameBytes < 1 || d.maxFrameBytes > 1 << 20)
+    throw wrong('maxFrameBytes', 'must be a whole number from 1 to 1048576');
+  if (!Number.isInteger(d.maxAnswerBytes) || d.maxAnswerBytes < 0 || d.maxAnswerBytes > 4096)
+    throw wrong('maxAnswerBytes', 'must be a whole number from 0 to 4096');
+  if (d.tcp === undefined && d.udp === undefined) throw wrong('tcp, udp', 'must hold at least one dialect');
+  if (typeof d.recognise !== 'function') throw wrong('recognise', 'must be a function of (bytes, start, end)');
+  if (d.tcp !== undefined && typeof d.tcp.frame !== 'function') throw wrong('tcp.frame', 'must be a function: a stream needs frames');
+  for (const [transport, dialect] of [
+    ['tcp', d.tcp],
+    ['udp', d.udp],
+  ] as const) {
+    if (dialect === undefined) continue;
+    for (const call of ['open', 'decode', 'encodeAck'] as const)
+      if (typeof dialect[call] !== 'function') throw wrong(`${transport}.${call}`, 'must be a function');
+  }
+  for (const [key, rule] of Object.entries(d.options ?? {}))
+    if (!fits(rule)) throw wrong(`options.${key}.fallback`, `must be given and be a ${rule.type}`);
+  for (const [id, attribute] of d.attributes)
+    if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);
+  for (const list of ['messages', 'reasons'] as const)
+    if (!Array.isArray(d[list])) throw wrong(list, 'must list the strings that decode uses');
+  const encodes = d.tcp?.encodeCommand !== undefined || d.udp?.encodeCommand !== undefined;
+  if (encodes !== (d.commands ?? []).length > 0) throw wrong('commands', 'must list exactly what encodeCommand can encode');
+
+  return Object.freeze({
+    api: 1,
+    name: d.name,
+    about: d.about,
+    maxFrameBytes: d.maxFrameBytes,
+    maxAnswerBytes: d.maxAnswerBytes,
+    replies: d.replies ?? 'none',
+    options: d.options ?? {},
+    attributes: d.attributes,
+    attributePrefix: d.attributePrefix ?? 'attr_',
+    commands: d.commands ?? [],
+    layouts: d.layouts ?? [],
+    messages: d.messages,
+    reasons: d.reasons,
+    recognise: d.recognise,
+    // The state type is private to the codec and widened here: sound, because the host only ever hands a dialect the
+    // object that its own `open` returned.
+    tcp: d.tcp === undefined ? undefined : Object.freeze(d.tcp),
+    udp: d.udp === undefined ? undefined : Object.freeze(d.udp),
+  });
+}
+
+function fits(rule: OptionRule): boolean {
+  return typeof rule.fallback === rule.type;
+}

@@ -1,0 +1,22 @@
+/** Public subpath `/codec`: everything an author of a codec needs (design.md section 4). */
+export { AckRequest } from './ack-request.ts';
+export type {
+  Attribute,
+  Codec,
+  Command,
+  CommandRule,
+  DatagramDialect,
+  Dialect,
+  Note,
+  OptionRule,
+  Options,
+  OptionValue,
+  StreamDialect,
+  Transport,
+} from './contract.ts';
+export { type CodecDefinition, defineCodec } from './define-codec.ts';
+export { EVENTS, type EventName, eventIndex, eventName, unknownEvent } from './events.ts';
+export { FRAME_KIND_NAMES, FrameKind, Settled } from './frame-kind.ts';
+export { FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from './frame-result.ts';
+export { defineLayout, type Field, type Layout } from './layout.ts';
+export { checkOptions, parseOption } from './options.ts';

@@ -1,0 +1,36 @@
+import type { OptionRule, Options, OptionValue } from './contract.ts';
+
+/**
+ * Checks values against rules and fills in defaults. Problems are collected, not thrown, so that a caller can report
+ * all of them at once; each names the key and the remedy.
+ */
+export function checkOptions(
+  rules: Readonly<Record<string, OptionRule>>,
+  given: Readonly<Record<string, unknown>>,
+  problems: string[],
+): Options {
+  const checked: Record<string, OptionValue> = {};
+  for (const key of Object.keys(given)) {
+    if (rules[key] === undefined) problems.push(`${key}: unknown; known are ${Object.keys(rules).join(', ') || 'none'}`);
+  }
+  for (const [key, rule] of Object.entries(rules)) {
+    const value = given[key] ?? rule.fallback;
+    if (value === undefined) problems.push(`${key}: must be given (${rule.type}: ${rule.about})`);
+    else if (typeof value === 'string' && rule.type === 'string') {
+      if (rule.oneOf === undefined || rule.oneOf.includes(value)) checked[key] = value;
+      else problems.push(`${key}: "${value}" is not one of ${rule.oneOf.join(', ')}`);
+    } else if (typeof value === 'boolean' && rule.type === 'boolean') checked[key] = value;
+    else if (typeof value === 'number' && rule.type === 'number') {
+      if (value >= (rule.min ?? -Infinity) && value <= (rule.max ?? Infinity)) checked[key] = value;
+      else problems.push(`${key}: ${value} is outside ${rule.min ?? '−∞'} … ${rule.max ?? '∞'}`);
+    } else problems.push(`${key}: must be a ${rule.type}`);
+  }
+  return checked;
+}
+
+/** Reads `k=v` texts (command line) into values of the types that the rules ask for. */
+export function parseOption(rule: OptionRule | undefined, text: string): OptionValue {
+  if (rule?.type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
+  if (rule?.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}

@@ -1,0 +1,116 @@
+import type { Bytes } from './bytes.ts';
+
+const HEX = '0123456789abcdef';
+
+/** ASCII of bytes[start, end). Bytes outside printable ASCII become `.`: device text is data, never control. */
+export function ascii(bytes: Bytes, start: number, end: number): string {
+  let text = '';
+  for (let p = start; p < end; p++) {
+    const c = bytes[p]!;
+    text += c >= 32 && c < 127 ? String.fromCharCode(c) : '.';
+  }
+  return text;
+}
+
+/** Lower-case hexadecimal of bytes[start, end), two characters a byte. */
+export function hex(bytes: Bytes, start: number, end: number): string {
+  let text = '';
+  for (let p = start; p < end; p++) {
+    const c = bytes[p]!;
+    text += HEX.charAt(c >> 4) + HEX.charAt(c & 15);
+  }
+  return text;
+}
+
+/** The decimal digits of BCD bytes[start, end), two a byte; '' when a nibble is not a digit. */
+export function bcdDigits(bytes: Bytes, start: number, end: number): string {
+  let text = '';
+  for (let p = start; p < end; p++) {
+    const c = bytes[p]!;
+    if (c >> 4 > 9 || (c & 15) > 9) return '';
+    text += HEX.charAt(c >> 4) + HEX.charAt(c & 15);
+  }
+  return text;
+}
+
+/** Two BCD digits as a number 0…99, or -1 when a nibble is not a digit. */
+export function bcd(bytes: Bytes, at: number): number {
+  const c = bytes[at]!;
+  const high = c >> 4;
+  const low = c & 15;
+  return high > 9 || low > 9 ? -1 : high * 10 + low;
+}
+
+/** The unsigned decimal number in ASCII bytes[start, end), or -1 when empty or any character is not a digit. Exact up to 15 digits. */
+export function decimal(bytes: Bytes, start: number, end: number): number {
+  if (start >= end) return -1;
+  let value = 0;
+  for (let p = start; p < end; p++) {
+    const digit = bytes[p]! - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/** The unsigned hexadecimal number in ASCII bytes[start, end), or -1 when empty or any character is not a hex digit. Exact up to 13 digits. */
+export function hexNumber(bytes: Bytes, start: number, end: number): number {
+  if (start >= end) return -1;
+  let value = 0;
+  for (let p = start; p < end; p++) {
+    const digit = hexDigit(bytes[p]!);
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
+/**
+ * The decimal fraction in ASCII bytes[start, end): optional sign, digits, optional point and digits. NaN for anything
+ * else. The value equals what `Number` gives for the same text of up to 15 significant digits.
+ */
+export function fraction(bytes: Bytes, start: number, end: number): number {
+  let p = start;
+  const sign = bytes[p] === 45 ? -1 : 1;
+  if (p < end && (bytes[p] === 45 || bytes[p] === 43)) p++;
+  let value = 0;
+  let scale = 1;
+  let digits = 0;
+  let point = false;
+  for (; p < end; p++) {
+    const c = bytes[p]!;
+    if (c === 46 && !point) {
+      point = true;
+      continue;
+    }
+    const digit = c - 48;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+    if (point) scale *= 10;
+    digits++;
+  }
+  return digits === 0 ? Number.NaN : (sign * value) / scale;
+}
+
+/** 0…15 for an ASCII hex digit, -1 for any other byte. */
+export function hexDigit(c: number): number {
+  if (c >= 48 && c <= 57) return c - 48;
+  if (c >= 97 && c <= 102) return c - 87;
+  if (c >= 65 && c <= 70) return c - 55;
+  return -1;
+}
+
+/** Offset of `byte` in bytes[start, end), or -1. */
+export function indexOf(bytes: Bytes, start: number, end: number, byte: number): number {
+  for (let p = start; p < end; p++) if (bytes[p] === byte) return p;
+  return -1;
+}
+
+/** Bytes of a hex text (spaces ignored), or undefined when it is not hex. Allocates: for tools and tests. */
+export function fromHex(text: string): Uint8Array | undefined {
+  const compact = text.replace(/\s+/g, '');
+  if (compact.length % 2 !== 0 || /[^0-9a-fA-F]/.test(compact)) return undefined;
+  const out = new Uint8Array(compact.length / 2);
+  for (let i = 0; i < out.length; i++) out[i] = (hexDigit(compact.charCodeAt(2 * i)) << 4) | hexDigit(compact.charCodeAt(2 * i + 1));
+  return out;
+}
