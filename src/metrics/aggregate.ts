@@ -1,0 +1,35 @@
+import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue } from 'prom-client';
+
+/** What a process sends of its catalogue. */
+export type MetricsJson = MetricObjectWithValues<MetricValue<string>>[];
+
+/**
+ * Adds up the metrics of all processes of a server. What a process counted stays counted when it dies: its counters
+ * and histograms are folded into one remainder, its gauges go with it.
+ */
+export class MetricsAggregate {
+  readonly #latest = new Map<string, MetricsJson>();
+  #remainder: MetricsJson = [];
+
+  /** `key` names one life of one process: a restarted worker has a new one. */
+  report(key: string, metrics: MetricsJson): void {
+    this.#latest.set(key, metrics);
+  }
+
+  async ended(key: string): Promise<void> {
+    const last = this.#latest.get(key);
+    if (last === undefined) return;
+    this.#latest.delete(key);
+    const kept = last.filter((metric) => String(metric.type) === 'counter' || String(metric.type) === 'histogram');
+    this.#remainder = await merged([this.#remainder, kept]).getMetricsAsJSON();
+  }
+
+  /** Prometheus text exposition. */
+  async text(own: MetricsJson): Promise<string> {
+    return merged([this.#remainder, own, ...this.#latest.values()]).metrics();
+  }
+}
+
+function merged(all: MetricsJson[]) {
+  return AggregatorRegistry.aggregate(all.filter((one) => one.length > 0));
+}

@@ -1,0 +1,73 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/**
+ * Every metric that Fixgate exports (design.md section 12); nothing is registered elsewhere. Label values come from
+ * bounded sets: codec names, the reasons that a codec declares, sink names, states. No device ids, addresses or places.
+ * Each process of a server has one catalogue; the supervisor adds them up.
+ */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** From a tenth of a millisecond to ten seconds. */
+const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function createMetrics() {
+  const registry = new Registry();
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> =>
+    new Counter({ name, help, labelNames, registers: [registry] });
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    aggregator: 'sum' | 'max' | 'min' = 'sum',
+  ): Gauge<L> => new Gauge({ name, help, labelNames, aggregator, registers: [registry] });
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []): Histogram<L> =>
+    new Histogram({ name, help, buckets, labelNames, registers: [registry] });
+
+  return {
+    registry,
+    // The way in.
+    connections: gauge('fixgate_connections', 'TCP connections open now.', ['codec']),
+    sessions: gauge('fixgate_sessions', 'Devices identified and live now.', ['codec', 'transport']),
+    accepts: counter('fixgate_accepts_total', 'TCP connections accepted, and UDP peers first heard.', ['codec', 'transport']),
+    rejects: counter('fixgate_rejects_total', 'Connections or datagrams turned away before any frame was read.', ['reason']),
+    closes: counter('fixgate_closes_total', 'TCP connections that ended, by who or what ended them.', ['reason']),
+    frames: counter('fixgate_frames_total', 'Frames by what they turned out to be.', ['codec', 'result']),
+    malformed: counter('fixgate_malformed_frames_total', 'Frames refused as unreadable.', ['codec', 'reason']),
+    damaged: counter('fixgate_damaged_frames_total', 'Frames accepted in spite of a failed integrity check.', ['codec', 'reason']),
+    noiseBytes: counter('fixgate_noise_bytes_total', 'Bytes that belong to no frame.', ['codec']),
+    records: counter('fixgate_records_total', 'Records accepted into the journal.', ['codec']),
+    bytes: counter('fixgate_bytes_total', 'Payload bytes on device sockets.', ['transport', 'direction']),
+    answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
+    answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),
+    pauses: counter('fixgate_pauses_total', 'Times a socket was paused because bytes not yet durable reached their bound.'),
+    lookalikes: counter('fixgate_lookalikes_total', 'First packets that speak another protocol than their port.', ['codec', 'looks_like']),
+    // The journal.
+    commits: counter('fixgate_journal_commits_total', 'Group commits: one write and one fdatasync each.'),
+    commitSeconds: histogram('fixgate_journal_commit_seconds', 'Time of one group commit.', SECONDS),
+    commitBytes: counter('fixgate_journal_bytes_total', 'Bytes made durable.'),
+    entries: counter('fixgate_journal_entries_total', 'Entries made durable.'),
+    journalFailures: counter('fixgate_journal_failures_total', 'Commits that failed; nothing in them was answered as stored.'),
+    journalRefusing: gauge('fixgate_journal_refusing', '1 while a journal accepts nothing: full or failing disk.', ['slot'], 'max'),
+    journalSize: gauge('fixgate_journal_size_bytes', 'Bytes of journal segments on disk.', [], 'max'),
+    // The way out.
+    undeliveredAge: gauge(
+      'fixgate_sink_oldest_undelivered_seconds',
+      'Age of the oldest entry that the sink has not taken.',
+      ['sink'],
+      'max',
+    ),
+    undelivered: gauge('fixgate_sink_undelivered_entries', 'Durable entries that the sink has not taken.', ['sink']),
+    sinkUp: gauge('fixgate_sink_up', '1 when the last attempt to deliver succeeded.', ['sink'], 'min'),
+    sinkBatches: counter('fixgate_sink_batches_total', 'Batches by outcome.', ['sink', 'outcome']),
+    sinkRows: counter('fixgate_sink_rows_total', 'Rows delivered.', ['sink', 'kind']),
+    sinkSeconds: histogram('fixgate_sink_deliver_seconds', 'Time to deliver one batch.', SECONDS, ['sink']),
+    duplicates: counter('fixgate_sink_duplicates_total', 'Records that a device sent again and that were not delivered twice.', ['sink']),
+    parked: counter('fixgate_sink_parked_entries_total', 'Entries set aside because the sink refuses them.', ['sink']),
+    timeAnomalies: counter('fixgate_time_anomalies_total', 'Records whose time was replaced, repaired or doubtful.', ['flag']),
+    badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
+    // The process.
+    loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
+    memory: gauge('fixgate_resident_memory_bytes', 'Resident memory of all processes of this server.'),
+    restarts: counter('fixgate_process_restarts_total', 'Child processes that died and were started again.', ['process']),
+  };
+}
