@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { AppError, messageOf } from '../errors.ts';
+import { nearest } from './nearest.ts';
+import { CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
+
+export interface Loaded {
+  readonly config: Config;
+  /** Where each option that is not a default came from: path → `file …` or `FIXGATE_…`. */
+  readonly origins: ReadonlyMap<string, string>;
+}
+
+/**
+ * One YAML or JSON file plus FIXGATE_* variables into a checked config. Variables win over the file. Throws AppError
+ * CONFIG_INVALID that lists every problem with its key and remedy.
+ */
+export function loadConfig(from: { file?: string | undefined; env: Readonly<Record<string, string | undefined>> }): Loaded {
+  const problems: string[] = [];
+  const origins = new Map<string, string>();
+  const file = from.file ?? from.env[CONFIG_FILE_VARIABLE];
+  const raw = file === undefined ? {} : readFile(file);
+  for (const path of leaves(raw)) origins.set(path, `file ${file}`);
+  for (const [name, path, reading] of ENVIRONMENT) {
+    const text = from.env[name];
+    if (text === undefined || text === '') continue;
+    put(
+      raw,
+      path.split('.'),
+      reading === 'number' ? numberOf(name, text, problems) : reading === 'listeners' ? listenersOf(name, text, problems) : text,
+    );
+    origins.set(path, name);
+  }
+  const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE];
+  for (const name of Object.keys(from.env)) {
+    if (name.startsWith('FIXGATE_') && !known.includes(name)) problems.push(`${name}: unknown variable${hint(name, known)}`);
+  }
+  const checked = configSchema.safeParse(raw);
+  if (!checked.success) for (const issue of checked.error.issues) problems.push(...explainIssue(issue));
+  if (problems.length > 0 || !checked.success) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}: ${problems.join('; ')}`,
+    );
+  }
+  return { config: checked.data, origins };
+}
+
+function readFile(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AppError('CONFIG_INVALID', `cannot read the configuration file ${file}: ${messageOf(error)}`, error);
+  }
+  let value: unknown;
+  try {
+    value = parseYaml(text);
+  } catch (error) {
+    throw new AppError('CONFIG_INVALID', `${file} is neither YAML nor JSON: ${messageOf(error).split('\n')[0]}`, error);
+  }
+  if (value === null || value === undefined) return {};
+  if (!isObject(value)) throw new AppError('CONFIG_INVALID', `${file} must hold keys and values, like "workers: 4"`);
+  return value;
+}
+
+function explainIssue(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(issue.path);
+    return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: unknown key${hint(key, known)}`);
+  }
+  return [`${path || 'configuration'}: ${issue.message}`];
+}
+
+/** Keys of the object schema at a path, for the hint. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let at: z.core.$ZodType = configSchema;
+  for (const part of path) {
+    at = unwrapped(at);
+    if (at instanceof z.ZodObject) at = at.shape[String(part)] ?? at;
+    else if (at instanceof z.ZodArray) at = at.element;
+  }
+  at = unwrapped(at);
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  let at = schema;
+  while (at instanceof z.ZodDefault || at instanceof z.ZodPrefault) at = at.unwrap();
+  return at;
+}
+
+function hint(word: string, known: readonly string[]): string {
+  const close = nearest(word, known);
+  return close === undefined ? (known.length > 0 ? `; known are ${known.join(', ')}` : '') : `; did you mean ${close}?`;
+}
+
+function numberOf(name: string, text: string, problems: string[]): unknown {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  problems.push(`${name}: "${text}" is not a number`);
+  return undefined;
+}
+
+/**
+ * `codec[/tcp|/udp][@host]:port`, several separated by commas; without a transport both are opened.
+ * Example: `teltonika:5027,gt06/tcp:5023,auto/udp@127.0.0.1:5000`.
+ */
+function listenersOf(name: string, text: string, problems: string[]): unknown {
+  const list: Record<string, unknown>[] = [];
+  for (const part of text.split(',')) {
+    const match = /^\s*([a-z][a-z0-9-]*)(?:\/(tcp|udp))?(?:@(.+))?:(\d+)\s*$/.exec(part);
+    if (match === null) {
+      problems.push(`${name}: "${part.trim()}" is not codec[/tcp|/udp][@host]:port, for example teltonika/tcp:5027`);
+      continue;
+    }
+    const [, codec, transport, host, port] = match;
+    for (const t of transport === undefined ? ['tcp', 'udp'] : [transport])
+      list.push({ codec, transport: t, port: Number(port), ...(host === undefined ? {} : { host }) });
+  }
+  return list;
+}
+
+function put(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [key, ...rest] = path;
+  if (key === undefined || value === undefined) return;
+  if (rest.length === 0) {
+    target[key] = value;
+    return;
+  }
+  const inner = target[key];
+  const object = isObject(inner) ? inner : {};
+  target[key] = object;
+  put(object, rest, value);
+}
+
+export function leaves(value: unknown, path = ''): string[] {
+  if (!isObject(value)) return path === '' ? [] : [path];
+  return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,115 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+
+/**
+ * The one table of options (design.md section 11): type, validator, default and documentation. Times in ms, sizes in
+ * bytes. Unknown keys are refused.
+ */
+const port = z.int().min(0).max(65535);
+const mib = (n: number): number => n * 1024 * 1024;
+
+const listener = z
+  .strictObject({
+    codec: z.string().describe('teltonika, gt06, h02, the name of an installed codec, or auto: the first bytes decide'),
+    transport: z.enum(['tcp', 'udp']),
+    host: z.string().default('0.0.0.0').describe('address to listen on'),
+    port: port.describe('0 takes a free one'),
+    idleMs: z.int().min(1000).default(900_000).describe('silence after which a connection is closed'),
+  })
+  .describe('one port that devices talk to');
+
+const both = (codec: string, at: number): z.input<typeof listener>[] => [
+  { codec, transport: 'tcp', port: at },
+  { codec, transport: 'udp', port: at },
+];
+
+export const configSchema = z.strictObject({
+  dataDir: z.string().min(1).default('./data').describe('directory of the journal, cursors and the embedded stores'),
+  workers: z.int().min(1).max(64).default(Math.min(8, availableParallelism())).describe('edge worker processes'),
+  drainMs: z.int().min(0).max(600_000).default(10_000).describe('time to finish after SIGTERM'),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe level that is logged'),
+  listeners: z
+    .array(listener)
+    .min(1)
+    .prefault(() => [...both('teltonika', 5027), ...both('gt06', 5023), ...both('h02', 5013), ...both('auto', 5000)])
+    .describe('ports that devices talk to'),
+  codecs: z
+    .strictObject({
+      packages: z.array(z.string()).default([]).describe('npm packages that export a codec'),
+      options: z
+        .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
+        .default({})
+        .describe('options by codec name; `fixgate codecs` lists them'),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      connections: z.int().min(1).default(50_000).describe('connections per worker and listener'),
+      pendingBytes: z.int().min(65_536).default(mib(16)).describe('bytes not yet durable, per worker; above, sockets are paused'),
+      connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),
+      identifyMs: z.int().min(1000).default(30_000).describe('time for a device to say who it is'),
+      frameMs: z.int().min(1000).default(10_000).describe('time to finish a frame once begun'),
+      quietMs: z.int().min(1000).default(3_000).describe('silence in the middle of a frame after which a codec may take what is there'),
+    })
+    .prefault({}),
+  journal: z
+    .strictObject({
+      segmentBytes: z.int().min(65_536).default(mib(64)).describe('size at which a segment is closed'),
+      segmentAgeMs: z.int().min(1000).default(600_000).describe('age at which a segment is closed'),
+      keepMs: z.int().min(0).default(86_400_000).describe('how long delivered segments are kept for replay'),
+      maxBytes: z
+        .int()
+        .min(mib(1))
+        .default(mib(20 * 1024))
+        .describe('budget of one slot; when undelivered data fills it, devices are no longer answered'),
+      minFreeBytes: z.int().min(0).default(mib(256)).describe('free disk that is left alone'),
+    })
+    .prefault({}),
+  clickhouse: z
+    .strictObject({
+      url: z.string().default('').describe('http(s)://host:port of a ClickHouse server; empty: the embedded one'),
+      user: z.string().default('default'),
+      password: z.string().default(''),
+      database: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+        .default('fixgate'),
+      port: port.default(8123).describe('of the embedded one, on loopback'),
+    })
+    .prefault({}),
+  redis: z
+    .strictObject({
+      url: z.string().default('').describe('redis://… of the stream; empty: off'),
+      prefix: z.string().default('fixgate').describe('first part of every key'),
+      maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1').describe('address of metrics and health'),
+      port: port.default(8080).describe('0 takes a free one'),
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof configSchema>;
+export type ListenerConfig = Config['listeners'][number];
+
+/** Environment variables: name, option path, how the text is read. Documented by `fixgate check-config --help`. */
+export const ENVIRONMENT = [
+  ['FIXGATE_DATA_DIR', 'dataDir', 'text'],
+  ['FIXGATE_WORKERS', 'workers', 'number'],
+  ['FIXGATE_DRAIN_MS', 'drainMs', 'number'],
+  ['FIXGATE_LOG_LEVEL', 'logLevel', 'text'],
+  ['FIXGATE_LISTEN', 'listeners', 'listeners'],
+  ['FIXGATE_CLICKHOUSE_URL', 'clickhouse.url', 'text'],
+  ['FIXGATE_CLICKHOUSE_USER', 'clickhouse.user', 'text'],
+  ['FIXGATE_CLICKHOUSE_PASSWORD', 'clickhouse.password', 'text'],
+  ['FIXGATE_CLICKHOUSE_DATABASE', 'clickhouse.database', 'text'],
+  ['FIXGATE_CLICKHOUSE_PORT', 'clickhouse.port', 'number'],
+  ['FIXGATE_REDIS_URL', 'redis.url', 'text'],
+  ['FIXGATE_HTTP_HOST', 'http.host', 'text'],
+  ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
+] as const;
+/** Read by the command line itself, not an option: the configuration file. */
+export const CONFIG_FILE_VARIABLE = 'FIXGATE_CONFIG';

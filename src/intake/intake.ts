@@ -1,0 +1,332 @@
+import { Outbox } from '../ack/outbox.ts';
+import type { Clock } from '../clock.ts';
+import {
+  AckRequest,
+  type Codec,
+  type DatagramDialect,
+  FrameKind,
+  FrameResult,
+  type Options,
+  Settled,
+  type StreamDialect,
+  type Transport,
+} from '../codec/index.ts';
+import { AppError } from '../errors.ts';
+import { datagramFrames } from '../frame/datagram.ts';
+import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
+import { EntryKind, Origin } from '../journal/entry.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics/catalog.ts';
+import type { CodecCounters } from '../metrics/codec-counters.ts';
+import { isDeviceId } from '../session/identity.ts';
+import type { SessionTable } from '../session/session-table.ts';
+import type { Bytes } from '../wire/index.ts';
+import { Strikes } from './strikes.ts';
+
+/**
+ * The way in, for one connection or UDP peer, without its socket: bytes → frame → decode → append → owe an answer.
+ *
+ * 1. Every frame that carries something is in the journal, raw, before its answer can leave (promise 1); the answer
+ *    waits in the outbox for the journal's watermark.
+ * 2. Answers leave in the order of the frames (promise 7).
+ * 3. Nothing thrown by a codec passes here (promise 6): the frame is counted as malformed and the stream goes on.
+ * 4. When the journal refuses (full or sick disk) nothing is answered as stored (promise 5).
+ * 5. A frame without a known device is never stored and never answered as stored.
+ */
+
+/** What the intake needs of its socket. */
+export interface Link {
+  /** Sends answer bytes; they are the link's to keep. */
+  send(bytes: Uint8Array): void;
+  /** Ends the connection, answers owed or not. `reason` is a label of fixgate_closes_total. */
+  close(reason: string): void;
+  /** Ends the connection once the answers owed have left. */
+  finish(reason: string): void;
+  /** The last answer owed has been settled. */
+  drained(): void;
+}
+
+/** The part of the journal that the intake needs. */
+export interface EntrySink {
+  /** The entry's sequence, or -1 while nothing is accepted. */
+  append(
+    origin: Origin,
+    kind: EntryKind,
+    received: number,
+    memo: number,
+    accepted: number,
+    bytes: Bytes,
+    start: number,
+    end: number,
+  ): number;
+  readonly durable: number;
+}
+
+/** What all intakes of one worker share. */
+export interface IntakeHost {
+  readonly journal: EntrySink;
+  readonly sessions: SessionTable<Intake>;
+  readonly metrics: Metrics;
+  counters(codec: Codec): CodecCounters;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Intakes that owe answers; the owner of the journal calls `release` on them when the watermark moves. */
+  readonly owing: Set<Intake>;
+}
+
+/** Used only inside one synchronous decode or release: intakes of a process take turns. */
+const FRAME = new FrameResult();
+const REQUEST = new AckRequest();
+const ANSWERS = new Uint8Array(65536);
+const ENCODER = new TextEncoder();
+
+export class Intake {
+  readonly codec: Codec;
+  readonly transport: Transport;
+  readonly peer: string;
+  /** '' until a frame has told. */
+  device = '';
+  readonly outbox = new Outbox();
+  bytesIn = 0;
+  bytesOut = 0;
+  framesIn = 0;
+  readonly #host: IntakeHost;
+  readonly #counters: CodecCounters;
+  readonly #link: Link;
+  readonly #dialect: StreamDialect | DatagramDialect;
+  readonly #state: object;
+  readonly #onFrame: OnFrame;
+  readonly #splitter: Splitter | undefined;
+  readonly #strikes = new Strikes();
+  #origin: Origin | undefined;
+  #noise = 0;
+  /** Receipt of the chunk being pushed: wall clock ms, and monotonic ms for the latency. */
+  #received = 0;
+  #receivedAt = 0;
+  #closed = false;
+
+  constructor(host: IntakeHost, codec: Codec, transport: Transport, options: Options, peer: string, link: Link) {
+    const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
+    if (dialect === undefined) throw new AppError('CONFIG_INVALID', `codec ${codec.name} does not speak ${transport}`);
+    this.#host = host;
+    this.#counters = host.counters(codec);
+    this.codec = codec;
+    this.transport = transport;
+    this.peer = peer;
+    this.#dialect = dialect;
+    this.#link = link;
+    this.#state = dialect.open(options, 0);
+    this.#onFrame = (bytes, start, end) => this.#frame(bytes, start, end);
+    this.#splitter =
+      transport === 'tcp' && codec.tcp !== undefined ? new Splitter(codec.tcp, this.#state, codec.maxFrameBytes, this.#onFrame) : undefined;
+  }
+
+  /** Bytes of an unfinished frame. */
+  get pending(): number {
+    return this.#splitter?.pending ?? 0;
+  }
+
+  /** Takes one chunk of a stream, or one whole datagram. */
+  push(chunk: Bytes): void {
+    if (this.#closed) return;
+    this.bytesIn += chunk.length;
+    this.#received = this.#host.clock.now();
+    this.#receivedAt = this.#host.clock.elapsed();
+    const splitter = this.#splitter;
+    try {
+      if (splitter === undefined) {
+        const noise = datagramFrames(this.#dialect, this.#state, chunk, this.codec.maxFrameBytes, this.#onFrame);
+        this.#noiseSeen(this.#noise + noise);
+      } else {
+        splitter.push(chunk);
+        this.#streamSeen(splitter);
+      }
+    } catch (error) {
+      this.#lost(error);
+    }
+    this.release(this.#host.journal.durable);
+  }
+
+  /** The peer fell quiet in the middle of a frame: what is held becomes a frame if the dialect can tell. */
+  quiet(): void {
+    const splitter = this.#splitter;
+    if (this.#closed || splitter === undefined || splitter.pending === 0) return;
+    this.#received = this.#host.clock.now();
+    this.#receivedAt = this.#host.clock.elapsed();
+    try {
+      splitter.quiet();
+      this.#streamSeen(splitter);
+    } catch (error) {
+      this.#lost(error);
+    }
+    this.release(this.#host.journal.durable);
+  }
+
+  /** Sends every answer that the watermark allows, in one write. */
+  release(watermark: number): void {
+    const outbox = this.outbox;
+    if (outbox.count === 0 || this.#closed) return;
+    let at = 0;
+    let answers = 0;
+    const now = this.#host.clock.now();
+    const elapsed = this.#host.clock.elapsed();
+    while (outbox.take(watermark, REQUEST)) {
+      REQUEST.now = now;
+      const n = this.#answer(at);
+      if (n === 0) continue;
+      at += n;
+      answers++;
+      this.#host.metrics.answerSeconds.observe((elapsed - outbox.takenReceivedAt) / 1000);
+      // On UDP each answer is its own datagram.
+      if (this.transport === 'udp' || at > ANSWERS.length - this.codec.maxAnswerBytes) {
+        this.#send(at);
+        at = 0;
+      }
+    }
+    if (at > 0) this.#send(at);
+    if (answers > 0) this.#counters.answers.inc(answers);
+    if (outbox.count === 0) {
+      this.#host.owing.delete(this);
+      this.#link.drained();
+    }
+  }
+
+  /** A commit failed: no answer for anything in it, and the device must ask again on a new connection. */
+  failed(from: number, to: number): void {
+    if (this.#closed || !this.outbox.waitsFor(from, to)) return;
+    this.#link.close('journal_failed');
+  }
+
+  /** A newer connection of the same device took over. */
+  supersede(): void {
+    this.#link.finish('superseded');
+  }
+
+  /** The link is gone. Journals the end of the session and forgets what was owed. */
+  closed(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#host.owing.delete(this);
+    this.outbox.clear();
+    if (this.#origin === undefined) return;
+    this.#host.sessions.leave(this.device, this);
+    this.#event(
+      `{"type":"disconnected","reason":"${reason}","bytes_in":${this.bytesIn},"bytes_out":${this.bytesOut},"frames":${this.framesIn}}`,
+    );
+  }
+
+  #frame(bytes: Bytes, start: number, end: number): boolean {
+    const counters = this.#counters;
+    this.framesIn++;
+    FRAME.reset(start, end);
+    const memo = this.#dialect.memo?.(this.#state) ?? 0;
+    this.#decode(bytes, start, end);
+    counters.frame(FRAME.kind);
+    if (FRAME.kind === FrameKind.Malformed) {
+      counters.malformed(FRAME.reason);
+      return this.#bad();
+    }
+    if (FRAME.damaged !== '') counters.damaged(FRAME.damaged);
+    if (FRAME.deviceId !== '' && FRAME.deviceId !== this.device && !this.#identify(FRAME.deviceId)) return this.#bad();
+    const origin = this.#origin;
+    const promises = FRAME.kind !== FrameKind.Login && FRAME.kind !== FrameKind.Heartbeat;
+    if (!promises && FRAME.rows === 0) {
+      this.#strikes.good(this.#noise);
+      this.#owe(0, Settled.Stored, 0, end - start);
+      return !this.#closed;
+    }
+    if (origin === undefined) {
+      counters.malformed('unidentified');
+      return this.#bad();
+    }
+    this.#strikes.good(this.#noise);
+    const accepted = FRAME.rows;
+    const sequence = this.#host.journal.append(origin, EntryKind.Frame, this.#received, memo, accepted, bytes, start, end);
+    if (sequence < 0) this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
+    else {
+      if (accepted > 0) counters.records.inc(accepted);
+      this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);
+    }
+    return !this.#closed;
+  }
+
+  #owe(sequence: number, settled: Settled, accepted: number, bytes: number): void {
+    this.outbox.owe(sequence, settled, accepted, this.#receivedAt, FRAME, bytes);
+    this.#host.owing.add(this);
+  }
+
+  /** A codec that throws is caught here, once (style.md, errors). */
+  #decode(bytes: Bytes, start: number, end: number): void {
+    try {
+      this.#dialect.decode(bytes, start, end, this.#state, FRAME);
+    } catch (error) {
+      this.#threw(error);
+      FRAME.malformed('codec_error');
+    }
+  }
+
+  #answer(at: number): number {
+    try {
+      return this.#dialect.encodeAck(REQUEST, this.#state, ANSWERS, at);
+    } catch (error) {
+      this.#threw(error);
+      return 0;
+    }
+  }
+
+  /** `frame` or `salvage` threw: without a length there is no next frame. */
+  #lost(error: unknown): void {
+    this.#threw(error);
+    this.#link.close('codec_error');
+  }
+
+  #threw(error: unknown): void {
+    const stack = error instanceof Error ? error.stack : String(error);
+    this.#host.log.error({ codec: this.codec.name, stack }, 'a codec threw an exception: a defect in the codec, please report it');
+  }
+
+  /** Learns who is talking; a connection that carries several devices switches between them. */
+  #identify(device: string): boolean {
+    const { sessions } = this.#host;
+    if (!isDeviceId(device)) {
+      this.#counters.malformed('device_id');
+      return false;
+    }
+    if (this.device !== '') sessions.leave(this.device, this);
+    const first = this.#origin === undefined;
+    this.device = device;
+    this.#origin = new Origin(this.codec.name, this.transport, device, this.peer);
+    sessions.claim(device, this);
+    if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"}`);
+    return true;
+  }
+
+  #event(json: string): void {
+    if (this.#origin === undefined) return;
+    const bytes = ENCODER.encode(json);
+    this.#host.journal.append(this.#origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length);
+  }
+
+  #send(length: number): void {
+    this.bytesOut += length;
+    this.#link.send(ANSWERS.slice(0, length));
+  }
+
+  #bad(): boolean {
+    if (!this.#strikes.bad()) return true;
+    this.#link.close('strikes');
+    return false;
+  }
+
+  #streamSeen(splitter: Splitter): void {
+    this.#noiseSeen(splitter.noise);
+    if (splitter.stopped === Stop.TooLong) this.#link.close('frame_too_long');
+  }
+
+  #noiseSeen(noise: number): void {
+    if (noise === this.#noise) return;
+    this.#counters.noiseBytes.inc(noise - this.#noise);
+    this.#noise = noise;
+    if (this.#strikes.noisy(noise)) this.#link.close('noise');
+  }
+}

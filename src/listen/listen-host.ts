@@ -1,0 +1,44 @@
+import type { Codec, Options } from '../codec/index.ts';
+import type { Intake, IntakeHost } from '../intake/intake.ts';
+
+/** Bounds and deadlines of one worker's sockets. Times in ms, sizes in bytes. */
+export interface ListenLimits {
+  /** TCP connections, and UDP peers, held at once. */
+  readonly connections: number;
+  /** Bytes received and not yet durable, of the worker and of one connection: above, reading pauses. */
+  readonly pendingBytes: number;
+  readonly connectionPendingBytes: number;
+  /** Time to say who one is. */
+  readonly identifyMs: number;
+  /** Time to finish a frame once begun. */
+  readonly frameMs: number;
+  /** Silence in the middle of a frame after which the codec may take what has arrived. */
+  readonly quietMs: number;
+}
+
+/** One listener: where, and which codec speaks there (undefined: the first bytes decide). */
+export interface ListenAt {
+  readonly codec: Codec | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly idleMs: number;
+}
+
+/** What all listeners of one worker share. */
+export interface ListenHost extends IntakeHost {
+  /** Every codec that can be recognised. */
+  readonly codecs: readonly Codec[];
+  readonly limits: ListenLimits;
+  options(codec: Codec): Options;
+  /** Bytes appended and not yet durable. */
+  pendingBytes(): number;
+  /** Connections that wait for the disk; `resume` is called on them when the watermark moves. */
+  readonly paused: Set<{ resume(): void }>;
+  /** Says once per address that it speaks another protocol than its port. */
+  lookalike(expected: Codec, found: string, peer: string): void;
+}
+
+/** Is this intake, or the whole worker, ahead of the disk by more than it may be? `share` < 1 for the way back. */
+export function ahead(host: ListenHost, intake: Intake, share: number): boolean {
+  return host.pendingBytes() > share * host.limits.pendingBytes || intake.outbox.bytes > share * host.limits.connectionPendingBytes;
+}

@@ -1,0 +1,232 @@
+import net from 'node:net';
+import type { Codec } from '../codec/index.ts';
+import { systemCode } from '../errors.ts';
+import { Intake, type Link } from '../intake/intake.ts';
+import type { Bytes } from '../wire/index.ts';
+import { ahead, type ListenAt, type ListenHost } from './listen-host.ts';
+import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts';
+
+/**
+ * One TCP listener of one worker.
+ *
+ * 1. Every connection ends with one counted reason.
+ * 2. Memory per connection is bounded: one frame, the answers owed, and bytes ahead of the disk up to a limit; above
+ *    it the socket is paused. A device that does not read its answers is closed.
+ * 3. Deadlines: to identify, to finish a frame, idle. They are looked at once a second, for all connections in one sweep.
+ * 4. A device that closes its side first still gets the answers it earned.
+ */
+
+/** Answer bytes that a device may leave unread. */
+const UNREAD_LIMIT = 262_144;
+/** Time for a peer to close its side after we closed ours. */
+const LINGER_MS = 1000;
+const SWEEP_MS = 1000;
+
+export interface TcpListener {
+  readonly port: number;
+  /** Stops accepting and reading; resolves when every connection has got what it is owed and is closed, or at the deadline. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+export async function listenTcp(at: ListenAt, host: ListenHost): Promise<TcpListener> {
+  const connections = new Set<TcpConnection>();
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+    if (connections.size >= host.limits.connections) {
+      host.metrics.rejects.inc({ reason: 'connections' });
+      socket.destroy();
+      return;
+    }
+    const connection = new TcpConnection(socket, at, host, () => connections.delete(connection));
+    connections.add(connection);
+  });
+  const sweep = setInterval(() => {
+    const now = host.clock.elapsed();
+    for (const connection of connections) connection.sweep(now);
+  }, SWEEP_MS);
+  await listening(server, at);
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : at.port,
+    async close(deadlineMs: number): Promise<void> {
+      server.close();
+      for (const connection of connections) connection.finish('drain');
+      const until = host.clock.elapsed() + deadlineMs;
+      while (connections.size > 0 && host.clock.elapsed() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+      for (const connection of connections) connection.close('drain');
+      clearInterval(sweep);
+    },
+  };
+}
+
+/** Listens on a port shared by all workers, spread by the kernel where it can, else by the cluster. */
+async function listening(server: net.Server, at: ListenAt): Promise<void> {
+  const attempt = (reusePort: boolean): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host: at.host, port: at.port, reusePort, backlog: 4096 }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  try {
+    await attempt(true);
+  } catch (error) {
+    if (!['ENOTSUP', 'EINVAL'].includes(systemCode(error))) throw error;
+    await attempt(false);
+  }
+}
+
+class TcpConnection implements Link {
+  readonly #socket: net.Socket;
+  readonly #at: ListenAt;
+  readonly #host: ListenHost;
+  readonly #peer: string;
+  readonly #openedAt: number;
+  #intake: Intake | undefined;
+  /** First bytes of a connection whose codec is not known yet. */
+  #head: Uint8Array | undefined;
+  #looked = false;
+  #lastSeen: number;
+  /** Since when the frame in progress is in progress; 0 between frames. */
+  #partialSince = 0;
+  #framesSeen = 0;
+  #reason = '';
+  #finishing = false;
+  #ended = false;
+  #paused = false;
+
+  constructor(socket: net.Socket, at: ListenAt, host: ListenHost, gone: () => void) {
+    this.#socket = socket;
+    this.#at = at;
+    this.#host = host;
+    this.#peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    this.#openedAt = host.clock.elapsed();
+    this.#lastSeen = this.#openedAt;
+    host.metrics.connections.inc({ codec: this.#label });
+    host.metrics.accepts.inc({ codec: this.#label, transport: 'tcp' });
+    if (at.codec !== undefined) this.#intake = new Intake(host, at.codec, 'tcp', host.options(at.codec), this.#peer, this);
+    socket.on('data', (chunk) => this.#data(chunk));
+    socket.on('end', () => this.finish('device'));
+    socket.on('error', (error) => this.#reasonIs(systemCode(error) === 'ECONNRESET' ? 'reset' : 'socket_error'));
+    socket.on('close', () => {
+      this.#reasonIs('device');
+      this.#host.paused.delete(this);
+      this.#intake?.closed(this.#reason);
+      host.metrics.connections.dec({ codec: this.#label });
+      host.metrics.closes.inc({ reason: this.#reason });
+      gone();
+    });
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#host.metrics.bytes.inc({ transport: 'tcp', direction: 'out' }, bytes.length);
+    this.#socket.write(bytes);
+    if (this.#socket.writableLength > UNREAD_LIMIT) this.close('unread');
+  }
+
+  close(reason: string): void {
+    this.#reasonIs(reason);
+    this.#socket.destroy();
+  }
+
+  finish(reason: string): void {
+    this.#reasonIs(reason);
+    this.#finishing = true;
+    this.#socket.pause();
+    if ((this.#intake?.outbox.count ?? 0) === 0) this.drained();
+  }
+
+  drained(): void {
+    if (!this.#finishing || this.#ended) return;
+    this.#ended = true;
+    // Closing with unread bytes would send a reset, which may overtake the last answers: read on, into nothing, until
+    // the peer closes too.
+    this.#socket.end();
+    this.#socket.resume();
+    setTimeout(() => this.#socket.destroy(), LINGER_MS);
+  }
+
+  resume(): void {
+    if (this.#intake === undefined || this.#finishing || ahead(this.#host, this.#intake, 0.5)) return;
+    this.#paused = false;
+    this.#host.paused.delete(this);
+    this.#socket.resume();
+  }
+
+  sweep(now: number): void {
+    const { limits } = this.#host;
+    const intake = this.#intake;
+    if ((intake === undefined || intake.device === '') && now - this.#openedAt > limits.identifyMs) this.close('identify_timeout');
+    else if (this.#partialSince > 0 && !this.#paused && now - this.#partialSince > limits.frameMs) this.close('frame_timeout');
+    else if (now - this.#lastSeen > this.#at.idleMs) this.close('idle');
+    else if (this.#partialSince > 0 && now - this.#lastSeen > limits.quietMs && intake !== undefined) {
+      intake.quiet();
+      this.#progress(intake, now);
+    }
+  }
+
+  get #label(): string {
+    return this.#at.codec?.name ?? 'auto';
+  }
+
+  #reasonIs(reason: string): void {
+    if (this.#reason === '') this.#reason = reason;
+  }
+
+  #data(chunk: Bytes): void {
+    if (this.#finishing) return;
+    const now = this.#host.clock.elapsed();
+    this.#lastSeen = now;
+    this.#host.metrics.bytes.inc({ transport: 'tcp', direction: 'in' }, chunk.length);
+    const bytes = this.#looked ? chunk : this.#look(chunk);
+    const intake = this.#intake;
+    if (bytes === undefined || intake === undefined) return;
+    intake.push(bytes);
+    this.#progress(intake, now);
+    if (!this.#paused && !this.#finishing && ahead(this.#host, intake, 1)) {
+      this.#paused = true;
+      this.#host.metrics.pauses.inc();
+      this.#host.paused.add(this);
+      this.#socket.pause();
+    }
+  }
+
+  #progress(intake: Intake, now: number): void {
+    if (intake.pending === 0) this.#partialSince = 0;
+    else if (this.#partialSince === 0 || intake.framesIn !== this.#framesSeen) this.#partialSince = now;
+    this.#framesSeen = intake.framesIn;
+  }
+
+  /** Who is talking? Returns the bytes to push, or undefined while that is open or when the connection was closed. */
+  #look(chunk: Bytes): Bytes | undefined {
+    const foreign = foreignProtocol(chunk, chunk.length);
+    if (foreign !== '') {
+      this.#host.metrics.rejects.inc({ reason: foreign });
+      this.close(foreign);
+      return undefined;
+    }
+    const expected = this.#at.codec;
+    if (expected !== undefined) {
+      this.#looked = true;
+      const found =
+        recogniseCodec([expected], chunk, chunk.length) === null ? recogniseCodec(this.#host.codecs, chunk, chunk.length) : undefined;
+      if (found) this.#host.lookalike(expected, found.name, this.#peer);
+      return chunk;
+    }
+    const head = this.#head === undefined ? chunk : Buffer.concat([this.#head, chunk]);
+    const codec: Codec | undefined | null = recogniseCodec(this.#host.codecs, head, head.length);
+    if (codec === undefined) {
+      this.#head = Uint8Array.from(head.subarray(0, RECOGNISE_BYTES));
+      return undefined;
+    }
+    if (codec === null) {
+      this.#host.metrics.rejects.inc({ reason: 'unrecognised' });
+      this.close('unrecognised');
+      return undefined;
+    }
+    this.#looked = true;
+    this.#head = undefined;
+    this.#intake = new Intake(this.#host, codec, 'tcp', this.#host.options(codec), this.#peer, this);
+    return head;
+  }
+}

@@ -1,0 +1,142 @@
+import dgram from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import type { Codec } from '../codec/index.ts';
+import { systemCode } from '../errors.ts';
+import { Intake, type Link } from '../intake/intake.ts';
+import type { Bytes } from '../wire/index.ts';
+import type { ListenAt, ListenHost } from './listen-host.ts';
+import { recogniseCodec } from './recognise.ts';
+
+/**
+ * One UDP listener of one worker: a session per peer address, so that a device that says who it is only once is known
+ * afterwards. The kernel keeps a peer on one worker (reusePort).
+ *
+ * 1. Peers are bounded in number and time; the longest silent goes first.
+ * 2. Nothing can pause a datagram: ahead of the disk by more than the bound, datagrams are dropped and counted, and
+ *    the device sends them again.
+ */
+const RECEIVE_BUFFER = 4 << 20;
+const SWEEP_MS = 1000;
+
+export interface UdpListener {
+  readonly port: number;
+  /** Stops receiving; answers owed are still sent until the deadline. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+export async function listenUdp(at: ListenAt, host: ListenHost): Promise<UdpListener> {
+  const socket = await bound(at);
+  const peers = new Map<string, UdpPeer>();
+  socket.on('message', (datagram, from) => {
+    host.metrics.bytes.inc({ transport: 'udp', direction: 'in' }, datagram.length);
+    if (host.pendingBytes() > host.limits.pendingBytes) {
+      host.metrics.rejects.inc({ reason: 'overload' });
+      return;
+    }
+    const key = `${from.address}:${from.port}`;
+    let peer = peers.get(key);
+    if (peer === undefined) {
+      peer = openPeer(datagram, key, from);
+      if (peer === undefined) return;
+    } else peers.delete(key);
+    peers.set(key, peer);
+    peer.lastSeen = host.clock.elapsed();
+    peer.intake.push(datagram);
+  });
+  socket.on('error', (error) => host.log.warn({ error: error.message, port: at.port }, 'UDP socket error'));
+
+  function openPeer(datagram: Bytes, key: string, from: dgram.RemoteInfo): UdpPeer | undefined {
+    const codec = at.codec ?? recogniseCodec(host.codecs, datagram, datagram.length);
+    if (!codec || codec.udp === undefined) {
+      host.metrics.rejects.inc({ reason: 'unrecognised' });
+      return undefined;
+    }
+    if (peers.size >= host.limits.connections) {
+      const [longestSilent] = peers.values();
+      longestSilent?.close('peers');
+    }
+    host.metrics.accepts.inc({ codec: codec.name, transport: 'udp' });
+    return new UdpPeer(socket, codec, key, from, host, () => peers.delete(key));
+  }
+
+  const sweep = setInterval(() => {
+    const now = host.clock.elapsed();
+    // Oldest first: a peer that spoke lately ends the sweep, except that the unidentified are given less time.
+    for (const peer of peers.values()) {
+      const silent = now - peer.lastSeen;
+      if (silent <= host.limits.identifyMs) break;
+      if (peer.intake.device === '' || silent > at.idleMs) peer.close(peer.intake.device === '' ? 'identify_timeout' : 'idle');
+    }
+  }, SWEEP_MS);
+
+  return {
+    port: socket.address().port,
+    async close(deadlineMs: number): Promise<void> {
+      clearInterval(sweep);
+      socket.removeAllListeners('message');
+      const until = host.clock.elapsed() + deadlineMs;
+      const owed = (): boolean => [...peers.values()].some((peer) => peer.intake.outbox.count > 0);
+      while (owed() && host.clock.elapsed() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+      for (const peer of peers.values()) peer.close('drain');
+      await new Promise<void>((resolve) => socket.close(() => resolve()));
+    },
+  };
+}
+
+async function bound(at: ListenAt): Promise<dgram.Socket> {
+  const attempt = (reusePort: boolean): Promise<dgram.Socket> =>
+    new Promise((resolve, reject) => {
+      const socket = dgram.createSocket({ type: isIPv6(at.host) ? 'udp6' : 'udp4', reusePort, recvBufferSize: RECEIVE_BUFFER });
+      socket.once('error', reject);
+      socket.bind({ port: at.port, address: at.host }, () => {
+        socket.off('error', reject);
+        resolve(socket);
+      });
+    });
+  try {
+    return await attempt(true);
+  } catch (error) {
+    if (!['ENOTSUP', 'EINVAL'].includes(systemCode(error))) throw error;
+    return await attempt(false);
+  }
+}
+
+class UdpPeer implements Link {
+  readonly intake: Intake;
+  lastSeen = 0;
+  readonly #socket: dgram.Socket;
+  readonly #address: string;
+  readonly #port: number;
+  readonly #host: ListenHost;
+  readonly #gone: () => void;
+  #finishing = '';
+
+  constructor(socket: dgram.Socket, codec: Codec, key: string, from: dgram.RemoteInfo, host: ListenHost, gone: () => void) {
+    this.#socket = socket;
+    this.#address = from.address;
+    this.#port = from.port;
+    this.#host = host;
+    this.#gone = gone;
+    this.intake = new Intake(host, codec, 'udp', host.options(codec), key, this);
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#host.metrics.bytes.inc({ transport: 'udp', direction: 'out' }, bytes.length);
+    // A lost answer is sent again when the device repeats its question; there is nobody to tell.
+    this.#socket.send(bytes, this.#port, this.#address, () => {});
+  }
+
+  close(reason: string): void {
+    this.#gone();
+    this.intake.closed(reason);
+  }
+
+  finish(reason: string): void {
+    this.#finishing = reason;
+    if (this.intake.outbox.count === 0) this.drained();
+  }
+
+  drained(): void {
+    if (this.#finishing !== '') this.close(this.#finishing);
+  }
+}
