@@ -1,0 +1,44 @@
+import { parseArgs } from 'node:util';
+import { startHttp } from '../api/server.ts';
+import { Supervisor } from '../cluster/supervisor.ts';
+import { loadConfig } from '../config/load.ts';
+import { processLog } from '../log-pino.ts';
+
+export const SERVE_HELP = `fixgate serve [--config file]
+
+Runs the server: listeners, shipper, and an embedded ClickHouse when no ClickHouse URL is configured.
+Without a configuration it keeps its data in ./data, listens on the customary ports of each protocol
+(teltonika 5027, gt06 5023, h02 5013, TCP and UDP; auto 5000) and serves metrics on 127.0.0.1:8080.
+
+  --config file   YAML or JSON; FIXGATE_* variables win over it (fixgate check-config shows the result)
+
+SIGTERM or Ctrl-C finishes what is owed (drainMs, 10 s) and ends with code 0; a second one ends at once.
+`;
+
+/** Runs until a signal; resolves with the exit code. */
+export async function serve(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { config: { type: 'string' } } });
+  const { config } = loadConfig({ file: values.config, env: process.env });
+  const log = processLog(config.logLevel, 'supervisor');
+  const supervisor = new Supervisor(config, log);
+  const stopped = new Promise<void>((resolve) => {
+    let asked = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.on(signal, () => {
+        if (asked) process.exit(1);
+        asked = true;
+        log.info({ signal }, 'draining');
+        resolve();
+      });
+  });
+  const http = await startHttp(supervisor, config.http.host, config.http.port);
+  try {
+    await supervisor.start();
+    await stopped;
+    await supervisor.stop(config.drainMs);
+  } finally {
+    await http.close();
+  }
+  log.info({}, 'stopped');
+  return 0;
+}

@@ -1,0 +1,73 @@
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AppError, messageOf } from '../errors.ts';
+import type { Metrics } from '../metrics/catalog.ts';
+import { type FromChild, type Health, isToChild, type ToChild } from './messages.ts';
+
+/** The child's side of the conversation with the supervisor: one `start`, reports once a second, one `drain`. */
+export interface ChildRole {
+  /** Health by part, read for each report. */
+  health(): Readonly<Record<string, Health>>;
+  readonly metrics: Metrics;
+  /** Finishes what is owed; the process exits afterwards. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+const REPORT_MS = 1000;
+
+/** Runs this process as a child: starts the role when told, reports, drains, and never outlives the supervisor. */
+export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) => Promise<ChildRole>): void {
+  let role: ChildRole | undefined;
+  let draining = false;
+  const drain = (deadlineMs: number): void => {
+    if (draining) return;
+    draining = true;
+    const done = role === undefined ? Promise.resolve() : role.drain(deadlineMs);
+    done.then(
+      async () => {
+        if (role !== undefined) await report(role);
+        process.exit(0);
+      },
+      (error: unknown) => {
+        process.stderr.write(`fixgate: ${messageOf(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('message', (message) => {
+    if (!isToChild(message)) return;
+    if (message.type === 'drain') drain(message.deadlineMs);
+    else
+      start(message).then(
+        (started) => {
+          role = started;
+          send({ type: 'ready' });
+          setInterval(() => void report(started), REPORT_MS);
+        },
+        (error: unknown) => {
+          send({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () =>
+            process.exit(1),
+          );
+        },
+      );
+  });
+  // Ctrl-C reaches the whole process group; the supervisor decides what it means.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => drain(10_000));
+  process.on('disconnect', () => process.exit(1));
+}
+
+async function report(role: ChildRole): Promise<void> {
+  const metrics = await role.metrics.registry.getMetricsAsJSON();
+  await new Promise<void>((resolve) => send({ type: 'report', health: role.health(), metrics }, resolve));
+}
+
+function send(message: FromChild, done: () => void = () => {}): void {
+  if (process.connected !== true || process.send === undefined) done();
+  else process.send(message, undefined, undefined, () => done());
+}
+
+/** Path of a module of this program beside `base`, in source (`.ts`) and in `dist` (`.js`) alike. */
+export function modulePath(relative: string, base: string): string {
+  return fileURLToPath(new URL(`${relative}${extname(fileURLToPath(base))}`, base));
+}

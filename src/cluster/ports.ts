@@ -1,0 +1,59 @@
+import dgram from 'node:dgram';
+import net, { isIPv6 } from 'node:net';
+import type { ListenerConfig } from '../config/schema.ts';
+import { AppError, systemCode } from '../errors.ts';
+
+/**
+ * Takes every configured port for a moment, alone, before the workers share it: with `reusePort` a second server on
+ * the same port would not be refused but would silently get half of the devices. Port 0 becomes a real one here, so
+ * that all workers use the same.
+ */
+export async function claimPorts(listeners: readonly ListenerConfig[]): Promise<ListenerConfig[]> {
+  const claimed: ListenerConfig[] = [];
+  for (const listener of listeners) {
+    const paired = claimed.find((other) => other.codec === listener.codec && other.transport !== listener.transport && listener.port === 0);
+    const port = await probe(listener, paired?.port ?? listener.port);
+    claimed.push({ ...listener, port });
+  }
+  return claimed;
+}
+
+async function probe(listener: ListenerConfig, port: number): Promise<number> {
+  const where = `${listener.transport.toUpperCase()} ${listener.host}:${port}`;
+  try {
+    return listener.transport === 'tcp' ? await probeTcp(listener.host, port) : await probeUdp(listener.host, port);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'EADDRINUSE')
+      throw new AppError(
+        'PORT_IN_USE',
+        `${where} (${listener.codec}) is held by another program; stop it, or set FIXGATE_LISTEN or listeners to another port`,
+        error,
+      );
+    if (code === 'EACCES')
+      throw new AppError('PORT_DENIED', `no permission to listen on ${where}; use a port above 1023 or grant CAP_NET_BIND_SERVICE`, error);
+    throw new AppError('PORT_DENIED', `cannot listen on ${where} (${code}); check the host of this listener`, error);
+  }
+}
+
+function probeTcp(host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : port));
+    });
+  });
+}
+
+function probeUdp(host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = dgram.createSocket(isIPv6(host) ? 'udp6' : 'udp4');
+    socket.once('error', reject);
+    socket.bind({ port, address: host, exclusive: true }, () => {
+      const bound = socket.address().port;
+      socket.close(() => resolve(bound));
+    });
+  });
+}

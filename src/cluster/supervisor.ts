@@ -1,0 +1,329 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import cluster, { type Worker } from 'node:cluster';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import { AppError, messageOf, systemCode } from '../errors.ts';
+import { recover } from '../journal/recovery.ts';
+import type { Log } from '../log.ts';
+import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
+import { createMetrics } from '../metrics/catalog.ts';
+import { modulePath } from './child-process.ts';
+import { lockDirectory } from './lock.ts';
+import { type Health, isFromChild, type ToChild } from './messages.ts';
+import { claimPorts } from './ports.ts';
+
+/**
+ * The primary process: forks one worker per slot, the shipper and the embedded ClickHouse, restarts what dies, and
+ * takes everything down in the order that loses nothing.
+ *
+ * 1. A slot's number is stable: a restarted worker continues the same journal directory.
+ * 2. A child that dies is started again, after a pause that grows while it keeps dying.
+ * 3. A child that cannot start at the first start ends the server with that child's reason; later it is tried again.
+ * 4. Down: workers first (no more data comes in, all that is durable is answered), then the shipper (what is durable
+ *    is delivered, as far as the time goes), then the embedded ClickHouse.
+ */
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 10_000;
+/** A child that lived this long has earned the short pause again. */
+const SETTLED_MS = 30_000;
+const START_MS = 60_000;
+/** Part of the drain time that the workers may use; the rest is the shipper's. */
+const WORKER_SHARE = 0.5;
+const EMBEDDED_CLOSE_MS = 10_000;
+
+/** A child as the supervisor needs it, a cluster worker or a plain process alike. */
+interface Running {
+  send(message: ToChild): void;
+  kill(signal: NodeJS.Signals): void;
+  onMessage(listener: (message: unknown) => void): void;
+  onExit(listener: (code: number | null, signal: string | null) => void): void;
+  readonly pid: number;
+}
+
+/** One place in the process tree, whoever fills it at the moment. */
+class Post {
+  readonly name: string;
+  running: Running | undefined;
+  ready = false;
+  health: Readonly<Record<string, Health>> = {};
+  /** Names one life of the process, for the metrics. */
+  life = 0;
+  #pauseMs = FIRST_PAUSE_MS;
+  #ending = false;
+  #startedAt = 0;
+  readonly #supervisor: Supervisor;
+  readonly #spawn: () => Running;
+  readonly #greeting: () => ToChild | undefined;
+
+  constructor(supervisor: Supervisor, name: string, spawn: () => Running, greeting: () => ToChild | undefined) {
+    this.#supervisor = supervisor;
+    this.name = name;
+    this.#spawn = spawn;
+    this.#greeting = greeting;
+  }
+
+  /** Starts the child; resolves when it is ready, rejects with its reason when it cannot start. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const running = this.#spawn();
+      const { log, metrics, aggregate } = this.#supervisor;
+      const life = `${this.name}/${++this.life}`;
+      this.running = running;
+      this.#startedAt = systemClock.elapsed();
+      let failure: AppError | undefined;
+      const late = setTimeout(() => {
+        failure = new AppError('WORKER_FAILED', `${this.name} did not start within ${START_MS / 1000} s`);
+        running.kill('SIGKILL');
+      }, START_MS);
+      running.onMessage((message) => {
+        if (!isFromChild(message)) return;
+        if (message.type === 'ready') {
+          clearTimeout(late);
+          this.ready = true;
+          resolve();
+        } else if (message.type === 'failed') failure = new AppError(message.code, message.message);
+        else {
+          this.health = message.health;
+          aggregate.report(life, message.metrics);
+        }
+      });
+      running.onExit((code, signal) => {
+        clearTimeout(late);
+        const started = this.ready;
+        this.running = undefined;
+        this.ready = false;
+        this.health = {};
+        void aggregate.ended(life);
+        if (this.#ending) {
+          resolve();
+          return;
+        }
+        const why = failure?.message ?? (signal === null ? `ended with code ${code}` : `killed by ${signal}`);
+        if (!started) reject(failure ?? new AppError('WORKER_FAILED', `${this.name} ${why} while starting`));
+        else {
+          log.warn({ child: this.name, pid: running.pid, why }, 'a process died and is started again');
+          metrics.restarts.inc({ process: this.name.replace(/-\d+$/, '') });
+          this.#again();
+        }
+      });
+      const greeting = this.#greeting();
+      if (greeting !== undefined) running.send(greeting);
+    });
+  }
+
+  /** Asks the child to finish and waits for its end; kills it when it does not. */
+  async stop(ask: (running: Running) => void, deadlineMs: number): Promise<void> {
+    this.#ending = true;
+    const running = this.running;
+    if (running === undefined) return;
+    const ended = new Promise<void>((resolve) => running.onExit(() => resolve()));
+    ask(running);
+    const late = setTimeout(() => running.kill('SIGKILL'), deadlineMs);
+    await ended;
+    clearTimeout(late);
+  }
+
+  #again(): void {
+    if (systemClock.elapsed() - this.#startedAt > SETTLED_MS) this.#pauseMs = FIRST_PAUSE_MS;
+    const pauseMs = this.#pauseMs;
+    this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
+    setTimeout(() => {
+      if (this.#ending) return;
+      this.start().catch((error: unknown) => {
+        this.#supervisor.log.error({ child: this.name, error: messageOf(error) }, 'a process cannot be started again; trying on');
+        this.#again();
+      });
+    }, pauseMs);
+  }
+}
+
+/** Readiness of the whole server: see design.md section 9. */
+export interface Readiness {
+  readonly status: 'ready' | 'degraded' | 'unready';
+  readonly parts: Readonly<Record<string, Health>>;
+}
+
+export class Supervisor {
+  readonly metrics = createMetrics();
+  readonly aggregate = new MetricsAggregate();
+  readonly log: Log;
+  config: Config;
+  readonly #posts: Post[] = [];
+  #workers: Post[] = [];
+  #shipper: Post | undefined;
+  #embedded: Post | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(config: Config, log: Log) {
+    this.config = config;
+    this.log = log;
+  }
+
+  /** Starts everything; throws AppError with the reason and the remedy when something cannot start. */
+  async start(): Promise<void> {
+    await makeDataDir(this.config.dataDir);
+    await lockDirectory(this.config.dataDir, 2000);
+    const instance = await instanceId(this.config.dataDir);
+    this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
+    const config = this.config;
+    await this.#recoverLeftSlots();
+
+    let clickhouseUrl = config.clickhouse.url;
+    if (clickhouseUrl === '') {
+      const port = config.clickhouse.port === 0 ? await freePort() : config.clickhouse.port;
+      clickhouseUrl = `http://127.0.0.1:${port}`;
+      this.#embedded = this.#post(
+        'clickhouse',
+        () => forkEmbedded(config.dataDir, port),
+        () => undefined,
+      );
+    }
+    cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [] });
+    const greeting = (slot: number): ToChild => ({ type: 'start', config, instance, slot, clickhouseUrl });
+    for (let slot = 0; slot < config.workers; slot++)
+      this.#workers.push(
+        this.#post(
+          `worker-${slot}`,
+          () => ofWorker(cluster.fork()),
+          () => greeting(slot),
+        ),
+      );
+    this.#shipper = this.#post(
+      'shipper',
+      () => ofProcess(fork(modulePath('./shipper', import.meta.url))),
+      () => greeting(-1),
+    );
+    try {
+      await Promise.all(this.#posts.map((post) => post.start()));
+    } catch (error) {
+      await this.stop(0);
+      throw error;
+    }
+    this.log.info(
+      {
+        listeners: config.listeners.map((l) => `${l.codec} ${l.transport} ${l.host}:${l.port}`),
+        clickhouse: withoutCredentials(clickhouseUrl),
+        redis: config.redis.url === '' ? 'off: set FIXGATE_REDIS_URL to turn the stream on' : withoutCredentials(config.redis.url),
+      },
+      'listening',
+    );
+  }
+
+  /** Drains and ends all children. Calling it again changes nothing. */
+  stop(drainMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs);
+    return this.#stopping;
+  }
+
+  readiness(): Readiness {
+    const parts: Record<string, Health> = {};
+    for (const post of this.#posts) {
+      if (!post.ready) parts[post.name] = { state: 'down', reason: 'starting or restarting' };
+      Object.assign(parts, post.health);
+    }
+    const worker = (name: string): boolean => name.startsWith('worker-');
+    const unready = Object.entries(parts).some(([name, health]) => worker(name) && health.state !== 'up');
+    const degraded = Object.values(parts).some((health) => health.state !== 'up');
+    return { status: unready ? 'unready' : degraded ? 'degraded' : 'ready', parts };
+  }
+
+  async metricsText(): Promise<string> {
+    this.metrics.memory.set(process.memoryUsage.rss());
+    const own: MetricsJson = await this.metrics.registry.getMetricsAsJSON();
+    return this.aggregate.text(own);
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    const drain = (deadlineMs: number) => (running: Running) => running.send({ type: 'drain', deadlineMs });
+    const workersMs = drainMs * WORKER_SHARE;
+    const until = systemClock.elapsed() + drainMs;
+    await Promise.all(this.#workers.map((post) => post.stop(drain(workersMs), workersMs + 2000)));
+    const shipperMs = Math.max(0, until - systemClock.elapsed());
+    await this.#shipper?.stop(drain(shipperMs), shipperMs + 2000);
+    await this.#embedded?.stop((running) => running.kill('SIGTERM'), EMBEDDED_CLOSE_MS);
+  }
+
+  #post(name: string, spawn: () => Running, greeting: () => ToChild | undefined): Post {
+    const post = new Post(this, name, spawn, greeting);
+    this.#posts.push(post);
+    return post;
+  }
+
+  /** Journals of slots that have no worker any more (fewer workers than before) are closed cleanly, so that all of them ships. */
+  async #recoverLeftSlots(): Promise<void> {
+    const journals = join(this.config.dataDir, 'journal');
+    await mkdir(journals, { recursive: true });
+    for (const name of await readdir(journals)) {
+      if (/^\d+$/.test(name) && Number(name) >= this.config.workers) await recover(join(journals, name));
+    }
+  }
+}
+
+async function makeDataDir(directory: string): Promise<void> {
+  const probe = join(directory, '.writable');
+  try {
+    await mkdir(directory, { recursive: true });
+    await writeFile(probe, '');
+    const { unlink } = await import('node:fs/promises');
+    await unlink(probe);
+  } catch (error) {
+    throw new AppError(
+      'DATA_DIR_UNUSABLE',
+      `cannot write to the data directory ${directory} (${systemCode(error) || messageOf(error)}); make it writable or set FIXGATE_DATA_DIR to another one`,
+      error,
+    );
+  }
+}
+
+/** The installation's name: made once, kept with its data, so that cursors in shared stores are this installation's own. */
+async function instanceId(directory: string): Promise<string> {
+  const file = join(directory, 'instance');
+  try {
+    const found = (await readFile(file, 'utf8')).trim();
+    if (/^[0-9a-f]{16}$/.test(found)) return found;
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw new AppError('DATA_DIR_UNUSABLE', `cannot read ${file}: ${messageOf(error)}`, error);
+  }
+  const made = randomBytes(8).toString('hex');
+  await writeFile(`${file}.new`, `${made}\n`, { flush: true });
+  await rename(`${file}.new`, file);
+  return made;
+}
+
+function withoutCredentials(url: string): string {
+  try {
+    const parsed = new URL(url);
+    return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+  } catch {
+    return 'configured';
+  }
+}
+
+async function freePort(): Promise<number> {
+  const [claimed] = await claimPorts([{ codec: 'clickhouse', transport: 'tcp', host: '127.0.0.1', port: 0, idleMs: 0 }]);
+  return claimed?.port ?? 0;
+}
+
+function forkEmbedded(dataDir: string, port: number): Running {
+  const directory = join(dataDir, 'clickhouse');
+  return ofProcess(fork(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)]));
+}
+
+function ofProcess(child: ChildProcess): Running {
+  return {
+    pid: child.pid ?? 0,
+    // A message to a process that is just dying is answered by its exit.
+    send: (message) => void child.send(message, () => {}),
+    kill: (signal) => void child.kill(signal),
+    onMessage: (listener) => void child.on('message', listener),
+    onExit: (listener) => void child.on('exit', listener),
+  };
+}
+
+function ofWorker(worker: Worker): Running {
+  return ofProcess(worker.process);
+}

@@ -1,0 +1,5 @@
+import { startWorker } from '../app.ts';
+import { runChild } from './child-process.ts';
+
+/** Entry of an edge worker process. */
+runChild((message) => startWorker(message.config, message.slot));
