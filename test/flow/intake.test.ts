@@ -1,0 +1,276 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type Codec, defineCodec, type Transport } from '../../src/codec/index.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { EntryKind, type Origin } from '../../src/journal/entry.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { CodecCounters } from '../../src/metrics/codec-counters.ts';
+import { SessionTable } from '../../src/session/session-table.ts';
+import { hex } from '../../src/wire/index.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
+
+/** A journal whose watermark the test moves: durability at will. */
+class ManualJournal {
+  durable = 0;
+  accepting = true;
+  readonly entries: { device: string; kind: EntryKind; accepted: number; memo: number; payload: string }[] = [];
+
+  append(
+    origin: Origin,
+    kind: EntryKind,
+    _received: number,
+    memo: number,
+    accepted: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    if (!this.accepting) return -1;
+    const payload = kind === EntryKind.Frame ? hex(bytes, start, end) : new TextDecoder().decode(bytes.subarray(start, end));
+    this.entries.push({ device: origin.device, kind, accepted, memo, payload });
+    return this.entries.length;
+  }
+
+  get frames() {
+    return this.entries.filter((entry) => entry.kind === EntryKind.Frame);
+  }
+
+  get events() {
+    return this.entries.filter((entry) => entry.kind === EntryKind.Event).map((entry) => JSON.parse(entry.payload));
+  }
+}
+
+class RecordedLink implements Link {
+  readonly sent: string[] = [];
+  closes: string[] = [];
+  finishes: string[] = [];
+  drains = 0;
+  send(bytes: Uint8Array): void {
+    this.sent.push(hex(bytes, 0, bytes.length));
+  }
+  close(reason: string): void {
+    this.closes.push(reason);
+  }
+  finish(reason: string): void {
+    this.finishes.push(reason);
+  }
+  drained(): void {
+    this.drains++;
+  }
+}
+
+let journal: ManualJournal;
+let host: IntakeHost;
+let clock: FakeClock;
+
+beforeEach(() => {
+  journal = new ManualJournal();
+  clock = new FakeClock();
+  const metrics = createMetrics();
+  host = {
+    journal,
+    sessions: new SessionTable<Intake>(),
+    metrics,
+    clock,
+    log: silentLog,
+    owing: new Set(),
+    counters: (codec) => new CodecCounters(metrics, codec),
+  };
+});
+
+function connect(codec: Codec = toy, transport: Transport = 'tcp'): { intake: Intake; link: RecordedLink } {
+  const link = new RecordedLink();
+  return { intake: new Intake(host, codec, transport, {}, '192.0.2.1:4000', link), link };
+}
+
+function durable(upTo: number): void {
+  journal.durable = upTo;
+  for (const intake of host.owing) intake.release(upTo);
+}
+
+const login = toyLogin('12345678', false);
+
+describe('intake invariants', () => {
+  it('1: a login is answered at once, a frame of records only when it is durable', () => {
+    const { intake, link } = connect();
+    intake.push(login);
+    expect(link.sent).toHaveLength(1);
+    intake.push(toyFixes(2, 3));
+    expect(journal.frames).toMatchObject([{ device: '12345678', accepted: 3 }]);
+    expect(link.sent).toHaveLength(1);
+    durable(1);
+    expect(link.sent).toHaveLength(1);
+    durable(2);
+    expect(link.sent).toHaveLength(2);
+    expect(host.owing.size).toBe(0);
+  });
+
+  it('1: journals the raw frame, as it came, with the memo it was decoded under', () => {
+    const { intake } = connect();
+    const fixes = toyFixes(2, 1);
+    intake.push(toyLogin('12345678', true));
+    intake.push(fixes);
+    expect(journal.frames).toMatchObject([{ payload: hex(fixes, 0, fixes.length), memo: 1 }]);
+  });
+
+  it('2: a heartbeat behind a frame that is not durable waits for its turn, and proves it', () => {
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 1));
+    intake.push(toyAlive(3));
+    expect(link.sent).toHaveLength(1);
+    durable(2);
+    // One write carries both answers, in the order of the frames.
+    expect(link.sent).toHaveLength(2);
+    expect(link.sent[1]).toMatch(/^5441010002..5441000003..$/);
+  });
+
+  it('2: on UDP each answer is a datagram of its own', () => {
+    const { intake, link } = connect(toy, 'udp');
+    intake.push(Buffer.concat([login, toyFixes(2, 1), toyAlive(3)]));
+    durable(2);
+    expect(link.sent).toHaveLength(3);
+  });
+
+  it('3: a codec that throws costs one malformed frame, and the stream goes on', () => {
+    let thrown = 0;
+    const throwing = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        decode(bytes, start, end, state, out) {
+          if (bytes[start + 2] === 5 && thrown++ === 0) throw new Error('defect');
+          toyDialect.decode(bytes, start, end, state, out);
+        },
+      },
+    });
+    const { intake, link } = connect(throwing);
+    intake.push(Buffer.concat([login, toyStatus(2), toyFixes(3, 1)]));
+    expect(thrown).toBe(1);
+    expect(journal.frames).toHaveLength(1);
+    expect(link.closes).toEqual([]);
+  });
+
+  it('3: a framer that throws ends the connection, not the process', () => {
+    const throwing = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        frame() {
+          throw new Error('defect');
+        },
+      },
+    });
+    const { intake, link } = connect(throwing);
+    intake.push(login);
+    expect(link.closes).toEqual(['codec_error']);
+  });
+
+  it('4: while the journal refuses nothing is answered as stored, and heartbeats still are', () => {
+    const { intake, link } = connect();
+    intake.push(login);
+    journal.accepting = false;
+    intake.push(toyFixes(2, 1));
+    intake.push(toyAlive(3));
+    expect(link.sent).toHaveLength(2);
+    expect(link.sent[1]).toMatch(/^5441000003/);
+    journal.accepting = true;
+    intake.push(toyFixes(2, 1));
+    durable(9);
+    expect(link.sent[2]).toMatch(/^5441010002/);
+  });
+
+  it('5: records of nobody are neither stored nor answered', () => {
+    const { intake, link } = connect();
+    intake.push(toyFixes(2, 1));
+    durable(9);
+    expect(journal.entries).toEqual([]);
+    expect(link.sent).toEqual([]);
+  });
+});
+
+describe('intake', () => {
+  it('keeps a well framed message that it does not understand', () => {
+    const { intake } = connect();
+    intake.push(login);
+    intake.push(toyFrame(99, 0, 5, new Uint8Array(4)));
+    expect(journal.frames).toMatchObject([{ accepted: 0 }]);
+  });
+
+  it('does not answer a failed commit and asks for a new connection', () => {
+    const { intake, link } = connect();
+    const other = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 1));
+    other.intake.push(toyLogin('87654321', false));
+    for (const owing of host.owing) owing.failed(2, 2);
+    expect(link.closes).toEqual(['journal_failed']);
+    expect(other.link.closes).toEqual([]);
+    intake.closed('journal_failed');
+    durable(9);
+    expect(link.sent).toHaveLength(1);
+  });
+
+  it('tells the beginning and the end of a session as events, with bytes both ways', () => {
+    const { intake } = connect();
+    intake.push(login);
+    intake.closed('device');
+    intake.closed('device');
+    expect(journal.events).toEqual([
+      { type: 'connected', transport: 'tcp', protocol: 'toy' },
+      { type: 'disconnected', reason: 'device', bytes_in: login.length, bytes_out: 6, frames: 1 },
+    ]);
+  });
+
+  it('gives way to a newer connection of the same device', () => {
+    const first = connect();
+    const second = connect();
+    first.intake.push(login);
+    second.intake.push(login);
+    expect(first.link.finishes).toEqual(['superseded']);
+    expect(second.link.finishes).toEqual([]);
+  });
+
+  it('closes after too many bad frames, and forgives some', () => {
+    const bad = toyAlive(1);
+    bad[bad.length - 1] = (bad[bad.length - 1] ?? 0) ^ 1;
+    const { intake, link } = connect();
+    intake.push(login);
+    for (let i = 0; i < 100; i++) intake.push(i % 2 === 0 ? bad : toyAlive(i));
+    expect(link.closes).toEqual([]);
+    for (let i = 0; i < 16; i++) intake.push(bad);
+    expect(link.closes[0]).toBe('strikes');
+  });
+
+  it('closes on noise without end, and on a length beyond the limit', () => {
+    const noisy = connect();
+    for (let i = 0; i < 10; i++) noisy.intake.push(new Uint8Array(1000).fill(0x20));
+    expect(noisy.link.closes[0]).toBe('noise');
+    const long = connect();
+    const header = toyAlive(1);
+    header[6] = 0xff;
+    long.intake.push(header);
+    expect(long.link.closes).toEqual(['frame_too_long']);
+  });
+
+  it('gives the same journal and answers for every way to cut the stream', () => {
+    const stream = Buffer.concat([login, toyFixes(2, 2), toyAlive(3), toyStatus(4), toyFrame(99, 0, 5, new Uint8Array(3))]);
+    const run = (cuts: number[]): string => {
+      journal = new ManualJournal();
+      host = { ...host, journal, sessions: new SessionTable<Intake>(), owing: new Set() };
+      const { intake, link } = connect();
+      let from = 0;
+      for (const cut of [...cuts, stream.length]) {
+        intake.push(stream.subarray(from, cut));
+        from = cut;
+      }
+      durable(99);
+      return JSON.stringify([journal.entries, link.sent.join('')]);
+    };
+    const whole = run([]);
+    expect(JSON.parse(whole)[0]).toHaveLength(4);
+    for (let cut = 1; cut < stream.length; cut++) expect(run([cut])).toBe(whole);
+    expect(run(Array.from({ length: stream.length - 1 }, (_, i) => i + 1))).toBe(whole);
+  });
+});

@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../src/clock.ts';
+import type { Codec } from '../../src/codec/index.ts';
+import type { Intake } from '../../src/intake/intake.ts';
+import { Journal } from '../../src/journal/journal.ts';
+import type { Storage } from '../../src/journal/storage.ts';
+import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { CodecCounters } from '../../src/metrics/codec-counters.ts';
+import { SessionTable } from '../../src/session/session-table.ts';
+
+export const LIMITS: ListenLimits = {
+  connections: 1000,
+  pendingBytes: 1 << 20,
+  connectionPendingBytes: 1 << 16,
+  identifyMs: 30_000,
+  frameMs: 10_000,
+  quietMs: 3_000,
+};
+
+/** A worker's shared parts around a real journal in a temporary directory. */
+export async function openHost(codecs: readonly Codec[], limits: Partial<ListenLimits> = {}, storage?: Storage) {
+  const directory = mkdtempSync(join(tmpdir(), 'fixgate-listen-'));
+  const owing = new Set<Intake>();
+  const paused = new Set<{ resume(): void }>();
+  const metrics = createMetrics();
+  const lookalikes: string[] = [];
+  const journal = await Journal.open({
+    directory,
+    storage,
+    minFreeBytes: 0,
+    onDurable(watermark) {
+      for (const intake of owing) intake.release(watermark);
+      for (const connection of paused) connection.resume();
+    },
+    onFailed(from, to) {
+      for (const intake of owing) intake.failed(from, to);
+    },
+  });
+  const host: ListenHost = {
+    journal,
+    sessions: new SessionTable<Intake>(),
+    metrics,
+    clock: systemClock,
+    log: silentLog,
+    owing,
+    paused,
+    codecs,
+    limits: { ...LIMITS, ...limits },
+    pendingBytes: () => journal.pendingBytes,
+    options: () => ({}),
+    counters: (codec) => new CodecCounters(metrics, codec),
+    lookalike: (expected, found) => lookalikes.push(`${expected.name}: ${found}`),
+  };
+  return {
+    host,
+    journal,
+    metrics,
+    lookalikes,
+    /** Value of one counter or gauge for the labels given. */
+    async count(name: keyof typeof metrics, labels: Record<string, string> = {}): Promise<number> {
+      const metric = metrics[name];
+      if (!('get' in metric)) return 0;
+      const { values } = await metric.get();
+      let sum = 0;
+      for (const value of values)
+        if (Object.entries(labels).every(([key, wanted]) => Reflect.get(value.labels, key) === wanted)) sum += value.value;
+      return sum;
+    },
+    async close(): Promise<void> {
+      await journal.close();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,167 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { defineCodec } from '../../src/codec/index.ts';
+import type { ListenLimits } from '../../src/listen/listen-host.ts';
+import { listenTcp, type TcpListener } from '../../src/listen/tcp.ts';
+import { openHost } from '../helpers/listen-host.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import toy, { toyAlive, toyDefinition, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+
+const ANSWER = 6;
+const login = toyLogin('12345678', false);
+/** A second protocol, to be told from the toy by its first byte. */
+const other = defineCodec({ ...toyDefinition, name: 'other', recognise: (bytes, start) => bytes[start] === 0x55 });
+
+let world: Awaited<ReturnType<typeof openHost>>;
+let listener: TcpListener;
+const devices: TcpDevice[] = [];
+
+async function listen(codec: typeof toy | undefined, limits: Partial<ListenLimits> = {}, idleMs = 60_000): Promise<void> {
+  world = await openHost([toy, other], limits);
+  listener = await listenTcp({ codec, host: '127.0.0.1', port: 0, idleMs }, world.host);
+}
+
+async function connect(): Promise<TcpDevice> {
+  const device = await TcpDevice.connect(listener.port);
+  devices.push(device);
+  return device;
+}
+
+beforeEach(() => {
+  devices.length = 0;
+});
+
+afterEach(async () => {
+  for (const device of devices) device.close();
+  await listener.close(1000);
+  await world.close();
+});
+
+describe('a TCP listener', () => {
+  it('answers a login and, when they are on disk, the records', async () => {
+    await listen(toy);
+    const device = await connect();
+    device.send(login);
+    await device.until((d) => d.received.length === ANSWER);
+    device.send(toyFixes(2, 3));
+    await device.until((d) => d.received.length === 2 * ANSWER);
+    expect(world.journal.durable).toBeGreaterThanOrEqual(2);
+    expect(await world.count('records')).toBe(3);
+    expect(await world.count('connections')).toBe(1);
+  });
+
+  it('invariant 1: every connection ends with one counted reason', async () => {
+    await listen(toy);
+    const left = await connect();
+    left.send(login);
+    await left.until((d) => d.received.length === ANSWER);
+    left.close();
+    const http = await connect();
+    http.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    await http.until((d) => d.ended);
+    await vi.waitFor(async () => expect(await world.count('connections')).toBe(0));
+    expect(await world.count('closes')).toBe(2);
+    expect(await world.count('closes', { reason: 'http' })).toBe(1);
+    expect(await world.count('rejects', { reason: 'http' })).toBe(1);
+  });
+
+  it('invariant 2: pauses a device that is ahead of the disk, and goes on when the disk has caught up', async () => {
+    await listen(toy, { connectionPendingBytes: 4096 });
+    const device = await connect();
+    const frames = 2000;
+    device.send(Buffer.concat([login, ...Array.from({ length: frames }, (_, i) => toyFixes(i & 0xffff, 10))]));
+    await device.until((d) => d.received.length === (frames + 1) * ANSWER);
+    expect(await world.count('pauses')).toBeGreaterThan(0);
+    expect(await world.count('records')).toBe(10 * frames);
+  });
+
+  it('invariant 2: closes a device that does not read its answers', async () => {
+    await listen(toy);
+    const device = await connect();
+    device.pause();
+    device.send(login);
+    const burst = Buffer.concat(Array.from({ length: 4000 }, (_, i) => toyAlive(i & 0xffff)));
+    await vi.waitFor(
+      async () => {
+        for (let i = 0; i < 20; i++) device.send(burst);
+        expect(await world.count('closes', { reason: 'unread' })).toBe(1);
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+  });
+
+  it('invariant 3: closes who does not say who it is, who does not finish a frame, and who is silent', async () => {
+    await listen(toy, { identifyMs: 1000, frameMs: 2000, quietMs: 60_000 }, 4000);
+    const [mute, slow, silent] = [await connect(), await connect(), await connect()];
+    slow.send(login);
+    silent.send(toyLogin('22222222', false));
+    const frame = toyFixes(2, 3);
+    // One byte at a time keeps the connection busy, but the frame is never finished.
+    for (let p = 0; p < frame.length - 1 && !slow.ended; p++) {
+      slow.send(frame.subarray(p, p + 1));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await slow.until((d) => d.ended);
+    await mute.until((d) => d.ended);
+    await silent.until((d) => d.ended);
+    for (const reason of ['identify_timeout', 'frame_timeout', 'idle'])
+      await vi.waitFor(async () => expect(await world.count('closes', { reason })).toBe(1));
+  });
+
+  it('invariant 4: a device that closes its side first gets the answers it earned', async () => {
+    await listen(toy);
+    const device = await connect();
+    device.send(Buffer.concat([login, toyFixes(2, 3), toyFixes(3, 3)]));
+    device.half();
+    await device.until((d) => d.ended);
+    expect(device.received.length).toBe(3 * ANSWER);
+  });
+
+  it('drains: what was sent is answered before the connection closes', async () => {
+    await listen(toy);
+    const device = await connect();
+    device.send(login);
+    await device.until((d) => d.received.length === ANSWER);
+    device.send(toyFixes(2, 3));
+    await vi.waitFor(async () => expect(await world.count('records')).toBe(3));
+    await listener.close(1000);
+    await device.until((d) => d.ended);
+    expect(device.received.length).toBe(2 * ANSWER);
+    await expect(TcpDevice.connect(listener.port)).rejects.toThrow();
+  });
+
+  it('refuses more connections than its limit', async () => {
+    await listen(toy, { connections: 2 });
+    const all = [await connect(), await connect(), await connect()];
+    await vi.waitFor(() => expect(all.filter((d) => d.ended)).toHaveLength(1));
+    expect(await world.count('rejects', { reason: 'connections' })).toBe(1);
+  });
+
+  it('says that a device of another protocol is on the wrong port, and leaves it connected', async () => {
+    await listen(other);
+    const device = await connect();
+    device.send(login);
+    await device.until((d) => d.received.length === ANSWER);
+    expect(world.lookalikes).toEqual(['other: toy']);
+  });
+});
+
+describe('an auto listener', () => {
+  it('picks the codec by the first bytes, even one at a time', async () => {
+    await listen(undefined);
+    const device = await connect();
+    for (const byte of login) {
+      device.send(Uint8Array.of(byte));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await device.until((d) => d.received.length === ANSWER);
+    expect(await world.count('frames', { codec: 'toy', result: 'login' })).toBe(1);
+  });
+
+  it('closes what no codec knows', async () => {
+    await listen(undefined);
+    const stranger = await connect();
+    stranger.send(Uint8Array.of(0x99, 0x98));
+    await stranger.until((d) => d.ended);
+    await vi.waitFor(async () => expect(await world.count('closes', { reason: 'unrecognised' })).toBe(1));
+  });
+});

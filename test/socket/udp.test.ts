@@ -1,0 +1,77 @@
+import dgram from 'node:dgram';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { ListenLimits } from '../../src/listen/listen-host.ts';
+import { listenUdp, type UdpListener } from '../../src/listen/udp.ts';
+import { openHost } from '../helpers/listen-host.ts';
+import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+
+const login = toyLogin('12345678', false);
+let world: Awaited<ReturnType<typeof openHost>>;
+let listener: UdpListener;
+const sockets: dgram.Socket[] = [];
+
+async function listen(codec: typeof toy | undefined, limits: Partial<ListenLimits> = {}): Promise<void> {
+  world = await openHost([toy], limits);
+  listener = await listenUdp({ codec, host: '127.0.0.1', port: 0, idleMs: 60_000 }, world.host);
+}
+
+function peer(): { send(bytes: Uint8Array): void; readonly received: Buffer[] } {
+  const socket = dgram.createSocket('udp4');
+  sockets.push(socket);
+  const received: Buffer[] = [];
+  socket.on('message', (datagram) => received.push(datagram));
+  return { send: (bytes) => socket.send(bytes, listener.port, '127.0.0.1'), received };
+}
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.close();
+  await listener.close(1000);
+  await world.close();
+});
+
+describe('a UDP listener', () => {
+  it('keeps a session per peer: who logged in once is known in the next datagram', async () => {
+    await listen(toy);
+    const [known, unknown] = [peer(), peer()];
+    known.send(login);
+    await vi.waitFor(() => expect(known.received).toHaveLength(1));
+    known.send(toyFixes(2, 3));
+    unknown.send(toyFixes(3, 3));
+    await vi.waitFor(() => expect(known.received).toHaveLength(2));
+    expect(await world.count('records')).toBe(3);
+    await vi.waitFor(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
+    expect(unknown.received).toEqual([]);
+  });
+
+  it('answers each frame of a datagram in a datagram of its own, in order, when it is durable', async () => {
+    await listen(undefined);
+    const device = peer();
+    device.send(Buffer.concat([login, toyFixes(2, 1), toyAlive(3)]));
+    await vi.waitFor(() =>
+      expect(device.received.map((d) => d.toString('hex').slice(0, 10))).toEqual(['5441000001', '5441010002', '5441000003']),
+    );
+    expect(world.journal.durable).toBeGreaterThanOrEqual(2);
+  });
+
+  it('invariant 1: holds a bounded number of peers, and lets the longest silent go', async () => {
+    await listen(toy, { connections: 2 });
+    const [a, b, c] = [peer(), peer(), peer()];
+    a.send(login);
+    await vi.waitFor(() => expect(a.received).toHaveLength(1));
+    b.send(toyLogin('22222222', false));
+    await vi.waitFor(() => expect(b.received).toHaveLength(1));
+    c.send(toyLogin('33333333', false));
+    await vi.waitFor(() => expect(c.received).toHaveLength(1));
+    b.send(toyAlive(2));
+    await vi.waitFor(() => expect(b.received).toHaveLength(2));
+    // The first was forgotten: its records are nobody's.
+    a.send(toyFixes(2, 1));
+    await vi.waitFor(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
+  });
+
+  it('turns away what no codec knows', async () => {
+    await listen(undefined);
+    peer().send(Buffer.from('hello'));
+    await vi.waitFor(async () => expect(await world.count('rejects', { reason: 'unrecognised' })).toBe(1));
+  });
+});
