@@ -1,0 +1,308 @@
+/**
+ * The ClickHouse engine of the optional package `chdb`, opened on one directory.
+ *
+ * Every request gets a connection of its own (0.1 ms): settings, the current database and query parameters are then
+ * the request's alone, and requests run side by side. Calls run on threads of the pool, never on the event loop.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { AppError, messageOf, systemCode } from '../errors.ts';
+import { findOrphanNotes, replaceFiles } from './repair.ts';
+import { type InsertStatement, quoteName, quoteText } from './statement.ts';
+
+/** The part of `chdb` that is used. Declared here because the package may be absent. */
+interface Chdb {
+  readonly Session: new (path: string, options: { connectionArgs: readonly string[] }) => ChdbSession;
+  drainPending(): Promise<void>;
+}
+
+interface ChdbSession {
+  queryAsync(sql: string, options: { format: string }): Promise<ChdbResult>;
+  close(): void;
+}
+
+interface ChdbResult {
+  readonly elapsed: number;
+  readonly rowsRead: number;
+  readonly bytesRead: number;
+  bytes(): Uint8Array;
+}
+
+export interface EngineResult {
+  readonly bytes: Uint8Array;
+  readonly elapsedNs: number;
+  readonly rows: number;
+  readonly rowBytes: number;
+}
+
+function isChdb(value: unknown): value is Chdb {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'Session' in value &&
+    typeof value.Session === 'function' &&
+    'drainPending' in value &&
+    typeof value.drainPending === 'function'
+  );
+}
+
+/** @throws AppError CLICKHOUSE_MISSING when the package or its binary for this platform is not installed. */
+function loadChdb(): Chdb {
+  let loaded: unknown;
+  try {
+    loaded = createRequire(import.meta.url)('chdb');
+  } catch (error) {
+    const reason = messageOf(error).split('\n')[0];
+    throw new AppError(
+      'CLICKHOUSE_MISSING',
+      `the embedded ClickHouse needs the package chdb: install the optional dependencies (npm ci --include=optional), ` +
+        `or set FIXGATE_CLICKHOUSE_URL to a ClickHouse server (${reason})`,
+      error,
+    );
+  }
+  if (isChdb(loaded)) return loaded;
+  throw new AppError(
+    'CLICKHOUSE_MISSING',
+    'the installed package chdb has an unknown shape: install the version in package.json, or set FIXGATE_CLICKHOUSE_URL',
+  );
+}
+
+const MIB = 1024 * 1024;
+
+/** Server settings. Caches are small because an idle server should be; merges keep to the pool sizes chdb starts with. */
+function serverConfig(memoryBytes: number, usersPath: string): string {
+  return xml({
+    timezone: 'UTC',
+    users_config: usersPath,
+    // Programs that tables may run: from a folder that does not exist.
+    user_scripts_path: join(dirname(usersPath), 'none'),
+    max_server_memory_usage: memoryBytes,
+    mark_cache_size: 64 * MIB,
+    index_mark_cache_size: 16 * MIB,
+    primary_index_cache_size: 32 * MIB,
+    uncompressed_cache_size: 0,
+    query_condition_cache: { max_size_in_bytes: 8 * MIB },
+    compiled_expression_cache_size: 16 * MIB,
+    merge_tree: {
+      // A server relies on replicas; one machine alone has only its disk. 200 means: survives a power cut.
+      fsync_after_insert: 1,
+      fsync_part_directory: 1,
+      // Merged parts replace synced ones, so they are synced too, whatever their size.
+      min_rows_to_fsync_after_merge: 1,
+    },
+  });
+}
+
+/** One user without a password, as on a fresh server, but without what reaches files, hosts and programs: table
+ * functions, engines and dictionaries. */
+function usersConfig(memoryBytes: number, resultBytes: number): string {
+  return xml({
+    profiles: {
+      default: {
+        max_memory_usage: Math.floor(memoryBytes / 2),
+        // A result is held in memory until it is sent.
+        max_result_bytes: resultBytes,
+        result_overflow_mode: 'throw',
+        max_execution_time: 300,
+      },
+    },
+    quotas: { default: '' },
+    users: {
+      default: {
+        password: '',
+        networks: { ip: '::/0' },
+        profile: 'default',
+        quota: 'default',
+        grants: {
+          query:
+            'GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE TEMPORARY TABLE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM MERGES, ' +
+            'SYSTEM TTL MERGES, SYSTEM FLUSH, SYSTEM DROP CACHE, dictGet, INTROSPECTION ON *.*',
+        },
+      },
+    },
+  });
+}
+
+type XmlValue = string | number | { readonly [name: string]: XmlValue };
+
+function xml(value: XmlValue, name = 'clickhouse'): string {
+  const inner = typeof value === 'object' ? Object.entries(value).map(([key, child]) => xml(child, key)) : [escapeXml(String(value))];
+  return `<${name}>${inner.join('')}</${name}>`;
+}
+
+function escapeXml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+export interface EngineOptions {
+  /** Absolute; holds `config/` and `engine/`. */
+  readonly directory: string;
+  readonly resultBytes: number;
+}
+
+/** The process that holds the engine's lock, or 0. The `status` file says so in its first line, and outlives a kill. */
+async function lockHolder(path: string): Promise<number> {
+  try {
+    const pid = Number(/^PID: (\d+)/.exec(await readFile(join(path, 'status'), 'latin1'))?.[1] ?? 0);
+    if (pid === 0 || pid === process.pid) return 0;
+    process.kill(pid, 0);
+    return pid;
+  } catch {
+    return 0;
+  }
+}
+
+/** Syncs a file or directory; one that has just gone (a log that was rotated away) needs none. */
+async function syncFile(path: string): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+export class Engine {
+  readonly #chdb: Chdb;
+  readonly #path: string;
+  readonly #connectionArgs: readonly string[];
+  /** Keeps the engine and its lock on the directory while no request is running. */
+  readonly #keeper: ChdbSession;
+
+  private constructor(chdb: Chdb, path: string, connectionArgs: readonly string[]) {
+    this.#chdb = chdb;
+    this.#path = path;
+    this.#connectionArgs = connectionArgs;
+    this.#keeper = this.#connect();
+  }
+
+  /** @throws AppError CLICKHOUSE_MISSING or DATA_DIR_UNUSABLE. */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const chdb = loadChdb();
+    const config = join(options.directory, 'config');
+    const path = join(options.directory, 'engine');
+    const memoryBytes = Math.min(2048 * MIB, Math.floor(totalmem() * 0.4));
+    await mkdir(config, { recursive: true, mode: 0o700 });
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const users = join(config, 'users.xml');
+    const server = join(config, 'server.xml');
+    await writeFile(users, usersConfig(memoryBytes, options.resultBytes));
+    await writeFile(server, serverConfig(memoryBytes, users));
+    try {
+      // A server wants SELECT spelled out; the engine's local mode does not.
+      return new Engine(chdb, path, [`--config-file=${server}`, '--implicit_select=0']);
+    } catch (error) {
+      // The engine writes its reason to standard error only; who holds the lock is in the lock's file.
+      const holder = await lockHolder(path);
+      throw new AppError(
+        'DATA_DIR_UNUSABLE',
+        holder > 0
+          ? `process ${holder} is using ${options.directory}: stop it, or set FIXGATE_DATA_DIR to another directory`
+          : `the embedded ClickHouse cannot open ${path}: ${messageOf(error).split('\n')[0]}`,
+        error,
+      );
+    }
+  }
+
+  /**
+   * Takes back tokens whose rows a crash kept from arriving (`repair.ts`). To be called before anything is served.
+   * @returns the number of tables that needed it.
+   */
+  async repair(): Promise<number> {
+    let repaired = 0;
+    const tables = await this.#rows(
+      `SELECT database, name, data_paths[1] FROM system.tables WHERE engine LIKE '%MergeTree' AND NOT is_temporary AND notEmpty(data_paths)`,
+    );
+    for (const [database = '', table = '', path = ''] of tables) {
+      const active = await this.#rows(
+        `SELECT name FROM system.parts WHERE active AND database = ${quoteText(database)} AND table = ${quoteText(table)}`,
+      );
+      const changes = await findOrphanNotes(
+        path,
+        active.map(([name = '']) => name),
+      );
+      if (changes.size === 0) continue;
+      const full = `${quoteName(database)}.${quoteName(table)}`;
+      // A detached table comes back by itself if this is where the next crash happens.
+      await this.run(`DETACH TABLE ${full} SYNC`, '', 'Null');
+      await replaceFiles(changes);
+      await this.run(`ATTACH TABLE ${full}`, '', 'Null');
+      repaired++;
+    }
+    return repaired;
+  }
+
+  async #rows(sql: string, setup = ''): Promise<string[][]> {
+    const { bytes } = await this.run(sql, setup, 'JSONCompactEachRow');
+    const lines = Buffer.from(bytes).toString().split('\n');
+    return lines.filter((line) => line !== '').map((line) => Array.from(JSON.parse(line), String));
+  }
+
+  #connect(): ChdbSession {
+    return new this.#chdb.Session(this.#path, { connectionArgs: this.#connectionArgs });
+  }
+
+  /**
+   * Runs `sql` after `setup` (SET and USE statements, each with its `;`), on a fresh connection.
+   * @throws Error with ClickHouse's message.
+   */
+  async run(sql: string, setup: string, format: string, mark = ''): Promise<EngineResult> {
+    const session = this.#connect();
+    try {
+      const result = await session.queryAsync(`${setup}${mark}${sql}`, { format });
+      return { bytes: result.bytes(), elapsedNs: Math.round(result.elapsed * 1e9), rows: result.rowsRead, rowBytes: result.bytesRead };
+    } finally {
+      session.close();
+    }
+  }
+
+  /**
+   * Runs an INSERT and syncs what the engine leaves to chance: it syncs a part's files and then renames the part into
+   * the table's directory, but syncs neither that directory nor the log of deduplication tokens.
+   * @throws Error with ClickHouse's message, or of the file system.
+   */
+  async insert(sql: string, setup: string, insert: InsertStatement): Promise<EngineResult> {
+    const result = await this.run(sql, setup, 'Null');
+    const database = insert.database === '' ? 'currentDatabase()' : quoteText(insert.database);
+    const where = `WHERE database = ${database} AND name = ${quoteText(insert.table)}`;
+    const paths = await this.#rows(`SELECT arrayJoin(data_paths) FROM system.tables ${where}`, setup);
+    for (const [path = ''] of paths) {
+      await syncFile(path);
+      const logs = join(path, 'deduplication_logs');
+      for (const name of await readdir(logs).catch(() => [])) await syncFile(join(logs, name));
+    }
+    return result;
+  }
+
+  /** A comment that finds a running query again. */
+  mark(): string {
+    return `/*${randomUUID()}*/`;
+  }
+
+  /** Stops the query that was started with this mark. The engine gives queries ids of its own, so the text has to do. */
+  async kill(mark: string): Promise<void> {
+    await this.#keeper.queryAsync(`KILL QUERY WHERE startsWith(query, '${mark}') ASYNC`, { format: 'Null' });
+  }
+
+  /** Stops every query that carries a mark. */
+  async killReads(): Promise<void> {
+    await this.#keeper.queryAsync(`KILL QUERY WHERE match(query, '^/\\*[0-9a-f-]{36}\\*/') ASYNC`, { format: 'Null' });
+  }
+
+  /** Waits for what is running and releases the directory. */
+  async close(): Promise<void> {
+    await this.#chdb.drainPending();
+    this.#keeper.close();
+    await this.#chdb.drainPending();
+  }
+}

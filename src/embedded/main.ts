@@ -1,0 +1,64 @@
+/**
+ * The child process around the embedded ClickHouse:
+ * `node main.ts --directory <path> [--host 127.0.0.1] [--port 8123]`.
+ *
+ * Says `{type:'ready', url}` or `{type:'failed', code, message}` to its parent over IPC, and the same as one line where
+ * there is no parent. Ends, with exit code 0, when the parent is gone or lets go of it, and without a parent on SIGTERM
+ * or SIGINT. Under a parent signals are the parent's business: Ctrl-C and service managers send them to every process,
+ * and the inserts of a shutdown come after them.
+ */
+
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../errors.ts';
+import type { EmbeddedClickHouse, EmbeddedMessage } from './clickhouse.ts';
+
+// Four statements at a time take a thread each; bodies and compression need some beside them. Before the first use of the pool.
+process.env['UV_THREADPOOL_SIZE'] ??= '8';
+
+const CLOSE_MS = 10_000;
+
+function tell(message: EmbeddedMessage): void {
+  if (process.send !== undefined) process.send(message);
+  else if (message.type === 'ready') console.log(`embedded ClickHouse on ${message.url}`);
+  if (message.type === 'failed') console.error(`${message.code}: ${message.message}`);
+}
+
+function end(running: EmbeddedClickHouse): void {
+  // A statement that cannot be stopped must not keep the directory from the next process; the engine survives a kill.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), CLOSE_MS).unref();
+  running.close().then(
+    () => process.exit(0),
+    (error: unknown) => {
+      console.error(messageOf(error));
+      process.exit(1);
+    },
+  );
+}
+
+try {
+  const { values } = parseArgs({
+    options: { directory: { type: 'string' }, host: { type: 'string' }, port: { type: 'string' } },
+  });
+  if (values.directory === undefined) throw new AppError('USAGE', 'embedded ClickHouse: --directory is missing');
+  const port = Number(values.port ?? '8123');
+  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new AppError('USAGE', `embedded ClickHouse: no such port: ${values.port}`);
+
+  const { startEmbeddedClickHouse } = await import('./clickhouse.ts');
+  const running = await startEmbeddedClickHouse({ directory: values.directory, host: values.host ?? '127.0.0.1', port });
+  let ending = false;
+  const once = () => {
+    if (!ending) end(running);
+    ending = true;
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (process.send === undefined) once();
+    });
+  if (process.send !== undefined) process.on('disconnect', once);
+  if (process.send !== undefined && !process.connected) once();
+  tell({ type: 'ready', url: running.url });
+} catch (error) {
+  tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) });
+  process.exitCode = 1;
+  if (process.connected) process.disconnect();
+}

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { chdbInstalled, cleanUp, freshDirectory, launch, MAIN, start } from './child.ts';
+
+afterAll(cleanUp);
+
+it('invariant 1: refuses to listen where other machines could reach it', async () => {
+  for (const host of ['0.0.0.0', '::', '192.0.2.1', 'example.org', '127.0.0.1.example.org']) {
+    expect(await launch(await freshDirectory(), { host })).toMatchObject({
+      type: 'failed',
+      code: 'PORT_DENIED',
+      message: expect.stringContaining(host),
+    });
+  }
+});
+
+it('names a port that is taken, and the remedy', async () => {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const address = holder.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const outcome = await launch(await freshDirectory(), { port });
+  holder.close();
+  expect(outcome).toMatchObject({ type: 'failed', code: 'PORT_IN_USE', message: expect.stringContaining('FIXGATE_CLICKHOUSE_PORT') });
+  expect(outcome).toMatchObject({ message: expect.stringContaining(String(port)) });
+});
+
+it('says what to do where chdb is not installed', async () => {
+  // A copy outside the project finds no node_modules.
+  const copy = await freshDirectory();
+  const rooms = dirname(dirname(MAIN));
+  await cp(join(rooms, 'embedded'), join(copy, 'src', 'embedded'), { recursive: true });
+  await cp(join(rooms, 'errors.ts'), join(copy, 'src', 'errors.ts'));
+  await writeFile(join(copy, 'package.json'), '{"type":"module"}');
+  const outcome = await launch(join(copy, 'data'), { main: join(copy, 'src', 'embedded', 'main.ts') });
+  expect(outcome).toMatchObject({ type: 'failed', code: 'CLICKHOUSE_MISSING', message: expect.stringContaining('FIXGATE_CLICKHOUSE_URL') });
+  expect(outcome).toMatchObject({ message: expect.stringContaining('optional') });
+});
+
+it('refuses a directory that it cannot use', async () => {
+  const directory = await freshDirectory();
+  await writeFile(join(directory, 'file'), '');
+  expect(await launch(join(directory, 'file', 'data'))).toMatchObject({ type: 'failed', code: 'DATA_DIR_UNUSABLE' });
+  expect(await launch(join(directory, 'a{b}'))).toMatchObject({ type: 'failed', code: 'DATA_DIR_UNUSABLE' });
+});
+
+describe.skipIf(!chdbInstalled)('the child process', () => {
+  it('invariant 6: leaves a directory to the process that has it', async () => {
+    const directory = await freshDirectory();
+    const running = await start(directory);
+    expect(await launch(directory)).toMatchObject({
+      type: 'failed',
+      code: 'DATA_DIR_UNUSABLE',
+      message: expect.stringContaining(`process ${running.process.pid} is using ${directory}`),
+    });
+    expect((await fetch(`${running.url}/ping`)).status).toBe(200);
+    expect(await running.end()).toBe(0);
+  });
+
+  it('works in a directory whose name needs quoting', async () => {
+    const directory = join(await freshDirectory(), `it's <a> & "b" ü`);
+    await mkdir(directory);
+    const running = await start(directory);
+    const insert = (query: string, body: string) => fetch(`${running.url}/?query=${encodeURIComponent(query)}`, { method: 'POST', body });
+    expect((await insert('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a', '')).status).toBe(200);
+    expect((await insert('INSERT INTO t FORMAT CSV', '1')).status).toBe(200);
+    await running.end();
+  });
+
+  it('ends when its parent is gone', async () => {
+    const running = await start(await freshDirectory());
+    const exit = once(running.process, 'exit');
+    running.process.disconnect();
+    expect(await exit).toEqual([0, null]);
+  });
+
+  it('stops with a query running when its parent lets go, and leaves signals to its parent', async () => {
+    const running = await start(await freshDirectory());
+    const endless = 'SELECT sleepEachRow(1) FROM system.numbers LIMIT 100 SETTINGS max_block_size = 1';
+    const query = fetch(running.url, { method: 'POST', body: endless }).catch(() => null);
+    running.process.kill('SIGINT');
+    running.process.kill('SIGTERM');
+    let seen = '';
+    while (!seen.includes('sleepEachRow(1)')) {
+      const list = await fetch(running.url, {
+        method: 'POST',
+        body: `SELECT query FROM system.processes WHERE query NOT LIKE '%processes%'`,
+      });
+      seen = await list.text();
+    }
+    expect(await running.end()).toBe(0);
+    await query;
+  });
+});
