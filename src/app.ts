@@ -15,7 +15,7 @@ import { listenTcp } from './listen/tcp.ts';
 import { listenUdp } from './listen/udp.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics } from './metrics/catalog.ts';
-import { CodecCounters } from './metrics/codec-counters.ts';
+import { CodecCounters } from './metrics/hot-counters.ts';
 import { SessionTable } from './session/session-table.ts';
 
 /** How long a predecessor's process may take to end before its slot is given up. */

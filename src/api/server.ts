@@ -1,6 +1,11 @@
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify from 'fastify';
 import type { Readiness } from '../cluster/supervisor.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+
+export interface HttpServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
 
 /** What the HTTP server needs of the supervisor. */
 export interface Observed {
@@ -12,7 +17,7 @@ export interface Observed {
  * HTTP of the supervisor: `/metrics` for Prometheus, `/healthz` (the process lives), `/readyz` (devices are served;
  * 503 when not; a sink that is away makes it `degraded`, which is 200). Loopback by default.
  */
-export async function startHttp(observed: Observed, host: string, port: number): Promise<FastifyInstance> {
+export async function startHttp(observed: Observed, host: string, port: number): Promise<HttpServer> {
   const server = Fastify({ forceCloseConnections: true });
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
@@ -23,7 +28,8 @@ export async function startHttp(observed: Observed, host: string, port: number):
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await observed.metricsText()),
   );
   try {
-    await server.listen({ host, port });
+    const url = await server.listen({ host, port });
+    return { url, close: () => server.close() };
   } catch (error) {
     if (systemCode(error) === 'EADDRINUSE')
       throw new AppError(
@@ -37,5 +43,4 @@ export async function startHttp(observed: Observed, host: string, port: number):
       error,
     );
   }
-  return server;
 }

@@ -32,6 +32,7 @@ export async function serve(args: string[]): Promise<number> {
       });
   });
   const http = await startHttp(supervisor, config.http.host, config.http.port);
+  log.info({ http: http.url }, 'metrics and health');
   try {
     await supervisor.start();
     await stopped;

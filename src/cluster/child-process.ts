@@ -51,9 +51,9 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
         },
       );
   });
-  // Ctrl-C reaches the whole process group; the supervisor decides what it means.
+  // Ctrl-C and service managers signal every process; the supervisor decides what it means, and in which order.
   process.on('SIGINT', () => {});
-  process.on('SIGTERM', () => drain(10_000));
+  process.on('SIGTERM', () => {});
   process.on('disconnect', () => process.exit(1));
 }
 

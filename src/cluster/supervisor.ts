@@ -10,6 +10,7 @@ import { recover } from '../journal/recovery.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
+import { checkClickHouse } from '../sink/clickhouse/sink.ts';
 import { modulePath } from './child-process.ts';
 import { lockDirectory } from './lock.ts';
 import { type Health, isFromChild, type ToChild } from './messages.ts';
@@ -39,6 +40,8 @@ const EMBEDDED_CLOSE_MS = 10_000;
 interface Running {
   send(message: ToChild): void;
   kill(signal: NodeJS.Signals): void;
+  /** Lets go of it: a child ends when it has no parent. */
+  release(): void;
   onMessage(listener: (message: unknown) => void): void;
   onExit(listener: (code: number | null, signal: string | null) => void): void;
   readonly pid: number;
@@ -115,9 +118,14 @@ class Post {
     });
   }
 
+  /** Not to be started again. */
+  retire(): void {
+    this.#ending = true;
+  }
+
   /** Asks the child to finish and waits for its end; kills it when it does not. */
   async stop(ask: (running: Running) => void, deadlineMs: number): Promise<void> {
-    this.#ending = true;
+    this.retire();
     const running = this.running;
     if (running === undefined) return;
     const ended = new Promise<void>((resolve) => running.onExit(() => resolve()));
@@ -181,6 +189,11 @@ export class Supervisor {
         () => forkEmbedded(config.dataDir, port),
         () => undefined,
       );
+    } else {
+      // A server that does not answer is waited for; one that answers and cannot be used ends the start.
+      const { user: username, password, database } = config.clickhouse;
+      const unusable = await checkClickHouse({ url: clickhouseUrl, username, password, database });
+      if (unusable !== null) throw unusable;
     }
     cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [] });
     const greeting = (slot: number): ToChild => ({ type: 'start', config, instance, slot, clickhouseUrl });
@@ -238,13 +251,15 @@ export class Supervisor {
   }
 
   async #stop(drainMs: number): Promise<void> {
+    // What dies from here on stays down: its journal is delivered at the next start.
+    for (const post of this.#posts) post.retire();
     const drain = (deadlineMs: number) => (running: Running) => running.send({ type: 'drain', deadlineMs });
     const workersMs = drainMs * WORKER_SHARE;
     const until = systemClock.elapsed() + drainMs;
     await Promise.all(this.#workers.map((post) => post.stop(drain(workersMs), workersMs + 2000)));
     const shipperMs = Math.max(0, until - systemClock.elapsed());
     await this.#shipper?.stop(drain(shipperMs), shipperMs + 2000);
-    await this.#embedded?.stop((running) => running.kill('SIGTERM'), EMBEDDED_CLOSE_MS);
+    await this.#embedded?.stop((running) => running.release(), EMBEDDED_CLOSE_MS);
   }
 
   #post(name: string, spawn: () => Running, greeting: () => ToChild | undefined): Post {
@@ -319,6 +334,9 @@ function ofProcess(child: ChildProcess): Running {
     // A message to a process that is just dying is answered by its exit.
     send: (message) => void child.send(message, () => {}),
     kill: (signal) => void child.kill(signal),
+    release: () => {
+      if (child.connected) child.disconnect();
+    },
     onMessage: (listener) => void child.on('message', listener),
     onExit: (listener) => void child.on('exit', listener),
   };

@@ -35,14 +35,17 @@ export function defineLayout(name: string, source: string, fields: readonly Fiel
   const parser = new Parser();
   const widths: number[] = [];
   let total = 0;
-  for (const field of fields) {
+  fields.forEach((field, i) => {
     const width = WIDTH[field.type] || (field.length ?? 0);
     widths.push(width);
     total += width;
-    addField(parser, field, width);
-  }
-  const parse = (bytes: Bytes, at: number): Record<string, number | bigint | string> =>
-    parser.parse(Buffer.from(bytes.buffer, bytes.byteOffset + at, total));
+    // binary-parser wants identifiers; vendors have spaces in their names.
+    addField(parser, `f${i}`, field, width);
+  });
+  const parse = (bytes: Bytes, at: number): Record<string, number | bigint | string> => {
+    const parsed = parser.parse(Buffer.from(bytes.buffer, bytes.byteOffset + at, total));
+    return Object.fromEntries(fields.map((field, i) => [field.name, parsed[`f${i}`] ?? '']));
+  };
   return Object.freeze({
     name,
     source,
@@ -63,43 +66,43 @@ export function defineLayout(name: string, source: string, fields: readonly Fiel
   });
 }
 
-function addField(parser: Parser, field: Field, width: number): void {
+function addField(parser: Parser, name: string, field: Field, width: number): void {
   switch (field.type) {
     case 'u8':
-      parser.uint8(field.name);
+      parser.uint8(name);
       return;
     case 'i8':
-      parser.int8(field.name);
+      parser.int8(name);
       return;
     case 'u16':
-      parser.uint16be(field.name);
+      parser.uint16be(name);
       return;
     case 'i16':
-      parser.int16be(field.name);
+      parser.int16be(name);
       return;
     case 'u32':
-      parser.uint32be(field.name);
+      parser.uint32be(name);
       return;
     case 'i32':
-      parser.int32be(field.name);
+      parser.int32be(name);
       return;
     case 'u64':
-      parser.uint64be(field.name);
+      parser.uint64be(name);
       return;
     case 'u16le':
-      parser.uint16le(field.name);
+      parser.uint16le(name);
       return;
     case 'u32le':
-      parser.uint32le(field.name);
+      parser.uint32le(name);
       return;
     case 'f32':
-      parser.floatbe(field.name);
+      parser.floatbe(name);
       return;
     case 'ascii':
-      parser.string(field.name, { length: width, encoding: 'ascii' });
+      parser.string(name, { length: width, encoding: 'ascii' });
       return;
     case 'bytes':
-      parser.string(field.name, { length: width, encoding: 'hex' });
+      parser.string(name, { length: width, encoding: 'hex' });
   }
 }
 

@@ -2,6 +2,7 @@ import net from 'node:net';
 import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
 import { Intake, type Link } from '../intake/intake.ts';
+import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
 import { ahead, type ListenAt, type ListenHost } from './listen-host.ts';
 import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts';
@@ -30,13 +31,14 @@ export interface TcpListener {
 
 export async function listenTcp(at: ListenAt, host: ListenHost): Promise<TcpListener> {
   const connections = new Set<TcpConnection>();
+  const bytes = bytesCounters(host.metrics, 'tcp');
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     if (connections.size >= host.limits.connections) {
       host.metrics.rejects.inc({ reason: 'connections' });
       socket.destroy();
       return;
     }
-    const connection = new TcpConnection(socket, at, host, () => connections.delete(connection));
+    const connection = new TcpConnection(socket, at, host, bytes, () => connections.delete(connection));
     connections.add(connection);
   });
   const sweep = setInterval(() => {
@@ -81,6 +83,7 @@ class TcpConnection implements Link {
   readonly #at: ListenAt;
   readonly #host: ListenHost;
   readonly #peer: string;
+  readonly #bytes: BytesCounters;
   readonly #openedAt: number;
   #intake: Intake | undefined;
   /** First bytes of a connection whose codec is not known yet. */
@@ -95,7 +98,8 @@ class TcpConnection implements Link {
   #ended = false;
   #paused = false;
 
-  constructor(socket: net.Socket, at: ListenAt, host: ListenHost, gone: () => void) {
+  constructor(socket: net.Socket, at: ListenAt, host: ListenHost, bytes: BytesCounters, gone: () => void) {
+    this.#bytes = bytes;
     this.#socket = socket;
     this.#at = at;
     this.#host = host;
@@ -119,7 +123,7 @@ class TcpConnection implements Link {
   }
 
   send(bytes: Uint8Array): void {
-    this.#host.metrics.bytes.inc({ transport: 'tcp', direction: 'out' }, bytes.length);
+    this.#bytes.out.inc(bytes.length);
     this.#socket.write(bytes);
     if (this.#socket.writableLength > UNREAD_LIMIT) this.close('unread');
   }
@@ -177,7 +181,7 @@ class TcpConnection implements Link {
     if (this.#finishing) return;
     const now = this.#host.clock.elapsed();
     this.#lastSeen = now;
-    this.#host.metrics.bytes.inc({ transport: 'tcp', direction: 'in' }, chunk.length);
+    this.#bytes.in.inc(chunk.length);
     const bytes = this.#looked ? chunk : this.#look(chunk);
     const intake = this.#intake;
     if (bytes === undefined || intake === undefined) return;

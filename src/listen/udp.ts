@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
 import { Intake, type Link } from '../intake/intake.ts';
+import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
 import type { ListenAt, ListenHost } from './listen-host.ts';
 import { recogniseCodec } from './recognise.ts';
@@ -27,8 +28,9 @@ export interface UdpListener {
 export async function listenUdp(at: ListenAt, host: ListenHost): Promise<UdpListener> {
   const socket = await bound(at);
   const peers = new Map<string, UdpPeer>();
+  const bytes = bytesCounters(host.metrics, 'udp');
   socket.on('message', (datagram, from) => {
-    host.metrics.bytes.inc({ transport: 'udp', direction: 'in' }, datagram.length);
+    bytes.in.inc(datagram.length);
     if (host.pendingBytes() > host.limits.pendingBytes) {
       host.metrics.rejects.inc({ reason: 'overload' });
       return;
@@ -56,7 +58,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost): Promise<UdpList
       longestSilent?.close('peers');
     }
     host.metrics.accepts.inc({ codec: codec.name, transport: 'udp' });
-    return new UdpPeer(socket, codec, key, from, host, () => peers.delete(key));
+    return new UdpPeer(socket, codec, key, from, host, bytes, () => peers.delete(key));
   }
 
   const sweep = setInterval(() => {
@@ -107,21 +109,29 @@ class UdpPeer implements Link {
   readonly #socket: dgram.Socket;
   readonly #address: string;
   readonly #port: number;
-  readonly #host: ListenHost;
+  readonly #bytes: BytesCounters;
   readonly #gone: () => void;
   #finishing = '';
 
-  constructor(socket: dgram.Socket, codec: Codec, key: string, from: dgram.RemoteInfo, host: ListenHost, gone: () => void) {
+  constructor(
+    socket: dgram.Socket,
+    codec: Codec,
+    key: string,
+    from: dgram.RemoteInfo,
+    host: ListenHost,
+    bytes: BytesCounters,
+    gone: () => void,
+  ) {
+    this.#bytes = bytes;
     this.#socket = socket;
     this.#address = from.address;
     this.#port = from.port;
-    this.#host = host;
     this.#gone = gone;
     this.intake = new Intake(host, codec, 'udp', host.options(codec), key, this);
   }
 
   send(bytes: Uint8Array): void {
-    this.#host.metrics.bytes.inc({ transport: 'udp', direction: 'out' }, bytes.length);
+    this.#bytes.out.inc(bytes.length);
     // A lost answer is sent again when the device repeats its question; there is nobody to tell.
     this.#socket.send(bytes, this.#port, this.#address, () => {});
   }

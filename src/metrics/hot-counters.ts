@@ -1,5 +1,5 @@
 import type { Counter } from 'prom-client';
-import { type Codec, FRAME_KIND_NAMES, type FrameKind } from '../codec/index.ts';
+import { type Codec, FRAME_KIND_NAMES, type FrameKind, type Transport } from '../codec/index.ts';
 import type { Metrics } from './catalog.ts';
 
 /** The counters that every frame moves, with their labels looked up once: a lookup by labels costs more than a decode. */
@@ -32,4 +32,14 @@ export class CodecCounters {
   damaged(reason: string): void {
     this.#metrics.damaged.inc({ codec: this.#codec, reason });
   }
+}
+
+/** Payload bytes of one transport, both ways. */
+export interface BytesCounters {
+  readonly in: Counter.Internal;
+  readonly out: Counter.Internal;
+}
+
+export function bytesCounters(metrics: Metrics, transport: Transport): BytesCounters {
+  return { in: metrics.bytes.labels(transport, 'in'), out: metrics.bytes.labels(transport, 'out') };
 }

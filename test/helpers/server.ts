@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const ROOT = join(import.meta.dirname, '../..');
+const BIN = join(ROOT, 'bin/fixgate.js');
+
+export interface Logged {
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** A whole server, `fixgate serve`, in its own process group, on free ports, with its data in a temporary directory. */
+export class Server {
+  readonly dataDir: string;
+  readonly log: Logged[] = [];
+  stderr = '';
+  readonly exited: Promise<number | null>;
+  readonly #child: ChildProcess;
+  readonly #ownsData: boolean;
+  #changed: () => void = () => {};
+
+  private constructor(env: Readonly<Record<string, string>>, dataDir: string | undefined) {
+    this.#ownsData = dataDir === undefined;
+    this.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), 'fixgate-server-'));
+    this.#child = spawn(process.execPath, [BIN, 'serve'], {
+      cwd: ROOT,
+      env: {
+        PATH: process.env['PATH'],
+        FIXGATE_DATA_DIR: this.dataDir,
+        FIXGATE_HTTP_PORT: '0',
+        FIXGATE_CLICKHOUSE_PORT: '0',
+        FIXGATE_LISTEN: 'teltonika@127.0.0.1:0,gt06@127.0.0.1:0,h02@127.0.0.1:0,auto@127.0.0.1:0',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.exited = new Promise((resolve) => this.#child.once('exit', (code) => resolve(code)));
+    void this.exited.then(() => this.#changed());
+    if (this.#child.stdout !== null)
+      createInterface({ input: this.#child.stdout }).on('line', (line) => {
+        this.log.push(line.startsWith('{') ? JSON.parse(line) : { level: 30, msg: line });
+        this.#changed();
+      });
+    this.#child.stderr?.on('data', (chunk) => {
+      this.stderr += chunk;
+    });
+  }
+
+  /** Starts and does not wait: for servers that must not come up. */
+  static spawn(env: Readonly<Record<string, string>> = {}, dataDir?: string): Server {
+    return new Server(env, dataDir);
+  }
+
+  /** Starts and waits until it listens. `dataDir` continues another server's data. */
+  static async start(env: Readonly<Record<string, string>> = {}, dataDir?: string): Promise<Server> {
+    const server = new Server(env, dataDir);
+    await server.logged('listening');
+    return server;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** The first line with this message. */
+  async logged(message: string): Promise<Logged> {
+    for (;;) {
+      const found = this.log.find((line) => line.msg === message);
+      if (found !== undefined) return found;
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null)
+        throw new Error(`the server ended before "${message}": ${this.stderr}\n${this.log.map((line) => JSON.stringify(line)).join('\n')}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+
+  async port(codec: string, transport: 'tcp' | 'udp' = 'tcp'): Promise<number> {
+    const { listeners } = await this.logged('listening');
+    const line = (Array.isArray(listeners) ? listeners : []).find((text) => String(text).startsWith(`${codec} ${transport} `));
+    return Number(String(line).split(':').at(-1));
+  }
+
+  async http(path: string): Promise<Response> {
+    const { http } = await this.logged('metrics and health');
+    return fetch(`${http}${path}`);
+  }
+
+  async clickhouseUrl(): Promise<string> {
+    const { clickhouse } = await this.logged('listening');
+    return String(clickhouse);
+  }
+
+  /** Runs a statement on the server's ClickHouse and returns the text. */
+  async query(sql: string): Promise<string> {
+    const response = await fetch(await this.clickhouseUrl(), { method: 'POST', body: sql });
+    const text = await response.text();
+    if (!response.ok) throw new Error(text);
+    return text;
+  }
+
+  /** Process ids of the children by what they run: `worker`, `shipper`, `clickhouse`. */
+  children(role: 'worker' | 'shipper' | 'clickhouse'): number[] {
+    const script = { worker: 'cluster/worker', shipper: 'cluster/shipper', clickhouse: 'embedded/main' }[role];
+    return processes()
+      .filter((p) => p.parent === this.pid && p.command.includes(script))
+      .map((p) => p.pid);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** SIGTERM, and the exit code. The data goes unless it was given. */
+  async stop(): Promise<number | null> {
+    this.signal('SIGTERM');
+    const code = await this.exited;
+    if (this.#ownsData) this.removeData();
+    return code;
+  }
+
+  removeData(): void {
+    rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+}
+
+function processes(): { pid: number; parent: number; command: string }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+        return [{ pid: Number(name), parent, command: readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ') }];
+      } catch {
+        return [];
+      }
+    });
+}

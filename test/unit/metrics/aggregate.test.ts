@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { MetricsAggregate } from '../../../src/metrics/aggregate.ts';
+import { createMetrics } from '../../../src/metrics/catalog.ts';
+
+function lines(text: string, name: string): string[] {
+  return text.split('\n').filter((line) => line.startsWith(name));
+}
+
+describe('metrics of several processes', () => {
+  it('adds counters and takes the worst of gauges that say so', async () => {
+    const [a, b, own] = [createMetrics(), createMetrics(), createMetrics()];
+    a.records.inc({ codec: 'gt06' }, 3);
+    b.records.inc({ codec: 'gt06' }, 4);
+    a.loopLag.set({ process: 'worker' }, 0.5);
+    b.loopLag.set({ process: 'worker' }, 0.2);
+    a.connections.set({ codec: 'gt06' }, 10);
+    b.connections.set({ codec: 'gt06' }, 5);
+    const sum = new MetricsAggregate();
+    sum.report('worker-0/1', await a.registry.getMetricsAsJSON());
+    sum.report('worker-1/1', await b.registry.getMetricsAsJSON());
+    const text = await sum.text(await own.registry.getMetricsAsJSON());
+    expect(lines(text, 'fixgate_records_total')).toEqual(['fixgate_records_total{codec="gt06"} 7']);
+    expect(lines(text, 'fixgate_event_loop_lag_seconds')).toEqual(['fixgate_event_loop_lag_seconds{process="worker"} 0.5']);
+    expect(lines(text, 'fixgate_connections')).toEqual(['fixgate_connections{codec="gt06"} 15']);
+  });
+
+  it('keeps what a dead process counted, and not what it held', async () => {
+    const [dead, again, own] = [createMetrics(), createMetrics(), createMetrics()];
+    dead.records.inc({ codec: 'gt06' }, 3);
+    dead.answerSeconds.observe(0.002);
+    dead.connections.set({ codec: 'gt06' }, 10);
+    again.records.inc({ codec: 'gt06' }, 1);
+    again.answerSeconds.observe(0.002);
+    const sum = new MetricsAggregate();
+    for (let life = 1; life <= 3; life++) {
+      sum.report(`worker-0/${life}`, await dead.registry.getMetricsAsJSON());
+      await sum.ended(`worker-0/${life}`);
+    }
+    sum.report('worker-0/4', await again.registry.getMetricsAsJSON());
+    const text = await sum.text(await own.registry.getMetricsAsJSON());
+    expect(lines(text, 'fixgate_records_total')).toEqual(['fixgate_records_total{codec="gt06"} 10']);
+    expect(lines(text, 'fixgate_answer_seconds_count')).toEqual(['fixgate_answer_seconds_count 4']);
+    expect(lines(text, 'fixgate_answer_seconds_bucket{le="0.0025"}')).toEqual(['fixgate_answer_seconds_bucket{le="0.0025"} 4']);
+    expect(lines(text, 'fixgate_connections{')).toEqual([]);
+  });
+});

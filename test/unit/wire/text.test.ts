@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../../src/kit/index.ts';
+import { ascii, bcd, bcdDigits, decimal, fraction, fromHex, hex, hexDigit, hexNumber, indexOf } from '../../../src/wire/index.ts';
+
+const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
+/** Runs a reader over the middle of a buffer whose neighbours would change the result. */
+const within = <T>(read: (b: Uint8Array, start: number, end: number) => T, text: string): T => {
+  const padded = bytes(`7${text}7`);
+  return read(padded, 1, padded.length - 1);
+};
+
+describe('text', () => {
+  it('shows bytes outside printable ASCII as dots', () => {
+    expect(within(ascii, 'A~ \u001f\u007f\u00ff\r\n')).toBe('A~ .....');
+  });
+
+  it('turns bytes to hex and back', () => {
+    const all = Uint8Array.from({ length: 256 }, (_, n) => n);
+    expect(hex(all, 0, 256)).toBe(Buffer.from(all).toString('hex'));
+    expect(hex(all, 254, 256)).toBe('feff');
+    expect(fromHex(` ${hex(all, 0, 256).toUpperCase()}\n`)).toEqual(all);
+    expect([fromHex('0'), fromHex('0g'), fromHex('')]).toEqual([undefined, undefined, new Uint8Array(0)]);
+  });
+
+  it('reads BCD and says no to other nibbles', () => {
+    expect([bcd(Uint8Array.of(0x59), 0), bcd(Uint8Array.of(0x5a), 0), bcd(Uint8Array.of(0xa5), 0)]).toEqual([59, -1, -1]);
+    expect([bcdDigits(Uint8Array.of(0x01, 0x23), 0, 2), bcdDigits(Uint8Array.of(0x01, 0x2f), 0, 2)]).toEqual(['0123', '']);
+  });
+
+  it('reads decimal numbers', () => {
+    expect(['0', '007', '999999999999999', '', '1a', '-1', ' 1', '1.0', '\u00b2'].map((text) => within(decimal, text))).toEqual([
+      0, 7, 999999999999999, -1, -1, -1, -1, -1, -1,
+    ]);
+  });
+
+  it('reads hexadecimal numbers', () => {
+    expect(['0', 'fFfFfFfF', '1fffffffffffff', '', 'g', '0x1', '-1'].map((text) => within(hexNumber, text))).toEqual([
+      0,
+      0xffffffff,
+      Number.MAX_SAFE_INTEGER,
+      -1,
+      -1,
+      -1,
+      -1,
+    ]);
+    expect([...'09afAF/:`g@G'].map((c) => hexDigit(c.charCodeAt(0)))).toEqual([0, 9, 10, 15, 10, 15, -1, -1, -1, -1, -1, -1]);
+  });
+
+  it('reads fractions exactly as Number does, up to 15 digits', () => {
+    const random = new Random(7);
+    for (let n = 0; n < 5000; n++) {
+      const digits = String(random.next())
+        .padStart(1 + random.below(15), '0')
+        .slice(0, 15);
+      const point = random.below(digits.length + 1);
+      const text = `${['', '-', '+'][random.below(3)]}${digits.slice(0, point)}${random.once(3) ? '' : '.'}${digits.slice(point)}`;
+      expect([text, within(fraction, text)]).toEqual([text, Number(text)]);
+    }
+  });
+
+  it('refuses what is no fraction', () => {
+    for (const text of ['', '.', '-', '+', '-.', '1.2.3', '1e3', ' 1', '1 ', '--1', '1-', 'NaN', '1,5'])
+      expect([text, within(fraction, text)]).toEqual([text, Number.NaN]);
+    expect([within(fraction, '5.'), within(fraction, '.5')]).toEqual([5, 0.5]);
+  });
+
+  it('finds a byte inside the range only', () => {
+    const text = bytes('#ab#');
+    expect([indexOf(text, 0, 4, 35), indexOf(text, 1, 4, 35), indexOf(text, 1, 3, 35), indexOf(text, 2, 2, 98)]).toEqual([0, 3, -1, -1]);
+  });
+});
