@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
+import { checkCodecs } from '../config/check-codecs.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { recover } from '../journal/recovery.ts';
@@ -173,6 +174,7 @@ export class Supervisor {
 
   /** Starts everything; throws AppError with the reason and the remedy when something cannot start. */
   async start(): Promise<void> {
+    await checkCodecs(this.config);
     await makeDataDir(this.config.dataDir);
     await lockDirectory(this.config.dataDir, 2000);
     const instance = await instanceId(this.config.dataDir);

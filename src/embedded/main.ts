@@ -20,7 +20,7 @@ const CLOSE_MS = 10_000;
 function tell(message: EmbeddedMessage): void {
   if (process.send !== undefined) process.send(message);
   else if (message.type === 'ready') console.log(`embedded ClickHouse on ${message.url}`);
-  if (message.type === 'failed') console.error(`${message.code}: ${message.message}`);
+  else console.error(`${message.code}: ${message.message}`);
 }
 
 function end(running: EmbeddedClickHouse): void {

@@ -17,7 +17,7 @@ import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
-import type { CodecCounters } from '../metrics/codec-counters.ts';
+import type { CodecCounters } from '../metrics/hot-counters.ts';
 import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { Bytes } from '../wire/index.ts';

@@ -4,7 +4,7 @@ import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/codec-counters.ts';
+import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';

@@ -9,7 +9,7 @@ import type { Storage } from '../../src/journal/storage.ts';
 import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/codec-counters.ts';
+import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 
 export const LIMITS: ListenLimits = {
