@@ -1,0 +1,319 @@
+import type { Attribute } from '../../src/codec/index.ts';
+import { ELEMENTS } from './elements.ts';
+import { EVENT_RULES, type EventRule, UNNAMED_EVENTS } from './event-rules.ts';
+
+/**
+ * Attribute ids and what they mean.
+ *
+ * ```
+ * bits 19…16        15…0
+ * 0                 element id     its default definition, or an element that the dictionary does not know
+ * 1…9               element id     definition of another device family, in the order of elements.ts
+ * 12                n << 5 | field Bluetooth: field of beacon or tag n
+ * 13                element id     a number where the definition says text: `io_<id>`
+ * 14                element id     bytes where the definition says number, or no definition: `io_<id>` as hex
+ * 15                see OWN        values that decode puts together
+ * ```
+ */
+const BLUETOOTH = 12 << 16;
+/** Added to an element id: its raw number under `io_<id>`. */
+export const NUMBER = 13 << 16;
+const TEXT = 14 << 16;
+const OWN_BASE = 15 << 16;
+
+const OWN_LIST = [
+  ['priority', 'number'],
+  ['event_code', 'number'],
+  ['generation_type', 'number'],
+  ['operator', 'text'],
+  ['iccid', 'text'],
+  ['vin', 'text'],
+  ['driver_id', 'text'],
+  ['driver_2_id', 'text'],
+  ['vehicle_registration', 'text'],
+  ['geofence', 'text'],
+  ['door', 'boolean'],
+  ['alcohol_permille', 'number', 0.001],
+  ['alcohol_test_active', 'boolean'],
+  ['eco_maximum_x_g', 'number', 0.001],
+  ['eco_maximum_y_g', 'number', 0.001],
+  ['eco_maximum_z_g', 'number', 0.001],
+  ['eco_average_x_g', 'number', 0.001],
+  ['eco_average_y_g', 'number', 0.001],
+  ['eco_average_z_g', 'number', 0.001],
+  ['imei', 'text'],
+  ['model', 'text'],
+  ['firmware', 'text'],
+  ['reply', 'text'],
+  ['message', 'text'],
+  ['message_hex', 'text'],
+  ['message_type', 'number'],
+  ['gsm_csq', 'number'],
+  ['beacon_part', 'number'],
+  ['beacon_parts', 'number'],
+] as const;
+type OwnName = (typeof OWN_LIST)[number][0];
+
+/** Attribute id of a value that is no element of its own. */
+export function own(name: OwnName): number {
+  return OWN_BASE + OWN_LIST.findIndex(([known]) => known === name);
+}
+
+const BLUETOOTH_FIELDS = [
+  ['beacon_#_id', 'text'],
+  ['beacon_#_rssi_dbm', 'number'],
+  ['beacon_#_battery_v', 'number', 0.001],
+  ['beacon_#_temperature_raw', 'number'],
+  ['tag_#_id', 'text'],
+  ['tag_#_name', 'text'],
+  ['tag_#_rssi_dbm', 'number'],
+  ['tag_#_battery_v', 'number', 0.001],
+  ['tag_#_low_battery', 'boolean'],
+  ['tag_#_temperature_c', 'number', 0.01],
+  ['tag_#_humidity_pct', 'number'],
+  ['tag_#_magnet', 'boolean'],
+  ['tag_#_motion', 'boolean'],
+  ['tag_#_movements', 'number'],
+  ['tag_#_pitch_deg', 'number'],
+  ['tag_#_roll_deg', 'number'],
+  ['tag_#_proximity', 'text'],
+] as const;
+type BluetoothField = (typeof BLUETOOTH_FIELDS)[number][0];
+
+/** Offset of a field from `bluetooth(n)`. */
+export function bluetoothField(name: BluetoothField): number {
+  return BLUETOOTH_FIELDS.findIndex(([known]) => known === name);
+}
+
+/** Attribute id of beacon or tag `n`, 1…2047, to which a field is added. */
+export function bluetooth(n: number): number {
+  return BLUETOOTH + (n << 5);
+}
+
+/** What decode does with an element; packed above the attribute id in a family's table. */
+export const Role = {
+  Uint: 0,
+  Int: 1,
+  Bool: 36,
+  /** Number with raw values that are error codes. */
+  Checked: 2,
+  CheckedInt: 3,
+  Hex: 4,
+  Ascii: 5,
+  Digits: 6,
+  Gnss: 7,
+  Hdop: 8,
+  Operator: 9,
+  Cell: 10,
+  WideCell: 11,
+  Lac: 12,
+  /** Eight bytes that are joined with others: the slot is `role - Part`. */
+  Part: 16,
+  Xyz: 32,
+  Alcohol: 33,
+  Beacons: 34,
+  Tags: 35,
+  Doors: 37,
+  /** A number of a neighbour cell: the slot is `role - Near`, three numbers a cell. */
+  Near: 40,
+} as const;
+
+/** Parts of joined texts, by slot: which two or three make one text is in avl.ts. */
+const PARTS = [
+  'iccid_1',
+  'iccid_2',
+  'ccid_1',
+  'ccid_2',
+  'ccid_3',
+  'vin_1',
+  'vin_2',
+  'vin_3',
+  'plate_1',
+  'plate_2',
+  'card_1a',
+  'card_1b',
+  'card_2a',
+  'card_2b',
+];
+
+export function partSlot(name: string): number {
+  return PARTS.indexOf(name);
+}
+
+/** Slot of a word `near_<network>_<number>_<cell>`, or -1: four cells of two networks with area, id and network code. */
+function nearSlot(word: string): number {
+  const [near, network, number, cell] = word.split('_');
+  if (near !== 'near') return -1;
+  return 3 * ((network === 'lte' ? 4 : 0) + Number(cell) - 1) + ['lac', 'id', 'mnc'].indexOf(number ?? '');
+}
+
+const ROLE_BY_WORD: Readonly<Record<string, number>> = {
+  uint: Role.Uint,
+  bool: Role.Bool,
+  int: Role.Int,
+  hex: Role.Hex,
+  ascii: Role.Ascii,
+  digits: Role.Digits,
+  gnss: Role.Gnss,
+  hdop: Role.Hdop,
+  operator: Role.Operator,
+  cell: Role.Cell,
+  wide_cell: Role.WideCell,
+  lac: Role.Lac,
+  xyz: Role.Xyz,
+  alcohol: Role.Alcohol,
+  doors: Role.Doors,
+  beacons: Role.Beacons,
+  tags: Role.Tags,
+};
+
+/**
+ * Device families (protocol document, section 8.1), by the value of the option `family`, with the letters of elements.ts in
+ * the order in which definitions are looked for. `gh` is the codec 7 id space and shares nothing with the others.
+ */
+export const FAMILIES = [
+  ['fm', 'F'],
+  ['fmx6', 'S'],
+  ['asset', 'A'],
+  ['tft', 'TA'],
+  ['tst', 'KA'],
+  ['ft', 'X'],
+  ['fm11', 'L'],
+  ['fm22', 'ML'],
+  ['gh', '7'],
+] as const;
+export type FamilyName = (typeof FAMILIES)[number][0];
+export const GH = FAMILIES.length - 1;
+
+/** Group of a width in a family's table: 1, 2, 4, 8 bytes, variable. */
+export const Width = { One: 0, Two: 1 << 16, Four: 2 << 16, Eight: 3 << 16, Variable: 4 << 16 } as const;
+const WIDTHS = ['1', '2', '4', '8', 'x'];
+
+interface Definition {
+  readonly id: number;
+  readonly attribute: number;
+  readonly name: string;
+  readonly role: number;
+  readonly widths: string;
+  readonly families: string;
+}
+
+/** What elements mean for one device family. */
+export interface Family {
+  /** `table[width + id]` is `role << 20 | attribute id`. */
+  readonly table: Int32Array;
+  /** Event element id → its rule. Ids that only report a changed value map to undefined; unknown ids are not there. */
+  readonly events: ReadonlyMap<number, EventRule | undefined>;
+  /** Event element id → number of the geofence it stands for. */
+  readonly zones: ReadonlyMap<number, string>;
+}
+
+/** Adds the ids that are derived, not listed: unknown elements and Bluetooth fields of any beacon. */
+class Attributes extends Map<number, Attribute> {
+  override get(id: number): Attribute | undefined {
+    const listed = super.get(id);
+    if (listed !== undefined) return listed;
+    const element = id & 0xffff;
+    if (id >> 16 === NUMBER >> 16) return { name: `io_${element}`, type: 'number' };
+    if (id >> 16 === TEXT >> 16) return { name: `io_${element}`, type: 'text' };
+    if (id >> 16 !== BLUETOOTH >> 16) return undefined;
+    const [name, type, scale] = BLUETOOTH_FIELDS[id & 31] ?? BLUETOOTH_FIELDS[0];
+    return { name: name.replace('#', String(element >> 5)), type, scale: scale ?? 1 };
+  }
+}
+
+const all = new Attributes();
+const definitions = new Map<number, Definition[]>();
+/** Attribute id → raw values that are error codes. */
+export const ERROR_CODES = new Map<number, readonly number[]>();
+
+for (const line of ELEMENTS.trim().split('\n')) {
+  const [id = '', name = '', word = '', scale = '1', widths = '', families = '', codes = ''] = line.split(' ');
+  const element = Number(id);
+  const list = definitions.get(element) ?? [];
+  definitions.set(element, list);
+  const attribute = (list.length << 16) | element;
+  let role = roleOf(word);
+  if (codes !== '') {
+    role = role === Role.Int ? Role.CheckedInt : Role.Checked;
+    ERROR_CODES.set(attribute, codes.split(',').map(Number));
+  }
+  list.push({ id: element, attribute, name, role, widths, families });
+  const type = word === 'bool' ? 'boolean' : isTextRole(role) ? 'text' : 'number';
+  all.set(attribute, Number(scale) === 1 || type !== 'number' ? { name, type } : { name, type, scale: Number(scale) });
+}
+OWN_LIST.forEach(([name, type, scale], i) => {
+  all.set(OWN_BASE + i, scale === undefined ? { name, type } : { name, type, scale });
+});
+
+export const ATTRIBUTES: ReadonlyMap<number, Attribute> = all;
+
+function roleOf(word: string): number {
+  if (partSlot(word) >= 0) return Role.Part + partSlot(word);
+  if (nearSlot(word) >= 0) return Role.Near + nearSlot(word);
+  return ROLE_BY_WORD[word] ?? Role.Uint;
+}
+
+function isTextRole(role: number): boolean {
+  return (role >= Role.Hex && role <= Role.Gnss) || (role >= Role.Part && role <= Role.Tags);
+}
+
+const families: (Family | undefined)[] = FAMILIES.map(() => undefined);
+
+/** The family by its number in FAMILIES; built when first asked for. */
+export function familyOf(index: number): Family {
+  const known = families[index];
+  if (known !== undefined) return known;
+  const built = build(FAMILIES[index]?.[1] ?? 'F');
+  families[index] = built;
+  return built;
+}
+
+function build(letters: string): Family {
+  const table = new Int32Array(5 << 16);
+  for (let id = 0; id < 65536; id++) {
+    for (let w = 0; w < 4; w++) table[(w << 16) | id] = id;
+    table[Width.Variable | id] = (Role.Hex << 20) | TEXT | id;
+  }
+  const events = new Map<number, EventRule | undefined>();
+  const zones = new Map<number, string>();
+  for (const [id, list] of definitions) {
+    const mine = candidates(list, letters);
+    const [first] = mine;
+    if (first === undefined) {
+      // The bare id is another family's: its meaning must not be borrowed.
+      for (let w = 0; w < 4; w++) table[(w << 16) | id] = NUMBER | id;
+      continue;
+    }
+    WIDTHS.forEach((width, w) => {
+      const fitting = mine.find((d) => d.widths.includes(width)) ?? first;
+      table[(w << 16) | id] = packed(fitting, width);
+    });
+    const zone = /^geofence_zone_(\d+)$/.exec(first.name);
+    if (zone !== null) zones.set(id, String(Number(zone[1])));
+    const rule = EVENT_RULES.get(zone === null ? first.name : 'geofence_zone');
+    if (rule !== undefined || !UNNAMED_EVENTS.has(first.name)) events.set(id, rule);
+  }
+  return { table, events, zones };
+}
+
+/** Definitions of one id in the order in which they are tried: the family's own, then the default, then the others. */
+function candidates(list: readonly Definition[], letters: string): readonly Definition[] {
+  if (letters === '7') return list.filter((d) => d.families.includes('7'));
+  const others = list.filter((d) => d.families !== '7');
+  const rank = (d: Definition): number => {
+    const at = [...letters].findIndex((letter) => d.families.includes(letter));
+    return at < 0 ? letters.length + others.indexOf(d) : at;
+  };
+  return [...others].sort((a, b) => rank(a) - rank(b));
+}
+
+/** The table entry of a definition for one width. A meaning beyond the number holds only for the widths it is listed with. */
+function packed(d: Definition, width: string): number {
+  const isPlain = d.role === Role.Bool || d.role < Role.Hex;
+  const isText = d.role === Role.Hex || d.role === Role.Ascii;
+  const entry = (d.role << 20) | d.attribute;
+  if (width === 'x') return d.widths.includes('x') && !isPlain ? entry : (Role.Hex << 20) | TEXT | d.id;
+  if (isPlain || d.widths.includes(width) || (isText && width === '8')) return entry;
+  return NUMBER | d.id;
+}

@@ -1,0 +1,225 @@
+import type { Command, CommandRule, OptionRule, Options } from '../../src/codec/index.ts';
+import { type Bytes, crc16Arc, putAscii, putU8, putU32be } from '../../src/wire/index.ts';
+import type { State } from './frame.ts';
+import { Codec12, Codec14 } from './message.ts';
+
+/**
+ * Downlink commands: text in codec 12, or in codec 14 with the IMEI in front (protocol document, sections 6 and 7).
+ *
+ * ```
+ * 00000000 · L u32 · 0C 01 05 · size u32 ·              text · 01 · CRC u32
+ * 00000000 · L u32 · 0E 01 05 · size u32 · IMEI BCD 8 · text · 01 · CRC u32
+ * ```
+ *
+ * 1. Nothing but printable ASCII gets into a text, and never more than 160 characters: devices cut longer ones.
+ * 2. A value never carries a separator of the command it stands in.
+ * 3. What a family has no documented parameter for is not encoded.
+ */
+const TYPE_COMMAND = 0x05;
+const MAX_TEXT = 160;
+
+const NONE: Readonly<Record<string, OptionRule>> = {};
+const OUTPUT: OptionRule = { type: 'number', fallback: 1, min: 1, max: 4, about: 'digital output, 1 to 4' };
+
+export const COMMANDS: readonly CommandRule[] = [
+  { type: 'locate', about: 'One position now, as text (getgps)', parameters: NONE },
+  { type: 'record', about: 'One position now, as a record of high priority (getrecord); the device does not reply', parameters: NONE },
+  {
+    type: 'set_interval',
+    about: 'Seconds between records, and between sendings (setparam 10050, 10055 and their like)',
+    parameters: {
+      seconds: { type: 'number', min: 1, max: 2_592_000, about: 'seconds between records' },
+      motion: { type: 'string', fallback: 'moving', oneOf: ['moving', 'stopped'], about: 'which of the two the seconds are for' },
+      network: {
+        type: 'string',
+        fallback: 'all',
+        oneOf: ['all', 'home', 'roaming', 'unknown'],
+        about: 'a device without an operator list is always in `unknown`; older families take one network a command',
+      },
+    },
+  },
+  { type: 'reboot', about: 'Restart (cpureset); the device does not reply', parameters: NONE },
+  {
+    type: 'engine_stop',
+    about: 'Switches the relay on an output on (setdigout)',
+    parameters: {
+      output: OUTPUT,
+      max_speed_kmh: {
+        type: 'number',
+        fallback: 10,
+        min: 0,
+        max: 255,
+        about: 'above this speed the device waits until it is slower; 0: at once, whatever the speed',
+      },
+    },
+  },
+  { type: 'engine_resume', about: 'Switches the relay on an output off (setdigout)', parameters: { output: OUTPUT } },
+  {
+    type: 'set_output',
+    about: 'Switches one digital output (setdigout)',
+    parameters: {
+      output: OUTPUT,
+      on: { type: 'boolean', about: 'on or off' },
+      seconds: { type: 'number', fallback: 0, min: 0, max: 86_400, about: 'back again after this time; 0: stays' },
+      max_speed_kmh: { type: 'number', fallback: 0, min: 0, max: 255, about: 'waits until the vehicle is slower; 0: at once' },
+    },
+  },
+  { type: 'status', about: 'State of firmware, network and GNSS (getinfo)', parameters: NONE },
+  { type: 'network', about: 'State of the modem (getstatus)', parameters: NONE },
+  { type: 'inputs', about: 'Digital and analog lines (getio)', parameters: NONE },
+  { type: 'version', about: 'Firmware, hardware and IMEI (getver)', parameters: NONE },
+  {
+    type: 'get_parameter',
+    about: 'Reads one parameter (getparam)',
+    parameters: { id: { type: 'number', min: 1, max: 99_999, about: 'parameter id' } },
+  },
+  {
+    type: 'set_parameter',
+    about: 'Writes one parameter (setparam); read it back with get_parameter',
+    parameters: {
+      id: { type: 'number', min: 1, max: 99_999, about: 'parameter id' },
+      value: { type: 'string', about: 'new value, without `;`' },
+    },
+  },
+  {
+    type: 'set_server',
+    about: 'Makes the device connect elsewhere (setparam 2004, 2005, 2006); the link drops, often before the reply',
+    parameters: {
+      host: { type: 'string', about: 'host name or address, at most 54 characters' },
+      port: { type: 'number', min: 1, max: 65_535, about: 'port' },
+      protocol: { type: 'string', fallback: 'tcp', oneOf: ['tcp', 'udp'], about: 'transport' },
+    },
+  },
+  {
+    type: 'custom',
+    about: 'Any command text of the device',
+    parameters: { text: { type: 'string', about: 'printable ASCII, at most 160 characters' } },
+  },
+];
+
+/** First digits of the acquisition parameters (section 7.3), by network: parked, moving. */
+const PROFILES: Readonly<Record<string, readonly [stopped: number, moving: number]>> = {
+  home: [10_000, 10_050],
+  roaming: [10_100, 10_150],
+  unknown: [10_200, 10_250],
+};
+/** The same of FM11xx and FM36xx (section 7.4). */
+const OLD_PROFILES: Readonly<Record<string, readonly [stopped: number, moving: number]>> = {
+  home: [1540, 1550],
+  roaming: [1560, 1570],
+  unknown: [1580, 1590],
+};
+/** Send period, from the first digits. */
+const SEND = 5;
+
+export function encodeCommand(command: Command, _key: number, state: State, out: Bytes, at: number): number {
+  const text = textOf(command.type, command.parameters, state.familyName);
+  if (text === undefined || text === '' || text.length > MAX_TEXT || !/^[\x20-\x7e]*$/.test(text)) return 0;
+  if (state.addressed && !/^\d{1,15}$/.test(state.imei)) return 0;
+  const size = text.length + (state.addressed ? 8 : 0);
+  let p = putU32be(out, at, 0);
+  p = putU32be(out, p, 8 + size);
+  p = putU8(out, p, state.addressed ? Codec14 : Codec12);
+  p = putU8(out, p, 1);
+  p = putU8(out, p, TYPE_COMMAND);
+  p = putU32be(out, p, size);
+  if (state.addressed) {
+    const digits = state.imei.padStart(16, '0');
+    for (let k = 0; k < 16; k += 2) p = putU8(out, p, (Number(digits[k]) << 4) | Number(digits[k + 1]));
+  }
+  p = putAscii(out, p, text);
+  p = putU8(out, p, 1);
+  return putU32be(out, p, crc16Arc(out, at + 8, p)) - at;
+}
+
+/** The command's text for a family, or undefined when it has none. */
+function textOf(type: string, given: Options, family: State['familyName']): string | undefined {
+  switch (type) {
+    case 'locate':
+      return 'getgps';
+    case 'record':
+      return 'getrecord';
+    case 'reboot':
+      return 'cpureset';
+    case 'status':
+      return 'getinfo';
+    case 'network':
+      return 'getstatus';
+    case 'inputs':
+      return 'getio';
+    case 'version':
+      return 'getver';
+    case 'get_parameter':
+      return `getparam ${number(given, 'id')}`;
+    case 'set_parameter': {
+      const value = string(given, 'value');
+      return value === '' || value.includes(';') ? undefined : setOne(number(given, 'id'), value, family);
+    }
+    case 'set_interval':
+      return interval(given, family);
+    case 'set_server':
+      return server(given, family);
+    case 'engine_stop':
+      return output(number(given, 'output'), true, 0, number(given, 'max_speed_kmh'));
+    case 'engine_resume':
+      return output(number(given, 'output'), false, 0, 0);
+    case 'set_output':
+      return output(number(given, 'output'), given['on'] === true, number(given, 'seconds'), number(given, 'max_speed_kmh'));
+    case 'custom':
+      return string(given, 'text');
+    default:
+      return undefined;
+  }
+}
+
+/** FM11xx and FM36xx part id and value by a blank, and take one parameter a command. */
+function setOne(id: number, value: string | number, family: State['familyName']): string {
+  return family === 'fm11' ? `setparam ${id} ${value}` : `setparam ${id}:${value}`;
+}
+
+function interval(given: Options, family: State['familyName']): string | undefined {
+  const seconds = number(given, 'seconds');
+  const network = string(given, 'network');
+  const column = given['motion'] === 'stopped' ? 0 : 1;
+  if (family === 'fm11') {
+    const base = OLD_PROFILES[network]?.[column];
+    return base === undefined ? undefined : setOne(base, seconds, family);
+  }
+  // Asset trackers are set by schedules whose parameters are not known; FM22xx have one interval for everything.
+  if (family === 'asset' || family === 'tft' || family === 'tst' || family === 'gh' || family === 'fm22') return undefined;
+  // On FT devices the first group holds for moving as well, and there is no unknown network.
+  const isFt = family === 'ft';
+  const networks = network === 'all' ? (isFt ? ['home', 'roaming'] : ['home', 'roaming', 'unknown']) : [network];
+  if (isFt && networks.includes('unknown')) return undefined;
+  const pairs = networks.flatMap((name) => {
+    const base = PROFILES[name]?.[isFt ? 0 : column] ?? 0;
+    return [`${base}:${seconds}`, `${base + SEND}:${seconds}`];
+  });
+  return `setparam ${pairs.join(';')}`;
+}
+
+function server(given: Options, family: State['familyName']): string | undefined {
+  const host = string(given, 'host');
+  if (!/^[A-Za-z0-9.-]{1,54}$/.test(host) || family === 'fm11' || family === 'fm22' || family === 'gh') return undefined;
+  return `setparam 2004:${host};2005:${number(given, 'port')};2006:${given['protocol'] === 'udp' ? 1 : 0}`;
+}
+
+/** `setdigout` states, then a timeout for each output, then a speed for each; `?` leaves one as it is. */
+function output(line: number, on: boolean, seconds: number, maxSpeedKmh: number): string | undefined {
+  if (!(line >= 1 && line <= 4)) return undefined;
+  const leave = '? '.repeat(line - 1);
+  let text = `setdigout ${'?'.repeat(line - 1)}${on ? 1 : 0}`;
+  if (seconds > 0 || maxSpeedKmh > 0) text += ` ${leave}${seconds > 0 ? seconds : '?'}`;
+  if (maxSpeedKmh > 0) text += ` ${leave}${maxSpeedKmh}`;
+  return text;
+}
+
+function number(given: Options, key: string): number {
+  const value = given[key];
+  return typeof value === 'number' && Number.isInteger(value) ? value : Number.NaN;
+}
+
+function string(given: Options, key: string): string {
+  const value = given[key];
+  return typeof value === 'string' ? value : '';
+}

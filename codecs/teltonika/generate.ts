@@ -1,0 +1,318 @@
+/**
+ * Makes `elements.ts` and `values.ts` from the element dictionary (protocols/teltonika-avl-ids.json, protocol document section 8.1):
+ *
+ *   node codecs/teltonika/generate.ts < ../shared/protocols/teltonika-avl-ids.json > codecs/teltonika/elements.ts
+ *   node codecs/teltonika/generate.ts values < ../shared/protocols/teltonika-avl-ids.json > codecs/teltonika/values.ts
+ *
+ * Everything that is ours, and not the dictionary's, stands in the tables below: which standard name (codecs/vocabulary.ts)
+ * a vendor's name has, and which elements need more than a number read (`ROLES`).
+ */
+
+/** Letters of the device families in elements.ts; the first dictionary family of a list stands for all in it. */
+const FAMILY_LETTERS: readonly (readonly [string, readonly string[]])[] = [
+  ['F', ['FMx0xx', 'FMx1xx', 'FMx2xx', 'FMx8xx', 'FMx9xx', 'FM30xx', 'FMP100', 'FMT100', 'MSP500', 'MTB100']],
+  ['S', ['FMx6xx']],
+  ['A', ['TATxxx', 'TMT250', 'GH5200']],
+  ['T', ['TFT100']],
+  ['K', ['TST100']],
+  ['X', ['FTxxxx', 'ATxxxx']],
+  ['L', ['FM1100', 'FM3400']],
+  ['M', ['FM22xx', 'FM32xx', 'FM4200']],
+  ['7', ['GH3000', 'GH4000']],
+];
+
+/** Vendor's name (`#` stands for the number in it) → standard name, and the factor from the dictionary's unit to ours. */
+const STANDARD: Readonly<Record<string, readonly [name: string, factor: number]>> = {
+  ignition: ['ignition', 1],
+  movement: ['motion', 1],
+  chargerConnected: ['charging', 1],
+  roaming: ['roaming', 1],
+  canSsfEngineLockActive: ['blocked', 1],
+  canSsfFactoryArmed: ['armed', 1],
+  externalVoltage: ['external_v', 1],
+  extendedExternalVoltage: ['external_v', 1],
+  batteryVoltage: ['battery_v', 1],
+  batteryLevel: ['battery_pct', 1],
+  gsmSignal: ['gsm_level', 1],
+  activeGsmOperator: ['operator', 1],
+  gnssPdop: ['pdop', 1],
+  gnssVdop: ['vdop', 1],
+  gnssStatus: ['gnss_status', 1],
+  totalOdometer: ['odometer_m', 1],
+  tripOdometer: ['trip_m', 1],
+  canEngineWorktime: ['engine_hours_s', 60],
+  fmsEngineTotalHoursOfOperation: ['engine_hours_s', 3600],
+  obdEngineRpm: ['rpm', 1],
+  canEngineRpm: ['rpm', 1],
+  fmsEngineSpeed: ['rpm', 1],
+  obdVehicleSpeed: ['obd_speed_kmh', 1],
+  canVehicleSpeed: ['obd_speed_kmh', 1],
+  fmsWheelBasedSpeed: ['obd_speed_kmh', 1],
+  obdThrottlePosition: ['throttle_pct', 1],
+  obdEngineLoad: ['engine_load_pct', 1],
+  canEngineLoad: ['engine_load_pct', 1],
+  fmsEngineCurrentLoad: ['engine_load_pct', 1],
+  obdCoolantTemperature: ['coolant_c', 1],
+  canEngineTemperature: ['coolant_c', 1],
+  fmsEngineCoolantTemperature: ['coolant_c', 1],
+  obdIntakeAirTemperature: ['intake_c', 1],
+  obdEngineOilTemperature: ['oil_c', 1],
+  obdFuelLevel: ['fuel_pct', 1],
+  canFuelLevelPercent: ['fuel_pct', 1],
+  fmsFuelLevel: ['fuel_pct', 1],
+  canFuelLevelLiters: ['fuel_l', 1],
+  obdOemOemFuelLevel: ['fuel_l', 1],
+  canFuelConsumed: ['fuel_used_l', 1],
+  fmsEngineTotalFuelUsed: ['fuel_used_l', 1],
+  obdFuelRate: ['fuel_rate_lph', 1],
+  canFuelRate: ['fuel_rate_lph', 1],
+  fmsFuelRate: ['fuel_rate_lph', 1],
+  'canAxle#Load': ['axle_weight_kg_#', 1],
+  'fmsAxleWeight#': ['axle_weight_kg_#', 1],
+  'dallasTemperature#': ['temperature_c_#', 1],
+  'oneWireHumidity#': ['humidity_pct_#', 1],
+  'digitalInput#': ['input_#', 1],
+  'digitalOutput#': ['output_#', 1],
+  'analogInput#': ['analog_v_#', 1],
+  axisX: ['acceleration_x_g', 1],
+  axisY: ['acceleration_y_g', 1],
+  axisZ: ['acceleration_z_g', 1],
+  iButton: ['driver_id', 1],
+  rfid: ['driver_id', 1],
+  rfidCom2: ['driver_id', 1],
+  vin: ['vin', 1],
+  canVin: ['vin', 1],
+  fmsEcoVinNumber: ['vin', 1],
+  iccid: ['iccid', 1],
+  imsi: ['imsi', 1],
+  dtcCodes: ['dtc', 1],
+  canFaultCodes: ['dtc', 1],
+  sleepMode: ['sleep_mode', 1],
+  'bleTemperature#': ['tag_#_temperature_c', 1],
+  'bleHumidity#': ['tag_#_humidity_pct', 1],
+  'bleBattery#': ['tag_#_battery_pct', 1],
+  'ble#Temperature': ['tag_#_temperature_c', 1],
+  'ble#Humidity': ['tag_#_humidity_pct', 1],
+  'ble#BatteryVoltage': ['tag_#_battery_pct', 1],
+  'eyeTemperature#': ['tag_#_temperature_c', 1],
+  'eyeHumidity#': ['tag_#_humidity_pct', 1],
+  'eyeMagnet#': ['tag_#_magnet', 1],
+  'eyeMovementCount#': ['tag_#_movements', 1],
+  'eyePitch#': ['tag_#_pitch_deg', 1],
+  'eyeRoll#': ['tag_#_roll_deg', 1],
+  'eyeLowBattery#': ['tag_#_low_battery', 1],
+};
+
+/** Standard names that are booleans, whatever the dictionary says of their range. */
+const BOOLEAN = /^(ignition|motion|charging|roaming|blocked|armed|input_\d+|output_\d+|tag_\d+_(magnet|low_battery))$/;
+
+/** Vendor's names of elements that mean more than their number: how elements.ts marks them for decode. */
+const ROLES: Readonly<Record<string, string>> = {
+  gnssStatus: 'gnss',
+  gnssHdop: 'hdop',
+  activeGsmOperator: 'operator',
+  gsmCellId: 'cell',
+  umtsLteCellId: 'wide_cell',
+  lteCellId: 'wide_cell',
+  gsmAreaCode: 'lac',
+  iccid1: 'iccid_1',
+  iccid2: 'iccid_2',
+  ccidPart1: 'ccid_1',
+  ccidPart2: 'ccid_2',
+  ccidPart3: 'ccid_3',
+  tachoVehicleIdentificationNumberPart1: 'vin_1',
+  tachoVehicleIdentificationNumberPart2: 'vin_2',
+  tachoVehicleIdentificationNumberPart3: 'vin_3',
+  tachoVehicleRegistrationNumberPart1: 'plate_1',
+  tachoVehicleRegistrationNumberPart2: 'plate_2',
+  tachoDriver1IdMsb: 'card_1a',
+  tachoDriver1IdLsb: 'card_1b',
+  tachoDriver2IdMsb: 'card_2a',
+  tachoDriver2IdLsb: 'card_2b',
+  canDriver1IdHigh: 'card_1a',
+  canDriver1IdLow: 'card_1b',
+  canDriver2IdHigh: 'card_2a',
+  canDriver2IdLow: 'card_2b',
+  imsi: 'digits',
+  ecoMaximum: 'xyz',
+  ecoAverage: 'xyz',
+  bloodAlcoholContent: 'alcohol',
+  canDoorStatus: 'doors',
+  beaconList: 'beacons',
+  advancedBeaconList: 'tags',
+  bleAdvertisementData: 'tags',
+  eyeProximityNear: 'tags',
+  eyeProximityAway: 'tags',
+  eyeProximityFarAway: 'tags',
+  eyeProximityLost: 'tags',
+  eyeSensorList: 'tags',
+  driverName: 'ascii',
+  iso6709Coordinates: 'ascii',
+};
+
+/** Cells around the serving one, 1 to 4 of each network, as asset trackers list them (section 8.5). */
+const NEIGHBOUR = /^(gsm|lte)Cell(Lac|Id|Mnc)([1-4])$/;
+
+interface Entry {
+  readonly name: string;
+  readonly role: string;
+  readonly scale: number;
+  /** '1248', 'x' for variable. */
+  readonly widths: string;
+  readonly families: string;
+  /** Raw values that are error codes. */
+  readonly codes: string;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/**
+ * `geofenceZone06` → `geofence_zone_06`; a number belongs to the word before it unless that is one letter. The dictionary
+ * keeps second ids of one thing apart by `Io<id>`: dropped here where it is the same thing.
+ */
+export function snakeCase(name: string): string {
+  return name
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .replace(/([A-Z])([A-Z][a-z])/g, '$1_$2')
+    .toLowerCase()
+    .replace(/([a-z]{2,})(\d)/g, '$1_$2')
+    .replace(/^(geofence|lte|modem|alarm)(.*)_io_\d+$/, '$1$2');
+}
+
+function entry(definition: Readonly<Record<string, unknown>>): Entry {
+  const vendor = text(definition['name']);
+  const digits = /\d+/.exec(vendor)?.[0] ?? '';
+  const exact = STANDARD[vendor];
+  const numbered = digits === '' ? undefined : STANDARD[vendor.replace(digits, '#')];
+  const [standard, factor] = exact ?? numbered ?? [snakeCase(vendor), 1];
+  const name = standard.replace('#', String(Number(digits)));
+  const unit = text(definition['unit']);
+  const given = typeof definition['scale'] === 'number' ? definition['scale'] : 1;
+  // Acceleration and voltage names carry g and V; some listings give thousandths of them.
+  const thousandths = (unit === 'mg' && name.startsWith('acceleration_')) || (unit === 'mV' && /_v(_\d+)?$/.test(name));
+  const scale = Number((given * factor * (thousandths ? 0.001 : 1)).toPrecision(6));
+  const bytes = definition['bytes'];
+  const widths = bytes === 'variable' ? 'x' : (Array.isArray(bytes) ? bytes : [bytes]).join('');
+  const listed = Array.isArray(definition['families']) ? definition['families'] : [];
+  const families = FAMILY_LETTERS.filter(([, members]) => members.some((member) => listed.includes(member)))
+    .map(([letter]) => letter)
+    .join('');
+  const special = isObject(definition['special']) ? Object.keys(definition['special']) : [];
+  return { name, role: role(definition, vendor, name, widths), scale, widths, families, codes: codes(name, special) };
+}
+
+function role(definition: Readonly<Record<string, unknown>>, vendor: string, name: string, widths: string): string {
+  const own = ROLES[vendor];
+  if (own !== undefined) return own;
+  const neighbour = NEIGHBOUR.exec(vendor);
+  if (neighbour !== null) return `near_${neighbour.slice(1).join('_').toLowerCase()}`;
+  if (BOOLEAN.test(name)) return 'bool';
+  const encoding = text(definition['encoding']);
+  if (encoding === 'ascii') return 'ascii';
+  if (widths === 'x') return 'hex';
+  // Eight bytes without a unit are identifiers or bit masks: a double would round them.
+  if (widths === '8' && text(definition['unit']) === '') return 'hex';
+  if (definition['signed'] === true) return 'int';
+  const range = definition['rawRange'];
+  const isCoded = isObject(definition['values']) || isObject(definition['special']);
+  if (widths === '1' && Array.isArray(range) && range[0] === 0 && range[1] === 1 && !isCoded) return 'bool';
+  return 'uint';
+}
+
+/**
+ * Error codes of sensors; newer firmware has its own on top of the listed ones (protocol document, section 8.4). Small numbers
+ * are states of the element itself, not errors of a measurement.
+ */
+function codes(name: string, special: readonly string[]): string {
+  if (special.some((code) => Number(code) < 100)) return '';
+  const all = /^tag_\d+_temperature_c$/.test(name) && special.length > 0 ? [...special, '32765', '32766', '32767'] : special;
+  return [...new Set(all)].sort((a, b) => Number(a) - Number(b)).join(',');
+}
+
+function line(id: string, e: Entry): string {
+  return [id, e.name, e.role, String(e.scale), e.widths, e.families, e.codes].join(' ').trimEnd();
+}
+
+/** Every definition with its attribute id, in the order of ids and variants. */
+function definitionsOf(dictionary: unknown): { id: string; attribute: number; definition: Readonly<Record<string, unknown>> }[] {
+  if (!isObject(dictionary)) throw new TypeError('the dictionary must be an object keyed by element id');
+  const ids = Object.keys(dictionary).sort((a, b) => Number(a) - Number(b));
+  return ids.flatMap((id) => {
+    const top = dictionary[id];
+    if (!isObject(top)) return [];
+    const variants = Array.isArray(top['variants']) ? top['variants'].filter(isObject) : [];
+    return [top, ...variants].map((definition, n) => ({ id, attribute: (n << 16) | Number(id), definition }));
+  });
+}
+
+/** The text of elements.ts for the parsed dictionary. */
+export function elementsSource(dictionary: unknown): string {
+  const lines = definitionsOf(dictionary).map(({ id, definition }) => line(id, entry(definition)));
+  return [
+    '/**',
+    ' * I/O elements: generated by generate.ts from the element dictionary of the protocol document (section 8). Do not edit.',
+    ' *',
+    ' * One definition a line: id, attribute name, role, scale, widths in bytes (x: variable length), families, raw values that',
+    ' * are error codes. The first line of an id is its default; the letters of families are explained in attributes.ts.',
+    ' */',
+    'export const ELEMENTS = `',
+    ...lines,
+    '`;',
+    '',
+  ].join('\n');
+}
+
+/** The text of values.ts: what the numbers of codes and the bits of masks say, definitions with the same table together. */
+export function valuesSource(dictionary: unknown): string {
+  const values = new Map<string, string[]>();
+  const bits = new Map<string, string[]>();
+  for (const { definition, attribute } of definitionsOf(dictionary)) {
+    for (const [tables, key] of [
+      [values, 'values'],
+      [bits, 'bits'],
+    ] as const) {
+      const table = definition[key];
+      if (!isObject(table)) continue;
+      const list = Object.entries(table).map(([value, meaning]) => `${value}=${label(text(meaning))}`);
+      const together = tables.get(list.join('|')) ?? [];
+      tables.set(list.join('|'), together);
+      together.push(String(attribute));
+    }
+  }
+  const lines = (tables: ReadonlyMap<string, readonly string[]>): string[] =>
+    [...tables].map(([table, attributes]) => `${attributes.join(',')} ${table}`);
+  return [
+    '/**',
+    ' * What the numbers of coded elements say, and the bits of masks: generated by `generate.ts values`. Do not edit.',
+    ' *',
+    ' * A line: attribute ids (attributes.ts), a blank, then `number=meaning` parted by `|`. A bit counts from the least significant',
+    ' * one of the big-endian value.',
+    ' */',
+    'export const VALUES = `',
+    ...lines(values),
+    '`;',
+    'export const BITS = `',
+    ...lines(bits),
+    '`;',
+    '',
+  ].join('\n');
+}
+
+/** Nothing that would end the template or a meaning in it. */
+function label(meaning: string): string {
+  return meaning.replace(/[`$\\|\n]/g, ' ').trim();
+}
+
+if (import.meta.main) {
+  let json = '';
+  process.stdin.setEncoding('utf8');
+  for await (const chunk of process.stdin) json += String(chunk);
+  const make = process.argv[2] === 'values' ? valuesSource : elementsSource;
+  process.stdout.write(make(JSON.parse(json)));
+}
