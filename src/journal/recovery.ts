@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import { systemCode } from '../errors.ts';
+import { putU64le, u64le } from '../wire/index.ts';
+import { EntryView, SEGMENT_HEADER_BYTES } from './entry.ts';
+import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
+import { nodeStorage, OpenMode, readAll, type Storage, type StorageFile, writeAll } from './storage.ts';
+
+/** File in a slot's directory that holds the durable watermark: 8 bytes, little-endian, the highest sequence on disk. */
+export const DURABLE_FILE = 'durable';
+
+export interface Recovery {
+  /** Sound entries in the segments that were verified: the last one, and any above the old watermark. */
+  readonly entries: number;
+  /** Bytes of the torn tail that were cut. */
+  readonly cutBytes: number;
+  /** What the next entry gets. */
+  readonly nextSequence: number;
+  /** The watermark now: every entry up to it that exists is on disk. */
+  readonly durable: number;
+  /** Places that hold no sound entry although something follows them. Nothing is cut there. */
+  readonly damages: readonly Damage[];
+  /** Entries below the old watermark are gone: something other than a crash has been at the files. */
+  readonly missing: boolean;
+}
+
+/** The watermark of a slot; 0 when there is none yet. */
+export async function readDurable(directory: string, storage: Storage = nodeStorage): Promise<number> {
+  let file: StorageFile;
+  try {
+    file = await storage.open(join(directory, DURABLE_FILE), OpenMode.Read);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 0;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(8);
+    const got = await readAll(file, bytes, 0, 8, 0);
+    const value = got < 8 ? 0 : u64le(bytes, 0);
+    return Number.isSafeInteger(value) ? value : 0;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Makes a slot whole after a crash, before anyone appends or reads: verifies what may be torn, cuts the torn tail of
+ * the last segment, synchronises, and sets the watermark to the last entry. Only for a slot that nobody appends to.
+ * Doing it twice changes nothing. Rejects with AppError JOURNAL_FORMAT, having touched nothing, when a later version
+ * wrote one of these segments.
+ */
+export async function recover(directory: string, storage: Storage = nodeStorage): Promise<Recovery> {
+  const before = await readDurable(directory, storage);
+  const firsts = await listSegments(storage, directory);
+  const damages: Damage[] = [];
+  const window = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+  const view = new EntryView();
+
+  let begin = firsts.length - 1;
+  while (begin > 0 && (firsts[begin] ?? 0) > before) begin--;
+
+  let entries = 0;
+  let last = 0;
+  let cutBytes = 0;
+  for (const first of firsts.slice(Math.max(0, begin))) {
+    const segment = await SegmentReader.open(storage, directory, first, window, view, (damage) => damages.push(damage));
+    if (segment === null) continue;
+    try {
+      let good = segment.headed ? SEGMENT_HEADER_BYTES : 0;
+      while ((await segment.load(0, Number.MAX_SAFE_INTEGER)) === 'entry') {
+        entries++;
+        good = segment.entryEnd;
+        segment.pass();
+      }
+      last = Math.max(last, segment.last);
+      const bytes = (await segment.size()) - good;
+      if (bytes > 0 && first === firsts.at(-1)) {
+        await cut(segment.path, good, storage);
+        cutBytes = bytes;
+      } else if (bytes > 0) damages.push({ file: segment.path, offset: good, bytes });
+      await segment.sync();
+    } finally {
+      await segment.close();
+    }
+  }
+  if (firsts.length > 0) await storage.syncDirectory(directory);
+  // `last` of a segment without entries is the number before its name: that one was given out, so it counts.
+  const durable = Math.max(last, before);
+  if (firsts.length > 0) await writeDurable(directory, durable, storage);
+  return { entries, cutBytes, nextSequence: durable + 1, durable, damages, missing: last < before };
+}
+
+async function cut(path: string, size: number, storage: Storage): Promise<void> {
+  const file = await storage.open(path, OpenMode.Update);
+  try {
+    await file.truncate(size);
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeDurable(directory: string, value: number, storage: Storage): Promise<void> {
+  const file = await storage.open(join(directory, DURABLE_FILE), OpenMode.Update);
+  try {
+    const bytes = Buffer.alloc(8);
+    putU64le(bytes, 0, value);
+    await writeAll(file, bytes, 0, 8, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

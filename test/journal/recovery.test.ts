@@ -1,0 +1,201 @@
+import { appendFile, copyFile, cp, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readDurable } from '../../src/journal/reader.ts';
+import { recover } from '../../src/journal/recovery.ts';
+import { FaultStorage } from '../helpers/fault-storage.ts';
+import { directory, nth, open, read, seeded, segments } from './slot.ts';
+
+/** Entries `count` of 41 + text bytes in one segment; returns the segment's path. */
+async function filled(path: string, count: number, segmentBytes?: number): Promise<string> {
+  const slot = await open(path, { segmentBytes });
+  for (let i = 1; i <= count; i++) {
+    slot.append(`entry ${i}`);
+    if (segmentBytes !== undefined) await slot.it.flush();
+  }
+  await slot.it.close();
+  return nth(await segments(path), -1);
+}
+
+const sequences = (entries: readonly { sequence: number }[]) => entries.map((entry) => entry.sequence);
+
+describe('recovery', () => {
+  it('finds nothing to do in a slot that does not exist, and in one that was closed', async () => {
+    const path = await directory();
+    expect(await recover(join(path, 'none'))).toEqual({
+      entries: 0,
+      cutBytes: 0,
+      nextSequence: 1,
+      durable: 0,
+      damages: [],
+      missing: false,
+    });
+    await filled(path, 3);
+    expect(await recover(path)).toEqual({ entries: 3, cutBytes: 0, nextSequence: 4, durable: 3, damages: [], missing: false });
+  });
+
+  it('cuts a tail torn at any byte of the last entry, and the slot goes on', async () => {
+    const path = await directory();
+    const file = await filled(path, 3);
+    const whole = await readFile(file);
+    await truncate(join(path, 'durable'), 0);
+    const size = (whole.length - 32) / 3;
+    for (let length = 32 + 2 * size; length < whole.length; length++) {
+      const torn = await directory();
+      await writeFile(join(torn, file.slice(-20)), whole.subarray(0, length));
+      const report = await recover(torn);
+      const rest = length - 32 - 2 * size;
+      expect(report).toEqual({ entries: 2, cutBytes: rest, nextSequence: 3, durable: 2, damages: [], missing: false });
+      expect((await stat(join(torn, file.slice(-20)))).size).toBe(32 + 2 * size);
+      expect(await readDurable(torn)).toBe(2);
+    }
+    await writeFile(file, whole.subarray(0, -5));
+    const slot = await open(path);
+    expect(slot.append('next')).toBe(3);
+    await slot.it.close();
+    expect((await read(path)).map((entry) => entry.text)).toEqual(['entry 1', 'entry 2', 'next']);
+  });
+
+  it('cuts a header torn at any byte, and reuses the file', async () => {
+    const path = await directory();
+    const file = await filled(path, 1);
+    const whole = await readFile(file);
+    for (let length = 0; length < 32; length++) {
+      const torn = await directory();
+      await writeFile(join(torn, file.slice(-20)), whole.subarray(0, length));
+      expect(await recover(torn)).toMatchObject({ entries: 0, cutBytes: length, nextSequence: 1, damages: [] });
+      const slot = await open(torn);
+      expect(slot.append('again')).toBe(1);
+      await slot.it.close();
+      expect(await read(torn)).toEqual([{ sequence: 1, text: 'again' }]);
+    }
+  });
+
+  it('cuts a tail of zeros and a tail of garbage', async () => {
+    const random = seeded(5);
+    for (const tail of [Buffer.alloc(5000), Buffer.from(Array.from({ length: 5000 }, () => random() * 256))]) {
+      const path = await directory();
+      const file = await filled(path, 2);
+      await appendFile(file, tail);
+      expect(await recover(path)).toMatchObject({ entries: 2, cutBytes: 5000, nextSequence: 3, damages: [] });
+    }
+  });
+
+  it('a flipped bit anywhere costs the entry it is in, cuts nothing behind which something sound follows, and is reported', async () => {
+    const path = await directory();
+    const file = await filled(path, 3);
+    const whole = await readFile(file);
+    const size = (whole.length - 32) / 3;
+    for (let bit = 0; bit < whole.length * 8; bit += 7) {
+      const flipped = Buffer.from(whole);
+      const at = bit >> 3;
+      flipped[at] = (flipped[at] ?? 0) ^ (1 << (bit & 7));
+      const copy = await directory();
+      const damaged = join(copy, file.slice(-20));
+      await writeFile(damaged, flipped);
+      await copyFile(join(path, 'durable'), join(copy, 'durable'));
+      const report = await recover(copy);
+      const hit = at < 32 ? 0 : Math.floor((at - 32) / size) + 1;
+      expect(sequences(await read(copy)), `bit ${bit}`).toEqual([1, 2, 3].filter((sequence) => sequence !== hit));
+      expect(report.nextSequence).toBe(4);
+      if (hit === 3) expect(report).toMatchObject({ cutBytes: size, damages: [], missing: true });
+      else {
+        const offset = hit === 0 ? 0 : 32 + (hit - 1) * size;
+        expect(report).toMatchObject({ cutBytes: 0, missing: false, damages: [{ file: damaged, offset, bytes: hit === 0 ? 32 : size }] });
+      }
+    }
+  });
+
+  it('reports damage in an older segment above the watermark and leaves the file alone', async () => {
+    const path = await directory();
+    await filled(path, 6, 150);
+    const older = nth(await segments(path), -2);
+    const bytes = await readFile(older);
+    bytes[bytes.length - 1] = 0;
+    await writeFile(older, bytes);
+    await truncate(join(path, 'durable'), 0);
+    const report = await recover(path);
+    expect(report.damages).toHaveLength(1);
+    expect(report).toMatchObject({ entries: 5, cutBytes: 0, nextSequence: 7 });
+    expect(await readFile(older)).toEqual(bytes);
+  });
+
+  it('twice is the same as once', async () => {
+    const path = await directory();
+    const file = await filled(path, 4);
+    await truncate(file, (await stat(file)).size - 3);
+    await truncate(join(path, 'durable'), 0);
+    const once = await recover(path);
+    expect(await recover(path)).toEqual({ ...once, cutBytes: 0 });
+  });
+
+  it('numbers go on behind everything that was ever given out, as far as the files tell', async () => {
+    const path = await directory();
+    await filled(path, 3);
+    await writeFile(join(path, '0000000000000010.seg'), '');
+    expect(await recover(path)).toMatchObject({ nextSequence: 16, durable: 15 });
+    const slot = await open(path);
+    expect(slot.append('a')).toBe(16);
+    await slot.it.close();
+    expect(sequences(await read(path))).toEqual([1, 2, 3, 16]);
+  });
+
+  it('3: files lost behind the watermark do not make numbers come again', async () => {
+    const path = await directory();
+    await filled(path, 3);
+    await writeFile(join(path, 'durable'), Buffer.from('6400000000000000', 'hex'));
+    expect(await recover(path)).toMatchObject({ nextSequence: 101, missing: true });
+  });
+
+  it('1: whatever a power cut leaves, every announced entry is there', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = seeded(seed);
+      const path = await directory();
+      const expected = new Map<number, string>();
+      const announced: number[] = [];
+      for (let life = 0; life < 3; life++) {
+        const storage = new FaultStorage();
+        const slot = await open(path, { storage, segmentBytes: 1500 });
+        const steps = Math.floor(random() * 12);
+        for (let step = 0; step < steps; step++) {
+          for (let i = Math.floor(random() * 4); i >= 0; i--) {
+            const text = `${life} ${step} ${'x'.repeat(random() * 700)}`;
+            expected.set(slot.append(text), text);
+          }
+          await slot.it.flush();
+        }
+        announced.push(...slot.durable);
+        const holds = [storage.hold('syncDirectory', /./), storage.hold(random() < 0.8 ? 'sync' : 'write', /\.seg$/)];
+        slot.append(`unfinished ${'y'.repeat(random() * 2000)}`);
+        await Promise.race(holds.map((hold) => hold.reached));
+        await storage.powerCut(random);
+      }
+      await recover(path);
+      const found = new Map((await read(path)).map((entry) => [entry.sequence, entry.text]));
+      const last = Math.max(0, ...announced);
+      for (const [sequence, text] of expected) {
+        if (sequence <= last) expect(found.get(sequence), `seed ${seed}, sequence ${sequence}`).toBe(text);
+      }
+    }
+  });
+
+  it('fixtures: torn, corrupt and empty segments read as their README says', async () => {
+    const fixtures = join(import.meta.dirname, '../../fixtures/journal');
+    const listed: unknown = JSON.parse(await readFile(join(fixtures, 'expected.json'), 'utf8'));
+    if (typeof listed !== 'object' || listed === null) throw new Error('expected.json is no object');
+    const names = Object.entries(listed);
+    expect(names.length).toBeGreaterThan(3);
+    for (const [name, want] of names) {
+      const path = await directory();
+      await cp(join(fixtures, name), join(path, '0000000000000001.seg'));
+      const report = await recover(path);
+      const got = {
+        entries: report.entries,
+        cutBytes: report.cutBytes,
+        damages: report.damages.length,
+        sequences: sequences(await read(path)),
+      };
+      expect(got, name).toEqual(want);
+    }
+  });
+});
