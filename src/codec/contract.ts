@@ -67,7 +67,7 @@ export interface Dialect<S extends object = object> {
   /** Writes the answer at `at` (at least `maxAnswerBytes` of room) and returns its length, 0 for silence. */
   encodeAck(request: AckRequest, state: S, out: Bytes, at: number): number;
   /**
-   * Writes a downlink command at `at`, carrying `key` (1…2^31-1) if the protocol echoes one; returns its length, 0 when
+   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (1…2^31-1) if the protocol echoes one; returns its length, 0 when
    * the command does not fit this state (see `commands` for what may be asked).
    */
   encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number): number;

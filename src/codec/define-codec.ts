@@ -36,6 +36,7 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
   }
   for (const [key, rule] of Object.entries(d.options ?? {}))
     if (!fits(rule)) throw wrong(`options.${key}.fallback`, `must be given and be a ${rule.type}`);
+  if (!(d.attributes instanceof Map)) throw wrong('attributes', 'must be a Map of ids to { name, type, … }');
   for (const [id, attribute] of d.attributes)
     if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);
   for (const list of ['messages', 'reasons'] as const)

@@ -11,10 +11,10 @@ export function checkOptions(
 ): Options {
   const checked: Record<string, OptionValue> = {};
   for (const key of Object.keys(given)) {
-    if (rules[key] === undefined) problems.push(`${key}: unknown; known are ${Object.keys(rules).join(', ') || 'none'}`);
+    if (!Object.hasOwn(rules, key)) problems.push(`${key}: unknown; known are ${Object.keys(rules).join(', ') || 'none'}`);
   }
   for (const [key, rule] of Object.entries(rules)) {
-    const value = given[key] ?? rule.fallback;
+    const value = (Object.hasOwn(given, key) ? given[key] : undefined) ?? rule.fallback;
     if (value === undefined) problems.push(`${key}: must be given (${rule.type}: ${rule.about})`);
     else if (typeof value === 'string' && rule.type === 'string') {
       if (rule.oneOf === undefined || rule.oneOf.includes(value)) checked[key] = value;

@@ -5,7 +5,8 @@ import type { Bytes } from '../wire/bytes.ts';
  * Cuts a byte stream into frames.
  *
  * 1. The same bytes give the same frames and the same noise count, however they were cut into chunks.
- * 2. A frame that lies whole in a chunk is handed over in place. Only a frame that arrived split is copied, once.
+ * 2. A frame that lies whole in a chunk is handed over in place. Only a frame that arrived split is copied, once; while its
+ *    length is not known yet, up to 256 bytes behind its head go with it.
  * 3. Never holds more than `maxFrameBytes`; a header that announces more stops the stream before anything is buffered.
  * 4. Frames are handed over in order. When the consumer says stop, nothing more is handed over, now or later.
  * 5. Each noise byte is counted once.
@@ -101,6 +102,7 @@ export class Splitter {
       this.#carry.copyWithin(0, used, this.#have);
       this.#have -= used;
     }
+    if (this.#have === 0) this.#carry = NOTHING;
     return this.stopped === Stop.None;
   }
 

@@ -28,6 +28,8 @@ const MISTAKES: [string, object, RegExp][] = [
   ['a name that is no text', { name: 7 }, /name must be/],
   ['no room for a frame', { maxFrameBytes: 0 }, /maxFrameBytes must be a whole number from 1 to 1048576/],
   ['an endless frame', { maxFrameBytes: Number.POSITIVE_INFINITY }, /maxFrameBytes must be/],
+  ['a negative answer', { maxAnswerBytes: -1 }, /maxAnswerBytes must be/],
+  ['an answer of a book', { maxAnswerBytes: 4097 }, /maxAnswerBytes must be/],
   ['half a byte', { maxAnswerBytes: 1.5 }, /maxAnswerBytes must be a whole number from 0 to 4096/],
   ['no dialect', { tcp: undefined, udp: undefined }, /tcp, udp must hold at least one dialect/],
   ['no recogniser', { recognise: true }, /recognise must be a function/],
@@ -61,6 +63,19 @@ describe('defineCodec', () => {
     const error = definedWith(change);
     expect(error).toBeInstanceOf(AppError);
     expect(error).toMatchObject({ code: 'CODEC_INVALID', message: expect.stringMatching(message) });
+  });
+
+  it('takes the limits themselves, and an encoder on one dialect only', () => {
+    expect(definedWith({ maxAnswerBytes: 4096, maxFrameBytes: 1 << 20 })).toMatchObject({ maxAnswerBytes: 4096, maxFrameBytes: 1048576 });
+    expect(definedWith({ maxAnswerBytes: 0, maxFrameBytes: 1, tcp: withoutCall('encodeCommand') })).toMatchObject({
+      maxAnswerBytes: 0,
+      name: 'toy',
+    });
+  });
+
+  it('keeps the dialects as they are', () => {
+    expect(toy.tcp?.frame).toBe(toyDialect.frame);
+    expect(toy.udp?.decode).toBe(toyDialect.decode);
   });
 
   it('freezes the codec and its dialects, in one order of properties', () => {

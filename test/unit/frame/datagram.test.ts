@@ -34,6 +34,7 @@ describe('datagramFrames', () => {
 
   it('finds several frames and counts the noise between them', () => {
     expect(frames(several, 'a5030100a50401020d0a')).toEqual({ frames: ['a50301', 'a5040102'], noise: 3 });
+    expect(frames(several, 'a5030100a50401a5a508010203040506')).toEqual({ frames: ['a50301', 'a50401a5', 'a508010203040506'], noise: 1 });
   });
 
   it.each([
@@ -49,6 +50,7 @@ describe('datagramFrames', () => {
   });
 
   it('drops no more than there is, whatever the dialect says', () => {
-    expect(frames({ ...several, frame: () => -1000 }, '010203')).toEqual({ frames: [], noise: 3 });
+    const liar = { ...several, frame: (bytes: Bytes, start: number) => (bytes[start] === 0xa5 ? 2 : -1000) };
+    expect(frames(liar, 'a502010203')).toEqual({ frames: ['a502'], noise: 3 });
   });
 });

@@ -207,6 +207,16 @@ describe('quiet', () => {
     expect(frames.at(-1)).toBe(hex(frame(9), 0, 9));
   });
 
+  it('lets the dialect take all that is held', () => {
+    let length = 0;
+    const splitter = new Splitter(dialect, {}, MAX, (_bytes, start, end) => {
+      length = end - start;
+      return true;
+    });
+    splitter.push(Uint8Array.of(0xa5, 0, 100, 1, 0xe5));
+    expect([splitter.quiet(), length, splitter.pending]).toEqual([true, 5, 0]);
+  });
+
   it('takes nothing when the dialect finds nothing', () => {
     const splitter = new Splitter(dialect, {}, MAX, () => true);
     splitter.push(frame(50).slice(0, 20));

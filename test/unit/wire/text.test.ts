@@ -19,6 +19,7 @@ describe('text', () => {
     expect(hex(all, 0, 256)).toBe(Buffer.from(all).toString('hex'));
     expect(hex(all, 254, 256)).toBe('feff');
     expect(fromHex(` ${hex(all, 0, 256).toUpperCase()}\n`)).toEqual(all);
+    expect(fromHex('fe01')).toEqual(Uint8Array.of(0xfe, 1));
     expect([fromHex('0'), fromHex('0g'), fromHex('')]).toEqual([undefined, undefined, new Uint8Array(0)]);
   });
 

@@ -1,0 +1,310 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+
+/**
+ * Who may import whom: the table of the style guide, "The path and the rooms". A room is the first folder below src, or
+ * a file that lies directly in src; each folder of codecs is a room of its own. A room may import itself, `errors`,
+ * `clock` and `log`, what its row says, and nothing else.
+ */
+const ANY = ['errors', 'clock', 'log'];
+
+/** `x types`: only types and the const objects that are kinds. `npm:x`: a package. A path: that file only. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  wire: [],
+  codec: ['wire', 'npm:binary-parser'],
+  frame: ['codec types', 'wire types'],
+  kit: ['codec', 'frame', 'wire'],
+  record: ['codec', 'wire'],
+  session: ['codec types', 'wire'],
+  journal: ['wire'],
+  ack: ['codec types', 'wire types'],
+  intake: ['frame', 'session', 'journal', 'ack', 'metrics', 'codec', 'wire'],
+  ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
+  sink: [
+    'codec types',
+    'record',
+    'metrics',
+    'wire types',
+    'npm:@clickhouse/client',
+    'npm:ioredis',
+    'src/journal/cursor.ts',
+    'src/journal/storage.ts',
+  ],
+  listen: ['intake', 'session types', 'metrics', 'codec types', 'wire types'],
+  cluster: ['session types', 'metrics', 'config', 'app', 'ship', 'journal', 'state'],
+  state: ['npm:lmdb', 'npm:ioredis'],
+  api: ['session types', 'state', 'metrics', 'config types', 'cluster types', 'record types', 'npm:fastify'],
+  simulate: ['codec', 'record', 'wire'],
+  embedded: ['npm:chdb'],
+  metrics: ['codec types', 'npm:prom-client'],
+  config: ['codec', 'npm:zod', 'npm:yaml'],
+  log: [],
+  'log-pino': ['npm:pino'],
+  clock: [],
+  errors: [],
+  codecs: ['codec', 'wire'],
+};
+/** These compose everything else. */
+const FREE = ['app', 'cli', 'main', 'demo'];
+
+/** Const objects that name kinds: as good as types. */
+const KINDS = new Set(['FrameKind', 'Settled', 'FRAME_KIND_NAMES', 'RowFlag', 'ROW_FLAG_NAMES']);
+
+const SOCKET_MODULES = /^node:(net|dgram|tls|http|https|http2)$/;
+/** Where sockets may be opened, or addresses parsed. */
+const SOCKET_FILES = [
+  /^src\/listen\//,
+  /^src\/embedded\//,
+  /^src\/api\//,
+  /^src\/simulate\//,
+  // One takes every port for a moment before the workers share it; the other is a lock that dies with its process.
+  /^src\/cluster\/(ports|lock)\.ts$/,
+];
+
+const FORBIDDEN_NAMES = /(^|[/-])(utils?|helpers?|common|misc|manager)(\.ts$|[/-])/;
+
+interface Import {
+  readonly from: string;
+  /** Names imported as values; empty for `import type` and for lists of types. `*` for all or for the effect. */
+  readonly values: readonly string[];
+}
+
+/** The import and re-export statements of a file, and its dynamic imports. Works on `code`, strings kept. */
+function importsOf(source: string): Import[] {
+  const found: Import[] = [];
+  const statement = /^(?:import|export)\s+(type\s+)?([^;'"]*?)\s*from\s*'([^']+)'|^import\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
+  for (const match of source.matchAll(statement)) {
+    const [, type, clause = '*', from = match[4] ?? match[5] ?? ''] = match;
+    const listed = /\{([^}]*)\}/.exec(clause);
+    const names = (listed?.[1] ?? '').split(',').map((name) => name.trim());
+    const rest = clause.replace(/\{[^}]*\}/, '').replace(/[\s,]/g, '');
+    const values = names.filter((name) => name !== '' && !name.startsWith('type '));
+    found.push({ from, values: type !== undefined ? [] : [...values, ...(rest === '' ? [] : [rest])] });
+  }
+  return found;
+}
+
+/** The text without comments, and with the contents of strings, templates and regular expressions blanked. Lines are kept. */
+function code(source: string): string {
+  const token =
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|\$\{(?:[^{}`]|\{[^{}]*\}|`(?:\\.|[^`\\])*`)*\}|[^`\\])*`|(?<=[=(,:[!&|?{};\n]\s*)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*/g;
+  return source.replace(token, (text) => {
+    const lines = '\n'.repeat(text.split('\n').length - 1);
+    if (text.startsWith('/*') || text.startsWith('//')) return lines === '' ? ' ' : lines;
+    // What a template computes is code, and is looked at; the rest of it is not.
+    const computed = text.startsWith('`') ? [...text.matchAll(/\$\{((?:[^{}]|\{[^{}]*\})*)\}/g)].map((part) => part[1]).join(' ; ') : '';
+    return `''${computed === '' ? '' : `+(${computed})`}${lines}`;
+  });
+}
+
+/** The room of a file given from the repository root. */
+function roomOf(file: string): string {
+  const [top, first = '', second] = file.split('/');
+  if (top === 'codecs') return second === undefined ? 'codecs' : `codecs/${first}`;
+  return second === undefined ? first.replace(/\.ts$/, '') : first;
+}
+
+/** `from` of an import in `file`, as a path from the repository root. */
+function resolved(file: string, from: string): string {
+  const parts = file.split('/').slice(0, -1);
+  for (const part of from.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '.') parts.push(part);
+  }
+  return parts.join('/');
+}
+
+function importViolations(file: string, source: string): string[] {
+  const room = roomOf(file);
+  const isCodec = room.startsWith('codecs');
+  const allowed = FREE.includes(room) ? undefined : ROOMS[isCodec ? 'codecs' : room];
+  if (allowed === undefined && !FREE.includes(room)) return [`${file}: the room "${room}" is not in the table`];
+  const problems: string[] = [];
+  for (const { from, values } of importsOf(source)) {
+    const complain = (why: string): void => void problems.push(`${file} imports ${from}: ${why}`);
+    if (from.startsWith('node:')) {
+      if (isCodec) complain('a codec is pure');
+      else if (SOCKET_MODULES.test(from) && values.length > 0 && !SOCKET_FILES.some((place) => place.test(file)))
+        complain('no sockets in this room');
+    } else if (!from.startsWith('.')) {
+      const name = from
+        .split('/')
+        .slice(0, from.startsWith('@') ? 2 : 1)
+        .join('/');
+      if (allowed !== undefined && !allowed.includes(`npm:${name}`)) complain(`not a package of the room ${room}`);
+    } else {
+      if (!from.endsWith('.ts')) complain('must end in .ts');
+      const target = resolved(file, from);
+      const there = roomOf(target);
+      if (there === room || allowed === undefined) continue;
+      if (isCodec) {
+        if (!['src/codec/index.ts', 'src/wire/index.ts'].includes(target) && target !== 'codecs/vocabulary.ts')
+          complain('codecs import src/codec/index.ts and src/wire/index.ts only');
+        continue;
+      }
+      if (ANY.includes(there) || allowed.includes(there) || allowed.includes(target)) continue;
+      if (there.startsWith('codecs/') && file === 'src/codec/builtin.ts') continue;
+      if (allowed.includes(`${there} types`)) {
+        const real = values.filter((name) => !KINDS.has(name));
+        if (real.length > 0) complain(`only types of ${there} may be imported into ${room}, not ${real.join(', ')}`);
+      } else complain(`${room} may not import ${there}`);
+    }
+  }
+  return problems;
+}
+
+function languageViolations(file: string, source: string): string[] {
+  const problems: string[] = [];
+  const text = code(source)
+    .replace(/^(import|export)\s+(type\s+)?(\*|\{[^}]*\}|[\w*,\s{}]+?)\s*(as\s+\w+\s*)?from\s*''/gm, '')
+    .replace(/^export\s*\{[^}]*\}/gm, '');
+  const look = (pattern: RegExp, what: string): void => {
+    for (const match of text.matchAll(pattern))
+      problems.push(`${file}:${text.slice(0, match.index).split('\n').length}: ${what} (${match[0].trim()})`);
+  };
+  look(/[\w)\]}'"]\s+as\s+(?!const\b)[\w({['"]+/g, 'a cast');
+  look(/(?<![\w.'"])any(?=\s*[\])>,;=|&)}\n])/g, 'any');
+  look(/\benum\s+\w+\s*\{|\bnamespace\s+\w+/g, 'enum or namespace');
+  if (file !== 'src/clock.ts')
+    look(/\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\s*\)|\bprocess\.hrtime\b/g, 'the time is read in clock.ts only');
+  if (file.startsWith('codecs/') || file.startsWith('src/wire/')) {
+    look(/[\w)]!(?!=)(?=[\s.;,)\]([+\-*/&|<>?:])/g, '! on something that is not an element');
+  } else look(/[\w)\]]!(?!=)(?=[\s.;,)\]([+\-*/&|<>?:])/g, '! outside wire and codecs');
+  if (file.startsWith('codecs/') && !file.endsWith('/generate.ts'))
+    look(
+      /\bMath\.random\b|\bset(Timeout|Interval|Immediate)\b|\bprocess\.|\bconsole\.|\bfetch\(|\bBuffer\b|\.subarray\(|\bawait\b/g,
+      'a codec is synchronous and pure',
+    );
+  return problems;
+}
+
+/** Files that import each other's values in a ring: who of them comes first would depend on the entry. */
+function rings(files: ReadonlyMap<string, string>): string[] {
+  const found: string[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  const visit = (file: string, path: readonly string[]): void => {
+    if (state.get(file) === 'open') found.push([...path.slice(path.indexOf(file)), file].join(' → '));
+    if (state.has(file)) return;
+    state.set(file, 'open');
+    const source = files.get(file) ?? '';
+    for (const { from, values } of importsOf(source))
+      if (from.startsWith('.') && values.length > 0) visit(resolved(file, from), [...path, file]);
+    state.set(file, 'done');
+  };
+  for (const file of files.keys()) visit(file, []);
+  return found;
+}
+
+const ROOT = new URL('../', import.meta.url);
+const FILES = new Map(
+  ['src', 'codecs'].flatMap((top) =>
+    readdirSync(new URL(top, ROOT), { recursive: true, encoding: 'utf8' })
+      .map((name) => `${top}/${name}`)
+      .filter((name) => name.endsWith('.ts'))
+      .sort()
+      .map((name): [string, string] => [name, readFileSync(new URL(name, ROOT), 'utf8')]),
+  ),
+);
+
+function all(check: (file: string, source: string) => string[]): string[] {
+  return [...FILES].flatMap(([file, source]) => check(file, source));
+}
+
+describe('the rooms', () => {
+  it('import only what the table allows', () => {
+    expect(all(importViolations)).toEqual([]);
+  });
+
+  it('have no ring of values', () => {
+    expect(rings(FILES)).toEqual([]);
+  });
+
+  it('have files with names that say something', () => {
+    expect([...FILES.keys()].filter((file) => FORBIDDEN_NAMES.test(file))).toEqual([]);
+    expect([...FILES.keys()].filter((file) => !/^[a-z0-9/-]+(\.d)?\.ts$/.test(file))).toEqual([]);
+  });
+
+  it('keep to the language of the style guide', () => {
+    expect(all(languageViolations)).toEqual([]);
+  });
+});
+
+describe('the checker itself', () => {
+  it.each([
+    ['src/wire/read.ts', "import { x } from '../codec/index.ts';"],
+    ['src/frame/splitter.ts', "import { FrameResult } from '../codec/index.ts';"],
+    ['src/frame/splitter.ts', "import {\n  type Codec,\n  defineCodec,\n} from '../codec/index.ts';"],
+    ['src/session/session.ts', "import net from 'node:net';"],
+    ['src/kit/feed.ts', "import { Journal } from '../journal/journal.ts';"],
+    ['src/kit/feed.ts', "export { Journal } from '../journal/journal.ts';"],
+    ['src/kit/feed.ts', "const x = await import('../journal/journal.ts');"],
+    ['src/kit/feed.ts', "import '../journal/journal.ts';"],
+    ['src/intake/intake.ts', "import { x } from '../ack/outbox';"],
+    ['src/journal/journal.ts', "import pino from 'pino';"],
+    ['src/sink/redis-stream/sink.ts', "import { x } from '../../ship/shipper.ts';"],
+    ['src/ship/loop.ts', "import { x } from '../sink/clickhouse/sink.ts';"],
+    ['src/codec/registry.ts', "import toy from '../../codecs/toy/index.ts';"],
+    ['src/nowhere/x.ts', ''],
+    ['codecs/gt06/decode.ts', "import { u16be } from '../../src/wire/read.ts';"],
+    ['codecs/gt06/decode.ts', "import { x } from '../h02/decode-text.ts';"],
+    ['codecs/gt06/decode.ts', "import { readFileSync } from 'node:fs';"],
+    ['codecs/gt06/decode.ts', "import { AppError } from '../../src/errors.ts';"],
+  ])('refuses in %s: %s', (file, source) => {
+    expect(importViolations(file, source)).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'src/frame/splitter.ts',
+      "import type { StreamDialect } from '../codec/index.ts';\nimport { type Codec, FrameKind } from '../codec/index.ts';",
+    ],
+    ['src/listen/tcp.ts', "import net from 'node:net';\nimport { AppError } from '../errors.ts';"],
+    [
+      'src/sink/clickhouse/sink.ts',
+      "import { x } from './encode.ts';\nimport type { Sink } from '../sink.ts';\nimport { createClient } from '@clickhouse/client';",
+    ],
+    ['codecs/gt06/decode.ts', "import { u16be } from '../../src/wire/index.ts';\nimport { x } from './messages.ts';"],
+  ])('allows in %s: %s', (file, source) => {
+    expect(importViolations(file, source)).toEqual([]);
+  });
+
+  it.each([
+    ['src/ack/outbox.ts', 'const x = y as string;'],
+    ['src/ack/outbox.ts', 'const x = <T>(y as unknown as T);'],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the source that is looked at
+    ['src/ack/outbox.ts', 'const x = `${y as string}`;'],
+    ['src/ack/outbox.ts', 'let x: any;'],
+    ['src/ack/outbox.ts', 'function f(x: any[]): Map<string, any> {}'],
+    ['src/ack/outbox.ts', 'const t = Date.now();'],
+    ['src/ack/outbox.ts', 'const t = new Date();'],
+    ['src/ack/outbox.ts', 'const t = performance.now() - before;'],
+    ['src/ack/outbox.ts', 'const x = list[0]!;'],
+    ['src/wire/read.ts', 'const x = thing!.length;'],
+    ['src/ack/outbox.ts', 'enum X { A }'],
+    ['codecs/toy/decode.ts', 'const x = Math.random();'],
+    ['codecs/toy/decode.ts', 'const part = bytes.subarray(1, 2);'],
+    ['codecs/toy/decode.ts', "console.log('x');"],
+  ])('finds in %s: %s', (file, source) => {
+    expect(languageViolations(file, source).length).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['src/ack/outbox.ts', "const KIND = { A: 1 } as const;\nconst a = ['x'] as const;"],
+    ['src/ack/outbox.ts', "import * as fs from 'node:fs';\nimport { a as b } from './x.ts';\nexport { a as c } from './x.ts';"],
+    ['src/ack/outbox.ts', "/** as any other */\n// new Date() as Date\nconst text = 'as any thing';\nconst t = `x as any z`;"],
+    ['src/ack/outbox.ts', "const pattern = /'as any/;\nif (a !== b && !c) f(!d);"],
+    ['src/wire/read.ts', 'const x = bytes[at]! << 8;'],
+    ['src/clock.ts', 'now: () => Date.now(),'],
+  ])('finds nothing in %s: %s', (file, source) => {
+    expect(languageViolations(file, source)).toEqual([]);
+  });
+
+  it('finds a ring', () => {
+    const ring = new Map([
+      ['src/a/x.ts', "import { y } from '../b/y.ts';"],
+      ['src/b/y.ts', "import { x } from '../a/x.ts';"],
+      ['src/b/z.ts', "import type { x } from '../a/x.ts';"],
+    ]);
+    expect(rings(ring)).toEqual(['src/a/x.ts → src/b/y.ts → src/a/x.ts']);
+  });
+});
