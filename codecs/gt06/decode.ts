@@ -1,0 +1,320 @@
+import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
+import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
+import { alarm, alarmWithModules, lbsAlarm } from './alarm.ts';
+import { Form, ticket } from './answer.ts';
+import { battery, cameraEvent, deviceStatus, obd, peripherals, photoInformation, photoOrHeartbeat, version } from './equipment.ts';
+import { declared, isTopinLogin, stops } from './frame.ts';
+import { heartbeat, heartbeatCustom, heartbeatSeeworld, heartbeatVoltage } from './heartbeat.ts';
+import {
+  beacon,
+  empty,
+  externalDevice,
+  externalModule,
+  file,
+  information,
+  lockInformation,
+  multimedia,
+  reply,
+  satellites,
+} from './information.ts';
+import { gpsOnly, lbsOnly, location, locationWithModules, lockLocation, nt, xt40 } from './location.ts';
+import { login } from './login.ts';
+import { Message } from './message.ts';
+import { LONG, Plain, SHORT } from './messages.ts';
+import { modular } from './modular.ts';
+import { addressRequest, lbsMulti, lbsQuery, lbsWifi, wanway, wifiAlarm, wifiOnly } from './network.ts';
+import type { Gt06State } from './state.ts';
+import { topin } from './topin.ts';
+import * as variant from './variant.ts';
+
+/**
+ * Reads one frame (protocol document, section 6; the layouts stand above each reader).
+ *
+ * 1. A frame whose checksum or length is wrong is read and marked damaged, or refused when the option `integrity` is `verify`.
+ * 2. A message whose length fits no layout stays Ignored: stored raw and answered as its number is; never a guess.
+ * 3. The identity of a record is number and content, without start, LEN, serial, checksum and stop: they change when the
+ *    record is sent again. Where a re-upload flag says how often it was sent, the identity ends before it.
+ *    A record without a time of its own also has the serial in it: two equal heartbeats are two records.
+ */
+const Reason = { Short: 'short', Length: 'length', Checksum: 'checksum' } as const;
+export const REASONS: readonly string[] = Object.values(Reason);
+
+const MESSAGE = new Message();
+
+export function decode(bytes: Bytes, start: number, end: number, state: Gt06State, out: FrameResult): void {
+  const size = end - start;
+  if (size < 6 || bytes[start] !== bytes[start + 1]) {
+    out.malformed(size < 6 ? Reason.Short : Reason.Length);
+    return;
+  }
+  if (declared(bytes, start, end) !== size || !stops(bytes, end)) {
+    odd(bytes, start, end, state, out);
+    return;
+  }
+  const sealed = crc16X25(bytes, start + 2, end - 4) === u16be(bytes, end - 4);
+  if (!sealed) {
+    if (state.verify) {
+      out.malformed(Reason.Checksum);
+      return;
+    }
+    out.damaged = Reason.Checksum;
+  }
+  state.whole = sealed;
+  read(bytes, start, end - 6, sealed, state, out);
+}
+
+/** The frame is not where its LEN says: Topin dialect, a LEN that lies, or stop bytes that did not come. */
+function odd(bytes: Bytes, start: number, end: number, state: Gt06State, out: FrameResult): void {
+  const size = end - start;
+  if (bytes[start] === 0x78 && stops(bytes, end) && topin(bytes, start, end, size === 15 && isTopinLogin(bytes, start), state, out)) return;
+  const total = declared(bytes, start, end);
+  let last = 0;
+  // Several frames in one piece: the first one is the frame, as the splitter would have cut it.
+  if (total >= 10 && total < size && stops(bytes, start + total)) last = start + total - 6;
+  else if (size >= 10 && stops(bytes, end)) last = end - 6;
+  else if (total >= 10 && (total - size === 1 || total - size === 2)) last = start + total - 6;
+  if (state.verify || last < start + (bytes[start] === 0x79 ? 5 : 4)) {
+    out.malformed(Reason.Length);
+    return;
+  }
+  out.damaged = Reason.Length;
+  state.whole = false;
+  read(bytes, start, last, true, state, out);
+}
+
+function read(bytes: Bytes, start: number, q: number, sealed: boolean, state: Gt06State, out: FrameResult): void {
+  const m = MESSAGE;
+  m.set(bytes, start, q, sealed);
+  out.name = m.name;
+  const plain = m.long ? LONG[m.number]! : SHORT[m.number]!;
+  if (plain !== Plain.None && (plain !== Plain.Optional || state.acknowledgeAll))
+    ticket(out, plain === Plain.Long ? Form.Long : Form.Short, m.number, m.serial);
+  if (m.long) longMessage(bytes, m, state, out);
+  else shortMessage(bytes, m, state, out);
+}
+
+function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (m.number) {
+    case 0x22:
+    case 0x2d:
+      if (m.size === 55) nt(bytes, m, state, out);
+      else if (m.size === 42) variant.seeworldLocation(bytes, m, state, out);
+      else location(bytes, m, state.utcMs, false, out);
+      return;
+    case 0x12:
+      if (!variant.location12(bytes, m, state, out)) location(bytes, m, state.localMs, false, out);
+      return;
+    case 0xa0:
+      location(bytes, m, state.utcMs, true, out);
+      return;
+    case 0x13:
+      heartbeat(bytes, m, state, out);
+      return;
+    case 0x01:
+      login(bytes, m, state, out);
+      return;
+    case 0x10:
+      gpsOnly(bytes, m, state, out);
+      return;
+    case 0x11:
+      lbsOnly(bytes, m, state, out);
+      return;
+    case 0x14:
+      satellites(bytes, m, out);
+      return;
+    case 0x15:
+    case 0x81:
+      reply(bytes, m, state, out);
+      return;
+    case 0x16:
+      if (!variant.alarm16(bytes, m, state, out)) alarm(bytes, m, state.localMs, false, false, state, out);
+      return;
+    case 0x26:
+      alarm(bytes, m, state.utcMs, false, false, state, out);
+      return;
+    case 0x27:
+      alarm(bytes, m, state.utcMs, false, true, state, out);
+      return;
+    case 0xa3:
+      if (m.size === 7 || m.size === 19) heartbeatSeeworld(bytes, m, state, out);
+      else alarm(bytes, m, state.utcMs, true, false, state, out);
+      return;
+    case 0xa4:
+      alarm(bytes, m, state.utcMs, true, true, state, out);
+      return;
+    case 0x19:
+      lbsAlarm(bytes, m, false, state, out);
+      return;
+    case 0xa5:
+      lbsAlarm(bytes, m, true, state, out);
+      return;
+    case 0x17:
+      if (m.size === 35 || m.size === 34) variant.rfidLocation(bytes, m, state, out);
+      else addressRequest(bytes, m, false, 0, state, out);
+      return;
+    case 0xa7:
+      addressRequest(bytes, m, true, 0, state, out);
+      return;
+    case 0x1a:
+      addressRequest(bytes, m, false, state.localMs, state, out);
+      return;
+    case 0x2a:
+      addressRequest(bytes, m, false, state.utcMs, state, out);
+      return;
+    case 0x18:
+      lbsMulti(bytes, m, state.localMs, 0, false, out);
+      return;
+    case 0x28:
+    case 0x2e:
+      lbsMulti(bytes, m, state.utcMs, 0, false, out);
+      return;
+    case 0xa1:
+      lbsMulti(bytes, m, state.utcMs, 0, true, out);
+      return;
+    case 0x1e:
+      lbsMulti(bytes, m, state.localMs, 12, false, out);
+      return;
+    case 0x1b:
+    case 0x8b:
+      lbsQuery(bytes, m, out);
+      return;
+    case 0x2c:
+      lbsWifi(bytes, m, state.utcMs, false, out);
+      return;
+    case 0xa2:
+      if (m.size === 59) variant.lw4g(bytes, m, state, out);
+      else lbsWifi(bytes, m, state.utcMs, true, out);
+      return;
+    case 0xf3:
+    case 0xc3:
+      wifiOnly(bytes, m, state.utcMs, out);
+      return;
+    case 0xa9:
+      wifiAlarm(bytes, m, state, out);
+      return;
+    case 0x23:
+      heartbeatVoltage(bytes, m, state, out);
+      return;
+    case 0x29:
+      heartbeatCustom(bytes, m, out);
+      return;
+    case 0x24:
+      if (m.size === 44) wanway(bytes, m, state, out);
+      else if (m.size === 41) variant.sr411(bytes, m, state, out);
+      return;
+    case 0x25:
+      xt40(bytes, m, state, out);
+      return;
+    case 0x31:
+      variant.sl4xLocation(bytes, m, state, out);
+      return;
+    case 0x32:
+      variant.short32(bytes, m, state, out);
+      return;
+    case 0x33:
+      variant.sl4xWifi(bytes, m, state, out);
+      return;
+    case 0x34:
+      variant.short34(bytes, m, state, out);
+      return;
+    case 0x35:
+      photoInformation(bytes, m, state, out);
+      return;
+    case 0x36:
+      if (m.size === 48) variant.trx16iLocation(bytes, m, state, out);
+      else photoOrHeartbeat(bytes, m, state, out);
+      return;
+    case 0x37:
+      locationWithModules(bytes, m, state.utcMs, out);
+      return;
+    case 0x39:
+      alarmWithModules(bytes, m, state, out);
+      return;
+    case 0x61:
+      variant.ibutton(bytes, m, state, out);
+      return;
+    case 0x8a:
+      out.kind = FrameKind.Heartbeat;
+      ticket(out, Form.Time, m.number, m.serial);
+      return;
+    case 0x94:
+      information(bytes, m, state, out);
+      return;
+    case 0x95:
+      cameraEvent(bytes, m, state, out);
+      return;
+    default:
+      return;
+  }
+}
+
+function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (m.number) {
+    case 0x21:
+      reply(bytes, m, state, out);
+      return;
+    case 0x32:
+    case 0x33:
+      lockLocation(bytes, m, state, out);
+      return;
+    case 0x38:
+      locationWithModules(bytes, m, state.utcMs, out);
+      return;
+    case 0x39:
+      alarmWithModules(bytes, m, state, out);
+      return;
+    case 0x36:
+      photoOrHeartbeat(bytes, m, state, out);
+      return;
+    case 0x40:
+      battery(bytes, m, out);
+      return;
+    case 0x41:
+      multimedia(bytes, m, out);
+      return;
+    case 0x65:
+    case 0x66:
+    case 0x8c:
+    case 0x8e:
+      obd(bytes, m, state, out);
+      return;
+    case 0x70:
+      modular(bytes, m, out);
+      return;
+    case 0x84:
+      empty(m, out);
+      return;
+    case 0x8d:
+      file(bytes, m, out);
+      return;
+    case 0x94:
+      information(bytes, m, state, out);
+      return;
+    case 0x98:
+      lockInformation(bytes, m, state, out);
+      return;
+    case 0x9b:
+      externalDevice(bytes, m, out);
+      return;
+    case 0x9c:
+      externalModule(bytes, m, out);
+      return;
+    case 0xa9:
+      wifiAlarm(bytes, m, state, out);
+      return;
+    case 0xb2:
+      beacon(bytes, m, state, out);
+      return;
+    case 0xf1:
+      deviceStatus(bytes, m, out);
+      return;
+    case 0xf2:
+      peripherals(bytes, m, out);
+      return;
+    case 0xfd:
+      version(bytes, m, out);
+      return;
+    default:
+      return;
+  }
+}

@@ -1,0 +1,227 @@
+import type { Layout, Note } from '../../src/codec/index.ts';
+import { ascii, type Bytes, crc16X25, hex, u16be } from '../../src/wire/index.ts';
+import { networkSize } from './blocks.ts';
+import { declared, stops } from './frame.ts';
+import {
+  ACCESS_POINT,
+  CELL,
+  CELL_WIDE,
+  DT6,
+  FENCE,
+  FLAG,
+  GPS12,
+  HEARTBEAT,
+  HEARTBEAT_VOLTAGE,
+  IDENTITIES,
+  IMEI,
+  LBS_LENGTH,
+  LBS8,
+  LBS9,
+  LBS15,
+  LBS16,
+  MILEAGE,
+  NETWORK3,
+  NETWORK4,
+  PHONE,
+  SERIAL,
+  STATUS,
+  TYPE,
+  UPLOAD,
+  VOLTAGE,
+  ZONE,
+} from './layouts.ts';
+import { NAMES } from './messages.ts';
+import type { Gt06State } from './state.ts';
+
+/**
+ * Annotates every byte of one frame. Messages made of the fixed blocks are walked block by block; what no block explains is shown
+ * as hexadecimal.
+ */
+export function explain(bytes: Bytes, start: number, end: number, _state: Gt06State, note: Note): void {
+  const long = bytes[start] === 0x79;
+  const head = long ? 4 : 3;
+  if (declared(bytes, start, end) !== end - start || !stops(bytes, end)) {
+    note(start, end - start, 'frame', hex(bytes, start, end), 'start, LEN and stop do not agree');
+    return;
+  }
+  note(start, 2, 'start', hex(bytes, start, start + 2), long ? 'long frame' : 'short frame');
+  note(start + 2, head - 2, 'LEN', String(end - start - head - 2));
+  const number = bytes[start + head]!;
+  note(start + head, 1, 'number', hex(bytes, start + head, start + head + 1), NAMES[number] || 'unknown');
+  const q = end - 6;
+  const walk = new Walk(bytes, start + head + 1, q, note);
+  content(walk, number, long, q - start - head - 1);
+  walk.rest();
+  SERIAL.explain(bytes, q, note);
+  const right = crc16X25(bytes, start + 2, end - 4) === u16be(bytes, end - 4);
+  note(end - 4, 2, 'CRC', hex(bytes, end - 4, end - 2), right ? 'right' : 'wrong');
+  note(end - 2, 2, 'stop', hex(bytes, end - 2, end));
+}
+
+/** A place in the content that moves on with each block that fits. */
+class Walk {
+  readonly #bytes: Bytes;
+  #at: number;
+  readonly #end: number;
+  readonly #note: Note;
+
+  constructor(bytes: Bytes, at: number, end: number, note: Note) {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#end = end;
+    this.#note = note;
+  }
+
+  get left(): number {
+    return this.#end - this.#at;
+  }
+
+  /** The byte `ahead` of this place, 0 behind the end. */
+  peek(ahead: number): number {
+    return ahead < this.left ? this.#bytes[this.#at + ahead]! : 0;
+  }
+
+  block(layout: Layout): this {
+    if (layout.bytes > this.left) return this;
+    layout.explain(this.#bytes, this.#at, this.#note);
+    this.#at += layout.bytes;
+    return this;
+  }
+
+  /** MCC and MNC with what follows them. */
+  lbs(wide: boolean): this {
+    if (this.left < 4) return this;
+    const narrow = networkSize(this.#bytes, this.#at) === 3;
+    return this.block(wide ? (narrow ? LBS15 : LBS16) : narrow ? LBS8 : LBS9);
+  }
+
+  network(): this {
+    if (this.left < 4) return this;
+    return this.block(networkSize(this.#bytes, this.#at) === 3 ? NETWORK3 : NETWORK4);
+  }
+
+  byte(name: string, about?: string): this {
+    return this.bytes(1, name, about);
+  }
+
+  bytes(length: number, name: string, about?: string): this {
+    if (length > this.left) return this;
+    this.#note(this.#at, length, name, hex(this.#bytes, this.#at, this.#at + length), about);
+    this.#at += length;
+    return this;
+  }
+
+  text(length: number, name: string): this {
+    if (length > this.left || length <= 0) return this;
+    this.#note(this.#at, length, name, hex(this.#bytes, this.#at, this.#at + length), ascii(this.#bytes, this.#at, this.#at + length));
+    this.#at += length;
+    return this;
+  }
+
+  rest(): void {
+    if (this.left > 0) this.text(this.left, 'content');
+  }
+}
+
+function content(w: Walk, number: number, long: boolean, size: number): void {
+  switch (number) {
+    case 0x01:
+      w.block(IMEI).block(TYPE).block(ZONE);
+      return;
+    case 0x10:
+      w.block(DT6).block(GPS12);
+      return;
+    case 0x11:
+      w.block(DT6);
+      if (size >= 18) w.block(GPS12);
+      else w.lbs(false);
+      return;
+    case 0x12:
+    case 0x22:
+    case 0x2d:
+    case 0xa0:
+      located(w, number === 0xa0);
+      return;
+    case 0x13:
+      if (size === 5) w.block(HEARTBEAT);
+      return;
+    case 0x23:
+      if (size === 6) w.block(HEARTBEAT_VOLTAGE);
+      return;
+    case 0x16:
+    case 0x26:
+    case 0x27:
+    case 0xa3:
+    case 0xa4: {
+      if (size < 30) return;
+      const wide = number > 0xa0;
+      w.block(DT6).block(GPS12).block(LBS_LENGTH).lbs(wide).block(STATUS);
+      if (number === 0x27 || number === 0xa4) w.block(FENCE);
+      w.block(MILEAGE);
+      return;
+    }
+    case 0x19:
+    case 0xa5:
+      w.lbs(number === 0xa5).block(STATUS);
+      return;
+    case 0x18:
+    case 0x28:
+    case 0x2e:
+    case 0x2c:
+    case 0xa1:
+    case 0xa2:
+      cells(w, number === 0xa1 || number === 0xa2, number === 0x2c || number === 0xa2);
+      return;
+    case 0x1a:
+    case 0x2a:
+      w.block(DT6).block(GPS12).block(PHONE);
+      return;
+    case 0x17:
+    case 0xa7:
+      w.lbs(number === 0xa7).block(PHONE);
+      return;
+    case 0x15:
+    case 0x81:
+      w.byte('length')
+        .block(FLAG)
+        .text(w.left - 2, 'text')
+        .bytes(2, 'language');
+      return;
+    case 0x21:
+      w.block(FLAG).byte('encoding', w.peek(0) === 2 ? 'UTF-16BE' : 'ASCII');
+      return;
+    case 0x94:
+      if (!long) {
+        w.block(VOLTAGE);
+        return;
+      }
+      information(w, w.peek(0));
+      return;
+    default:
+  }
+}
+
+function located(w: Walk, wide: boolean): void {
+  w.block(DT6).block(GPS12).lbs(wide);
+  if (w.left === 3 || w.left === 7) w.block(UPLOAD);
+  if (w.left === 4) w.block(MILEAGE);
+}
+
+function cells(w: Walk, wide: boolean, wifi: boolean): void {
+  w.block(DT6).network();
+  for (let i = 0; i < 7; i++) w.block(wide ? CELL_WIDE : CELL);
+  w.byte('timing advance');
+  if (!wifi) {
+    w.bytes(2, 'language');
+    return;
+  }
+  const n = w.peek(0);
+  w.byte('Wi-Fi count', String(n));
+  if (w.left === 7 * n) for (let i = 0; i < n; i++) w.block(ACCESS_POINT);
+}
+
+function information(w: Walk, type: number): void {
+  w.byte('sub-type');
+  if (type === 0x00) w.block(VOLTAGE);
+  else if (type === 0x0a) w.block(IDENTITIES);
+}

@@ -1,0 +1,139 @@
+import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
+import { type Bytes, hex, i16be, u16be, u32be } from '../../src/wire/index.ts';
+import { modularEvent } from './alarms.ts';
+import { Form, ticket } from './answer.ts';
+import { A, SENSORS } from './attributes.ts';
+import { accOfWord, courseOf, dbm, iccid, identity, mac, place } from './blocks.ts';
+import { type Message, status } from './message.ts';
+import { mainCell, unsigned } from './module-list.ts';
+
+/**
+ * 0x70 (section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A module that overruns the content ends the list.
+ * Answered when module 1000 says so.
+ */
+export function modular(bytes: Bytes, m: Message, out: FrameResult): void {
+  const { p, q } = m;
+  if (p + 4 > q) return;
+  const r = status(m, FrameKind.Status, out);
+  let tags = 0;
+  for (let at = p; at + 4 <= q; ) {
+    const id = u16be(bytes, at);
+    const n = u16be(bytes, at + 2);
+    const data = at + 4;
+    if (data + n > q) break;
+    if (id === 0x007f) {
+      if (n >= 14 && tags < SENSORS) tagModule(bytes, data, tags++, out);
+    } else if (id === 0x1000) {
+      if (unsigned(bytes, data, n) !== 0) ticket(out, Form.Long, m.number, m.serial);
+    } else if (id === 0x0013 || id === 0x0036) wifi(bytes, data, n, out);
+    else moduleOf(id, bytes, data, n, out, r);
+    at = data + n;
+  }
+  if (!Number.isNaN(out.time[r]!)) out.to[r] = m.q;
+}
+
+function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResult, r: number): void {
+  switch (id) {
+    case 0x0000:
+      return;
+    case 0x0001:
+      if (n === 8) out.attrText(A.Imei, identity(bytes, p));
+      return;
+    case 0x0002:
+      if (n === 8) out.attrText(A.Imsi, identity(bytes, p));
+      return;
+    case 0x0003:
+      if (n === 10) out.attrText(A.Iccid, iccid(bytes, p));
+      return;
+    case 0x0009:
+      if (n === 1) out.satellites[r] = bytes[p]!;
+      return;
+    case 0x000a:
+      if (n === 1) out.attr(A.SatellitesVisible, bytes[p]!);
+      return;
+    case 0x0011:
+      mainCell(bytes, p, n, out);
+      return;
+    case 0x0016:
+      if (n === 1) out.attr(A.GsmCsq, bytes[p]!);
+      return;
+    case 0x0018:
+      if (n === 2) out.attr(A.BatteryCentivolts, u16be(bytes, p));
+      return;
+    case 0x0028:
+      if (n === 1) out.hdop[r] = bytes[p]! / 10;
+      return;
+    case 0x0029:
+      out.attr(A.Index, unsigned(bytes, p, n));
+      return;
+    case 0x002a:
+      if (n !== 1) return;
+      out.attr(A.Door, (bytes[p]! & 15) === 0 ? 0 : 1);
+      out.attr(A.Tamper, bytes[p]! >> 4 === 0 ? 0 : 1);
+      return;
+    case 0x002b:
+      out.attr(A.BootReason, unsigned(bytes, p, n));
+      return;
+    case 0x002c:
+      if (n === 4 && Number.isNaN(out.time[r]!)) seconds(bytes, p, out, r);
+      return;
+    case 0x002e:
+      if (n === 4) out.attr(A.OdometerM, u32be(bytes, p));
+      return;
+    case 0x0030:
+      out.attr(A.WorkingMode, unsigned(bytes, p, n));
+      return;
+    case 0x0031:
+      out.attr(A.FenceState, unsigned(bytes, p, n));
+      return;
+    case 0x0033:
+      if (n === 18) position(bytes, p, out, r);
+      return;
+    case 0x0034:
+      if (n < 5) return;
+      out.attr(A.EventCode, bytes[p]!);
+      out.event[r] = modularEvent(bytes[p]!);
+      if (Number.isNaN(out.time[r]!)) seconds(bytes, p + 1, out, r);
+      return;
+    case 0x0035:
+      if (n === 1 && bytes[p] === 1) out.flags[r] = out.flags[r]! | 1;
+      return;
+    default:
+      if (n >= 1 && n <= 6) out.attr(id, unsigned(bytes, p, n));
+  }
+}
+
+function seconds(bytes: Bytes, at: number, out: FrameResult, r: number): void {
+  const value = u32be(bytes, at);
+  if (value !== 0) out.time[r] = value * 1000;
+}
+
+/** unix 4 | satellites 1 | altitude s16 m | latitude 4 | longitude 4 | speed 1 | course and status 2 */
+function position(bytes: Bytes, p: number, out: FrameResult, r: number): void {
+  out.kind = FrameKind.Records;
+  seconds(bytes, p, out, r);
+  out.satellites[r] = bytes[p + 4]!;
+  out.altitudeM[r] = i16be(bytes, p + 5);
+  const word = u16be(bytes, p + 16);
+  out.speedKmh[r] = bytes[p + 15]!;
+  out.courseDeg[r] = courseOf(word);
+  place(u32be(bytes, p + 7), u32be(bytes, p + 11), word, out, r);
+  accOfWord(word, out);
+}
+
+/** id 6 | battery mV 2 | % 1 | temperature s16 / 10 | humidity s16 / 10 | status 1; 7FFF: not told */
+function tagModule(bytes: Bytes, p: number, i: number, out: FrameResult): void {
+  out.attrText(A.TagId + i, hex(bytes, p, p + 6));
+  const battery = u16be(bytes, p + 6);
+  if (battery !== 0x7fff) out.attr(A.TagBattery + i, battery);
+  if (bytes[p + 8]! <= 100) out.attr(A.TagBatteryPct + i, bytes[p + 8]!);
+  const temperature = i16be(bytes, p + 9);
+  if (temperature !== 0x7fff) out.attr(A.TagTemperature + i, temperature);
+  const humidity = i16be(bytes, p + 11);
+  if (humidity !== 0x7fff && humidity >= 0) out.attr(A.TagHumidity + i, humidity);
+}
+
+function wifi(bytes: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n % 7 !== 0) return;
+  for (let at = p; at < p + n; at += 7) out.wifi(mac(bytes, at), dbm(bytes[at + 6]!));
+}

@@ -1,0 +1,120 @@
+import type { FrameResult } from '../../src/codec/index.ts';
+import { ascii, type Bytes, hex, i16be, u16be, u32be, u64be } from '../../src/wire/index.ts';
+import { alarmEvent } from './alarms.ts';
+import { A } from './attributes.ts';
+import { addCell, cellList, dbm, identity, mac, mccAt, mncAt, networkSize } from './blocks.ts';
+import { Variant } from './state.ts';
+
+/**
+ * Modules `id 2, length 1, data` in bytes[at, end) (sections 4.8 and 6.4), added to row r. Unknown ids are skipped by length:
+ * short ones as a number under their id. A length that overruns ends the list.
+ */
+export function modules(bytes: Bytes, at: number, end: number, out: FrameResult, r: number): void {
+  let p = at;
+  while (p + 3 <= end) {
+    const length = bytes[p + 2]!;
+    const data = p + 3;
+    if (data + length > end) return;
+    module(u16be(bytes, p), bytes, data, length, out, r);
+    p = data + length;
+  }
+}
+
+function module(id: number, bytes: Bytes, p: number, length: number, out: FrameResult, r: number): void {
+  switch (id) {
+    case 0x0001:
+      if (length === 8) out.attrText(A.Imei, identity(bytes, p));
+      return;
+    case 0x0011:
+      mainCell(bytes, p, length, out);
+      return;
+    case 0x0013:
+      for (let k = p; k + 7 <= p + length; k += 7) out.wifi(mac(bytes, k), dbm(bytes[k + 6]!));
+      return;
+    case 0x0016:
+      if (length === 1) out.attr(A.GsmCsq, bytes[p]!);
+      return;
+    case 0x0018:
+      if (length === 2) out.attr(A.BatteryCentivolts, u16be(bytes, p));
+      return;
+    case 0x0019:
+      out.attr(A.ChargingState, unsigned(bytes, p, length));
+      return;
+    case 0x001f:
+      if (length >= 1) {
+        out.attr(A.EventCode, bytes[p]!);
+        out.event[r] = alarmEvent(bytes[p]!, Variant.Auto);
+      }
+      return;
+    case 0x0026:
+      out.attrText(A.Firmware, ascii(bytes, p, p + length));
+      return;
+    case 0x0027:
+      if (length === 2) out.attr(A.ExternalCentivolts, u16be(bytes, p));
+      return;
+    case 0x002e:
+      if (length === 4) out.attr(A.OdometerM, u32be(bytes, p));
+      return;
+    case 0x0032:
+      if (length === 1) out.attr(A.Startup, bytes[p]!);
+      return;
+    case 0x0037:
+      if (length === 2) out.attr(A.TemperatureDeci, i16be(bytes, p));
+      return;
+    case 0x0038:
+      if (length === 2) out.attr(A.HumidityDeci, u16be(bytes, p));
+      return;
+    case 0x0039:
+      out.attr(A.WorkingMode, unsigned(bytes, p, length));
+      return;
+    case 0x003a:
+      out.attr(A.MotionState, unsigned(bytes, p, length));
+      return;
+    case 0x003b:
+      if (length === 2) out.attr(A.Accuracy, u16be(bytes, p));
+      return;
+    case 0x006a:
+      if (length === 1 && bytes[p]! <= 100) out.attr(A.BatteryPct, bytes[p]!);
+      return;
+    default:
+      if (length >= 1 && length <= 6) out.attr(id, unsigned(bytes, p, length));
+  }
+}
+
+/** MCC 2, MNC, LAC 2, cell 3, RSSI 1, with MNC as its length leaves room for. */
+export function mainCell(bytes: Bytes, p: number, length: number, out: FrameResult): void {
+  const network = length === 10 ? 4 : length === 9 ? 3 : 0;
+  if (network === 0) return;
+  const mnc = network === 4 ? u16be(bytes, p + 2) : bytes[p + 2]!;
+  const at = p + network;
+  addCell(mccAt(bytes, p), mnc, u16be(bytes, at), (u16be(bytes, at + 2) << 8) | bytes[at + 4]!, bytes[at + 5]!, out);
+}
+
+/**
+ * Cell type 1, MCC 2, MNC 1/2, then by type: 3 and more LAC 4, cell 8, RSSI 2; else LAC 2, cell 3, RSSI 1 (sections 6.4 and
+ * 6.6). Returns the offset behind, or `end` when the block does not fit.
+ */
+export function cellByType(bytes: Bytes, at: number, end: number, out: FrameResult): number {
+  if (at + 4 > end) return end;
+  const wide = bytes[at]! >= 3;
+  const network = at + 1;
+  const p = network + networkSize(bytes, network);
+  const behind = p + (wide ? 14 : 6);
+  if (behind > end) return end;
+  if (wide) addCell(mccAt(bytes, network), mncAt(bytes, network), u32be(bytes, p), u64be(bytes, p + 4), bytes[p + 13]!, out);
+  else cellList(bytes, p, 1, network, false, out);
+  return behind;
+}
+
+/** Big-endian number of 0 to 6 bytes. */
+export function unsigned(bytes: Bytes, at: number, length: number): number {
+  let value = 0;
+  for (let i = 0; i < length && i < 6; i++) value = value * 256 + bytes[at + i]!;
+  return value;
+}
+
+/** Printable ASCII as it stands, anything else as hexadecimal: identities come both ways. */
+export function textOrHex(bytes: Bytes, at: number, end: number): string {
+  for (let p = at; p < end; p++) if (bytes[p]! < 32 || bytes[p]! > 126) return hex(bytes, at, end);
+  return ascii(bytes, at, end).trim();
+}

@@ -1,0 +1,176 @@
+import type { OptionRule, Options } from '../../src/codec/index.ts';
+
+/**
+ * What one connection (or UDP peer) remembers. Only three things change how a later frame reads, and they are the memo:
+ *
+ * | bits | meaning |
+ * |---|---|
+ * | 0–10 | zone of the login word in minutes + 1024; 0: no zone was given |
+ * | 11–15 | variant learned from the messages (Variant) |
+ * | 16 | the device is a lock: its login wants the time in the answer |
+ */
+
+/** Families whose frames look alike and mean something else (protocol document, section 10). */
+export const Variant = { Auto: 0, Standard: 1, R11: 2, Lw: 3, Seeworld: 4, Trx16i: 5, Vl103: 6, MSeries: 7, Benway: 8, Vxt01: 9 } as const;
+export type Variant = (typeof Variant)[keyof typeof Variant];
+
+/** Option values, by variant number. */
+const VARIANT_NAMES = ['auto', 'standard', 'r11', 'lw', 'seeworld', 'trx16i', 'vl103', 'm-series', 'benway', 'vxt01'] as const;
+
+/** A variant is believed after this many frames in a row that only it explains. */
+const CONSISTENT = 3;
+
+export const OPTIONS: Readonly<Record<string, OptionRule>> = {
+  integrity: {
+    type: 'string',
+    fallback: 'count',
+    oneOf: ['count', 'verify'],
+    about: 'a frame with a wrong checksum or length: accepted and counted, or refused',
+  },
+  variant: {
+    type: 'string',
+    fallback: 'auto',
+    oneOf: [...VARIANT_NAMES, 'lock'],
+    about: 'the family of the device, where its frames alone do not tell; auto learns it',
+  },
+  time_zone: {
+    type: 'string',
+    fallback: 'auto',
+    about:
+      'zone of the dates: auto (as documented per message, with the zone of the login), utc, login (for every message), or an offset such as +08:00',
+  },
+  acknowledge: {
+    type: 'string',
+    fallback: 'document',
+    oneOf: ['document', 'all'],
+    about: 'all also answers the location messages that need no answer: some clones repeat a fix until it is answered',
+  },
+  fence_answer: {
+    type: 'string',
+    fallback: 'echo',
+    oneOf: ['echo', '26'],
+    about: 'number in the answer to alarms 27 and A4: their own, or 26 as one manual prints it',
+  },
+  address: {
+    type: 'string',
+    fallback: 'none',
+    oneOf: ['none', 'coordinates'],
+    about: 'answer to an address request: silence, or the coordinates as text',
+  },
+  command_language: {
+    type: 'string',
+    fallback: 'none',
+    oneOf: ['none', 'zh', 'en'],
+    about: 'language field behind a text command: a few clones need it, a few refuse it',
+  },
+  relay: {
+    type: 'string',
+    fallback: 'relay',
+    oneOf: ['relay', 'dyd'],
+    about: 'text of the engine commands: Relay,1# and Relay,0#, or DYD# and HFYD#',
+  },
+};
+
+export class Gt06State {
+  readonly verify: boolean;
+  readonly acknowledgeAll: boolean;
+  readonly fenceAs26: boolean;
+  readonly addressAnswer: boolean;
+  /** 0 none, 1 Chinese, 2 English. */
+  readonly commandLanguage: number;
+  readonly relayByName: boolean;
+  /** Set by the operator: never learned over. */
+  readonly fixedVariant: Variant;
+  /** Minutes ahead of UTC, or NaN when the login said nothing. */
+  zone: number;
+  /** What to subtract from a date of the local and of the UTC family, in ms. */
+  localMs: number;
+  utcMs: number;
+  variant: Variant;
+  lock: boolean;
+  /** The frame being read is whole: only such frames teach anything. */
+  whole: boolean;
+  /** Picture being fetched from an X1. */
+  photoId: number;
+  photoBytes: number;
+  readonly #mode: string;
+  #candidate: Variant = Variant.Auto;
+  #count = 0;
+
+  constructor(options: Options, memo: number) {
+    this.verify = options['integrity'] === 'verify';
+    this.acknowledgeAll = options['acknowledge'] === 'all';
+    this.fenceAs26 = options['fence_answer'] === '26';
+    this.addressAnswer = options['address'] === 'coordinates';
+    this.commandLanguage = options['command_language'] === 'zh' ? 1 : options['command_language'] === 'en' ? 2 : 0;
+    this.relayByName = options['relay'] !== 'dyd';
+    this.fixedVariant = variantOf(options['variant']);
+    this.#mode = String(options['time_zone'] ?? 'auto');
+    const zone = memo & 0x7ff;
+    this.zone = zone === 0 ? Number.NaN : zone - 1024;
+    this.localMs = 0;
+    this.utcMs = 0;
+    this.variant = this.fixedVariant === Variant.Auto ? variantAt((memo >> 11) & 31) : this.fixedVariant;
+    this.photoId = 0;
+    this.photoBytes = 0;
+    this.whole = false;
+    this.lock = options['variant'] === 'lock' || ((memo >> 16) & 1) === 1;
+    this.#setZones();
+  }
+
+  /** The zone word of a login: minutes ahead of UTC. */
+  setZone(minutes: number): void {
+    this.zone = minutes;
+    this.#setZones();
+  }
+
+  /** The variant of a frame that only `own` sends: what the operator set comes first. */
+  family(own: Variant): Variant {
+    return this.fixedVariant === Variant.Auto ? own : this.fixedVariant;
+  }
+
+  /** A frame was seen that only this variant explains. */
+  learn(variant: Variant): void {
+    if (!this.whole || this.fixedVariant !== Variant.Auto || this.variant === variant) return;
+    if (this.#candidate !== variant) {
+      this.#candidate = variant;
+      this.#count = 0;
+    }
+    this.#count++;
+    if (this.#count >= CONSISTENT) this.variant = variant;
+  }
+
+  #setZones(): void {
+    const login = Number.isNaN(this.zone) ? 0 : this.zone * 60000;
+    const fixed = offsetMs(this.#mode);
+    this.localMs = this.#mode === 'utc' ? 0 : Number.isNaN(fixed) ? login : fixed;
+    this.utcMs = this.#mode === 'login' ? login : Number.isNaN(fixed) ? 0 : fixed;
+  }
+}
+
+export function open(options: Options, memo: number): Gt06State {
+  return new Gt06State(options, memo);
+}
+
+export function memo(state: Gt06State): number {
+  const zone = Number.isNaN(state.zone) ? 0 : state.zone + 1024;
+  const learned = state.fixedVariant === Variant.Auto ? state.variant : Variant.Auto;
+  return zone | (learned << 11) | (state.lock ? 1 << 16 : 0);
+}
+
+/** `+08:00`, `-3:30`, `+8` to ms; NaN for any other text. */
+function offsetMs(text: string): number {
+  const match = /^([+-])(\d{1,2})(?::(\d{2}))?$/.exec(text);
+  if (match === null) return Number.NaN;
+  const minutes = Number(match[2]) * 60 + Number(match[3] ?? 0);
+  return minutes > 840 ? Number.NaN : (match[1] === '-' ? -minutes : minutes) * 60000;
+}
+
+function variantOf(value: unknown): Variant {
+  const names: readonly unknown[] = VARIANT_NAMES;
+  return variantAt(names.indexOf(value));
+}
+
+function variantAt(index: number): Variant {
+  return Object.values(Variant).find((variant) => variant === index) ?? Variant.Auto;
+}

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import gt06 from '../../codecs/gt06/index.ts';
+import * as layouts from '../../codecs/gt06/layouts.ts';
+import type { Layout } from '../../src/codec/index.ts';
+import { Feed } from '../../src/kit/feed.ts';
+import { crc16X25, u16be } from '../../src/wire/index.ts';
+import { bytesOf, frameLines, RecordFeed, readLines } from '../helpers/fixtures.ts';
+
+/** The declared layouts against the fast readers, on every frame at hand, and `explain` on an alarm. */
+
+const LOGIN = '787811010123456789012345270100020001c2c80d0a';
+
+function samples(): string[] {
+  const list = frameLines('gt06').map((line) => line.hex);
+  for (const line of readLines('../shared/vectors/gt06.jsonl') ?? []) {
+    const found = /"hex":"([0-9a-f]+)"/.exec(JSON.stringify(line));
+    if (found?.[1] !== undefined) list.push(found[1]);
+  }
+  return list;
+}
+
+function whole(bytes: Uint8Array): boolean {
+  const long = bytes[0] === 0x79;
+  if (bytes.length < 10 || (!long && bytes[0] !== 0x78)) return false;
+  const length = long ? u16be(bytes, 2) + 6 : (bytes[2] ?? 0) + 5;
+  return length === bytes.length && crc16X25(bytes, 2, bytes.length - 4) === u16be(bytes, bytes.length - 4);
+}
+
+const field = (parsed: Record<string, unknown>, name: string): number => Number(parsed[name]);
+const bigField = (parsed: Record<string, unknown>, name: string): number =>
+  typeof parsed[name] === 'string' ? Number.parseInt(String(parsed[name]), 16) : Number(parsed[name]);
+
+/** Fields by their vendor's names, from the layouts of a message with GPS18 and LBS. */
+function expected(bytes: Uint8Array, at: number, lbs: Layout | undefined, lbsAt: number) {
+  const date = layouts.DT6.parse(bytes, at);
+  const gps = layouts.GPS12.parse(bytes, at + 6);
+  const word = field(gps, 'course_and_status');
+  const cell = lbs?.parse(bytes, lbsAt);
+  return {
+    time: Date.UTC(
+      2000 + field(date, 'year'),
+      field(date, 'month') - 1,
+      field(date, 'day'),
+      field(date, 'hour'),
+      field(date, 'minute'),
+      field(date, 'second'),
+    ),
+    lat: ((word & 0x400) === 0 ? -1 : 1) * (field(gps, 'latitude') / 1800000),
+    lon: ((word & 0x800) === 0 ? 1 : -1) * (field(gps, 'longitude') / 1800000),
+    valid: (word & 0x1000) !== 0,
+    speed_kmh: field(gps, 'speed'),
+    course_deg: word & 0x3ff,
+    satellites: field(gps, 'gps_information') & 15,
+    cell:
+      cell === undefined
+        ? undefined
+        : { mcc: field(cell, 'MCC') & 0x7fff, mnc: field(cell, 'MNC'), lac: field(cell, 'LAC'), cid: bigField(cell, 'cell_id') },
+  };
+}
+
+/** Numbers whose content begins with GPS18; where LBS begins, and whether it is the wide one. */
+const LOCATED = new Map([
+  [0x12, { lbs: 18, wide: false, sizes: [26, 27, 30] }],
+  [0x22, { lbs: 18, wide: false, sizes: [29, 30, 33, 34] }],
+  [0xa0, { lbs: 18, wide: true, sizes: [36, 37, 40, 41] }],
+  [0x16, { lbs: 19, wide: false, sizes: [32] }],
+  [0x26, { lbs: 19, wide: false, sizes: [32, 33] }],
+  [0x27, { lbs: 19, wide: false, sizes: [33, 34] }],
+  [0xa4, { lbs: 19, wide: true, sizes: [40, 41] }],
+]);
+
+describe('layouts', () => {
+  it('give what the fast reader gives', () => {
+    let compared = 0;
+    for (const text of samples()) {
+      const bytes = bytesOf(text);
+      const kind = LOCATED.get(bytes[3] ?? 0);
+      if (!whole(bytes) || bytes[0] !== 0x78 || kind === undefined || !kind.sizes.includes(bytes.length - 10)) continue;
+      const narrow = ((bytes[4 + kind.lbs] ?? 0) & 0x80) === 0;
+      const lbs = kind.wide ? (narrow ? layouts.LBS15 : layouts.LBS16) : narrow ? layouts.LBS8 : layouts.LBS9;
+      const want = expected(bytes, 4, lbs, 4 + kind.lbs);
+      const connection = new RecordFeed(gt06, 'tcp', {});
+      connection.feed.push(bytesOf(LOGIN));
+      connection.feed.push(bytes);
+      const got = connection.records.at(-1)?.[0] ?? {};
+      if (got['kind'] !== 'fix') continue;
+      const { cell, ...fix } = want;
+      expect(got, text).toMatchObject(fix);
+      if (cell !== undefined && cell.cid !== 0) expect(got['cells'], text).toMatchObject([cell]);
+      compared++;
+    }
+    expect(compared).toBeGreaterThan(20);
+  });
+
+  it('of status, heartbeat and login agree too', () => {
+    const bytes = bytesOf('787825160b0b0f0e241dcf027ac8870c4657e60014020901cc00287d001f726506040101003656a40d0a');
+    expect(layouts.STATUS.parse(bytes, 31)).toEqual({ terminal_information: 0x65, voltage_level: 6, GSM_signal: 4, alarm: 1, language: 1 });
+    expect(layouts.ZONE.parse(bytesOf('3200'), 0)).toEqual({ time_zone_and_language: 0x3200 });
+    expect(layouts.IMEI.parse(bytesOf(LOGIN), 4)).toEqual({ IMEI: '0123456789012345' });
+    expect(layouts.HEARTBEAT_VOLTAGE.parse(bytesOf('050f92040002'), 0)).toEqual({
+      terminal_information: 5,
+      voltage: 0x0f92,
+      GSM_signal: 4,
+      language: 2,
+    });
+  });
+});
+
+describe('explain', () => {
+  const notes = (text: string): { at: number; length: number; name: string; raw: string; value: string | undefined }[] => {
+    const bytes = bytesOf(text);
+    const list: { at: number; length: number; name: string; raw: string; value: string | undefined }[] = [];
+    const feed = new Feed(gt06, 'tcp');
+    gt06.tcp?.explain?.(bytes, 0, bytes.length, feed.state, (at, length, name, raw, value) => list.push({ at, length, name, raw, value }));
+    return list;
+  };
+
+  it('annotates an alarm with its LBS and status bits', () => {
+    const list = notes('787825160b0b0f0e241dcf027ac8870c4657e60014020901cc00287d001f726506040101003656a40d0a');
+    const named = new Map(list.map((note) => [note.name, note]));
+    expect(named.get('MCC')?.value).toBe('460');
+    expect(named.get('cell_id')?.raw).toBe('001f72');
+    expect(named.get('terminal_information')?.value).toBe('armed, charging, GPS on; alarm: SOS');
+    expect(named.get('latitude')?.value).toBe('23.111755 °');
+    expect(named.get('course_and_status')?.value).toBe('2°, positioned, north, east');
+    expect(named.get('CRC')?.value).toBe('right');
+  });
+
+  it('covers every byte of every frame', () => {
+    for (const text of samples()) {
+      const bytes = bytesOf(text);
+      const covered = new Uint8Array(bytes.length);
+      for (const note of notes(text)) {
+        expect(note.at, text).toBeGreaterThanOrEqual(0);
+        expect(note.at + note.length, text).toBeLessThanOrEqual(bytes.length);
+        covered.fill(1, note.at, note.at + note.length);
+      }
+      expect(covered.indexOf(0), text).toBe(-1);
+    }
+  });
+});

@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest';
+import gt06 from '../../codecs/gt06/index.ts';
+import { Gt06State, memo, open, Variant } from '../../codecs/gt06/state.ts';
+import { kitOptions } from '../../src/kit/feed.ts';
+import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
+
+/** Which family a device is of: learned from several frames, kept, carried by the memo, set by the operator. */
+
+const frames = new Map(frameLines('gt06').map((line) => [line.id, line.hex]));
+const text = (id: string): string => frames.get(id) ?? '';
+const HEARTBEAT = text('heartbeat-manual');
+const R11 = text('heartbeat-r11');
+
+function attrsOf(connection: RecordFeed, chunk: string): Record<string, unknown> {
+  const before = connection.records.length;
+  connection.feed.push(bytesOf(chunk));
+  const attrs = connection.records[before]?.[0]?.['attrs'];
+  return typeof attrs === 'object' && attrs !== null ? Object.fromEntries(Object.entries(attrs)) : {};
+}
+
+function connect(options: Record<string, string> = {}, memoValue = 0): RecordFeed {
+  const connection = new RecordFeed(gt06, 'tcp', { options, memo: memoValue });
+  connection.feed.push(bytesOf(text('login-utc')));
+  return connection;
+}
+
+function spoilt(frame: string): string {
+  const bytes = bytesOf(frame);
+  bytes[bytes.length - 3] = (bytes[bytes.length - 3] ?? 0) ^ 1;
+  return hex(bytes, 0, bytes.length);
+}
+
+describe('a variant', () => {
+  it('is believed after three frames that only it explains, not after one', () => {
+    const connection = connect();
+    for (let n = 0; n < 3; n++) expect(attrsOf(connection, R11)['external_v']).toBeUndefined();
+    expect(attrsOf(connection, R11)['external_v']).toBe(12.58);
+  });
+
+  it('is not learned from frames with a wrong checksum', () => {
+    const connection = connect();
+    for (let n = 0; n < 5; n++) attrsOf(connection, spoilt(R11));
+    expect(attrsOf(connection, R11)['external_v']).toBeUndefined();
+  });
+
+  it('reads what a frame alone does not tell, once other frames told the family', () => {
+    const connection = connect();
+    const heartbeat = seal('78780a13460604000200010000 0d0a'.replace(' ', ''));
+    expect(attrsOf(connection, heartbeat)['external_v']).toBeUndefined();
+    for (let n = 0; n < 3; n++) attrsOf(connection, text('location-seeworld'));
+    expect(attrsOf(connection, seal('78780a1346063e0c02000100000d0a'))['external_v']).toBe(12);
+  });
+
+  it('set by the operator is never learned over', () => {
+    const connection = connect({ variant: 'standard' });
+    for (let n = 0; n < 6; n++) attrsOf(connection, R11);
+    expect(attrsOf(connection, R11)['external_v']).toBeUndefined();
+    expect(attrsOf(connect({ variant: 'r11' }), R11)['external_v']).toBe(12.58);
+  });
+
+  it('stays with its own connection when two are interleaved', () => {
+    const r11 = connect();
+    const plain = connect();
+    for (let n = 0; n < 3; n++) {
+      attrsOf(r11, R11);
+      attrsOf(plain, HEARTBEAT);
+    }
+    expect(attrsOf(r11, text('heartbeat-r11-28v'))['external_v']).toBe(28.34);
+    expect(attrsOf(plain, text('heartbeat-r11-28v'))['external_v']).toBeUndefined();
+  });
+
+  it('is there again after a reconnect, through the memo', () => {
+    const first = connect();
+    for (let n = 0; n < 3; n++) attrsOf(first, R11);
+    const kept = gt06.tcp?.memo?.(first.feed.state) ?? 0;
+    expect(kept).toBeGreaterThan(0);
+    expect(attrsOf(connect({}, kept), R11)['external_v']).toBe(12.58);
+  });
+
+  it('changes what alarm codes mean', () => {
+    const alarm = seal('787825160b0b0f0e241dcf027ac8870c4657e60014020901cc00287d001f726506042801003600000d0a');
+    const eventOf = (options: Record<string, string>): unknown => {
+      const connection = connect(options);
+      connection.feed.push(bytesOf(alarm));
+      return connection.records.at(-1)?.[0]?.['event'];
+    };
+    expect(eventOf({})).toBe('harsh_braking');
+    expect(eventOf({ variant: 'vl103' })).toBe('power_off');
+    expect(eventOf({ variant: 'seeworld' })).toBe('harsh_cornering');
+  });
+});
+
+describe('the identity of a record', () => {
+  const idOf = (frame: string): unknown => {
+    const connection = connect();
+    connection.feed.push(bytesOf(frame));
+    return connection.records.at(-1)?.[0]?.['id'];
+  };
+  const change = (frame: string, at: number, value: number): string => {
+    const bytes = bytesOf(frame);
+    bytes[at] = value;
+    return seal(hex(bytes, 0, bytes.length));
+  };
+  const fix = text('location-22-manual');
+
+  it('is the same when the fix is sent again under another serial, and with the re-upload flag turned', () => {
+    expect(idOf(change(fix, 34, 0x77))).toBe(idOf(fix));
+    expect(idOf(change(fix, 32, 0))).toBe(idOf(fix));
+  });
+  it('is another one for another fix', () => {
+    expect(idOf(change(fix, 9, 6))).not.toBe(idOf(fix));
+    expect(idOf(change(fix, 31, 1))).not.toBe(idOf(fix));
+  });
+  it('tells two equal heartbeats apart by their serial: they have no time', () => {
+    expect(idOf(change(HEARTBEAT, 10, 0x77))).not.toBe(idOf(HEARTBEAT));
+  });
+});
+
+describe('the memo', () => {
+  it('is 0 for a fresh connection and carries every combination', () => {
+    const options = kitOptions(gt06, {});
+    expect(memo(open(options, 0))).toBe(0);
+    for (const zone of [Number.NaN, 0, -720, 345, 840])
+      for (const variant of Object.values(Variant))
+        for (const lock of [false, true]) {
+          const state = new Gt06State(options, 0);
+          if (!Number.isNaN(zone)) state.setZone(zone);
+          state.variant = variant;
+          state.lock = lock;
+          const again = open(options, memo(state));
+          expect([again.zone, again.variant, again.lock, again.localMs]).toEqual([zone, variant, lock, state.localMs]);
+        }
+  });
+});
+
+describe('the zone', () => {
+  const timeOf = (connection: RecordFeed, id: string): unknown => {
+    connection.feed.push(bytesOf(text(id)));
+    return connection.records.at(-1)?.[0]?.['time'];
+  };
+
+  it('of PARAM# holds for later dates where the login gave none', () => {
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    connection.feed.push(bytesOf(text('login-without-zone')));
+    const before = timeOf(connection, 'location-12-manual');
+    connection.feed.push(bytesOf(command('TimeZone:E,8,0;')));
+    expect(timeOf(connection, 'location-12-manual')).toBe(Number(before) - 8 * 3600_000);
+    // The login's zone wins.
+    const told = connect();
+    told.feed.push(bytesOf(command('TimeZone:E,8,0;')));
+    expect(timeOf(told, 'location-12-manual')).toBe(before);
+  });
+
+  it('an option that is no zone reads as auto', () => {
+    const connection = connect({ time_zone: 'somewhere' });
+    expect(timeOf(connection, 'location-12-manual')).toBe(Date.parse('2011-08-29T17:46:16Z'));
+  });
+});
+
+/** Sets the checksum of a short frame. */
+function seal(frame: string): string {
+  const bytes = bytesOf(frame);
+  putU16be(bytes, bytes.length - 4, crc16X25(bytes, 2, bytes.length - 4));
+  return hex(bytes, 0, bytes.length);
+}
+
+/** 0x21 with an ASCII text. */
+function command(reply: string): string {
+  const bytes = new Uint8Array(16 + reply.length);
+  bytes.set([0x79, 0x79, 0, 10 + reply.length, 0x21, 0, 0, 0, 1, 1]);
+  for (let i = 0; i < reply.length; i++) bytes[10 + i] = reply.charCodeAt(i);
+  bytes.set([0x0d, 0x0a], bytes.length - 2);
+  return seal(hex(bytes, 0, bytes.length));
+}
