@@ -1,0 +1,80 @@
+import type { Bytes } from '../../src/wire/index.ts';
+
+/** Values that text and binary frames share. */
+export const KNOT_KMH = 1.852;
+
+/** Metres, to a tenth, of a mileage counted in knot seconds, 1852/3600 m: that of `X` frames and of the answer to S32. */
+export function knotSecondsToM(units: number): number {
+  return Math.round((units * 18520) / 3600) / 10;
+}
+
+/** Percent of a battery code (section 5.2), or -1 for unknown, external supply and anything else. */
+export function batteryPercent(code: number): number {
+  const step = isCharging(code) ? code - 0xf0 : code;
+  if (step >= 1 && step <= 3) return (step - 1) * 10;
+  if (step >= 4 && step <= 6) return 60 + (step - 4) * 20;
+  return step >= 7 && step <= 100 ? step : -1;
+}
+
+/** The codes F1…F6 are the steps 1…6 while charging. */
+export function isCharging(code: number): boolean {
+  return code >= 0xf1 && code <= 0xf6;
+}
+
+/** Country codes of mobile networks. */
+export function plausibleMcc(mcc: number): boolean {
+  return mcc >= 200 && mcc <= 799;
+}
+
+/**
+ * Degrees of a coordinate in ASCII bytes[start, end), never negative (the hemisphere letter decides the sign), NaN when
+ * unreadable or above `limit`. All forms of section 3.2:
+ *
+ *     2235.1777     two digits before the point begin the minutes, degrees stand left of them
+ *     37573392      no point: the last six digits are minutes with four decimals
+ *     -23-29.0095   dashes stand before degrees and minutes
+ */
+export function coordinate(bytes: Bytes, start: number, end: number, limit: number): number {
+  let p = start;
+  let degrees = 0;
+  const dashed = p < end && bytes[p] === 45;
+  if (dashed) {
+    for (p++; p < end && bytes[p] !== 45; p++) {
+      const digit = bytes[p]! - 48;
+      if (digit < 0 || digit > 9) return Number.NaN;
+      degrees = degrees * 10 + digit;
+    }
+    p++;
+  }
+  let whole = 0;
+  let digits = 0;
+  for (; p < end && bytes[p] !== 46; p++) {
+    const digit = bytes[p]! - 48;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    whole = whole * 10 + digit;
+    digits++;
+  }
+  if (digits === 0) return Number.NaN;
+  let minutes = whole;
+  if (p < end) {
+    let scale = 1;
+    for (p++; p < end; p++) {
+      const digit = bytes[p]! - 48;
+      if (digit < 0 || digit > 9) return Number.NaN;
+      whole = whole * 10 + digit;
+      scale *= 10;
+    }
+    // One division of whole numbers: adding decimals one by one would drift.
+    const hundred = 100 * scale;
+    minutes = dashed ? whole : whole % hundred;
+    if (!dashed) degrees = (whole - minutes) / hundred;
+    minutes /= scale;
+  } else if (!dashed) {
+    if (digits < 7) return Number.NaN;
+    minutes = whole % 1e6;
+    degrees = (whole - minutes) / 1e6;
+    minutes /= 1e4;
+  }
+  const value = degrees + minutes / 60;
+  return minutes < 60 && value <= limit ? Math.round(value * 1e7) / 1e7 : Number.NaN;
+}

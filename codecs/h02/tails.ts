@@ -1,0 +1,115 @@
+import type { FrameResult } from '../../src/codec/index.ts';
+import { type Bytes, decimal } from '../../src/wire/index.ts';
+import { Attr } from './attributes.ts';
+import { batteryPercent, plausibleMcc } from './field.ts';
+import { readIccid } from './gps-group.ts';
+import { count, from, hasPoint, hexadecimal, isBlankPadded, isEmpty, real, to, whole, width } from './text-fields.ts';
+
+/** What stands behind the status word (protocol document section 5), and cells and battery codes wherever they stand. */
+
+/** Eight numbers: mcc, mnc, lac, cid, satellites, CSQ, supply in 0.1 V, unknown. */
+export function readV8Tail(bytes: Bytes, k: number, row: number, out: FrameResult): void {
+  if (count - k >= 4) readCell(bytes, k, false, out);
+  const satellites = whole(bytes, k + 4);
+  if (satellites >= 0 && satellites <= 40) out.satellites[row] = satellites;
+  const csq = whole(bytes, k + 5);
+  if (csq >= 0 && csq <= 31) out.attr(Attr.GsmCsq, csq);
+  const decivolts = whole(bytes, k + 6);
+  if (decivolts >= 50 && decivolts <= 600) out.attr(Attr.ExternalV, decivolts);
+}
+
+/** The shapes of section 5.1, by count and look. */
+export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResult): void {
+  let n = count;
+  while (n > k && isEmpty(bytes, n - 1)) n--;
+  const fields = n - k;
+  if (fields < 4) return;
+  if (fields === 6 && hasPoint(bytes, k + 2)) {
+    readOdometerBlock(bytes, k, out);
+    return;
+  }
+  if (fields >= 10) {
+    readPairs(bytes, k, n, out);
+    return;
+  }
+  readCell(bytes, k, hex, out);
+  if (fields < 5) return;
+  if (width(bytes, k + 4) >= 15) readIccid(bytes, k + 4, out);
+  else batteryStep(bytes, k + 4, out);
+}
+
+/** odometer, temperature °C, fuel %, altitude m, LAC, CID (the last two hexadecimal). */
+export function readOdometerBlock(bytes: Bytes, k: number, out: FrameResult): void {
+  const row = out.rows - 1;
+  const odometer = whole(bytes, k);
+  if (odometer >= 0) out.attr(Attr.OdometerM, odometer);
+  const temperature = real(bytes, k + 1);
+  if (temperature >= -128 && temperature <= 127) out.attr(Attr.Temperature, temperature);
+  const fuel = real(bytes, k + 2);
+  if (fuel >= 0 && fuel <= 100) out.attr(Attr.FuelPct, fuel);
+  const altitude = real(bytes, k + 3);
+  if (altitude > -1000 && altitude < 20000) out.altitudeM[row] = altitude;
+  addCell(-1, -1, hexadecimal(bytes, k + 4), hexadecimal(bytes, k + 5), 0, out);
+}
+
+/** battery 00–99, number of cells, MCC, MNC, then LAC and CID in pairs, decimal; unused pairs are 0. */
+export function readPairs(bytes: Bytes, k: number, n: number, out: FrameResult): void {
+  const battery = whole(bytes, k);
+  if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery >= 99 ? 100 : battery);
+  const mcc = whole(bytes, k + 2);
+  if (!plausibleMcc(mcc)) return;
+  const mnc = whole(bytes, k + 3);
+  for (let i = k + 4; i + 1 < n; i += 2) addCell(mcc, mnc, whole(bytes, i), whole(bytes, i + 1), 0, out);
+}
+
+/**
+ * MCC, MNC, LAC, CID in four fields. They are decimal when the country code reads so, hexadecimal otherwise or when any
+ * is padded (with blanks, or with zeros to six). A 4G unit puts the long hexadecimal cell first, then the area.
+ */
+export function readCell(bytes: Bytes, k: number, hex: boolean, out: FrameResult): void {
+  const digits = width(bytes, k);
+  const mcc = digits === 3 ? decimal(bytes, from, to) : -1;
+  if (digits > 0 && (hex || !plausibleMcc(mcc) || isBlankPadded(bytes, k))) {
+    readHexCell(bytes, k, mcc, out);
+    return;
+  }
+  const mnc = whole(bytes, k + 1);
+  if (width(bytes, k + 2) >= 6) addCell(mcc, mnc, area(bytes, k + 3), hexadecimal(bytes, k + 2), 0, out);
+  else if (width(bytes, k + 3) >= 6 && decimal(bytes, from, to) < 0)
+    addCell(mcc, mnc, area(bytes, k + 2), hexadecimal(bytes, k + 3), 0, out);
+  else addCell(mcc, mnc, area(bytes, k + 2), area(bytes, k + 3), 0, out);
+}
+
+/** `decimalMcc` is what the country code reads as in decimal: some answers pad it with a blank and give only the rest in hexadecimal. */
+export function readHexCell(bytes: Bytes, k: number, decimalMcc: number, out: FrameResult): void {
+  const mcc = hexadecimal(bytes, k);
+  const lac = hexadecimal(bytes, k + 2);
+  const cid = hexadecimal(bytes, k + 3);
+  if (plausibleMcc(mcc)) addCell(mcc, hexadecimal(bytes, k + 1), lac, cid, 0, out);
+  else if (plausibleMcc(decimalMcc)) addCell(decimalMcc, whole(bytes, k + 1), lac, cid, 0, out);
+}
+
+/** Decimal, or hexadecimal when a letter says so. */
+export function area(bytes: Bytes, k: number): number {
+  const value = whole(bytes, k);
+  return value >= 0 ? value : hexadecimal(bytes, k);
+}
+
+/** A cell that says something: a real country where one is given (-1: none is), and a place in it (section 5.1). */
+export function addCell(mcc: number, mnc: number, lac: number, cid: number, rssiDbm: number, out: FrameResult): void {
+  if (mcc !== -1 && !plausibleMcc(mcc)) return;
+  if (lac <= 0 && cid <= 0) return;
+  if (cid > 0xfffffffff || lac > 0xffffff) return;
+  out.cell(mcc, mnc <= 999 ? mnc : -1, lac, cid, rssiDbm);
+}
+
+/** Signal of a cell in field k when the device gives it in dBm; its other scales differ from maker to maker and give 0. */
+export function signalDbm(bytes: Bytes, k: number): number {
+  const level = real(bytes, k);
+  return level < 0 && level > -200 ? level : 0;
+}
+
+export function batteryStep(bytes: Bytes, k: number, out: FrameResult): void {
+  const percent = batteryPercent(whole(bytes, k));
+  if (percent >= 0) out.attr(Attr.BatteryPct, percent);
+}

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import h02 from '../../codecs/h02/index.ts';
+import { LAYOUTS, layoutOf } from '../../codecs/h02/layouts.ts';
+import { Feed } from '../../src/kit/index.ts';
+import type { Bytes } from '../../src/wire/index.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
+
+/** One note as `explain` gives it. */
+interface Noted {
+  readonly at: number;
+  readonly length: number;
+  readonly name: string;
+  readonly raw: string;
+  readonly value: string | undefined;
+}
+
+function notes(bytes: Bytes): Noted[] {
+  const list: Noted[] = [];
+  const dialect = h02.tcp;
+  const state = new Feed(h02, 'tcp').state;
+  dialect?.explain?.(bytes, 0, bytes.length, state, (at, length, name, raw, value) => list.push({ at, length, name, raw, value }));
+  return list;
+}
+
+const lines = frameLines('h02').filter((line) => line.expect.type !== 'malformed');
+const binary = lines.filter((line) => line.hex.startsWith('24') || line.hex.startsWith('58'));
+
+describe('h02 layouts', () => {
+  it('hold the lengths that the document gives', () => {
+    expect(LAYOUTS.map((layout) => layout.bytes)).toEqual([32, 45, 46, 47, 48, 51, 42, 32]);
+  });
+
+  it.each(binary)('read $id as the decoder does', (line) => {
+    const bytes = bytesOf(line.hex);
+    const frame = new Feed(h02, 'tcp', { options: line.options ?? {} }).decode(bytes, 0, bytes.length);
+    const row = frame.rows[0];
+    const attribute = (name: string): number | string | undefined => {
+      const found = row?.attributes.find(({ id }) => h02.attributes.get(id)?.name === name);
+      return found?.value;
+    };
+    const long = frame.deviceId.length === 15;
+    const fields = layoutOf(bytes[0] ?? 0, bytes.length, long).parse(bytes, 0);
+    const number = (name: string): number => Number(fields[name]);
+    const text = (name: string): string => String(fields[name]);
+
+    if (fields['id'] !== undefined) expect(frame.deviceId).toBe(text('id'));
+    if (long) expect(frame.deviceId).toBe(text('IMEI, filler').slice(0, 15));
+    expect(attribute('status_bits')).toBe(number('status'));
+
+    const latitude = text('latitude DDMMmmmm');
+    const longitude = text('longitude DDDMMmmmm, flags');
+    const flags = Number.parseInt(longitude.slice(9), 16);
+    const degrees = Number(latitude.slice(0, 2)) + Number(latitude.slice(2)) / 600000;
+    expect(row?.latitude).toBeCloseTo((flags & 4) === 0 ? -degrees : degrees, 6);
+    const meridian = Number(longitude.slice(0, 3)) + Number(longitude.slice(3, 9)) / 600000;
+    expect(row?.longitude).toBeCloseTo((flags & 8) === 0 ? -meridian : meridian, 6);
+    expect(row?.valid).toBe((flags >> 1) & 1);
+    const motion = text('speed, course');
+    expect(row?.speedKmh).toBeCloseTo(Number(motion.slice(0, 3)) * 1.852, 6);
+    expect(row?.courseDeg).toBe(Number(motion.slice(3)) % 360);
+    const time = text('HHMMSS');
+    const date = text('DDMMYY');
+    const iso = `20${date.slice(4)}-${date.slice(2, 4)}-${date.slice(0, 2)}T${time.slice(0, 2)}:${time.slice(2, 4)}:${time.slice(4)}Z`;
+    expect(row?.time).toBe(Date.parse(iso));
+
+    if (fields['CSQ'] !== undefined) {
+      expect(attribute('gsm_csq')).toBe(number('CSQ') <= 31 ? number('CSQ') : undefined);
+      expect(row?.satellites).toBe(number('satellites') <= 40 ? number('satellites') : -1);
+      expect(attribute('mileage')).toBe(number('mileage'));
+      for (const cell of row?.cells ?? [])
+        expect([cell.mcc, cell.mnc, cell.lac, cell.cid]).toEqual([number('MCC'), number('MNC'), number('LAC'), number('CID')]);
+      const supply = number('external voltage');
+      expect(attribute('external_v')).toBe(supply >= 50 && supply <= 600 ? supply : undefined);
+    }
+    if (fields['odometer'] !== undefined) {
+      expect(attribute('odometer_m')).toBe(Number(text('odometer')));
+      expect(attribute('temperature_c_1')).toBe(number('temperature'));
+      expect(row?.altitudeM).toBe(number('altitude'));
+    }
+    if (fields['record number'] !== undefined && bytes.length !== 37) expect(attribute('record_number')).toBe(number('record number'));
+  });
+});
+
+describe('h02 explain', () => {
+  it('names every field of a V1 line and every bit of its status word', () => {
+    const line = '*HQ,9170000123,V1,081530,A,3352.1292,S,15112.5580,E,027.00,084,050226,F7FFFBFF,505,01,4660,22136,6#';
+    const list = notes(Uint8Array.from(line, (c) => c.charCodeAt(0)));
+    const fields = list.filter((note) => !note.name.startsWith('status bit'));
+    expect(fields.map((note) => [note.name, note.value ?? note.raw])).toEqual([
+      ['maker', '*HQ'],
+      ['id', '9170000123'],
+      ['type', 'V1'],
+      ['time', '08:15:30 UTC'],
+      ['validity', 'GPS fix'],
+      ['latitude', '33.868820°'],
+      ['N or S', 'S'],
+      ['longitude', '151.209300°'],
+      ['E or W', 'E'],
+      ['speed', '50.0 km/h'],
+      ['course', '84°'],
+      ['date', '2026-02-05'],
+      ['status', 'ACC off, fuel or engine cut active'],
+      ['MCC', '505'],
+      ['MNC', '01'],
+      ['LAC', '4660'],
+      ['CID', '22136'],
+      ['battery', '100 %'],
+      ['end', '#'],
+    ]);
+    const bits = list.filter((note) => note.name.startsWith('status bit'));
+    expect(bits.map((note) => note.name)).toEqual(Array.from({ length: 32 }, (_, k) => `status bit ${31 - k}`));
+    expect(bits.filter((note) => note.raw === '0').map((note) => note.value)).toEqual(['fuel or engine cut active', 'ACC off']);
+    // Each bit stands at the hex digit that holds it.
+    const at = line.indexOf('F7FFFBFF');
+    for (const note of bits) {
+      const bit = Number(note.name.slice('status bit '.length));
+      const digit = Number.parseInt(line.charAt(note.at), 16);
+      expect(note.at - at).toBe(7 - Math.floor(bit / 4));
+      expect(String((digit >> (bit % 4)) & 1)).toBe(note.raw);
+    }
+  });
+
+  it('puts each bit of a binary status word at its byte', () => {
+    const bytes = bytesOf('24410600082621532131081504419390060740418306000000fffffbfdff0015060000002c02dc0c000000001f');
+    for (const note of notes(bytes).filter(({ name }) => name.startsWith('status bit'))) {
+      const bit = Number(note.name.slice('status bit '.length));
+      expect(String(((bytes[note.at] ?? 0) >> (bit % 8)) & 1)).toBe(note.raw);
+    }
+  });
+
+  it.each(lines)('leaves no byte of $id out', (line) => {
+    const bytes = bytesOf(line.hex);
+    const covered = new Uint8Array(bytes.length);
+    for (const note of notes(bytes)) {
+      expect(note.at + note.length).toBeLessThanOrEqual(bytes.length);
+      covered.fill(1, note.at, note.at + note.length);
+    }
+    expect(covered.indexOf(0)).toBe(-1);
+  });
+});
