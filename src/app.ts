@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { systemClock } from './clock.ts';
 import type { ChildRole } from './cluster/child-process.ts';
@@ -17,9 +19,13 @@ import { processLog } from './log-pino.ts';
 import { createMetrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
 import { SessionTable } from './session/session-table.ts';
+import { startShipper } from './ship/shipper.ts';
+import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
+import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
+import type { Sink } from './sink/sink.ts';
 
-/** How long a predecessor's process may take to end before its slot is given up. */
-const SLOT_WAIT_MS = 5000;
+/** How long a predecessor's process may take to end before this one gives up. */
+const PREDECESSOR_WAIT_MS = 5000;
 const SAMPLE_MS = 1000;
 /** Addresses remembered so that each is named once in the log. */
 const NAMED_ADDRESSES = 10_000;
@@ -30,9 +36,7 @@ const NAMED_ADDRESSES = 10_000;
 export async function startWorker(config: Config, slot: number): Promise<ChildRole> {
   const log = processLog(config.logLevel, `worker-${slot}`);
   const metrics = createMetrics();
-  const codecs = await loadCodecs(config.codecs.packages);
-  const options = new Map<Codec, Options>();
-  for (const codec of codecs.values()) options.set(codec, codecOptions(codec, config.codecs.options));
+  const { codecs, options } = await configuredCodecs(config);
   const counters = new Map<Codec, CodecCounters>();
   const owing = new Set<Intake>();
   const paused = new Set<{ resume(): void }>();
@@ -68,7 +72,7 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
     codecs: [...codecs.values()],
     limits: config.limits,
     pendingBytes: () => journal.pendingBytes,
-    options: (codec) => options.get(codec) ?? {},
+    options: (codec) => options.get(codec.name) ?? {},
     counters(codec) {
       let found = counters.get(codec);
       if (found === undefined) {
@@ -116,18 +120,26 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
   };
 }
 
+async function configuredCodecs(config: Config): Promise<{ codecs: ReadonlyMap<string, Codec>; options: ReadonlyMap<string, Options> }> {
+  const codecs = await loadCodecs(config.codecs.packages);
+  const options = new Map<string, Options>();
+  for (const codec of codecs.values()) options.set(codec.name, codecOptions(codec, config.codecs.options));
+  return { codecs, options };
+}
+
 async function openJournal(
   config: Config,
   directory: string,
   calls: Pick<Parameters<typeof Journal.open>[0], 'onDurable' | 'onFailed' | 'onState'>,
 ): Promise<Journal> {
-  const { mkdir } = await import('node:fs/promises');
   await mkdir(directory, { recursive: true });
-  await lockDirectory(directory, SLOT_WAIT_MS);
+  await lockDirectory(directory, PREDECESSOR_WAIT_MS);
   const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
   // Twice the bound at which sockets pause: what a pause lets through still fits.
   const maxPendingBytes = 2 * config.limits.pendingBytes;
-  return Journal.open({ directory, segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, maxPendingBytes, ...calls });
+  // A journal that was wiped must not count from 1 again: cursors in the stores would take its entries for delivered.
+  const firstSequence = Math.floor(systemClock.now() / 1000) * 2 ** 20;
+  return Journal.open({ directory, firstSequence, segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, maxPendingBytes, ...calls });
 }
 
 function journalHealth(journal: Journal): Health {
@@ -163,4 +175,74 @@ function sample(metrics: ReturnType<typeof createMetrics>, journal: Journal, slo
     take();
     lag.disable();
   };
+}
+
+/** The shipper: the journals of all slots, into every configured sink. `clickhouseUrl`: the configured or the embedded one. */
+export async function startShipping(config: Config, instance: string, clickhouseUrl: string): Promise<ChildRole> {
+  const log = processLog(config.logLevel, 'shipper');
+  const metrics = createMetrics();
+  const { codecs, options } = await configuredCodecs(config);
+  const journalDirectory = join(config.dataDir, 'journal');
+  // A predecessor that is just ending must not deliver beside this one.
+  await lockDirectory(journalDirectory, PREDECESSOR_WAIT_MS);
+
+  const { user: username, password, database } = config.clickhouse;
+  const cursorPath = join(config.dataDir, 'cursor', `clickhouse-${targetName(config)}.json`);
+  await mkdir(dirname(cursorPath), { recursive: true });
+  const sinks: Sink[] = [createClickHouseSink({ url: clickhouseUrl, username, password, database, cursorPath })];
+  if (config.redis.url !== '') {
+    const { url, prefix, maxLength } = config.redis;
+    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength }));
+  }
+  const { keepMs, maxBytes } = config.journal;
+  const parkedDirectory = join(config.dataDir, 'parked');
+  const shipper = startShipper({
+    journalDirectory,
+    parkedDirectory,
+    instance,
+    sinks,
+    codecs,
+    codecOptions: options,
+    metrics,
+    log,
+    keepMs,
+    maxBytes,
+  });
+
+  const lag = monitorEventLoopDelay({ resolution: 10 });
+  lag.enable();
+  return {
+    metrics,
+    health(): Readonly<Record<string, Health>> {
+      metrics.loopLag.set({ process: 'shipper' }, lag.max / 1e9);
+      metrics.memory.set(process.memoryUsage.rss());
+      lag.reset();
+      const parts: Record<string, Health> = {};
+      for (const [sink, health] of Object.entries(shipper.health()))
+        parts[sink] = { state: health.state, reason: health.state === 'degraded' ? health.reason : '' };
+      return parts;
+    },
+    async drain(deadlineMs: number): Promise<void> {
+      const all = await shipper.drained(deadlineMs);
+      if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
+      await shipper.close();
+    },
+  };
+}
+
+/** Names the ClickHouse that a cursor speaks of: another server or database has had nothing yet, and gets what the journal still holds. */
+function targetName(config: Config): string {
+  const { url, database } = config.clickhouse;
+  const server = url === '' ? 'embedded' : createHash('sha256').update(url).digest('hex').slice(0, 8);
+  return `${server}-${database}`;
+}
+
+/**
+ * Throws when a configured store answers and cannot be used: too old, or the user is refused. One that does not answer
+ * is no reason not to start: the journal holds what it misses.
+ */
+export async function checkStores(config: Config): Promise<void> {
+  const { url, user: username, password, database } = config.clickhouse;
+  const unusable = url === '' ? null : await checkClickHouse({ url, username, password, database });
+  if (unusable !== null) throw unusable;
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startHttp } from '../api/server.ts';
+import { checkStores } from '../app.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { loadConfig } from '../config/load.ts';
 import { processLog } from '../log-pino.ts';
@@ -19,6 +20,7 @@ SIGTERM or Ctrl-C finishes what is owed (drainMs, 10 s) and ends with code 0; a 
 export async function serve(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { config: { type: 'string' } } });
   const { config } = loadConfig({ file: values.config, env: process.env });
+  await checkStores(config);
   const log = processLog(config.logLevel, 'supervisor');
   const supervisor = new Supervisor(config, log);
   const stopped = new Promise<void>((resolve) => {

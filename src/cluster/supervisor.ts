@@ -11,7 +11,6 @@ import { recover } from '../journal/recovery.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
-import { checkClickHouse } from '../sink/clickhouse/sink.ts';
 import { modulePath } from './child-process.ts';
 import { lockDirectory } from './lock.ts';
 import { type Health, isFromChild, type ToChild } from './messages.ts';
@@ -191,11 +190,6 @@ export class Supervisor {
         () => forkEmbedded(config.dataDir, port),
         () => undefined,
       );
-    } else {
-      // A server that does not answer is waited for; one that answers and cannot be used ends the start.
-      const { user: username, password, database } = config.clickhouse;
-      const unusable = await checkClickHouse({ url: clickhouseUrl, username, password, database });
-      if (unusable !== null) throw unusable;
     }
     cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [] });
     const greeting = (slot: number): ToChild => ({ type: 'start', config, instance, slot, clickhouseUrl });

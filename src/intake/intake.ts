@@ -103,6 +103,8 @@ export class Intake {
   /** Receipt of the chunk being pushed: wall clock ms, and monotonic ms for the latency. */
   #received = 0;
   #receivedAt = 0;
+  /** The link was told to close: nothing more is read or answered, whenever it says that it has. */
+  #closing = false;
   #closed = false;
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, options: Options, peer: string, link: Link) {
@@ -128,7 +130,7 @@ export class Intake {
 
   /** Takes one chunk of a stream, or one whole datagram. */
   push(chunk: Bytes): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#closing) return;
     this.bytesIn += chunk.length;
     this.#received = this.#host.clock.now();
     this.#receivedAt = this.#host.clock.elapsed();
@@ -150,7 +152,7 @@ export class Intake {
   /** The peer fell quiet in the middle of a frame: what is held becomes a frame if the dialect can tell. */
   quiet(): void {
     const splitter = this.#splitter;
-    if (this.#closed || splitter === undefined || splitter.pending === 0) return;
+    if (this.#closed || this.#closing || splitter === undefined || splitter.pending === 0) return;
     this.#received = this.#host.clock.now();
     this.#receivedAt = this.#host.clock.elapsed();
     try {
@@ -191,10 +193,10 @@ export class Intake {
     }
   }
 
-  /** A commit failed: no answer for anything in it, and the device must ask again on a new connection. */
+  /** A commit failed: no answer for anything in it, nor for what came behind it; the device asks again on a new connection. */
   failed(from: number, to: number): void {
     if (this.#closed || !this.outbox.waitsFor(from, to)) return;
-    this.#link.close('journal_failed');
+    this.#close('journal_failed');
   }
 
   /** A newer connection of the same device took over. */
@@ -233,7 +235,7 @@ export class Intake {
     if (!promises && FRAME.rows === 0) {
       this.#strikes.good(this.#noise);
       this.#owe(0, Settled.Stored, 0, end - start);
-      return !this.#closed;
+      return !this.#closing;
     }
     if (origin === undefined) {
       counters.malformed('unidentified');
@@ -247,7 +249,7 @@ export class Intake {
       if (accepted > 0) counters.records.inc(accepted);
       this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);
     }
-    return !this.#closed;
+    return !this.#closing;
   }
 
   #owe(sequence: number, settled: Settled, accepted: number, bytes: number): void {
@@ -277,7 +279,14 @@ export class Intake {
   /** `frame` or `salvage` threw: without a length there is no next frame. */
   #lost(error: unknown): void {
     this.#threw(error);
-    this.#link.close('codec_error');
+    this.#close('codec_error');
+  }
+
+  #close(reason: string): void {
+    this.#closing = true;
+    this.outbox.clear();
+    this.#host.owing.delete(this);
+    this.#link.close(reason);
   }
 
   #threw(error: unknown): void {
@@ -314,19 +323,19 @@ export class Intake {
 
   #bad(): boolean {
     if (!this.#strikes.bad()) return true;
-    this.#link.close('strikes');
+    this.#close('strikes');
     return false;
   }
 
   #streamSeen(splitter: Splitter): void {
     this.#noiseSeen(splitter.noise);
-    if (splitter.stopped === Stop.TooLong) this.#link.close('frame_too_long');
+    if (splitter.stopped === Stop.TooLong) this.#close('frame_too_long');
   }
 
   #noiseSeen(noise: number): void {
     if (noise === this.#noise) return;
     this.#counters.noiseBytes.inc(noise - this.#noise);
     this.#noise = noise;
-    if (this.#strikes.noisy(noise)) this.#link.close('noise');
+    if (this.#strikes.noisy(noise)) this.#close('noise');
   }
 }
