@@ -27,7 +27,7 @@ export function createMetrics() {
     registry,
     // The way in.
     connections: gauge('fixgate_connections', 'TCP connections open now.', ['codec']),
-    sessions: gauge('fixgate_sessions', 'Devices identified and live now.', ['codec', 'transport']),
+    sessions: gauge('fixgate_sessions', 'Devices identified and live now.'),
     accepts: counter('fixgate_accepts_total', 'TCP connections accepted, and UDP peers first heard.', ['codec', 'transport']),
     rejects: counter('fixgate_rejects_total', 'Connections or datagrams turned away before any frame was read.', ['reason']),
     closes: counter('fixgate_closes_total', 'TCP connections that ended, by who or what ended them.', ['reason']),
