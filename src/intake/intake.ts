@@ -32,6 +32,9 @@ import { Strikes } from './strikes.ts';
  * 3. Nothing thrown by a codec passes here (promise 6): the frame is counted as malformed and the stream goes on.
  * 4. When the journal refuses (full or sick disk) nothing is answered as stored (promise 5).
  * 5. A frame without a known device is never stored and never answered as stored.
+ * 6. A later answer tells a device that what it sent before has arrived, also where the protocol has no answer of its
+ *    own. So when the journal refuses such a frame, nothing more is answered on this connection: it is closed when the
+ *    journal accepts again, or given up by the device, which then sends again.
  */
 
 /** What the intake needs of its socket. */
@@ -60,6 +63,8 @@ export interface EntrySink {
     end: number,
   ): number;
   readonly durable: number;
+  /** False while every append is refused. */
+  readonly accepting: boolean;
 }
 
 /** What all intakes of one worker share. */
@@ -105,6 +110,8 @@ export class Intake {
   #receivedAt = 0;
   /** The link was told to close: nothing more is read or answered, whenever it says that it has. */
   #closing = false;
+  /** A frame without an answer of its own was refused: see invariant 6. */
+  #muted = false;
   #closed = false;
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, options: Options, peer: string, link: Link) {
@@ -132,6 +139,10 @@ export class Intake {
   push(chunk: Bytes): void {
     if (this.#closed || this.#closing) return;
     this.bytesIn += chunk.length;
+    if (this.#muted) {
+      if (this.#host.journal.accepting) this.#close('journal_refused');
+      return;
+    }
     this.#received = this.#host.clock.now();
     this.#receivedAt = this.#host.clock.elapsed();
     const splitter = this.#splitter;
@@ -244,8 +255,10 @@ export class Intake {
     this.#strikes.good(this.#noise);
     const accepted = FRAME.rows;
     const sequence = this.#host.journal.append(origin, EntryKind.Frame, this.#received, memo, accepted, bytes, start, end);
-    if (sequence < 0) this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
-    else {
+    if (sequence < 0) {
+      if (promises && this.#isSilent()) return this.#mute();
+      this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
+    } else {
       if (accepted > 0) counters.records.inc(accepted);
       this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);
     }
@@ -265,6 +278,26 @@ export class Intake {
       this.#threw(error);
       FRAME.malformed('codec_error');
     }
+  }
+
+  /** Would the frame just decoded get no answer even when stored? */
+  #isSilent(): boolean {
+    REQUEST.settled = Settled.Stored;
+    REQUEST.kind = FRAME.kind;
+    REQUEST.rows = FRAME.rows;
+    REQUEST.accepted = FRAME.rows;
+    REQUEST.ticketA = FRAME.ticketA;
+    REQUEST.ticketB = FRAME.ticketB;
+    REQUEST.ticketC = FRAME.ticketC;
+    REQUEST.now = this.#received;
+    return this.#answer(0) === 0;
+  }
+
+  /** Invariant 6. */
+  #mute(): false {
+    this.#muted = true;
+    this.#host.metrics.rejects.inc({ reason: 'journal_refused' });
+    return false;
   }
 
   #answer(at: number): number {

@@ -192,6 +192,11 @@ export class Journal {
     return this.#flightBytes + this.#at;
   }
 
+  /** False while `append` refuses everything: see `state`. */
+  get accepting(): boolean {
+    return this.state === JournalState.Open;
+  }
+
   /** How long the commit in flight has been at it, ms; 0 when there is none. */
   get stalledMs(): number {
     return this.#flightSince < 0 ? 0 : this.#clock.elapsed() - this.#flightSince;

@@ -3,6 +3,9 @@ import { type Bytes, HASH, hash64 } from '../wire/index.ts';
 import { type AttributeView, attributeView, viewsOf } from './attribute-view.ts';
 import { JUDGED, judgeTime } from './time-rules.ts';
 
+/** Up to so many, looking through the attributes for a name beats a map; a hostile frame brings thousands. */
+const FEW_ATTRIBUTES = 64;
+
 /**
  * Records (design.md section 5) of many frames as columns: what sinks, the CLI and the live feed read.
  *
@@ -91,8 +94,11 @@ export class Rows {
       this.flags[i] = JUDGED.flags;
       this.received[i] = received;
       this.valid[i] = frame.valid[r] ?? 0;
-      this.latitude[i] = frame.latitude[r] ?? Number.NaN;
-      this.longitude[i] = frame.longitude[r] ?? Number.NaN;
+      const latitude = frame.latitude[r] ?? Number.NaN;
+      const longitude = frame.longitude[r] ?? Number.NaN;
+      const placed = Number.isFinite(latitude) && Number.isFinite(longitude);
+      this.latitude[i] = placed ? latitude : Number.NaN;
+      this.longitude[i] = placed ? longitude : Number.NaN;
       this.altitudeM[i] = frame.altitudeM[r] ?? Number.NaN;
       this.speedKmh[i] = hundredths(frame.speedKmh[r] ?? Number.NaN);
       this.courseDeg[i] = hundredths(frame.courseDeg[r] ?? Number.NaN);
@@ -100,9 +106,10 @@ export class Rows {
       this.satellites[i] = frame.satellites[r] ?? -1;
       this.event.push(eventName(frame.event[r] ?? 0));
       const first = this.attrs;
+      const known = (frame.attrEnd[r] ?? 0) - attr > FEW_ATTRIBUTES ? new Map<string, number>() : null;
       for (const end = frame.attrEnd[r] ?? 0; attr < end; attr++) {
         const view = attributeView(codec, views, frame.attrId[attr] ?? 0);
-        this.#attribute(first, view, frame.attrNum[attr] ?? Number.NaN, frame.texts);
+        this.#attribute(first, known, view, frame.attrNum[attr] ?? Number.NaN, frame.texts);
       }
       this.attrEnd[i] = this.attrs;
       for (const end = frame.cellEnd[r] ?? 0; cell < end; cell++) this.#cell(frame, cell);
@@ -192,24 +199,29 @@ export class Rows {
     return `,"wifi":[${list.join(',')}]`;
   }
 
-  #attribute(first: number, view: AttributeView, raw: number, texts: readonly string[]): void {
+  #attribute(first: number, known: Map<string, number> | null, view: AttributeView, raw: number, texts: readonly string[]): void {
     let value = raw;
     if (view.type === 'number') value = (raw * view.multiply) / view.divide + view.offset;
     else if (view.type === 'text') {
       this.texts.push(texts[raw] ?? '');
       value = this.texts.length - 1;
     }
-    for (let k = first; k < this.attrs; k++) {
-      if (this.attrView[k]?.name === view.name) {
-        this.attrView[k] = view;
-        this.attrValue[k] = value;
-        return;
-      }
+    const there = known === null ? this.#named(first, view.name) : (known.get(view.name) ?? -1);
+    if (there >= 0) {
+      this.attrView[there] = view;
+      this.attrValue[there] = value;
+      return;
     }
     const k = this.attrs++;
+    known?.set(view.name, k);
     if (k === this.attrValue.length) this.attrValue = grown(this.attrValue, new Float64Array(2 * k));
     this.attrView.push(view);
     this.attrValue[k] = value;
+  }
+
+  #named(first: number, name: string): number {
+    for (let k = first; k < this.attrs; k++) if (this.attrView[k]?.name === name) return k;
+    return -1;
   }
 
   #cell(frame: FrameResult, from: number): void {
@@ -266,7 +278,7 @@ function hundredths(value: number): number {
 }
 
 function number(name: string, value: number | undefined): string {
-  return value === undefined || Number.isNaN(value) ? '' : `,"${name}":${value}`;
+  return value === undefined || !Number.isFinite(value) ? '' : `,"${name}":${value}`;
 }
 
 function hex8(value: number): string {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Codec, defineCodec, type Transport } from '../../src/codec/index.ts';
+import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
 import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
@@ -179,6 +179,30 @@ describe('intake invariants', () => {
     intake.push(toyFixes(2, 1));
     durable(9);
     expect(link.sent[2]).toMatch(/^5441010002/);
+  });
+
+  it('6: a frame without an answer of its own that was refused silences the connection, until the journal is back', () => {
+    const silent = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        encodeAck: (request, state, out, at) => (request.kind === FrameKind.Records ? 0 : toyDialect.encodeAck(request, state, out, at)),
+      },
+    });
+    const { intake, link } = connect(silent);
+    intake.push(login);
+    journal.accepting = false;
+    // A heartbeat's answer behind it would tell the device that the records have arrived.
+    intake.push(Buffer.concat([toyFixes(2, 1), toyAlive(3)]));
+    intake.push(toyAlive(4));
+    durable(9);
+    expect(link.sent).toHaveLength(1);
+    expect(link.closes).toEqual([]);
+    journal.accepting = true;
+    intake.push(toyAlive(5));
+    expect(link.closes).toEqual(['journal_refused']);
+    expect(link.sent).toHaveLength(1);
+    expect(journal.frames).toEqual([]);
   });
 
   it('5: records of nobody are neither stored nor answered', () => {

@@ -1,0 +1,78 @@
+import { dirname, join } from 'node:path';
+import type { EntryView } from '../journal/entry.ts';
+import { JournalReader } from '../journal/reader.ts';
+import { OpenMode, type Storage, writeAll } from '../journal/storage.ts';
+
+/**
+ * Entries that cannot be delivered, kept for people and for a later replay: one JSON object a line,
+ * `{"slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`.
+ * An entry may stand there twice when a crash came between parking it and moving on.
+ */
+export class Parking {
+  readonly path: string;
+  readonly #journal: string;
+  readonly #storage: Storage;
+  readonly #onParked: (reason: string) => void;
+  #waiting: { readonly line: string; readonly reason: string }[] = [];
+
+  /** `journal` is the directory of the slots. `onParked` is called once per entry, when it is on disk. */
+  constructor(path: string, journal: string, storage: Storage, onParked: (reason: string) => void) {
+    this.path = path;
+    this.#journal = journal;
+    this.#storage = storage;
+    this.#onParked = onParked;
+  }
+
+  /** Takes a copy of the entry; it is kept when `flush` resolves. */
+  add(slot: string, entry: EntryView, reason: string): void {
+    const line = JSON.stringify({
+      slot,
+      sequence: entry.sequence,
+      received: entry.received,
+      codec: entry.codec,
+      transport: entry.transport,
+      device: entry.device,
+      memo: entry.memo,
+      accepted: entry.accepted,
+      reason,
+      hex: entry.bytes.toString('hex', entry.start, entry.end),
+    });
+    this.#waiting.push({ line, reason });
+  }
+
+  /** The same for an entry that has been passed: it is read again. */
+  async addAgain(slot: string, sequence: number, reason: string): Promise<void> {
+    const reader = new JournalReader(join(this.#journal, slot), this.#storage, sequence, { to: sequence });
+    try {
+      if (!(await reader.fill())) return;
+      const entry = reader.peek();
+      if (entry !== null) this.add(slot, entry, reason);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async flush(): Promise<void> {
+    if (this.#waiting.length === 0) return;
+    const bytes = Buffer.from(this.#waiting.map(({ line }) => `${line}\n`).join(''), 'utf8');
+    const directory = dirname(this.path);
+    const created = (await this.#storage.stat(this.path)) === null;
+    await this.#storage.makeDirectory(directory);
+    const file = await this.#storage.open(this.path, OpenMode.Update);
+    try {
+      await writeAll(file, bytes, 0, bytes.length, await file.size());
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (created) await this.#storage.syncDirectory(directory);
+    const parked = this.#waiting;
+    this.#waiting = [];
+    for (const { reason } of parked) this.#onParked(reason);
+  }
+
+  /** Forgets what was added and not flushed: its batch will be read again. */
+  drop(): void {
+    this.#waiting = [];
+  }
+}

@@ -1,0 +1,217 @@
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../clock.ts';
+import type { Options } from '../codec/index.ts';
+import { messageOf } from '../errors.ts';
+import { retain } from '../journal/retention.ts';
+import { nodeStorage, type Storage } from '../journal/storage.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics/catalog.ts';
+import type { Codecs, Sink, SinkHealth } from '../sink/sink.ts';
+import { Batcher } from './batcher.ts';
+import { Decoder } from './decoder.ts';
+import { Loop } from './loop.ts';
+import { Parking } from './parking.ts';
+import { Watermarks } from './watermarks.ts';
+import { ResendWindow } from './window.ts';
+
+/**
+ * The way out (design.md section 6): one loop per sink reads every slot's journal, decodes again, delivers, and moves
+ * that sink's position.
+ *
+ * 1. What is above a durable watermark is never delivered.
+ * 2. The loops share nothing but the watermarks: a sink that is away delays no other (promise 4).
+ * 3. The position moves only with, or after, the rows. After a crash the same ranges are read again, under the same
+ *    token (promises 2 and 3).
+ * 4. Memory is one batch per sink, however long a sink is away.
+ * 5. No entry stops a loop: what cannot be read or stored is parked with its raw bytes, counted, and passed.
+ * 6. A segment goes only when every sink has passed it.
+ */
+export interface ShipperOptions {
+  /** Holds one directory per slot, named by its number. */
+  readonly journalDirectory: string;
+  /** Gets one file per sink, `<sink>.jsonl`, when entries have to be parked. */
+  readonly parkedDirectory: string;
+  /** Identity of this installation, made once and kept with the data directory: it is part of every token and cursor. */
+  readonly instance: string;
+  readonly sinks: readonly Sink[];
+  readonly codecs: Codecs;
+  /** Options by codec name, where they are not the defaults. */
+  readonly codecOptions?: ReadonlyMap<string, Options> | undefined;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock?: Clock | undefined;
+  readonly storage?: Storage | undefined;
+  /** How long delivered segments are kept, 24 h. */
+  readonly keepMs?: number | undefined;
+  /** Budget of each slot's journal; above it, delivered segments go before `keepMs` is over. */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface Shipper {
+  /** True when everything that is durable at the time of the call was delivered to every sink within `deadlineMs`. */
+  drained(deadlineMs: number): Promise<boolean>;
+  /** By sink name. */
+  health(): Record<string, SinkHealth>;
+  /** Ends after the deliveries under way, and closes the sinks. */
+  close(): Promise<void>;
+}
+
+const TEND_MS = 2_000;
+const REPEAT_MS = 60_000;
+
+/** Never rejects for a sink: one that is away is degraded until it is back. */
+export function startShipper(options: ShipperOptions): Shipper {
+  const shipper = new RunningShipper(options);
+  shipper.start();
+  return shipper;
+}
+
+class RunningShipper implements Shipper {
+  readonly #o: ShipperOptions;
+  readonly #clock: Clock;
+  readonly #storage: Storage;
+  readonly #watermarks: Watermarks;
+  readonly #loops: Loop[];
+  #timer: NodeJS.Timeout | undefined;
+  #tending: Promise<void> = Promise.resolve();
+  #closed = false;
+  #progress: (() => void) | null = null;
+  readonly #alarms = new Map<string, number>();
+  /** Marks of slots that lie below what has been delivered, as first seen. */
+  readonly #below = new Map<string, number>();
+
+  constructor(options: ShipperOptions) {
+    this.#o = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#storage = options.storage ?? nodeStorage;
+    this.#watermarks = new Watermarks(options.journalDirectory, this.#storage, this.#clock, options.log);
+    this.#loops = options.sinks.map((sink, index) => this.#loop(sink, index === 0));
+  }
+
+  start(): void {
+    this.#watermarks.start();
+    for (const loop of this.#loops) loop.start();
+    const tend = (): void => {
+      this.#tending = this.#tend().finally(() => {
+        if (!this.#closed) this.#timer = setTimeout(tend, TEND_MS);
+      });
+    };
+    this.#timer = setTimeout(tend, TEND_MS);
+  }
+
+  async drained(deadlineMs: number): Promise<boolean> {
+    const end = this.#clock.elapsed() + deadlineMs;
+    await this.#watermarks.look(true);
+    const marks = new Map(this.#watermarks.durable);
+    for (const loop of this.#loops) loop.hurry(true);
+    try {
+      for (;;) {
+        if (this.#loops.every((loop) => [...marks].every(([slot, mark]) => loop.delivered(slot) >= mark))) return true;
+        const left = end - this.#clock.elapsed();
+        if (left <= 0 || this.#closed) return false;
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, left);
+          this.#progress = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+    } finally {
+      for (const loop of this.#loops) loop.hurry(false);
+    }
+  }
+
+  health(): Record<string, SinkHealth> {
+    return Object.fromEntries(this.#loops.map((loop) => [loop.name, loop.health]));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#progress?.();
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+    await this.#tending;
+    await this.#watermarks.close();
+    await Promise.all(this.#o.sinks.map((sink) => sink.close()));
+  }
+
+  #loop(sink: Sink, first: boolean): Loop {
+    const { journalDirectory, parkedDirectory, instance, codecs, codecOptions, metrics, log } = this.#o;
+    const parking = new Parking(join(parkedDirectory, `${sink.name}.jsonl`), journalDirectory, this.#storage, (reason) => {
+      metrics.parked.inc({ sink: sink.name });
+      this.#alarm(`${sink.name} ${reason}`, { sink: sink.name, reason, file: parking.path }, 'entries are parked: they need a look');
+    });
+    const batcher = new Batcher({
+      journal: journalDirectory,
+      storage: this.#storage,
+      instance,
+      decoder: new Decoder(codecs, codecOptions ?? new Map()),
+      parking,
+      window: sink.marksResends ? new ResendWindow() : null,
+      onDamage: (damage) => {
+        if (!first) return;
+        metrics.badEntries.inc();
+        log.error({ ...damage }, 'bytes of the journal could not be read back');
+      },
+      onTrouble: (slot, reason) => {
+        this.#alarm(`${slot} ${reason}`, { slot, reason }, 'the journal of a slot cannot be read: the others go on');
+      },
+    });
+    return new Loop({
+      sink,
+      batcher,
+      parking,
+      watermarks: this.#watermarks,
+      metrics,
+      clock: this.#clock,
+      log,
+      first,
+      onProgress: () => this.#progress?.(),
+    });
+  }
+
+  /** Removes what all sinks have, and measures what they have not. */
+  async #tend(): Promise<void> {
+    const { journalDirectory, keepMs, maxBytes, metrics } = this.#o;
+    const now = this.#clock.now();
+    let size = 0;
+    let earliest = 0;
+    for (const [slot, mark] of this.#watermarks.durable) {
+      const delivered = Math.min(mark, ...this.#loops.map((loop) => loop.delivered(slot)));
+      try {
+        const directory = join(journalDirectory, slot);
+        const report = await retain({ directory, storage: this.#storage, delivered, now, keepMs, maxBytes });
+        size += report.bytes;
+        if (report.oldestUndelivered > 0 && (earliest === 0 || report.oldestUndelivered < earliest)) earliest = report.oldestUndelivered;
+      } catch (error) {
+        this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments of a slot cannot be removed');
+      }
+      this.#compare(slot, mark);
+    }
+    metrics.journalSize.set(size);
+    for (const loop of this.#loops) loop.measure(now, earliest);
+  }
+
+  /** A journal that ends below its cursor was replaced by another: what is in it would look delivered. */
+  #compare(slot: string, mark: number): void {
+    const delivered = Math.max(0, ...this.#loops.map((loop) => loop.delivered(slot)));
+    const before = this.#below.get(slot);
+    if (delivered <= mark) this.#below.delete(slot);
+    // After a power cut the watermark file may be old until the slot's worker has recovered: that is one step.
+    else if (before === undefined) this.#below.set(slot, mark);
+    else if (before !== mark) {
+      const said =
+        'the journal of a slot ends below what was delivered from it: it is not the same journal, and nothing of it is delivered';
+      this.#alarm(`below ${slot}`, { slot, durable: mark, delivered }, said);
+    }
+  }
+
+  #alarm(key: string, fields: object, message: string): void {
+    const now = this.#clock.now();
+    if (now - (this.#alarms.get(key) ?? 0) < REPEAT_MS) return;
+    if (this.#alarms.size > 1000) this.#alarms.clear();
+    this.#alarms.set(key, now);
+    this.#o.log.error(fields, message);
+  }
+}

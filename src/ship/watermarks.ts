@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import { DURABLE_FILE } from '../journal/recovery.ts';
+import { OpenMode, readAll, type Storage, type StorageFile } from '../journal/storage.ts';
+import type { Log } from '../log.ts';
+import { u64le } from '../wire/index.ts';
+
+/**
+ * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at:
+ * every 5 ms while something moves, every 25 ms when nothing does. One look is one read of eight bytes per slot.
+ */
+const BUSY_MS = 5;
+const IDLE_MS = 25;
+const IDLE_AFTER_MS = 250;
+/** How often new slots are looked for, and files opened again in case they were replaced. */
+const LIST_MS = 1_000;
+
+export class Watermarks {
+  /** Highest durable sequence by slot; only slots that have one. */
+  readonly durable = new Map<string, number>();
+  readonly #directory: string;
+  readonly #storage: Storage;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #files = new Map<string, StorageFile>();
+  readonly #bytes = Buffer.alloc(8);
+  readonly #listeners: (() => void)[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #listed = Number.NEGATIVE_INFINITY;
+  #moved = 0;
+  #looking: Promise<void> | null = null;
+  #closed = false;
+  /** What was said last, by slot; '' is their directory. */
+  readonly #troubles = new Map<string, string>();
+
+  constructor(directory: string, storage: Storage, clock: Clock, log: Log) {
+    this.#directory = directory;
+    this.#storage = storage;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Called when any watermark has moved. */
+  onMove(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  start(): void {
+    const turn = (): void => {
+      this.look().then(() => {
+        if (this.#closed) return;
+        const idle = this.#clock.elapsed() - this.#moved > IDLE_AFTER_MS;
+        this.#timer = setTimeout(turn, idle ? IDLE_MS : BUSY_MS);
+      }, ignore);
+    };
+    turn();
+  }
+
+  /** Resolves when every slot has been read after the call; with `anew`, slots that are new too. */
+  async look(anew = false): Promise<void> {
+    while (this.#looking !== null) await this.#looking;
+    if (anew) this.#listed = Number.NEGATIVE_INFINITY;
+    this.#looking = this.#look();
+    try {
+      await this.#looking;
+    } finally {
+      this.#looking = null;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    while (this.#looking !== null) await this.#looking;
+    await this.#release();
+  }
+
+  async #look(): Promise<void> {
+    const now = this.#clock.elapsed();
+    if (now - this.#listed >= LIST_MS) {
+      this.#listed = now;
+      await this.#guard('', () => this.#list());
+    }
+    let moved = false;
+    for (const [slot, file] of this.#files) {
+      await this.#guard(slot, async () => {
+        if ((await readAll(file, this.#bytes, 0, 8, 0)) < 8) return;
+        const mark = u64le(this.#bytes, 0);
+        if (!Number.isSafeInteger(mark) || mark <= (this.durable.get(slot) ?? 0)) return;
+        this.durable.set(slot, mark);
+        moved = true;
+      });
+    }
+    if (!moved) return;
+    this.#moved = now;
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #list(): Promise<void> {
+    const slots = (await this.#storage.list(this.#directory)).filter((name) => /^\d{1,9}$/.test(name));
+    await this.#release();
+    for (const slot of slots) {
+      await this.#guard(slot, async () => {
+        const path = join(this.#directory, slot, DURABLE_FILE);
+        if ((await this.#storage.stat(path)) !== null) this.#files.set(slot, await this.#storage.open(path, OpenMode.Read));
+      });
+    }
+  }
+
+  /** One slot's trouble is not another's, and is said once. */
+  async #guard(slot: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const reason = messageOf(error);
+      if (this.#troubles.get(slot) === reason) return;
+      this.#troubles.set(slot, reason);
+      this.#log.error({ slot, reason }, 'a watermark of the journal cannot be read: nothing behind it is delivered until it can');
+    }
+  }
+
+  async #release(): Promise<void> {
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    for (const file of files) await file.close().catch(ignore);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,85 @@
+/**
+ * The tables, as numbered migrations. A migration that has been released is never changed: a new one is added.
+ * `README.md` beside this file says why each column is as it is.
+ */
+export interface Migration {
+  readonly number: number;
+  readonly about: string;
+  /** Statements for a database (its name already quoted), each of which may be run again. */
+  statements(database: string): readonly string[];
+}
+
+/** Names of the flags with their values, in the order of RowFlag's bits. */
+export const FLAGS_TYPE = "Array(Enum8('buffered' = 1, 'future' = 2, 'rollover' = 3, 'no_time' = 4, 'jump' = 5, 'resent' = 6))";
+export const CELLS_TYPE = 'Array(Tuple(mcc Int32, mnc Int32, lac Int32, cid Int64, rssi_dbm Int16))';
+export const WIFI_TYPE = 'Array(Tuple(mac String, rssi_dbm Int16))';
+
+/**
+ * A device's row stays the same row however often it is delivered: `received` is not in the key, since a record that
+ * was sent again was received twice. Tokens of the last inserts are remembered. An insert is answered when it
+ * is on the disk, and merged parts are synced as the ones they replace were.
+ */
+const ENGINE = `ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(time)
+PRIMARY KEY (device, time)
+ORDER BY (device, time, id)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+  min_bytes_for_wide_part = 268435456`;
+
+const IDENTITY = `
+  device String CODEC(ZSTD(1)),
+  time DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+  id FixedString(16) CODEC(ZSTD(1))`;
+
+const RECORD = `
+  received DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+  device_time Nullable(DateTime64(3, 'UTC')) CODEC(ZSTD(1)),
+  protocol LowCardinality(String) CODEC(ZSTD(1)),
+  flags ${FLAGS_TYPE} CODEC(ZSTD(1)),
+  event LowCardinality(String) CODEC(ZSTD(1)),`;
+
+const MOTION = `
+  altitude_m Nullable(Float32) CODEC(ZSTD(1)),
+  speed_kmh Nullable(Float32) CODEC(ZSTD(1)),
+  course_deg Nullable(Float32) CODEC(ZSTD(1)),
+  satellites Nullable(UInt8) CODEC(ZSTD(1)),
+  hdop Nullable(Float32) CODEC(ZSTD(1)),`;
+
+const ATTRIBUTES = `
+  ignition Nullable(Bool) CODEC(ZSTD(1)),
+  motion Nullable(Bool) CODEC(ZSTD(1)),
+  external_v Nullable(Float32) CODEC(ZSTD(1)),
+  battery_v Nullable(Float32) CODEC(ZSTD(1)),
+  battery_pct Nullable(Float32) CODEC(ZSTD(1)),
+  fuel_pct Nullable(Float32) CODEC(ZSTD(1)),
+  odometer_m Nullable(Float64) CODEC(Delta, ZSTD(1)),
+  gsm_level Nullable(Float32) CODEC(ZSTD(1)),
+  driver_id String CODEC(ZSTD(1)),
+  mcc Nullable(UInt16) CODEC(ZSTD(1)),
+  mnc Nullable(UInt16) CODEC(ZSTD(1)),
+  lac Nullable(UInt32) CODEC(ZSTD(1)),
+  cid Nullable(UInt64) CODEC(ZSTD(1)),
+  cells ${CELLS_TYPE} CODEC(ZSTD(1)),
+  wifi ${WIFI_TYPE} CODEC(ZSTD(1)),
+  attrs Map(LowCardinality(String), Float64) CODEC(ZSTD(1)),
+  texts Map(LowCardinality(String), String) CODEC(ZSTD(1))`;
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    number: 1,
+    about: 'positions, statuses and events',
+    statements: (database) => [
+      `CREATE TABLE IF NOT EXISTS ${database}.positions (${IDENTITY},${RECORD}
+  valid Bool CODEC(ZSTD(1)),
+  lat Float64 CODEC(FPC(12), ZSTD(1)),
+  lon Float64 CODEC(FPC(12), ZSTD(1)),${MOTION}${ATTRIBUTES}
+) ${ENGINE}`,
+      `CREATE TABLE IF NOT EXISTS ${database}.statuses (${IDENTITY},${RECORD}${MOTION}${ATTRIBUTES}
+) ${ENGINE}`,
+      `CREATE TABLE IF NOT EXISTS ${database}.events (${IDENTITY},
+  type LowCardinality(String) CODEC(ZSTD(1)),
+  data String CODEC(ZSTD(3))
+) ${ENGINE}`,
+    ],
+  },
+];

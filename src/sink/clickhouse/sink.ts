@@ -1,0 +1,212 @@
+import { hostname } from 'node:os';
+import { Readable } from 'node:stream';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { AppError } from '../../errors.ts';
+import { Cursor } from '../../journal/cursor.ts';
+import type { Storage } from '../../journal/storage.ts';
+import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
+import { BlockEncoder, type Pick } from './encode.ts';
+import { blamesRows, plainError } from './errors.ts';
+import { checkVersion, migrate, quoteName } from './migrate.ts';
+
+/**
+ * ClickHouse tables `positions`, `statuses` and `events` (README.md beside this file).
+ *
+ * 1. A batch is announced in the cursor file before anything is sent; after a crash exactly those ranges are sent again.
+ * 2. Every insert carries the batch's token and its table: the server stores it once, however often it is sent.
+ * 3. The cursor moves when all inserts were answered, and the server answers when they are on its disk.
+ * 4. Rows that the server refuses are found by halving and parked; when it refuses everything, the table is at fault
+ *    and not the rows, and nothing is parked.
+ * 5. The server need not be there: tables are migrated when it first answers.
+ */
+export interface ClickHouseOptions {
+  /** `http://host:8123` or `https://…`. */
+  readonly url: string;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** Created if absent; `fixgate` by default. */
+  readonly database?: string | undefined;
+  /** The sink's position, a file of its own. */
+  readonly cursorPath: string;
+  readonly storage?: Storage | undefined;
+  /** A batch closes at so many rows, 50 000, … */
+  readonly batchRows?: number | undefined;
+  /** … or when its first entry is so old, 1000 ms. */
+  readonly batchAgeMs?: number | undefined;
+}
+
+const REQUEST_MS = 60_000;
+/** So many rows refused and not one taken: it is not the rows. */
+const REFUSED_ROWS = 16;
+
+/** Nothing is connected or read before `open`. */
+export function createClickHouseSink(options: ClickHouseOptions): Sink {
+  return new ClickHouseSink(options);
+}
+
+/**
+ * Whether a server, if it answers at all, can be used: null, or the AppError CLICKHOUSE_OLD or CLICKHOUSE_REFUSED that
+ * a person should see at once. A server that does not answer is no reason not to start.
+ */
+export async function checkClickHouse(options: Omit<ClickHouseOptions, 'cursorPath'>): Promise<AppError | null> {
+  const client = connect(options);
+  try {
+    await checkVersion(client);
+    return null;
+  } catch (error) {
+    const plain = plainError(error, options.url);
+    return plain.code === 'SINK_UNREACHABLE' ? null : plain;
+  } finally {
+    await client.close();
+  }
+}
+
+function connect(options: Omit<ClickHouseOptions, 'cursorPath'>): ClickHouseClient {
+  return createClient({
+    url: options.url,
+    username: options.username ?? 'default',
+    password: options.password ?? '',
+    application: 'fixgate',
+    request_timeout: REQUEST_MS,
+    max_open_connections: 2,
+    // Its log would print statements and errors twice, past our own.
+    log: { level: ClickHouseLogLevel.OFF },
+    clickhouse_settings: {
+      // An answer means stored (promise 2), whatever the user's profile says.
+      async_insert: 0,
+      insert_deduplicate: 1,
+      // Devices bring years of months when their clocks are wrong; refusing them would hold up all others.
+      max_partitions_per_insert_block: '0',
+    },
+  });
+}
+
+class ClickHouseSink implements Sink {
+  readonly name = 'clickhouse';
+  readonly limits: BatchLimits;
+  readonly marksResends = false;
+  readonly #o: ClickHouseOptions;
+  readonly #database: string;
+  readonly #encoder = new BlockEncoder();
+  #client: ClickHouseClient;
+  #migrated = false;
+  #cursor: Cursor | null = null;
+
+  constructor(options: ClickHouseOptions) {
+    this.#o = options;
+    this.#database = options.database ?? 'fixgate';
+    this.#client = connect(options);
+    this.limits = { rows: options.batchRows ?? 50_000, bytes: 8 * 1024 * 1024, ageMs: options.batchAgeMs ?? 1_000 };
+  }
+
+  async open(): Promise<Position> {
+    this.#cursor ??= await Cursor.load(this.#o.cursorPath, this.#o.storage);
+    if (!this.#migrated) {
+      try {
+        await migrate(this.#client, this.#database, `${hostname()} ${this.#o.cursorPath}`);
+        this.#migrated = true;
+      } catch (error) {
+        throw plainError(error, this.#o.url);
+      }
+    }
+    const cursor = this.#cursor;
+    return { delivered: (slot) => cursor.position(slot), pending: cursor.pending };
+  }
+
+  async deliver(batch: Batch, park: Park): Promise<void> {
+    const cursor = this.#cursor;
+    if (cursor === null) throw new AppError('SINK_UNREACHABLE', 'the ClickHouse sink is not open');
+    if (cursor.pending === null) await cursor.begin(batch.ranges);
+    try {
+      await this.#deliver(batch, park);
+    } catch (error) {
+      // A database that was dropped or restored is migrated again.
+      this.#migrated = false;
+      throw plainError(error, this.#o.url);
+    }
+    await cursor.commit();
+  }
+
+  async check(): Promise<void> {
+    const answer = await this.#client.ping();
+    if (!answer.success) throw plainError(answer.error, this.#o.url);
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #deliver(batch: Batch, park: Park): Promise<void> {
+    const { rows, events } = batch;
+    const positions = new Int32Array(rows.count);
+    const statuses = new Int32Array(rows.count);
+    let placed = 0;
+    let others = 0;
+    for (let row = 0; row < rows.count; row++) {
+      if (rows.isFix(row)) positions[placed++] = row;
+      else statuses[others++] = row;
+    }
+    const ofRow = (row: number): Origin => ({ slot: batch.slot[row] ?? '', sequence: batch.sequence[row] ?? 0 });
+    const ofEvent = (row: number): Origin => ({ slot: events.slot[row] ?? '', sequence: events.sequence[row] ?? 0 });
+    const whole = (list: Int32Array, to: number): Pick => ({ list, from: 0, to });
+    const allEvents = Int32Array.from({ length: events.count }, (_, i) => i);
+    const encoder = this.#encoder;
+    await this.#insert('positions', batch.token, (pick) => encoder.positions(rows, pick), whole(positions, placed), ofRow, park);
+    await this.#insert('statuses', batch.token, (pick) => encoder.statuses(rows, pick), whole(statuses, others), ofRow, park);
+    await this.#insert('events', batch.token, (pick) => encoder.events(events, pick), whole(allEvents, events.count), ofEvent, park);
+  }
+
+  /** Inserts what the server takes and parks the entries of what it does not. */
+  async #insert(table: string, token: string, encode: Encode, all: Pick, originOf: OriginOf, park: Park): Promise<void> {
+    const refused: { row: number; error: unknown }[] = [];
+    let taken = 0;
+    const open: Pick[] = all.to > all.from ? [all] : [];
+    for (let pick = open.pop(); pick !== undefined; pick = open.pop()) {
+      // The parts of a batch are halved the same way each time, so each has a token of its own.
+      const part = pick === all ? '' : ` ${pick.from}-${pick.to}`;
+      try {
+        await this.#send(table, `${token} ${table}${part}`, encode(pick));
+        taken += pick.to - pick.from;
+      } catch (error) {
+        if (!blamesRows(error)) throw error;
+        if (pick.to - pick.from > 1) {
+          const middle = (pick.from + pick.to) >> 1;
+          open.push({ ...pick, from: middle }, { ...pick, to: middle });
+          continue;
+        }
+        refused.push({ row: pick.list[pick.from] ?? 0, error });
+        if (taken === 0 && refused.length >= REFUSED_ROWS) throw error;
+      }
+    }
+    const parked = new Set<string>();
+    for (const { row, error } of refused) {
+      const { slot, sequence } = originOf(row);
+      if (parked.has(`${slot} ${sequence}`)) continue;
+      parked.add(`${slot} ${sequence}`);
+      await park(slot, sequence, plainError(error, this.#o.url).message);
+    }
+  }
+
+  async #send(table: string, token: string, encoding: Generator<void>): Promise<void> {
+    for (const _ of encoding) await breath();
+    const block = this.#encoder.writer.written();
+    const answer = await this.#client.exec({
+      query: `INSERT INTO ${quoteName(this.#database)}.${table} FORMAT Native`,
+      values: Readable.from([block], { objectMode: false }),
+      clickhouse_settings: { insert_deduplication_token: token },
+    });
+    // The body is empty; reading it to its end frees the connection.
+    for await (const _ of answer.stream);
+  }
+}
+
+interface Origin {
+  readonly slot: string;
+  readonly sequence: number;
+}
+type OriginOf = (row: number) => Origin;
+type Encode = (pick: Pick) => Generator<void>;
+
+function breath(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

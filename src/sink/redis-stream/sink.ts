@@ -1,0 +1,170 @@
+import { Redis } from 'ioredis';
+import { AppError, messageOf } from '../../errors.ts';
+import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
+import { APPEND, appendArguments, LAST, lastRows } from './encode.ts';
+
+/**
+ * Redis streams `<prefix>positions`, `<prefix>statuses` and `<prefix>events` with the fields device, time (epoch ms) and
+ * data (JSON, design.md section 5), and `<prefix>last:<device>`, the JSON of a device's newest real fix.
+ *
+ * 1. The cursor, hash `<prefix>cursor:<instance>` with a field per slot, is in the same MULTI/EXEC as the entries: a
+ *    crash, or a failover to an older replica, moves both or none (promises 2 and 3).
+ * 2. After any error the connection is thrown away and the cursor is read anew: no command is ever sent twice without
+ *    knowing what became of the first.
+ * 3. Every transaction compares the cursor first and adds nothing when it is not where this batch begins: a second
+ *    shipper, or a command that was stuck somewhere, cannot come between.
+ * 4. A last position never moves backwards in time, and never into the future.
+ */
+export interface RedisStreamOptions {
+  /** `redis://[user:password@]host:port/db` or `rediss://…`. */
+  readonly url: string;
+  /** Identity of this installation. */
+  readonly instance: string;
+  /** In front of every key, `fixgate:` by default. */
+  readonly prefix?: string | undefined;
+  /** Streams are trimmed to about so many entries, 1 000 000 by default. */
+  readonly maxLength?: number | undefined;
+  /** Rows of one transaction, 2000 by default: Redis serves nobody else meanwhile. */
+  readonly batchRows?: number | undefined;
+}
+
+const CONNECT_MS = 5_000;
+/** More arguments than that, and a call runs out of stack. */
+const MAX_BATCH_ROWS = 10_000;
+/** A transaction that takes longer has an unknown outcome. */
+const COMMAND_MS = 10_000;
+
+/** Nothing is connected before `open`. */
+export function createRedisStreamSink(options: RedisStreamOptions): Sink {
+  return new RedisStreamSink(options);
+}
+
+class RedisStreamSink implements Sink {
+  readonly name = 'redis';
+  readonly limits: BatchLimits;
+  readonly marksResends = true;
+  readonly #o: RedisStreamOptions;
+  readonly #prefix: string;
+  readonly #cursor: string;
+  #redis: Redis | null = null;
+
+  constructor(options: RedisStreamOptions) {
+    this.#o = options;
+    this.#prefix = options.prefix ?? 'fixgate:';
+    this.#cursor = `${this.#prefix}cursor:${options.instance}`;
+    this.limits = { rows: Math.min(options.batchRows ?? 2_000, MAX_BATCH_ROWS), bytes: 1024 * 1024, ageMs: 0 };
+  }
+
+  async open(): Promise<Position> {
+    // Invariant 2: what the old connection may still have under way is not waited for.
+    this.#drop();
+    const redis = await this.#connect();
+    try {
+      const delivered = new Map<string, number>();
+      for (const [slot, text] of Object.entries(await redis.hgetall(this.#cursor))) {
+        const sequence = Number(text);
+        if (!Number.isSafeInteger(sequence) || sequence < 0) throw new Error(`field ${slot} of ${this.#cursor} is no sequence: ${text}`);
+        delivered.set(slot, sequence);
+      }
+      return { delivered: (slot) => delivered.get(slot) ?? 0, pending: null };
+    } catch (error) {
+      this.#drop();
+      throw plain(error);
+    }
+  }
+
+  async deliver(batch: Batch, _park: Park): Promise<void> {
+    const redis = this.#connected();
+    const prefix = this.#prefix;
+    const keys = [this.#cursor, `${prefix}positions`, `${prefix}statuses`, `${prefix}events`];
+    const transaction = redis.multi();
+    transaction.eval(APPEND, keys.length, ...keys, ...appendArguments(batch, this.#o.maxLength ?? 1_000_000));
+    const last = lastRows(batch.rows, batch.resent);
+    if (last.size > 0) {
+      const values: string[] = [];
+      for (const row of last.values()) values.push(String(batch.rows.time[row]), batch.rows.json(row));
+      transaction.eval(LAST, last.size, ...[...last.keys()].map((device) => `${prefix}last:${device}`), ...values);
+    }
+    let results: [error: Error | null, result: unknown][] | null;
+    try {
+      results = await transaction.exec();
+    } catch (error) {
+      this.#drop();
+      throw plain(error);
+    }
+    const [failed, appended] = results?.[0] ?? [null, null];
+    if (failed !== null) throw plain(failed);
+    if (appended !== 'appended') throw new AppError('SINK_UNREACHABLE', `${this.#cursor} was moved by somebody else: reading it again`);
+  }
+
+  async check(): Promise<void> {
+    try {
+      await this.#connected().ping();
+    } catch (error) {
+      this.#drop();
+      throw plain(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#drop();
+  }
+
+  #connected(): Redis {
+    if (this.#redis?.status !== 'ready') throw new AppError('SINK_UNREACHABLE', 'Redis closed the connection');
+    return this.#redis;
+  }
+
+  async #connect(): Promise<Redis> {
+    const redis = new Redis(this.#o.url, {
+      lazyConnect: true,
+      retryStrategy: () => null,
+      autoResendUnfulfilledCommands: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: CONNECT_MS,
+      commandTimeout: COMMAND_MS,
+      connectionName: 'fixgate',
+    });
+    // What went wrong comes as an event; `connect` itself only says that it is closed.
+    let reason: unknown = null;
+    redis.on('error', (error) => {
+      reason ??= error;
+    });
+    try {
+      await redis.connect();
+    } catch (error) {
+      redis.disconnect();
+      throw plain(reason ?? error);
+    }
+    this.#redis = redis;
+    return redis;
+  }
+
+  #drop(): void {
+    this.#redis?.disconnect();
+    this.#redis = null;
+  }
+}
+
+/** What is known about the first word of Redis's errors, for people. */
+const MEANINGS: readonly (readonly [RegExp, string])[] = [
+  [/\bOOM\b/, 'Redis is out of memory (maxmemory)'],
+  [/\bREADONLY\b/, 'Redis is a read-only replica (a failover?)'],
+  [/\bLOADING\b/, 'Redis is loading its data'],
+  [/\bMASTERDOWN\b/, 'Redis has lost its master'],
+  [/\bMISCONF\b/, 'Redis cannot write to its disk'],
+  [/\b(NOAUTH|WRONGPASS)\b|invalid password|without any password/, 'Redis refuses the user or password'],
+  [/\bNOPERM\b/, 'Redis forbids the user a command or key'],
+  [/\bNOREPLICAS\b/, 'Redis has too few replicas'],
+  [/\bWRONGTYPE\b/, 'a key in Redis holds something else'],
+  [/\bECONNREFUSED\b|\bETIMEDOUT\b|\bENOTFOUND\b|\bEHOSTUNREACH\b|Connection is closed|timed out/, 'Redis does not answer'],
+];
+
+/** One line that says what is the matter. Everything is tried again: a stream that misses entries is worse than one that waits. */
+function plain(error: unknown): AppError {
+  const inner = error instanceof Error && 'previousErrors' in error && Array.isArray(error.previousErrors) ? error.previousErrors[0] : null;
+  const said = messageOf(inner ?? error);
+  const meaning = MEANINGS.find(([pattern]) => pattern.test(said))?.[1];
+  return new AppError('SINK_UNREACHABLE', meaning === undefined ? `Redis: ${said}` : `${meaning}: ${said}`, error);
+}

@@ -1,0 +1,290 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { Redis } from 'ioredis';
+import { onTestFinished } from 'vitest';
+import { EntryKind, Origin } from '../../src/journal/entry.ts';
+import { Journal } from '../../src/journal/journal.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
+import { type Shipper, type ShipperOptions, startShipper } from '../../src/ship/shipper.ts';
+import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
+import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
+import type { Sink } from '../../src/sink/sink.ts';
+import { launch, type Running } from '../embedded/child.ts';
+import { NOWHERE, RECORD_BYTES, tiny } from './tiny.ts';
+
+export interface Sample {
+  /** Epoch ms; 0 for a device without a clock. */
+  readonly time: number;
+  readonly place?: boolean;
+  readonly number?: number;
+}
+
+/** One frame of records. */
+export function frameOf(samples: readonly Sample[]): Buffer {
+  const bytes = Buffer.alloc(RECORD_BYTES * samples.length);
+  samples.forEach(({ time, place = true, number = 0 }, i) => {
+    const p = i * RECORD_BYTES;
+    bytes.writeBigUInt64BE(BigInt(time), p);
+    bytes.writeInt32BE(place ? 546_871_234 + number : NOWHERE, p + 8);
+    bytes.writeInt32BE(252_797_123 - number, p + 12);
+    bytes.writeUInt16BE(number % 200, p + 16);
+    bytes.writeUInt16BE(13_800, p + 18);
+    bytes.writeUInt16BE(number & 0xffff, p + 20);
+  });
+  return bytes;
+}
+
+/** A slot's journal, written as a worker would. */
+export class Slot {
+  readonly journal: Journal;
+
+  private constructor(journal: Journal) {
+    this.journal = journal;
+  }
+
+  static async open(data: string, slot: number, options: { segmentBytes?: number } = {}): Promise<Slot> {
+    const directory = join(data, 'journal', String(slot));
+    const failed = (from: number, to: number, error: Error): void => {
+      throw new Error(`${from}-${to} failed: ${error.message}`);
+    };
+    return new Slot(await Journal.open({ directory, onDurable: () => {}, onFailed: failed, minFreeBytes: 0, ...options }));
+  }
+
+  /** Appends a frame of records; returns its sequence. */
+  fixes(device: string, received: number, samples: readonly Sample[], accepted = samples.length): number {
+    return this.raw(device, received, frameOf(samples), accepted);
+  }
+
+  raw(device: string, received: number, bytes: Buffer, accepted: number, codec = 'tiny'): number {
+    const origin = new Origin(codec, 'tcp', device, '192.0.2.1:1000');
+    return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length);
+  }
+
+  event(device: string, received: number, event: object | string): number {
+    const bytes = Buffer.from(typeof event === 'string' ? event : JSON.stringify(event));
+    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
+    return this.journal.append(origin, EntryKind.Event, received, 0, 0, bytes, 0, bytes.length);
+  }
+}
+
+/** A data directory that is removed with the test. */
+export function dataDirectory(): string {
+  const path = mkdtempSync(join(tmpdir(), 'fixgate-ship-'));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true, maxRetries: 3 }));
+  return path;
+}
+
+export interface Rig {
+  readonly shipper: Shipper;
+  readonly metrics: Metrics;
+  /** What was logged as error or warning. */
+  readonly said: string[];
+}
+
+export function ship(data: string, sinks: readonly Sink[], options: Partial<ShipperOptions> = {}): Rig {
+  const metrics = createMetrics();
+  const said: string[] = [];
+  const note = (fields: object, message: string): void => {
+    said.push(`${message} ${JSON.stringify(fields)}`);
+  };
+  const shipper = startShipper({
+    journalDirectory: join(data, 'journal'),
+    parkedDirectory: join(data, 'parked'),
+    instance: INSTANCE,
+    sinks,
+    codecs: new Map([['tiny', tiny]]),
+    metrics,
+    log: { ...silentLog, error: note, warn: note },
+    ...options,
+  });
+  return { shipper, metrics, said };
+}
+
+export const INSTANCE = 'rig';
+
+export function clickHouseSink(
+  data: string,
+  url: string,
+  options: { batchRows?: number; batchAgeMs?: number; database?: string } = {},
+): Sink {
+  return createClickHouseSink({ url, cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
+}
+
+export function redisSink(url: string, options: { batchRows?: number; maxLength?: number; prefix?: string } = {}): Sink {
+  return createRedisStreamSink({ url, instance: INSTANCE, ...options });
+}
+
+/** `device TAB time TAB id`, as a ledger has them. */
+export async function tableLedger(client: ClickHouseClient, table = 'positions', final = true): Promise<string[]> {
+  const query = `SELECT device, toUnixTimestamp64Milli(time) AS ms, id FROM fixgate.${table} ${final ? 'FINAL' : ''} ORDER BY device, ms, id`;
+  const result = await client.query({ query, format: 'TabSeparated' });
+  return (await result.text()).split('\n').filter((line) => line !== '');
+}
+
+export interface Streamed {
+  readonly device: string;
+  readonly time: number;
+  readonly data: Record<string, unknown>;
+}
+
+export async function streamed(redis: Redis, key = 'fixgate:positions'): Promise<Streamed[]> {
+  const entries = await redis.xrange(key, '-', '+');
+  return entries.map(([, fields]) => {
+    const at = (name: string): string => fields[fields.indexOf(name) + 1] ?? '';
+    return { device: at('device'), time: Number(at('time')), data: JSON.parse(at('data')) };
+  });
+}
+
+export async function streamLedger(redis: Redis, key = 'fixgate:positions'): Promise<string[]> {
+  const lines = (await streamed(redis, key)).map(({ device, time, data }) => `${device}\t${time}\t${String(data['id'])}`);
+  return lines.sort();
+}
+
+export function parkedLines(data: string, sink: string): Record<string, unknown>[] {
+  try {
+    const text = readFileSync(join(data, 'parked', `${sink}.jsonl`), 'utf8');
+    return text
+      .trim()
+      .split('\n')
+      .map((line): Record<string, unknown> => JSON.parse(line));
+  } catch {
+    return [];
+  }
+}
+
+/** Looks until the condition holds; the test's own time limit ends a wait that never does. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+export async function counter(metrics: Metrics, name: string, labels: Record<string, string> = {}): Promise<number> {
+  const metric = await metrics.registry.getSingleMetric(name)?.get();
+  const wanted = Object.entries(labels);
+  let sum = 0;
+  for (const { labels: found, value } of metric?.values ?? []) if (wanted.every(([key, text]) => found[key] === text)) sum += value;
+  return sum;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** A redis-server of the test's own, on a free port, with its files in a temporary directory. */
+export class RedisServer {
+  readonly port: number;
+  readonly url: string;
+  readonly directory: string;
+  #process: ChildProcess | null = null;
+  #clients: Redis[] = [];
+
+  private constructor(port: number) {
+    this.port = port;
+    this.url = `redis://127.0.0.1:${port}`;
+    this.directory = mkdtempSync(join(tmpdir(), 'fixgate-redis-'));
+  }
+
+  static async start(...args: string[]): Promise<RedisServer> {
+    const server = new RedisServer(await freePort());
+    await server.up(...args);
+    return server;
+  }
+
+  /** Starts it, again if need be; with `--appendonly yes`, what it answered survives a kill. */
+  async up(...args: string[]): Promise<void> {
+    const base = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.directory, '--save', '', '--appendfsync', 'always'];
+    this.#process = spawn('redis-server', [...base, ...args], { stdio: ['ignore', 'ignore', 'ignore'] });
+    const probe = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+    probe.on('error', () => {});
+    await probe.ping();
+    probe.disconnect();
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#process;
+    this.#process = null;
+    if (child === null || child.exitCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+
+  /** Ends the connections of everybody but the test's first client. */
+  async dropOthers(): Promise<void> {
+    await this.#clients[0]?.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  }
+
+  client(): Redis {
+    const client = new Redis(this.url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
+    client.on('error', () => {});
+    this.#clients.push(client);
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.disconnect();
+    await this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** The embedded ClickHouse as a child process. */
+export class ClickHouseServer {
+  readonly directory: string;
+  readonly client: ClickHouseClient;
+  readonly url: string;
+  #running: Running;
+
+  private constructor(running: Running, directory: string) {
+    this.#running = running;
+    this.url = running.url;
+    this.directory = directory;
+    this.client = createClient({ url: this.url, log: { level: ClickHouseLogLevel.OFF } });
+  }
+
+  static async start(): Promise<ClickHouseServer> {
+    const directory = mkdtempSync(join(tmpdir(), 'fixgate-chdb-'));
+    return new ClickHouseServer(await begin(directory, 0), directory);
+  }
+
+  async kill(): Promise<void> {
+    await this.#running.end('SIGKILL');
+  }
+
+  /** The same directory on the same port. */
+  async restart(): Promise<void> {
+    this.#running = await begin(this.directory, Number(new URL(this.url).port));
+  }
+
+  async stop(): Promise<void> {
+    await this.client.close();
+    await this.#running.end('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+async function begin(directory: string, port: number): Promise<Running> {
+  const outcome = await launch(directory, { port });
+  if (outcome.type === 'failed') throw new Error(outcome.message);
+  return outcome.running;
+}
+
+/** A shipper in a process of its own, with both sinks, to be killed. */
+export function shipperProcess(data: string, clickHouseUrl: string, redisUrl: string): () => Promise<void> {
+  const child = fork(join(import.meta.dirname, 'shipper-child.ts'), [data, clickHouseUrl, redisUrl], { execArgv: [] });
+  return async () => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+}

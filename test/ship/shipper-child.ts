@@ -1,0 +1,24 @@
+/** Delivers until it is killed: `shipper-child.ts <data> <ClickHouse URL> <Redis URL>`. */
+import { join } from 'node:path';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { startShipper } from '../../src/ship/shipper.ts';
+import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
+import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
+import { tiny } from './tiny.ts';
+
+const [data = '', clickHouseUrl = '', redisUrl = ''] = process.argv.slice(2);
+startShipper({
+  journalDirectory: join(data, 'journal'),
+  parkedDirectory: join(data, 'parked'),
+  instance: 'rig',
+  sinks: [
+    createClickHouseSink({ url: clickHouseUrl, cursorPath: join(data, 'clickhouse.cursor'), batchRows: 400, batchAgeMs: 50 }),
+    createRedisStreamSink({ url: redisUrl, instance: 'rig', batchRows: 100 }),
+  ],
+  codecs: new Map([['tiny', tiny]]),
+  metrics: createMetrics(),
+  log: silentLog,
+});
+// The parent that forgets it must not leave it running.
+process.on('disconnect', () => process.exit());

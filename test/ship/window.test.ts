@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { ResendWindow } from '../../src/ship/window.ts';
+
+test('knows what it was told, by id and time, and nothing else', () => {
+  const window = new ResendWindow(64);
+  expect(window.add(1, 2, 1000)).toBe(true);
+  expect(window.add(1, 2, 1000)).toBe(false);
+  expect(window.add(1, 2, 1001)).toBe(true);
+  expect(window.add(2, 2, 1000)).toBe(true);
+  expect(window.add(1, 3, 1000)).toBe(true);
+  window.clear();
+  expect(window.add(1, 2, 1000)).toBe(true);
+});
+
+test('remembers at least the last generation and forgets within two, however ids collide', () => {
+  const slots = 256;
+  const generation = slots / 2;
+  const window = new ResendWindow(slots);
+  const seen = new Map<string, number>();
+  let added = 0;
+  let random = 7;
+  for (let i = 0; i < 20_000; i++) {
+    random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;
+    // Few low bits, so that many ids share a place in the table.
+    const high = random >>> 8;
+    const low = (random >>> 24) % 5;
+    const time = 1000 + (high % 300);
+    const key = `${high % 1000} ${low} ${time}`;
+    const isNew = window.add(high % 1000, low, time);
+    const before = seen.get(key);
+    if (!isNew) expect(before).toBeDefined();
+    // Only records that were new take room.
+    if (before !== undefined && added - before <= generation) expect(isNew).toBe(false);
+    if (isNew) seen.set(key, added++);
+  }
+});
+
+test('forgets: old records make room', () => {
+  const window = new ResendWindow(64);
+  window.add(9, 9, 9);
+  for (let i = 0; i < 63; i++) window.add(i, i, 1000);
+  expect(window.add(9, 9, 9)).toBe(true);
+});

@@ -1,0 +1,470 @@
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { defineCodec, eventIndex, FrameKind, FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { migrate } from '../../src/sink/clickhouse/migrate.ts';
+import { checkClickHouse, createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
+import { Batch } from '../../src/sink/sink.ts';
+import { chdbInstalled } from '../embedded/child.ts';
+import {
+  ClickHouseServer,
+  clickHouseSink,
+  counter,
+  dataDirectory,
+  parkedLines,
+  RedisServer,
+  type Rig,
+  redisSink,
+  Slot,
+  ship,
+  shipperProcess,
+  streamLedger,
+  tableLedger,
+  until,
+} from '../ship/rig.ts';
+
+const T = Date.UTC(2026, 9, 1);
+const DEADLINE = 20_000;
+
+function shipping(...args: Parameters<typeof ship>): Rig {
+  const rig = ship(...args);
+  onTestFinished(() => rig.shipper.close());
+  return rig;
+}
+
+function reason(rig: Rig): string {
+  const health = rig.shipper.health()['clickhouse'];
+  return health?.state === 'degraded' ? health.reason : '';
+}
+
+const nobodyParks = async (): Promise<void> => {
+  throw new Error('nothing was to be parked');
+};
+
+describe.skipIf(!chdbInstalled)('ClickHouse', () => {
+  let server: ClickHouseServer;
+
+  beforeAll(async () => {
+    server = await ClickHouseServer.start();
+  });
+  afterAll(() => server.stop());
+  afterEach(() => server.client.command({ query: 'DROP DATABASE IF EXISTS fixgate' }));
+
+  async function count(table: string, final = ''): Promise<number> {
+    const result = await server.client.query({ query: `SELECT count() AS n FROM fixgate.${table} ${final}`, format: 'JSONEachRow' });
+    const [row] = await result.json<{ n: string }>();
+    return Number(row?.n);
+  }
+
+  async function rowsOf(query: string): Promise<Record<string, unknown>[]> {
+    const clickhouse_settings = { output_format_json_quote_64bit_integers: 0 } as const;
+    return (await server.client.query({ query, format: 'JSONEachRow', clickhouse_settings })).json<Record<string, unknown>>();
+  }
+
+  describe('columns', () => {
+    const codec = defineCodec({
+      name: 'wide',
+      about: 'tests',
+      maxFrameBytes: 100,
+      maxAnswerBytes: 0,
+      attributePrefix: 'io_',
+      attributes: new Map([
+        [1, { name: 'ignition', type: 'boolean' as const }],
+        [2, { name: 'motion', type: 'boolean' as const }],
+        [3, { name: 'external_v', type: 'number' as const, scale: 0.001 }],
+        [4, { name: 'battery_v', type: 'number' as const, scale: 0.01 }],
+        [5, { name: 'odometer_m', type: 'number' as const }],
+        [6, { name: 'driver_id', type: 'text' as const }],
+        [7, { name: 'vin', type: 'text' as const }],
+        [8, { name: 'gsm_level', type: 'number' as const }],
+        [9, { name: 'fuel_pct', type: 'number' as const }],
+        [10, { name: 'battery_pct', type: 'number' as const }],
+        [11, { name: 'door', type: 'boolean' as const }],
+        [12, { name: 'driver_id', type: 'number' as const }],
+      ]),
+      messages: [],
+      reasons: [],
+      recognise: () => true,
+      tcp: { open: () => ({}), frame: () => 0, decode: () => {}, encodeAck: () => 0 },
+    });
+
+    async function deliver(batch: Batch): Promise<void> {
+      const data = dataDirectory();
+      const sink = createClickHouseSink({ url: server.url, cursorPath: join(data, 'cursor') });
+      await sink.open();
+      await sink.deliver(batch, nobodyParks);
+      await sink.close();
+    }
+
+    test('hold everything that a record has', async () => {
+      const frame = new FrameResult();
+      frame.reset(0, 4);
+      frame.kind = FrameKind.Records;
+      const full = frame.row();
+      frame.time[full] = T + 0.4;
+      frame.latitude[full] = -33.8567844;
+      frame.longitude[full] = 151.2152967;
+      frame.altitudeM[full] = -12.5;
+      frame.speedKmh[full] = 88.88;
+      frame.courseDeg[full] = 359.99;
+      frame.satellites[full] = 11;
+      frame.hdop[full] = 0.7;
+      frame.valid[full] = 1;
+      frame.flags[full] = RowFlag.Jump | RowFlag.Resent;
+      frame.event[full] = eventIndex('sos');
+      frame.attr(1, 1);
+      frame.attr(2, 0);
+      frame.attr(3, 13_812);
+      frame.attr(4, 411);
+      frame.attr(5, 4_294_967_295);
+      frame.attrText(6, 'Zoë');
+      frame.attrText(7, 'VF1 "quoted" \\ ☂'.repeat(8));
+      frame.attr(8, 4);
+      frame.attr(9, 33.5);
+      frame.attr(10, 100);
+      frame.attr(11, 1);
+      frame.attr(999, -2.25);
+      frame.cell(246, 1, 4242, 68_719_476_735, -71);
+      frame.cell(246, 1, 4242, 7, 0);
+      frame.wifi('00:11:22:33:44:55', -60);
+      frame.wifi('00:11:22:33:44:66', 0);
+      const bare = frame.row();
+      frame.latitude[bare] = 0;
+      frame.longitude[bare] = 0;
+      frame.time[bare] = T + 90_000_000;
+      frame.attr(12, 77);
+      frame.cell(246, -1, 65_535, 1, 0);
+      const status = frame.row();
+      frame.event[status] = unknownEvent(300);
+      frame.attr(3, Number.NaN);
+      const batch = new Batch();
+      batch.rows.append(frame, codec, 'dévice', T + 500, 3, Buffer.from([1, 2, 3, 4]));
+      batch.locate('0', 1);
+      batch.ranges = { 0: { from: 1, to: 1 } };
+      batch.token = 'columns';
+      await deliver(batch);
+
+      const [first, second] = await rowsOf('SELECT * FROM fixgate.positions ORDER BY time');
+      expect(first).toEqual({
+        device: 'dévice',
+        time: '2026-10-01 00:00:00.000',
+        id: batch.rows.id(0),
+        received: '2026-10-01 00:00:00.500',
+        device_time: null,
+        protocol: 'wide',
+        flags: ['jump', 'resent'],
+        event: 'sos',
+        valid: true,
+        lat: -33.8567844,
+        lon: 151.2152967,
+        altitude_m: -12.5,
+        speed_kmh: 88.88,
+        course_deg: 359.99,
+        satellites: 11,
+        hdop: 0.7,
+        ignition: true,
+        motion: false,
+        external_v: 13.812,
+        battery_v: 4.11,
+        battery_pct: 100,
+        fuel_pct: 33.5,
+        odometer_m: 4_294_967_295,
+        gsm_level: 4,
+        driver_id: 'Zoë',
+        mcc: 246,
+        mnc: 1,
+        lac: 4242,
+        cid: 68_719_476_735,
+        cells: [
+          { mcc: 246, mnc: 1, lac: 4242, cid: 68_719_476_735, rssi_dbm: -71 },
+          { mcc: 246, mnc: 1, lac: 4242, cid: 7, rssi_dbm: 0 },
+        ],
+        wifi: [
+          { mac: '00:11:22:33:44:55', rssi_dbm: -60 },
+          { mac: '00:11:22:33:44:66', rssi_dbm: 0 },
+        ],
+        attrs: { door: 1, io_999: -2.25 },
+        texts: { vin: 'VF1 "quoted" \\ ☂'.repeat(8) },
+      });
+      expect(second).toMatchObject({
+        time: '2026-10-01 00:00:00.500',
+        device_time: '2026-10-02 01:00:00.000',
+        flags: ['future'],
+        lat: 0,
+        altitude_m: null,
+        satellites: null,
+        ignition: null,
+        driver_id: '',
+        mcc: 246,
+        mnc: null,
+        lac: 65_535,
+        cid: 1,
+        cells: [],
+        attrs: { driver_id: 77 },
+      });
+      const [third] = await rowsOf('SELECT * FROM fixgate.statuses');
+      expect(third).toMatchObject({ event: 'unknown_300', flags: ['no_time'], external_v: null, attrs: {}, id: batch.rows.id(2) });
+      expect(third).not.toHaveProperty('lat');
+    });
+
+    test('take many different names, and batches of every size', async () => {
+      const frame = new FrameResult();
+      const batch = new Batch();
+      for (const [size, names] of [
+        [1, 1],
+        [700, 300],
+        [3, 70_000],
+      ] as const) {
+        batch.clear();
+        for (let i = 0; i < size; i++) {
+          frame.reset(0, 4);
+          const row = frame.row();
+          frame.time[row] = T + i;
+          frame.latitude[row] = i / 1000;
+          frame.longitude[row] = 1;
+          for (let k = 0; k < Math.ceil(names / size); k++) frame.attr(1000 + ((i * 7 + k * 3) % names), i + k);
+          batch.rows.append(frame, codec, `device-${size}`, T + i, 1, Buffer.from([1, 2, i & 255, i >> 8]));
+          batch.locate('0', i + 1);
+        }
+        batch.ranges = { 0: { from: 1, to: size } };
+        batch.token = `sizes ${size}`;
+        await deliver(batch);
+        const stored = await rowsOf(
+          `SELECT id, lat, attrs, toUnixTimestamp64Milli(time) - ${T} AS i FROM fixgate.positions WHERE device = 'device-${size}' ORDER BY time`,
+        );
+        expect(stored.length).toBe(size);
+        for (let i = 0; i < size; i++) {
+          const json: { id: string; lat: number; attrs: unknown } = JSON.parse(batch.rows.json(i));
+          expect(stored[i]).toEqual({ id: json.id, lat: json.lat, attrs: json.attrs, i });
+        }
+      }
+    });
+  });
+
+  describe('invariant 2: the same token is stored once', () => {
+    function batchOf(count: number, spread: number, speed: number): Batch {
+      const batch = new Batch();
+      const frame = new FrameResult();
+      const codec = defineCodec({
+        name: 'token',
+        about: 'tests',
+        maxFrameBytes: 100,
+        maxAnswerBytes: 0,
+        attributes: new Map(),
+        messages: [],
+        reasons: [],
+        recognise: () => true,
+        tcp: { open: () => ({}), frame: () => 0, decode: () => {}, encodeAck: () => 0 },
+      });
+      for (let i = 0; i < count; i++) {
+        frame.reset(0, 4);
+        const row = frame.row();
+        frame.time[row] = T - i * spread;
+        frame.latitude[row] = 1;
+        frame.longitude[row] = 1;
+        // A newer decoder may read something else: blocks that are alike are dropped even without a token.
+        frame.speedKmh[row] = speed;
+        batch.rows.append(frame, codec, 'd', T, 1, Buffer.from([1, 2, i & 255, i >> 8]));
+        batch.events.push('d', 'connected', batch.rows.id(i), T, `{"type":"connected","speed":${speed}}`, '0', i + 1);
+      }
+      batch.locate('0', 1);
+      batch.ranges = { 0: { from: 1, to: count } };
+      batch.token = `token ${count} ${spread}`;
+      return batch;
+    }
+
+    test.each([
+      ['in one month', 100, 1000],
+      ['over more months than an insert may touch by default', 105, 31 * 86_400_000],
+    ])('%s, when it is sent again by a process that knows nothing of the first', async (_, size, spread) => {
+      for (let again = 0; again < 2; again++) {
+        const sink = createClickHouseSink({ url: server.url, cursorPath: join(dataDirectory(), 'cursor') });
+        await sink.open();
+        await sink.deliver(batchOf(size, spread, again), nobodyParks);
+        await sink.close();
+        expect(await count('positions')).toBe(size);
+        expect(await count('events')).toBe(size);
+      }
+    });
+
+    test('and a record that was received twice is one row', async () => {
+      const data = dataDirectory();
+      const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
+      slots[0]?.fixes('d', T, [{ time: T, number: 1 }]);
+      slots[1]?.fixes('d', T + 60_000, [{ time: T, number: 1 }]);
+      for (const slot of slots) await slot.journal.close();
+      const { shipper } = shipping(data, [clickHouseSink(data, server.url, { batchRows: 1 })]);
+      expect(await shipper.drained(DEADLINE)).toBe(true);
+      expect(await count('positions', 'FINAL')).toBe(1);
+    });
+  });
+
+  test('kill -9 of ClickHouse and of the shipper in the middle of inserts: no row is missing or doubled', async () => {
+    const data = dataDirectory();
+    const redis = await RedisServer.start('--appendonly', 'yes');
+    onTestFinished(() => redis.stop());
+    const rows = (): Promise<number> => count('positions').catch(() => 0);
+    const slot = await Slot.open(data, 0);
+    let kill = shipperProcess(data, server.url, redis.url);
+    let at = T;
+    for (let round = 0; round < 6; round++) {
+      for (let i = 0; i < 2000; i++) slot.fixes(`d${i % 5}`, at, [{ time: at++, number: i }]);
+      await slot.journal.flush();
+      // Not before it is at work, else only its start is ever killed.
+      await until(async () => (await rows()) > 1500 * round);
+      await new Promise((resolve) => setTimeout(resolve, 20 * round));
+      if (round % 3 !== 1) await kill();
+      if (round % 3 !== 0) await server.kill();
+      if (round % 3 !== 1) kill = shipperProcess(data, server.url, redis.url);
+      if (round % 3 !== 0) await server.restart();
+    }
+    await kill();
+    await slot.journal.close();
+    const rig = shipping(data, [clickHouseSink(data, server.url, { batchRows: 400 }), redisSink(redis.url)]);
+    expect(await rig.shipper.drained(60_000)).toBe(true);
+    const table = await tableLedger(server.client, 'positions', false);
+    expect(table.length).toBe(12_000);
+    expect(new Set(table).size).toBe(12_000);
+    expect(await streamLedger(redis.client())).toEqual([...table].sort());
+  }, 120_000);
+
+  test('promise 4: while ClickHouse is away, Redis gets everything at once; ClickHouse when it is back', async () => {
+    const data = dataDirectory();
+    const redis = await RedisServer.start();
+    onTestFinished(() => redis.stop());
+    await server.kill();
+    const slot = await Slot.open(data, 0);
+    const rig = shipping(data, [clickHouseSink(data, server.url), redisSink(redis.url)]);
+    for (let i = 0; i < 3000; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.close();
+    const client = redis.client();
+    await until(async () => (await client.xlen('fixgate:positions')) === 3000);
+    expect(reason(rig)).toContain('does not answer (ECONNREFUSED)');
+    expect(rig.shipper.health()['redis']).toEqual({ state: 'up' });
+    await server.restart();
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+    expect(await count('positions')).toBe(3000);
+    expect(reason(rig)).toBe('');
+  });
+
+  describe('invariant 4: rows that the server refuses', () => {
+    test('are parked by entry; all others are stored once', async () => {
+      await migrate(server.client, 'fixgate', 'me');
+      await server.client.command({ query: 'ALTER TABLE fixgate.positions ADD CONSTRAINT sane CHECK speed_kmh != 66' });
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      for (let i = 0; i < 300; i++) slot.fixes('d', T + i, [{ time: T + i, number: i === 66 || i === 166 ? 66 : 1 }]);
+      slot.fixes('d', T + 300, [
+        { time: T + 300, number: 1 },
+        { time: T + 301, number: 66 },
+        { time: T + 302, number: 66 },
+      ]);
+      await slot.journal.close();
+      const rig = shipping(data, [clickHouseSink(data, server.url)]);
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      expect(await count('positions')).toBe(299);
+      const parked = parkedLines(data, 'clickhouse');
+      expect(parked.map(({ sequence }) => sequence)).toEqual([67, 167, 301]);
+      expect(parked[0]?.['reason']).toContain('469');
+      // Promise 10: what the server quotes of the row stays with the server.
+      expect(parked[0]?.['reason']).not.toContain('speed_kmh = 66');
+      expect(await counter(rig.metrics, 'fixgate_sink_parked_entries_total', { sink: 'clickhouse' })).toBe(3);
+    });
+
+    test('all of them: the table is at fault, nothing is parked, and everything is stored once it is mended', async () => {
+      await migrate(server.client, 'fixgate', 'me');
+      await server.client.command({ query: 'ALTER TABLE fixgate.positions ADD CONSTRAINT insane CHECK speed_kmh > 1000' });
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      for (let i = 0; i < 100; i++) slot.fixes('d', T + i, [{ time: T + i, number: 1 }]);
+      await slot.journal.close();
+      const rig = shipping(data, [clickHouseSink(data, server.url)]);
+      await until(() => reason(rig).includes('469'));
+      await server.client.command({ query: 'ALTER TABLE fixgate.positions DROP CONSTRAINT insane' });
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      expect(await count('positions')).toBe(100);
+      expect(parkedLines(data, 'clickhouse')).toEqual([]);
+    });
+
+    test('a table that was dropped is made again, and what was waiting goes there', async () => {
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      const rig = shipping(data, [clickHouseSink(data, server.url)]);
+      slot.fixes('d', T, [{ time: T }]);
+      await slot.journal.flush();
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      await server.client.command({ query: 'DROP DATABASE fixgate' });
+      slot.fixes('d', T + 1, [{ time: T + 1 }]);
+      await slot.journal.close();
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      expect(await count('positions')).toBe(1);
+    });
+  });
+
+  describe('migrations', () => {
+    test('are applied once, whoever comes at the same time', async () => {
+      const attempts = await Promise.allSettled(['a', 'b', 'c'].map((holder) => migrate(server.client, 'fixgate', holder)));
+      expect(attempts.some(({ status }) => status === 'fulfilled')).toBe(true);
+      for (const attempt of attempts)
+        if (attempt.status === 'rejected') expect(String(attempt.reason)).toContain('another process is migrating');
+      await migrate(server.client, 'fixgate', 'me');
+      expect(await rowsOf('SELECT number, about FROM fixgate.migrations')).toEqual([
+        { number: 1, about: 'positions, statuses and events' },
+      ]);
+      expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual(['events', 'migrations', 'positions', 'statuses']);
+    });
+
+    test('a lock that was left behind is broken, a fresh one is not', async () => {
+      await server.client.command({ query: 'CREATE DATABASE fixgate' });
+      await server.client.command({ query: "CREATE TABLE fixgate.migration_lock (unused UInt8) ENGINE = Memory COMMENT 'other'" });
+      await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
+      await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
+      await migrate(server.client, 'fixgate', 'me', 0);
+      expect(await count('migrations')).toBe(1);
+    });
+
+    test('a lock of our own was left behind by a crash of ours', async () => {
+      await server.client.command({ query: 'CREATE DATABASE fixgate' });
+      await server.client.command({ query: "CREATE TABLE fixgate.migration_lock (unused UInt8) ENGINE = Memory COMMENT 'me'" });
+      await migrate(server.client, 'fixgate', 'me');
+      expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).not.toContain('migration_lock');
+    });
+
+    test('of a later version are left alone', async () => {
+      await migrate(server.client, 'fixgate', 'me');
+      await server.client.command({ query: "INSERT INTO fixgate.migrations (number, about) VALUES (99, 'later')" });
+      await expect(migrate(server.client, 'fixgate', 'me')).rejects.toMatchObject({ code: 'CLICKHOUSE_REFUSED' });
+    });
+
+    test('any database name will do', async () => {
+      const name = 'fleet `7` \\ é';
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      slot.fixes('d', T, [{ time: T }]);
+      await slot.journal.close();
+      const { shipper } = shipping(data, [clickHouseSink(data, server.url, { database: name })]);
+      expect(await shipper.drained(DEADLINE)).toBe(true);
+      expect(await rowsOf('SELECT device FROM `fleet \\`7\\` \\\\ é`.positions')).toEqual([{ device: 'd' }]);
+    });
+  });
+
+  test('a wrong password is said plainly', async () => {
+    const refused = await checkClickHouse({ url: server.url, username: 'default', password: 'wrong' });
+    expect(refused).toMatchObject({ code: 'CLICKHOUSE_REFUSED', message: expect.stringContaining('check user, password and database') });
+    expect(await checkClickHouse({ url: server.url })).toBeNull();
+    expect(await checkClickHouse({ url: 'http://127.0.0.1:1' })).toBeNull();
+  });
+});
+
+test('a server older than 24.8 is refused with what to do', async () => {
+  const old = createServer((request, response) => {
+    request.resume();
+    response.end('{"version":"24.7.3.42"}\n');
+  });
+  await new Promise<void>((resolve) => old.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void old.close());
+  const address = old.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+  const refused = await checkClickHouse({ url });
+  expect(refused).toMatchObject({ code: 'CLICKHOUSE_OLD', message: expect.stringContaining('24.7.3.42 is older than 24.8') });
+});

@@ -1,0 +1,301 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  counter,
+  dataDirectory,
+  RedisServer,
+  type Rig,
+  redisSink,
+  type Sample,
+  Slot,
+  ship,
+  streamed,
+  streamLedger,
+  until,
+} from '../ship/rig.ts';
+
+const T = Date.UTC(2026, 9, 1);
+const DEADLINE = 20_000;
+
+let server: RedisServer;
+let redis: Redis;
+
+beforeEach(async () => {
+  server = await RedisServer.start('--appendonly', 'yes');
+  redis = server.client();
+});
+afterEach(() => server.stop());
+
+function shipping(...args: Parameters<typeof ship>): Rig {
+  const rig = ship(...args);
+  onTestFinished(() => rig.shipper.close());
+  return rig;
+}
+
+async function times(device: string): Promise<number[]> {
+  return (await streamed(redis)).filter((entry) => entry.device === device).map(({ time }) => time);
+}
+
+const rising = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+
+function reason(rig: Rig): string {
+  const health = rig.shipper.health()['redis'];
+  return health?.state === 'degraded' ? health.reason : '';
+}
+
+/** A slot whose journal holds `count` records of one device, a millisecond apart. */
+async function filled(data: string, count: number): Promise<Slot> {
+  const slot = await Slot.open(data, 0);
+  for (let i = 0; i < count; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+  await slot.journal.flush();
+  return slot;
+}
+
+describe('entries', () => {
+  test('carry device, time and the record as JSON', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    slot.fixes('356307042441013', T, [
+      { time: T - 1000, number: 3 },
+      { time: T - 900, place: false, number: 4 },
+    ]);
+    slot.event('356307042441013', T + 1, { type: 'disconnected', reason: 'peer', bytes_in: 120 });
+    await slot.journal.close();
+    const { shipper } = shipping(data, [redisSink(server.url)]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    const [fix] = await streamed(redis);
+    expect(fix).toEqual({
+      device: '356307042441013',
+      time: T - 1000,
+      data: {
+        kind: 'fix',
+        id: expect.stringMatching(/^[0-9a-f]{16}$/),
+        device: '356307042441013',
+        protocol: 'tiny',
+        time: T - 1000,
+        received: T,
+        valid: true,
+        lat: 54.6871237,
+        lon: 25.279712,
+        speed_kmh: 3,
+        attrs: { external_v: 13.8, number: 3 },
+      },
+    });
+    const [status] = await streamed(redis, 'fixgate:statuses');
+    expect(status?.data).toMatchObject({ kind: 'status', attrs: { reply: 'état ☂', number: 4 } });
+    const [event] = await streamed(redis, 'fixgate:events');
+    expect(event).toMatchObject({ device: '356307042441013', time: T + 1 });
+    expect(event?.data).toEqual({
+      kind: 'event',
+      id: expect.stringMatching(/^[0-9a-f]{16}$/),
+      device: '356307042441013',
+      time: T + 1,
+      type: 'disconnected',
+      reason: 'peer',
+      bytes_in: 120,
+    });
+  });
+
+  test('go to keys with the configured prefix, and streams are trimmed', async () => {
+    const data = dataDirectory();
+    const slot = await filled(data, 3000);
+    await slot.journal.close();
+    const { shipper } = shipping(data, [redisSink(server.url, { prefix: 'fleet:', maxLength: 500, batchRows: 200 })]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    const length = await redis.xlen('fleet:positions');
+    expect(length).toBeGreaterThanOrEqual(500);
+    expect(length).toBeLessThan(1000);
+    expect(await redis.keys('fixgate:*')).toEqual([]);
+    expect(await redis.hgetall('fleet:cursor:rig')).toEqual({ 0: '3000' });
+  });
+});
+
+describe('invariant 1: the cursor and the entries are one', () => {
+  test('kill -9 of the shipper’s connection and of Redis at any moment neither doubles nor loses', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    const { shipper } = shipping(data, [redisSink(server.url, { batchRows: 50 })]);
+    let at = T;
+    for (let round = 0; round < 4; round++) {
+      for (let i = 0; i < 1500; i++) slot.fixes('d', at, [{ time: at++, number: i }]);
+      await slot.journal.flush();
+      await new Promise((resolve) => setTimeout(resolve, 15 * round));
+      await server.dropOthers();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await server.kill();
+      await server.up('--appendonly', 'yes');
+    }
+    await slot.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await times('d')).toEqual(rising(T, 6000));
+  });
+
+  test('a failover to an empty replica delivers everything again', async () => {
+    const data = dataDirectory();
+    const slot = await filled(data, 500);
+    const { shipper } = shipping(data, [redisSink(server.url, { batchRows: 50 })]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await server.kill();
+    await server.up('--appendonly', 'no');
+    for (let i = 500; i < 700; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.close();
+    await until(async () => (await redis.xlen('fixgate:positions')) === 700);
+    expect(await times('d')).toEqual(rising(T, 700));
+  });
+
+  test('a failover to an older replica rewinds both and goes on from there', async () => {
+    const data = dataDirectory();
+    const slot = await filled(data, 300);
+    const { shipper } = shipping(data, [redisSink(server.url, { batchRows: 50 })]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await redis.save();
+    await copyFile(join(server.directory, 'dump.rdb'), join(server.directory, 'older.rdb'));
+    for (let i = 300; i < 600; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.flush();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await server.kill();
+    await copyFile(join(server.directory, 'older.rdb'), join(server.directory, 'dump.rdb'));
+    await server.up('--appendonly', 'no');
+    expect(await redis.xlen('fixgate:positions')).toBe(300);
+    for (let i = 600; i < 700; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.close();
+    await until(async () => (await redis.xlen('fixgate:positions')) >= 700);
+    expect(await times('d')).toEqual(rising(T, 700));
+    expect(await redis.hgetall('fixgate:cursor:rig')).toEqual({ 0: '700' });
+  });
+
+  test('invariant 3: two shippers at once deliver each entry once', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    const one = shipping(data, [redisSink(server.url, { batchRows: 20 })]);
+    const other = shipping(data, [redisSink(server.url, { batchRows: 30 })]);
+    for (let i = 0; i < 1000; i++) {
+      slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+      if (i % 100 === 0) await slot.journal.flush();
+    }
+    await slot.journal.close();
+    expect(await Promise.all([one.shipper.drained(DEADLINE), other.shipper.drained(DEADLINE)])).toEqual([true, true]);
+    expect(await times('d')).toEqual(rising(T, 1000));
+  });
+});
+
+describe('a Redis that refuses', () => {
+  test('is degraded with the reason, and gets everything once it takes it', async () => {
+    const data = dataDirectory();
+    const slot = await filled(data, 100);
+    const rig = shipping(data, [redisSink(server.url, { batchRows: 10 })]);
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+
+    await redis.config('SET', 'maxmemory', '1');
+    for (let i = 100; i < 200; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.flush();
+    await until(() => reason(rig).includes('out of memory'));
+    await redis.config('SET', 'maxmemory', '0');
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+
+    await redis.replicaof('127.0.0.1', '1');
+    for (let i = 200; i < 300; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.flush();
+    await until(() => reason(rig).includes('read-only replica'));
+    await redis.replicaof('NO', 'ONE');
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+
+    await redis.config('SET', 'requirepass', 'secret');
+    await server.dropOthers();
+    for (let i = 300; i < 400; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.close();
+    await until(() => reason(rig).includes('refuses the user or password'));
+    await redis.config('SET', 'requirepass', '');
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+    expect(await times('d')).toEqual(rising(T, 400));
+    expect(rig.shipper.health()['redis']).toEqual({ state: 'up' });
+    expect(await counter(rig.metrics, 'fixgate_sink_batches_total', { sink: 'redis', outcome: 'retry' })).toBeGreaterThanOrEqual(3);
+  });
+
+  test('because a key holds something else: nothing moves until it is gone', async () => {
+    const data = dataDirectory();
+    const slot = await filled(data, 10);
+    slot.event('d', T, { type: 'connected' });
+    await slot.journal.close();
+    await redis.set('fixgate:events', 'not a stream');
+    const rig = shipping(data, [redisSink(server.url)]);
+    await until(() => reason(rig).includes('fixgate:events is a string'));
+    expect(await redis.exists('fixgate:cursor:rig', 'fixgate:positions')).toBe(0);
+    await redis.del('fixgate:events');
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+    expect(await times('d')).toEqual(rising(T, 10));
+    expect(await redis.xlen('fixgate:events')).toBe(1);
+  });
+
+  test('because it is not there: starts degraded, notices when it comes and when it goes', async () => {
+    const data = dataDirectory();
+    await server.kill();
+    const slot = await filled(data, 10);
+    await slot.journal.close();
+    const rig = shipping(data, [redisSink(server.url)]);
+    await until(() => reason(rig).includes('does not answer'));
+    await server.up('--appendonly', 'yes');
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+    await server.kill();
+    // Nothing is to be delivered: looking now and then has to tell.
+    await until(() => rig.shipper.health()['redis']?.state === 'degraded');
+  });
+});
+
+describe('invariant 4: the last position', () => {
+  async function last(device = 'd'): Promise<Record<string, unknown>> {
+    return JSON.parse((await redis.get(`fixgate:last:${device}`)) ?? '{}');
+  }
+
+  async function deliver(samples: readonly Sample[], received: number, sink = redisSink(server.url)): Promise<void> {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    for (const sample of samples) slot.fixes('d', received, [sample]);
+    await slot.journal.close();
+    await redis.del('fixgate:cursor:rig');
+    const { shipper } = ship(data, [sink]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await shipper.close();
+  }
+
+  test('is the newest fix of a batch, and never goes back in a later one', async () => {
+    await deliver([{ time: T + 1 }, { time: T + 5, number: 5 }, { time: T + 3 }, { time: T + 9, place: false }], T + 10);
+    expect(await last()).toMatchObject({ time: T + 5, speed_kmh: 5, kind: 'fix' });
+    await deliver([{ time: T + 4, number: 4 }], T + 20);
+    expect(await last()).toMatchObject({ time: T + 5, speed_kmh: 5 });
+    await deliver([{ time: T + 6, number: 6 }], T + 30);
+    expect(await last()).toMatchObject({ time: T + 6, speed_kmh: 6 });
+  });
+
+  test('is never in the future', async () => {
+    await deliver([{ time: T, number: 1 }], T);
+    await deliver([{ time: T + 3_600_000, number: 2 }], T);
+    expect(await last()).toMatchObject({ time: T, speed_kmh: 1 });
+  });
+
+  test('replaces what is no record', async () => {
+    await redis.hset('fixgate:last:d', 'a', 'b');
+    await deliver([{ time: T, number: 1 }], T);
+    expect(await last()).toMatchObject({ time: T });
+  });
+});
+
+test('a record that a device sends again stands in the stream once, also after a restart', async () => {
+  const data = dataDirectory();
+  const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
+  for (let i = 0; i < 50; i++) slots[0]?.fixes('d', T + i, [{ time: T + i, number: i }]);
+  for (let i = 0; i < 50; i += 2) slots[1]?.fixes('d', T + 100 + i, [{ time: T + i, number: i }]);
+  for (const slot of slots) await slot.journal.flush();
+  const before = ship(data, [redisSink(server.url)]);
+  expect(await before.shipper.drained(DEADLINE)).toBe(true);
+  await before.shipper.close();
+  expect(await counter(before.metrics, 'fixgate_sink_duplicates_total')).toBe(25);
+  for (let i = 1; i < 50; i += 2) slots[1]?.fixes('d', T + 200 + i, [{ time: T + i, number: i }]);
+  for (const slot of slots) await slot.journal.close();
+  const { shipper } = shipping(data, [redisSink(server.url)]);
+  expect(await shipper.drained(DEADLINE)).toBe(true);
+  expect(await times('d')).toEqual(rising(T, 50));
+  expect(await streamLedger(redis)).toHaveLength(50);
+});
