@@ -1,0 +1,38 @@
+import { parseArgs } from 'node:util';
+import { checkCodecs } from '../config/check-codecs.ts';
+import { explainConfig } from '../config/explain.ts';
+import { loadConfig } from '../config/load.ts';
+import { CONFIG_FILE_VARIABLE, ENVIRONMENT } from '../config/schema.ts';
+import { EXIT } from './exit-code.ts';
+
+export const CHECK_CONFIG_HELP = `fixgate check-config [--config file] [--json]
+
+Checks the configuration as fixgate serve would read it and prints every option with its value and where that came
+from; secrets are masked. All problems are named at once, with exit code 78.
+
+  --config <file>   YAML or JSON (default: ${CONFIG_FILE_VARIABLE})
+  --json            [{"key","value","origin"}]
+
+Variables, which win over the file
+${ENVIRONMENT.map(([name, path]) => `  ${name.padEnd(28)} ${path}`).join('\n')}
+
+  FIXGATE_LISTEN is a list of codec[/tcp|/udp][@host]:port, for example teltonika:5027,gt06/tcp:5023,auto/udp@127.0.0.1:5000
+`;
+
+export async function checkConfig(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { config: { type: 'string' }, json: { type: 'boolean', default: false } } });
+  const loaded = loadConfig({ file: values.config, env: process.env });
+  await checkCodecs(loaded.config);
+  const options = explainConfig(loaded);
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify(options)}\n`);
+    return EXIT.Ok;
+  }
+  const rows = options.map(
+    ({ key, value, origin }) => [key, typeof value === 'object' ? JSON.stringify(value) : String(value), origin] as const,
+  );
+  const key = Math.max(...rows.map(([name]) => name.length));
+  const value = Math.min(60, Math.max(...rows.map(([, shown]) => shown.length)));
+  for (const [name, shown, origin] of rows) process.stdout.write(`${name.padEnd(key)}  ${shown.padEnd(value)}  ${origin}\n`);
+  return EXIT.Ok;
+}

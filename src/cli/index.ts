@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { nearest } from '../config/nearest.ts';
+import { AppError, messageOf, systemCode } from '../errors.ts';
+import { EXIT, EXIT_MEANING, exitCodeOf } from './exit-code.ts';
+
+/**
+ * The command line: finds the command, prints help, maps errors to exit codes.
+ *
+ * 1. What a program may read goes to standard output; what a person must know (errors, progress) to standard error.
+ * 2. An error is one line, `fixgate: <what is wrong; the remedy>`, and an exit code of the table in `exit-code.ts`.
+ * 3. Every option of a command is named in its help text: the hint for a mistyped one is taken from there.
+ */
+
+/** One command; its module is loaded when it is asked for. */
+interface Command {
+  readonly name: string;
+  readonly about: string;
+  load(): Promise<{ readonly help: string; run(args: string[]): Promise<number> }>;
+}
+
+const COMMANDS: readonly Command[] = [
+  {
+    name: 'serve',
+    about: 'run the server',
+    load: async () => {
+      const { SERVE_HELP, serve } = await import('./serve.ts');
+      return { help: SERVE_HELP, run: serve };
+    },
+  },
+  {
+    name: 'decode',
+    about: 'show what device bytes (hex) mean and what the server answers',
+    load: async () => {
+      const { DECODE_HELP, decode } = await import('./decode.ts');
+      return { help: DECODE_HELP, run: decode };
+    },
+  },
+  {
+    name: 'encode',
+    about: 'show the bytes of a command to a device',
+    load: async () => {
+      const { ENCODE_HELP, encode } = await import('./encode.ts');
+      return { help: ENCODE_HELP, run: encode };
+    },
+  },
+  {
+    name: 'simulate',
+    about: 'be a fleet of devices: send, check every answer, keep a ledger',
+    load: async () => {
+      const { SIMULATE_HELP, simulateCommand } = await import('./simulate.ts');
+      return { help: SIMULATE_HELP, run: simulateCommand };
+    },
+  },
+  {
+    name: 'codecs',
+    about: 'list the protocols, their options and commands',
+    load: async () => {
+      const { CODECS_HELP, codecs } = await import('./codecs.ts');
+      return { help: CODECS_HELP, run: codecs };
+    },
+  },
+  {
+    name: 'check-config',
+    about: 'check the configuration and show every option with its origin',
+    load: async () => {
+      const { CHECK_CONFIG_HELP, checkConfig } = await import('./check-config.ts');
+      return { help: CHECK_CONFIG_HELP, run: checkConfig };
+    },
+  },
+];
+
+/** Runs one command line (without interpreter and script); resolves with the exit code. Never throws. */
+export async function run(argv: string[]): Promise<number> {
+  process.stdout.on('error', (error) => {
+    // The reader of our output has gone (`| head`): that is how it says it has enough.
+    if (systemCode(error) === 'EPIPE') process.exit(EXIT.Ok);
+    throw error;
+  });
+  let help = '';
+  try {
+    const [first, ...rest] = argv;
+    if (first === undefined) {
+      process.stderr.write(overview());
+      return EXIT.Usage;
+    }
+    if (first === '--version' || first === '-v' || first === 'version') return printVersion(rest);
+    if (first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
+      process.stdout.write(overview());
+      return EXIT.Ok;
+    }
+    const command = find(first === 'help' ? (rest[0] ?? '') : first);
+    const loaded = await command.load();
+    help = loaded.help;
+    if (first === 'help' || rest.includes('--help') || rest.includes('-h')) {
+      process.stdout.write(help);
+      return EXIT.Ok;
+    }
+    return await loaded.run(rest);
+  } catch (error) {
+    return report(error, help);
+  }
+}
+
+function find(name: string): Command {
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command !== undefined) return command;
+  const what = name.startsWith('-') ? 'option' : 'command';
+  const names = COMMANDS.map((candidate) => candidate.name);
+  const close = nearest(name, what === 'option' ? ['--help', '--version'] : names);
+  throw new AppError('USAGE', `unknown ${what} "${name}"${close === undefined ? '; try fixgate --help' : `; did you mean ${close}?`}`);
+}
+
+/** Tells a person what went wrong, in one line, and picks the exit code. */
+function report(error: unknown, help: string): number {
+  const say = (message: string): void => void process.stderr.write(`fixgate: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  if (error instanceof AppError) {
+    say(error.message);
+    return exitCodeOf(error.code);
+  }
+  if (systemCode(error).startsWith('ERR_PARSE_ARGS')) {
+    say(argumentHint(messageOf(error), help));
+    return EXIT.Usage;
+  }
+  say(`unexpected: ${messageOf(error)}; this is a defect, please report it with the lines below`);
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  return EXIT.Defect;
+}
+
+/** The argument parser's message in our words, with the option of the help text that comes nearest. */
+function argumentHint(message: string, help: string): string {
+  const [sentence = message] = message.split(/\. To specify|\.$/);
+  const unknown = /Unknown option '(--?[^' ]+)/.exec(message)?.[1];
+  if (unknown === undefined) return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+  const known = [...new Set(help.match(/--[a-z][a-z-]*/g) ?? [])];
+  const close = nearest(unknown, known);
+  return `unknown option ${unknown}; ${close === undefined ? `known are ${known.join(', ')}` : `did you mean ${close}?`}`;
+}
+
+function overview(): string {
+  const width = Math.max(...COMMANDS.map((command) => command.name.length));
+  const commands = COMMANDS.map((command) => `  ${command.name.padEnd(width)}  ${command.about}`).join('\n');
+  const codes = EXIT_MEANING.map(([code, meaning]) => `  ${String(code).padStart(width)}  ${meaning}`).join('\n');
+  return `fixgate <command> [options]
+
+The server that GPS trackers talk to.
+
+Commands
+${commands}
+
+  fixgate <command> --help   options and examples
+  fixgate --version
+
+--json gives output that programs read; the log of serve is JSON already.
+
+Exit codes
+${codes}
+`;
+}
+
+function printVersion(args: readonly string[]): number {
+  const version = versionOf();
+  process.stdout.write(args.includes('--json') ? `${JSON.stringify({ version, node: process.versions.node })}\n` : `fixgate ${version}\n`);
+  return EXIT.Ok;
+}
+
+/** The version of the package that this file belongs to, in source and in dist alike. */
+function versionOf(): string {
+  const file = findPackageJSON(import.meta.url);
+  const found: unknown = file === undefined ? undefined : JSON.parse(readFileSync(file, 'utf8'));
+  return typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown';
+}

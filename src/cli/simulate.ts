@@ -1,0 +1,221 @@
+import { parseArgs } from 'node:util';
+import { systemClock } from '../clock.ts';
+import type { Transport } from '../codec/index.ts';
+import { nearest } from '../config/nearest.ts';
+import { AppError } from '../errors.ts';
+import { DEFAULT_PORTS, Fleet, PROTOCOLS, type Protocol, type Target } from '../simulate/fleet.ts';
+import type { Latency } from '../simulate/latency.ts';
+import type { Tally } from '../simulate/tally.ts';
+import { EXIT } from './exit-code.ts';
+
+export const SIMULATE_HELP = `fixgate simulate --protocol <codec>[,…] --target host:port|default [options]
+
+Is a fleet of devices that move along plausible tracks. They check every answer byte for byte against the protocol
+documents, send again what was not answered, as real ones do, and end with a summary. Their frames do not come from
+the codecs of this server.
+
+  --protocol <list>     ${PROTOCOLS.join(', ')}; default all
+  --target host:port    one server port (one protocol); default: 127.0.0.1 and the customary ports
+                        (${PROTOCOLS.map((name) => `${name} ${DEFAULT_PORTS[name]}`).join(', ')})
+  --transport <how>     tcp, udp or mixed; default mixed
+  --devices <n>         default 10
+  --interval <time>     between a device's reports, default 1s (ms, s, m, h)
+  --duration <time>     of reporting, default 30s; then devices go on until all they sent is acknowledged
+  --grace <time>        at most this long, default 30s
+  --timeout <time>      a device's patience for an answer, default 5s; then it sends again on a new connection
+  --window <n>          teltonika: packets on their way at once, default 1, as real devices have it
+  --records <n>         teltonika: records in a packet, default 1
+  --seed <n>            another fleet on other tracks; default 1
+  --ledger <file>       append one line, device<TAB>time<TAB>id, for every acknowledged fix: exactly the rows of
+                        SELECT device, time, id FROM fixgate.positions FINAL
+  --json                the summary as one JSON line:
+
+    {"sent","acknowledged","unacknowledged","unsent","resent","wrong_answers","refused","reconnects","timeouts",
+     "failed_connects","devices","seconds","ack_ms":{"p50","p95","p99","max"},"protocols":{"<codec>":{the same}},
+     "wrong":[{"device","transport","expected","got"}]}
+
+A record is a fix. A fix that the protocol does not answer is acknowledged by the answer to the heartbeat behind it.
+unacknowledged: sent and not acknowledged at the end; the server may or may not have it. unsent: never sent.
+reconnects: connections that were there and were lost or given up. Ctrl-C ends the reporting early; a second one ends
+at once. Exit code 1: a wrong answer, or records not acknowledged; 69: no device ever got an answer.
+
+  fixgate simulate --protocol teltonika,gt06,h02 --target default --devices 300 --interval 1s --duration 30s --json
+`;
+
+const PROGRESS_MS = 500;
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+export async function simulateCommand(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      protocol: { type: 'string', default: PROTOCOLS.join(',') },
+      target: { type: 'string', default: 'default' },
+      transport: { type: 'string', default: 'mixed' },
+      devices: { type: 'string', default: '10' },
+      interval: { type: 'string', default: '1s' },
+      duration: { type: 'string', default: '30s' },
+      grace: { type: 'string', default: '30s' },
+      timeout: { type: 'string', default: '5s' },
+      window: { type: 'string', default: '1' },
+      records: { type: 'string', default: '1' },
+      seed: { type: 'string', default: '1' },
+      ledger: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const protocols = protocolsOf(values.protocol);
+  const target = targetOf(values.target);
+  if (values.target !== 'default' && protocols.length > 1)
+    throw new AppError('USAGE', '--target host:port takes one protocol; name it with --protocol, or use --target default');
+  const fleet = new Fleet({
+    protocols,
+    transports: transportsOf(values.transport),
+    target,
+    devices: whole('--devices', values.devices, 1, 100_000),
+    intervalMs: duration('--interval', values.interval),
+    durationMs: duration('--duration', values.duration),
+    graceMs: duration('--grace', values.grace),
+    timeoutMs: duration('--timeout', values.timeout),
+    window: whole('--window', values.window, 1, 255),
+    records: whole('--records', values.records, 1, 100),
+    seed: whole('--seed', values.seed, 0, 0x7fffffff),
+    ledger: values.ledger,
+    clock: systemClock,
+  });
+  const stop = (): void => {
+    if (fleet.finishing) process.exit(EXIT.Found);
+    fleet.finish();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  const progress = process.stderr.isTTY
+    ? setInterval(() => process.stderr.write(`\r\x1b[K${progressLine(fleet)}`), PROGRESS_MS)
+    : undefined;
+  try {
+    await fleet.run();
+  } finally {
+    clearInterval(progress);
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    if (progress !== undefined) process.stderr.write('\r\x1b[K');
+  }
+  return summarise(fleet, values.json);
+}
+
+function summarise(fleet: Fleet, json: boolean): number {
+  const total = fleet.total();
+  const seconds = Math.round(fleet.sampledMs / 100) / 10;
+  if (json) {
+    const protocols = Object.fromEntries([...fleet.tallies].map(([name, tally]) => [name, numbers(tally)]));
+    process.stdout.write(`${JSON.stringify({ ...numbers(total), seconds, protocols, wrong: fleet.wrong })}\n`);
+  } else process.stdout.write(table(fleet, total, seconds));
+  if (total.sent > 0 && total.acknowledged === 0 && total.wrongAnswers === 0) {
+    const why = fleet.lastFailure === '' ? 'nobody answers' : fleet.lastFailure;
+    process.stderr.write(`fixgate: no record was acknowledged (${why}); is the server running and --target right?\n`);
+    return EXIT.Unavailable;
+  }
+  if (total.sent === 0) {
+    process.stderr.write(
+      `fixgate: no device got through to the server (${fleet.lastFailure || 'nobody answers'}); is it running and --target right?\n`,
+    );
+    return EXIT.Unavailable;
+  }
+  return total.wrongAnswers > 0 || total.acknowledged < total.sent ? EXIT.Found : EXIT.Ok;
+}
+
+function numbers(tally: Tally): Readonly<Record<string, unknown>> {
+  return {
+    sent: tally.sent,
+    acknowledged: tally.acknowledged,
+    unacknowledged: tally.sent - tally.acknowledged,
+    unsent: tally.unsent,
+    resent: tally.resent,
+    wrong_answers: tally.wrongAnswers,
+    refused: tally.refused,
+    reconnects: tally.reconnects,
+    timeouts: tally.timeouts,
+    failed_connects: tally.failedConnects,
+    devices: tally.devices,
+    ack_ms: percentiles(tally.latency),
+  };
+}
+
+function percentiles(latency: Latency): Readonly<Record<string, number>> {
+  return {
+    p50: latency.percentile(0.5),
+    p95: latency.percentile(0.95),
+    p99: latency.percentile(0.99),
+    max: Number(latency.max.toFixed(3)),
+  };
+}
+
+function table(fleet: Fleet, total: Tally, seconds: number): string {
+  const row = (cells: readonly (string | number)[]): string =>
+    `${cells.map((cell, k) => (k === 0 ? String(cell).padEnd(10) : String(cell).padStart(13))).join('')}\n`;
+  let text = row(['', 'devices', 'sent', 'acknowledged', 'wrong', 'reconnects', 'timeouts', 'p50 ms', 'p95 ms', 'p99 ms']);
+  for (const [name, tally] of [...fleet.tallies, ['total', total]] as const) {
+    const { p50 = 0, p95 = 0, p99 = 0 } = percentiles(tally.latency);
+    text += row([name, tally.devices, tally.sent, tally.acknowledged, tally.wrongAnswers, tally.reconnects, tally.timeouts, p50, p95, p99]);
+  }
+  text += `${seconds} s, ${seconds > 0 ? Math.round(total.acknowledged / seconds) : 0} fixes/s acknowledged`;
+  if (total.sent > total.acknowledged) text += `, ${total.sent - total.acknowledged} sent and not acknowledged`;
+  if (total.unsent > 0) text += `, ${total.unsent} never sent`;
+  if (total.refused > 0) text += `, ${total.refused} refused`;
+  text += '\n';
+  for (const { device, transport, expected, got } of fleet.wrong)
+    text += `wrong answer to ${device} over ${transport}: ${got} instead of ${expected}\n`;
+  return text;
+}
+
+function progressLine(fleet: Fleet): string {
+  const total = fleet.total();
+  const seconds = Math.round(fleet.sampledMs / 1000);
+  const latency = fleet.total().latency;
+  return `${fleet.finishing ? 'finishing' : `${seconds} s`}  connected ${total.connected}/${total.devices}  acknowledged ${total.acknowledged} of ${total.sent}  wrong ${total.wrongAnswers}  reconnects ${total.reconnects}  p99 ${latency.percentile(0.99)} ms`;
+}
+
+function protocolsOf(text: string): Protocol[] {
+  const protocols: Protocol[] = [];
+  for (const name of text.split(',').map((part) => part.trim())) {
+    const protocol = PROTOCOLS.find((known) => known === name);
+    if (protocol === undefined) {
+      const close = nearest(name, PROTOCOLS);
+      throw new AppError(
+        'USAGE',
+        `cannot simulate "${name}"; ${close === undefined ? `known are ${PROTOCOLS.join(', ')}` : `did you mean ${close}?`}`,
+      );
+    }
+    if (!protocols.includes(protocol)) protocols.push(protocol);
+  }
+  return protocols;
+}
+
+function targetOf(text: string): Target {
+  if (text === 'default') return { host: '127.0.0.1', ports: DEFAULT_PORTS };
+  const match = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match?.[1] === undefined || port < 1 || port > 65535) throw new AppError('USAGE', `--target "${text}" is not host:port or default`);
+  return { host: match[1], ports: { teltonika: port, gt06: port, h02: port } };
+}
+
+function transportsOf(text: string): Transport[] {
+  if (text === 'tcp' || text === 'udp') return [text];
+  if (text === 'mixed') return ['tcp', 'udp'];
+  throw new AppError('USAGE', `--transport must be tcp, udp or mixed, not "${text}"`);
+}
+
+function whole(flag: string, text: string, low: number, high: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < low || value > high)
+    throw new AppError('USAGE', `${flag} must be a whole number from ${low} to ${high}, not "${text}"`);
+  return value;
+}
+
+/** `250ms`, `1s`, `1.5m`; a bare number is seconds. */
+function duration(flag: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const ms = Number(match?.[1]) * (UNITS[match?.[2] ?? 's'] ?? 1000);
+  if (!(ms >= 1) || ms > 7 * 24 * 3_600_000) throw new AppError('USAGE', `${flag} must be a time such as 500ms, 1s or 2m, not "${text}"`);
+  return ms;
+}

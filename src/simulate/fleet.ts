@@ -1,0 +1,220 @@
+import { lookup } from 'node:dns/promises';
+import type { Clock } from '../clock.ts';
+import type { Transport } from '../codec/index.ts';
+import { AppError, messageOf } from '../errors.ts';
+import { Device } from './device.ts';
+import { GT06_MODELS, Gt06Device } from './gt06.ts';
+import { H02_MODELS, H02Device } from './h02.ts';
+import { Ledger } from './ledger.ts';
+import { Random } from './random.ts';
+import type { Speaker } from './speaker.ts';
+import { Tally } from './tally.ts';
+import { TELTONIKA_CODECS, TeltonikaDevice } from './teltonika.ts';
+import { Track } from './track.ts';
+
+/**
+ * Many simulated devices in one process.
+ *
+ * 1. Devices of all models of the chosen protocols, on the chosen transports, in turn; the same seed gives the same
+ *    devices on the same tracks.
+ * 2. After the given duration nothing new is sampled; devices go on until all they sent is acknowledged, or the
+ *    grace time is over.
+ * 3. The ledger holds what was acknowledged and nothing else.
+ */
+export const PROTOCOLS = ['teltonika', 'gt06', 'h02'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/** The customary ports (design.md section 3). */
+export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013 };
+
+/** One machine, a port for each protocol. */
+export interface Target {
+  readonly host: string;
+  readonly ports: Readonly<Record<Protocol, number>>;
+}
+
+export interface FleetSettings {
+  readonly protocols: readonly Protocol[];
+  readonly transports: readonly Transport[];
+  readonly target: Target;
+  readonly devices: number;
+  readonly intervalMs: number;
+  /** Infinity: until `finish` is called. */
+  readonly durationMs: number;
+  /** After it, how long to wait for what is not acknowledged. */
+  readonly graceMs: number;
+  /** How long a device waits for an answer. */
+  readonly timeoutMs: number;
+  /** Teltonika packets on their way at once. */
+  readonly window: number;
+  /** Records in a Teltonika packet. */
+  readonly records: number;
+  readonly seed: number;
+  /** Path, or undefined for none. */
+  readonly ledger: string | undefined;
+  readonly clock: Clock;
+}
+
+export interface WrongAnswer {
+  readonly device: string;
+  readonly transport: Transport;
+  readonly expected: string;
+  readonly got: string;
+}
+
+/** How often devices are looked at, and how often the patience of each is. */
+const TICK_MS = 20;
+const CHECK_EVERY = 5;
+/** Connections begun per second: more would overflow a listen queue before the server had its turn. */
+const CONNECTS_PER_S = 2000;
+/** Wrong answers kept to be shown. */
+const SHOWN = 10;
+
+interface Member {
+  readonly device: Device;
+  /** Monotonic ms. */
+  connectAt: number;
+  sampleAt: number;
+}
+
+export class Fleet {
+  readonly tallies = new Map<Protocol, Tally>();
+  /** The first wrong answers. */
+  readonly wrong: WrongAnswer[] = [];
+  /** System code of the last attempt to connect that failed, or ''. */
+  lastFailure = '';
+  readonly #settings: FleetSettings;
+  readonly #clock: Clock;
+  readonly #members: Member[] = [];
+  #ledger: Ledger | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #ticks = 0;
+  #startedAt = 0;
+  /** Monotonic ms at which nothing new is sampled. */
+  #endsAt = Number.POSITIVE_INFINITY;
+  #finishing = false;
+  #done: () => void = () => {};
+
+  constructor(settings: FleetSettings) {
+    this.#settings = settings;
+    this.#clock = settings.clock;
+  }
+
+  /** Starts the devices; resolves when the run is over. Throws AppError USAGE for a host or ledger that cannot be used. */
+  async run(): Promise<void> {
+    const settings = this.#settings;
+    if (settings.ledger !== undefined) this.#ledger = new Ledger(settings.ledger);
+    const host = await resolved(settings.target.host);
+    this.#startedAt = this.#clock.elapsed();
+    this.#endsAt = this.#startedAt + settings.durationMs;
+    for (let i = 0; i < settings.devices; i++) this.#members.push(this.#member(i, host));
+    const over = new Promise<void>((resolve) => {
+      this.#done = resolve;
+    });
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    await over;
+    clearInterval(this.#timer);
+    for (const { device } of this.#members) device.close();
+    this.#ledger?.close();
+  }
+
+  /** Ends the sampling now; what is under way is still brought to its end. */
+  finish(): void {
+    this.#endsAt = Math.min(this.#endsAt, this.#clock.elapsed());
+  }
+
+  /** Milliseconds since the start, at most until the end of the sampling. */
+  get sampledMs(): number {
+    return Math.min(this.#clock.elapsed(), this.#endsAt) - this.#startedAt;
+  }
+
+  get finishing(): boolean {
+    return this.#finishing;
+  }
+
+  total(): Tally {
+    const total = new Tally();
+    for (const tally of this.tallies.values()) total.merge(tally);
+    return total;
+  }
+
+  #tick(): void {
+    const elapsed = this.#clock.elapsed();
+    const { intervalMs, records } = this.#settings;
+    const checks = ++this.#ticks % CHECK_EVERY === 0;
+    if (!this.#finishing && elapsed >= this.#endsAt) {
+      this.#finishing = true;
+      for (const { device } of this.#members) device.finish();
+    }
+    let settled = true;
+    for (const member of this.#members) {
+      if (!this.#finishing && elapsed >= member.sampleAt) {
+        member.sampleAt = Math.max(member.sampleAt + intervalMs, elapsed - intervalMs);
+        member.device.sample(records, intervalMs);
+      }
+      if (checks && elapsed >= member.connectAt) member.device.check();
+      settled &&= member.device.settled;
+    }
+    if (checks) this.#ledger?.flush();
+    if (this.#finishing && (settled || elapsed > this.#endsAt + this.#settings.graceMs)) this.#done();
+  }
+
+  #member(index: number, host: string): Member {
+    const { protocols, transports, seed, intervalMs, devices, target, timeoutMs } = this.#settings;
+    const protocol = protocols[index % protocols.length] ?? 'teltonika';
+    const turn = Math.floor(index / protocols.length);
+    const random = new Random(seed * 1_000_003 + index);
+    const transport = transports[turn % transports.length] ?? 'tcp';
+    const speaker = this.#speaker(protocol, index, Math.floor(turn / transports.length), transport);
+    const to = { host, port: target.ports[protocol] };
+    const track = new Track(random.int(0x7fffffff), speaker.resolutionMs);
+    const device = new Device(speaker, transport, to, track, random, this.#tally(protocol), {
+      timeoutMs,
+      now: () => this.#clock.now(),
+      elapsed: () => this.#clock.elapsed(),
+      acknowledged: (id, fix) => this.#ledger?.add(id, fix),
+      wrongAnswer: (id, on, expected, got) => {
+        if (this.wrong.length < SHOWN) this.wrong.push({ device: id, transport: on, expected, got });
+      },
+      failed: (code) => {
+        this.lastFailure = code;
+      },
+    });
+    const share = random.next();
+    const spreadMs = (1000 * devices) / CONNECTS_PER_S;
+    return { device, connectAt: this.#startedAt + share * spreadMs, sampleAt: this.#startedAt + share * Math.max(spreadMs, intervalMs) };
+  }
+
+  /** Models take turns; `number` makes the identity. */
+  #speaker(protocol: Protocol, number: number, turn: number, transport: Transport): Speaker {
+    const now = (): number => this.#clock.now();
+    const { seed, window } = this.#settings;
+    // Another seed gives other devices, as far as the digits reach.
+    const identity = (seed % 100) * 100_000 + number;
+    switch (protocol) {
+      case 'teltonika':
+        return new TeltonikaDevice(identity, TELTONIKA_CODECS[turn % TELTONIKA_CODECS.length] ?? 0x08, transport, window);
+      case 'gt06':
+        return new Gt06Device(identity, GT06_MODELS[turn % GT06_MODELS.length] ?? 'gt06', now);
+      case 'h02':
+        return new H02Device(identity, H02_MODELS[turn % H02_MODELS.length] ?? 'text', now);
+    }
+  }
+
+  #tally(protocol: Protocol): Tally {
+    let tally = this.tallies.get(protocol);
+    if (tally === undefined) {
+      tally = new Tally();
+      this.tallies.set(protocol, tally);
+    }
+    return tally;
+  }
+}
+
+async function resolved(host: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (error) {
+    throw new AppError('USAGE', `cannot find the host ${host}: ${messageOf(error)}`, error);
+  }
+}

@@ -1,0 +1,212 @@
+import { type Bytes, CIVIL, civilFromEpochMs, epochMs, putU8, putU16be, putU32be } from '../wire/index.ts';
+import {
+  begins,
+  CLOCK_TOLERANCE_MS,
+  type Expectation,
+  exactly,
+  More,
+  type Packet,
+  recordId,
+  type Speaker,
+  type Wire,
+  Wrong,
+} from './speaker.ts';
+import type { Sample } from './track.ts';
+
+/**
+ * An H02 device (protocol document, sections 2, 4, 7 and 8). Text frames are confirmed with the server's time, binary
+ * ones are not answered, except towards devices that are believed to want R12 (8.3).
+ *
+ * ```
+ * *HQ,ID,V1,HHMMSS,A,DDMM.mmmm,N,DDDMM.mmmm,E,knots,course,DDMMYY,status,mcc,mnc,lac,cid,battery#   → *HQ,ID,V4,V1,YYYYMMDDHHMMSS#
+ * *HQ,ID,NBR,HHMMSS,mcc,mnc,ta,count,lac,cid,level…,DDMMYY,status,battery#                          → *HQ,ID,V4,NBR,YYYYMMDDHHMMSS#
+ * *HQ,ID,V0#  and  *HQ,ID,HTBT,percent#                                                             → *HQ,ID,V0#  and  *HQ,ID,HTBT#
+ * 24 · id BCD 5 · HHMMSS · DDMMYY · latitude BCD 4 · battery · longitude and flags BCD 5 · knots and course 3 · status 4 · FF …
+ * ```
+ */
+export const H02_MODELS = ['text', 'binary-32', 'binary-45'] as const;
+export type H02Model = (typeof H02_MODELS)[number];
+
+const V1 = 1;
+const NBR = 2;
+const LINK = 3;
+const Binary = 4;
+
+const KNOT_KMH = 1.852;
+const NBR_EVERY = 16;
+const LINK_EVERY = 20;
+/** Bit 10 set: ignition on; everything else normal (section 6). */
+const ACC_ON = 0xffffffff;
+const ACC_OFF = 0xfffffbff;
+
+export class H02Device implements Speaker {
+  readonly device: string;
+  readonly resolutionMs = 1000;
+  readonly window = 1;
+  readonly #model: H02Model;
+  readonly #now: () => number;
+  #samples: number;
+  #recordNumber = 0;
+
+  /** `number` makes the ten digits of the id; `now` gives epoch ms, to judge the time in an answer. */
+  constructor(number: number, model: H02Model, now: () => number) {
+    this.device = `9${String(number).padStart(9, '0')}`;
+    this.#model = model;
+    this.#now = now;
+    this.#samples = number % NBR_EVERY;
+  }
+
+  hello(): Wire | undefined {
+    return this.#model === 'text' ? this.#echoed('V0', '') : undefined;
+  }
+
+  packets(samples: readonly Sample[]): Packet[] {
+    const packets: Packet[] = [];
+    for (const sample of samples) {
+      const turn = ++this.#samples;
+      if (this.#model !== 'text') {
+        packets.push(this.#binary(sample));
+        continue;
+      }
+      packets.push(this.#text(V1, this.#v1(sample), sample));
+      const { time, date } = clockOf(sample.time);
+      if (turn % NBR_EVERY === 0) packets.push(this.#text(NBR, `NBR,${time},722,310,0,2,8106,32010,23,8101,22007,25,${date},FFFFFBFF,5`));
+      if (turn % LINK_EVERY === 0) packets.push(this.#text(LINK, `LINK,${time},15,${sample.satellites},84,0,0,${date},FFFFFBFF`));
+    }
+    return packets;
+  }
+
+  wire(packet: Packet): Wire {
+    const confirmed = packet.kind === V1 ? 'V1' : packet.kind === NBR ? 'NBR' : '';
+    if (confirmed !== '')
+      return { bytes: packet.body, expected: stamped(`*HQ,${this.device},V4,${confirmed},`, this.#now), allowed: undefined };
+    const allowed = packet.kind === Binary ? stamped(`*HQ,${this.device},R12,`, this.#now) : undefined;
+    return { bytes: packet.body, expected: undefined, allowed };
+  }
+
+  proof(): Wire {
+    return this.#echoed('HTBT', ',84');
+  }
+
+  #echoed(type: string, rest: string): Wire {
+    const bytes = ascii(`*HQ,${this.device},${type}${rest}#`);
+    return { bytes, expected: exactly(ascii(`*HQ,${this.device},${type}#`)), allowed: undefined };
+  }
+
+  #text(kind: number, content: string, sample?: Sample): Packet {
+    const body = ascii(`*HQ,${this.device},${content}#`);
+    const fixes = sample === undefined ? [] : [{ time: sample.time, id: recordId(this.device, body, 0, body.length) }];
+    return { kind, body, fixes, tries: 0 };
+  }
+
+  #v1(sample: Sample): string {
+    const { time, date } = clockOf(sample.time);
+    const latitude = minutesOf(sample.latitude);
+    const longitude = minutesOf(sample.longitude);
+    const dotted = (degrees: number, width: number, tenThousandths: number): string => {
+      const text = String(tenThousandths).padStart(6, '0');
+      return `${String(degrees).padStart(width, '0')}${text.slice(0, 2)}.${text.slice(2)}`;
+    };
+    const place = [
+      dotted(latitude.degrees, 2, latitude.tenThousandths),
+      sample.latitude < 0 ? 'S' : 'N',
+      dotted(longitude.degrees, 3, longitude.tenThousandths),
+      sample.longitude < 0 ? 'W' : 'E',
+    ].join(',');
+    const knots = (sample.speedKmh / KNOT_KMH).toFixed(2).padStart(6, '0');
+    const status = (sample.ignition ? ACC_ON : ACC_OFF).toString(16).toUpperCase();
+    return `V1,${time},A,${place},${knots},${String(sample.courseDeg).padStart(3, '0')},${date},${status},505,01,4660,22136,6`;
+  }
+
+  /** Short-id layout, 32 or 45 bytes (7.1). */
+  #binary(sample: Sample): Packet {
+    const length = this.#model === 'binary-32' ? 32 : 45;
+    const out = new Uint8Array(length);
+    const latitude = minutesOf(sample.latitude);
+    const longitude = minutesOf(sample.longitude);
+    const number = (this.#recordNumber = (this.#recordNumber + 1) & 255);
+    let p = digits(out, putU8(out, 0, 0x24), this.device);
+    const { time, date } = clockOf(sample.time);
+    p = digits(out, digits(out, p, time), date);
+    p = digits(out, p, `${String(latitude.degrees).padStart(2, '0')}${String(latitude.tenThousandths).padStart(6, '0')}`);
+    p = putU8(out, p, 6);
+    const valid = 2;
+    const flags = (sample.longitude < 0 ? 0 : 8) | (sample.latitude < 0 ? 0 : 4) | valid;
+    p = digits(
+      out,
+      p,
+      `${String(longitude.degrees).padStart(3, '0')}${String(longitude.tenThousandths).padStart(6, '0')}${flags.toString(16)}`,
+    );
+    const knots = Math.round(sample.speedKmh / KNOT_KMH);
+    p = digits(out, p, `${String(knots).padStart(3, '0')}${String(sample.courseDeg).padStart(3, '0')}`);
+    p = putU8(out, putU32be(out, p, sample.ignition ? ACC_ON : ACC_OFF), 0xff);
+    if (length === 45) {
+      p = putU8(out, putU8(out, putU8(out, p, 0), 20), sample.satellites);
+      p = putU32be(out, p, sample.odometerM);
+      p = putU16be(out, putU16be(out, putU8(out, putU16be(out, p, 505), 1), 4660), 22136);
+      putU8(out, p, number);
+    } else putU8(out, putU8(out, p, 0), number);
+    return { kind: Binary, body: out, fixes: [{ time: sample.time, id: recordId(this.device, out, 0, length) }], tries: 0 };
+  }
+}
+
+function ascii(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, 'latin1'));
+}
+
+/** Digits (decimal or hex) two a byte. */
+function digits(out: Uint8Array, at: number, text: string): number {
+  let p = at;
+  for (let i = 0; i < text.length; i += 2) out[p++] = Number.parseInt(text.slice(i, i + 2), 16);
+  return p;
+}
+
+function clockOf(time: number): { readonly time: string; readonly date: string } {
+  civilFromEpochMs(time);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return {
+    time: two(CIVIL.hour) + two(CIVIL.minute) + two(CIVIL.second),
+    date: two(CIVIL.day) + two(CIVIL.month) + two(CIVIL.year % 100),
+  };
+}
+
+/** Whole degrees, and the rest in ten-thousandths of a minute. */
+function minutesOf(degrees: number): { readonly degrees: number; readonly tenThousandths: number } {
+  const total = Math.round(Math.abs(degrees) * 600_000);
+  return { degrees: Math.floor(total / 600_000), tenThousandths: total % 600_000 };
+}
+
+/** `prefix`, then YYYYMMDDHHMMSS (behind V4) or HHMMSS (behind R12) in UTC, then `#`. */
+function stamped(prefix: string, now: () => number): Expectation {
+  const form = ascii(prefix);
+  const long = !prefix.endsWith('R12,');
+  const length = form.length + (long ? 14 : 6) + 1;
+  return {
+    shown: `${prefix}${long ? 'YYYYMMDD' : ''}HHMMSS#`,
+    match(bytes: Bytes, start: number, end: number): number {
+      if (!begins(bytes, start, end, form)) return Wrong;
+      if (end - start < length) return More;
+      const text = Buffer.from(bytes.subarray(start + form.length, start + length)).toString('latin1');
+      return /^\d+#$/.test(text) && nearNow(text, long, now()) ? length : Wrong;
+    },
+  };
+}
+
+function nearNow(text: string, long: boolean, now: number): boolean {
+  const at = long ? 8 : 0;
+  const [hour, minute, second] = [text.slice(at, at + 2), text.slice(at + 2, at + 4), text.slice(at + 4, at + 6)].map(Number);
+  if (long) {
+    const time = epochMs(
+      Number(text.slice(0, 4)),
+      Number(text.slice(4, 6)),
+      Number(text.slice(6, 8)),
+      hour ?? 99,
+      minute ?? 99,
+      second ?? 99,
+    );
+    return Math.abs(time - now) < CLOCK_TOLERANCE_MS;
+  }
+  const day = 86_400_000;
+  const apart = Math.abs(epochMs(1970, 1, 1, hour ?? 99, minute ?? 99, second ?? 99) - (now % day));
+  return Math.min(apart, day - apart) < CLOCK_TOLERANCE_MS;
+}
