@@ -13,7 +13,7 @@ Shows the bytes of a command as the server would send them to a device.
   --type <command>      locate, set_interval, reboot, … (fixgate codecs <codec> lists them with their parameters)
   --set name=value      a parameter of the command; may be repeated
   --device <id>         the device, for protocols whose commands carry it
-  --key <n>             number by which the reply is found, where the protocol echoes one (default 1)
+  --key <n>             number by which the reply is found, where the protocol echoes one (default 0: none waits)
   --transport tcp|udp   default tcp
   --option k=v          an option of the codec; may be repeated
   --config <file>       configuration with codec packages and options (default: FIXGATE_CONFIG)
@@ -33,7 +33,7 @@ export async function encode(args: string[]): Promise<number> {
       type: { type: 'string' },
       set: { type: 'string', multiple: true, default: [] },
       device: { type: 'string' },
-      key: { type: 'string', default: '1' },
+      key: { type: 'string', default: '0' },
       transport: { type: 'string' },
       option: { type: 'string', multiple: true, default: [] },
       config: { type: 'string' },
@@ -56,8 +56,8 @@ export async function encode(args: string[]): Promise<number> {
     );
   }
   const key = Number(values.key);
-  if (!Number.isInteger(key) || key < 1 || key > 0x7fffffff)
-    throw new AppError('USAGE', `--key must be a whole number from 1, not "${values.key}"`);
+  if (!Number.isInteger(key) || key < 0 || key > 0x7fffffff)
+    throw new AppError('USAGE', `--key must be a whole number from 0 to 2147483647, not "${values.key}"`);
   const device = deviceOf(values.device);
   const identity = device !== '' && 'device' in codec.options ? [`device=${device}`] : [];
   const state = dialect.open(optionsOf(codec, known, [...identity, ...values.option]), 0);

@@ -12,6 +12,7 @@ import type { Layout } from './layout.ts';
  * 4. `decode` never throws for bad bytes; it says `out.malformed(REASON)`.
  * 5. What decode reads depends only on bytes, options, device and memo, so that a stored frame decodes alone later.
  * 6. `encodeAck` sees what was settled and the tickets that decode left, never the frame.
+ * 7. A memo means the same on both transports. What is adopted shows in the memo, and what the connection was told itself comes first.
  */
 export type Transport = 'tcp' | 'udp';
 
@@ -62,12 +63,21 @@ export interface Dialect<S extends object = object> {
   open(options: Options, memo: number): S;
   /** The bits of the state that change what decode reads, as 31 bits ≥ 0; stored beside every frame. */
   memo?(state: S): number;
+  /**
+   * The host knows now who is talking and hands back the memo of an earlier connection of that device. Fills only what this state has not
+   * been told or learned itself, and takes only what holds beyond a connection (a variant, not an alarm in progress). What it
+   * takes is the durable part, memo(adopt(open(options, 0), memo)); the host keeps that when it changes. Any 31 bits may come:
+   * an older version may have written them. Absent: nothing outlives a connection.
+   */
+  adopt?(state: S, memo: number): void;
+  /** What a memo says, for people, under the names of the options that override it where there are such. Not on the byte path. */
+  describeMemo?(memo: number): Readonly<Record<string, string>>;
   /** Reads the one frame bytes[start, end) into `out`, which the host has reset. */
   decode(bytes: Bytes, start: number, end: number, state: S, out: FrameResult): void;
   /** Writes the answer at `at` (at least `maxAnswerBytes` of room) and returns its length, 0 for silence. */
   encodeAck(request: AckRequest, state: S, out: Bytes, at: number): number;
   /**
-   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (1…2^31-1) if the protocol echoes one; returns its length, 0 when
+   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…2^31-1; 0 when nobody waits for the reply) if the protocol echoes one; returns its length, 0 when
    * the command does not fit this state (see `commands` for what may be asked).
    */
   encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number): number;

@@ -155,7 +155,7 @@ describe('encode', () => {
     [['--protocol', 'gt06', '--type', 'rebot'], 'did you mean reboot?'],
     [['--protocol', 'gt06'], '--type must be given'],
     [['--protocol', 'gt06', '--type', 'reboot', '--set', 'x=1'], '--set'],
-    [['--protocol', 'gt06', '--type', 'reboot', '--key', '0'], '--key must be'],
+    [['--protocol', 'gt06', '--type', 'reboot', '--key', 'one'], '--key must be'],
   ])('refuses %j', async (args, why) => {
     const { code, error } = await fixgate(['encode', ...args]);
     expect(code).toBe(2);
