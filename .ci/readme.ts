@@ -25,8 +25,9 @@ function shell(command: string, cwd: string): ChildProcess {
   return spawn('bash', ['-c', command], { cwd, detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-async function ready(): Promise<void> {
+async function ready(running: ChildProcess): Promise<void> {
   for (const until = Date.now() + START_MS; Date.now() < until; await new Promise((resolve) => setTimeout(resolve, 250))) {
+    if (running.exitCode !== null) throw new Error(`"npm ci && npm start" ended with ${running.exitCode}`);
     const answer = await fetch('http://127.0.0.1:8080/readyz').catch(() => undefined);
     if (answer?.ok) return;
   }
@@ -43,7 +44,7 @@ try {
   if (start === undefined || !start.includes('npm start') || rest.length !== EXPECTED.length)
     throw new Error('README.md does not have the commands that this script knows');
   server = shell(start, clone);
-  await ready();
+  await ready(server);
   for (const [index, command] of rest.entries()) {
     const [name, expected] = EXPECTED[index] ?? ['', /$^/];
     if (!command.includes(name)) throw new Error(`expected the command with ${name}, found: ${command}`);
@@ -59,7 +60,7 @@ try {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
 } finally {
-  if (server?.pid !== undefined) {
+  if (server?.pid !== undefined && server.exitCode === null) {
     const ended = new Promise((resolve) => server?.once('exit', resolve));
     process.kill(-server.pid, 'SIGTERM');
     await ended;
