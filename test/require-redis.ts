@@ -17,7 +17,9 @@ if (!found()) {
   // The package starts a service of its own where there is an init system; the tests start their own servers on free ports.
   const installed = (apt('install', '-y', 'redis-server') || (apt('update') && apt('install', '-y', 'redis-server'))) && found();
   if (!installed) {
-    console.error('The tests need redis-server and it could not be installed here. Install it: apt-get install redis-server (Debian, Ubuntu)');
+    console.error(
+      'The tests need redis-server and it could not be installed here. Install it: apt-get install redis-server (Debian, Ubuntu)',
+    );
     process.exit(1);
   }
 }

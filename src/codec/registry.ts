@@ -1,3 +1,5 @@
+import { registerHooks } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { AppError, messageOf } from '../errors.ts';
 import { BUILTIN_CODECS } from './builtin.ts';
 import type { Codec, Options, OptionValue } from './contract.ts';
@@ -5,7 +7,9 @@ import { checkOptions } from './options.ts';
 
 /**
  * Codecs by name: the shipped ones and those of the npm packages given, each of which default-exports what
- * `defineCodec` returned. Throws AppError CODEC_INVALID or CODEC_UNKNOWN with the package's name and the remedy.
+ * `defineCodec` returned. A package is looked for from the current working directory, as a module there would import it
+ * (so `./codec/index.js` works, too), then beside Fixgate. Throws AppError CODEC_INVALID or CODEC_UNKNOWN with the
+ * package's name and the remedy.
  */
 export async function loadCodecs(packages: readonly string[]): Promise<ReadonlyMap<string, Codec>> {
   const codecs = new Map<string, Codec>();
@@ -30,6 +34,23 @@ export function codecOptions(codec: Codec, given: Readonly<Record<string, Readon
 
 async function importCodec(name: string): Promise<Codec> {
   let module: unknown;
+  // A hook, because neither `require.resolve` (other export conditions) nor `import.meta.resolve` (no base) finds what an
+  // import in another directory finds. It only resolves: what the package itself throws is not tried twice.
+  const parentURL = pathToFileURL(`${process.cwd()}/`).href;
+  const hook = registerHooks({
+    resolve(specifier, context, next) {
+      if (specifier !== name) return next(specifier, context);
+      try {
+        return next(specifier, { ...context, parentURL });
+      } catch (notThere) {
+        try {
+          return next(specifier, { ...context, parentURL: import.meta.url });
+        } catch {
+          throw notThere;
+        }
+      }
+    },
+  });
   try {
     module = await import(name);
   } catch (error) {
@@ -38,6 +59,8 @@ async function importCodec(name: string): Promise<Codec> {
       `cannot load the codec package ${name}: ${messageOf(error)}; install it or remove it from codecs.packages`,
       error,
     );
+  } finally {
+    hook.deregister();
   }
   const exported: unknown = typeof module === 'object' && module !== null && 'default' in module ? module.default : undefined;
   if (!isCodec(exported)) throw new AppError('CODEC_INVALID', `package ${name} must default-export what defineCodec returns (api 1)`);

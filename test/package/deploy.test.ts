@@ -1,0 +1,214 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { loadConfig } from '../../src/config/load.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+
+/** What an operator starts from, against what the program knows; where there is no container engine, that is all one can check. */
+const ROOT = join(import.meta.dirname, '../..');
+const text = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+
+const DOCKERFILE = text('Dockerfile').replaceAll(/\\\n\s*/g, '');
+/** The arguments of every instruction of this name, in order. */
+function instructions(name: string): string[] {
+  return DOCKERFILE.split('\n').flatMap((line) => (line.startsWith(`${name} `) ? [line.slice(name.length + 1)] : []));
+}
+const commandOf = (json: string): string[] => z.array(z.string()).parse(JSON.parse(json));
+
+const service = z.strictObject({
+  image: z.string().regex(/:.*\d/, 'a version, so that two machines run the same').optional(),
+  build: z.string().optional(),
+  restart: z.literal('unless-stopped'),
+  stop_grace_period: z
+    .string()
+    .regex(/^\d+s$/)
+    .optional(),
+  depends_on: z.record(z.string(), z.strictObject({ condition: z.literal('service_healthy') })).optional(),
+  environment: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
+  command: z.array(z.string()).optional(),
+  ulimits: z.strictObject({ nofile: z.int() }).optional(),
+  ports: z.array(z.string().regex(/^(127\.0\.0\.1:)?(\d+):(\d+)(\/(tcp|udp))?$/)).default([]),
+  volumes: z.array(z.string().regex(/^[^:]+:\/[^:]+(:ro)?$/)).default([]),
+  healthcheck: z
+    .strictObject({ test: z.tuple([z.literal('CMD')], z.string()), interval: z.string().regex(/^\d+s$/), retries: z.int().min(1) })
+    .optional(),
+});
+const COMPOSE = z
+  .strictObject({ services: z.record(z.string(), service), volumes: z.record(z.string(), z.null()) })
+  .parse(parse(text('deploy/compose.yaml')));
+const FIXGATE = service.parse(COMPOSE.services['fixgate']);
+/** As compose reads `${NAME:-default}` where NAME is not set. */
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(FIXGATE.environment).map(([name, value]) => [name, String(value).replaceAll(/\$\{\w+:-(\w*)\}/g, '$1')]),
+);
+
+const PROMETHEUS = z
+  .strictObject({
+    global: z.strictObject({ scrape_interval: z.string() }),
+    rule_files: z.array(z.string()),
+    scrape_configs: z.array(
+      z.strictObject({ job_name: z.string(), static_configs: z.array(z.strictObject({ targets: z.array(z.string()) })) }),
+    ),
+  })
+  .parse(parse(text('deploy/prometheus/prometheus.yml')));
+const rule = z.strictObject({
+  alert: z.string().regex(/^Fixgate[A-Z]\w+$/),
+  expr: z.string(),
+  for: z
+    .string()
+    .regex(/^\d+m$/)
+    .optional(),
+  labels: z.strictObject({ severity: z.enum(['critical', 'warning']) }),
+  annotations: z.strictObject({ summary: z.string() }),
+});
+const RULES = z
+  .strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(rule) })) })
+  .parse(parse(text('deploy/prometheus/rules.yml')))
+  .groups.flatMap((group) => group.rules);
+
+/** Ports as `number/transport`, sorted. */
+function devicePorts(): string[] {
+  const { config } = loadConfig({ env: {} });
+  return [...config.listeners.map((listener) => `${listener.port}/${listener.transport}`), `${config.http.port}/tcp`].sort();
+}
+
+describe('the image', () => {
+  it('is built from files that are there, and leaves out only what is said to be', () => {
+    const copied = instructions('COPY').flatMap((line) => (line.startsWith('--from') ? [] : line.split(' ').slice(0, -1)));
+    expect(copied).toEqual(expect.arrayContaining(['package.json', 'package-lock.json', 'src', 'codecs', 'bin']));
+    expect(copied.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
+    const ignored = text('.dockerignore').split('\n').filter(Boolean);
+    expect(copied.filter((file) => ignored.includes(file))).toEqual([]);
+    // What was installed or built outside must not come in.
+    expect(ignored).toEqual(expect.arrayContaining(['node_modules', 'dist', 'data']));
+    const { optionalDependencies } = JSON.parse(text('package.json'));
+    const left = [...DOCKERFILE.matchAll(/npm pkg delete optionalDependencies\.([\w-]+)/g)].map((match) => match[1]);
+    expect(left).toEqual(Object.keys(optionalDependencies));
+    expect(DOCKERFILE).not.toContain('--omit=optional');
+  });
+
+  it('runs the needed Node as another user than root, with its data in a volume that is this user’s', () => {
+    const { engines } = JSON.parse(text('package.json'));
+    const major = /\d+/.exec(engines.node)?.[0];
+    for (const base of instructions('FROM')) expect(base).toMatch(new RegExp(`^node:${major}-`));
+    expect(instructions('USER')).toEqual(['node']);
+    expect(instructions('VOLUME')).toEqual(['/data']);
+    expect(instructions('RUN').at(-1)).toBe('mkdir /data && chown node:node /data');
+    expect(commandOf(instructions('CMD').at(-1) ?? '')).toEqual(['node', 'bin/fixgate.js', 'serve']);
+  });
+
+  it('sets variables that the server knows, and exposes the ports that it opens', () => {
+    const env = Object.fromEntries((instructions('ENV')[0] ?? '').split(' ').map((pair) => [pair.split('=')[0] ?? '', pair.split('=')[1]]));
+    expect(loadConfig({ env }).config).toMatchObject({ dataDir: '/data', http: { host: '0.0.0.0' } });
+    const exposed = (instructions('EXPOSE')[0] ?? '').split(' ').map((port) => (port.includes('/') ? port : `${port}/tcp`));
+    expect(exposed.sort()).toEqual(devicePorts());
+  });
+
+  it('is healthy while the server is ready, and not when it is not or does not answer', async () => {
+    const line = instructions('HEALTHCHECK')[0] ?? '';
+    const [program, ...args] = commandOf(line.slice(line.indexOf('[')));
+    expect(program).toBe('node');
+    let status = 200;
+    const asked: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url);
+      response.writeHead(status).end('{}');
+    });
+    const port = await new Promise<number>((resolve) =>
+      server.listen(0, '127.0.0.1', () => {
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      }),
+    );
+    const check = (): Promise<number | null> =>
+      new Promise((resolve) => {
+        spawn(process.execPath, args, { env: { FIXGATE_HTTP_PORT: String(port) }, stdio: 'inherit' }).once('exit', resolve);
+      });
+    try {
+      expect(await check()).toBe(0);
+      status = 503;
+      expect(await check()).toBe(1);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+    expect(await check()).toBe(1);
+    expect(asked).toEqual(['/readyz', '/readyz']);
+  });
+});
+
+describe('the compose file', () => {
+  it('builds this repository and gives the server time to drain', () => {
+    expect(existsSync(join(ROOT, 'deploy', FIXGATE.build ?? '', 'Dockerfile'))).toBe(true);
+    expect(Number.parseInt(FIXGATE.stop_grace_period ?? '10s', 10) * 1000).toBeGreaterThan(loadConfig({ env: {} }).config.drainMs);
+  });
+
+  it('waits only for services that say whether they are healthy', () => {
+    const awaited = Object.values(COMPOSE.services).flatMap((one) => Object.keys(one.depends_on ?? {}));
+    expect(awaited.sort()).toEqual(['clickhouse', 'redis']);
+    expect(awaited.filter((name) => COMPOSE.services[name]?.healthcheck === undefined)).toEqual([]);
+  });
+
+  it('configures the server with variables that it knows and services that are there', () => {
+    const { clickhouse, redis } = loadConfig({ env: ENVIRONMENT }).config;
+    expect(Object.keys(COMPOSE.services)).toEqual(expect.arrayContaining([new URL(clickhouse.url).hostname, new URL(redis.url).hostname]));
+    expect(COMPOSE.services['clickhouse']?.environment).toMatchObject({
+      CLICKHOUSE_USER: clickhouse.user,
+      CLICKHOUSE_PASSWORD: FIXGATE.environment['FIXGATE_CLICKHOUSE_PASSWORD'],
+    });
+  });
+
+  it('publishes the ports of devices to everyone and all others to this machine only', () => {
+    const inside = FIXGATE.ports.map((port) => `${/(\d+)(\/\w+)?$/.exec(port)?.[1]}/${port.split('/')[1] ?? 'tcp'}`);
+    expect(inside.sort()).toEqual(devicePorts());
+    const open = Object.entries(COMPOSE.services).flatMap(([name, one]) =>
+      one.ports.filter((port) => !port.startsWith('127.0.0.1:')).map((port) => `${name} ${port}`),
+    );
+    const devices = loadConfig({ env: {} }).config.listeners.map(({ port, transport }) => `fixgate ${port}:${port}/${transport}`);
+    expect(open.sort()).toEqual(devices.sort());
+  });
+
+  it('declares every volume that it uses, and mounts directories that are there', () => {
+    const sources = Object.values(COMPOSE.services).flatMap((one) => one.volumes.map((volume) => volume.split(':')[0] ?? ''));
+    const named = sources.filter((source) => !source.startsWith('.'));
+    expect(named.sort()).toEqual(Object.keys(COMPOSE.volumes).sort());
+    expect(sources.filter((source) => source.startsWith('.') && !existsSync(join(ROOT, 'deploy', source)))).toEqual([]);
+    expect(FIXGATE.volumes).toEqual(['fixgate:/data']);
+  });
+});
+
+describe('Prometheus', () => {
+  it('reads rules that are there and scrapes the server where it listens', () => {
+    expect(PROMETHEUS.rule_files.filter((file) => !existsSync(join(ROOT, 'deploy/prometheus', file)))).toEqual([]);
+    const targets = PROMETHEUS.scrape_configs.flatMap((job) => job.static_configs.flatMap((set) => set.targets));
+    expect(targets).toEqual([`fixgate:${loadConfig({ env: {} }).config.http.port}`]);
+  });
+
+  const metrics = createMetrics().registry.getMetricsAsArray();
+  const jobs = PROMETHEUS.scrape_configs.map((job) => job.job_name);
+
+  it.each(RULES)('$alert asks for metrics and labels that the server exports', ({ expr }) => {
+    const names = [...expr.matchAll(/\bfixgate_\w+|\bup\b/g)].map((match) => match[0]);
+    expect(names).not.toEqual([]);
+    const exported = metrics.flatMap(({ name, type }) =>
+      String(type) === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
+    );
+    expect(names.filter((name) => name !== 'up' && !exported.includes(name))).toEqual([]);
+    for (const [, name] of expr.matchAll(/\b(?:rate|increase)\((\w+)/g)) expect(name).toMatch(/_(total|bucket|sum|count)$/);
+    const given = [...expr.matchAll(/(\w+)\{([^}]*)\}/g)].flatMap(([, name, inside = '']) =>
+      [...inside.matchAll(/(\w+)\s*(?:=~?|!=|!~)\s*"([^"]*)"/g)].map(([, label, value]) => ({ name, label, value })),
+    );
+    for (const { name, label, value } of given) {
+      if (label === 'job') expect(jobs).toContain(value);
+      else expect(metrics.find((metric) => metric.name === name)).toMatchObject({ labelNames: expect.arrayContaining([label]) });
+    }
+  });
+
+  it('has no two alerts of one name', () => {
+    expect(new Set(RULES.map((one) => one.alert)).size).toBe(RULES.length);
+    expect(RULES.length).toBeGreaterThan(0);
+  });
+});
