@@ -16,13 +16,14 @@ import type { ListenHost } from './listen/listen-host.ts';
 import { listenTcp } from './listen/tcp.ts';
 import { listenUdp } from './listen/udp.ts';
 import { processLog } from './log-pino.ts';
-import { createMetrics } from './metrics/catalog.ts';
+import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
 import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
+import { LmdbStore } from './state/lmdb.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -61,9 +62,11 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
+  const profiles = new LmdbStore({ directory: join(config.dataDir, 'state'), log });
   const host: ListenHost = {
     journal,
     sessions: new SessionTable<Intake>(),
+    profiles,
     metrics,
     clock: systemClock,
     log,
@@ -104,7 +107,7 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
       );
     }
   }
-  const stopSampling = sample(metrics, journal, slot);
+  const stopSampling = sample(metrics, journal, host, slot);
 
   return {
     metrics,
@@ -115,6 +118,7 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
       await journal.flush();
       await Promise.all(closing);
       await journal.close();
+      await profiles.close();
       stopSampling();
     },
   };
@@ -149,7 +153,7 @@ function journalHealth(journal: Journal): Health {
 }
 
 /** Copies the journal's totals and the loop's lag into the catalogue once a second. */
-function sample(metrics: ReturnType<typeof createMetrics>, journal: Journal, slot: number): () => void {
+function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: number): () => void {
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
   let commits = 0;
@@ -165,6 +169,7 @@ function sample(metrics: ReturnType<typeof createMetrics>, journal: Journal, slo
     entries = journal.entries;
     metrics.journalRefusing.set({ slot: String(slot) }, journal.state === JournalState.Open ? 0 : 1);
     metrics.journalSize.set(journal.directoryBytes);
+    metrics.sessions.set(host.sessions.size);
     metrics.loopLag.set({ process: `worker-${slot}` }, lag.max / 1e9);
     metrics.memory.set(process.memoryUsage.rss());
     lag.reset();

@@ -18,7 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   session: ['codec types', 'wire'],
   journal: ['wire'],
   ack: ['codec types', 'wire types'],
-  intake: ['frame', 'session', 'journal', 'ack', 'metrics', 'codec', 'wire'],
+  intake: ['frame', 'session', 'journal', 'ack', 'metrics', 'state types', 'codec', 'wire'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
     'codec types',

@@ -8,10 +8,10 @@ import { explain } from './explain.ts';
 import { frame, MAX_FRAME_BYTES, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './messages.ts';
-import { type Gt06State, memo, OPTIONS, open } from './state.ts';
+import { adopt, describeMemo, type Gt06State, memo, OPTIONS, open } from './state.ts';
 
 /** Frames are the same over both transports; a datagram may hold several (protocol document, section 13). */
-const dialect = { open, memo, frame, decode, encodeAck, encodeCommand, explain };
+const dialect = { open, memo, adopt, describeMemo, frame, decode, encodeAck, encodeCommand, explain };
 
 export default defineCodec<Gt06State>({
   name: 'gt06',

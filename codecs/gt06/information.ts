@@ -326,7 +326,7 @@ function words(text: string, state: Gt06State, out: FrameResult): void {
   const armed = /\bDefense:(ON|OFF)\b/.exec(text)?.[1];
   if (armed !== undefined) out.attr(A.Armed, armed === 'ON' ? 1 : 0);
   const zone = /\bTimeZone:([EW]),(\d{1,2}),(\d{1,2})\b/.exec(text);
-  if (zone === null || !state.whole || !Number.isNaN(state.zone)) return;
+  if (zone === null || !state.whole || state.zoneOfLogin) return;
   const minutes = Number(zone[2]) * 60 + Number(zone[3]);
   if (minutes <= 840) state.setZone(zone[1] === 'W' ? -minutes : minutes);
 }

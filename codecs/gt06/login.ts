@@ -22,7 +22,10 @@ export function login(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
   if (type >> 8 === 0x36 || (!m.sealed && bcdDigits(bytes, m.p, m.p + 8) !== '')) state.lock = true;
   if (m.size >= 12) {
     const zone = zoneMinutes(u16be(bytes, m.p + 10));
-    if (!Number.isNaN(zone)) state.setZone(zone);
+    if (!Number.isNaN(zone)) {
+      state.setZone(zone);
+      state.zoneOfLogin = true;
+    }
   }
   ticket(out, state.lock ? Form.LockLogin : Form.Short, m.number, m.serial);
 }

@@ -8,6 +8,8 @@ import type { OptionRule, Options } from '../../src/codec/index.ts';
  * | 0–10 | zone of the login word in minutes + 1024; 0: no zone was given |
  * | 11–15 | variant learned from the messages (Variant) |
  * | 16 | the device is a lock: its login wants the time in the answer |
+ *
+ * All three are properties of the device and its settings, and outlive the connection.
  */
 
 /** Families whose frames look alike and mean something else (protocol document, section 10). */
@@ -79,10 +81,13 @@ export class Gt06State {
   /** 0 none, 1 Chinese, 2 English. */
   readonly commandLanguage: number;
   readonly relayByName: boolean;
-  /** Set by the operator: never learned over. */
+  /** Set by the operator: never learned over, and no part of the memo. */
   readonly fixedVariant: Variant;
-  /** Minutes ahead of UTC, or NaN when the login said nothing. */
+  readonly fixedLock: boolean;
+  /** Minutes ahead of UTC, or NaN when nothing is known of it. */
   zone: number;
+  /** A login of this connection has given the zone: no reply to a command overrides it. */
+  zoneOfLogin: boolean;
   /** What to subtract from a date of the local and of the UTC family, in ms. */
   localMs: number;
   utcMs: number;
@@ -108,17 +113,19 @@ export class Gt06State {
     this.#mode = String(options['time_zone'] ?? 'auto');
     const zone = memo & 0x7ff;
     this.zone = zone === 0 ? Number.NaN : zone - 1024;
+    this.zoneOfLogin = false;
     this.localMs = 0;
     this.utcMs = 0;
     this.variant = this.fixedVariant === Variant.Auto ? variantAt((memo >> 11) & 31) : this.fixedVariant;
     this.photoId = 0;
     this.photoBytes = 0;
     this.whole = false;
-    this.lock = options['variant'] === 'lock' || ((memo >> 16) & 1) === 1;
+    this.fixedLock = options['variant'] === 'lock';
+    this.lock = this.fixedLock || ((memo >> 16) & 1) === 1;
     this.#setZones();
   }
 
-  /** The zone word of a login: minutes ahead of UTC. */
+  /** The zone word of a login, or the zone in a reply: minutes ahead of UTC. */
   setZone(minutes: number): void {
     this.zone = minutes;
     this.#setZones();
@@ -155,7 +162,31 @@ export function open(options: Options, memo: number): Gt06State {
 export function memo(state: Gt06State): number {
   const zone = Number.isNaN(state.zone) ? 0 : state.zone + 1024;
   const learned = state.fixedVariant === Variant.Auto ? state.variant : Variant.Auto;
-  return zone | (learned << 11) | (state.lock ? 1 << 16 : 0);
+  return zone | (learned << 11) | (state.lock && !state.fixedLock ? 1 << 16 : 0);
+}
+
+export function adopt(state: Gt06State, memo: number): void {
+  const zone = memo & 0x7ff;
+  if (zone !== 0 && Number.isNaN(state.zone)) state.setZone(zone - 1024);
+  if (state.variant === Variant.Auto) state.variant = variantAt((memo >> 11) & 31);
+  if (((memo >> 16) & 1) === 1) state.lock = true;
+}
+
+export function describeMemo(memo: number): Record<string, string> {
+  const said: Record<string, string> = {};
+  const variant = variantAt((memo >> 11) & 31);
+  if (variant !== Variant.Auto) said['variant'] = VARIANT_NAMES[variant];
+  const zone = memo & 0x7ff;
+  if (zone !== 0) said['time_zone'] = offsetText(zone - 1024);
+  if (((memo >> 16) & 1) === 1) said['lock'] = 'yes';
+  return said;
+}
+
+/** Minutes ahead of UTC as the option `time_zone` takes them: `+08:00`. */
+function offsetText(minutes: number): string {
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const size = Math.abs(minutes);
+  return `${minutes < 0 ? '-' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 /** `+08:00`, `-3:30`, `+8` to ms; NaN for any other text. */

@@ -9,7 +9,7 @@ import { explain } from './explain.ts';
 import { frameDatagram, frameStream, MAX_TEXT, recognise, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './message.ts';
-import { ANSWER_PROFILES, H02State, memoOf } from './state.ts';
+import { ANSWER_PROFILES, adopt, describeMemo, H02State, memoOf } from './state.ts';
 import { STATUS_FAMILIES } from './status.ts';
 
 /**
@@ -24,6 +24,8 @@ import { STATUS_FAMILIES } from './status.ts';
 const shared = {
   open: (options: Readonly<Record<string, string | number | boolean>>, memo: number): H02State => new H02State(options, memo),
   memo: memoOf,
+  adopt,
+  describeMemo,
   encodeAck: (request: Parameters<typeof encodeAck>[0], _state: H02State, out: Bytes, at: number): number => encodeAck(request, out, at),
   encodeCommand,
   explain: (bytes: Bytes, start: number, end: number, _state: H02State, note: Note): void => explain(bytes, start, end, note),

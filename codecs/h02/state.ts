@@ -1,5 +1,5 @@
 import type { Options } from '../../src/codec/index.ts';
-import { LATCH_BITS, type StatusTable, statusTable } from './status.ts';
+import { LATCH_BITS, latched, type StatusTable, statusTable } from './status.ts';
 
 /** Lengths of `$` frames with a short id, ascending (section 2.3). A memo stores 1 + the position in this list: at most 7. */
 export const BINARY_LENGTHS = [32, 45, 46, 47, 48, 51] as const;
@@ -30,6 +30,10 @@ const FIRST_YEAR = 2020;
  *     bit  17    the device was found to want R12 confirmations
  *     bits 18–22 day of month of the last dated fix, 0 unknown
  *     bits 23–30 its month, counted from January 2020
+ *
+ * Bits 14–17 are habits of the device and outlive the connection. The others do not: a latch kept over a pause would
+ * swallow an alarm that ended and came again in it, and a date kept over the end of a month would put a batch into the
+ * month before, where without it the batch says `no_time`.
  */
 export class H02State {
   readonly answers: Answers;
@@ -87,6 +91,25 @@ export function memoOf(state: H02State): number {
   let length = 0;
   for (let k = 0; k < BINARY_LENGTHS.length; k++) if (BINARY_LENGTHS[k] === state.learned) length = k + 1;
   return state.latch | (length << 14) | (state.wantsR12 ? 1 << 17 : 0) | (state.day << 18) | (state.month << 23);
+}
+
+export function adopt(state: H02State, memo: number): void {
+  if (state.learned === 0) state.learned = BINARY_LENGTHS[((memo >> 14) & 7) - 1] ?? 0;
+  if (((memo >> 17) & 1) === 1) state.wantsR12 = true;
+}
+
+export function describeMemo(memo: number): Record<string, string> {
+  const said: Record<string, string> = {};
+  const state = new H02State({}, memo);
+  if (state.learned > 0) said['binaryLength'] = String(state.learned);
+  if (state.wantsR12) said['answers'] = 'r12';
+  if (state.latch !== 0) said['alarms'] = latched(state.latch).join(', ');
+  if (state.day > 0) said['last_date'] = [rememberedYear(state), rememberedMonth(state), state.day].map(twoDigits).join('-');
+  return said;
+}
+
+function twoDigits(n: number): string {
+  return String(n).padStart(2, '0');
 }
 
 /** Remembers the date of a fix: batches (`BC`) leave out month and year. */

@@ -81,6 +81,11 @@ const POWER = 1 << ORDER.indexOf('power_cut');
 const POWER_RESTORED = eventIndex('power_restored');
 export const LATCH_BITS = 14;
 
+/** The alarms that a latch holds, by name. */
+export function latched(latch: number): readonly EventName[] {
+  return ORDER.filter((_, bit) => ((latch >> bit) & 1) === 1);
+}
+
 type Meaning = Partial<Record<EventName, number>>;
 
 /** The SinoTrack reading, from which the other families differ in a few bits. */

@@ -230,12 +230,13 @@ export class Supervisor {
 
   readiness(): Readiness {
     const parts: Record<string, Health> = {};
+    if (this.#posts.length === 0) parts['supervisor'] = { state: 'down', reason: 'starting' };
     for (const post of this.#posts) {
       if (!post.ready) parts[post.name] = { state: 'down', reason: 'starting or restarting' };
       Object.assign(parts, post.health);
     }
-    const worker = (name: string): boolean => name.startsWith('worker-');
-    const unready = Object.entries(parts).some(([name, health]) => worker(name) && health.state !== 'up');
+    const needed = (name: string): boolean => name === 'supervisor' || name.startsWith('worker-');
+    const unready = Object.entries(parts).some(([name, health]) => needed(name) && health.state !== 'up');
     const degraded = Object.values(parts).some((health) => health.state !== 'up');
     return { status: unready ? 'unready' : degraded ? 'degraded' : 'ready', parts };
   }

@@ -33,6 +33,8 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     if (dialect === undefined) continue;
     for (const call of ['open', 'decode', 'encodeAck'] as const)
       if (typeof dialect[call] !== 'function') throw wrong(`${transport}.${call}`, 'must be a function');
+    for (const call of ['adopt', 'describeMemo'] as const)
+      if (dialect[call] !== undefined && dialect.memo === undefined) throw wrong(`${transport}.${call}`, 'needs memo beside it');
   }
   for (const [key, rule] of Object.entries(d.options ?? {}))
     if (!fits(rule)) throw wrong(`options.${key}.fallback`, `must be given and be a ${rule.type}`);

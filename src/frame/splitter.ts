@@ -31,7 +31,8 @@ const PROBE = 256;
 
 export class Splitter {
   readonly #dialect: StreamDialect;
-  readonly #state: object;
+  /** The dialect's. The consumer may put another in its place while it has a frame: it holds from the next one on. */
+  state: object;
   readonly #max: number;
   readonly #onFrame: OnFrame;
   /** Bytes of the frame in progress; empty storage while the connection is between frames. */
@@ -44,7 +45,7 @@ export class Splitter {
 
   constructor(dialect: StreamDialect, state: object, maxFrameBytes: number, onFrame: OnFrame) {
     this.#dialect = dialect;
-    this.#state = state;
+    this.state = state;
     this.#max = maxFrameBytes;
     this.#onFrame = onFrame;
   }
@@ -91,7 +92,7 @@ export class Splitter {
   /** The peer fell quiet mid-frame: lets the dialect take what it can of what is held. Returns false when stopped. */
   quiet(): boolean {
     while (this.#have > 0 && this.stopped === Stop.None) {
-      const n = this.#dialect.salvage?.(this.#carry, 0, this.#have, this.#state) ?? 0;
+      const n = this.#dialect.salvage?.(this.#carry, 0, this.#have, this.state) ?? 0;
       if (n <= 0 || n > this.#have) return true;
       if (!this.#onFrame(this.#carry, 0, n)) {
         this.stopped = Stop.Consumer;
@@ -125,7 +126,7 @@ export class Splitter {
     let p = start;
     this.#want = 0;
     while (p < end) {
-      const n = this.#dialect.frame(bytes, p, end, this.#state);
+      const n = this.#dialect.frame(bytes, p, end, this.state);
       if (n < 0) {
         const drop = Math.min(-n, end - p);
         this.noise += drop;

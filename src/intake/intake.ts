@@ -20,6 +20,7 @@ import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
 import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
+import type { Profile, ProfileStore } from '../state/store.ts';
 import type { Bytes } from '../wire/index.ts';
 import { Strikes } from './strikes.ts';
 
@@ -35,6 +36,9 @@ import { Strikes } from './strikes.ts';
  * 6. A later answer tells a device that what it sent before has arrived, also where the protocol has no answer of its
  *    own. So when the journal refuses such a frame, nothing more is answered on this connection: it is closed when the
  *    journal accepts again, or given up by the device, which then sends again.
+ * 7. What earlier connections learned about the device is adopted before the frame behind the one that named it is
+ *    decoded, and what this one learns is remembered for the next.
+ * 8. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
  */
 
 /** What the intake needs of its socket. */
@@ -71,6 +75,7 @@ export interface EntrySink {
 export interface IntakeHost {
   readonly journal: EntrySink;
   readonly sessions: SessionTable<Intake>;
+  readonly profiles: ProfileStore;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
   readonly clock: Clock;
@@ -84,6 +89,8 @@ const FRAME = new FrameResult();
 const REQUEST = new AckRequest();
 const ANSWERS = new Uint8Array(65536);
 const ENCODER = new TextEncoder();
+/** Not a memo: those have 31 bits. */
+const UNKNOWN = -1;
 
 export class Intake {
   readonly codec: Codec;
@@ -99,7 +106,12 @@ export class Intake {
   readonly #counters: CodecCounters;
   readonly #link: Link;
   readonly #dialect: StreamDialect | DatagramDialect;
-  readonly #state: object;
+  readonly #options: Options;
+  #state: object;
+  /** The memo looked at last. */
+  #memo = UNKNOWN;
+  /** The durable part of a memo that the store holds for the device; UNKNOWN until the store has answered. */
+  #kept = UNKNOWN;
   readonly #onFrame: OnFrame;
   readonly #splitter: Splitter | undefined;
   readonly #strikes = new Strikes();
@@ -124,6 +136,7 @@ export class Intake {
     this.peer = peer;
     this.#dialect = dialect;
     this.#link = link;
+    this.#options = options;
     this.#state = dialect.open(options, 0);
     this.#onFrame = (bytes, start, end) => this.#frame(bytes, start, end);
     this.#splitter =
@@ -222,6 +235,7 @@ export class Intake {
     this.#host.owing.delete(this);
     this.outbox.clear();
     if (this.#origin === undefined) return;
+    this.#learnedLast();
     this.#host.sessions.leave(this.device, this);
     this.#event(
       `{"type":"disconnected","reason":"${reason}","bytes_in":${this.bytesIn},"bytes_out":${this.bytesOut},"frames":${this.framesIn}}`,
@@ -231,9 +245,14 @@ export class Intake {
   #frame(bytes: Bytes, start: number, end: number): boolean {
     const counters = this.#counters;
     this.framesIn++;
-    FRAME.reset(start, end);
-    const memo = this.#dialect.memo?.(this.#state) ?? 0;
+    let memo = this.#readMemo();
+    if (memo !== this.#memo) this.#learned(memo);
     this.#decode(bytes, start, end);
+    if (this.#switches()) {
+      this.#reopen();
+      memo = this.#readMemo();
+      this.#decode(bytes, start, end);
+    }
     counters.frame(FRAME.kind);
     if (FRAME.kind === FrameKind.Malformed) {
       counters.malformed(FRAME.reason);
@@ -272,6 +291,7 @@ export class Intake {
 
   /** A codec that throws is caught here, once (style.md, errors). */
   #decode(bytes: Bytes, start: number, end: number): void {
+    FRAME.reset(start, end);
     try {
       this.#dialect.decode(bytes, start, end, this.#state, FRAME);
     } catch (error) {
@@ -340,7 +360,75 @@ export class Intake {
     this.#origin = new Origin(this.codec.name, this.transport, device, this.peer);
     sessions.claim(device, this);
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"}`);
+    this.#recall(device);
     return true;
+  }
+
+  /** Has the frame just decoded named another device than the one before? */
+  #switches(): boolean {
+    const { deviceId, kind } = FRAME;
+    return deviceId !== this.device && deviceId !== '' && this.device !== '' && kind !== FrameKind.Malformed && isDeviceId(deviceId);
+  }
+
+  /** Invariant 8. */
+  #reopen(): void {
+    this.#state = this.#dialect.open(this.#options, 0);
+    if (this.#splitter !== undefined) this.#splitter.state = this.#state;
+  }
+
+  /** Invariant 7: asks for the device's profile, which comes at once or later. */
+  #recall(device: string): void {
+    this.#kept = UNKNOWN;
+    if (this.#dialect.adopt === undefined) return;
+    this.#host.profiles.find(device, (profile) => {
+      if (!this.#closed && this.device === device) this.#adopt(profile);
+    });
+  }
+
+  #adopt(profile: Profile | undefined): void {
+    const memo = profile?.codec === this.codec.name ? profile.memo : 0;
+    try {
+      if (memo !== 0) this.#dialect.adopt?.(this.#state, memo);
+      this.#kept = this.#durablePart(memo);
+    } catch (error) {
+      this.#threw(error);
+    }
+    // What was learned until now is compared with what is kept when the next frame comes.
+    this.#memo = UNKNOWN;
+  }
+
+  /** The memo has changed: when the part that outlives the connection has, it is remembered for the device. */
+  #learned(memo: number): void {
+    this.#memo = memo;
+    if (this.#kept === UNKNOWN) return;
+    try {
+      const durable = this.#durablePart(memo);
+      if (durable === this.#kept) return;
+      this.#kept = durable;
+      this.#host.profiles.remember(this.device, { codec: this.codec.name, memo: durable, updated: this.#host.clock.now() });
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  /** What the last frame taught. */
+  #learnedLast(): void {
+    try {
+      this.#learned(this.#readMemo());
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  /** What a new connection would adopt of a memo. */
+  #durablePart(memo: number): number {
+    const state = this.#dialect.open(this.#options, 0);
+    this.#dialect.adopt?.(state, memo);
+    return this.#dialect.memo?.(state) ?? 0;
+  }
+
+  #readMemo(): number {
+    return this.#dialect.memo?.(this.#state) ?? 0;
   }
 
   #event(json: string): void {

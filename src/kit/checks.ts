@@ -28,16 +28,19 @@ import { cutRandomly, joined, mutate, Random } from './mutate.ts';
  *
  * 1. every-split, byte-by-byte, random-cuts: the same frames, noise and answers, however a stream was cut.
  * 2. decodes-alone: with options and memo, a stored frame gives the same rows, wherever it lies in a buffer.
- * 3. input-untouched: lent bytes are not written, and nothing depends on them behind the call.
- * 4. hostile: damaged bytes, checksums repaired, never throw, never cost more than their length, never break rules 1 and 3.
- * 5. answers-fit: an answer stays inside the room that `maxAnswerBytes` promises, however a frame was settled.
- * 6. sanity: every value is in its range and every name in its list, for samples and for damaged bytes alike.
+ * 3. adopts: what `adopt` takes of a memo shows in the memo, reads as a state opened with that, gives way to what the connection itself was
+ *    told, and is something.
+ * 4. input-untouched: lent bytes are not written, and nothing depends on them behind the call.
+ * 5. hostile: damaged bytes, checksums repaired, never throw, never cost more than their length, never break rules 1, 2 and 4.
+ * 6. answers-fit: an answer stays inside the room that `maxAnswerBytes` promises, however a frame was settled.
+ * 7. sanity: every value is in its range and every name in its list, for samples and for damaged bytes alike.
  */
 export const CHECK_NAMES = [
   'every-split',
   'byte-by-byte',
   'random-cuts',
   'decodes-alone',
+  'adopts',
   'input-untouched',
   'hostile',
   'answers-fit',
@@ -78,6 +81,9 @@ const RANDOM_CUTS = 50;
 const MAX_CHUNK_MS = 1000;
 /** A codec breaks in the same way again and again: failures that differ in numbers only are reported once, and not more of a check than these. */
 const MAX_FAILURES = 8;
+/** Memos of other conversations that each frame is tried against, and how many of any value besides. */
+const FOREIGN_MEMOS = 8;
+const ANY_MEMOS = 5;
 /** Room for a command's bytes. */
 export const COMMAND_ROOM = 1024;
 const GUARD = 64;
@@ -118,6 +124,11 @@ class Run {
       this.#inputUntouched(sample);
       this.#probe(sample, sample.chunks, sample.name);
     }
+    for (const transport of ['tcp', 'udp'] as const)
+      this.#adopts(
+        transport,
+        sound.filter((sample) => sample.transport === transport),
+      );
     this.#hostile(sound);
     this.#commands();
   }
@@ -195,6 +206,77 @@ class Run {
       const among = new Feed(this.#codec, sample.transport, settings).decode(around, MARGIN, MARGIN + bytes.length);
       const leaked = difference({ ...stable(alone), answer: alone.answer }, { ...stable(among), answer: among.answer });
       if (leaked !== '') return `frame at ${frame.offset} depends on bytes around it: ${leaked}`;
+    }
+    return '';
+  }
+
+  #adopts(transport: Transport, samples: readonly Sample[]): void {
+    if (this.#codec[transport]?.adopt === undefined) return;
+    const random = new Random(this.#seed);
+    const memos = new Set<number>();
+    for (const sample of samples) for (const { memo } of this.#feed(sample, copies(sample.chunks)).frames) memos.add(memo);
+    let learned: Sample | undefined;
+    let kept = false;
+    for (const sample of samples) {
+      let found: string;
+      try {
+        const nothing = durablePart(this.#codec, sample, 0);
+        const foreign = [...memos].filter((memo) => memo !== nothing);
+        if (foreign.length > 0) learned = sample;
+        kept ||= foreign.some((memo) => durablePart(this.#codec, sample, memo) !== nothing);
+        found = this.#adoptDifference(sample, foreign.slice(0, FOREIGN_MEMOS));
+        for (let n = 0; n < ANY_MEMOS && found === ''; n++) found = this.#durableProblem(sample, random.below(0x7fffffff));
+      } catch (error) {
+        found = `throws: ${messageOf(error)}`;
+      }
+      if (found !== '') this.#fail('adopts', transport, sample.name, found, sample.chunks);
+    }
+    if (learned !== undefined && !kept)
+      this.#fail('adopts', transport, learned.name, `nothing is kept of any memo: ${[...memos].join(', ')}`, learned.chunks);
+  }
+
+  /** What of a memo is durable must be a memo, and all of it durable. */
+  #durableProblem(sample: Sample, memo: number): string {
+    const durable = durablePart(this.#codec, sample, memo);
+    if (!Number.isInteger(durable) || durable < 0 || durable > 0x7fffffff)
+      return `of memo ${memo} ${durable} is kept, which is not 31 bits`;
+    const again = durablePart(this.#codec, sample, durable);
+    return again === durable ? '' : `of memo ${memo} ${durable} is kept, and of that ${again}`;
+  }
+
+  /** How a frame reads otherwise, or teaches less, where something was adopted; '' when none does. */
+  #adoptDifference(sample: Sample, foreign: readonly number[]): string {
+    const codec = this.#codec;
+    const options = sample.options ?? {};
+    const dialect: Dialect | undefined = codec[sample.transport];
+    const open = (settings: FeedSettings): Feed => new Feed(codec, sample.transport, { options, ...settings });
+    const memoOf = (connection: Feed): number => dialect?.memo?.(connection.state) ?? 0;
+    const fresh = memoOf(open({}));
+    if (durablePart(codec, sample, fresh) !== fresh)
+      return `a fresh state adopts ${durablePart(codec, sample, fresh)} of its own memo ${fresh}`;
+    const all = joined(sample.chunks);
+    const connection = this.#feed(sample, copies(sample.chunks));
+    connection.quiet();
+    let device = '';
+    for (const frame of connection.frames) {
+      const bytes = all.slice(frame.offset, frame.offset + frame.length);
+      const decode = (by: Feed): FrameSnapshot => by.decode(bytes.slice(), 0, bytes.length);
+      const problem = this.#durableProblem(sample, frame.memo);
+      if (problem !== '') return problem;
+      const durable = durablePart(codec, sample, frame.memo);
+      const found = difference(stable(decode(open({ memo: durable, device }))), stable(decode(open({ adopt: frame.memo, device }))));
+      if (found !== '') return `frame at ${frame.offset} opened with ${durable} or behind the adoption of ${frame.memo}: ${found}`;
+      for (const memo of foreign) {
+        const told = open({ device });
+        decode(told);
+        dialect?.adopt?.(told.state, memo);
+        const adopted = durablePart(codec, sample, memoOf(told));
+        decode(told);
+        const repeated = durablePart(codec, sample, memoOf(told));
+        if (repeated !== adopted)
+          return `frame at ${frame.offset}, said again behind the adoption of ${memo}, takes the memo from ${adopted} to ${repeated}: adopt overrode it`;
+      }
+      device = frame.device;
     }
     return '';
   }
@@ -513,6 +595,12 @@ function insaneRow(out: FrameResult, r: number, start: number, end: number): str
   const to = at(out.to, r);
   if (from < start || to > end || from >= to) return `its own bytes are [${from}, ${to}) of the frame [${start}, ${end})`;
   return '';
+}
+
+/** What a new connection keeps of a memo. */
+function durablePart(codec: Codec, sample: Sample, memo: number): number {
+  const { state } = new Feed(codec, sample.transport, { options: sample.options ?? {}, adopt: memo });
+  return codec[sample.transport]?.memo?.(state) ?? 0;
 }
 
 function at(column: ArrayLike<number>, index: number): number {

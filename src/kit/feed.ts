@@ -80,6 +80,8 @@ export interface FeedSettings {
   readonly options?: Readonly<Record<string, unknown>>;
   /** Open the state as for a stored frame. Default 0: a fresh connection. */
   readonly memo?: number;
+  /** What an earlier connection of the device knew, handed to the fresh state. */
+  readonly adopt?: number;
   /** Identity known before the first frame. */
   readonly device?: string;
   /** Epoch ms for answers that carry the time. Default KIT_NOW. */
@@ -118,6 +120,7 @@ export class Feed {
     this.#onDecoded = settings.onDecoded;
     this.#answer = new Uint8Array(codec.maxAnswerBytes);
     this.state = dialect.open(kitOptions(codec, settings.options), settings.memo ?? 0);
+    if (settings.adopt !== undefined) dialect.adopt?.(this.state, settings.adopt);
     this.#splitter =
       transport === 'tcp' && codec.tcp !== undefined
         ? new Splitter(codec.tcp, this.state, codec.maxFrameBytes, (bytes, start, end) => this.#take(bytes, start, end))

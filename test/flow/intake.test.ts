@@ -8,6 +8,7 @@ import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
+import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 
 /** A journal whose watermark the test moves: durability at will. */
@@ -71,6 +72,7 @@ beforeEach(() => {
   host = {
     journal,
     sessions: new SessionTable<Intake>(),
+    profiles: new MemoryProfiles(),
     metrics,
     clock,
     log: silentLog,

@@ -11,6 +11,7 @@ import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
+import { MemoryProfiles } from './memory-profiles.ts';
 
 export const LIMITS: ListenLimits = {
   connections: 1000,
@@ -43,6 +44,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
   const host: ListenHost = {
     journal,
     sessions: new SessionTable<Intake>(),
+    profiles: new MemoryProfiles(),
     metrics,
     clock: systemClock,
     log: silentLog,

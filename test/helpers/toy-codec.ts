@@ -55,15 +55,23 @@ const STATUS = 5;
 
 export interface ToyState {
   knots: boolean;
+  /** A login of this connection has said whether. */
+  told: boolean;
   readonly count: boolean;
 }
 
 export const toyDialect: StreamDialect<ToyState> = {
   open(options: Options, memo: number): ToyState {
-    return { knots: (memo & 1) === 1, count: options['integrity'] === 'count' };
+    return { knots: (memo & 1) === 1, told: false, count: options['integrity'] === 'count' };
   },
   memo(state: ToyState): number {
     return state.knots ? 1 : 0;
+  },
+  adopt(state: ToyState, memo: number): void {
+    if (!state.told) state.knots = (memo & 1) === 1;
+  },
+  describeMemo(memo: number): Record<string, string> {
+    return (memo & 1) === 1 ? { speed: 'knots' } : {};
   },
   frame(bytes: Bytes, start: number, end: number): number {
     if (bytes[start] !== 0x54) {
@@ -101,6 +109,7 @@ export const toyDialect: StreamDialect<ToyState> = {
         out.name = 'login';
         out.deviceId = ascii(bytes, body, last);
         state.knots = (bytes[start + 3]! & 1) === 1;
+        state.told = true;
         return;
       case FIXES:
         decodeFixes(bytes, body, last, state, out);

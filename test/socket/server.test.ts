@@ -3,7 +3,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
+import { crc16Arc, crc16X25, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 
@@ -125,6 +126,40 @@ describe('a whole server', () => {
       timeout: 10_000,
       interval: 100,
     });
+    await second.stop();
+    rmSync(dataDir, { recursive: true });
+  });
+});
+
+describe('what a device has taught', () => {
+  /** GT06: 0x01 with the zone +08:00, 0x01 without any, 0x12 in local time (fixtures `login-east-8`, `location-12-manual`). */
+  const frames = new Map(frameLines('gt06').map((line) => [line.id, bytesOf(line.hex)]));
+  const bare = bytesOf('78780d010752533678900242000100000d0a').slice();
+  putU16be(bare, 14, crc16X25(bare, 2, 14));
+
+  async function report(server: Server, hello: Uint8Array): Promise<void> {
+    const device = await TcpDevice.connect(await server.port('gt06'));
+    device.send(hello);
+    await device.until((d) => d.received.length === 10);
+    device.send(frames.get('location-12-manual') ?? new Uint8Array(0));
+    device.send(frames.get('heartbeat-manual') ?? new Uint8Array(0));
+    await device.until((d) => d.received.length === 20);
+  }
+
+  it('is known after a restart: the zone of an earlier login', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-server-'));
+    const env = { FIXGATE_WORKERS: '1' };
+    const first = await Server.start(env, dataDir);
+    await report(first, frames.get('login-east-8') ?? new Uint8Array(0));
+    expect(await first.stop()).toBe(0);
+    const second = track(await Server.start(env, dataDir));
+    await report(second, bare);
+    // The same fix in the same zone is the same record.
+    await vi.waitFor(async () => expect(await second.query("SELECT count() FROM fixgate.statuses WHERE protocol = 'gt06'")).toBe('2\n'), {
+      timeout: 10_000,
+      interval: 100,
+    });
+    expect(await second.query("SELECT toString(time, 'UTC') FROM fixgate.positions FINAL")).toBe('2011-08-29 09:46:16.000\n');
     await second.stop();
     rmSync(dataDir, { recursive: true });
   });
