@@ -12,7 +12,8 @@ export const SIMULATE_HELP = `fixgate simulate --protocol <codec>[,…] --target
 
 Is a fleet of devices that move along plausible tracks. They check every answer byte for byte against the protocol
 documents, send again what was not answered, as real ones do, and end with a summary. Their frames do not come from
-the codecs of this server.
+the codecs of this server. What devices go through is part of them, by seed: alarms that fit the drive, times without
+coverage whose records come later in full packets, answers that are lost on them so that they send the same again.
 
   --protocol <list>     ${PROTOCOLS.join(', ')}; default all
   --target host:port    one server port (one protocol); default: 127.0.0.1 and the customary ports
@@ -30,13 +31,14 @@ the codecs of this server.
                         SELECT device, time, id FROM fixgate.positions FINAL
   --json                the summary as one JSON line:
 
-    {"sent","acknowledged","unacknowledged","unsent","resent","wrong_answers","refused","reconnects","timeouts",
-     "failed_connects","devices","seconds","ack_ms":{"p50","p95","p99","max"},"protocols":{"<codec>":{the same}},
+    {"sent","acknowledged","unacknowledged","unsent","resent","stored","lost_answers","wrong_answers","refused",
+     "reconnects","timeouts","failed_connects","devices","seconds","ack_ms":{"p50","p95","p99","max"},"protocols":{"<codec>":{the same}},
      "wrong":[{"device","transport","expected","got"}]}
 
 A record is a fix. A fix that the protocol does not answer is acknowledged by the answer to the heartbeat behind it.
 unacknowledged: sent and not acknowledged at the end; the server may or may not have it. unsent: never sent.
-reconnects: connections that were there and were lost or given up. Ctrl-C ends the reporting early; a second one ends
+stored: kept without coverage and sent later. lost_answers: heard, checked, and taken for lost.
+reconnects: connections that were there and were lost, or given up for want of an answer. Ctrl-C ends the reporting early; a second one ends
 at once. Exit code 1: a wrong answer, or records not acknowledged; 69: no device ever got an answer.
 
   fixgate simulate --protocol teltonika,gt06,h02 --target default --devices 300 --interval 1s --duration 30s --json
@@ -131,6 +133,8 @@ function numbers(tally: Tally): Readonly<Record<string, unknown>> {
     unacknowledged: tally.sent - tally.acknowledged,
     unsent: tally.unsent,
     resent: tally.resent,
+    stored: tally.stored,
+    lost_answers: tally.lostAnswers,
     wrong_answers: tally.wrongAnswers,
     refused: tally.refused,
     reconnects: tally.reconnects,

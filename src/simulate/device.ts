@@ -1,13 +1,15 @@
 import type { Transport } from '../codec/index.ts';
 import { type Bytes, hex } from '../wire/index.ts';
 import { type Address, type Line, openLine } from './line.ts';
-import type { Random } from './random.ts';
-import { type Expectation, type Fix, More, type Packet, Refused, type Speaker } from './speaker.ts';
+import { Random } from './random.ts';
+import { type Expectation, type Fix, More, type Packet, Refused, type Speaker, type Wire } from './speaker.ts';
 import type { Tally } from './tally.ts';
-import type { Track } from './track.ts';
+import type { Sample, Track } from './track.ts';
 
 /**
- * One simulated device: it samples its track, sends, waits for answers, and sends again what was not answered.
+ * One simulated device: it samples its track, sends, waits for answers, and sends again what was not answered. Now and
+ * then it has no coverage: it keeps its samples and sends them, oldest first, when it is back. Now and then an answer is
+ * lost on it: it waits as long as ever and sends the same once more.
  *
  * 1. Every byte that comes back is matched against the answer that the protocol document prescribes for what was sent,
  *    in order. Anything else is a wrong answer.
@@ -18,6 +20,10 @@ import type { Track } from './track.ts';
  *    same record bytes. A datagram that is not answered is sent again from a new port, so that a late answer to
  *    the first copy cannot pass for one to the second.
  * 4. Memory is bounded: a device that cannot get rid of its packets stops sampling.
+ * 5. An answer that is taken for lost did arrive: it is checked, its records are acknowledged and in the ledger, once. What is
+ *    sent again on the same connection is the same bytes; so is a datagram, from the same port.
+ * 6. When a device has no coverage and which answers are lost on it follows from its seed and the number of its samples
+ *    and answers, not from the clock.
  */
 export interface DeviceHost {
   /** Epoch ms, and monotonic ms. */
@@ -38,13 +44,22 @@ const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 5000;
 const SHOWN_BYTES = 64;
 const NOTHING = new Uint8Array(0);
+/** Times of reporting with coverage and without: at least, and how many more at most. */
+const COVERED = [12, 60] as const;
+const UNCOVERED = [6, 40] as const;
+/** Answers between two that are lost. */
+const HEARD = [12, 60] as const;
 
 /** Something on its way: a packet, or a message that only asks for an answer. */
 interface Sent {
   readonly packet: Packet | undefined;
+  readonly bytes: Uint8Array;
   readonly expected: Expectation | undefined;
   readonly allowed: Expectation | undefined;
-  readonly at: number;
+  /** Monotonic ms. */
+  at: number;
+  /** Its answer came and was taken for lost. */
+  lost: boolean;
 }
 
 const State = { Off: 0, Opening: 1, Greeting: 2, Ready: 3, Closed: 4 } as const;
@@ -56,11 +71,20 @@ export class Device {
   readonly #to: Address;
   readonly #track: Track;
   readonly #random: Random;
+  /** Two, because how samples and answers interleave depends on the clock (6). */
+  readonly #coverage: Random;
+  readonly #hearing: Random;
   readonly #tally: Tally;
   readonly #host: DeviceHost;
   #state: State = State.Off;
   #line: Line | undefined;
   #queue: Packet[] = [];
+  /** Kept while there is no coverage. */
+  #stored: Sample[] = [];
+  #covered = true;
+  /** Times of reporting until coverage begins or ends; answers until one is lost. */
+  #untilTurn: number;
+  #untilLost: number;
   /** In the order of sending. */
   #sent: Sent[] = [];
   /** Entries of `#sent` that must be answered. */
@@ -78,6 +102,10 @@ export class Device {
     this.#to = to;
     this.#track = track;
     this.#random = random;
+    this.#coverage = new Random(random.int(0x7fffffff));
+    this.#hearing = new Random(random.int(0x7fffffff));
+    this.#untilTurn = some(COVERED, this.#coverage);
+    this.#untilLost = some(HEARD, this.#hearing);
     this.#tally = tally;
     this.#host = host;
     tally.devices++;
@@ -85,36 +113,81 @@ export class Device {
 
   /** Nothing is left to send or to hear of. */
   get settled(): boolean {
-    return this.#queue.length === 0 && this.#sent.length === 0;
+    return this.#queue.length === 0 && this.#sent.length === 0 && this.#stored.length === 0;
   }
 
   /** Reads the position `count` times, evenly up to now over `overMs`, and sends it. */
   sample(count: number, overMs: number): void {
-    if (this.#queue.length >= MAX_QUEUE) return;
+    if (this.#queue.length + this.#stored.length >= MAX_QUEUE) return;
     const now = this.#host.now();
     const samples = Array.from({ length: count }, (_, k) => this.#track.at(now - (overMs * (count - 1 - k)) / count));
+    if (--this.#untilTurn < 0) {
+      if (this.#covered) this.#covered = false;
+      else this.#return();
+      this.#untilTurn = some(this.#covered ? COVERED : UNCOVERED, this.#coverage);
+    }
+    if (!this.#covered) {
+      this.#stored.push(...samples);
+      this.#tally.stored += count;
+      return;
+    }
     this.#queue.push(...this.#speaker.packets(samples));
     this.#pump();
   }
 
+  /** Coverage is back: what was kept goes first. The connection may have survived on this side or not. */
+  #return(): void {
+    this.#covered = true;
+    if (this.#stored.length > 0) this.#queue.push(...this.#speaker.packets(this.#stored, true));
+    this.#stored = [];
+    if (this.#coverage.next() < 0.5 && this.#state === State.Ready) this.#reconnect();
+  }
+
+  /** Of its own accord. */
+  #reconnect(): void {
+    this.#line?.close();
+    this.#lost(false, '');
+  }
+
   /** Called every tenth of a second or so: connects when it is time, and loses patience. */
   check(): void {
+    if (!this.#covered) return;
     const elapsed = this.#host.elapsed();
     if (this.#state === State.Off) {
       if (elapsed >= this.#since && !(this.#finishing && this.settled)) this.#open(elapsed);
       return;
     }
-    const waitingSince = this.#waitingSince();
-    if (elapsed - waitingSince > this.#host.timeoutMs) {
+    const awaited = this.#sent.find((sent) => sent.expected !== undefined);
+    const waitingSince = this.#state === State.Opening ? this.#since : (awaited?.at ?? Number.POSITIVE_INFINITY);
+    if (elapsed - waitingSince <= this.#host.timeoutMs) this.#pump();
+    else if (awaited?.lost === true) this.#again(awaited, elapsed);
+    else {
       this.#tally.timeouts++;
       this.#line?.close();
       this.#lost(this.#state !== State.Opening && this.#transport === 'tcp', this.#state === State.Opening ? 'ETIMEDOUT' : '');
-    } else this.#pump();
+    }
+  }
+
+  /** An answer was lost: the same once more, here or, over TCP, on a new connection. */
+  #again(sent: Sent, elapsed: number): void {
+    const { packet } = sent;
+    if (packet === undefined || (this.#transport === 'tcp' && this.#hearing.next() < 0.5)) {
+      this.#reconnect();
+      return;
+    }
+    this.#sent.splice(this.#sent.indexOf(sent), 1);
+    sent.at = elapsed;
+    sent.lost = false;
+    packet.tries++;
+    this.#tally.resent += packet.fixes.length;
+    this.#sent.push(sent);
+    this.#line?.send(sent.bytes);
   }
 
   /** No new samples come: what is under way is brought to its end. */
   finish(): void {
     this.#finishing = true;
+    if (!this.#covered) this.#return();
     this.#pump();
   }
 
@@ -122,6 +195,7 @@ export class Device {
     if (this.#state === State.Ready) this.#tally.connected--;
     this.#state = State.Closed;
     this.#line?.close();
+    this.#tally.unsent += this.#stored.length;
     for (const packet of this.#queue) if (packet.tries === 0) this.#tally.unsent += packet.fixes.length;
   }
 
@@ -143,7 +217,7 @@ export class Device {
       return;
     }
     this.#state = State.Greeting;
-    this.#send(hello.bytes, { packet: undefined, expected: hello.expected, allowed: undefined, at: this.#host.elapsed() });
+    this.#send(hello, undefined);
   }
 
   #ready(): void {
@@ -172,15 +246,8 @@ export class Device {
     this.#backoffMs = Math.min(LONGEST_BACKOFF_MS, 2 * this.#backoffMs);
   }
 
-  /** Since when an answer (or the connection) is owed; infinity when none is. */
-  #waitingSince(): number {
-    if (this.#state === State.Opening) return this.#since;
-    if (this.#awaited === 0) return Number.POSITIVE_INFINITY;
-    return this.#sent.find((sent) => sent.expected !== undefined)?.at ?? Number.POSITIVE_INFINITY;
-  }
-
   #pump(): void {
-    if (this.#state !== State.Ready) return;
+    if (this.#state !== State.Ready || !this.#covered) return;
     while (this.#queue.length > 0 && this.#awaited < this.#speaker.window && this.#sent.length < MAX_QUEUE && this.#line?.room === true) {
       const packet = this.#queue.shift();
       if (packet !== undefined) this.#transmit(packet);
@@ -204,7 +271,7 @@ export class Device {
         expected = proof.expected;
       }
     }
-    this.#send(bytes, { packet, expected, allowed: wire.allowed, at: this.#host.elapsed() });
+    this.#send({ bytes, expected, allowed: wire.allowed }, packet);
   }
 
   /** Asks for an answer when enough was sent that has none of its own. */
@@ -215,13 +282,13 @@ export class Device {
     const last = this.#finishing && this.#queue.length === 0;
     if (!last && this.#sent.length < PROVE_AFTER && elapsed - first.at < PROVE_MS) return;
     const proof = this.#speaker.proof();
-    if (proof !== undefined) this.#send(proof.bytes, { packet: undefined, expected: proof.expected, allowed: undefined, at: elapsed });
+    if (proof !== undefined) this.#send(proof, undefined);
   }
 
-  #send(bytes: Uint8Array, sent: Sent): void {
-    this.#sent.push(sent);
-    if (sent.expected !== undefined) this.#awaited++;
-    this.#line?.send(bytes);
+  #send(wire: Wire, packet: Packet | undefined): void {
+    this.#sent.push({ ...wire, packet, at: this.#host.elapsed(), lost: false });
+    if (wire.expected !== undefined) this.#awaited++;
+    this.#line?.send(wire.bytes);
   }
 
   #stream(chunk: Bytes): void {
@@ -249,11 +316,12 @@ export class Device {
     for (let k = 0; k < this.#sent.length; k++) {
       const sent = this.#sent[k];
       if (sent === undefined) break;
+      if (sent.lost) continue;
       const expectation = sent.expected ?? sent.allowed;
       if (expectation === undefined) continue;
       const verdict = expectation.match(bytes, 0, bytes.length);
       if (verdict > 0) {
-        this.#settle(k + 1);
+        this.#settle(sent, k + 1);
         return verdict;
       }
       if (verdict === More) return More;
@@ -266,27 +334,41 @@ export class Device {
     return this.#wrong('nothing', bytes);
   }
 
-  /** Everything up to entry `count` is answered, or proven by that answer. */
-  #settle(count: number): void {
+  /** The first `count` entries are answered, or proven by this answer, which is the last one's. */
+  #settle(last: Sent, count: number): void {
     const greeting = this.#state === State.Greeting;
-    const settled = this.#sent.splice(0, count);
-    const elapsed = this.#host.elapsed();
-    for (const sent of settled) this.#settled(sent, elapsed, !greeting);
+    const kept: Sent[] = [];
+    const settled: Sent[] = [];
+    for (const sent of this.#sent.splice(0, count)) (sent.lost ? kept : settled).push(sent);
+    for (const sent of settled) this.#acknowledge(sent, !greeting);
+    if (!greeting && this.#loses(last)) {
+      last.lost = true;
+      this.#tally.lostAnswers++;
+      // What only a proof's answer confirms is not confirmed without it.
+      kept.push(...(last.packet === undefined ? settled : [last]));
+    }
+    this.#sent.unshift(...kept);
+    this.#awaited = this.#sent.reduce((sum, sent) => sum + (sent.expected === undefined ? 0 : 1), 0);
     this.#backoffMs = FIRST_BACKOFF_MS;
     if (greeting) this.#ready();
   }
 
-  #settled(sent: Sent, elapsed: number, counts: boolean): void {
-    if (sent.expected !== undefined) {
-      this.#awaited--;
-      if (counts) {
-        this.#tally.latency.add(elapsed - sent.at);
-        this.#tally.recent.add(elapsed - sent.at);
-      }
+  /** Is this answer one of those that are lost on the device? */
+  #loses(sent: Sent): boolean {
+    if (sent.expected === undefined || this.#finishing || --this.#untilLost >= 0) return false;
+    this.#untilLost = some(HEARD, this.#hearing);
+    return true;
+  }
+
+  #acknowledge({ packet, expected, at }: Sent, counts: boolean): void {
+    if (expected !== undefined && counts) {
+      this.#tally.latency.add(this.#host.elapsed() - at);
+      this.#tally.recent.add(this.#host.elapsed() - at);
     }
-    if (sent.packet === undefined) return;
-    this.#tally.acknowledged += sent.packet.fixes.length;
-    for (const fix of sent.packet.fixes) this.#host.acknowledged(this.#speaker.device, fix);
+    if (packet === undefined || packet.acknowledged) return;
+    packet.acknowledged = true;
+    this.#tally.acknowledged += packet.fixes.length;
+    for (const fix of packet.fixes) this.#host.acknowledged(this.#speaker.device, fix);
   }
 
   /** Each datagram holds one answer; which of the datagrams on their way it answers is open. */
@@ -294,15 +376,14 @@ export class Device {
     let allowed = false;
     for (let k = 0; k < this.#sent.length; k++) {
       const sent = this.#sent[k];
-      if (sent?.expected === undefined) continue;
+      if (sent?.expected === undefined || sent.lost) continue;
       const verdict = sent.expected.match(bytes, 0, bytes.length);
       if (verdict === bytes.length) {
+        // The order between datagrams is open: this one alone is settled.
         this.#sent.splice(k, 1);
-        const greeting = this.#state === State.Greeting;
-        this.#settled(sent, this.#host.elapsed(), !greeting);
-        this.#backoffMs = FIRST_BACKOFF_MS;
-        if (greeting) this.#ready();
-        else this.#pump();
+        this.#sent.unshift(sent);
+        this.#settle(sent, 1);
+        this.#pump();
         return;
       }
       if (verdict === Refused) {
@@ -320,4 +401,8 @@ export class Device {
     this.#host.wrongAnswer(this.#speaker.device, this.#transport, expected, got);
     return -1;
   }
+}
+
+function some([least, more]: readonly [number, number], random: Random): number {
+  return least + random.int(more);
 }

@@ -9,7 +9,7 @@ import { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
 import type { Speaker } from './speaker.ts';
 import { Tally } from './tally.ts';
-import { TELTONIKA_CODECS, TeltonikaDevice } from './teltonika.ts';
+import { TELTONIKA_CODECS, TELTONIKA_FAMILIES, TeltonikaDevice } from './teltonika.ts';
 import { Track } from './track.ts';
 
 /**
@@ -193,7 +193,14 @@ export class Fleet {
     const identity = (seed % 100) * 100_000 + number;
     switch (protocol) {
       case 'teltonika':
-        return new TeltonikaDevice(identity, TELTONIKA_CODECS[turn % TELTONIKA_CODECS.length] ?? 0x08, transport, window);
+        return new TeltonikaDevice(
+          identity,
+          TELTONIKA_CODECS[turn % TELTONIKA_CODECS.length] ?? 0x08,
+          transport,
+          window,
+          // Every family on every codec after nine devices, every codec and every family after three.
+          TELTONIKA_FAMILIES[(turn + Math.floor(turn / TELTONIKA_CODECS.length)) % TELTONIKA_FAMILIES.length] ?? 'car',
+        );
       case 'gt06':
         return new Gt06Device(identity, GT06_MODELS[turn % GT06_MODELS.length] ?? 'gt06', now);
       case 'h02':

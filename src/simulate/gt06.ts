@@ -7,12 +7,13 @@ import {
   imei,
   More,
   type Packet,
+  packetOf,
   recordId,
   type Speaker,
   type Wire,
   Wrong,
 } from './speaker.ts';
-import type { Sample } from './track.ts';
+import type { Happening, Sample } from './track.ts';
 
 /**
  * A GT06 device (protocol document, sections 2 to 4, 6 and 8).
@@ -27,6 +28,7 @@ import type { Sample } from './track.ts';
  * ```
  *
  * A fix has no answer of its own (section 8). The answer to the heartbeat behind it shows that the server came past it.
+ * Plain GT06 reports 12, 16 and 23 in its own time zone; the others 22 or A0 with ACC, reason, re-upload and mileage, in UTC.
  */
 export const GT06_MODELS = ['gt06', 'gps-lbs-status', '4g'] as const;
 export type Gt06Model = (typeof GT06_MODELS)[number];
@@ -41,12 +43,26 @@ const AlarmUtc = 0x26;
 const Time = 0x8a;
 const Information = 0x94;
 const Location4g = 0xa0;
+const Alarm4g = 0xa4;
 
-const VIBRATION = 0x03;
 const ENGLISH = 0x02;
-/** An alarm is sent instead of a location, and a word about the supply beside it, every so many samples. */
-const ALARM_EVERY = 24;
+/** A parked vehicle is knocked against, and a word about the supply is said, every so many samples. */
+const VIBRATION_EVERY = 24;
 const INFORMATION_EVERY = 20;
+/** Alarm codes (7). Models whose locations carry ACC tell it there, with the reason (4.7). */
+const VIBRATION = 0x03;
+const ALARMS: Readonly<Partial<Record<Happening, number>>> = {
+  sos: 0x01,
+  power_cut: 0x02,
+  overspeed: 0x06,
+  harsh_acceleration: 0x29,
+  harsh_braking: 0x30,
+  harsh_cornering: 0x2a,
+};
+const ACC_ALARMS: Readonly<Partial<Record<Happening, number>>> = { ignition_on: 0xfe, ignition_off: 0xff };
+const ACC_CHANGE = 0x03;
+/** TERM (4.4): bits 5 to 3 by alarm. */
+const TERM_ALARMS: Readonly<Record<number, number>> = { [VIBRATION]: 0x08, 2: 0x10, 1: 0x20 };
 /** Zone words of a login (6.1) and what they mean in ms: UTC, +8:00, +5:30, −3:00. */
 const ZONES: readonly (readonly [number, number])[] = [
   [0x0002, 0],
@@ -73,7 +89,7 @@ export class Gt06Device implements Speaker {
     this.#model = model;
     this.#zone = ZONES[number % ZONES.length] ?? [0x0002, 0];
     this.#now = now;
-    this.#samples = number % ALARM_EVERY;
+    this.#samples = number % VIBRATION_EVERY;
   }
 
   hello(): Wire {
@@ -86,19 +102,25 @@ export class Gt06Device implements Speaker {
     return this.#asks(Login, content);
   }
 
-  packets(samples: readonly Sample[]): Packet[] {
+  packets(samples: readonly Sample[], stored = false): Packet[] {
     const packets: Packet[] = [];
     if (!this.#asked) {
       this.#asked = true;
-      packets.push({ kind: Time, body: new Uint8Array(0), fixes: [], tries: 0 });
+      packets.push(packetOf(Time, new Uint8Array(0), []));
     }
     for (const sample of samples) {
       this.#last = sample;
       const turn = ++this.#samples;
       if (turn % INFORMATION_EVERY === 0) packets.push(voltage(sample));
-      packets.push(turn % ALARM_EVERY === 0 ? this.#alarm(sample) : this.#location(sample));
+      const alarm = this.#alarmCode(sample, turn);
+      packets.push(alarm === 0 ? this.#location(sample, stored) : this.#alarm(sample, alarm));
     }
     return packets;
+  }
+
+  #alarmCode({ happening, speedKmh }: Sample, turn: number): number {
+    if (happening !== undefined) return ALARMS[happening] ?? (this.#model === 'gt06' ? ACC_ALARMS[happening] : undefined) ?? 0;
+    return turn % VIBRATION_EVERY === 0 && speedKmh === 0 ? VIBRATION : 0;
   }
 
   wire(packet: Packet): Wire {
@@ -108,6 +130,7 @@ export class Gt06Device implements Speaker {
         return { bytes: this.#frame(Time, body), expected: timeAnswer(this.#serial, this.#now), allowed: undefined };
       case AlarmLocal:
       case AlarmUtc:
+      case Alarm4g:
         return this.#asks(kind, body);
       case Information:
         return { bytes: this.#frame(kind, body), expected: undefined, allowed: undefined };
@@ -121,13 +144,13 @@ export class Gt06Device implements Speaker {
 
   proof(): Wire {
     const volts = this.#last?.externalMv ?? 12_000;
-    const terminal = 0x44 | (this.#last?.ignition === true ? 2 : 0);
+    const terminal = term(this.#last, 0);
     if (this.#model === 'gt06') return this.#asks(HeartbeatVoltage, Uint8Array.of(terminal, (volts / 10) >> 8, volts / 10, 4, 0, ENGLISH));
     return this.#asks(Heartbeat, Uint8Array.of(terminal, 6, 4, 0, ENGLISH));
   }
 
   /** GPS18 and what stands behind it; the record is the number and the content up to re-upload, which changes when sent again. */
-  #location(sample: Sample): Packet {
+  #location(sample: Sample, stored: boolean): Packet {
     const content = new Uint8Array(64);
     if (this.#model === 'gt06') {
       const end = cell2g(content, gps18(content, 0, sample.time + this.#zone[1], sample));
@@ -137,19 +160,22 @@ export class Gt06Device implements Speaker {
     const gps = gps18(content, 0, sample.time, sample);
     let p = wide ? cell4g(content, gps) : cell2g(content, gps);
     p = putU8(content, p, sample.ignition ? 1 : 0);
-    p = putU8(content, p, 0);
-    const end = putU32be(content, putU8(content, p, 0), sample.odometerM);
+    p = putU8(content, p, sample.happening === 'ignition_on' || sample.happening === 'ignition_off' ? ACC_CHANGE : 0);
+    const end = putU32be(content, putU8(content, p, stored ? 1 : 0), sample.odometerM);
     return this.#packet(wide ? Location4g : LocationUtc, content.slice(0, end), p, sample);
   }
 
-  /** GPS18 · LBS length · LBS8 · TERM · VOLT · GSM · ALARM · LANG. */
-  #alarm(sample: Sample): Packet {
+  /** GPS18 · LBS length, itself included · LBS · TERM · VOLT · GSM · ALARM · LANG; 4G: and fence, FF for none. */
+  #alarm(sample: Sample, code: number): Packet {
     const local = this.#model === 'gt06';
+    const wide = this.#model === '4g';
     const content = new Uint8Array(64);
-    let p = gps18(content, 0, sample.time + (local ? this.#zone[1] : 0), sample);
-    p = cell2g(content, putU8(content, p, 9));
-    for (const byte of [0x4c, 6, 4, VIBRATION, ENGLISH]) p = putU8(content, p, byte);
-    return this.#packet(local ? AlarmLocal : AlarmUtc, content.slice(0, p), p, sample);
+    const gps = gps18(content, 0, sample.time + (local ? this.#zone[1] : 0), sample);
+    let p = wide ? cell4g(content, gps + 1) : cell2g(content, gps + 1);
+    putU8(content, gps, p - gps);
+    for (const byte of [term(sample, code), 6, 4, code, ENGLISH]) p = putU8(content, p, byte);
+    if (wide) p = putU8(content, p, 0xff);
+    return this.#packet(local ? AlarmLocal : wide ? Alarm4g : AlarmUtc, content.slice(0, p), p, sample);
   }
 
   /** `end`: behind the part of the content that names the record, together with the number before it. */
@@ -157,7 +183,7 @@ export class Gt06Device implements Speaker {
     const record = new Uint8Array(1 + end);
     record[0] = kind;
     record.set(body.subarray(0, end), 1);
-    return { kind, body, fixes: [{ time: sample.time, id: recordId(this.device, record, 0, record.length) }], tries: 0 };
+    return packetOf(kind, body, [{ time: sample.time, id: recordId(this.device, record, 0, record.length) }]);
   }
 
   /** A short frame that is answered with its number and serial. */
@@ -193,6 +219,12 @@ function seal(bytes: Uint8Array, at: number, number: number, content: Uint8Array
   const end = putU16be(bytes, at + 1 + content.length, serial);
   putU16be(bytes, putU16be(bytes, end, crc16X25(bytes, 2, end)), 0x0d0a);
   return bytes;
+}
+
+/** TERM (4.4): tracking, supply, ACC, and what the alarm is about. */
+function term(sample: Sample | undefined, alarm: number): number {
+  const supply = sample === undefined || sample.externalMv > 0 ? 4 : 0;
+  return 0x40 | supply | (sample?.ignition === true ? 2 : 0) | (TERM_ALARMS[alarm] ?? 0);
 }
 
 function date6(out: Uint8Array, at: number, time: number): number {
@@ -238,7 +270,7 @@ function resent(body: Uint8Array, again: boolean): Uint8Array {
 function voltage(sample: Sample): Packet {
   const body = new Uint8Array(3);
   putU16be(body, putU8(body, 0, 0), sample.externalMv / 10);
-  return { kind: Information, body, fixes: [], tries: 0 };
+  return packetOf(Information, body, []);
 }
 
 /** 78 78 0B 8A · DT6 in UTC · serial · CRC · 0D 0A. */

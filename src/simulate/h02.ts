@@ -6,12 +6,13 @@ import {
   exactly,
   More,
   type Packet,
+  packetOf,
   recordId,
   type Speaker,
   type Wire,
   Wrong,
 } from './speaker.ts';
-import type { Sample } from './track.ts';
+import { type Sample, SPEED_LIMIT_KMH } from './track.ts';
 
 /**
  * An H02 device (protocol document, sections 2, 4, 7 and 8). Text frames are confirmed with the server's time, binary
@@ -23,8 +24,11 @@ import type { Sample } from './track.ts';
  * *HQ,ID,V0#  and  *HQ,ID,HTBT,percent#                                                             → *HQ,ID,V0#  and  *HQ,ID,HTBT#
  * 24 · id BCD 5 · HHMMSS · DDMMYY · latitude BCD 4 · battery · longitude and flags BCD 5 · knots and course 3 · status 4 · FF …
  * ```
+ *
+ * `text` is an ST-901, `binary-32` and `binary-45` report in binary and say the rest in text, `mixed` reports in binary and
+ * whatever happens in V1. A happening clears bits of the status word; alarms stay latched until somebody clears them.
  */
-export const H02_MODELS = ['text', 'binary-32', 'binary-45'] as const;
+export const H02_MODELS = ['text', 'binary-32', 'binary-45', 'mixed'] as const;
 export type H02Model = (typeof H02_MODELS)[number];
 
 const V1 = 1;
@@ -35,9 +39,16 @@ const Binary = 4;
 const KNOT_KMH = 1.852;
 const NBR_EVERY = 16;
 const LINK_EVERY = 20;
-/** Bit 10 set: ignition on; everything else normal (section 6). */
-const ACC_ON = 0xffffffff;
-const ACC_OFF = 0xfffffbff;
+/** Bits of the status word (section 6): cleared, the condition holds. Alarms are latched, states are not. */
+const SOS_ALARM = 1 << 1;
+const OVERSPEED_ALARM = 1 << 2;
+const ACC_OFF = 1 << 10;
+const OVERSPEED = 1 << 15;
+const ON_BATTERY = 1 << 19;
+const SUPPLY_REMOVED = 1 << 20;
+const STORED_RECORD = 1 << 26;
+/** Samples after which somebody clears the latched alarms (R7). */
+const LATCHED_FOR = 40;
 
 export class H02Device implements Speaker {
   readonly device: string;
@@ -47,6 +58,8 @@ export class H02Device implements Speaker {
   readonly #now: () => number;
   #samples: number;
   #recordNumber = 0;
+  #latched = 0;
+  #latchedUntil = 0;
 
   /** `number` makes the ten digits of the id; `now` gives epoch ms, to judge the time in an answer. */
   constructor(number: number, model: H02Model, now: () => number) {
@@ -60,20 +73,36 @@ export class H02Device implements Speaker {
     return this.#model === 'text' ? this.#echoed('V0', '') : undefined;
   }
 
-  packets(samples: readonly Sample[]): Packet[] {
+  packets(samples: readonly Sample[], stored = false): Packet[] {
     const packets: Packet[] = [];
+    const textual = this.#model === 'text' || this.#model === 'mixed';
     for (const sample of samples) {
       const turn = ++this.#samples;
-      if (this.#model !== 'text') {
-        packets.push(this.#binary(sample));
-        continue;
-      }
-      packets.push(this.#text(V1, this.#v1(sample), sample));
+      const status = this.#status(sample, stored);
+      const inText = this.#model === 'text' || (this.#model === 'mixed' && sample.happening !== undefined);
+      packets.push(inText ? this.#text(V1, v1(sample, status), sample) : this.#binary(sample, status));
       const { time, date } = clockOf(sample.time);
-      if (turn % NBR_EVERY === 0) packets.push(this.#text(NBR, `NBR,${time},722,310,0,2,8106,32010,23,8101,22007,25,${date},FFFFFBFF,5`));
-      if (turn % LINK_EVERY === 0) packets.push(this.#text(LINK, `LINK,${time},15,${sample.satellites},84,0,0,${date},FFFFFBFF`));
+      const rest = `${date},${word(status)}`;
+      if (textual && turn % NBR_EVERY === 0) packets.push(this.#text(NBR, `NBR,${time},722,310,0,2,8106,32010,23,8101,22007,25,${rest},5`));
+      if (textual && turn % LINK_EVERY === 0) packets.push(this.#text(LINK, `LINK,${time},15,${sample.satellites},84,0,0,${rest}`));
     }
     return packets;
+  }
+
+  /** 32 bits. */
+  #status({ happening, ignition, externalMv, speedKmh }: Sample, stored: boolean): number {
+    if (this.#samples >= this.#latchedUntil) this.#latched = 0;
+    const alarm = happening === 'sos' ? SOS_ALARM : happening === 'overspeed' ? OVERSPEED_ALARM : 0;
+    if (alarm !== 0) {
+      this.#latched |= alarm;
+      this.#latchedUntil = this.#samples + LATCHED_FOR;
+    }
+    let present = this.#latched;
+    if (!ignition) present |= ACC_OFF;
+    if (externalMv === 0) present |= ON_BATTERY | SUPPLY_REMOVED;
+    if (speedKmh > SPEED_LIMIT_KMH) present |= OVERSPEED;
+    if (stored) present |= STORED_RECORD;
+    return ~present >>> 0;
   }
 
   wire(packet: Packet): Wire {
@@ -96,30 +125,11 @@ export class H02Device implements Speaker {
   #text(kind: number, content: string, sample?: Sample): Packet {
     const body = ascii(`*HQ,${this.device},${content}#`);
     const fixes = sample === undefined ? [] : [{ time: sample.time, id: recordId(this.device, body, 0, body.length) }];
-    return { kind, body, fixes, tries: 0 };
-  }
-
-  #v1(sample: Sample): string {
-    const { time, date } = clockOf(sample.time);
-    const latitude = minutesOf(sample.latitude);
-    const longitude = minutesOf(sample.longitude);
-    const dotted = (degrees: number, width: number, tenThousandths: number): string => {
-      const text = String(tenThousandths).padStart(6, '0');
-      return `${String(degrees).padStart(width, '0')}${text.slice(0, 2)}.${text.slice(2)}`;
-    };
-    const place = [
-      dotted(latitude.degrees, 2, latitude.tenThousandths),
-      sample.latitude < 0 ? 'S' : 'N',
-      dotted(longitude.degrees, 3, longitude.tenThousandths),
-      sample.longitude < 0 ? 'W' : 'E',
-    ].join(',');
-    const knots = (sample.speedKmh / KNOT_KMH).toFixed(2).padStart(6, '0');
-    const status = (sample.ignition ? ACC_ON : ACC_OFF).toString(16).toUpperCase();
-    return `V1,${time},A,${place},${knots},${String(sample.courseDeg).padStart(3, '0')},${date},${status},505,01,4660,22136,6`;
+    return packetOf(kind, body, fixes);
   }
 
   /** Short-id layout, 32 or 45 bytes (7.1). */
-  #binary(sample: Sample): Packet {
+  #binary(sample: Sample, status: number): Packet {
     const length = this.#model === 'binary-32' ? 32 : 45;
     const out = new Uint8Array(length);
     const latitude = minutesOf(sample.latitude);
@@ -139,15 +149,37 @@ export class H02Device implements Speaker {
     );
     const knots = Math.round(sample.speedKmh / KNOT_KMH);
     p = digits(out, p, `${String(knots).padStart(3, '0')}${String(sample.courseDeg).padStart(3, '0')}`);
-    p = putU8(out, putU32be(out, p, sample.ignition ? ACC_ON : ACC_OFF), 0xff);
+    p = putU8(out, putU32be(out, p, status), 0xff);
     if (length === 45) {
       p = putU8(out, putU8(out, putU8(out, p, 0), 20), sample.satellites);
       p = putU32be(out, p, sample.odometerM);
       p = putU16be(out, putU16be(out, putU8(out, putU16be(out, p, 505), 1), 4660), 22136);
       putU8(out, p, number);
     } else putU8(out, putU8(out, p, 0), number);
-    return { kind: Binary, body: out, fixes: [{ time: sample.time, id: recordId(this.device, out, 0, length) }], tries: 0 };
+    return packetOf(Binary, out, [{ time: sample.time, id: recordId(this.device, out, 0, length) }]);
   }
+}
+
+function v1(sample: Sample, status: number): string {
+  const { time, date } = clockOf(sample.time);
+  const latitude = minutesOf(sample.latitude);
+  const longitude = minutesOf(sample.longitude);
+  const dotted = (degrees: number, width: number, tenThousandths: number): string => {
+    const text = String(tenThousandths).padStart(6, '0');
+    return `${String(degrees).padStart(width, '0')}${text.slice(0, 2)}.${text.slice(2)}`;
+  };
+  const place = [
+    dotted(latitude.degrees, 2, latitude.tenThousandths),
+    sample.latitude < 0 ? 'S' : 'N',
+    dotted(longitude.degrees, 3, longitude.tenThousandths),
+    sample.longitude < 0 ? 'W' : 'E',
+  ].join(',');
+  const knots = (sample.speedKmh / KNOT_KMH).toFixed(2).padStart(6, '0');
+  return `V1,${time},A,${place},${knots},${String(sample.courseDeg).padStart(3, '0')},${date},${word(status)},505,01,4660,22136,6`;
+}
+
+function word(status: number): string {
+  return status.toString(16).toUpperCase().padStart(8, '0');
 }
 
 function ascii(text: string): Uint8Array {

@@ -18,7 +18,7 @@ export class Tally {
   wrongAnswers = 0;
   /** Answers by which the server said no, as the protocol has it. */
   refused = 0;
-  /** Connections that were there and were lost or given up. */
+  /** Connections that were there and were lost, or given up because the server did not answer. */
   reconnects = 0;
   /** Attempts to connect that failed. */
   failedConnects = 0;

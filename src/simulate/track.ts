@@ -36,6 +36,7 @@ export const SPEED_LIMIT_KMH = 100;
 const HARSH_KMH_PER_S = 14;
 export const HARSH_G = 0.4;
 const GENTLE_KMH_PER_S = 7;
+const MOST_UNTOLD = 8;
 
 /** Where tracks begin: every combination of hemispheres, both sides of Greenwich and a high latitude. */
 const TOWNS: readonly (readonly [number, number, number])[] = [
@@ -56,7 +57,7 @@ const HOUR_S = 3600;
 
 /**
  * A vehicle that drives through a town, turns, stops at times, and starts again. Now and then it is driven harshly or too
- * fast, loses its supply for a while, or somebody presses the button.
+ * fast, loses its supply for a while, or somebody presses the button; nothing of that in the first seconds.
  */
 export class Track {
   readonly #random: Random;
@@ -121,7 +122,7 @@ export class Track {
   #drive(seconds: number): void {
     const random = this.#random;
     this.#until -= seconds;
-    if (this.#until <= 0) this.#decide();
+    if (this.#until <= 0) this.#decide(seconds === 0);
     if (this.#unplugged > 0) {
       this.#unplugged = Math.max(0, this.#unplugged - seconds);
       if (this.#unplugged === 0) this.#happenings.push('power_restored');
@@ -150,11 +151,12 @@ export class Track {
   }
 
   /** Where the speed goes next, how, and what else befalls the vehicle. */
-  #decide(): void {
+  #decide(first: boolean): void {
     const random = this.#random;
     this.#until = random.between(5, 60);
     const parked = random.next() < 0.2;
     this.#target = parked ? 0 : random.between(20, 120);
+    if (first) return;
     this.#parking = parked && random.next() < 0.7;
     if (!parked && !this.#ignition) {
       this.#ignition = true;
@@ -172,6 +174,7 @@ export class Track {
       this.#happenings.push('power_cut');
     }
     if (random.next() < 0.05) this.#happenings.push('sos');
+    if (this.#happenings.length > MOST_UNTOLD) this.#happenings.length = MOST_UNTOLD;
   }
 }
 

@@ -8,8 +8,8 @@ import { checkOptions } from '../../src/codec/index.ts';
 import { GT06_MODELS, Gt06Device } from '../../src/simulate/gt06.ts';
 import { H02_MODELS, H02Device } from '../../src/simulate/h02.ts';
 import type { Expectation, Packet, Speaker, Wire } from '../../src/simulate/speaker.ts';
-import { TELTONIKA_CODECS, TeltonikaDevice } from '../../src/simulate/teltonika.ts';
-import { type Sample, Track } from '../../src/simulate/track.ts';
+import { TELTONIKA_CODECS, TELTONIKA_FAMILIES, TeltonikaDevice } from '../../src/simulate/teltonika.ts';
+import { type Happening, type Sample, Track } from '../../src/simulate/track.ts';
 
 /**
  * The simulator's encoders and the codecs are two readings of the same documents. Here each device's bytes go through
@@ -28,12 +28,13 @@ interface Case {
 const CASES: Case[] = [];
 for (const transport of ['tcp', 'udp'] as const) {
   for (const id of TELTONIKA_CODECS)
-    CASES.push({
-      name: `teltonika codec ${id.toString(16)} over ${transport}`,
-      codec: teltonika,
-      transport,
-      speaker: () => new TeltonikaDevice(17, id, transport, 1),
-    });
+    for (const family of TELTONIKA_FAMILIES)
+      CASES.push({
+        name: `teltonika ${family} with codec ${id.toString(16)} over ${transport}`,
+        codec: teltonika,
+        transport,
+        speaker: () => new TeltonikaDevice(17, id, transport, 1, family),
+      });
   for (const model of GT06_MODELS)
     for (const number of [0, 1, 2, 3])
       CASES.push({
@@ -157,6 +158,161 @@ describe.each(CASES)('$name', (one) => {
       expect(verdict(expected, bad)).toBeLessThan(0);
       expect(verdict(expected, answer.subarray(0, p))).toBe(0);
     }
+  });
+});
+
+/** Samples in which everything happens that can, in hours of driving. */
+function eventful(speaker: Speaker): Sample[] {
+  const track = new Track(11, speaker.resolutionMs);
+  const samples = Array.from({ length: 2000 }, (_, k) => track.at(NOW - 4_000_000 + k * 2000));
+  expect(new Set(samples.map((sample) => sample.happening)).size).toBe(10);
+  return samples;
+}
+
+function fixesOf(conversation: Conversation, samples: readonly Sample[], stored = false): Readonly<Record<string, unknown>>[] {
+  return conversation.speaker.packets(samples, stored).flatMap((packet) => conversation.packet(packet));
+}
+
+function attrs(fix: Readonly<Record<string, unknown>> | undefined): unknown {
+  return fix?.['attrs'];
+}
+
+describe('what happens on the way', () => {
+  const of = (codec: Codec, speaker: () => Speaker): Conversation => new Conversation({ name: '', codec, transport: 'tcp', speaker });
+
+  it('follows from the drive', () => {
+    const track = new Track(11, 1000);
+    let before = track.at(NOW - 4_000_000);
+    let tooFast = 0;
+    for (let k = 1; k < 2000; k++) {
+      const sample = track.at(NOW - 4_000_000 + k * 1000);
+      if (sample.happening === 'ignition_off') expect(sample.speedKmh).toBeLessThan(2);
+      if (!sample.ignition) expect(sample.speedKmh).toBeLessThan(2);
+      if (sample.happening === 'power_cut') expect(sample.externalMv).toBe(0);
+      if (sample.happening === 'overspeed' && sample.speedKmh > 100) tooFast++;
+      expect(Math.abs(sample.speedKmh - before.speedKmh)).toBeLessThan(16);
+      before = sample;
+    }
+    expect(tooFast).toBeGreaterThan(0);
+  });
+
+  it.each(TELTONIKA_CODECS)('is an event of its priority in codec %i', (id) => {
+    const conversation = of(teltonika, () => new TeltonikaDevice(1, id, 'tcp', 1, 'car'));
+    const samples = eventful(conversation.speaker);
+    const fixes = samples.flatMap((sample) => fixesOf(conversation, [sample]));
+    expect(fixes.map((fix) => fix['event'])).toEqual(samples.map((sample) => sample.happening));
+    fixes.forEach((fix, k) => {
+      const { happening, ignition } = samples[k] ?? {};
+      expect(attrs(fix)).toMatchObject({ priority: happening === undefined ? 0 : happening === 'sos' ? 2 : 1, ignition });
+    });
+  });
+
+  it.each(GT06_MODELS)('is an alarm of %s, or its location says it', (model) => {
+    const conversation = of(gt06, () => new Gt06Device(0, model, now));
+    const told = (happening: Happening | undefined): unknown => (happening === 'power_restored' ? undefined : happening);
+    let vibrations = 0;
+    for (const sample of eventful(conversation.speaker)) {
+      const [fix] = fixesOf(conversation, [sample]);
+      expect(attrs(fix)).toMatchObject({ ignition: sample.ignition });
+      if (sample.happening === undefined && fix?.['event'] === 'vibration') vibrations++;
+      else expect(fix?.['event']).toBe(told(sample.happening));
+    }
+    expect(vibrations).toBeGreaterThan(0);
+  });
+
+  it.each(H02_MODELS)('clears bits of the status word of %s, and an alarm stays latched', (model) => {
+    const conversation = of(h02, () => new H02Device(5, model, now));
+    let events = 0;
+    let latched = 0;
+    let before: unknown;
+    for (const sample of eventful(conversation.speaker)) {
+      const [fix] = fixesOf(conversation, [sample]);
+      const bits = Number(Object(attrs(fix)).status_bits);
+      expect(attrs(fix)).toMatchObject({ ignition: sample.ignition });
+      expect((bits & (1 << 20)) === 0).toBe(sample.externalMv === 0);
+      const sos = (bits & 2) === 0;
+      if (sample.happening === 'sos') expect(sos).toBe(true);
+      else if (sos) {
+        latched++;
+        expect(before).toBe(true);
+      }
+      if (fix?.['event'] === 'sos') events++;
+      before = sos;
+    }
+    expect(events).toBeGreaterThan(0);
+    expect(latched).toBeGreaterThan(events);
+  });
+
+  it('an alarm that is sent again has the same id, though it is no new event', () => {
+    const conversation = of(h02, () => new H02Device(5, 'text', now));
+    const sample = eventful(conversation.speaker).find(({ happening, externalMv }) => happening === 'sos' && externalMv > 0);
+    if (sample === undefined) throw new Error('no alarm');
+    const [packet] = conversation.speaker.packets([sample]);
+    if (packet === undefined) throw new Error('no packet');
+    const [first] = conversation.packet(packet);
+    const [second] = conversation.packet(packet);
+    expect([first?.['event'], second?.['event']]).toEqual(['sos', undefined]);
+    expect(second?.['id']).toBe(first?.['id']);
+  });
+
+  it('reports in text and in binary on one connection', () => {
+    const speaker = new H02Device(5, 'mixed', now);
+    const starts = eventful(speaker).flatMap((sample) => speaker.packets([sample]).map((packet) => packet.body[0]));
+    expect(new Set(starts)).toEqual(new Set([0x24, 0x2a]));
+  });
+});
+
+describe('device families of Teltonika', () => {
+  const WANTED = {
+    car: { external_v: expect.any(Number), battery_v: expect.any(Number), odometer_m: expect.any(Number), operator: '24602' },
+    can: { vin: '1HGCM82633A000010', rpm: expect.any(Number), fuel_pct: expect.any(Number), coolant_c: expect.any(Number) },
+    asset: { battery_pct: expect.any(Number), beacon_1_rssi_dbm: -60, tag_1_temperature_c: expect.any(Number) },
+  };
+  it.each(TELTONIKA_FAMILIES)('%s carries what it knows', (family) => {
+    const conversation = new Conversation({
+      name: '',
+      codec: teltonika,
+      transport: 'tcp',
+      speaker: () => new TeltonikaDevice(1, 0x8e, 'tcp', 1, family),
+    });
+    const fixes = fixesOf(conversation, drive(conversation.speaker, 9, 40));
+    const known = Object.assign({}, ...fixes.map(attrs));
+    expect(known).toMatchObject(WANTED[family]);
+    expect(Object.keys(known).filter((name) => /^io_|_hex$/.test(name))).toEqual([]);
+  });
+});
+
+describe('what was kept without coverage', () => {
+  it.each(TELTONIKA_CODECS)('comes in full packets, oldest first, in codec %i', (id) => {
+    for (const transport of ['tcp', 'udp'] as const)
+      for (const family of TELTONIKA_FAMILIES) {
+        const speaker = new TeltonikaDevice(1, id, transport, 1, family);
+        const conversation = new Conversation({ name: '', codec: teltonika, transport, speaker: () => speaker });
+        const samples = eventful(speaker).slice(0, 200);
+        const packets = speaker.packets(samples, true);
+        const sizes = packets.map((packet) => packet.body.length + 26);
+        expect(Math.max(...sizes)).toBeLessThanOrEqual(1280);
+        expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThan(1280 - 320);
+        const fixes = packets.flatMap((packet) => conversation.packet(packet));
+        expect(fixes.map((fix) => fix['time'])).toEqual(samples.map((sample) => sample.time));
+        expect(fixes.map((fix) => fix['id'])).toEqual(packets.flatMap((packet) => packet.fixes.map((fix) => fix.id)));
+      }
+  });
+
+  const flagged = (codec: Codec, speaker: Speaker): unknown[] => {
+    const conversation = new Conversation({ name: '', codec, transport: 'tcp', speaker: () => speaker });
+    const samples = drive(speaker, 9, 20).filter(({ happening }) => happening === undefined);
+    return [false, true].map(
+      (stored) => new Set(fixesOf(conversation, samples, stored).map((fix) => Object(fix['flags']).includes?.('buffered') ?? false)),
+    );
+  };
+
+  it.each(['gps-lbs-status', '4g'] as const)('says so in the re-upload byte of %s', (model) => {
+    expect(flagged(gt06, new Gt06Device(0, model, now))).toEqual([new Set([false]), new Set([true])]);
+  });
+
+  it.each(H02_MODELS)('says so in the status word of %s', (model) => {
+    expect(flagged(h02, new H02Device(5, model, now))).toEqual([new Set([false]), new Set([true])]);
   });
 });
 

@@ -268,6 +268,110 @@ describe('a device over UDP', () => {
   });
 });
 
+/** Answers every Teltonika packet with its own count, over both transports, and tells what came. */
+interface Seen {
+  /** Connection number or UDP port. */
+  readonly from: number;
+  readonly bytes: string;
+  readonly records: number;
+  /** Data field: the same when records are sent again. */
+  readonly field: string;
+}
+
+async function honestServer(transport: Transport, seen: Seen[]): Promise<number> {
+  const note = (from: number, bytes: Buffer, at: number, end: number): number => {
+    const records = bytes[at + 1] ?? 0;
+    seen.push({ from, bytes: bytes.toString('hex'), records, field: bytes.subarray(at, end).toString('hex') });
+    return records;
+  };
+  if (transport === 'udp')
+    return udpServer((bytes, from, reply) =>
+      reply(Buffer.from([0, 5, 0xca, 0xfe, 1, bytes[5] ?? 0, note(from.port, bytes, 23, bytes.length)])),
+    );
+  return tcpServer((socket, bytes, connection) => {
+    if (isLogin(bytes)) socket.write(yes);
+    else socket.write(Buffer.from([0, 0, 0, note(connection, bytes, bytes.indexOf('00000000', 0, 'hex') + 8, bytes.length - 4)]));
+  });
+}
+
+describe('what devices go through', () => {
+  const LONG = { intervalMs: 1, durationMs: 3500, timeoutMs: 150 };
+
+  it.each(['tcp', 'udp'] as const)('an answer that is lost: the same again over %s, once in the ledger (5)', async (transport) => {
+    const seen: Seen[] = [];
+    const port = await honestServer(transport, seen);
+    const fleet = fleetOf('teltonika', transport, port, { ...LONG, devices: 6 });
+    await fleet.run();
+    const total = fleet.total();
+    expect(total.lostAnswers).toBeGreaterThan(3);
+    expect(total.wrongAnswers + total.timeouts + total.reconnects + total.unsent).toBe(0);
+    // The device's records alone: over UDP the packet's head is in front of the field.
+    const again = seen.flatMap((packet, k) =>
+      seen
+        .slice(0, k)
+        .filter((earlier) => earlier.field === packet.field)
+        .map((earlier) => ({ packet, earlier })),
+    );
+    expect(again.length).toBeGreaterThanOrEqual(total.lostAnswers);
+    const here = again.filter(({ packet, earlier }) => packet.from === earlier.from);
+    expect(here.length).toBeGreaterThan(0);
+    for (const { packet, earlier } of here) expect(packet.bytes).toBe(earlier.bytes);
+    // A stream may also be given up; a datagram always comes again from its port, with its packet id.
+    if (transport === 'tcp') expect(here.length).toBeLessThan(again.length);
+    expect(total.acknowledged).toBe(total.sent);
+    expect(ledgerLines()).toHaveLength(total.sent);
+    expect(new Set(ledgerLines()).size).toBe(total.sent);
+    const records = new Map(seen.map((packet) => [packet.field, packet.records]));
+    expect([...records.values()].reduce((sum, count) => sum + count, 0)).toBe(total.sent);
+  });
+
+  it('no coverage: what was kept comes in full packets, and every device in the order of time', async () => {
+    const seen: Seen[] = [];
+    const port = await honestServer('tcp', seen);
+    const fleet = fleetOf('teltonika', 'tcp', port, { ...LONG, devices: 3 });
+    await fleet.run();
+    const total = fleet.total();
+    expect(total.stored).toBeGreaterThan(20);
+    expect(total.acknowledged).toBe(total.sent);
+    expect(Math.max(...seen.map((packet) => packet.records))).toBeGreaterThan(3);
+    const last = new Map<string, number>();
+    for (const line of ledgerLines()) {
+      const [device = '', time] = line.split('\t');
+      expect(Number(time)).toBeGreaterThan(last.get(device) ?? 0);
+      last.set(device, Number(time));
+    }
+    expect(last.size).toBe(3);
+  });
+
+  it('ends a time without coverage when nothing more is reported', async () => {
+    const seen: Seen[] = [];
+    const port = await honestServer('tcp', seen);
+    // Wherever it ends, some of the devices have no coverage then.
+    const fleet = fleetOf('teltonika', 'tcp', port, { ...LONG, durationMs: 1000, devices: 20 });
+    await fleet.run();
+    expect(fleet.total().stored).toBeGreaterThan(0);
+    expect(fleet.total().unsent).toBe(0);
+    expect(ledgerLines()).toHaveLength(fleet.total().sent);
+  });
+
+  it('is the same for the same seed, and another for another (6)', async () => {
+    const story = async (seed: number): Promise<string> => {
+      const seen: Seen[] = [];
+      const port = await honestServer('tcp', seen);
+      await fleetOf('teltonika', 'tcp', port, { ...LONG, seed }).run();
+      return seen
+        .slice(0, 60)
+        .map(({ records, field }, k) => `${records}${seen[k - 1]?.field === field ? ' again' : ''}`)
+        .join(', ');
+    };
+    const [first = '', same, other] = await Promise.all([story(1), story(1), story(2)]);
+    expect(first).toContain('again');
+    expect(first).toMatch(/ \d{2}/);
+    expect(same).toBe(first);
+    expect(other).not.toBe(first);
+  });
+});
+
 describe('a device whose fixes have no answer of their own', () => {
   it('takes a fix for acknowledged when the heartbeat behind it is answered, not before, and sends all again otherwise (2, 3)', async () => {
     // The server is the codec itself, except that on the first connection it hangs up instead of answering a heartbeat.
