@@ -6,7 +6,7 @@ import { systemClock } from './clock.ts';
 import type { ChildRole } from './cluster/child-process.ts';
 import { lockDirectory } from './cluster/lock.ts';
 import type { Health } from './cluster/messages.ts';
-import type { Codec, Options } from './codec/index.ts';
+import type { Codec } from './codec/index.ts';
 import { codecOptions, loadCodecs } from './codec/registry.ts';
 import type { Config } from './config/schema.ts';
 import { AppError, messageOf } from './errors.ts';
@@ -37,7 +37,8 @@ const NAMED_ADDRESSES = 10_000;
 export async function startWorker(config: Config, slot: number): Promise<ChildRole> {
   const log = processLog(config.logLevel, `worker-${slot}`);
   const metrics = createMetrics();
-  const { codecs, options } = await configuredCodecs(config);
+  const codecs = await loadCodecs(config.codecs.packages);
+  const optionsOf = codecOptions(codecs, config.codecs.options, config.devices);
   const counters = new Map<Codec, CodecCounters>();
   const owing = new Set<Intake>();
   const paused = new Set<{ resume(): void }>();
@@ -75,7 +76,7 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
     codecs: [...codecs.values()],
     limits: config.limits,
     pendingBytes: () => journal.pendingBytes,
-    options: (codec) => options.get(codec.name) ?? {},
+    options: optionsOf,
     counters(codec) {
       let found = counters.get(codec);
       if (found === undefined) {
@@ -122,13 +123,6 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
       stopSampling();
     },
   };
-}
-
-async function configuredCodecs(config: Config): Promise<{ codecs: ReadonlyMap<string, Codec>; options: ReadonlyMap<string, Options> }> {
-  const codecs = await loadCodecs(config.codecs.packages);
-  const options = new Map<string, Options>();
-  for (const codec of codecs.values()) options.set(codec.name, codecOptions(codec, config.codecs.options));
-  return { codecs, options };
 }
 
 async function openJournal(
@@ -186,7 +180,8 @@ function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: numb
 export async function startShipping(config: Config, instance: string, clickhouseUrl: string): Promise<ChildRole> {
   const log = processLog(config.logLevel, 'shipper');
   const metrics = createMetrics();
-  const { codecs, options } = await configuredCodecs(config);
+  const codecs = await loadCodecs(config.codecs.packages);
+  const optionsOf = codecOptions(codecs, config.codecs.options, config.devices);
   const journalDirectory = join(config.dataDir, 'journal');
   // A predecessor that is just ending must not deliver beside this one.
   await lockDirectory(journalDirectory, PREDECESSOR_WAIT_MS);
@@ -207,7 +202,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     instance,
     sinks,
     codecs,
-    codecOptions: options,
+    optionsOf,
     metrics,
     log,
     keepMs,

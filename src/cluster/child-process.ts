@@ -42,6 +42,7 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
         (started) => {
           role = started;
           send({ type: 'ready' });
+          void report(started);
           setInterval(() => void report(started), REPORT_MS);
         },
         (error: unknown) => {

@@ -34,6 +34,8 @@ const SETTLED_MS = 30_000;
 const START_MS = 60_000;
 /** Part of the drain time that the workers may use; the rest is the shipper's. */
 const WORKER_SHARE = 0.5;
+/** No child reads what the server is given on standard input. */
+const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
 const EMBEDDED_CLOSE_MS = 10_000;
 
 /** A child as the supervisor needs it, a cluster worker or a plain process alike. */
@@ -61,12 +63,18 @@ class Post {
   readonly #supervisor: Supervisor;
   readonly #spawn: () => Running;
   readonly #greeting: () => ToChild | undefined;
+  #reports = false;
 
   constructor(supervisor: Supervisor, name: string, spawn: () => Running, greeting: () => ToChild | undefined) {
     this.#supervisor = supervisor;
     this.name = name;
     this.#spawn = spawn;
     this.#greeting = greeting;
+  }
+
+  /** Ready, and its first report is still on its way. */
+  get silent(): boolean {
+    return this.#reports && Object.keys(this.health).length === 0;
   }
 
   /** Starts the child; resolves when it is ready, rejects with its reason when it cannot start. */
@@ -114,6 +122,7 @@ class Post {
         }
       });
       const greeting = this.#greeting();
+      this.#reports = greeting !== undefined;
       if (greeting !== undefined) running.send(greeting);
     });
   }
@@ -191,7 +200,7 @@ export class Supervisor {
         () => undefined,
       );
     }
-    cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [] });
+    cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
     const greeting = (slot: number): ToChild => ({ type: 'start', config, instance, slot, clickhouseUrl });
     for (let slot = 0; slot < config.workers; slot++)
       this.#workers.push(
@@ -203,7 +212,7 @@ export class Supervisor {
       );
     this.#shipper = this.#post(
       'shipper',
-      () => ofProcess(fork(modulePath('./shipper', import.meta.url))),
+      () => ofProcess(fork(modulePath('./shipper', import.meta.url), [], { stdio: CHILD_STDIO })),
       () => greeting(-1),
     );
     try {
@@ -232,7 +241,7 @@ export class Supervisor {
     const parts: Record<string, Health> = {};
     if (this.#posts.length === 0) parts['supervisor'] = { state: 'down', reason: 'starting' };
     for (const post of this.#posts) {
-      if (!post.ready) parts[post.name] = { state: 'down', reason: 'starting or restarting' };
+      if (!post.ready || post.silent) parts[post.name] = { state: 'down', reason: 'starting or restarting' };
       Object.assign(parts, post.health);
     }
     const needed = (name: string): boolean => name === 'supervisor' || name.startsWith('worker-');
@@ -322,7 +331,9 @@ async function freePort(): Promise<number> {
 
 function forkEmbedded(dataDir: string, port: number): Running {
   const directory = join(dataDir, 'clickhouse');
-  return ofProcess(fork(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)]));
+  return ofProcess(
+    fork(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)], { stdio: CHILD_STDIO }),
+  );
 }
 
 function ofProcess(child: ChildProcess): Running {

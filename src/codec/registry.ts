@@ -23,13 +23,43 @@ export async function loadCodecs(packages: readonly string[]): Promise<ReadonlyM
   return codecs;
 }
 
-/** A codec's options: the given ones checked, the rest at their defaults. Throws AppError CONFIG_INVALID. */
-export function codecOptions(codec: Codec, given: Readonly<Record<string, Readonly<Record<string, OptionValue>>>>): Options {
+type Given = Readonly<Record<string, OptionValue>>;
+
+/** The options that a frame of a device is read under. */
+export type OptionsOf = (codec: Codec, device: string) => Options;
+
+/**
+ * Options by codec, and of single devices: what the configuration gives for one device, by its id, goes before what it
+ * gives for the codec. Throws AppError CONFIG_INVALID with all problems.
+ */
+export function codecOptions(
+  codecs: ReadonlyMap<string, Codec>,
+  byCodec: Readonly<Record<string, Given>>,
+  byDevice: Readonly<Record<string, Given>>,
+): OptionsOf {
   const problems: string[] = [];
-  const options = checkOptions(codec.options, given[codec.name] ?? {}, problems);
-  if (problems.length > 0)
-    throw new AppError('CONFIG_INVALID', problems.map((problem) => `codecs.options.${codec.name}.${problem}`).join('; '));
-  return options;
+  const checked = (where: string, codec: Codec, given: Given): Options => {
+    const found: string[] = [];
+    const options = checkOptions(codec.options, given, found);
+    problems.push(...found.map((problem) => `${where}.${problem}`));
+    return options;
+  };
+  const general = new Map<Codec, Options>();
+  for (const codec of codecs.values()) general.set(codec, checked(`codecs.options.${codec.name}`, codec, byCodec[codec.name] ?? {}));
+  const own = new Map<string, Map<Codec, Options>>();
+  for (const [device, given] of Object.entries(byDevice)) {
+    const of = new Map<Codec, Options>();
+    for (const codec of codecs.values()) {
+      const known = Object.entries(given).filter(([key]) => Object.hasOwn(codec.options, key));
+      if (known.length > 0) of.set(codec, checked(`devices.${device}`, codec, { ...byCodec[codec.name], ...Object.fromEntries(known) }));
+    }
+    for (const key of Object.keys(given))
+      if (![...codecs.values()].some((codec) => Object.hasOwn(codec.options, key)))
+        problems.push(`devices.${device}.${key}: no codec has this option; fixgate codecs <codec> lists them`);
+    own.set(device, of);
+  }
+  if (problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('; '));
+  return (codec, device) => own.get(device)?.get(codec) ?? general.get(codec) ?? {};
 }
 
 async function importCodec(name: string): Promise<Codec> {

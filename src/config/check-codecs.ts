@@ -22,12 +22,10 @@ export async function checkCodecs(config: Config): Promise<ReadonlyMap<string, C
       );
   });
   for (const name of Object.keys(config.codecs.options)) if (!codecs.has(name)) problems.push(`codecs.options.${name}: ${unknown(name)}`);
-  for (const codec of codecs.values()) {
-    try {
-      codecOptions(codec, config.codecs.options);
-    } catch (error) {
-      problems.push(messageOf(error));
-    }
+  try {
+    codecOptions(codecs, config.codecs.options, config.devices);
+  } catch (error) {
+    problems.push(messageOf(error));
   }
   if (problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('; '));
   return codecs;

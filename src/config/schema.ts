@@ -42,6 +42,10 @@ export const configSchema = z.strictObject({
         .describe('options by codec name; `fixgate codecs` lists them'),
     })
     .prefault({}),
+  devices: z
+    .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
+    .default({})
+    .describe('codec options of single devices, by device id: what the server should not have to learn, like variant or time_zone'),
   limits: z
     .strictObject({
       connections: z.int().min(1).default(50_000).describe('connections per worker and listener'),

@@ -8,12 +8,18 @@
  * and the inserts of a shutdown come after them.
  */
 
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../errors.ts';
 import type { EmbeddedClickHouse, EmbeddedMessage } from './clickhouse.ts';
 
 // Four statements at a time take a thread each; bodies and compression need some beside them. Before the first use of the pool.
 process.env['UV_THREADPOOL_SIZE'] ??= '8';
+
+// The engine reads standard input for rows of an INSERT, wherever it leads. Opening takes the lowest number that is free: 0.
+closeSync(0);
+openSync(devNull, 'r');
 
 const CLOSE_MS = 10_000;
 

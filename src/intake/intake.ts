@@ -78,6 +78,8 @@ export interface IntakeHost {
   readonly profiles: ProfileStore;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
+  /** The codec's options for a device, '' for one not known yet; the same object each time. */
+  options(codec: Codec, device: string): Options;
   readonly clock: Clock;
   readonly log: Log;
   /** Intakes that owe answers; the owner of the journal calls `release` on them when the watermark moves. */
@@ -106,7 +108,7 @@ export class Intake {
   readonly #counters: CodecCounters;
   readonly #link: Link;
   readonly #dialect: StreamDialect | DatagramDialect;
-  readonly #options: Options;
+  #options: Options;
   #state: object;
   /** The memo looked at last. */
   #memo = UNKNOWN;
@@ -126,7 +128,7 @@ export class Intake {
   #muted = false;
   #closed = false;
 
-  constructor(host: IntakeHost, codec: Codec, transport: Transport, options: Options, peer: string, link: Link) {
+  constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
     const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
     if (dialect === undefined) throw new AppError('CONFIG_INVALID', `codec ${codec.name} does not speak ${transport}`);
     this.#host = host;
@@ -136,8 +138,8 @@ export class Intake {
     this.peer = peer;
     this.#dialect = dialect;
     this.#link = link;
-    this.#options = options;
-    this.#state = dialect.open(options, 0);
+    this.#options = host.options(codec, '');
+    this.#state = dialect.open(this.#options, 0);
     this.#onFrame = (bytes, start, end) => this.#frame(bytes, start, end);
     this.#splitter =
       transport === 'tcp' && codec.tcp !== undefined ? new Splitter(codec.tcp, this.#state, codec.maxFrameBytes, this.#onFrame) : undefined;
@@ -248,8 +250,7 @@ export class Intake {
     let memo = this.#readMemo();
     if (memo !== this.#memo) this.#learned(memo);
     this.#decode(bytes, start, end);
-    if (this.#switches()) {
-      this.#reopen();
+    if (this.#names() && this.#reopens()) {
       memo = this.#readMemo();
       this.#decode(bytes, start, end);
     }
@@ -364,16 +365,20 @@ export class Intake {
     return true;
   }
 
-  /** Has the frame just decoded named another device than the one before? */
-  #switches(): boolean {
+  /** Has the frame just decoded named a device, other than the one before? */
+  #names(): boolean {
     const { deviceId, kind } = FRAME;
-    return deviceId !== this.device && deviceId !== '' && this.device !== '' && kind !== FrameKind.Malformed && isDeviceId(deviceId);
+    return deviceId !== '' && deviceId !== this.device && kind !== FrameKind.Malformed && isDeviceId(deviceId);
   }
 
-  /** Invariant 8. */
-  #reopen(): void {
-    this.#state = this.#dialect.open(this.#options, 0);
+  /** Invariant 8, and a device with options of its own is read under them from its first frame. False: nothing has changed. */
+  #reopens(): boolean {
+    const options = this.#host.options(this.codec, FRAME.deviceId);
+    if (this.device === '' && options === this.#options) return false;
+    this.#options = options;
+    this.#state = this.#dialect.open(options, 0);
     if (this.#splitter !== undefined) this.#splitter.state = this.#state;
+    return true;
   }
 
   /** Invariant 7: asks for the device's profile, which comes at once or later. */
@@ -406,6 +411,8 @@ export class Intake {
       if (durable === this.#kept) return;
       this.#kept = durable;
       this.#host.profiles.remember(this.device, { codec: this.codec.name, memo: durable, updated: this.#host.clock.now() });
+      const learned = this.#dialect.describeMemo?.(durable);
+      if (learned !== undefined) this.#event(JSON.stringify({ type: 'profile', protocol: this.codec.name, learned }));
     } catch (error) {
       this.#threw(error);
     }

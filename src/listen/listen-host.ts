@@ -1,4 +1,4 @@
-import type { Codec, Options } from '../codec/index.ts';
+import type { Codec } from '../codec/index.ts';
 import type { Intake, IntakeHost } from '../intake/intake.ts';
 
 /** Bounds and deadlines of one worker's sockets. Times in ms, sizes in bytes. */
@@ -29,7 +29,6 @@ export interface ListenHost extends IntakeHost {
   /** Every codec that can be recognised. */
   readonly codecs: readonly Codec[];
   readonly limits: ListenLimits;
-  options(codec: Codec): Options;
   /** Bytes appended and not yet durable. */
   pendingBytes(): number;
   /** Connections that wait for the disk; `resume` is called on them when the watermark moves. */

@@ -108,7 +108,7 @@ class TcpConnection implements Link {
     this.#lastSeen = this.#openedAt;
     host.metrics.connections.inc({ codec: this.#label });
     host.metrics.accepts.inc({ codec: this.#label, transport: 'tcp' });
-    if (at.codec !== undefined) this.#intake = new Intake(host, at.codec, 'tcp', host.options(at.codec), this.#peer, this);
+    if (at.codec !== undefined) this.#intake = new Intake(host, at.codec, 'tcp', this.#peer, this);
     socket.on('data', (chunk) => this.#data(chunk));
     socket.on('end', () => this.finish('device'));
     socket.on('error', (error) => this.#reasonIs(systemCode(error) === 'ECONNRESET' ? 'reset' : 'socket_error'));
@@ -230,7 +230,7 @@ class TcpConnection implements Link {
     }
     this.#looked = true;
     this.#head = undefined;
-    this.#intake = new Intake(this.#host, codec, 'tcp', this.#host.options(codec), this.#peer, this);
+    this.#intake = new Intake(this.#host, codec, 'tcp', this.#peer, this);
     return head;
   }
 }

@@ -127,7 +127,7 @@ class UdpPeer implements Link {
     this.#address = from.address;
     this.#port = from.port;
     this.#gone = gone;
-    this.intake = new Intake(host, codec, 'udp', host.options(codec), key, this);
+    this.intake = new Intake(host, codec, 'udp', key, this);
   }
 
   send(bytes: Uint8Array): void {

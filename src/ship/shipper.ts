@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
-import type { Options } from '../codec/index.ts';
+import type { OptionsOf } from '../codec/registry.ts';
 import { messageOf } from '../errors.ts';
 import { retain } from '../journal/retention.ts';
 import { nodeStorage, type Storage } from '../journal/storage.ts';
@@ -35,8 +35,8 @@ export interface ShipperOptions {
   readonly instance: string;
   readonly sinks: readonly Sink[];
   readonly codecs: Codecs;
-  /** Options by codec name, where they are not the defaults. */
-  readonly codecOptions?: ReadonlyMap<string, Options> | undefined;
+  /** What a device's frames are read under: the same as on the way in. */
+  readonly optionsOf: OptionsOf;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly clock?: Clock | undefined;
@@ -137,7 +137,7 @@ class RunningShipper implements Shipper {
   }
 
   #loop(sink: Sink, first: boolean): Loop {
-    const { journalDirectory, parkedDirectory, instance, codecs, codecOptions, metrics, log } = this.#o;
+    const { journalDirectory, parkedDirectory, instance, codecs, optionsOf, metrics, log } = this.#o;
     const parking = new Parking(join(parkedDirectory, `${sink.name}.jsonl`), journalDirectory, this.#storage, (reason) => {
       metrics.parked.inc({ sink: sink.name });
       this.#alarm(`${sink.name} ${reason}`, { sink: sink.name, reason, file: parking.path }, 'entries are parked: they need a look');
@@ -146,7 +146,7 @@ class RunningShipper implements Shipper {
       journal: journalDirectory,
       storage: this.#storage,
       instance,
-      decoder: new Decoder(codecs, codecOptions ?? new Map()),
+      decoder: new Decoder(codecs, optionsOf),
       parking,
       window: sink.marksResends ? new ResendWindow() : null,
       onDamage: (damage) => {

@@ -36,9 +36,12 @@ export type Outcome =
 const started = new Set<ChildProcess>();
 
 /** Starts a child and waits until it is ready or says why not. */
-export async function launch(directory: string, options: { port?: number; host?: string; main?: string } = {}): Promise<Outcome> {
+export async function launch(
+  directory: string,
+  options: { port?: number; host?: string; main?: string; stdin?: number } = {},
+): Promise<Outcome> {
   const args = ['--directory', directory, '--port', String(options.port ?? 0), '--host', options.host ?? '127.0.0.1'];
-  const child = fork(options.main ?? MAIN, args, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
+  const child = fork(options.main ?? MAIN, args, { stdio: [options.stdin ?? 'ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
   started.add(child);
   const exit = once(child, 'exit');
   exit.then(

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, open, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -67,6 +67,22 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     const insert = (query: string, body: string) => fetch(`${running.url}/?query=${encodeURIComponent(query)}`, { method: 'POST', body });
     expect((await insert('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a', '')).status).toBe(200);
     expect((await insert('INSERT INTO t FORMAT CSV', '1')).status).toBe(200);
+    await running.end();
+  });
+
+  it('takes nothing from standard input', async () => {
+    const directory = await freshDirectory();
+    const path = join(directory, 'stdin');
+    await writeFile(path, 'rows of somebody else\n');
+    const stdin = await open(path);
+    const outcome = await launch(join(directory, 'data'), { stdin: stdin.fd });
+    await stdin.close();
+    if (outcome.type === 'failed') throw new Error(outcome.message);
+    const { running } = outcome;
+    const run = (body: string) => fetch(running.url, { method: 'POST', body }).then((answer) => answer.text());
+    expect(await run('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a')).toBe('');
+    expect(await run('INSERT INTO t VALUES (1)')).toBe('');
+    expect(await run('SELECT count() FROM t')).toBe('1\n');
     await running.end();
   });
 

@@ -62,6 +62,7 @@ class RecordedLink implements Link {
 }
 
 let journal: ManualJournal;
+const NO_OPTIONS = {};
 let host: IntakeHost;
 let clock: FakeClock;
 
@@ -78,12 +79,13 @@ beforeEach(() => {
     log: silentLog,
     owing: new Set(),
     counters: (codec) => new CodecCounters(metrics, codec),
+    options: () => NO_OPTIONS,
   };
 });
 
 function connect(codec: Codec = toy, transport: Transport = 'tcp'): { intake: Intake; link: RecordedLink } {
   const link = new RecordedLink();
-  return { intake: new Intake(host, codec, transport, {}, '192.0.2.1:4000', link), link };
+  return { intake: new Intake(host, codec, transport, '192.0.2.1:4000', link), link };
 }
 
 function durable(upTo: number): void {
@@ -247,6 +249,19 @@ describe('intake', () => {
       { type: 'connected', transport: 'tcp', protocol: 'toy' },
       { type: 'disconnected', reason: 'device', bytes_in: login.length, bytes_out: 6, frames: 1 },
     ]);
+  });
+
+  it('reads a device under the options of its own, from the frame that names it', () => {
+    const lenient = { integrity: 'count' };
+    host = { ...host, options: (_codec, device) => (device === '12345678' ? lenient : NO_OPTIONS) };
+    const damaged = toyFixes(2, 1);
+    damaged[damaged.length - 1] = (damaged[damaged.length - 1] ?? 0) ^ 1;
+    const own = connect().intake;
+    own.push(Buffer.concat([login, damaged]));
+    expect(journal.frames).toHaveLength(1);
+    const other = connect().intake;
+    other.push(Buffer.concat([toyLogin('87654321', false), damaged]));
+    expect(journal.frames).toHaveLength(1);
   });
 
   it('gives way to a newer connection of the same device', () => {

@@ -25,6 +25,7 @@ interface Stored {
 
 let stored: Stored[];
 let profiles: MemoryProfiles;
+const NO_OPTIONS = {};
 let host: IntakeHost;
 
 beforeEach(() => {
@@ -53,11 +54,12 @@ beforeEach(() => {
     log: silentLog,
     owing: new Set(),
     counters: (codec) => new CodecCounters(metrics, codec),
+    options: () => NO_OPTIONS,
   };
 });
 
 function connect(codec: Codec = gt06, transport: 'tcp' | 'udp' = 'tcp'): Intake {
-  return new Intake(host, codec, transport, {}, '192.0.2.1:4000', { send() {}, close() {}, finish() {}, drained() {} });
+  return new Intake(host, codec, transport, '192.0.2.1:4000', { send() {}, close() {}, finish() {}, drained() {} });
 }
 
 /** The first record of a stored frame, read alone as the shipper reads it. */

@@ -13,6 +13,8 @@ import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { MemoryProfiles } from './memory-profiles.ts';
 
+const NO_OPTIONS = {};
+
 export const LIMITS: ListenLimits = {
   connections: 1000,
   pendingBytes: 1 << 20,
@@ -53,7 +55,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     codecs,
     limits: { ...LIMITS, ...limits },
     pendingBytes: () => journal.pendingBytes,
-    options: () => ({}),
+    options: () => NO_OPTIONS,
     counters: (codec) => new CodecCounters(metrics, codec),
     lookalike: (expected, found) => lookalikes.push(`${expected.name}: ${found}`),
   };

@@ -80,6 +80,9 @@ export function dataDirectory(): string {
   return path;
 }
 
+/** The codecs of these tests have no options. */
+const DEFAULTS = {};
+
 export interface Rig {
   readonly shipper: Shipper;
   readonly metrics: Metrics;
@@ -97,6 +100,7 @@ export function ship(data: string, sinks: readonly Sink[], options: Partial<Ship
     journalDirectory: join(data, 'journal'),
     parkedDirectory: join(data, 'parked'),
     instance: INSTANCE,
+    optionsOf: () => DEFAULTS,
     sinks,
     codecs: new Map([['tiny', tiny]]),
     metrics,

@@ -8,6 +8,7 @@ import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
 import { tiny } from './tiny.ts';
 
 const [data = '', clickHouseUrl = '', redisUrl = ''] = process.argv.slice(2);
+const defaults = {};
 startShipper({
   journalDirectory: join(data, 'journal'),
   parkedDirectory: join(data, 'parked'),
@@ -17,6 +18,7 @@ startShipper({
     createRedisStreamSink({ url: redisUrl, instance: 'rig', batchRows: 100 }),
   ],
   codecs: new Map([['tiny', tiny]]),
+  optionsOf: () => defaults,
   metrics: createMetrics(),
   log: silentLog,
 });

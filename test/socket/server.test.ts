@@ -67,8 +67,13 @@ describe('a whole server', () => {
         interval: 100,
       },
     );
-    const readiness = await server.http('/readyz');
-    expect([readiness.status, await readiness.json()]).toMatchObject([200, { status: 'ready' }]);
+    await vi.waitFor(
+      async () => {
+        const readiness = await server.http('/readyz');
+        expect([readiness.status, await readiness.json()]).toMatchObject([200, { status: 'ready' }]);
+      },
+      { timeout: 10_000 },
+    );
     await vi.waitFor(
       async () => expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
       { timeout: 5000 },
