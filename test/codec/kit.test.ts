@@ -396,8 +396,7 @@ function samplesOf(name: string): Sample[] {
   return [...frames, ...streams];
 }
 
-describe.each(BUILTIN_CODECS)('$name', (codec) => {
-  const { name } = codec;
+describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s', (name, codec) => {
   it(
     'passes the kit',
     () => {
