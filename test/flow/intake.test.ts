@@ -264,6 +264,17 @@ describe('intake', () => {
     expect(journal.frames).toHaveLength(1);
   });
 
+  it('tells what it learned about a device, once', () => {
+    for (const { intake } of [connect(), connect()]) {
+      intake.push(toyLogin('12345678', true));
+      intake.push(toyAlive(2));
+      intake.closed('device');
+    }
+    expect(journal.events.filter((event) => event.type === 'profile')).toEqual([
+      { type: 'profile', protocol: 'toy', learned: { speed: 'knots' } },
+    ]);
+  });
+
   it('gives way to a newer connection of the same device', () => {
     const first = connect();
     const second = connect();
