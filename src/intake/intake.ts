@@ -126,6 +126,8 @@ export class Intake {
   #closing = false;
   /** A frame without an answer of its own was refused: see invariant 6. */
   #muted = false;
+  /** A frame of nobody was dropped: until somebody logs in, a heartbeat's answer would say that it had arrived. */
+  #dropped = false;
   #closed = false;
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
@@ -264,11 +266,13 @@ export class Intake {
     const origin = this.#origin;
     const promises = FRAME.kind !== FrameKind.Login && FRAME.kind !== FrameKind.Heartbeat;
     if (!promises && FRAME.rows === 0) {
+      if (this.#dropped && origin === undefined && FRAME.kind === FrameKind.Heartbeat) return this.#bad();
       this.#strikes.good(this.#noise);
       this.#owe(0, Settled.Stored, 0, end - start);
       return !this.#closing;
     }
     if (origin === undefined) {
+      this.#dropped = true;
       counters.malformed('unidentified');
       return this.#bad();
     }

@@ -219,6 +219,16 @@ describe('intake invariants', () => {
 });
 
 describe('intake', () => {
+  it('gives a peer that nobody knows no heartbeat answer behind records that were dropped', () => {
+    const { intake, link } = connect(toy, 'udp');
+    intake.push(toyAlive(1));
+    expect(link.sent).toHaveLength(1);
+    intake.push(Buffer.concat([toyFixes(2, 1), toyAlive(3)]));
+    expect(link.sent).toHaveLength(1);
+    intake.push(Buffer.concat([login, toyAlive(4)]));
+    expect(link.sent).toHaveLength(3);
+  });
+
   it('keeps a well framed message that it does not understand', () => {
     const { intake } = connect();
     intake.push(login);
