@@ -3,7 +3,7 @@
  * TORTURE_DIR holds what is to happen, as files; they are looked at when it matters, so that a fault begins and ends
  * between two calls:
  *
- *     no-space   writing to the data directory fails with ENOSPC
+ *     no-space   writing to the data directory fails with ENOSPC, half of it written
  *     no-sync    fdatasync in it fails with EIO
  *     clock      the wall clock is off by so many milliseconds
  *
@@ -66,9 +66,10 @@ replace('close', (real, args) => {
 
 replace('write', (real, args) => {
   const done = callbackOf(args);
-  if (done !== undefined && paths.has(Number(args[0])) && fs.existsSync(noSpace)) {
-    setImmediate(() => done(failure('ENOSPC', 'write')));
-  } else real(...args);
+  if (done === undefined || !paths.has(Number(args[0])) || !fs.existsSync(noSpace)) return real(...args);
+  const [fd, bytes, offset, length, position] = args;
+  // A part fits, as on a disk that just ran full.
+  real(fd, bytes, offset, Number(length) >> 1, position, () => done(failure('ENOSPC', 'write')));
 });
 
 replace('fdatasync', (real, args) => {

@@ -1,4 +1,6 @@
+import { systemClock } from '../../src/clock.ts';
 import type { Random } from '../../src/simulate/random.ts';
+import { flipBit, takeBackUnsynced, tearTails } from './damage.ts';
 import type { Fault } from './fault.ts';
 import type { ProxyMode, StoreProxy } from './proxy.ts';
 import type { Rig } from './rig.ts';
@@ -9,6 +11,9 @@ import type { Store } from './store.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const SIGHUP = 1;
+/** No device sends again what it sent so long ago. */
+const SETTLED_MS = 20 * SECOND;
 
 function killChild(role: Role): Fault {
   return {
@@ -102,6 +107,112 @@ function proxied(name: string, mode: ProxyMode, lastsMs: number, of: (rig: Rig) 
   };
 }
 
+/** Every write to the data directory fails, with a part of it written. */
+const diskFull: Fault = {
+  name: 'disk full',
+  side: 'server',
+  lastsMs: 15 * SECOND,
+  async run(rig, lastsMs) {
+    rig.control('no-space', '');
+    await wait(lastsMs);
+    rig.control('no-space', null);
+    return '';
+  },
+};
+
+/** Now and then, and for longer as it goes on, the disk does not synchronise. */
+const syncFails: Fault = {
+  name: 'fsync fails',
+  side: 'server',
+  lastsMs: 15 * SECOND,
+  async run(rig, lastsMs, random) {
+    const until = systemClock.elapsed() + lastsMs;
+    for (let failMs = 5; systemClock.elapsed() < until; failMs *= 2) {
+      rig.control('no-sync', '');
+      await wait(Math.min(failMs, until - systemClock.elapsed()));
+      rig.control('no-sync', null);
+      await wait(300 + random.int(700));
+    }
+    return '';
+  },
+};
+
+const tornEntry: Fault = {
+  name: 'torn last entry',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig, _lastsMs, random) {
+    let bytes = 0;
+    await rig.server.down(async () => {
+      bytes = await tearTails(rig, random);
+    });
+    return `${bytes} bytes behind the last entries`;
+  },
+};
+
+const flippedBit: Fault = {
+  name: 'flipped bit',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig, _lastsMs, random) {
+    let bits = 0;
+    await rig.server.down(async () => {
+      bits = await flipBit(rig, random, systemClock.now() - SETTLED_MS);
+    });
+    return `${bits} in a delivered entry`;
+  },
+};
+
+/** Everything dies at once, and what was not synchronised is gone. */
+const powerCut: Fault = {
+  name: 'power cut',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig) {
+    let bytes = 0;
+    await rig.server.down(async () => {
+      bytes = await takeBackUnsynced(rig);
+    });
+    return `${bytes} bytes lost`;
+  },
+};
+
+/** Ahead or back, and then right again: one of the two is a step back. */
+const clockStep: Fault = {
+  name: 'clock stepped',
+  side: 'server',
+  lastsMs: 20 * SECOND,
+  async run(rig, lastsMs, random) {
+    // Devices take a clock that is off by five minutes for a wrong answer.
+    const stepMs = (random.next() < 0.5 ? -1 : 1) * Math.round(random.between(60, 240)) * SECOND;
+    rig.control('clock', String(stepMs));
+    await wait(lastsMs);
+    rig.control('clock', null);
+    return `${stepMs / SECOND} s`;
+  },
+};
+
+const rollingRestart: Fault = {
+  name: 'rolling restart',
+  side: 'server',
+  lastsMs: 0,
+  unsupported: (rig) => (rig.server.catches(SIGHUP) ? '' : 'this server does nothing on SIGHUP'),
+  async run(rig) {
+    const before = rig.server.children('worker');
+    rig.server.signal('SIGHUP');
+    const renewed = (): boolean => {
+      const now = rig.server.children('worker');
+      return now.length === before.length && !now.some((pid) => before.includes(pid));
+    };
+    for (let waited = 0; !renewed(); waited += 50) {
+      if (waited > MINUTE) throw new Error('the workers were not replaced within a minute of SIGHUP');
+      await wait(50);
+    }
+    await rig.server.ready();
+    return '';
+  },
+};
+
 const clickHouse = (rig: Rig): StoreProxy => rig.clickHouseProxy;
 const redis = (rig: Rig): StoreProxy => rig.redisProxy;
 
@@ -111,6 +222,13 @@ export const FAULTS: readonly Fault[] = [
   killSupervisor,
   stopChild('worker'),
   stopChild('shipper'),
+  diskFull,
+  syncFails,
+  tornEntry,
+  flippedBit,
+  powerCut,
+  clockStep,
+  rollingRestart,
   killStore('ClickHouse', (rig) => rig.clickHouse),
   killStore('Redis', (rig) => rig.redis),
   stopStore('ClickHouse', (rig) => rig.clickHouse),
