@@ -17,6 +17,8 @@ import { join, sep } from 'node:path';
 
 const TINY_BYTES = 64;
 const CLOCK_LOOK_MS = 20;
+/** A disk that fails takes its time to say so; meanwhile devices go on sending. */
+const FAILING_MS = 40;
 
 const control = process.env['TORTURE_DIR'] ?? '';
 const data = (process.env['FIXGATE_DATA_DIR'] ?? '') + sep;
@@ -78,7 +80,7 @@ replace('fdatasync', (real, args) => {
   const path = paths.get(fd);
   if (done === undefined || path === undefined) return real(...args);
   if (fs.existsSync(noSync)) {
-    setImmediate(() => done(failure('EIO', 'fdatasync')));
+    setTimeout(() => done(failure('EIO', 'fdatasync')), FAILING_MS);
     return;
   }
   const { size } = fs.fstatSync(fd);
