@@ -11,7 +11,7 @@ export interface Planned {
 /** Before the first fault, and after the last. */
 export const CALM_MS = 8000;
 /** Faults that are a moment take about so long until everything is up again. */
-const MOMENT_MS = 2500;
+const MOMENT_MS = 3500;
 /** Watched after each fault before the next of its side. */
 export const PAUSE_MS = 3000;
 /** In a run of this length faults last as long as they say. */

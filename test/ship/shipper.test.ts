@@ -127,6 +127,30 @@ describe('what is delivered', () => {
     expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 7));
   });
 
+  test.each([0, 1])('promise 7: marks are of one moment, also when reading that of slot %i takes long', async (slow) => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const storage = new FaultStorage();
+    const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
+    const [before, after] = [slots[1 - slow], slots[slow]];
+    const fix = async (slot: Slot | undefined, time: number): Promise<void> => {
+      slot?.fixes('roamer', time, [{ time }]);
+      await slot?.journal.flush();
+    };
+    await fix(before, T);
+    await fix(after, T + 1);
+    const { shipper } = shipping(data, [sink], { storage });
+    await until(() => sink.rows.length === 2);
+    const held = storage.hold('read', new RegExp(`/${slow}/durable$`));
+    await held.reached;
+    await fix(before, T + 2);
+    await fix(after, T + 3);
+    held.release();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 4));
+    for (const slot of slots) await slot.journal.close();
+  });
+
   test('slots that appear later are found; one whose worker is gone is delivered to its end', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();
