@@ -29,6 +29,8 @@ import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, write
  *     room it accepts again by itself (design promise 5).
  *  7. Memory is bounded: two gather buffers of at most `maxPendingBytes` each. Above that, `append` refuses.
  *  8. `append` makes no promise or closure, does no I/O, and never throws.
+ *  9. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
+ *     not be stored in front of the earlier one, which its device sends again (design promise 7).
  */
 
 export const JournalState = { Open: 'open', Full: 'full', Sick: 'sick', Closed: 'closed' } as const;
@@ -283,7 +285,7 @@ export class Journal {
       this.#flightSince = this.#clock.elapsed();
       const failure = await this.#write(batch, bytes, from);
       if (failure === null) await this.#release(to, bytes);
-      else await this.#fail(from, to, failure);
+      else await this.#fail(from, failure);
       this.#flightSince = -1;
     }
     this.#busy = false;
@@ -338,7 +340,7 @@ export class Journal {
     }
   }
 
-  async #fail(from: number, to: number, error: AppError): Promise<void> {
+  async #fail(from: number, error: AppError): Promise<void> {
     this.failedCommits++;
     this.#troubles++;
     this.#strikes++;
@@ -347,7 +349,7 @@ export class Journal {
     this.#flightBytes = 0;
     if (isNoSpace(error.cause)) this.#giveUp(JournalState.Full, from, error);
     else if (this.#strikes > 1) this.#giveUp(JournalState.Sick, from, error);
-    else this.#options.onFailed(from, to, error);
+    else this.#drop(from, error);
     if (dead !== null) {
       try {
         await dead.cut();
@@ -361,9 +363,14 @@ export class Journal {
     this.#settle(this.#from - 1);
   }
 
-  /** Refuses from now on, and reports failed what is waiting: `from` up to the last entry appended. */
+  /** Refuses from now on, and drops what is waiting. */
   #giveUp(state: JournalState, from: number, error: AppError): void {
     this.#refuse(state, error.message);
+    this.#drop(from, error);
+  }
+
+  /** Reports failed what is waiting (invariant 9): `from` up to the last entry appended. */
+  #drop(from: number, error: AppError): void {
     const to = this.#next - 1;
     this.#at = 0;
     this.#from = this.#next;

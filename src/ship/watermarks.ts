@@ -8,13 +8,18 @@ import { u64le } from '../wire/index.ts';
 
 /**
  * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at:
- * every 5 ms while something moves, every 25 ms when nothing does. One look is one read of eight bytes per slot.
+ * every 5 ms while something moves, every 25 ms when nothing does. One look is a read or two of eight bytes per slot.
+ *
+ * The marks are those of one moment. If one slot's were older than another's, a device that moved between the two workers
+ * might have its later entry visible and its earlier one not, and they would be delivered in that order (promise 7).
  */
 const BUSY_MS = 5;
 const IDLE_MS = 25;
 const IDLE_AFTER_MS = 250;
 /** How often new slots are looked for, and files opened again in case they were replaced. */
 const LIST_MS = 1_000;
+/** How often a look is repeated at most until nothing has moved meanwhile. */
+const MOST_PASSES = 4;
 
 export class Watermarks {
   /** Highest durable sequence by slot; only slots that have one. */
@@ -82,19 +87,28 @@ export class Watermarks {
       this.#listed = now;
       await this.#guard('', () => this.#list());
     }
+    const marks = new Map(this.durable);
+    let passes = 0;
+    while ((await this.#pass(marks)) && ++passes < MOST_PASSES);
+    if (passes === 0) return;
+    for (const [slot, mark] of marks) this.durable.set(slot, mark);
+    this.#moved = now;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Reads every mark once; true when one has moved. */
+  async #pass(marks: Map<string, number>): Promise<boolean> {
     let moved = false;
     for (const [slot, file] of this.#files) {
       await this.#guard(slot, async () => {
         if ((await readAll(file, this.#bytes, 0, 8, 0)) < 8) return;
         const mark = u64le(this.#bytes, 0);
-        if (!Number.isSafeInteger(mark) || mark <= (this.durable.get(slot) ?? 0)) return;
-        this.durable.set(slot, mark);
+        if (!Number.isSafeInteger(mark) || mark <= (marks.get(slot) ?? 0)) return;
+        marks.set(slot, mark);
         moved = true;
       });
     }
-    if (!moved) return;
-    this.#moved = now;
-    for (const listener of this.#listeners) listener();
+    return moved;
   }
 
   async #list(): Promise<void> {

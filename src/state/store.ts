@@ -1,3 +1,72 @@
+/**
+ * The state store (design.md section 7): what is known about devices, plans, usage and commands, shared by all processes of a
+ * server. Two implementations, lmdb for one machine and Redis for many, pass one suite of tests.
+ *
+ * 1. A write is all or nothing, and is on disk (lmdb) or answered by the server (Redis) when its promise resolves.
+ * 2. Expectations are checked and changes made in one step: nobody comes between.
+ * 3. A change by any process reaches every watcher within a second, at least once; several changes of a key may arrive as one.
+ * 4. A process killed at any moment leaves what was written before, and no lock.
+ */
+
+/** Names of the tables. A key is 1 to 200 bytes of printable ASCII without spaces at its ends; a value is text, JSON by custom. */
+export const TABLES = [
+  /** Device id → device record. */
+  'devices',
+  /** Alias → device id. */
+  'aliases',
+  /** Plan name → plan. */
+  'plans',
+  /** `<device> <cycle start, epoch ms>` → sums of a billing cycle, as counters. */
+  'usage',
+  /** `<consumer> <slot>` → how far something that reads the journal into this store has come. */
+  'cursors',
+  /** `<device> <command id>` → command. */
+  'commands',
+  /** Device id → desired, reported and pending settings. */
+  'settings',
+  /** Unknown device id → counters and samples. */
+  'quarantine',
+  /** SHA-256 of a bearer token, hex → its name and scopes. */
+  'tokens',
+] as const;
+export type Table = (typeof TABLES)[number];
+
+/** One step of a write. */
+export type Op =
+  | { readonly table: Table; readonly key: string; readonly put: string }
+  | { readonly table: Table; readonly key: string; readonly remove: true }
+  /** The write happens only if the value is this one (undefined: the key is not there). */
+  | { readonly table: Table; readonly key: string; readonly expect: string | undefined }
+  /**
+   * Adds to the fields of a counter record, `{"bytes_in":123,…}`, made when it is not there. Whole numbers up to 2^53 - 1 stay
+   * exact.
+   */
+  | { readonly table: Table; readonly key: string; readonly add: Readonly<Record<string, number>> };
+
+export interface Found {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface StateStore {
+  /** Calls `found` once, before it returns where the answer is at hand (lmdb), else later; undefined when there is none or it cannot be read. For the byte path: never throws. */
+  find(table: Table, key: string, found: (value: string | undefined) => void): void;
+  get(table: Table, key: string): Promise<string | undefined>;
+  /** Entries whose key begins with `prefix` and comes behind `after`, in byte order, at most `limit`. */
+  list(table: Table, page: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<Found[]>;
+  /** False when an expectation did not hold; then nothing has changed. */
+  write(ops: readonly Op[]): Promise<boolean>;
+  /**
+   * Puts what `change` makes of the current value (undefined: not there, or to be removed), trying again when somebody came
+   * between: `change` may be called several times and has no effects of its own. Returns the new value.
+   */
+  update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined>;
+  /** Calls `changed` after each change, by this process or another. Returns how to end that. */
+  watch(changed: (table: Table, key: string) => void): () => void;
+  /** Commits what waits. */
+  close(): Promise<void>;
+}
+
 /** What the server has learned about one device, in terms of the codec that learned it. */
 export interface Profile {
   /** Name of the codec whose memo it is. */

@@ -85,6 +85,72 @@ describe('what is delivered', () => {
     expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 300));
   });
 
+  test.each([1, 37, 1000])('promise 7: the same when the clock was set back meanwhile, in batches of %i rows', async (rows) => {
+    const data = dataDirectory();
+    const sink = new MemorySink({ limits: { rows } });
+    const slots = [await Slot.open(data, 0), await Slot.open(data, 1), await Slot.open(data, 2)];
+    let at = T;
+    for (let move = 0; move < 90; move++) {
+      const slot = slots[(move * 7) % 3];
+      const received = at - 120_000 * Math.floor(move / 30);
+      for (let i = 0; i < 5; i++) slot?.fixes('roamer', received + i, [{ time: at++ }]);
+    }
+    for (const slot of slots) await slot.journal.close();
+    const { shipper } = shipping(data, [sink]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 450));
+  });
+
+  test('promise 7: a slot that was silent before the clock was set back keeps its place behind the others', async () => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
+    const [busy, quiet] = slots;
+    const fix = async (slot: Slot | undefined, received: number, time: number): Promise<void> => {
+      slot?.fixes('roamer', received, [{ time }]);
+      await slot?.journal.flush();
+    };
+    await fix(quiet, T - 600_000, T);
+    await fix(busy, T, T + 1);
+    const { shipper } = shipping(data, [sink]);
+    await until(() => sink.rows.length === 2);
+    sink.away = true;
+    await fix(busy, T + 1, T + 2);
+    await until(() => sink.attempts > 1);
+    await fix(busy, T + 2, T + 3);
+    await fix(busy, T - 120_000, T + 4);
+    await fix(quiet, T - 119_000, T + 5);
+    await fix(busy, T - 118_000, T + 6);
+    for (const slot of slots) await slot.journal.close();
+    sink.away = false;
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 7));
+  });
+
+  test.each([0, 1])('promise 7: marks are of one moment, also when reading that of slot %i takes long', async (slow) => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const storage = new FaultStorage();
+    const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
+    const [before, after] = [slots[1 - slow], slots[slow]];
+    const fix = async (slot: Slot | undefined, time: number): Promise<void> => {
+      slot?.fixes('roamer', time, [{ time }]);
+      await slot?.journal.flush();
+    };
+    await fix(before, T);
+    await fix(after, T + 1);
+    const { shipper } = shipping(data, [sink], { storage });
+    await until(() => sink.rows.length === 2);
+    const held = storage.hold('read', new RegExp(`/${slow}/durable$`));
+    await held.reached;
+    await fix(before, T + 2);
+    await fix(after, T + 3);
+    held.release();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 4));
+    for (const slot of slots) await slot.journal.close();
+  });
+
   test('slots that appear later are found; one whose worker is gone is delivered to its end', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();

@@ -468,3 +468,16 @@ test('a server older than 24.8 is refused with what to do', async () => {
   const refused = await checkClickHouse({ url });
   expect(refused).toMatchObject({ code: 'CLICKHOUSE_OLD', message: expect.stringContaining('24.7.3.42 is older than 24.8') });
 });
+
+test('one that accepts connections and says nothing does not keep the server from starting', async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  const address = silent.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+  // A request of a delivery may take longer than this test.
+  expect(await checkClickHouse({ url })).toBeNull();
+});

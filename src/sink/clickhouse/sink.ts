@@ -36,6 +36,8 @@ export interface ClickHouseOptions {
 }
 
 const REQUEST_MS = 60_000;
+/** The server starts after this look, and devices wait for it. */
+const LOOK_MS = 3_000;
 /** So many rows refused and not one taken: it is not the rows. */
 const REFUSED_ROWS = 16;
 
@@ -49,7 +51,7 @@ export function createClickHouseSink(options: ClickHouseOptions): Sink {
  * a person should see at once. A server that does not answer is no reason not to start.
  */
 export async function checkClickHouse(options: Omit<ClickHouseOptions, 'cursorPath'>): Promise<AppError | null> {
-  const client = connect(options);
+  const client = connect(options, LOOK_MS);
   try {
     await checkVersion(client);
     return null;
@@ -61,13 +63,13 @@ export async function checkClickHouse(options: Omit<ClickHouseOptions, 'cursorPa
   }
 }
 
-function connect(options: Omit<ClickHouseOptions, 'cursorPath'>): ClickHouseClient {
+function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: number): ClickHouseClient {
   return createClient({
     url: options.url,
     username: options.username ?? 'default',
     password: options.password ?? '',
     application: 'fixgate',
-    request_timeout: REQUEST_MS,
+    request_timeout: requestMs,
     max_open_connections: 2,
     // Its log would print statements and errors twice, past our own.
     log: { level: ClickHouseLogLevel.OFF },
@@ -95,7 +97,7 @@ class ClickHouseSink implements Sink {
   constructor(options: ClickHouseOptions) {
     this.#o = options;
     this.#database = options.database ?? 'fixgate';
-    this.#client = connect(options);
+    this.#client = connect(options, REQUEST_MS);
     this.limits = { rows: options.batchRows ?? 50_000, bytes: 8 * 1024 * 1024, ageMs: options.batchAgeMs ?? 1_000 };
   }
 

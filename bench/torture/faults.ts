@@ -1,0 +1,248 @@
+import { systemClock } from '../../src/clock.ts';
+import type { Random } from '../../src/simulate/random.ts';
+import { flipBit, takeBackUnsynced, tearTails } from './damage.ts';
+import type { Fault } from './fault.ts';
+import type { ProxyMode, StoreProxy } from './proxy.ts';
+import type { Rig } from './rig.ts';
+import { type Role, wait } from './server.ts';
+import type { Store } from './store.ts';
+
+/** Every fault there is. On each side one happens at a time; the two sides overlap as they will. */
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const SIGHUP = 1;
+/** No device sends again what it sent so long ago. */
+const SETTLED_MS = 20 * SECOND;
+
+function killChild(role: Role): Fault {
+  return {
+    name: `kill -9 ${role}`,
+    side: 'server',
+    lastsMs: 0,
+    async run(rig, _lastsMs, random) {
+      process.kill(await child(rig, role, random), 'SIGKILL');
+      return '';
+    },
+  };
+}
+
+/** The processes of one kind are all stopped, or one of them is: devices of the others must not notice. */
+function stopChild(role: Role): Fault {
+  return {
+    name: `SIGSTOP ${role}`,
+    side: 'server',
+    lastsMs: 20 * SECOND,
+    async run(rig, lastsMs, random) {
+      const pid = await child(rig, role, random);
+      process.kill(pid, 'SIGSTOP');
+      await wait(lastsMs);
+      process.kill(pid, 'SIGCONT');
+      return '';
+    },
+  };
+}
+
+async function child(rig: Rig, role: Role, random: Random): Promise<number> {
+  for (;;) {
+    const pids = rig.server.children(role);
+    const pid = pids[random.int(pids.length)];
+    if (pid !== undefined) return pid;
+    await wait(50);
+  }
+}
+
+const killSupervisor: Fault = {
+  name: 'kill -9 supervisor',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig) {
+    await rig.server.killSupervisor();
+    await rig.server.ready();
+    return 'started again by the service manager';
+  },
+};
+
+function killStore(name: string, of: (rig: Rig) => Store): Fault {
+  return {
+    name: `kill -9 ${name}`,
+    side: 'stores',
+    lastsMs: 2 * SECOND,
+    async run(rig, lastsMs) {
+      await of(rig).kill();
+      await wait(lastsMs);
+      await of(rig).start();
+      return '';
+    },
+  };
+}
+
+function stopStore(name: string, of: (rig: Rig) => Store): Fault {
+  return {
+    name: `SIGSTOP ${name}`,
+    side: 'stores',
+    lastsMs: 20 * SECOND,
+    async run(rig, lastsMs) {
+      of(rig).signal('SIGSTOP');
+      await wait(lastsMs);
+      of(rig).signal('SIGCONT');
+      return '';
+    },
+  };
+}
+
+function proxied(name: string, mode: ProxyMode, lastsMs: number, of: (rig: Rig) => StoreProxy): Fault {
+  return {
+    name,
+    side: 'stores',
+    lastsMs,
+    async run(rig, forMs) {
+      const proxy = of(rig);
+      const before = proxy.cuts;
+      await proxy.set(mode);
+      await wait(forMs);
+      await proxy.set('through');
+      return mode === 'cut' ? `${proxy.cuts - before} answers cut` : '';
+    },
+  };
+}
+
+/** Every write to the data directory fails, with a part of it written. */
+const diskFull: Fault = {
+  name: 'disk full',
+  side: 'server',
+  lastsMs: 15 * SECOND,
+  async run(rig, lastsMs) {
+    rig.control('no-space', '');
+    await wait(lastsMs);
+    rig.control('no-space', null);
+    return '';
+  },
+};
+
+/** Now and then, and for longer as it goes on, the disk does not synchronise. */
+const syncFails: Fault = {
+  name: 'fsync fails',
+  side: 'server',
+  lastsMs: 15 * SECOND,
+  async run(rig, lastsMs, random) {
+    const until = systemClock.elapsed() + lastsMs;
+    for (let failMs = 5; systemClock.elapsed() < until; failMs *= 2) {
+      rig.control('no-sync', '');
+      await wait(Math.min(failMs, until - systemClock.elapsed()));
+      rig.control('no-sync', null);
+      await wait(300 + random.int(700));
+    }
+    return '';
+  },
+};
+
+const tornEntry: Fault = {
+  name: 'torn last entry',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig, _lastsMs, random) {
+    let bytes = 0;
+    await rig.server.down(async () => {
+      bytes = await tearTails(rig, random);
+    });
+    return `${bytes} bytes behind the last entries`;
+  },
+};
+
+const flippedBit: Fault = {
+  name: 'flipped bit',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig, _lastsMs, random) {
+    let bits = 0;
+    await rig.server.down(async () => {
+      bits = await flipBit(rig, random, systemClock.now() - SETTLED_MS);
+    });
+    return `${bits} in a delivered entry`;
+  },
+};
+
+/** Everything dies at once, and what was not synchronised is gone. */
+const powerCut: Fault = {
+  name: 'power cut',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig) {
+    let bytes = 0;
+    await rig.server.down(async () => {
+      bytes = await takeBackUnsynced(rig);
+    });
+    return `${bytes} bytes lost`;
+  },
+};
+
+/** Ahead or back, and then right again: one of the two is a step back. */
+const clockStep: Fault = {
+  name: 'clock stepped',
+  side: 'server',
+  lastsMs: 20 * SECOND,
+  async run(rig, lastsMs, random) {
+    // Devices take a clock that is off by five minutes for a wrong answer.
+    const stepMs = (random.next() < 0.5 ? -1 : 1) * Math.round(random.between(60, 240)) * SECOND;
+    rig.control('clock', String(stepMs));
+    await wait(lastsMs);
+    rig.control('clock', null);
+    return `${stepMs / SECOND} s`;
+  },
+};
+
+const rollingRestart: Fault = {
+  name: 'rolling restart',
+  side: 'server',
+  lastsMs: 0,
+  unsupported: (rig) => (rig.server.catches(SIGHUP) ? '' : 'this server does nothing on SIGHUP'),
+  async run(rig) {
+    const before = rig.server.children('worker');
+    rig.server.signal('SIGHUP');
+    const renewed = (): boolean => {
+      const now = rig.server.children('worker');
+      return now.length === before.length && !now.some((pid) => before.includes(pid));
+    };
+    for (let waited = 0; !renewed(); waited += 50) {
+      if (waited > MINUTE) throw new Error('the workers were not replaced within a minute of SIGHUP');
+      await wait(50);
+    }
+    await rig.server.ready();
+    return '';
+  },
+};
+
+const clickHouse = (rig: Rig): StoreProxy => rig.clickHouseProxy;
+const redis = (rig: Rig): StoreProxy => rig.redisProxy;
+
+export const FAULTS: readonly Fault[] = [
+  killChild('worker'),
+  killChild('shipper'),
+  killSupervisor,
+  stopChild('worker'),
+  stopChild('shipper'),
+  diskFull,
+  syncFails,
+  tornEntry,
+  flippedBit,
+  powerCut,
+  clockStep,
+  rollingRestart,
+  killStore('ClickHouse', (rig) => rig.clickHouse),
+  killStore('Redis', (rig) => rig.redis),
+  stopStore('ClickHouse', (rig) => rig.clickHouse),
+  stopStore('Redis', (rig) => rig.redis),
+  proxied('ClickHouse away', 'refuse', 3 * MINUTE, clickHouse),
+  proxied('Redis away', 'refuse', 3 * MINUTE, redis),
+  proxied('ClickHouse silent', 'stall', MINUTE, clickHouse),
+  proxied('Redis silent', 'stall', MINUTE, redis),
+  proxied('ClickHouse answers cut', 'cut', 20 * SECOND, clickHouse),
+  proxied('Redis answers cut', 'cut', 20 * SECOND, redis),
+];
+
+export function faultNamed(name: string): Fault {
+  const fault = FAULTS.find((one) => one.name === name);
+  if (fault === undefined) throw new Error(`no fault is called "${name}"`);
+  return fault;
+}
