@@ -14,12 +14,14 @@ import type { Intake } from './intake/intake.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
+import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
 import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
+import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
 import { LmdbStore } from './state/lmdb.ts';
@@ -215,7 +217,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
   const sinks: Sink[] = [createClickHouseSink({ url: clickhouseUrl, username, password, database, cursorPath })];
   if (config.redis.url !== '') {
     const { url, prefix, maxLength } = config.redis;
-    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength }));
+    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
@@ -250,6 +252,26 @@ export async function startShipping(config: Config, instance: string, clickhouse
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
     },
+  };
+}
+
+/** Exports how consumer groups keep up, and says when trimming has overtaken one. */
+function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]) => void {
+  const missing = new Map<string, number>();
+  return (groups) => {
+    metrics.groupLag.reset();
+    metrics.groupMissed.reset();
+    for (const { stream, group, lag, missed } of groups) {
+      metrics.groupLag.set({ stream, group }, lag);
+      metrics.groupMissed.set({ stream, group }, missed);
+      const key = `${stream} ${group}`;
+      if (missed > (missing.get(key) ?? 0))
+        log.error(
+          { stream, group, missed },
+          'a consumer group reads too slowly: entries were trimmed before it was given them; raise redis.maxLength, and read what it missed from ClickHouse',
+        );
+      missing.set(key, missed);
+    }
   };
 }
 
