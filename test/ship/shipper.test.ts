@@ -3,9 +3,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { silentLog } from '../../src/log.ts';
+import { Decoder } from '../../src/ship/decoder.ts';
+import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { MemorySink } from './memory-sink.ts';
-import { counter, dataDirectory, frameOf, parkedLines, type Rig, Slot, ship, until } from './rig.ts';
+import { counter, dataDirectory, frameOf, INSTANCE, parkedLines, type Rig, Slot, ship, until } from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
@@ -426,6 +428,30 @@ describe('invariant 5: entries that cannot be read', () => {
     expect(parked[0]).toMatchObject({ slot: '0', codec: 'tiny', device: 'd', accepted: 1, received: T, hex: broken.toString('hex') });
     expect(await counter(metrics, 'fixgate_sink_parked_entries_total', { sink: 'memory' })).toBe(6);
     expect(said.some((line) => line.includes('the tiny codec is broken'))).toBe(true);
+  });
+
+  test('are delivered once by a retry when they can be read, whenever it is interrupted', async () => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const slot = await Slot.open(data, 0);
+    for (let i = 0; i < 5; i++) slot.raw('d', T, frameOf([{ time: T + i }]), 1, 'gone');
+    slot.event('d', T, 'no json');
+    await slot.journal.close();
+    const { shipper } = shipping(data, [sink]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(sink.rows).toEqual([]);
+    const directory = join(data, 'parked');
+    const again = new MemorySink();
+    const decoder = new Decoder(new Map([['gone', { ...tiny, name: 'gone' }]]), () => ({}));
+    // Stored, and the answer was lost: the next retry must find that out.
+    again.fate = () => (again.attempts === 3 ? 'stored-but-failed' : 'delivered');
+    await expect(retryParked(directory, again, decoder, INSTANCE)).rejects.toThrow();
+    expect((await listParked(directory, 'memory')).map(({ sequence }) => sequence)).toEqual([3, 4, 5, 6]);
+    expect(await retryParked(directory, again, decoder, INSTANCE)).toEqual({ delivered: 3, refused: 1 });
+    expect(ofDevice(again, 'd')).toEqual(rising(T, 5));
+    expect(await listParked(directory, 'memory')).toMatchObject([
+      { sequence: 6, kind: 'event', reason: 'an event that is no JSON object with a type' },
+    ]);
   });
 
   test('hold their batch while they cannot be parked: nothing is passed and lost', async () => {

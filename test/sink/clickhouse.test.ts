@@ -2,6 +2,8 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { defineCodec, eventIndex, FrameKind, FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { Decoder } from '../../src/ship/decoder.ts';
+import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { migrate } from '../../src/sink/clickhouse/migrate.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/sink/sink.ts';
@@ -11,6 +13,7 @@ import {
   clickHouseSink,
   counter,
   dataDirectory,
+  INSTANCE,
   parkedLines,
   RedisServer,
   type Rig,
@@ -22,6 +25,7 @@ import {
   tableLedger,
   until,
 } from '../ship/rig.ts';
+import { tiny } from '../ship/tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
 const DEADLINE = 20_000;
@@ -369,6 +373,21 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       // Promise 10: what the server quotes of the row stays with the server.
       expect(parked[0]?.['reason']).not.toContain('speed_kmh = 66');
       expect(await counter(rig.metrics, 'fixgate_sink_parked_entries_total', { sink: 'clickhouse' })).toBe(3);
+
+      const retry = async (): Promise<{ delivered: number; refused: number }> => {
+        const sink = createClickHouseSink({ url: server.url, cursorPath: join(data, 'parked.cursor') });
+        try {
+          return await retryParked(join(data, 'parked'), sink, new Decoder(new Map([['tiny', tiny]]), () => ({})), INSTANCE);
+        } finally {
+          await sink.close();
+        }
+      };
+      expect(await retry()).toEqual({ delivered: 0, refused: 3 });
+      expect((await listParked(join(data, 'parked'), 'clickhouse')).map(({ sequence }) => sequence)).toEqual([67, 167, 301]);
+      await server.client.command({ query: 'ALTER TABLE fixgate.positions DROP CONSTRAINT sane' });
+      expect(await retry()).toEqual({ delivered: 3, refused: 0 });
+      expect(await tableLedger(server.client)).toHaveLength(303);
+      expect(await retry()).toEqual({ delivered: 0, refused: 0 });
     });
 
     test('all of them: the table is at fault, nothing is parked, and everything is stored once it is mended', async () => {
