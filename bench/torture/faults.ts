@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/clock.ts';
 import type { Random } from '../../src/simulate/random.ts';
 import { flipBit, takeBackUnsynced, tearTails } from './damage.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, Side } from './fault.ts';
 import type { ProxyMode, StoreProxy } from './proxy.ts';
 import type { Rig } from './rig.ts';
 import { type Role, wait } from './server.ts';
@@ -240,6 +240,10 @@ export const FAULTS: readonly Fault[] = [
   proxied('ClickHouse answers cut', 'cut', 20 * SECOND, clickHouse),
   proxied('Redis answers cut', 'cut', 20 * SECOND, redis),
 ];
+
+export function faultsOf(side: Side): Fault[] {
+  return FAULTS.filter((fault) => fault.side === side);
+}
 
 export function faultNamed(name: string): Fault {
   const fault = FAULTS.find((one) => one.name === name);

@@ -17,6 +17,7 @@ const SETTLE_LOOK_MS = 250;
 export interface FleetPlan {
   readonly devices: number;
   readonly intervalMs: number;
+  readonly timeoutMs: number;
   readonly seed: number;
 }
 
@@ -96,7 +97,7 @@ export class Rig {
   }
 
   /** Devices of every protocol on TCP and UDP, with a ledger of their own. They report until `finish`. */
-  fleet({ devices, intervalMs, seed }: FleetPlan, graceMs: number): Fleet {
+  fleet({ devices, intervalMs, timeoutMs, seed }: FleetPlan, graceMs: number): Fleet {
     const ledger = join(this.directory, `ledger-${this.#ledgers.length}`);
     this.#ledgers.push(ledger);
     return new Fleet({
@@ -107,7 +108,7 @@ export class Rig {
       intervalMs,
       durationMs: Number.POSITIVE_INFINITY,
       graceMs,
-      timeoutMs: 3000,
+      timeoutMs,
       window: 1,
       records: 1,
       seed,

@@ -29,6 +29,8 @@ Exit code 0: every promise was kept. 1: one was not. docs/durability.md explains
 
 /** After the last fault: for devices to get rid of what they hold, and for the sinks to catch up. */
 const GRACE_MS = 90_000;
+/** A device's patience. */
+const TIMEOUT_MS = 3000;
 const SETTLE_MS = 120_000;
 
 const { values } = parseArgs({
@@ -61,7 +63,7 @@ async function torture(): Promise<number> {
   say(`seed ${seed}, ${plan.length} faults in ${values.minutes} minutes:`);
   for (const { fault, atMs, lastsMs } of plan)
     say(`  ${clock(atMs)}  ${fault.name}${lastsMs > 0 ? `, ${(lastsMs / 1000).toFixed(1)} s` : ''}`);
-  const fleet = rig.fleet({ devices: Number(values.devices), intervalMs: Number(values.interval), seed }, GRACE_MS);
+  const fleet = rig.fleet({ devices: Number(values.devices), intervalMs: Number(values.interval), timeoutMs: TIMEOUT_MS, seed }, GRACE_MS);
   const running = fleet.run();
   const memory = new Memory(rig.server);
   const begun = systemClock.elapsed();
