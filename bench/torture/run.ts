@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/clock.ts';
+import { messageOf } from '../../src/errors.ts';
 import type { Fleet } from '../../src/simulate/fleet.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { FAULTS } from './faults.ts';
@@ -58,7 +59,7 @@ async function torture(): Promise<number> {
   const say = (text: string): void => void (values.json ? process.stderr : process.stdout).write(`${text}\n`);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
 
-  const rig = await Rig.start(seed);
+  const rig = await Rig.start(seed, values.keep);
   say(`server, stores and log in ${rig.directory}`);
   say(`seed ${seed}, ${plan.length} faults in ${values.minutes} minutes:`);
   for (const { fault, atMs, lastsMs } of plan)
@@ -102,7 +103,7 @@ async function torture(): Promise<number> {
     settled,
     surprises: rig.server.surprises,
     memory: await memory.result(),
-    exitCode: await rig.close(values.keep),
+    exitCode: await rig.close(),
   };
   return print(outcome, values.json) ? 0 : 1;
 }
@@ -116,17 +117,23 @@ async function hurt(rig: Rig, plan: readonly Planned[], watch: Watch, begun: num
     const unsupported = fault.unsupported?.(rig) ?? '';
     if (unsupported !== '') {
       say(`${clock(at)}  ${fault.name}: not supported, ${unsupported}`);
-      happened.push({ fault: fault.name, atMs: at, lastedMs: 0, said: `not supported: ${unsupported}`, noticed: undefined });
+      happened.push({ fault: fault.name, atMs: at, lastedMs: 0, said: `not supported: ${unsupported}`, failure: '', noticed: undefined });
       continue;
     }
     const account = watch.begin();
-    const said = await fault.run(rig, lastsMs, new Random(Math.round(atMs)));
+    let said = '';
+    let failure = '';
+    try {
+      said = await fault.run(rig, lastsMs, new Random(Math.round(atMs)));
+    } catch (error) {
+      failure = messageOf(error);
+    }
     const lastedMs = systemClock.elapsed() - begun - at;
     account.over();
     await wait(AFTER_MS);
     const noticed = account.close();
     say(`${clock(at)}  ${fault.name}: ${(lastedMs / 1000).toFixed(1)} s, silence ${(noticed.longestSilenceMs / 1000).toFixed(1)} s`);
-    happened.push({ fault: fault.name, atMs: at, lastedMs, said, noticed });
+    happened.push({ fault: fault.name, atMs: at, lastedMs, said, failure, noticed });
   }
   return happened;
 }
