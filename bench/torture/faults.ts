@@ -1,10 +1,10 @@
 import { systemClock } from '../../src/clock.ts';
 import type { Random } from '../../src/simulate/random.ts';
 import { flipBit, takeBackUnsynced, tearTails } from './damage.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, Side } from './fault.ts';
 import type { ProxyMode, StoreProxy } from './proxy.ts';
 import type { Rig } from './rig.ts';
-import { type Role, wait } from './server.ts';
+import { type Role, signalTo, wait } from './server.ts';
 import type { Store } from './store.ts';
 
 /** Every fault there is. On each side one happens at a time; the two sides overlap as they will. */
@@ -21,7 +21,7 @@ function killChild(role: Role): Fault {
     side: 'server',
     lastsMs: 0,
     async run(rig, _lastsMs, random) {
-      process.kill(await child(rig, role, random), 'SIGKILL');
+      signalTo(await child(rig, role, random), 'SIGKILL');
       return '';
     },
   };
@@ -35,9 +35,9 @@ function stopChild(role: Role): Fault {
     lastsMs: 20 * SECOND,
     async run(rig, lastsMs, random) {
       const pid = await child(rig, role, random);
-      process.kill(pid, 'SIGSTOP');
+      signalTo(pid, 'SIGSTOP');
       await wait(lastsMs);
-      process.kill(pid, 'SIGCONT');
+      signalTo(pid, 'SIGCONT');
       return '';
     },
   };
@@ -240,6 +240,10 @@ export const FAULTS: readonly Fault[] = [
   proxied('ClickHouse answers cut', 'cut', 20 * SECOND, clickHouse),
   proxied('Redis answers cut', 'cut', 20 * SECOND, redis),
 ];
+
+export function faultsOf(side: Side): Fault[] {
+  return FAULTS.filter((fault) => fault.side === side);
+}
 
 export function faultNamed(name: string): Fault {
   const fault = FAULTS.find((one) => one.name === name);

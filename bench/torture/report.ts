@@ -9,6 +9,8 @@ export interface Happened {
   readonly atMs: number;
   readonly lastedMs: number;
   readonly said: string;
+  /** Why the server or a store did not come back from it; '' when they did. */
+  readonly failure: string;
   /** Undefined for one that is not supported here. */
   readonly noticed: Noticed | undefined;
 }
@@ -43,6 +45,7 @@ export function broken(outcome: Outcome): string[] {
   if (outcome.wrongAnswers > 0) found.push(`${outcome.wrongAnswers} wrong answers`);
   if (!outcome.settled) found.push('the sinks did not catch up');
   if (outcome.surprises > 0) found.push(`the server ended by itself, ${outcome.surprises} times`);
+  for (const { fault, failure } of outcome.happened) if (failure !== '') found.push(`${fault}: ${failure}`);
   if (memory.afterBytes > memory.limitBytes) found.push('memory did not come back');
   if (outcome.exitCode !== 0) found.push(`the server ended with code ${outcome.exitCode}`);
   return found;

@@ -17,6 +17,7 @@ const SETTLE_LOOK_MS = 250;
 export interface FleetPlan {
   readonly devices: number;
   readonly intervalMs: number;
+  readonly timeoutMs: number;
   readonly seed: number;
 }
 
@@ -38,6 +39,8 @@ export class Rig {
   readonly redisProxy: StoreProxy;
   readonly #ports: Readonly<Record<Protocol, number>>;
   readonly #ledgers: string[] = [];
+  readonly #keep: boolean;
+  readonly #last = (): void => this.#remove();
 
   private constructor(
     ports: Readonly<Record<Protocol, number>>,
@@ -45,8 +48,11 @@ export class Rig {
     stores: { clickHouse: ClickHouseStore; redis: RedisStore },
     proxies: { clickHouse: StoreProxy; redis: StoreProxy },
     directory: string,
+    keep: boolean,
   ) {
     this.directory = directory;
+    this.#keep = keep;
+    process.on('exit', this.#last);
     this.dataDir = join(directory, 'data');
     this.controlDir = join(directory, 'control');
     this.#ports = ports;
@@ -74,8 +80,8 @@ export class Rig {
     );
   }
 
-  /** Starts everything. `seed`: of the proxies. */
-  static async start(seed: number): Promise<Rig> {
+  /** Starts everything. `seed`: of the proxies; `keep`: the directory with data, stores and log stays in the end. */
+  static async start(seed: number, keep = false): Promise<Rig> {
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-torture-'));
     mkdirSync(join(directory, 'data'));
     mkdirSync(join(directory, 'control'));
@@ -90,13 +96,13 @@ export class Rig {
       redis: await StoreProxy.start(await quietPort(), redis.port, seed + 1),
     };
     const ports = { teltonika: await quietPort(), gt06: await quietPort(), h02: await quietPort() };
-    const rig = new Rig(ports, await quietPort(), { clickHouse, redis }, proxies, directory);
+    const rig = new Rig(ports, await quietPort(), { clickHouse, redis }, proxies, directory, keep);
     await rig.server.start();
     return rig;
   }
 
   /** Devices of every protocol on TCP and UDP, with a ledger of their own. They report until `finish`. */
-  fleet({ devices, intervalMs, seed }: FleetPlan, graceMs: number): Fleet {
+  fleet({ devices, intervalMs, timeoutMs, seed }: FleetPlan, graceMs: number): Fleet {
     const ledger = join(this.directory, `ledger-${this.#ledgers.length}`);
     this.#ledgers.push(ledger);
     return new Fleet({
@@ -107,7 +113,7 @@ export class Rig {
       intervalMs,
       durationMs: Number.POSITIVE_INFINITY,
       graceMs,
-      timeoutMs: 3000,
+      timeoutMs,
       window: 1,
       records: 1,
       seed,
@@ -166,12 +172,17 @@ export class Rig {
     return client;
   }
 
-  /** Ends everything; with `keep`, the directory with data and log stays. Resolves with the server's exit code. */
-  async close(keep = false): Promise<number | null> {
+  /** Ends everything. Resolves with the server's exit code. */
+  async close(): Promise<number | null> {
     const code = await this.server.stop();
     await Promise.all([this.clickHouse.kill(), this.redis.kill(), this.clickHouseProxy.close(), this.redisProxy.close()]);
-    if (!keep) rmSync(this.directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    process.off('exit', this.#last);
+    this.#remove();
     return code;
+  }
+
+  #remove(): void {
+    if (!this.#keep) rmSync(this.directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   async #stream(): Promise<string[]> {

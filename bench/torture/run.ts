@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/clock.ts';
+import { messageOf } from '../../src/errors.ts';
 import type { Fleet } from '../../src/simulate/fleet.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { FAULTS } from './faults.ts';
@@ -29,6 +30,8 @@ Exit code 0: every promise was kept. 1: one was not. docs/durability.md explains
 
 /** After the last fault: for devices to get rid of what they hold, and for the sinks to catch up. */
 const GRACE_MS = 90_000;
+/** A device's patience. */
+const TIMEOUT_MS = 3000;
 const SETTLE_MS = 120_000;
 
 const { values } = parseArgs({
@@ -56,12 +59,12 @@ async function torture(): Promise<number> {
   const say = (text: string): void => void (values.json ? process.stderr : process.stdout).write(`${text}\n`);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
 
-  const rig = await Rig.start(seed);
+  const rig = await Rig.start(seed, values.keep);
   say(`server, stores and log in ${rig.directory}`);
   say(`seed ${seed}, ${plan.length} faults in ${values.minutes} minutes:`);
   for (const { fault, atMs, lastsMs } of plan)
     say(`  ${clock(atMs)}  ${fault.name}${lastsMs > 0 ? `, ${(lastsMs / 1000).toFixed(1)} s` : ''}`);
-  const fleet = rig.fleet({ devices: Number(values.devices), intervalMs: Number(values.interval), seed }, GRACE_MS);
+  const fleet = rig.fleet({ devices: Number(values.devices), intervalMs: Number(values.interval), timeoutMs: TIMEOUT_MS, seed }, GRACE_MS);
   const running = fleet.run();
   const memory = new Memory(rig.server);
   const begun = systemClock.elapsed();
@@ -100,7 +103,7 @@ async function torture(): Promise<number> {
     settled,
     surprises: rig.server.surprises,
     memory: await memory.result(),
-    exitCode: await rig.close(values.keep),
+    exitCode: await rig.close(),
   };
   return print(outcome, values.json) ? 0 : 1;
 }
@@ -114,17 +117,23 @@ async function hurt(rig: Rig, plan: readonly Planned[], watch: Watch, begun: num
     const unsupported = fault.unsupported?.(rig) ?? '';
     if (unsupported !== '') {
       say(`${clock(at)}  ${fault.name}: not supported, ${unsupported}`);
-      happened.push({ fault: fault.name, atMs: at, lastedMs: 0, said: `not supported: ${unsupported}`, noticed: undefined });
+      happened.push({ fault: fault.name, atMs: at, lastedMs: 0, said: `not supported: ${unsupported}`, failure: '', noticed: undefined });
       continue;
     }
     const account = watch.begin();
-    const said = await fault.run(rig, lastsMs, new Random(Math.round(atMs)));
+    let said = '';
+    let failure = '';
+    try {
+      said = await fault.run(rig, lastsMs, new Random(Math.round(atMs)));
+    } catch (error) {
+      failure = messageOf(error);
+    }
     const lastedMs = systemClock.elapsed() - begun - at;
     account.over();
     await wait(AFTER_MS);
     const noticed = account.close();
     say(`${clock(at)}  ${fault.name}: ${(lastedMs / 1000).toFixed(1)} s, silence ${(noticed.longestSilenceMs / 1000).toFixed(1)} s`);
-    happened.push({ fault: fault.name, atMs: at, lastedMs, said, noticed });
+    happened.push({ fault: fault.name, atMs: at, lastedMs, said, failure, noticed });
   }
   return happened;
 }

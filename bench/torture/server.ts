@@ -9,7 +9,7 @@ export type Role = 'worker' | 'shipper';
 const BIN = fileURLToPath(new URL('../../bin/fixgate.js', import.meta.url));
 /** A service manager's pause before it starts again what ended. */
 const RESTART_MS = 1000;
-const START_MS = 90_000;
+const START_MS = 180_000;
 
 /**
  * `fixgate serve` under something like a service manager: whenever it ends it is started again, with the same settings,
@@ -46,7 +46,7 @@ export class Server {
   /** Resolves when devices are served. */
   async ready(): Promise<void> {
     const text = await this.#poll('/readyz', (body) => body.includes('worker-0') && !body.includes('"unready"'));
-    if (text === undefined) throw new Error('the server is not ready after 90 s');
+    if (text === undefined) throw new Error('the server is not ready after three minutes');
   }
 
   /** Sum of a metric over the series whose text contains `label`. NaN when it does not answer. */
@@ -96,7 +96,7 @@ export class Server {
     this.#held = true;
     const pids = this.#family().map(({ pid }) => pid);
     await this.killSupervisor();
-    for (const pid of pids) killHard(pid);
+    for (const pid of pids) signalTo(pid, 'SIGKILL');
     while (pids.some((pid) => status(pid) !== '' && !/^State:\s*Z/m.test(status(pid)))) await wait(10);
     try {
       await work();
@@ -142,7 +142,7 @@ export class Server {
   #killAll(): void {
     const pids = this.#family().map(({ pid }) => pid);
     this.#child?.kill('SIGKILL');
-    for (const pid of pids) killHard(pid);
+    for (const pid of pids) signalTo(pid, 'SIGKILL');
   }
 
   #family(): { readonly pid: number; readonly command: string }[] {
@@ -175,11 +175,12 @@ export class Server {
 
 export const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-function killHard(pid: number): void {
+/** Nothing happens when the process is gone. */
+export function signalTo(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
-    // It was faster.
+    // It ended by itself meanwhile.
   }
 }
 

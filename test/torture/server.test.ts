@@ -1,0 +1,34 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { faultNamed, faultsOf } from '../../bench/torture/faults.ts';
+import { Rig } from '../../bench/torture/rig.ts';
+import { calm, hurt } from './hurt.ts';
+
+/** Needs entries that no device will send again. */
+const LATE = 'flipped bit';
+const ROLLING = 'rolling restart';
+const FAULTS = faultsOf('server').filter(({ name }) => name !== LATE && name !== ROLLING);
+
+describe('every acknowledged record is in both stores, once and in order, after', () => {
+  let rig: Rig;
+
+  beforeAll(async () => {
+    rig = await Rig.start(1);
+  });
+  afterAll(async () => {
+    expect(await rig.close()).toBe(0);
+  });
+
+  it.each(FAULTS)(
+    '$name',
+    async (fault) => {
+      await hurt(rig, fault);
+    },
+    90_000,
+  );
+
+  it(LATE, async () => {
+    expect(await hurt(rig, faultNamed(LATE))).toBe('1 in a delivered entry');
+  }, 90_000);
+
+  it('all of them', () => calm(rig), 90_000);
+});
