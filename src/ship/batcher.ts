@@ -48,7 +48,7 @@ export interface BatcherOptions {
   readonly decoder: Decoder;
   readonly parking: Parking;
   /** Null for a sink that wants no marks. */
-  readonly window: ResendWindow | null;
+  readonly window: ResendWindow;
   readonly onDamage: (damage: Damage) => void;
   /** A slot could not be read; the others go on. */
   readonly onTrouble: (slot: string, reason: string) => void;
@@ -142,7 +142,6 @@ export class Batcher {
   /** Fills the window with what was delivered last, so that a resend of it is known. */
   async warm(slots: Iterable<string>, scratch: Batch): Promise<void> {
     const window = this.#options.window;
-    if (window === null) return;
     window.clear();
     for (const slot of slots) {
       try {
@@ -264,7 +263,6 @@ export class Batcher {
     const before = batch.rows.count;
     const reason = takeEntry(batch, slot, entry, decoder, instance);
     if (reason !== '') parking.add(slot, entry, reason);
-    if (window === null) return;
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;
   }
 

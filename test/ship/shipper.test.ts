@@ -190,7 +190,7 @@ describe('once', () => {
         return Math.floor((random / 4_294_967_296) * n);
       };
       const data = dataDirectory();
-      const sink = new MemorySink({ limits: { rows: 23 }, marksResends: true });
+      const sink = new MemorySink({ limits: { rows: 23 } });
       let accidents = 20;
       sink.fate = () => {
         if (accidents === 0) return 'delivered';
@@ -302,7 +302,7 @@ describe('records that a device sends again', () => {
 
   test('are marked, also by way of another worker, in other company, and in a later batch', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true, limits: { rows: 1 } });
+    const sink = new MemorySink({ limits: { rows: 1 } });
     const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
     slots[0]?.fixes('d', T, [fix, { time: T, number: 8 }]);
     slots[1]?.fixes('d', T + 9, [{ time: T + 9 }, fix]);
@@ -318,7 +318,7 @@ describe('records that a device sends again', () => {
 
   test('are known after a restart, from the journal', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true });
+    const sink = new MemorySink();
     const slot = await Slot.open(data, 0);
     slot.fixes('d', T, [fix]);
     await slot.journal.flush();
@@ -335,7 +335,7 @@ describe('records that a device sends again', () => {
 
   test('without a time of their own are new each time', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true });
+    const sink = new MemorySink();
     const slot = await Slot.open(data, 0);
     slot.fixes('d', T, [{ time: 0, number: 1 }]);
     slot.fixes('d', T, [{ time: 0, number: 1 }]);
@@ -474,7 +474,7 @@ describe('invariant 5: entries that cannot be read', () => {
 
   test('a slot that cannot be read holds up no other, and is read when it can be', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true });
+    const sink = new MemorySink();
     const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
     for (let i = 0; i < 10; i++) slots[i % 2]?.fixes(`d${i % 2}`, T + i, [{ time: T + i }]);
     for (const slot of slots) await slot.journal.close();

@@ -1,13 +1,16 @@
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import h02 from '../../codecs/h02/index.ts';
 import { defineCodec, eventIndex, FrameKind, FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Decoder } from '../../src/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { migrate } from '../../src/sink/clickhouse/migrate.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/sink/sink.ts';
 import { chdbInstalled } from '../embedded/child.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import {
   ClickHouseServer,
   clickHouseSink,
@@ -289,6 +292,29 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         expect(await count('positions')).toBe(size);
         expect(await count('events')).toBe(size);
       }
+    });
+
+    test('and a record that comes again keeps what its first reading said: an alarm is raised once on a connection', async () => {
+      const line = frameLines('h02').find(({ id }) => id === 'b5');
+      const frame = Buffer.from(bytesOf(line?.hex ?? ''));
+      const state = h02.tcp?.open({}, 0) ?? {};
+      h02.tcp?.decode(frame, 0, frame.length, state, new FrameResult());
+      const raised = h02.tcp?.memo?.(state) ?? 0;
+      expect(raised).not.toBe(0);
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      for (const memo of [0, raised, raised]) {
+        const origin = new Origin('h02', 'tcp', '4106000826', '192.0.2.1:1000');
+        slot.journal.append(origin, EntryKind.Frame, T, memo, 1, frame, 0, frame.length);
+        await slot.journal.flush();
+      }
+      await slot.journal.close();
+      const rig = ship(data, [clickHouseSink(data, server.url, { batchRows: 1 })], { codecs: new Map([['h02', h02]]) });
+      onTestFinished(() => rig.shipper.close());
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      const result = await server.client.query({ query: 'SELECT event FROM fixgate.positions FINAL', format: 'TabSeparated' });
+      expect(await result.text()).toBe('sos\n');
+      expect(await counter(rig.metrics, 'fixgate_sink_duplicates_total', { sink: 'clickhouse' })).toBe(2);
     });
 
     test('and a record that was received twice is one row', async () => {

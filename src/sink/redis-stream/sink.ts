@@ -48,7 +48,6 @@ export function createRedisStreamSink(options: RedisStreamOptions): Sink {
 class RedisStreamSink implements Sink {
   readonly name = 'redis';
   readonly limits: BatchLimits;
-  readonly marksResends = true;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;
   readonly #cursor: string;
