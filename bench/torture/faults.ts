@@ -63,6 +63,16 @@ const killSupervisor: Fault = {
   },
 };
 
+const restart: Fault = {
+  name: 'SIGTERM',
+  side: 'server',
+  lastsMs: 0,
+  async run(rig) {
+    await rig.server.restart();
+    return 'ended with code 0, started again by the service manager';
+  },
+};
+
 function killStore(name: string, of: (rig: Rig) => Store): Fault {
   return {
     name: `kill -9 ${name}`,
@@ -220,6 +230,7 @@ export const FAULTS: readonly Fault[] = [
   killChild('worker'),
   killChild('shipper'),
   killSupervisor,
+  restart,
   stopChild('worker'),
   stopChild('shipper'),
   diskFull,

@@ -91,6 +91,18 @@ export class Server {
     await ended;
   }
 
+  /** SIGTERM, as a service manager restarts it; throws when it does not end as asked. */
+  async restart(): Promise<void> {
+    this.#expected = true;
+    const child = this.#child;
+    if (child === undefined) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    const [code] = await ended;
+    if (code !== 0) throw new Error(`SIGTERM ended it with ${String(code)}`);
+    await this.ready();
+  }
+
   /** Kills every process of it at once and keeps it down while `work` is done to its files. */
   async down(work: () => Promise<void>): Promise<void> {
     this.#held = true;

@@ -40,7 +40,7 @@ async function prove(): Promise<number> {
   const report = (name: string, { code, said }: Result, expected: number): void => {
     const as = code === expected ? (expected === 0 ? 'passed' : 'caught') : expected === 0 ? 'FAILED' : 'NOT CAUGHT';
     good &&= code === expected;
-    process.stdout.write(`${name.padEnd(40)}${as.padEnd(12)}${command}: ${said}\n`);
+    process.stdout.write(`${name.padEnd(50)}${as.padEnd(12)}${command}: ${said}\n`);
   };
   if (values.only === '') report('nothing broken', await run(undefined), 0);
   for (const mutation of MUTATIONS.filter(({ name }) => name.includes(values.only)))
