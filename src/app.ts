@@ -24,7 +24,7 @@ import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
-import { LmdbStore } from './state/lmdb.ts';
+import { openState, type StateOptions } from './state/open.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -67,12 +67,12 @@ export async function startWorker(config: Config, slot: number, successor: boole
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
-  const profiles = new LmdbStore({ directory: join(config.dataDir, 'state'), log });
+  const state = await openState(stateOptions(config, log));
   const sessions = new SessionTable<Intake>(toSupervisor());
   const host: ListenHost = {
     journal,
     sessions,
-    profiles,
+    profiles: state,
     metrics,
     clock: systemClock,
     log,
@@ -122,7 +122,7 @@ export async function startWorker(config: Config, slot: number, successor: boole
       await journal.flush();
       await closing;
       await journal.close();
-      await profiles.close();
+      await state.close();
       stopSampling();
     },
   };
@@ -135,6 +135,11 @@ function handOver(listeners: Listeners, index: number): void {
     // Shared by the cluster instead of by the kernel: the successor gets it from there.
     tell({ type: 'handed_over', index });
   }
+}
+
+/** The state store that the configuration names, shared by all processes. */
+function stateOptions(config: Config, log: Log): StateOptions {
+  return { url: config.state.url, prefix: `${config.redis.prefix}:`, directory: join(config.dataDir, 'state'), log };
 }
 
 /** Gathers what the session table has to say. */

@@ -20,7 +20,7 @@ import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
 import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
-import type { Profile, ProfileStore } from '../state/store.ts';
+import type { Profile, ProfileStore } from '../state/profile.ts';
 import type { Bytes } from '../wire/index.ts';
 import { Strikes } from './strikes.ts';
 
@@ -396,7 +396,7 @@ export class Intake {
   #recall(device: string): void {
     this.#kept = UNKNOWN;
     if (this.#dialect.adopt === undefined) return;
-    this.#host.profiles.find(device, (profile) => {
+    this.#host.profiles.findProfile(device, (profile) => {
       if (!this.#closed && this.device === device) this.#adopt(profile);
     });
   }
