@@ -8,6 +8,10 @@ import { lockDirectory } from './cluster/lock.ts';
 import type { Health, SessionMove } from './cluster/messages.ts';
 import type { Codec } from './codec/index.ts';
 import { codecOptions, loadCodecs } from './codec/registry.ts';
+import { Desk } from './command/desk.ts';
+import { Downlink } from './command/downlink.ts';
+import { Ledger } from './command/ledger.ts';
+import { Shadow } from './command/shadow.ts';
 import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
@@ -18,6 +22,7 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
 import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
@@ -25,6 +30,7 @@ import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
+import type { StateStore } from './state/store.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -69,10 +75,26 @@ export async function startWorker(config: Config, slot: number, successor: boole
 
   const state = await openState(stateOptions(config, log));
   const sessions = new SessionTable<Intake>(toSupervisor());
+  const now = (): number => systemClock.now();
+  const downlink = new Downlink({
+    ledger: new Ledger(state, now, config.commands.attempts),
+    shadow: new Shadow(state),
+    now,
+    log,
+    replyMs: config.commands.replyMs,
+    count: (to) => metrics.commands.inc({ state: to }),
+  });
+  const unwatch = state.watch((table, key) => {
+    if (table !== 'commands') return;
+    if (key === undefined) downlink.pokeAll();
+    else downlink.poke(key.slice(0, key.indexOf(' ')));
+  });
   const host: ListenHost = {
     journal,
     sessions,
     profiles: state,
+    registry: new Registry(state, now, log),
+    downlink,
     metrics,
     clock: systemClock,
     log,
@@ -108,6 +130,7 @@ export async function startWorker(config: Config, slot: number, successor: boole
     health: () => ({ [`worker-${slot}`]: journalHealth(journal) }),
     take(message, socket): void {
       if (message.type === 'superseded') sessions.yield(message.device, message.since);
+      else if (message.type === 'commands') downlink.poke(message.device);
       else if (message.type === 'connection') listeners.adopt(message.index, socket);
       else if (message.type === 'hand_over') for (let index = 0; index < config.listeners.length; index++) handOver(listeners, index);
       else if (message.type === 'listen')
@@ -121,6 +144,8 @@ export async function startWorker(config: Config, slot: number, successor: boole
       const closing = listeners.close(deadlineMs);
       await journal.flush();
       await closing;
+      unwatch();
+      await downlink.close();
       await journal.close();
       await state.close();
       stopSampling();
@@ -256,6 +281,59 @@ export async function startShipping(config: Config, instance: string, clickhouse
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
+    },
+  };
+}
+
+/** What the supervisor knows of devices and commands: the API's side of it. */
+export interface Office {
+  readonly state: StateStore;
+  readonly desk: Desk;
+  readonly ledger: Ledger;
+  readonly shadow: Shadow;
+  readonly registry: Registry;
+  readonly codecs: ReadonlyMap<string, Codec>;
+  close(): Promise<void>;
+}
+
+/** `poke` reaches the worker that has the device, `record` journals an event. */
+export async function openOffice(
+  config: Config,
+  log: Log,
+  poke: (device: string) => void,
+  record: (device: string, event: object) => void,
+  count: (state: string) => void,
+): Promise<Office> {
+  const codecs = await loadCodecs(config.codecs.packages);
+  const state = await openState(stateOptions(config, log));
+  const now = (): number => systemClock.now();
+  const registry = new Registry(state, now, log);
+  const ledger = new Ledger(state, now, config.commands.attempts);
+  const desk = new Desk({
+    ledger,
+    store: state,
+    device: (id) => registry.get(id),
+    codecs,
+    optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
+    now,
+    expiryMs: config.commands.expiryMs,
+    log,
+    poke,
+    record,
+    count,
+  });
+  // A store that does not answer is no reason not to start: what expires is looked after once it does.
+  desk.start();
+  return {
+    state,
+    desk,
+    ledger,
+    shadow: new Shadow(state),
+    registry,
+    codecs,
+    async close(): Promise<void> {
+      await desk.stop();
+      await state.close();
     },
   };
 }

@@ -23,13 +23,14 @@ export const COMMANDS: readonly CommandRule[] = [
       off_seconds: { type: 'number', min: -1, max: 18000, fallback: -1, about: 'with the ignition off; -1: the same' },
     },
   },
-  { type: 'reboot', about: 'restart the device (RESET#)', parameters: {} },
+  { type: 'reboot', about: 'restart the device (RESET#)', parameters: {}, reply: 'drops' },
   { type: 'engine_stop', about: 'cut fuel or electricity by the relay', parameters: {} },
   { type: 'engine_resume', about: 'release the relay', parameters: {} },
   { type: 'status', about: 'battery, GPRS, GSM, GPS, ACC as text (STATUS#)', parameters: {} },
   { type: 'version', about: 'firmware version as text (VERSION#)', parameters: {} },
   {
     type: 'set_server',
+    reply: 'drops',
     about: 'where the device connects to (SERVER): it leaves this server',
     parameters: {
       host: { type: 'string', about: 'name or IPv4 address' },

@@ -18,12 +18,18 @@ export const COMMANDS: readonly CommandRule[] = [
     about: 'Seconds between positions (S17, S71, D1 or XT, as model and option `interval` say)',
     parameters: { seconds: { type: 'number', min: 5, max: 65535, about: 'seconds between positions' } },
   },
-  { type: 'reboot', about: 'Cold start; also clears alarms and releases the engine cut (R1; CQ on HuaSunTek)', parameters: NONE },
+  {
+    type: 'reboot',
+    about: 'Cold start; also clears alarms and releases the engine cut (R1; CQ on HuaSunTek)',
+    parameters: NONE,
+    reply: 'drops',
+  },
   { type: 'engine_stop', about: 'Cuts fuel or ignition (S20,1,1). The measured state is `blocked`', parameters: NONE },
   { type: 'engine_resume', about: 'Restores fuel or ignition (S20,1,0)', parameters: NONE },
   { type: 'status', about: 'Asks for the state (S26; INFO on HuaSunTek)', parameters: NONE },
   {
     type: 'set_server',
+    reply: 'drops',
     about: 'Makes the device connect elsewhere (S23; IP on HuaSunTek)',
     parameters: {
       host: { type: 'string', about: 'IPv4 address or, where the model can, a host name' },

@@ -23,7 +23,7 @@ const OUTPUT: OptionRule = { type: 'number', fallback: 1, min: 1, max: 4, about:
 
 export const COMMANDS: readonly CommandRule[] = [
   { type: 'locate', about: 'One position now, as text (getgps)', parameters: NONE },
-  { type: 'record', about: 'One position now, as a record of high priority (getrecord); the device does not reply', parameters: NONE },
+  { type: 'record', about: 'One position now, as a record of high priority (getrecord)', parameters: NONE, reply: 'none' },
   {
     type: 'set_interval',
     about: 'Seconds between records, and between sendings (setparam 10050, 10055 and their like)',
@@ -38,7 +38,7 @@ export const COMMANDS: readonly CommandRule[] = [
       },
     },
   },
-  { type: 'reboot', about: 'Restart (cpureset); the device does not reply', parameters: NONE },
+  { type: 'reboot', about: 'Restart (cpureset)', parameters: NONE, reply: 'none' },
   {
     type: 'engine_stop',
     about: 'Switches the relay on an output on (setdigout)',
@@ -83,6 +83,7 @@ export const COMMANDS: readonly CommandRule[] = [
   },
   {
     type: 'set_server',
+    reply: 'drops',
     about: 'Makes the device connect elsewhere (setparam 2004, 2005, 2006); the link drops, often before the reply',
     parameters: {
       host: { type: 'string', about: 'host name or address, at most 54 characters' },

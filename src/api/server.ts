@@ -1,6 +1,8 @@
 import Fastify from 'fastify';
 import type { Readiness } from '../cluster/supervisor.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import { type CommandOffice, commandRoutes } from './commands.ts';
+import { problem } from './problem.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -11,14 +13,35 @@ export interface HttpServer {
 export interface Observed {
   readiness(): Readiness;
   metricsText(): Promise<string>;
+  /** Undefined while the server starts. */
+  readonly office: CommandOffice | undefined;
 }
+
+export interface HttpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Grave commands take a second request. */
+  readonly confirm: boolean;
+}
+
+/** Largest body of a request, in bytes. */
+const BODY_LIMIT = 65_536;
 
 /**
  * HTTP of the supervisor: `/metrics` for Prometheus, `/healthz` (the process lives), `/readyz` (devices are served;
- * 503 when not; a sink that is away makes it `degraded`, which is 200). Loopback by default.
+ * 503 when not; a sink that is away makes it `degraded`, which is 200), and below `/v1` the API, with bearer tokens.
+ * Loopback by default.
  */
-export async function startHttp(observed: Observed, host: string, port: number): Promise<HttpServer> {
-  const server = Fastify({ forceCloseConnections: true });
+export async function startHttp(observed: Observed, options: HttpOptions): Promise<HttpServer> {
+  const { host, port } = options;
+  const server = Fastify({ forceCloseConnections: true, bodyLimit: BODY_LIMIT });
+  server.setNotFoundHandler((request, reply) => problem(reply, 404, `there is nothing at ${request.method} ${request.url.split('?')[0]}`));
+  server.setErrorHandler((error, _request, reply) => {
+    const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+    if (error instanceof AppError) return problem(reply, 503, error.message);
+    return problem(reply, status, status < 500 ? messageOf(error) : 'a defect of the server, please report it');
+  });
+  commandRoutes(server, () => observed.office, options.confirm);
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
     const readiness = observed.readiness();

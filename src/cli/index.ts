@@ -61,6 +61,22 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'send',
+    about: 'send a command to a device and watch what becomes of it',
+    load: async () => {
+      const { SEND_HELP, send } = await import('./send.ts');
+      return { help: SEND_HELP, run: send };
+    },
+  },
+  {
+    name: 'token',
+    about: 'make, list and revoke tokens of the HTTP API',
+    load: async () => {
+      const { TOKEN_HELP, token } = await import('./token.ts');
+      return { help: TOKEN_HELP, run: token };
+    },
+  },
+  {
     name: 'journal',
     about: 'list, verify and print what is in the journal, and retry what a sink refused',
     load: async () => {

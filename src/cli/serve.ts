@@ -36,7 +36,7 @@ export async function serve(args: string[]): Promise<number> {
   });
   // A terminal that goes away sends the same signal: there it means the end.
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
-  const http = await startHttp(supervisor, config.http.host, config.http.port);
+  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm });
   log.info({ http: http.url }, 'metrics and health');
   try {
     await supervisor.start();

@@ -35,6 +35,8 @@ export type ToChild =
   | { readonly type: 'drain'; readonly deadlineMs: number }
   /** To a worker: the device has a newer connection on another one, since then. */
   | { readonly type: 'superseded'; readonly device: string; readonly since: number }
+  /** To a worker: look for commands to this device. */
+  | { readonly type: 'commands'; readonly device: string }
   /** To a worker about to be replaced: send each listening socket, in the order of the configuration. */
   | { readonly type: 'hand_over' }
   /** To its successor: listen, on the socket that comes along if one does. */
@@ -54,7 +56,15 @@ export type FromChild =
   /** A successor listens. */
   | { readonly type: 'listening'; readonly index: number };
 
-const TO_CHILD: readonly string[] = ['start', 'drain', 'superseded', 'hand_over', 'listen', 'connection'] satisfies ToChild['type'][];
+const TO_CHILD: readonly string[] = [
+  'start',
+  'drain',
+  'superseded',
+  'commands',
+  'hand_over',
+  'listen',
+  'connection',
+] satisfies ToChild['type'][];
 const FROM_CHILD: readonly string[] = ['ready', 'failed', 'report', 'sessions', 'handed_over', 'listening'] satisfies FromChild['type'][];
 
 /** Both ends are ours and of one version: the tag is enough to tell a message of ours from another library's. */

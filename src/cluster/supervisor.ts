@@ -3,6 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { checkCodecs } from '../config/check-codecs.ts';
 import type { Config } from '../config/schema.ts';
@@ -13,6 +14,7 @@ import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
+import { EventJournal, SUPERVISOR_SLOT } from './event-journal.ts';
 import { lockDirectory } from './lock.ts';
 import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
 import { claimPorts } from './ports.ts';
@@ -185,6 +187,9 @@ export class Supervisor {
   );
   #greeting: (slot: number, successor: boolean) => ToChild | undefined = () => undefined;
   #replacing: Promise<void> | undefined;
+  #events: EventJournal | undefined;
+  /** Devices and commands; undefined while the server starts. */
+  office: Office | undefined;
   #succession: Succession | undefined;
   #shipper: Post | undefined;
   #embedded: Post | undefined;
@@ -204,6 +209,14 @@ export class Supervisor {
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;
     await this.#recoverLeftSlots();
+    this.#events = await EventJournal.open(config, this.log);
+    this.office = await openOffice(
+      config,
+      this.log,
+      (device) => this.#poke(device),
+      (device, event) => this.#events?.record(device, event),
+      (state) => this.metrics.commands.inc({ state }),
+    );
 
     let clickhouseUrl = config.clickhouse.url;
     if (clickhouseUrl === '') {
@@ -279,6 +292,8 @@ export class Supervisor {
     const workersMs = drainMs * WORKER_SHARE;
     const until = systemClock.elapsed() + drainMs;
     await Promise.all([...this.#workers.values()].map((post) => post.stop(drain(workersMs), workersMs + 2000)));
+    await this.office?.close();
+    await this.#events?.close();
     const shipperMs = Math.max(0, until - systemClock.elapsed());
     await this.#shipper?.stop(drain(shipperMs), shipperMs + 2000);
     await this.#embedded?.stop((running) => running.release(), EMBEDDED_CLOSE_MS);
@@ -335,6 +350,11 @@ export class Supervisor {
     return post;
   }
 
+  #poke(device: string): void {
+    const slot = this.#directory.slotOf(device);
+    if (slot !== undefined) this.#workers.get(slot)?.running?.send({ type: 'commands', device });
+  }
+
   #spareSlot(): number {
     let slot = 0;
     while (this.#workers.has(slot)) slot++;
@@ -352,7 +372,8 @@ export class Supervisor {
     const journals = join(this.config.dataDir, 'journal');
     await mkdir(journals, { recursive: true });
     for (const name of await readdir(journals)) {
-      if (/^\d+$/.test(name) && Number(name) >= this.config.workers) await recover(join(journals, name));
+      if (/^\d+$/.test(name) && Number(name) >= this.config.workers && Number(name) !== SUPERVISOR_SLOT)
+        await recover(join(journals, name));
     }
   }
 }

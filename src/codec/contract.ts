@@ -46,6 +46,11 @@ export interface CommandRule {
   readonly type: string;
   readonly about: string;
   readonly parameters: Readonly<Record<string, OptionRule>>;
+  /**
+   * `none`: the device does not reply to it. `drops`: it may end the connection instead of a reply. Absent: it replies, as
+   * the codec's `replies` says.
+   */
+  readonly reply?: 'none' | 'drops';
 }
 
 /** A command whose parameters the host has checked against the rule. */

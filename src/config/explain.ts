@@ -1,7 +1,7 @@
 import { type Loaded, leaves } from './load.ts';
 
 /** Options whose value is shown as `***`. */
-const SECRET = new Set(['clickhouse.password', 'redis.url']);
+const SECRET = new Set(['clickhouse.password', 'redis.url', 'state.url']);
 
 export interface ExplainedOption {
   readonly key: string;

@@ -3,7 +3,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { AppError, messageOf } from '../errors.ts';
 import { nearest } from './nearest.ts';
-import { CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
+import { CLIENT_VARIABLES, CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
 
 export interface Loaded {
   readonly config: Config;
@@ -31,7 +31,7 @@ export function loadConfig(from: { file?: string | undefined; env: Readonly<Reco
     );
     origins.set(path, name);
   }
-  const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE];
+  const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE, ...CLIENT_VARIABLES];
   for (const name of Object.keys(from.env)) {
     if (name.startsWith('FIXGATE_') && !known.includes(name)) problems.push(`${name}: unknown variable${hint(name, known)}`);
   }

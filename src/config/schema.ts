@@ -93,6 +93,19 @@ export const configSchema = z.strictObject({
       url: z.string().default('').describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
     })
     .prefault({}),
+  commands: z
+    .strictObject({
+      replyMs: z.int().min(1000).max(600_000).default(30_000).describe('time for a device to reply to a command'),
+      attempts: z.int().min(1).max(20).default(3).describe('how often a command without a reply is sent at most'),
+      expiryMs: z
+        .int()
+        .min(1000)
+        .max(31_622_400_000)
+        .default(86_400_000)
+        .describe('how long a command waits for its device when it does not say'),
+      confirm: z.boolean().default(false).describe('engine_stop and custom take a second request that confirms them'),
+    })
+    .prefault({}),
   http: z
     .strictObject({
       host: z.string().default('127.0.0.1').describe('address of metrics and health'),
@@ -123,3 +136,5 @@ export const ENVIRONMENT = [
 ] as const;
 /** Read by the command line itself, not an option: the configuration file. */
 export const CONFIG_FILE_VARIABLE = 'FIXGATE_CONFIG';
+/** Of the commands that talk to a running server: where it is, and the bearer token. */
+export const CLIENT_VARIABLES: readonly string[] = ['FIXGATE_URL', 'FIXGATE_TOKEN'];

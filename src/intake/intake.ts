@@ -11,6 +11,7 @@ import {
   type StreamDialect,
   type Transport,
 } from '../codec/index.ts';
+import type { Contact, Downlink } from '../command/downlink.ts';
 import { AppError } from '../errors.ts';
 import { datagramFrames } from '../frame/datagram.ts';
 import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
@@ -18,6 +19,8 @@ import { EntryKind, Origin } from '../journal/entry.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
+import { attributeView, viewsOf } from '../record/attribute-view.ts';
+import type { Registry } from '../registry/registry.ts';
 import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { Profile, ProfileStore } from '../state/profile.ts';
@@ -38,7 +41,8 @@ import { Strikes } from './strikes.ts';
  *    journal accepts again, or given up by the device, which then sends again.
  * 7. What earlier connections learned about the device is adopted before the frame behind the one that named it is
  *    decoded, and what this one learns is remembered for the next.
- * 8. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
+ * 8. A command leaves only when no answer is owed: never between a frame and its answer.
+ * 9. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
  */
 
 /** What the intake needs of its socket. */
@@ -76,6 +80,9 @@ export interface IntakeHost {
   readonly journal: EntrySink;
   readonly sessions: SessionTable<Intake>;
   readonly profiles: ProfileStore;
+  readonly registry: Pick<Registry, 'seen'>;
+  /** Gets commands to the devices. */
+  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'poke'>;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
   /** The codec's options for a device, '' for one not known yet; the same object each time. */
@@ -91,6 +98,8 @@ const FRAME = new FrameResult();
 const REQUEST = new AckRequest();
 const ANSWERS = new Uint8Array(65536);
 const ENCODER = new TextEncoder();
+/** A fix that is slower stands. */
+const MOVING_KMH = 5;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
 
@@ -129,6 +138,11 @@ export class Intake {
   /** A frame of nobody was dropped: until somebody logs in, a heartbeat's answer would say that it had arrived. */
   #dropped = false;
   #closed = false;
+  /** The device's side of the downlink. */
+  #contact: Contact | undefined;
+  /** A command waits until no answer is owed. */
+  #waits = false;
+  #moving: boolean | undefined;
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
     const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
@@ -175,6 +189,7 @@ export class Intake {
       this.#lost(error);
     }
     this.release(this.#host.journal.durable);
+    if (this.#waits) this.#proceed();
   }
 
   /** The peer fell quiet in the middle of a frame: what is held becomes a frame if the dialect can tell. */
@@ -218,6 +233,7 @@ export class Intake {
     if (outbox.count === 0) {
       this.#host.owing.delete(this);
       this.#link.drained();
+      if (this.#waits) this.#proceed();
     }
   }
 
@@ -236,6 +252,7 @@ export class Intake {
       const quietMs = Math.round(this.#host.clock.elapsed() - this.#receivedAt);
       this.#event(`{"type":"duplicate_connection","protocol":"${this.codec.name}","quiet_ms":${quietMs}}`);
     }
+    this.#detach();
     this.#link.finish('superseded');
   }
 
@@ -247,6 +264,7 @@ export class Intake {
     this.outbox.clear();
     if (this.#origin === undefined) return;
     this.#learnedLast();
+    this.#detach();
     this.#host.sessions.leave(this.device, this);
     this.#event(
       `{"type":"disconnected","reason":"${reason}","bytes_in":${this.bytesIn},"bytes_out":${this.bytesOut},"frames":${this.framesIn}}`,
@@ -291,6 +309,8 @@ export class Intake {
       this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
     } else {
       if (accepted > 0) counters.records.inc(accepted);
+      if (FRAME.rows > 0) this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
+      if (FRAME.kind === FrameKind.Reply) this.#replied();
       this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);
     }
     return !this.#closing;
@@ -366,14 +386,94 @@ export class Intake {
       this.#counters.malformed('device_id');
       return false;
     }
-    if (this.device !== '') sessions.leave(this.device, this);
+    if (this.device !== '') {
+      this.#detach();
+      sessions.leave(this.device, this);
+    }
     const first = this.#origin === undefined;
     this.device = device;
     this.#origin = new Origin(this.codec.name, this.transport, device, this.peer);
     sessions.claim(device, this, this.#receivedAt);
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"}`);
     this.#recall(device);
+    this.#host.registry.seen(device, this.codec.name, this.transport);
+    this.#moving = undefined;
+    this.#contact = this.#contactOf(device, this.#origin);
+    this.#host.downlink.attached(this.#contact);
     return true;
+  }
+
+  #contactOf(device: string, origin: Origin): Contact {
+    const isClear = (): boolean => this.outbox.count === 0 && !this.#closed && !this.#closing;
+    const isMoving = (): boolean | undefined => this.#moving;
+    return {
+      device,
+      codec: this.codec,
+      transport: this.transport,
+      get clear() {
+        return isClear();
+      },
+      get moving() {
+        return isMoving();
+      },
+      wait: () => {
+        this.#waits = true;
+        // On UDP the way is open right behind an uplink only.
+        if (this.transport === 'tcp') this.#proceed();
+      },
+      transmit: (type, parameters, key) => this.#transmit(type, parameters, key),
+      event: (event) => this.#journalEvent(origin, JSON.stringify(event)),
+    };
+  }
+
+  #detach(): void {
+    if (this.#contact !== undefined) this.#host.downlink.detached(this.#contact);
+    this.#contact = undefined;
+    this.#waits = false;
+  }
+
+  /** Invariant 8. */
+  #proceed(): void {
+    if (this.#contact === undefined || !this.#contact.clear) return;
+    this.#waits = false;
+    this.#host.downlink.ready(this.#contact);
+  }
+
+  #transmit(type: string, parameters: Options, key: number): boolean {
+    try {
+      const length = this.#dialect.encodeCommand?.({ type, parameters }, key, this.#state, ANSWERS, 0) ?? 0;
+      if (length > 0) this.#send(length);
+      return length > 0;
+    } catch (error) {
+      this.#threw(error);
+      return false;
+    }
+  }
+
+  /** The frame just decoded is a reply, and in the journal. */
+  #replied(): void {
+    if (this.#contact === undefined) return;
+    const values: Record<string, string | number | boolean> = {};
+    const views = viewsOf(this.codec);
+    const end = FRAME.rows === 0 ? 0 : (FRAME.attrEnd[0] ?? 0);
+    for (let a = 0; a < end; a++) {
+      const view = attributeView(this.codec, views, FRAME.attrId[a] ?? 0);
+      const raw = FRAME.attrNum[a] ?? 0;
+      if (view.name === 'reply') continue;
+      if (view.type === 'text') values[view.name] = FRAME.texts[raw] ?? '';
+      else if (view.type === 'boolean') values[view.name] = raw !== 0;
+      else values[view.name] = (raw * view.multiply) / view.divide + view.offset;
+    }
+    this.#host.downlink.replied(this.#contact, FRAME.replyKey, FRAME.replyText, values);
+  }
+
+  #moved(speedKmh: number): void {
+    if (Number.isNaN(speedKmh)) return;
+    const moving = speedKmh >= MOVING_KMH;
+    if (moving === this.#moving) return;
+    this.#moving = moving;
+    // A command may wait for that.
+    this.#host.downlink.poke(this.device);
   }
 
   /** Has the frame just decoded named a device, other than the one before? */
@@ -382,7 +482,7 @@ export class Intake {
     return deviceId !== '' && deviceId !== this.device && kind !== FrameKind.Malformed && isDeviceId(deviceId);
   }
 
-  /** Invariant 8, and a device with options of its own is read under them from its first frame. False: nothing has changed. */
+  /** Invariant 9, and a device with options of its own is read under them from its first frame. False: nothing has changed. */
   #reopens(): boolean {
     const options = this.#host.options(this.codec, FRAME.deviceId);
     if (this.device === '' && options === this.#options) return false;
@@ -450,9 +550,12 @@ export class Intake {
   }
 
   #event(json: string): void {
-    if (this.#origin === undefined) return;
+    if (this.#origin !== undefined) this.#journalEvent(this.#origin, json);
+  }
+
+  #journalEvent(origin: Origin, json: string): void {
     const bytes = ENCODER.encode(json);
-    this.#host.journal.append(this.#origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length);
+    this.#host.journal.append(origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length);
   }
 
   #send(length: number): void {

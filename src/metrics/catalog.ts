@@ -77,6 +77,8 @@ export function createMetrics() {
       'max',
     ),
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
+    // Commands.
+    commands: counter('fixgate_commands_total', 'Transitions of commands, by the state that they went to.', ['state']),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
     memory: gauge('fixgate_resident_memory_bytes', 'Resident memory of all processes of this server.'),

@@ -20,8 +20,10 @@ export const TABLES = [
   'usage',
   /** `<consumer> <slot>` → how far something that reads the journal into this store has come. */
   'cursors',
-  /** `<device> <command id>` → command. */
+  /** `<device> <command id>` → command that is still open. */
   'commands',
+  /** The same of commands that have ended. */
+  'finished',
   /** Device id → desired, reported and pending settings. */
   'settings',
   /** Unknown device id → counters and samples. */

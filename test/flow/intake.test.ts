@@ -9,6 +9,7 @@ import { SessionTable } from '../../src/session/session-table.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
+import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 
 /** A journal whose watermark the test moves: durability at will. */
@@ -74,6 +75,8 @@ beforeEach(() => {
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
+    registry: { seen: () => {} },
+    downlink: NO_DOWNLINK,
     metrics,
     clock,
     log: silentLog,

@@ -13,6 +13,7 @@ import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
+import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
 /** What a codec has learned about a device outlives the connection (intake invariants 7 and 8). */
@@ -49,6 +50,8 @@ beforeEach(() => {
     journal: { append, durable: 0, accepting: true },
     sessions: new SessionTable<Intake>(),
     profiles,
+    registry: { seen: () => {} },
+    downlink: NO_DOWNLINK,
     metrics,
     clock: new FakeClock(),
     log: silentLog,

@@ -12,6 +12,7 @@ import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { MemoryProfiles } from './memory-profiles.ts';
+import { NO_DOWNLINK } from './no-downlink.ts';
 
 const NO_OPTIONS = {};
 
@@ -47,6 +48,8 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
+    registry: { seen: () => {} },
+    downlink: NO_DOWNLINK,
     metrics,
     clock: systemClock,
     log: silentLog,

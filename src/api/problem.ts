@@ -1,0 +1,21 @@
+import type { FastifyReply } from 'fastify';
+
+/** One field of a request that is wrong, and what to do about it. */
+export interface FieldProblem {
+  readonly field: string;
+  readonly problem: string;
+}
+
+/** Answers with a problem document (RFC 9457). */
+export function problem(
+  reply: FastifyReply,
+  status: number,
+  title: string,
+  problems: readonly FieldProblem[] = [],
+  more: object = {},
+): FastifyReply {
+  return reply
+    .code(status)
+    .type('application/problem+json; charset=utf-8')
+    .send({ type: 'about:blank', status, title, ...(problems.length === 0 ? {} : { problems }), ...more });
+}

@@ -1,0 +1,59 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { StateStore } from '../state/store.ts';
+
+/**
+ * What a token may do. `read`: look at devices and commands. `commands`: send commands. `engine`: also engine_stop. `custom`: also
+ * the device's own language. `admin`: everything.
+ */
+export const SCOPES = ['read', 'commands', 'engine', 'custom', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export interface Token {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  /** Epoch ms. */
+  readonly created: number;
+}
+
+/** Makes a token and returns its text, which is kept nowhere: the table `tokens` has its hash only. */
+export async function createToken(store: StateStore, token: Token): Promise<string> {
+  const text = `fg_${randomBytes(24).toString('base64url')}`;
+  await store.write([{ table: 'tokens', key: hashOf(text), put: JSON.stringify(token) }]);
+  return text;
+}
+
+export async function listTokens(store: StateStore): Promise<Token[]> {
+  const found = await store.list('tokens', { limit: 10_000 });
+  return found.flatMap(({ value }) => parseToken(value) ?? []);
+}
+
+/** Removes all tokens of that name; returns how many there were. */
+export async function revokeToken(store: StateStore, name: string): Promise<number> {
+  const found = await store.list('tokens', { limit: 10_000 });
+  const keys = found.filter(({ value }) => parseToken(value)?.name === name).map(({ key }) => key);
+  if (keys.length > 0) await store.write(keys.map((key) => ({ table: 'tokens', key, remove: true })));
+  return keys.length;
+}
+
+/** Whose token it is; undefined for none of ours. */
+export async function findToken(store: StateStore, text: string): Promise<Token | undefined> {
+  const found = await store.get('tokens', hashOf(text));
+  return found === undefined ? undefined : parseToken(found);
+}
+
+export function allows(token: Token, scope: Scope): boolean {
+  return token.scopes.includes('admin') || token.scopes.includes(scope);
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function parseToken(text: string): Token | undefined {
+  const value: unknown = JSON.parse(text);
+  return isToken(value) ? value : undefined;
+}
+
+function isToken(value: unknown): value is Token {
+  return typeof value === 'object' && value !== null && 'name' in value && 'scopes' in value && Array.isArray(value.scopes);
+}

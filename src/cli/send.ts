@@ -1,0 +1,164 @@
+import { parseArgs } from 'node:util';
+import { systemClock } from '../clock.ts';
+import { parseOption } from '../codec/index.ts';
+import { AppError, messageOf } from '../errors.ts';
+import { EXIT } from './exit-code.ts';
+
+export const SEND_HELP = `fixgate send <device> <type> [name=value …] [options]
+
+Sends a command to a device through the API of a running server and shows what becomes of it. The parameters of each
+type: fixgate codecs <codec>. Exit code 0 when the device has answered (or is known not to), 1 when it has not.
+
+  --wait <s>        how long to watch, default 60; the command goes on without us
+  --no-wait         only hand it in
+  --when <c>        any, moving or stopped: only while the vehicle does (default any)
+  --not-before <s>  not before so many seconds from now
+  --expires <s>     given up after so many seconds (default: the server's)
+  --priority <n>    -9 to 9; higher goes first
+  --reason <text>   for the record
+  --ref <text>      repeated in every event
+  --again           also when the same command is open already
+  --protocol <p>    codec of a device that has never connected
+  --confirm <key>   what the server asked for, for engine_stop and custom
+  --url <url>       the server, default FIXGATE_URL or http://127.0.0.1:8080
+  --json            the command as JSON
+
+FIXGATE_TOKEN holds the bearer token: fixgate token create --name me --scope read --scope commands
+
+  fixgate send 356307042441013 set_interval seconds=30
+`;
+
+interface Shown {
+  readonly id: string;
+  readonly state: string;
+  readonly ended: number;
+  readonly reply: string;
+  readonly history: readonly { readonly state: string; readonly time: number; readonly note: string }[];
+}
+
+/** How long one request waits at most. */
+const LONG_POLL_S = 1;
+
+export async function send(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      wait: { type: 'string', default: '60' },
+      'no-wait': { type: 'boolean', default: false },
+      when: { type: 'string' },
+      'not-before': { type: 'string' },
+      expires: { type: 'string' },
+      priority: { type: 'string' },
+      reason: { type: 'string' },
+      ref: { type: 'string' },
+      again: { type: 'boolean' },
+      protocol: { type: 'string' },
+      confirm: { type: 'string' },
+      url: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const [device, type, ...pairs] = positionals;
+  if (device === undefined || type === undefined) throw new AppError('USAGE', 'say fixgate send <device> <type> [name=value …]');
+  const { when, reason, ref, again, protocol, confirm } = values;
+  const body = {
+    type,
+    parameters: Object.fromEntries(pairs.map(parameterOf)),
+    when,
+    reason,
+    ref,
+    again,
+    protocol,
+    confirm,
+    priority: numberOf('--priority', values.priority),
+    not_before: inSeconds('--not-before', values['not-before']),
+    expires: inSeconds('--expires', values.expires),
+  };
+  const api = new Api(values.url ?? process.env['FIXGATE_URL'] ?? 'http://127.0.0.1:8080', process.env['FIXGATE_TOKEN']);
+  const path = `/v1/devices/${encodeURIComponent(device)}/commands`;
+  let command = shown(await api.call('POST', path, body));
+  let told = 0;
+  const tell = (): void => {
+    if (values.json) return;
+    for (const { state, time, note } of command.history.slice(told))
+      process.stdout.write(`${clock(time)}  ${state}${note === '' ? '' : `  ${note}`}\n`);
+    told = command.history.length;
+  };
+  tell();
+  const waitS = values['no-wait'] ? 0 : (numberOf('--wait', values.wait) ?? 60);
+  for (const until = systemClock.elapsed() + waitS * 1000; command.ended === 0 && systemClock.elapsed() < until; tell())
+    command = shown(await api.call('GET', `${path}/${command.id}?wait=${LONG_POLL_S}`));
+  if (values.json) process.stdout.write(`${JSON.stringify(command)}\n`);
+  else if (command.reply !== '') process.stdout.write(`\n${command.reply}\n`);
+  else if (command.ended === 0) process.stderr.write(`${command.id} is ${command.state}; it goes on without us\n`);
+  return values['no-wait'] || command.state === 'answered' || (command.state === 'sent' && command.ended > 0) ? EXIT.Ok : EXIT.Found;
+}
+
+/** The values are of the types that they look like; the server says when one should not be. */
+function parameterOf(pair: string): [string, string | number | boolean] {
+  const at = pair.indexOf('=');
+  if (at < 1) throw new AppError('USAGE', `"${pair}" is no parameter; say name=value`);
+  const text = pair.slice(at + 1);
+  const type = text === 'true' || text === 'false' ? 'boolean' : /^-?\d+(\.\d+)?$/.test(text) ? 'number' : 'string';
+  return [pair.slice(0, at), parseOption({ type, about: '' }, text)];
+}
+
+function numberOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new AppError('USAGE', `${option} "${text}" is no number`);
+  return value;
+}
+
+function inSeconds(option: string, text: string | undefined): number | undefined {
+  const seconds = numberOf(option, text);
+  return seconds === undefined ? undefined : Math.round(systemClock.now() + seconds * 1000);
+}
+
+function clock(time: number): string {
+  return new Date(time).toISOString().slice(11, 23);
+}
+
+function shown(value: unknown): Shown {
+  if (isShown(value)) return value;
+  throw new AppError('SINK_UNREACHABLE', 'the server answered something that is no command; is --url a fixgate server of this version?');
+}
+
+function isShown(value: unknown): value is Shown {
+  return typeof value === 'object' && value !== null && 'id' in value && 'state' in value && 'history' in value && 'reply' in value;
+}
+
+class Api {
+  readonly #url: string;
+  readonly #token: string | undefined;
+
+  constructor(url: string, token: string | undefined) {
+    this.#url = url.replace(/\/$/, '');
+    this.#token = token;
+  }
+
+  async call(method: string, path: string, body?: object): Promise<unknown> {
+    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
+    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
+    let response: Response;
+    try {
+      response = await fetch(`${this.#url}${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    } catch (error) {
+      throw new AppError('SINK_UNREACHABLE', `no server answers at ${this.#url} (${messageOf(error)}); start it, or say --url`, error);
+    }
+    const answer: unknown = await response.json().catch(() => undefined);
+    if (response.ok) return answer;
+    throw new AppError('USAGE', said(answer, response.status));
+  }
+}
+
+/** A problem document in one line. */
+function said(answer: unknown, status: number): string {
+  if (typeof answer !== 'object' || answer === null || !('title' in answer)) return `the server answered ${status}`;
+  const problems = 'problems' in answer && Array.isArray(answer.problems) ? answer.problems : [];
+  const lines = problems.map((one: unknown) =>
+    typeof one === 'object' && one !== null ? `${Reflect.get(one, 'field')} ${Reflect.get(one, 'problem')}` : '',
+  );
+  return [String(answer.title), ...lines].join('; ');
+}

@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createToken, listTokens, revokeToken, SCOPES, type Scope } from '../api/tokens.ts';
+import { systemClock } from '../clock.ts';
+import { loadConfig } from '../config/load.ts';
+import { AppError } from '../errors.ts';
+import { processLog } from '../log-pino.ts';
+import { openState } from '../state/open.ts';
+import { EXIT } from './exit-code.ts';
+
+export const TOKEN_HELP = `fixgate token create|ls|revoke [--name name] [--scope scope …] [--config file] [--json]
+
+Bearer tokens of the HTTP API. Works on the state store of the configuration, beside a running server.
+
+  create            makes a token and prints it, once: only its hash is kept
+    --name <name>   who uses it: stands in commands and events as the requester
+    --scope <scope> ${SCOPES.join(', ')}; may be repeated (default: read)
+  ls                names and scopes
+  revoke --name <name>
+
+  --config <file>   YAML or JSON (default: FIXGATE_CONFIG)
+  --json            as JSON
+
+  export FIXGATE_TOKEN=$(fixgate token create --name me --scope read --scope commands)
+`;
+
+export async function token(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      name: { type: 'string' },
+      scope: { type: 'string', multiple: true, default: ['read'] },
+    },
+  });
+  const { config } = loadConfig({ file: values.config, env: process.env });
+  const action = positionals[0] ?? '';
+  if (!['create', 'ls', 'revoke'].includes(action)) throw new AppError('USAGE', `fixgate token ${action}: say create, ls or revoke`);
+  if (action !== 'ls' && !/^[\w.@-]{1,64}$/.test(values.name ?? ''))
+    throw new AppError('USAGE', '--name must be given: 1 to 64 letters, digits, and . _ @ -');
+  const name = values.name ?? '';
+  const scopes = values.scope.map(scopeOf);
+  const log = processLog('error', 'cli');
+  const store = await openState({
+    url: config.state.url,
+    prefix: `${config.redis.prefix}:`,
+    directory: join(config.dataDir, 'state'),
+    log,
+  });
+  try {
+    if (action === 'create') {
+      if ((await listTokens(store)).some((other) => other.name === name))
+        throw new AppError('USAGE', `there is a token "${name}"; revoke it first, or take another name`);
+      const text = await createToken(store, { name, scopes, created: systemClock.now() });
+      process.stdout.write(values.json ? `${JSON.stringify({ name, scopes, token: text })}\n` : `${text}\n`);
+    } else if (action === 'ls') {
+      const tokens = await listTokens(store);
+      if (values.json) process.stdout.write(`${JSON.stringify(tokens)}\n`);
+      else for (const known of tokens) process.stdout.write(`${known.name.padEnd(24)} ${known.scopes.join(' ')}\n`);
+    } else if ((await revokeToken(store, name)) === 0)
+      throw new AppError('USAGE', `there is no token "${name}"; fixgate token ls shows them`);
+    return EXIT.Ok;
+  } finally {
+    await store.close();
+  }
+}
+
+function scopeOf(text: string): Scope {
+  const scope = SCOPES.find((known) => known === text);
+  if (scope === undefined) throw new AppError('USAGE', `--scope "${text}" is not one of ${SCOPES.join(', ')}`);
+  return scope;
+}

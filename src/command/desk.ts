@@ -1,0 +1,315 @@
+import { randomBytes } from 'node:crypto';
+import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options } from '../codec/index.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Device } from '../registry/registry.ts';
+import type { Changed, StateStore } from '../state/store.ts';
+import { CONDITIONS, type Command, type CommandRequest, type Condition } from './command.ts';
+import { commandEvent } from './downlink.ts';
+import { type Ledger, OPEN_COMMANDS } from './ledger.ts';
+
+/**
+ * Where commands are handed in, checked, cancelled and given up; in the supervisor.
+ *
+ * 1. Nothing gets into the ledger that the device's codec cannot encode: what is wrong is said at once, all of it, by field.
+ * 2. No parameter carries what separates or ends commands on the wire (`#`, `;`, control or non-ASCII characters). Only the
+ *    text of `custom` may, as far as its codec lets it: there it is the device's own language.
+ * 3. A command like one that is still open is refused unless `again` is said.
+ * 4. An open command ends as expired when its time is over, also when its device never comes back.
+ */
+export interface Draft {
+  readonly device: string;
+  readonly type: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly requester: string;
+  readonly reason?: string | undefined;
+  readonly ref?: string | undefined;
+  /** Epoch ms; 0 or absent: at once. */
+  readonly not_before?: number | undefined;
+  /** Epoch ms; absent: the configured time from now. */
+  readonly expires?: number | undefined;
+  readonly priority?: number | undefined;
+  readonly when?: string | undefined;
+  /** Also when the same command is open already. */
+  readonly again?: boolean | undefined;
+  /** Codec of a device that has never connected. */
+  readonly protocol?: string | undefined;
+  /** The same draft handed in twice under one id is one command. */
+  readonly id?: string | undefined;
+}
+
+export interface Problem {
+  readonly field: string;
+  readonly problem: string;
+}
+
+export type Outcome =
+  | { readonly command: Command }
+  | {
+      readonly refused: 'invalid' | 'unknown_device' | 'conflict' | 'full';
+      readonly problems: readonly Problem[];
+      readonly other?: string;
+    };
+
+export interface DeskOptions {
+  readonly ledger: Ledger;
+  readonly store: StateStore;
+  readonly device: (id: string) => Promise<Device | undefined>;
+  readonly codecs: ReadonlyMap<string, Codec>;
+  readonly optionsOf: (codec: Codec, device: string) => Options;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly expiryMs: number;
+  readonly log: Log;
+  /** Tells the worker that has the device. */
+  readonly poke: (device: string) => void;
+  /** Journals an event of a device. */
+  readonly record: (device: string, event: object) => void;
+  /** Counts how commands came out, by state. */
+  readonly count: (state: Command['state']) => void;
+}
+
+const SWEEP_MS = 1_000;
+/** A command that was sent is given up so long after its time: a reply in between still counts. */
+const GRACE_MS = 60_000;
+const PAGE = 1_000;
+const LONGEST_MS = 366 * 86_400_000;
+const MAX_TEXT = 200;
+/** Larger than any command frame. */
+const SCRATCH = new Uint8Array(4096);
+
+export class Desk {
+  readonly #o: DeskOptions;
+  /** Open commands by key `<device> <id>`: when to give them up. */
+  readonly #deadlines = new Map<string, number>();
+  #sweep: NodeJS.Timeout | undefined;
+  #unwatch: () => void = () => {};
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(options: DeskOptions) {
+    this.#o = options;
+  }
+
+  /** Begins to look after what expires. */
+  start(): void {
+    const changed: Changed = (table, key) => {
+      if (table === 'commands') void (key === undefined ? this.#readAll() : this.#read(key)).catch((error: unknown) => this.#failed(error));
+    };
+    this.#unwatch = this.#o.store.watch(changed);
+    this.#sweeping = this.#readAll().catch((error: unknown) => this.#failed(error));
+    this.#sweep = setInterval(() => {
+      this.#sweeping = this.#sweeping.then(() => this.#expire()).catch((error: unknown) => this.#failed(error));
+    }, SWEEP_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#sweep);
+    this.#unwatch();
+    await this.#sweeping;
+  }
+
+  async submit(draft: Draft): Promise<Outcome> {
+    const { ledger, now, expiryMs, poke } = this.#o;
+    const problems: Problem[] = [];
+    const known = await this.#o.device(draft.device);
+    const protocol = known?.protocol ?? draft.protocol;
+    if (protocol === undefined)
+      return refuse('unknown_device', 'device', 'has never connected; give its `protocol` to queue a command for its first contact');
+    const codec = this.#o.codecs.get(protocol);
+    if (codec === undefined)
+      return refuse('invalid', 'protocol', `no codec "${protocol}"; there are ${[...this.#o.codecs.keys()].join(', ')}`);
+    const parameters = this.#check(draft, codec, known, problems);
+    const at = now();
+    const expires = draft.expires ?? at + expiryMs;
+    if (!(expires > at && expires <= at + LONGEST_MS))
+      problems.push({ field: 'expires', problem: 'must be epoch ms within the next 366 days' });
+    const notBefore = draft.not_before ?? 0;
+    if (!(notBefore >= 0 && notBefore < expires)) problems.push({ field: 'not_before', problem: 'must be epoch ms before `expires`' });
+    const priority = draft.priority ?? 0;
+    if (!Number.isInteger(priority) || Math.abs(priority) > 9)
+      problems.push({ field: 'priority', problem: 'must be a whole number from -9 to 9' });
+    const when = conditionOf(draft.when ?? 'any');
+    if (when === undefined) problems.push({ field: 'when', problem: `must be one of ${CONDITIONS.join(', ')}` });
+    for (const field of ['reason', 'ref'] as const)
+      if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
+    if (problems.length > 0 || when === undefined) return { refused: 'invalid', problems };
+
+    const open = await ledger.open(draft.device);
+    const same = open.find((other) => other.type === draft.type && isEqual(other.parameters, parameters));
+    if (same !== undefined && draft.again !== true && same.id !== draft.id)
+      return {
+        ...refuse('conflict', 'type', `the same command is ${same.state} already as ${same.id}; say \`again\` to queue another`),
+        other: same.id,
+      };
+    if (open.length >= OPEN_COMMANDS) return refuse('full', 'device', `has ${OPEN_COMMANDS} open commands; cancel some`);
+    const request: CommandRequest = {
+      device: draft.device,
+      type: draft.type,
+      parameters,
+      requester: draft.requester,
+      reason: draft.reason ?? '',
+      ref: draft.ref ?? '',
+      not_before: notBefore,
+      expires,
+      priority,
+      when,
+    };
+    const id = draft.id ?? newId(at);
+    const command = await ledger.submit(request, id);
+    if (command === undefined) {
+      const there = await ledger.get(draft.device, id);
+      return there === undefined ? refuse('conflict', 'id', 'has been used') : { command: there };
+    }
+    this.#said(command);
+    poke(draft.device);
+    return { command };
+  }
+
+  /** Undefined when there is no such command; a command that does not wait any more comes back as it is. */
+  async cancel(device: string, id: string, requester: string): Promise<Command | undefined> {
+    const command = await this.#o.ledger.get(device, id);
+    if (command === undefined || command.ended > 0) return command;
+    const cancelled = await this.#o.ledger.cancelled(command, `by ${requester}`);
+    if (cancelled === undefined) return this.#o.ledger.get(device, id);
+    this.#said(cancelled);
+    return cancelled;
+  }
+
+  /** Commands that a device knows, or that the codec has when no device is named; undefined for an unknown device or codec. */
+  async catalog(
+    device: string | undefined,
+    protocol?: string,
+  ): Promise<{ protocol: string; commands: readonly CommandRule[] }[] | undefined> {
+    const all = [...this.#o.codecs.values()].filter(({ commands }) => commands.length > 0);
+    const known = device === undefined ? undefined : await this.#o.device(device);
+    if (device !== undefined && known === undefined) return undefined;
+    const wanted = known?.protocol ?? protocol;
+    const codecs = wanted === undefined ? all : all.filter(({ name }) => name === wanted);
+    if (codecs.length === 0) return undefined;
+    return codecs.map((codec) => ({
+      protocol: codec.name,
+      commands: known === undefined ? codec.commands : codec.commands.filter((rule) => this.#knows(codec, known, rule)),
+    }));
+  }
+
+  #check(draft: Draft, codec: Codec, device: Device | undefined, problems: Problem[]): Options {
+    const rule = codec.commands.find(({ type }) => type === draft.type);
+    if (rule === undefined) {
+      const types = codec.commands.map(({ type }) => type).join(', ');
+      problems.push({ field: 'type', problem: `${codec.name} has no command "${draft.type}"; it has ${types || 'none'}` });
+      return {};
+    }
+    const wrong: string[] = [];
+    const parameters = checkOptions(rule.parameters, draft.parameters, wrong);
+    for (const text of wrong) {
+      const [name = '', ...rest] = text.split(': ');
+      problems.push({ field: `parameters.${name}`, problem: rest.join(': ') });
+    }
+    for (const [name, value] of Object.entries(parameters)) {
+      const bad = typeof value === 'string' ? unsafe(value, draft.type === 'custom') : '';
+      if (bad !== '') problems.push({ field: `parameters.${name}`, problem: bad });
+    }
+    if (problems.length === 0 && !this.#encodes(codec, draft.device, device?.transport, draft.type, parameters))
+      problems.push({
+        field: 'parameters',
+        problem: `${codec.name} cannot encode this for the device: a value is out of its range, or its family has no such command`,
+      });
+    return parameters;
+  }
+
+  #encodes(codec: Codec, device: string, transport: 'tcp' | 'udp' | undefined, type: string, parameters: Options): boolean {
+    const dialect = (transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
+    try {
+      const options = this.#o.optionsOf(codec, device);
+      const state = dialect?.open('device' in codec.options ? { ...options, device } : options, 0);
+      return state !== undefined && (dialect?.encodeCommand?.({ type, parameters }, 1, state, SCRATCH, 0) ?? 0) > 0;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Is there anything at all that the rule takes and the codec encodes for the device? */
+  #knows(codec: Codec, device: Device, rule: CommandRule): boolean {
+    return this.#encodes(codec, device.id, device.transport, rule.type, example(rule.parameters));
+  }
+
+  async #readAll(): Promise<void> {
+    this.#deadlines.clear();
+    for (let after: string | undefined; ; ) {
+      const page = await this.#o.ledger.open(undefined, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      for (const command of page) this.#deadlines.set(`${command.device} ${command.id}`, deadlineOf(command));
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      after = `${last.device} ${last.id}`;
+    }
+  }
+
+  async #read(key: string): Promise<void> {
+    const [device = '', id = ''] = key.split(' ');
+    const command = await this.#o.ledger.get(device, id);
+    if (command === undefined || command.ended > 0) this.#deadlines.delete(key);
+    else this.#deadlines.set(key, deadlineOf(command));
+  }
+
+  /** Invariant 4. */
+  async #expire(): Promise<void> {
+    const now = this.#o.now();
+    for (const [key, deadline] of this.#deadlines) {
+      if (now < deadline) continue;
+      const [device = '', id = ''] = key.split(' ');
+      const command = await this.#o.ledger.get(device, id);
+      const expired = command === undefined || now < deadlineOf(command) ? undefined : await this.#o.ledger.expired(command);
+      if (expired !== undefined) this.#said(expired);
+      await this.#read(key);
+    }
+  }
+
+  #said(command: Command): void {
+    this.#o.count(command.state);
+    this.#o.record(command.device, commandEvent(command));
+  }
+
+  #failed(error: unknown): void {
+    this.#o.log.warn({ error: messageOf(error) }, 'the ledger of commands cannot be read; trying on');
+  }
+}
+
+function refuse(refused: 'invalid' | 'unknown_device' | 'conflict' | 'full', field: string, problem: string) {
+  return { refused, problems: [{ field, problem }] } as const;
+}
+
+function deadlineOf(command: Command): number {
+  return command.state === 'sent' ? command.expires + GRACE_MS : command.expires;
+}
+
+function conditionOf(text: string): Condition | undefined {
+  return CONDITIONS.find((condition) => condition === text);
+}
+
+/** Sorts as the time of the request does; unique without coordination. */
+function newId(now: number): string {
+  return `${now.toString(36).padStart(9, '0')}${randomBytes(5).toString('hex')}`;
+}
+
+function isEqual(a: Options, b: Options): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+/** Why a text may not go into a command; '' when it may. */
+function unsafe(text: string, custom: boolean): string {
+  if (!/^[\x20-\x7e]*$/.test(text)) return 'must be printable ASCII';
+  return !custom && /[#;]/.test(text) ? 'must not contain # or ;' : '';
+}
+
+/** Some values that the rules take. */
+function example(rules: Readonly<Record<string, OptionRule>>): Options {
+  const values: Record<string, Options[string]> = {};
+  for (const [name, rule] of Object.entries(rules)) {
+    if (rule.fallback !== undefined) values[name] = rule.fallback;
+    else if (rule.type === 'number') values[name] = Math.min(rule.max ?? 60, Math.max(rule.min ?? 60, 60));
+    else if (rule.type === 'boolean') values[name] = true;
+    else values[name] = rule.oneOf?.[0] ?? (name === 'text' ? 'status' : '192.0.2.1');
+  }
+  return values;
+}

@@ -1,0 +1,307 @@
+import type { Codec, CommandRule, Options, Transport } from '../codec/index.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Command } from './command.ts';
+import type { Ledger } from './ledger.ts';
+import type { Shadow } from './shadow.ts';
+
+/**
+ * Brings commands to the devices that one worker is connected to.
+ *
+ * 1. One command in flight per device: the next one goes when the reply has come, or its time is over.
+ * 2. On TCP a command goes at once, but never between a frame and the answer that it is owed; on UDP right behind an
+ *    uplink, when the way back is open.
+ * 3. The ledger says `sent` before the bytes leave; what was marked by a connection that is gone counts as an attempt
+ *    without a reply.
+ * 4. A reply belongs to the command in flight when its key comes back, or when the protocol has no keys. One that comes
+ *    late belongs to the command it lapsed for, as long as nothing else has been sent.
+ * 5. Steps of one connection happen one after the other, and an error of the store ends none of them for good: it is tried
+ *    again.
+ */
+
+/** A device's connection as the downlink sees it. */
+export interface Contact {
+  readonly device: string;
+  readonly codec: Codec;
+  readonly transport: Transport;
+  /** No answer is owed. */
+  readonly clear: boolean;
+  /** Its last fix says that it moves; undefined: not known. */
+  readonly moving: boolean | undefined;
+  /** Asks for `ready` when the way is clear (invariant 2). */
+  wait(): void;
+  /** Writes the command; false when the codec cannot encode it for this device. */
+  transmit(type: string, parameters: Options, key: number): boolean;
+  /** Journals an event of the device. */
+  event(event: object): void;
+}
+
+export interface DownlinkOptions {
+  readonly ledger: Ledger;
+  readonly shadow: Shadow;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly log: Log;
+  /** Time for a device to reply. */
+  readonly replyMs: number;
+  /** Counts how commands came out, by state. */
+  readonly count: (state: Command['state']) => void;
+}
+
+/** After a failure of the store, and for anything that no timer covers. */
+const AGAIN_MS = 5_000;
+const LONGEST_MS = 60_000;
+const SECONDS_A_DAY = 86_400;
+
+export class Downlink {
+  readonly #o: DownlinkOptions;
+  readonly #lines = new Map<string, Line>();
+  readonly #working = new Set<Promise<void>>();
+
+  constructor(options: DownlinkOptions) {
+    this.#o = options;
+  }
+
+  /** The device speaks on this connection from now on. */
+  attached(contact: Contact): void {
+    this.#lines.get(contact.device)?.leave();
+    const line = new Line(contact, this.#o, this.#working);
+    this.#lines.set(contact.device, line);
+    line.look();
+  }
+
+  detached(contact: Contact): void {
+    const line = this.#lines.get(contact.device);
+    if (line?.contact !== contact) return;
+    this.#lines.delete(contact.device);
+    line.leave();
+  }
+
+  /** Something about the device's commands has changed. */
+  poke(device: string): void {
+    this.#lines.get(device)?.look();
+  }
+
+  /** Anything may have changed. */
+  pokeAll(): void {
+    for (const line of this.#lines.values()) line.look();
+  }
+
+  /** The way is clear, as `wait` asked. */
+  ready(contact: Contact): void {
+    this.#of(contact)?.ready();
+  }
+
+  /** `key` is -1 where the protocol has none. */
+  replied(contact: Contact, key: number, text: string, values: Command['values']): void {
+    this.#of(contact)?.replied(key, text, values);
+  }
+
+  /** Resolves when what has begun is in the ledger. */
+  async close(): Promise<void> {
+    for (const line of this.#lines.values()) line.leave();
+    this.#lines.clear();
+    while (this.#working.size > 0) await Promise.all(this.#working);
+  }
+
+  #of(contact: Contact): Line | undefined {
+    const line = this.#lines.get(contact.device);
+    return line?.contact === contact ? line : undefined;
+  }
+}
+
+interface Flight {
+  readonly command: Command;
+  readonly key: number;
+}
+
+class Line {
+  readonly contact: Contact;
+  readonly #o: DownlinkOptions;
+  readonly #working: Set<Promise<void>>;
+  #last: Promise<void> = Promise.resolve();
+  #gone = false;
+  /** Chosen, and waiting for the way to be clear. */
+  #next: Command | undefined;
+  /** Marked sent, and waiting for the way to be clear again. */
+  #claimed: Command | undefined;
+  #flight: Flight | undefined;
+  #lapsed: Flight | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #later: NodeJS.Timeout | undefined;
+  #key = 0;
+
+  constructor(contact: Contact, options: DownlinkOptions, working: Set<Promise<void>>) {
+    this.contact = contact;
+    this.#o = options;
+    this.#working = working;
+  }
+
+  look(): void {
+    this.#step(() => this.#choose());
+  }
+
+  ready(): void {
+    this.#step(async () => {
+      if (this.#claimed !== undefined) await this.#put(this.#claimed);
+      else if (this.#next !== undefined) await this.#send(this.#next);
+    });
+  }
+
+  replied(key: number, text: string, values: Command['values']): void {
+    const echoes = this.contact.codec.replies === 'echoed';
+    const matches = (flight: Flight | undefined): boolean => flight !== undefined && (!echoes || key < 0 || key === flight.key);
+    const answered = matches(this.#flight) ? this.#flight : this.#flight === undefined && matches(this.#lapsed) ? this.#lapsed : undefined;
+    if (answered !== undefined) {
+      clearTimeout(this.#deadline);
+      this.#flight = undefined;
+      this.#lapsed = undefined;
+    }
+    this.#step(async () => {
+      const { ledger, shadow } = this.#o;
+      if (answered !== undefined) this.#said(await ledger.answered(answered.command, text, values));
+      for (const { name, value } of await shadow.told(this.contact.device, values))
+        this.contact.event({ type: 'settings_drift', setting: name, value });
+      await this.#choose();
+    });
+  }
+
+  /** The connection is gone, or not the device's any more. */
+  leave(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    const [flight, claimed] = [this.#flight, this.#claimed];
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#later);
+    this.#flight = undefined;
+    this.#step(async () => {
+      const { ledger } = this.#o;
+      const ended = 'the connection ended before the reply';
+      if (claimed !== undefined && claimed === this.#claimed) this.#said(await ledger.unsent(claimed, 'the connection ended first'));
+      if (flight === undefined) return;
+      if (this.#rule(flight.command)?.reply === 'drops')
+        this.#said(await ledger.silent(flight.command, 'the connection ended, as this command makes it'));
+      else this.#said(await ledger.unanswered(flight.command, ended, false));
+    });
+  }
+
+  /** Invariant 5. */
+  #step(work: () => Promise<void>): void {
+    const step = this.#last.then(work).catch((error: unknown) => {
+      this.#o.log.warn({ error: messageOf(error) }, 'the commands of a device cannot be read or written; trying on');
+      this.#again(AGAIN_MS);
+    });
+    this.#last = step;
+    this.#working.add(step);
+    void step.finally(() => this.#working.delete(step));
+  }
+
+  async #choose(): Promise<void> {
+    if (this.#gone || this.#flight !== undefined || this.#claimed !== undefined) return;
+    const { ledger, now } = this.#o;
+    const { contact } = this;
+    let best: Command | undefined;
+    let soonest = Number.POSITIVE_INFINITY;
+    for (let command of await ledger.open(contact.device)) {
+      // Nothing is in flight here: who marked it is gone.
+      if (command.state === 'sent') {
+        const back = this.#said(await ledger.unanswered(command, 'the connection ended before the reply', false));
+        if (back === undefined || back.ended > 0) continue;
+        command = back;
+      }
+      const at = now();
+      if (at >= command.expires) {
+        this.#said(await ledger.expired(command));
+        continue;
+      }
+      const from = Math.max(command.not_before, command.next_attempt);
+      if (at < from) soonest = Math.min(soonest, from - at);
+      else if (isMet(command, contact.moving) && (best === undefined || command.priority > best.priority)) best = command;
+      soonest = Math.min(soonest, command.expires - at);
+    }
+    this.#next = best;
+    if (best === undefined) {
+      if (Number.isFinite(soonest)) this.#again(soonest);
+    } else if (contact.transport === 'tcp' && contact.clear) await this.#send(best);
+    else contact.wait();
+  }
+
+  async #send(command: Command): Promise<void> {
+    this.#next = undefined;
+    const claimed = this.#said(await this.#o.ledger.sending(command));
+    if (claimed === undefined) return this.#choose();
+    this.#claimed = claimed;
+    // The claim took a moment: the way may be closed again. On UDP it still is right behind the uplink.
+    if (this.contact.transport === 'tcp' && !this.contact.clear) this.contact.wait();
+    else await this.#put(claimed);
+  }
+
+  async #put(command: Command): Promise<void> {
+    const { ledger, replyMs } = this.#o;
+    this.#claimed = undefined;
+    this.#lapsed = undefined;
+    if (this.#gone) {
+      this.#said(await ledger.unsent(command, 'the connection ended first'));
+      return;
+    }
+    const key = this.#nextKey();
+    if (!this.contact.transmit(command.type, command.parameters, key)) {
+      this.#said(await ledger.failed(command, 'the codec cannot encode this for the device: check the parameters and the device family'));
+      return this.#choose();
+    }
+    if (this.#rule(command)?.reply === 'none') {
+      this.#said(await ledger.silent(command, 'the device does not reply to this'));
+      return this.#choose();
+    }
+    this.#flight = { command, key };
+    this.#deadline = setTimeout(() => this.#late(), replyMs);
+  }
+
+  #late(): void {
+    const flight = this.#flight;
+    if (flight === undefined) return;
+    this.#flight = undefined;
+    this.#lapsed = flight;
+    this.#step(async () => {
+      this.#said(await this.#o.ledger.unanswered(flight.command, `no reply within ${this.#o.replyMs / 1000} s`, true));
+      await this.#choose();
+    });
+  }
+
+  #again(ms: number): void {
+    clearTimeout(this.#later);
+    if (!this.#gone) this.#later = setTimeout(() => this.look(), Math.min(LONGEST_MS, Math.max(1, ms)));
+  }
+
+  /** Makes the transition an event, if it was one. */
+  #said(command: Command | undefined): Command | undefined {
+    if (command === undefined) return undefined;
+    this.#o.count(command.state);
+    this.contact.event(commandEvent(command));
+    return command;
+  }
+
+  #rule(command: Command): CommandRule | undefined {
+    return this.contact.codec.commands.find(({ type }) => type === command.type);
+  }
+
+  /** Unlike the one before. A second of the day fits every protocol that echoes: H02 carries it as a time. */
+  #nextKey(): number {
+    const second = Math.floor(this.#o.now() / 1000) % SECONDS_A_DAY;
+    this.#key = second === this.#key || second === 0 ? (this.#key % (SECONDS_A_DAY - 1)) + 1 : second;
+    return this.#key;
+  }
+}
+
+/** The event of a transition, as the journal and `fixgate:events` have it. */
+export function commandEvent(command: Command): object {
+  const { id, type: command_type, state, ended, attempts, requester, ref, reply, history } = command;
+  const note = history.at(-1)?.note ?? '';
+  const more = { ...(ref === '' ? {} : { ref }), ...(note === '' ? {} : { note }), ...(reply === '' ? {} : { reply }) };
+  return { type: 'command', id, command: command_type, state, final: ended > 0, attempts, requester, ...more };
+}
+
+/** A condition on a movement that is not known is not met. */
+function isMet(command: Command, moving: boolean | undefined): boolean {
+  return command.when === 'any' || (moving !== undefined && (command.when === 'moving') === moving);
+}

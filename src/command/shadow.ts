@@ -1,0 +1,115 @@
+import type { OptionValue } from '../codec/index.ts';
+import type { StateStore } from '../state/store.ts';
+import type { Command } from './command.ts';
+
+/** Settings that commands change, by command type: the setting's name, and the parameter that carries its value. */
+const SETTINGS: Readonly<Record<string, readonly [name: string, parameter: string]>> = {
+  set_interval: ['interval_s', 'seconds'],
+  set_time_zone: ['time_zone_min', 'minutes'],
+  set_server: ['server', 'host'],
+};
+
+export interface Setting {
+  readonly name: string;
+  readonly value: OptionValue;
+}
+
+/** What is known about a device's settings, by name. */
+export interface Settings {
+  /** What somebody wanted last. */
+  readonly desired: Readonly<Record<string, OptionValue>>;
+  /** What the device has confirmed last. */
+  readonly reported: Readonly<Record<string, OptionValue>>;
+  /** On its way: the id of the command. */
+  readonly pending: Readonly<Record<string, string>>;
+}
+
+const NONE: Settings = { desired: {}, reported: {}, pending: {} };
+
+/** The setting that a command changes, if it does. */
+export function settingOf(command: Pick<Command, 'type' | 'parameters'>): Setting | undefined {
+  const [name, parameter] = SETTINGS[command.type] ?? [];
+  const value = parameter === undefined ? undefined : command.parameters[parameter];
+  if (name === undefined || value === undefined) return undefined;
+  const port = command.parameters['port'];
+  return { name, value: name === 'server' && port !== undefined ? `${value}:${port}` : value };
+}
+
+/**
+ * Desired, reported and pending settings of each device, in the table `settings`.
+ *
+ * 1. Asking for a setting makes it desired and pending; the reply makes it reported; the end of the command without a
+ *    reply takes it out of pending, and what was reported stays.
+ * 2. A later command for the same setting takes over: the end of an earlier one does not touch it.
+ */
+export class Shadow {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  async get(device: string): Promise<Settings> {
+    return parse(await this.#store.get('settings', device));
+  }
+
+  async asked(device: string, setting: Setting | undefined, id: string): Promise<void> {
+    if (setting === undefined) return;
+    const { name, value } = setting;
+    await this.#change(device, ({ desired, reported, pending }) => ({
+      desired: { ...desired, [name]: value },
+      reported,
+      pending: { ...pending, [name]: id },
+    }));
+  }
+
+  async confirmed(device: string, setting: Setting | undefined, id: string): Promise<void> {
+    if (setting === undefined) return;
+    const { name, value } = setting;
+    await this.#change(device, ({ desired, reported, pending }) => ({
+      desired,
+      reported: { ...reported, [name]: value },
+      pending: without(pending, name, id),
+    }));
+  }
+
+  async given(device: string, setting: Setting | undefined, id: string): Promise<void> {
+    if (setting === undefined) return;
+    await this.#change(device, ({ desired, reported, pending }) => ({ desired, reported, pending: without(pending, setting.name, id) }));
+  }
+
+  /**
+   * The device itself has told some of its settings. Returns those that are not as desired and on no way there: they have drifted.
+   */
+  async told(device: string, values: Readonly<Record<string, OptionValue>>): Promise<Setting[]> {
+    const known = new Set(Object.values(SETTINGS).map(([name]) => name));
+    const told = Object.entries(values).filter(([name]) => known.has(name));
+    if (told.length === 0) return [];
+    let drifted: Setting[] = [];
+    await this.#change(device, ({ desired, reported, pending }) => {
+      drifted = told.flatMap(([name, value]) => {
+        const wanted = desired[name];
+        return wanted !== undefined && wanted !== value && reported[name] !== value && pending[name] === undefined ? [{ name, value }] : [];
+      });
+      return { desired, reported: { ...reported, ...Object.fromEntries(told) }, pending };
+    });
+    return drifted;
+  }
+
+  async #change(device: string, change: (settings: Settings) => Settings): Promise<void> {
+    await this.#store.update('settings', device, (text) => JSON.stringify(change(parse(text))));
+  }
+}
+
+function without(pending: Settings['pending'], name: string, id: string): Settings['pending'] {
+  return Object.fromEntries(Object.entries(pending).filter(([key, value]) => key !== name || value !== id));
+}
+
+function parse(text: string | undefined): Settings {
+  const value: unknown = text === undefined ? undefined : JSON.parse(text);
+  return isSettings(value) ? value : NONE;
+}
+
+function isSettings(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && 'desired' in value && 'reported' in value && 'pending' in value;
+}

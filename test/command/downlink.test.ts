@@ -1,0 +1,250 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import gt06 from '../../codecs/gt06/index.ts';
+import teltonika from '../../codecs/teltonika/index.ts';
+import type { Codec, Options, Transport } from '../../src/codec/index.ts';
+import type { Command, CommandRequest } from '../../src/command/command.ts';
+import { type Contact, Downlink } from '../../src/command/downlink.ts';
+import { Ledger } from '../../src/command/ledger.ts';
+import { Shadow } from '../../src/command/shadow.ts';
+import { silentLog } from '../../src/log.ts';
+import { LmdbStore } from '../../src/state/lmdb.ts';
+
+/** Numbers quote the invariants of src/command/downlink.ts. */
+
+const REPLY_MS = 150;
+
+let directory: string;
+let store: LmdbStore;
+let ledger: Ledger;
+let downlink: Downlink;
+let ids = 0;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'fixgate-downlink-'));
+  store = new LmdbStore({ directory, log: silentLog });
+  ledger = new Ledger(store, () => Date.now(), 3);
+  downlink = new Downlink({ ledger, shadow: new Shadow(store), now: () => Date.now(), log: silentLog, replyMs: REPLY_MS, count: () => {} });
+});
+afterEach(async () => {
+  await downlink.close();
+  await store.close();
+  rmSync(directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
+});
+
+/** A connection that notes what is sent on it. */
+class Device implements Contact {
+  readonly device: string;
+  readonly codec: Codec;
+  readonly transport: Transport;
+  clear = true;
+  moving: boolean | undefined;
+  readonly sent: { readonly type: string; readonly key: number }[] = [];
+  readonly events: object[] = [];
+  waits = false;
+  refuses = false;
+
+  constructor(codec: Codec = teltonika, transport: Transport = 'tcp', device = 'd01') {
+    this.codec = codec;
+    this.transport = transport;
+    this.device = device;
+    downlink.attached(this);
+  }
+
+  wait(): void {
+    this.waits = true;
+    if (this.transport === 'tcp' && this.clear) this.open();
+  }
+
+  /** The way is clear now. */
+  open(): void {
+    this.clear = true;
+    if (!this.waits) return;
+    this.waits = false;
+    downlink.ready(this);
+  }
+
+  transmit(type: string, _parameters: Options, key: number): boolean {
+    if (this.refuses) return false;
+    this.sent.push({ type, key });
+    return true;
+  }
+
+  event(event: object): void {
+    this.events.push(event);
+  }
+
+  reply(text: string, key = -1): void {
+    downlink.replied(this, key, text, {});
+  }
+
+  async got(count: number): Promise<void> {
+    await vi.waitFor(() => expect(this.sent.length).toBe(count), { timeout: 5000, interval: 5 });
+  }
+}
+
+async function queue(type = 'version', more: Partial<CommandRequest> = {}): Promise<Command> {
+  const rest = { requester: 'me', reason: '', ref: '', not_before: 0, expires: Date.now() + 60_000, priority: 0, when: 'any' } as const;
+  const command = await ledger.submit({ device: 'd01', type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
+  if (command === undefined) throw new Error('not submitted');
+  downlink.poke('d01');
+  return command;
+}
+
+async function comesTo(command: Command, state: string): Promise<Command> {
+  await vi.waitFor(async () => expect((await ledger.get('d01', command.id))?.state).toBe(state), { timeout: 5000, interval: 5 });
+  const found = await ledger.get('d01', command.id);
+  if (found === undefined) throw new Error('gone');
+  return found;
+}
+
+const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60));
+
+describe('commands on their way down', () => {
+  it('1: go one at a time, in order, the next with the reply', async () => {
+    const device = new Device();
+    const commands = [await queue('version'), await queue('status'), await queue('locate')];
+    await device.got(1);
+    await quiet();
+    expect(device.sent.map(({ type }) => type)).toEqual(['version']);
+    for (let n = 1; n <= 3; n++) {
+      await device.got(n);
+      device.reply(`reply ${n}`);
+    }
+    for (const [n, command] of commands.entries()) expect((await comesTo(command, 'answered')).reply).toBe(`reply ${n + 1}`);
+    expect(device.sent.map(({ type }) => type)).toEqual(['version', 'status', 'locate']);
+    const steps = (): string[] => device.events.map((event) => `${Reflect.get(event, 'command')} ${Reflect.get(event, 'state')}`);
+    await vi.waitFor(() =>
+      expect(steps()).toEqual(['version', 'status', 'locate'].flatMap((type) => [`${type} sent`, `${type} answered`])),
+    );
+  });
+
+  it('wait for a device that is not there, and the more urgent goes first', async () => {
+    await queue('version');
+    const urgent = await queue('status', { priority: 5 });
+    const device = new Device();
+    await device.got(1);
+    expect(device.sent[0]?.type).toBe('status');
+    await comesTo(urgent, 'sent');
+  });
+
+  it('2: not between a frame and its answer', async () => {
+    const device = new Device();
+    device.clear = false;
+    const command = await queue();
+    await quiet();
+    expect([device.sent, (await ledger.get('d01', command.id))?.state]).toEqual([[], 'queued']);
+    device.open();
+    await device.got(1);
+  });
+
+  it('2: nor when a frame comes just while the ledger is written', async () => {
+    const device = new Device();
+    device.clear = false;
+    await queue();
+    await vi.waitFor(() => expect(device.waits).toBe(true));
+    device.open();
+    device.clear = false;
+    await quiet();
+    expect(device.sent).toEqual([]);
+    device.open();
+    await device.got(1);
+  });
+
+  it('2: on UDP behind an uplink', async () => {
+    const device = new Device(teltonika, 'udp');
+    await queue();
+    await quiet();
+    expect(device.sent).toEqual([]);
+    device.open();
+    await device.got(1);
+  });
+
+  it('3: a connection that ends first gives the command to the next one', async () => {
+    const command = await queue();
+    const first = new Device();
+    await first.got(1);
+    downlink.detached(first);
+    await comesTo(command, 'queued');
+    const second = new Device();
+    await second.got(1);
+    // The old connection has nothing to say any more.
+    first.reply('stray');
+    await quiet();
+    expect((await ledger.get('d01', command.id))?.state).toBe('sent');
+    second.reply('ok');
+    expect(await comesTo(command, 'answered')).toMatchObject({ attempts: 2, reply: 'ok' });
+  });
+
+  it('3: what a process that died had marked as sent is sent again, and fails when its attempts are used up', async () => {
+    const command = await queue();
+    await ledger.sending(command);
+    const first = new Device();
+    await first.got(1);
+    downlink.detached(first);
+    // Marked by another again, which died.
+    await ledger.sending(await comesTo(command, 'queued'));
+    const second = new Device();
+    expect(await comesTo(command, 'failed')).toMatchObject({ attempts: 3 });
+    expect(second.sent).toEqual([]);
+  });
+
+  it('4: replies with a key belong to the command that carried it', async () => {
+    const device = new Device(gt06);
+    const command = await queue();
+    await device.got(1);
+    const key = device.sent[0]?.key ?? 0;
+    expect(key).toBeGreaterThan(0);
+    device.reply('of another', key + 1);
+    await quiet();
+    expect((await ledger.get('d01', command.id))?.state).toBe('sent');
+    device.reply('mine', key);
+    expect(await comesTo(command, 'answered')).toMatchObject({ reply: 'mine' });
+  });
+
+  it('4: a late reply counts, and the command is not sent again', async () => {
+    const device = new Device();
+    const command = await queue();
+    await device.got(1);
+    await comesTo(command, 'queued');
+    device.reply('late');
+    expect(await comesTo(command, 'answered')).toMatchObject({ attempts: 1, reply: 'late' });
+    device.reply('unasked');
+    await quiet();
+    expect(device.sent).toHaveLength(1);
+  });
+
+  it('end as sent when the device does not reply, or ends the connection as it should', async () => {
+    const device = new Device();
+    const [reboot, server] = [await queue('reboot'), await queue('set_server')];
+    await device.got(2);
+    expect(await comesTo(reboot, 'sent')).toMatchObject({ ended: expect.any(Number) });
+    downlink.detached(device);
+    await vi.waitFor(async () => expect((await ledger.get('d01', server.id))?.ended).toBeGreaterThan(0));
+    expect((await ledger.get('d01', server.id))?.state).toBe('sent');
+  });
+
+  it('fail at once when the codec cannot encode them', async () => {
+    const device = new Device();
+    device.refuses = true;
+    expect((await comesTo(await queue(), 'failed')).history.at(-1)?.note).toContain('cannot encode');
+  });
+
+  it('wait for their time and for the vehicle, and expire', async () => {
+    const device = new Device();
+    const stopped = await queue('version', { when: 'stopped' });
+    const later = await queue('status', { not_before: Date.now() + 120 });
+    const short = await queue('locate', { when: 'moving', expires: Date.now() + 80 });
+    await device.got(1);
+    expect(device.sent[0]?.type).toBe('status');
+    device.reply('ok');
+    await comesTo(later, 'answered');
+    await comesTo(short, 'expired');
+    expect((await ledger.get('d01', stopped.id))?.state).toBe('queued');
+    device.moving = false;
+    downlink.poke('d01');
+    await device.got(2);
+  });
+});
