@@ -3,38 +3,42 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { systemClock } from './clock.ts';
-import type { ChildRole } from './cluster/child-process.ts';
+import { type ChildRole, tell } from './cluster/child-process.ts';
 import { lockDirectory } from './cluster/lock.ts';
-import type { Health } from './cluster/messages.ts';
+import type { Health, SessionMove } from './cluster/messages.ts';
 import type { Codec } from './codec/index.ts';
 import { codecOptions, loadCodecs } from './codec/registry.ts';
 import type { Config } from './config/schema.ts';
-import { AppError, messageOf } from './errors.ts';
+import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import type { ListenHost } from './listen/listen-host.ts';
-import { listenTcp } from './listen/tcp.ts';
-import { listenUdp } from './listen/udp.ts';
+import { Listeners } from './listen/listeners.ts';
+import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
 import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
+import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
-import { LmdbStore } from './state/lmdb.ts';
+import { openState, type StateOptions } from './state/open.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 const PREDECESSOR_WAIT_MS = 5000;
 const SAMPLE_MS = 1000;
+/** Devices that came and went are told to the supervisor together. */
+const MOVES_MS = 20;
 /** Addresses remembered so that each is named once in the log. */
 const NAMED_ADDRESSES = 10_000;
 
 /**
- * One edge worker: listeners → intakes → the slot's journal, and back. Built here from config, taken down in reverse.
+ * One edge worker: listeners → intakes → the slot's journal, and back. Built here from config, taken down in reverse. A
+ * successor listens when it is told to.
  */
-export async function startWorker(config: Config, slot: number): Promise<ChildRole> {
+export async function startWorker(config: Config, slot: number, successor: boolean): Promise<ChildRole> {
   const log = processLog(config.logLevel, `worker-${slot}`);
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
@@ -63,11 +67,12 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
-  const profiles = new LmdbStore({ directory: join(config.dataDir, 'state'), log });
+  const state = await openState(stateOptions(config, log));
+  const sessions = new SessionTable<Intake>(toSupervisor());
   const host: ListenHost = {
     journal,
-    sessions: new SessionTable<Intake>(),
-    profiles,
+    sessions,
+    profiles: state,
     metrics,
     clock: systemClock,
     log,
@@ -94,34 +99,59 @@ export async function startWorker(config: Config, slot: number): Promise<ChildRo
     },
   };
 
-  const listeners: { close(deadlineMs: number): Promise<void> }[] = [];
-  for (const listener of config.listeners) {
-    const codec = codecs.get(listener.codec);
-    const at = { codec, host: listener.host, port: listener.port, idleMs: listener.idleMs };
-    try {
-      listeners.push(await (listener.transport === 'tcp' ? listenTcp(at, host) : listenUdp(at, host)));
-    } catch (error) {
-      throw new AppError(
-        'PORT_IN_USE',
-        `cannot listen on ${listener.transport} ${listener.host}:${listener.port}: ${messageOf(error)}`,
-        error,
-      );
-    }
-  }
+  const listeners = new Listeners(config.listeners, codecs, host);
+  if (!successor) await listeners.openAll();
   const stopSampling = sample(metrics, journal, host, slot);
 
   return {
     metrics,
     health: () => ({ [`worker-${slot}`]: journalHealth(journal) }),
+    take(message, socket): void {
+      if (message.type === 'superseded') sessions.yield(message.device, message.since);
+      else if (message.type === 'connection') listeners.adopt(message.index, socket);
+      else if (message.type === 'hand_over') for (let index = 0; index < config.listeners.length; index++) handOver(listeners, index);
+      else if (message.type === 'listen')
+        listeners.open(message.index, socket).then(
+          () => tell({ type: 'listening', index: message.index }),
+          (error: unknown) => log.error({ error: messageOf(error) }, 'a successor cannot listen'),
+        );
+    },
     async drain(deadlineMs: number): Promise<void> {
       // What is owed first becomes durable, then is answered, then the connections close, which the journal notes.
-      const closing = listeners.map((listener) => listener.close(deadlineMs));
+      const closing = listeners.close(deadlineMs);
       await journal.flush();
-      await Promise.all(closing);
+      await closing;
       await journal.close();
-      await profiles.close();
+      await state.close();
       stopSampling();
     },
+  };
+}
+
+function handOver(listeners: Listeners, index: number): void {
+  try {
+    tell({ type: 'handed_over', index }, () => {}, listeners.socket(index));
+  } catch {
+    // Shared by the cluster instead of by the kernel: the successor gets it from there.
+    tell({ type: 'handed_over', index });
+  }
+}
+
+/** The state store that the configuration names, shared by all processes. */
+function stateOptions(config: Config, log: Log): StateOptions {
+  return { url: config.state.url, prefix: `${config.redis.prefix}:`, directory: join(config.dataDir, 'state'), log };
+}
+
+/** Gathers what the session table has to say. */
+function toSupervisor(): (device: string, since: number) => void {
+  let moves: SessionMove[] = [];
+  return (device, since) => {
+    if (moves.length === 0)
+      setTimeout(() => {
+        tell({ type: 'sessions', moves });
+        moves = [];
+      }, MOVES_MS);
+    moves.push([device, since]);
   };
 }
 
@@ -192,7 +222,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
   const sinks: Sink[] = [createClickHouseSink({ url: clickhouseUrl, username, password, database, cursorPath })];
   if (config.redis.url !== '') {
     const { url, prefix, maxLength } = config.redis;
-    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength }));
+    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
@@ -227,6 +257,26 @@ export async function startShipping(config: Config, instance: string, clickhouse
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
     },
+  };
+}
+
+/** Exports how consumer groups keep up, and says when trimming has overtaken one. */
+function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]) => void {
+  const missing = new Map<string, number>();
+  return (groups) => {
+    metrics.groupLag.reset();
+    metrics.groupMissed.reset();
+    for (const { stream, group, lag, missed } of groups) {
+      metrics.groupLag.set({ stream, group }, lag);
+      metrics.groupMissed.set({ stream, group }, missed);
+      const key = `${stream} ${group}`;
+      if (missed > (missing.get(key) ?? 0))
+        log.error(
+          { stream, group, missed },
+          'a consumer group reads too slowly: entries were trimmed before it was given them; raise redis.maxLength, and read what it missed from ClickHouse',
+        );
+      missing.set(key, missed);
+    }
   };
 }
 

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   CLICKHOUSE_OLD: 'the ClickHouse server is older than the oldest supported version',
   CLICKHOUSE_REFUSED: 'the ClickHouse server refused the user, the database or the statement',
   SINK_UNREACHABLE: 'a sink does not answer',
+  STATE_UNREACHABLE: 'the state store does not answer',
   WORKER_FAILED: 'a child process ended when it should not have',
 } as const;
 

@@ -58,7 +58,7 @@ const SOCKET_FILES = [
   /^src\/api\//,
   /^src\/simulate\//,
   // One takes every port for a moment before the workers share it; the other is a lock that dies with its process.
-  /^src\/cluster\/(ports|lock)\.ts$/,
+  /^src\/cluster\/(ports|lock|succession)\.ts$/,
 ];
 
 const FORBIDDEN_NAMES = /(^|[/-])(utils?|helpers?|common|misc|manager)(\.ts$|[/-])/;

@@ -29,6 +29,7 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   CLICKHOUSE_OLD: EXIT.Unavailable,
   CLICKHOUSE_REFUSED: EXIT.Unavailable,
   SINK_UNREACHABLE: EXIT.Unavailable,
+  STATE_UNREACHABLE: EXIT.Unavailable,
   WORKER_FAILED: EXIT.Defect,
 };
 

@@ -61,6 +61,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'journal',
+    about: 'list, verify and print what is in the journal, and retry what a sink refused',
+    load: async () => {
+      const { JOURNAL_HELP, journal } = await import('./journal.ts');
+      return { help: JOURNAL_HELP, run: journal };
+    },
+  },
+  {
     name: 'check-config',
     about: 'check the configuration and show every option with its origin',
     load: async () => {

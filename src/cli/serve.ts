@@ -14,6 +14,7 @@ Without a configuration it keeps its data in ./data, listens on the customary po
   --config file   YAML or JSON; FIXGATE_* variables win over it (fixgate check-config shows the result)
 
 SIGTERM or Ctrl-C finishes what is owed (drainMs, 10 s) and ends with code 0; a second one ends at once.
+SIGHUP replaces the workers one by one, with the ports open all the time; each has drainMs to finish.
 `;
 
 /** Runs until a signal; resolves with the exit code. */
@@ -33,6 +34,8 @@ export async function serve(args: string[]): Promise<number> {
         resolve();
       });
   });
+  // A terminal that goes away sends the same signal: there it means the end.
+  if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
   const http = await startHttp(supervisor, config.http.host, config.http.port);
   log.info({ http: http.url }, 'metrics and health');
   try {

@@ -2,15 +2,17 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AppError, messageOf } from '../errors.ts';
 import type { Metrics } from '../metrics/catalog.ts';
-import { type FromChild, type Health, isToChild, type ToChild } from './messages.ts';
+import { type FromChild, type Health, isToChild, type SendHandle, type ToChild } from './messages.ts';
 
-/** The child's side of the conversation with the supervisor: one `start`, reports once a second, one `drain`. */
+/** The child's side of the conversation with the supervisor: one `start`, reports once a second, one `drain`, and what the role adds. */
 export interface ChildRole {
   /** Health by part, read for each report. */
   health(): Readonly<Record<string, Health>>;
   readonly metrics: Metrics;
   /** Finishes what is owed; the process exits afterwards. */
   drain(deadlineMs: number): Promise<void>;
+  /** Takes any other message, when there are any for this role. */
+  take?(message: ToChild, socket: SendHandle | undefined): void;
 }
 
 const REPORT_MS = 1000;
@@ -34,19 +36,20 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
       },
     );
   };
-  process.on('message', (message) => {
+  process.on('message', (message, socket: SendHandle | undefined) => {
     if (!isToChild(message)) return;
     if (message.type === 'drain') drain(message.deadlineMs);
+    else if (message.type !== 'start') role?.take?.(message, socket);
     else
       start(message).then(
         (started) => {
           role = started;
-          send({ type: 'ready' });
+          tell({ type: 'ready' });
           void report(started);
           setInterval(() => void report(started), REPORT_MS);
         },
         (error: unknown) => {
-          send({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () =>
+          tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () =>
             process.exit(1),
           );
         },
@@ -55,17 +58,19 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
   // Ctrl-C and service managers signal every process; the supervisor decides what it means, and in which order.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
+  process.on('SIGHUP', () => {});
   process.on('disconnect', () => process.exit(1));
 }
 
 async function report(role: ChildRole): Promise<void> {
   const metrics = await role.metrics.registry.getMetricsAsJSON();
-  await new Promise<void>((resolve) => send({ type: 'report', health: role.health(), metrics }, resolve));
+  await new Promise<void>((resolve) => tell({ type: 'report', health: role.health(), metrics }, resolve));
 }
 
-function send(message: FromChild, done: () => void = () => {}): void {
+/** Sends to the supervisor; `done` when it has left, or nobody is there. Throws when the socket cannot be sent. */
+export function tell(message: FromChild, done: () => void = () => {}, socket?: SendHandle): void {
   if (process.connected !== true || process.send === undefined) done();
-  else process.send(message, undefined, undefined, () => done());
+  else process.send(message, socket, undefined, () => done());
 }
 
 /** Path of a module of this program beside `base`, in source (`.ts`) and in `dist` (`.js`) alike. */

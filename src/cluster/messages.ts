@@ -1,14 +1,22 @@
+import type dgram from 'node:dgram';
+import type net from 'node:net';
 import type { Config } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
 
-/** Every message between the supervisor and its children, with its direction. */
+/** Every message between the supervisor and its children, with its direction. Some travel with a socket. */
+
+/** A socket that travels with a message. */
+export type SendHandle = net.Server | net.Socket | dgram.Socket;
 
 /** What one child reports of its parts; the supervisor derives readiness from it. */
 export interface Health {
   readonly state: 'up' | 'degraded' | 'down';
   readonly reason: string;
 }
+
+/** A device that came to a worker (`since`: when, monotonic ms) or left it (`since` 0). */
+export type SessionMove = readonly [device: string, since: number];
 
 /** Supervisor → worker or shipper. */
 export type ToChild =
@@ -19,19 +27,35 @@ export type ToChild =
       readonly instance: string;
       /** Of a worker. */
       readonly slot: number;
+      /** Of a worker that replaces another: it is told which sockets to listen on. */
+      readonly successor: boolean;
       /** Of the shipper: the ClickHouse to use, configured or embedded. */
       readonly clickhouseUrl: string;
     }
-  | { readonly type: 'drain'; readonly deadlineMs: number };
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+  /** To a worker: the device has a newer connection on another one, since then. */
+  | { readonly type: 'superseded'; readonly device: string; readonly since: number }
+  /** To a worker about to be replaced: send each listening socket, in the order of the configuration. */
+  | { readonly type: 'hand_over' }
+  /** To its successor: listen, on the socket that comes along if one does. */
+  | { readonly type: 'listen'; readonly index: number }
+  /** To the same: a connection accepted on that socket on its way. */
+  | { readonly type: 'connection'; readonly index: number };
 
 /** Worker, shipper or embedded ClickHouse → supervisor. */
 export type FromChild =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
-  | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson };
+  | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson }
+  /** Of a worker, in the order in which it happened. */
+  | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] }
+  /** The listening socket comes along, if it can be sent. */
+  | { readonly type: 'handed_over'; readonly index: number }
+  /** A successor listens. */
+  | { readonly type: 'listening'; readonly index: number };
 
-const TO_CHILD: readonly string[] = ['start', 'drain'] satisfies ToChild['type'][];
-const FROM_CHILD: readonly string[] = ['ready', 'failed', 'report'] satisfies FromChild['type'][];
+const TO_CHILD: readonly string[] = ['start', 'drain', 'superseded', 'hand_over', 'listen', 'connection'] satisfies ToChild['type'][];
+const FROM_CHILD: readonly string[] = ['ready', 'failed', 'report', 'sessions', 'handed_over', 'listening'] satisfies FromChild['type'][];
 
 /** Both ends are ours and of one version: the tag is enough to tell a message of ours from another library's. */
 export function isToChild(message: unknown): message is ToChild {

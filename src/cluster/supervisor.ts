@@ -12,9 +12,11 @@ import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
 import { modulePath } from './child-process.ts';
+import { Directory } from './directory.ts';
 import { lockDirectory } from './lock.ts';
-import { type Health, isFromChild, type ToChild } from './messages.ts';
+import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
 import { claimPorts } from './ports.ts';
+import { Succession } from './succession.ts';
 
 /**
  * The primary process: forks one worker per slot, the shipper and the embedded ClickHouse, restarts what dies, and
@@ -23,7 +25,8 @@ import { claimPorts } from './ports.ts';
  * 1. A slot's number is stable: a restarted worker continues the same journal directory.
  * 2. A child that dies is started again, after a pause that grows while it keeps dying.
  * 3. A child that cannot start at the first start ends the server with that child's reason; later it is tried again.
- * 4. Down: workers first (no more data comes in, all that is durable is answered), then the shipper (what is durable
+ * 4. Workers are replaced one at a time: the new one listens, on a slot that nobody else has, before the old one stops.
+ * 5. Down: workers first (no more data comes in, all that is durable is answered), then the shipper (what is durable
  *    is delivered, as far as the time goes), then the embedded ClickHouse.
  */
 
@@ -40,11 +43,12 @@ const EMBEDDED_CLOSE_MS = 10_000;
 
 /** A child as the supervisor needs it, a cluster worker or a plain process alike. */
 interface Running {
-  send(message: ToChild): void;
+  /** `sent`: it has left, or never will. */
+  send(message: ToChild, socket?: SendHandle, sent?: () => void): void;
   kill(signal: NodeJS.Signals): void;
   /** Lets go of it: a child ends when it has no parent. */
   release(): void;
-  onMessage(listener: (message: unknown) => void): void;
+  onMessage(listener: (message: unknown, socket: unknown) => void): void;
   onExit(listener: (code: number | null, signal: string | null) => void): void;
   readonly pid: number;
 }
@@ -62,10 +66,12 @@ class Post {
   #startedAt = 0;
   readonly #supervisor: Supervisor;
   readonly #spawn: () => Running;
-  readonly #greeting: () => ToChild | undefined;
+  readonly #greeting: (life: number) => ToChild | undefined;
   #reports = false;
+  /** Takes what the child says beyond its start and its reports; undefined: it has ended. */
+  heard: (message: FromChild | undefined, socket?: unknown) => void = () => {};
 
-  constructor(supervisor: Supervisor, name: string, spawn: () => Running, greeting: () => ToChild | undefined) {
+  constructor(supervisor: Supervisor, name: string, spawn: () => Running, greeting: (life: number) => ToChild | undefined) {
     this.#supervisor = supervisor;
     this.name = name;
     this.#spawn = spawn;
@@ -90,13 +96,14 @@ class Post {
         failure = new AppError('WORKER_FAILED', `${this.name} did not start within ${START_MS / 1000} s`);
         running.kill('SIGKILL');
       }, START_MS);
-      running.onMessage((message) => {
+      running.onMessage((message, socket) => {
         if (!isFromChild(message)) return;
         if (message.type === 'ready') {
           clearTimeout(late);
           this.ready = true;
           resolve();
         } else if (message.type === 'failed') failure = new AppError(message.code, message.message);
+        else if (message.type !== 'report') this.heard(message, socket);
         else {
           this.health = message.health;
           aggregate.report(life, message.metrics);
@@ -109,6 +116,7 @@ class Post {
         this.ready = false;
         this.health = {};
         void aggregate.ended(life);
+        this.heard(undefined);
         if (this.#ending) {
           resolve();
           return;
@@ -121,7 +129,7 @@ class Post {
           this.#again();
         }
       });
-      const greeting = this.#greeting();
+      const greeting = this.#greeting(this.life);
       this.#reports = greeting !== undefined;
       if (greeting !== undefined) running.send(greeting);
     });
@@ -170,7 +178,14 @@ export class Supervisor {
   readonly log: Log;
   config: Config;
   readonly #posts: Post[] = [];
-  #workers: Post[] = [];
+  /** By slot. */
+  readonly #workers = new Map<number, Post>();
+  readonly #directory = new Directory((slot, device, since) =>
+    this.#workers.get(slot)?.running?.send({ type: 'superseded', device, since }),
+  );
+  #greeting: (slot: number, successor: boolean) => ToChild | undefined = () => undefined;
+  #replacing: Promise<void> | undefined;
+  #succession: Succession | undefined;
   #shipper: Post | undefined;
   #embedded: Post | undefined;
   #stopping: Promise<void> | undefined;
@@ -201,19 +216,12 @@ export class Supervisor {
       );
     }
     cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
-    const greeting = (slot: number): ToChild => ({ type: 'start', config, instance, slot, clickhouseUrl });
-    for (let slot = 0; slot < config.workers; slot++)
-      this.#workers.push(
-        this.#post(
-          `worker-${slot}`,
-          () => ofWorker(cluster.fork()),
-          () => greeting(slot),
-        ),
-      );
+    this.#greeting = (slot, successor) => ({ type: 'start', config, instance, slot, successor, clickhouseUrl });
+    for (let slot = 0; slot < config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
     this.#shipper = this.#post(
       'shipper',
       () => ofProcess(fork(modulePath('./shipper', import.meta.url), [], { stdio: CHILD_STDIO })),
-      () => greeting(-1),
+      () => this.#greeting(-1, false),
     );
     try {
       await Promise.all(this.#posts.map((post) => post.start()));
@@ -237,6 +245,14 @@ export class Supervisor {
     return this.#stopping;
   }
 
+  /** Replaces all workers by new processes, one after the other, while devices can connect all the time. Never rejects. */
+  replaceWorkers(): Promise<void> {
+    this.#replacing ??= this.#replaceWorkers().finally(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
+  }
+
   readiness(): Readiness {
     const parts: Record<string, Health> = {};
     if (this.#posts.length === 0) parts['supervisor'] = { state: 'down', reason: 'starting' };
@@ -258,17 +274,74 @@ export class Supervisor {
 
   async #stop(drainMs: number): Promise<void> {
     // What dies from here on stays down: its journal is delivered at the next start.
-    for (const post of this.#posts) post.retire();
+    for (const post of [...this.#posts, ...this.#workers.values()]) post.retire();
     const drain = (deadlineMs: number) => (running: Running) => running.send({ type: 'drain', deadlineMs });
     const workersMs = drainMs * WORKER_SHARE;
     const until = systemClock.elapsed() + drainMs;
-    await Promise.all(this.#workers.map((post) => post.stop(drain(workersMs), workersMs + 2000)));
+    await Promise.all([...this.#workers.values()].map((post) => post.stop(drain(workersMs), workersMs + 2000)));
     const shipperMs = Math.max(0, until - systemClock.elapsed());
     await this.#shipper?.stop(drain(shipperMs), shipperMs + 2000);
     await this.#embedded?.stop((running) => running.release(), EMBEDDED_CLOSE_MS);
   }
 
-  #post(name: string, spawn: () => Running, greeting: () => ToChild | undefined): Post {
+  async #replaceWorkers(): Promise<void> {
+    const { drainMs, dataDir } = this.config;
+    if (this.#workers.size === 0) return;
+    this.log.info({ workers: this.#workers.size }, 'replacing the workers');
+    for (const [slot, old] of [...this.#workers]) {
+      const spare = this.#spareSlot();
+      const successor = this.#makeWorker(spare, true);
+      try {
+        await successor.start();
+        this.#succession = new Succession({ send: (...args) => successor.running?.send(...args) }, this.config.listeners.length);
+        if (!(await this.#succession.complete((message) => old.running?.send(message))))
+          throw new AppError('WORKER_FAILED', `${successor.name} does not listen`);
+      } catch (error) {
+        await successor.stop((running) => running.kill('SIGKILL'), 0);
+        this.#workers.delete(spare);
+        this.log.error({ error: messageOf(error) }, 'a new worker cannot start: the workers that have not been replaced stay');
+        return;
+      } finally {
+        this.#succession = undefined;
+      }
+      if (this.#stopping !== undefined) return;
+      this.#posts.splice(this.#posts.indexOf(old), 1, successor);
+      await old.stop((running) => running.send({ type: 'drain', deadlineMs: drainMs }), drainMs + 2000);
+      this.#workers.delete(slot);
+      // Should it have been killed at the deadline, nobody else finishes its journal.
+      await recover(join(dataDir, 'journal', String(slot))).catch((error: unknown) => {
+        this.log.error(
+          { slot, error: messageOf(error) },
+          'the journal of a replaced worker cannot be closed; it is tried again at the next start',
+        );
+      });
+    }
+    this.log.info({ workers: this.#workers.size }, 'the workers are replaced');
+  }
+
+  #makeWorker(slot: number, successor = false): Post {
+    const post = new Post(
+      this,
+      `worker-${slot}`,
+      () => ofWorker(cluster.fork()),
+      (life) => this.#greeting(slot, successor && life === 1),
+    );
+    post.heard = (message, socket) => {
+      if (message === undefined) this.#directory.forget(slot);
+      else if (message.type === 'sessions') this.#directory.moved(slot, message.moves);
+      else this.#succession?.heard(message, socket);
+    };
+    this.#workers.set(slot, post);
+    return post;
+  }
+
+  #spareSlot(): number {
+    let slot = 0;
+    while (this.#workers.has(slot)) slot++;
+    return slot;
+  }
+
+  #post(name: string, spawn: () => Running, greeting: (life: number) => ToChild | undefined): Post {
     const post = new Post(this, name, spawn, greeting);
     this.#posts.push(post);
     return post;
@@ -340,7 +413,7 @@ function ofProcess(child: ChildProcess): Running {
   return {
     pid: child.pid ?? 0,
     // A message to a process that is just dying is answered by its exit.
-    send: (message) => void child.send(message, () => {}),
+    send: (message, socket, sent) => void child.send(message, socket, undefined, () => sent?.()),
     kill: (signal) => void child.kill(signal),
     release: () => {
       if (child.connected) child.disconnect();

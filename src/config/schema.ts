@@ -88,6 +88,11 @@ export const configSchema = z.strictObject({
       maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
     })
     .prefault({}),
+  state: z
+    .strictObject({
+      url: z.string().default('').describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
+    })
+    .prefault({}),
   http: z
     .strictObject({
       host: z.string().default('127.0.0.1').describe('address of metrics and health'),
@@ -112,6 +117,7 @@ export const ENVIRONMENT = [
   ['FIXGATE_CLICKHOUSE_DATABASE', 'clickhouse.database', 'text'],
   ['FIXGATE_CLICKHOUSE_PORT', 'clickhouse.port', 'number'],
   ['FIXGATE_REDIS_URL', 'redis.url', 'text'],
+  ['FIXGATE_STATE_URL', 'state.url', 'text'],
   ['FIXGATE_HTTP_HOST', 'http.host', 'text'],
   ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
 ] as const;

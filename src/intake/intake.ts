@@ -20,7 +20,7 @@ import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
 import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
-import type { Profile, ProfileStore } from '../state/store.ts';
+import type { Profile, ProfileStore } from '../state/profile.ts';
 import type { Bytes } from '../wire/index.ts';
 import { Strikes } from './strikes.ts';
 
@@ -227,8 +227,15 @@ export class Intake {
     this.#close('journal_failed');
   }
 
-  /** A newer connection of the same device took over. */
+  /**
+   * A newer connection of the same device took over. On UDP that is a device whose address has changed; two connections
+   * are worth an event: a device that lost its network, or two devices with one id.
+   */
   supersede(): void {
+    if (this.transport === 'tcp') {
+      const quietMs = Math.round(this.#host.clock.elapsed() - this.#receivedAt);
+      this.#event(`{"type":"duplicate_connection","protocol":"${this.codec.name}","quiet_ms":${quietMs}}`);
+    }
     this.#link.finish('superseded');
   }
 
@@ -363,7 +370,7 @@ export class Intake {
     const first = this.#origin === undefined;
     this.device = device;
     this.#origin = new Origin(this.codec.name, this.transport, device, this.peer);
-    sessions.claim(device, this);
+    sessions.claim(device, this, this.#receivedAt);
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"}`);
     this.#recall(device);
     return true;
@@ -389,7 +396,7 @@ export class Intake {
   #recall(device: string): void {
     this.#kept = UNKNOWN;
     if (this.#dialect.adopt === undefined) return;
-    this.#host.profiles.find(device, (profile) => {
+    this.#host.profiles.findProfile(device, (profile) => {
       if (!this.#closed && this.device === device) this.#adopt(profile);
     });
   }

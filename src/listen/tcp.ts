@@ -15,6 +15,8 @@ import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts
  *    it the socket is paused. A device that does not read its answers is closed.
  * 3. Deadlines: to identify, to finish a frame, idle. They are looked at once a second, for all connections in one sweep.
  * 4. A device that closes its side first still gets the answers it earned.
+ * 5. Closing the listener spreads the ends of the connections over time: all devices at once would be back at once.
+ * 6. A listening socket can be handed to another worker, with everybody who waits at its door.
  */
 
 /** Answer bytes that a device may leave unread. */
@@ -22,17 +24,26 @@ const UNREAD_LIMIT = 262_144;
 /** Time for a peer to close its side after we closed ours. */
 const LINGER_MS = 1000;
 const SWEEP_MS = 1000;
+const KEEP_ALIVE_MS = 60_000;
+/** When the listener closes: a connection ends each so many ms, faster when the time would not do. */
+const PACE_MS = 2;
+const PACED_SHARE = 0.6;
 
 export interface TcpListener {
   readonly port: number;
-  /** Stops accepting and reading; resolves when every connection has got what it is owed and is closed, or at the deadline. */
+  /** The listening socket, to be sent to another worker. */
+  readonly socket: net.Server;
+  /** Takes a connection that another process has accepted on this socket. */
+  adopt(connection: net.Socket): void;
+  /** Stops accepting, and ends the connections one after the other; resolves when each has got what it is owed and is closed, or at the deadline. */
   close(deadlineMs: number): Promise<void>;
 }
 
-export async function listenTcp(at: ListenAt, host: ListenHost): Promise<TcpListener> {
+/** `given`: a listening socket of another worker, already open. */
+export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Server): Promise<TcpListener> {
   const connections = new Set<TcpConnection>();
   const bytes = bytesCounters(host.metrics, 'tcp');
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+  const accept = (socket: net.Socket): void => {
     if (connections.size >= host.limits.connections) {
       host.metrics.rejects.inc({ reason: 'connections' });
       socket.destroy();
@@ -40,20 +51,37 @@ export async function listenTcp(at: ListenAt, host: ListenHost): Promise<TcpList
     }
     const connection = new TcpConnection(socket, at, host, bytes, () => connections.delete(connection));
     connections.add(connection);
-  });
+  };
+  const adopt = (socket: net.Socket): void => {
+    socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    accept(socket);
+  };
+  const server = given ?? net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
+  server.on('connection', given === undefined ? accept : adopt);
   const sweep = setInterval(() => {
     const now = host.clock.elapsed();
     for (const connection of connections) connection.sweep(now);
   }, SWEEP_MS);
-  await listening(server, at);
+  if (given === undefined) await listening(server, at);
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : at.port,
+    socket: server,
+    adopt,
     async close(deadlineMs: number): Promise<void> {
       server.close();
-      for (const connection of connections) connection.finish('drain');
-      const until = host.clock.elapsed() + deadlineMs;
-      while (connections.size > 0 && host.clock.elapsed() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+      const begun = host.clock.elapsed();
+      const until = begun + deadlineMs;
+      const leaving = [...connections];
+      const paceMs = Math.min(PACE_MS, (PACED_SHARE * deadlineMs) / Math.max(1, leaving.length));
+      let asked = 0;
+      while (connections.size > 0 && host.clock.elapsed() < until) {
+        const due = paceMs === 0 ? leaving.length : Math.floor((host.clock.elapsed() - begun) / paceMs);
+        for (; asked < Math.min(due + 1, leaving.length); asked++) leaving[asked]?.finish('drain');
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
       for (const connection of connections) connection.close('drain');
       clearInterval(sweep);
     },

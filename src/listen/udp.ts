@@ -21,12 +21,15 @@ const SWEEP_MS = 1000;
 
 export interface UdpListener {
   readonly port: number;
+  /** To be sent to another worker. */
+  readonly socket: dgram.Socket;
   /** Stops receiving; answers owed are still sent until the deadline. */
   close(deadlineMs: number): Promise<void>;
 }
 
-export async function listenUdp(at: ListenAt, host: ListenHost): Promise<UdpListener> {
-  const socket = await bound(at);
+/** `given`: a socket of another worker, already bound. */
+export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.Socket): Promise<UdpListener> {
+  const socket = given ?? (await bound(at));
   const peers = new Map<string, UdpPeer>();
   const bytes = bytesCounters(host.metrics, 'udp');
   socket.on('message', (datagram, from) => {
@@ -73,6 +76,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost): Promise<UdpList
 
   return {
     port: socket.address().port,
+    socket,
     async close(deadlineMs: number): Promise<void> {
       clearInterval(sweep);
       socket.removeAllListeners('message');

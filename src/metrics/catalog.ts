@@ -64,6 +64,18 @@ export function createMetrics() {
     duplicates: counter('fixgate_sink_duplicates_total', 'Records that a device sent again and that were not delivered twice.', ['sink']),
     parked: counter('fixgate_sink_parked_entries_total', 'Entries set aside because the sink refuses them.', ['sink']),
     timeAnomalies: counter('fixgate_time_anomalies_total', 'Records whose time was replaced, repaired or doubtful.', ['flag']),
+    groupLag: gauge(
+      'fixgate_stream_group_lag_entries',
+      'Stream entries that a consumer group has not been given yet.',
+      ['stream', 'group'],
+      'max',
+    ),
+    groupMissed: gauge(
+      'fixgate_stream_group_missed_entries',
+      'Stream entries that were trimmed before a consumer group was given them.',
+      ['stream', 'group'],
+      'max',
+    ),
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),

@@ -5,9 +5,9 @@ import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader } from '../journal/reader.ts';
 import type { Storage } from '../journal/storage.ts';
 import { type Batch, type Range, type Ranges, tokenOf } from '../sink/sink.ts';
-import { HASH, hash64 } from '../wire/index.ts';
 import type { Decoder } from './decoder.ts';
 import type { Parking } from './parking.ts';
+import { takeEntry } from './take.ts';
 import type { ResendWindow } from './window.ts';
 
 /** After so many entries the event loop gets a turn: the other sink's loop lives on it too. */
@@ -48,7 +48,7 @@ export interface BatcherOptions {
   readonly decoder: Decoder;
   readonly parking: Parking;
   /** Null for a sink that wants no marks. */
-  readonly window: ResendWindow | null;
+  readonly window: ResendWindow;
   readonly onDamage: (damage: Damage) => void;
   /** A slot could not be read; the others go on. */
   readonly onTrouble: (slot: string, reason: string) => void;
@@ -142,7 +142,6 @@ export class Batcher {
   /** Fills the window with what was delivered last, so that a resend of it is known. */
   async warm(slots: Iterable<string>, scratch: Batch): Promise<void> {
     const window = this.#options.window;
-    if (window === null) return;
     window.clear();
     for (const slot of slots) {
       try {
@@ -260,32 +259,11 @@ export class Batcher {
     if (batch.entries === 0) batch.oldest = entry.received;
     batch.entries++;
     batch.bytes += entry.end - entry.start;
-    if (entry.kind === EntryKind.Frame) this.#takeFrame(batch, slot, entry);
-    else if (entry.kind === EntryKind.Event) this.#takeEvent(batch, slot, entry);
-  }
-
-  #takeFrame(batch: Batch, slot: string, entry: EntryView): void {
-    const { decoder, parking, window } = this.#options;
+    const { decoder, parking, window, instance } = this.#options;
     const before = batch.rows.count;
-    const reason = decoder.decode(entry, batch.rows);
+    const reason = takeEntry(batch, slot, entry, decoder, instance);
     if (reason !== '') parking.add(slot, entry, reason);
-    batch.locate(slot, entry.sequence);
-    if (window === null) return;
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;
-  }
-
-  #takeEvent(batch: Batch, slot: string, entry: EntryView): void {
-    const data = entry.bytes.toString('utf8', entry.start, entry.end).trim();
-    const type = eventType(data);
-    const device = entry.device;
-    if (type === '') {
-      this.#options.parking.add(slot, entry, 'an event that is no JSON object with a type');
-      return;
-    }
-    // The same event may happen twice in a millisecond: its place in the journal tells the two apart.
-    hash64(`${this.#options.instance} ${slot} ${entry.sequence} ${device}`, entry.bytes, entry.start, entry.end);
-    const id = HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
-    batch.events.push(device, type, id, entry.received, data, slot, entry.sequence);
   }
 
   #ranges(started: ReadonlyMap<string, number>): Ranges {
@@ -316,16 +294,6 @@ function limitsOf(ranges: Ranges, marks: ReadonlyMap<string, number>): Map<strin
     limits.set(slot, to);
   }
   return limits;
-}
-
-function eventType(data: string): string {
-  try {
-    const value: unknown = JSON.parse(data);
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || !('type' in value)) return '';
-    return typeof value.type === 'string' ? value.type : '';
-  } catch {
-    return '';
-  }
 }
 
 function breath(): Promise<void> {

@@ -1,11 +1,11 @@
 import { dirname, join } from 'node:path';
-import type { EntryView } from '../journal/entry.ts';
+import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { OpenMode, type Storage, writeAll } from '../journal/storage.ts';
 
 /**
  * Entries that cannot be delivered, kept for people and for a later replay: one JSON object a line,
- * `{"slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`.
+ * `{"kind","slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`.
  * An entry may stand there twice when a crash came between parking it and moving on.
  */
 export class Parking {
@@ -26,6 +26,7 @@ export class Parking {
   /** Takes a copy of the entry; it is kept when `flush` resolves. */
   add(slot: string, entry: EntryView, reason: string): void {
     const line = JSON.stringify({
+      kind: entry.kind === EntryKind.Event ? 'event' : 'frame',
       slot,
       sequence: entry.sequence,
       received: entry.received,

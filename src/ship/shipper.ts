@@ -148,7 +148,7 @@ class RunningShipper implements Shipper {
       instance,
       decoder: new Decoder(codecs, optionsOf),
       parking,
-      window: sink.marksResends ? new ResendWindow() : null,
+      window: new ResendWindow(),
       onDamage: (damage) => {
         if (!first) return;
         metrics.badEntries.inc();

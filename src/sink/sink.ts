@@ -14,8 +14,6 @@ export interface Sink {
   /** Label in metrics and health, and the name of its parking file. */
   readonly name: string;
   readonly limits: BatchLimits;
-  /** Whether records that a device sent again are marked as such; a sink that collapses them itself needs no marks. */
-  readonly marksResends: boolean;
   /** Connects if need be and reads the position. Rejects when the target is not there or not as it should be. */
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */
@@ -92,7 +90,10 @@ export class Batch {
   /** The entry that a record came from, by row. */
   readonly slot: string[] = [];
   readonly sequence: number[] = [];
-  /** 1: the device sent this record again, and it was delivered before. By row; filled for sinks that want marks. */
+  /**
+   * 1: the device sent this record again, and it was delivered before: the sink leaves it out, for the first reading is the
+   * better one (its alarm may be raised already in the second). By row.
+   */
   resent = new Uint8Array(1024);
   readonly events = new EventRows();
   entries = 0;

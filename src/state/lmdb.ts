@@ -1,16 +1,20 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Profile, ProfileStore } from './store.ts';
+import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
+import { added, type Changed, type Found, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
 /**
  * The state store of one machine: an lmdb environment in the data directory, which all processes of the server have open.
  *
- * 1. A read looks into mapped pages and takes no lock; it sees what any process has committed, and what this one is about to.
- * 2. Writes gather and are committed together, one transaction at a time: many devices cost one sync of the disk.
+ * 1. A read looks into mapped pages and takes no lock; it sees what any process has committed, and of profiles what this
+ *    one is about to.
+ * 2. A write is one transaction, and on disk when its promise resolves. Profiles gather and are committed together: many
+ *    devices cost one sync of the disk.
  * 3. A process killed at any moment leaves what was committed before, and no lock.
- * 4. Nothing grows without bound: the size of a value, the writes that wait, the devices kept. What does not fit is dropped: it
- *    is learned again.
+ * 4. Profiles do not grow without bound: the size of a value, the writes that wait, the devices kept. What does not fit is
+ *    dropped: it is learned again.
+ * 5. Every change is noted in a log, in the transaction that made it; watchers read the log on.
  */
 const GATHER_MS = 200;
 const MAX_WAITING = 20_000;
@@ -18,6 +22,12 @@ const MAX_VALUE = 256;
 const MAX_DEVICES = 5_000_000;
 /** One line about a failing disk in this time. */
 const QUIET_MS = 60_000;
+/** How often a watcher looks. */
+const WATCH_MS = 100;
+/** Changes kept in the log: a watcher that is further behind is told that anything may have changed. */
+const LOG_LENGTH = 20_000;
+/** A write that changes more keys notes the table instead of each. */
+const LOGGED_KEYS = 1_000;
 
 export interface LmdbOptions {
   /** Made when it is not there. */
@@ -27,11 +37,17 @@ export interface LmdbOptions {
   readonly maxDevices?: number;
 }
 
-export class LmdbStore implements ProfileStore {
+export class LmdbStore implements StateStore, ProfileStore {
   readonly #root: RootDatabase;
   readonly #profiles: Database<string, string>;
+  readonly #tables = new Map<Table, Database<string, string>>();
+  /** Number of a change → `<table> <key>`, or `<table>` when many of its keys changed. */
+  readonly #changes: Database<string, number>;
   readonly #log: Log;
   readonly #maxDevices: number;
+  readonly #watchers = new Set<Changed>();
+  #seen = 0;
+  #watching: NodeJS.Timeout | undefined;
   #waiting = new Map<string, Profile>();
   /** In the transaction that is being committed. */
   #writing = new Map<string, Profile>();
@@ -44,18 +60,88 @@ export class LmdbStore implements ProfileStore {
     this.#log = options.log;
     this.#maxDevices = options.maxDevices ?? MAX_DEVICES;
     try {
-      this.#root = open({ path: options.directory, noSubdir: false });
+      this.#root = open({ path: options.directory, noSubdir: false, maxDbs: 32 });
       this.#profiles = this.#root.openDB<string, string>({ name: 'profiles', encoding: 'string' });
+      for (const table of TABLES) this.#tables.set(table, this.#root.openDB<string, string>({ name: table, encoding: 'string' }));
+      this.#changes = this.#root.openDB<string, number>({ name: 'changes', encoding: 'string' });
     } catch (error) {
       throw new AppError(
         'DATA_DIR_UNUSABLE',
-        `cannot open the state store in ${options.directory} (${messageOf(error)}); it holds only what devices taught: move it away to start anew`,
+        `cannot open the state store in ${options.directory} (${messageOf(error)}); it holds devices, plans, usage and commands: restore it from a backup, or move it away to start anew`,
         error,
       );
     }
   }
 
-  find(device: string, found: (profile: Profile | undefined) => void): void {
+  find(table: Table, key: string, found: (value: string | undefined) => void): void {
+    let value: string | undefined;
+    try {
+      value = this.#table(table).get(key);
+    } catch (error) {
+      this.#failed(error);
+    }
+    found(value);
+  }
+
+  async get(table: Table, key: string): Promise<string | undefined> {
+    return this.#table(table).get(key);
+  }
+
+  async list(table: Table, page: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<Found[]> {
+    const { prefix = '', after, limit } = page;
+    // Keys are printable ASCII: this is behind all that begin with the prefix.
+    const end = `${prefix}\x7f`;
+    const entries: Found[] = [];
+    const from = after !== undefined && after > prefix ? after : prefix;
+    for (const { key, value } of this.#table(table).getRange({ start: from, end })) {
+      if (key === after) continue;
+      if (entries.length >= limit) break;
+      entries.push({ key, value });
+    }
+    return entries;
+  }
+
+  async write(ops: readonly Op[]): Promise<boolean> {
+    const done = await this.#root.transaction(() => {
+      for (const op of ops) if ('expect' in op && this.#table(op.table).get(op.key) !== op.expect) return false;
+      for (const op of ops) this.#apply(op);
+      this.#note(ops);
+      return true;
+    });
+    if (done) await this.#root.flushed;
+    return done;
+  }
+
+  async update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined> {
+    const rows = this.#table(table);
+    const value = await this.#root.transaction(() => {
+      const before = rows.get(key);
+      const after = change(before);
+      if (after === before) return after;
+      const op: Op = after === undefined ? { table, key, remove: true } : { table, key, put: after };
+      this.#apply(op);
+      this.#note([op]);
+      return after;
+    });
+    await this.#root.flushed;
+    return value;
+  }
+
+  watch(changed: Changed): () => void {
+    if (this.#watchers.size === 0) {
+      this.#seen = this.#lastChange();
+      this.#watching = setInterval(() => this.#look(), WATCH_MS);
+    }
+    // The same function may watch twice.
+    const watcher: Changed = (table, key) => changed(table, key);
+    this.#watchers.add(watcher);
+    return () => {
+      this.#watchers.delete(watcher);
+      if (this.#watchers.size === 0) clearInterval(this.#watching);
+    };
+  }
+
+  findProfile(device: string, found: (profile: Profile | undefined) => void): void {
     found(this.#waiting.get(device) ?? this.#writing.get(device) ?? this.#read(device));
   }
 
@@ -65,7 +151,7 @@ export class LmdbStore implements ProfileStore {
     this.#timer ??= setTimeout(() => void this.flush(), GATHER_MS);
   }
 
-  /** Commits what waits. Does not reject: a disk that refuses is logged, and what was learned is learned again. */
+  /** Commits the profiles that wait. Does not reject: a disk that refuses is logged, and what was learned is learned again. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -80,7 +166,68 @@ export class LmdbStore implements ProfileStore {
   async close(): Promise<void> {
     await this.flush();
     clearTimeout(this.#quiet);
+    clearInterval(this.#watching);
+    this.#watchers.clear();
     await this.#root.close();
+  }
+
+  #table(table: Table): Database<string, string> {
+    const found = this.#tables.get(table);
+    if (found === undefined) throw new RangeError(`there is no table ${table}`);
+    return found;
+  }
+
+  /** Within a transaction. */
+  #apply(op: Op): void {
+    const rows = this.#table(op.table);
+    if ('put' in op) rows.put(op.key, op.put);
+    else if ('remove' in op) rows.remove(op.key);
+    else if ('add' in op) rows.put(op.key, added(rows.get(op.key), op.add));
+  }
+
+  /** Within a transaction: invariant 5. */
+  #note(ops: readonly Op[]): void {
+    const changes = ops.filter((op) => !('expect' in op));
+    const lines =
+      changes.length > LOGGED_KEYS
+        ? new Set(changes.map(({ table }) => table))
+        : new Set(changes.map(({ table, key }) => `${table} ${key}`));
+    let number = this.#lastChange();
+    for (const line of lines) {
+      this.#changes.put(++number, line);
+      this.#changes.remove(number - LOG_LENGTH);
+    }
+  }
+
+  #lastChange(): number {
+    for (const number of this.#changes.getKeys({ reverse: true, limit: 1 })) return number;
+    return 0;
+  }
+
+  #look(): void {
+    try {
+      const last = this.#lastChange();
+      if (last === this.#seen) return;
+      const from = this.#seen + 1;
+      this.#seen = last;
+      let next = from;
+      for (const { key: number, value } of this.#changes.getRange({ start: from, end: last + 1 })) {
+        if (number !== next) break;
+        next++;
+        this.#tell(value);
+      }
+      // The log has been overwritten meanwhile, or was begun anew.
+      if (next <= last || last < from) for (const table of TABLES) this.#tell(table);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #tell(line: string): void {
+    const space = line.indexOf(' ');
+    const table = TABLES.find((name) => name === (space < 0 ? line : line.slice(0, space)));
+    if (table === undefined) return;
+    for (const changed of this.#watchers) changed(table, space < 0 ? undefined : line.slice(space + 1));
   }
 
   async #write(): Promise<void> {
@@ -106,7 +253,7 @@ export class LmdbStore implements ProfileStore {
   #read(device: string): Profile | undefined {
     try {
       const text = this.#profiles.get(device);
-      return text === undefined ? undefined : parse(text);
+      return text === undefined ? undefined : parseProfile(text);
     } catch (error) {
       this.#failed(error);
       return undefined;
@@ -124,13 +271,4 @@ export class LmdbStore implements ProfileStore {
 
 function countOf(stats: object): number {
   return 'entryCount' in stats && typeof stats.entryCount === 'number' ? stats.entryCount : 0;
-}
-
-/** Another version may have written it. */
-function parse(text: string): Profile | undefined {
-  const value: unknown = JSON.parse(text);
-  if (typeof value !== 'object' || value === null || !('codec' in value) || !('memo' in value) || !('updated' in value)) return undefined;
-  const { codec, memo, updated } = value;
-  if (typeof codec !== 'string' || typeof memo !== 'number' || typeof updated !== 'number') return undefined;
-  return memo === (memo & 0x7fffffff) ? { codec, memo, updated } : undefined;
 }

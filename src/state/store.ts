@@ -48,6 +48,9 @@ export interface Found {
   readonly value: string;
 }
 
+/** Told of a changed key; undefined: any key of the table may have changed. */
+export type Changed = (table: Table, key: string | undefined) => void;
+
 export interface StateStore {
   /** Calls `found` once, before it returns where the answer is at hand (lmdb), else later; undefined when there is none or it cannot be read. For the byte path: never throws. */
   find(table: Table, key: string, found: (value: string | undefined) => void): void;
@@ -62,28 +65,23 @@ export interface StateStore {
    */
   update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined>;
   /** Calls `changed` after each change, by this process or another. Returns how to end that. */
-  watch(changed: (table: Table, key: string) => void): () => void;
+  watch(changed: Changed): () => void;
   /** Commits what waits. */
   close(): Promise<void>;
 }
 
-/** What the server has learned about one device, in terms of the codec that learned it. */
-export interface Profile {
-  /** Name of the codec whose memo it is. */
-  readonly codec: string;
-  /** The durable part of the codec's memo (codec contract, `adopt`): 31 bits. */
-  readonly memo: number;
-  /** Epoch ms. */
-  readonly updated: number;
+/** What a counter record becomes by adding; `before` is its text, undefined when it is not there. */
+export function added(before: string | undefined, add: Readonly<Record<string, number>>): string {
+  const sums: Record<string, number> = { ...counters(before) };
+  for (const [name, value] of Object.entries(add)) sums[name] = (sums[name] ?? 0) + value;
+  return JSON.stringify(sums);
 }
 
-/** Profiles by device id, shared by all workers. Neither call throws, waits or promises: both stand on the byte path. */
-export interface ProfileStore {
-  /**
-   * Calls `found` once, with undefined when nothing is known or can be read: before it returns where the answer is at hand,
-   * else later. A profile that this process has remembered is found at once.
-   */
-  find(device: string, found: (profile: Profile | undefined) => void): void;
-  /** Keeps the profile, in place of the one before; on disk soon after. What a crash in between takes is learned again. */
-  remember(device: string, profile: Profile): void;
+/** The fields of a counter record; none for what is none. */
+export function counters(text: string | undefined): Record<string, number> {
+  const value: unknown = text === undefined ? {} : JSON.parse(text);
+  const found: Record<string, number> = {};
+  if (typeof value === 'object' && value !== null)
+    for (const [name, sum] of Object.entries(value)) if (typeof sum === 'number') found[name] = sum;
+  return found;
 }

@@ -1,4 +1,4 @@
-import type { Profile, ProfileStore } from '../../src/state/store.ts';
+import type { Profile, ProfileStore } from '../../src/state/profile.ts';
 
 /** Profiles of one test; `late` keeps the answers back until `answer` is called, as a store over the network would. */
 export class MemoryProfiles implements ProfileStore {
@@ -7,7 +7,7 @@ export class MemoryProfiles implements ProfileStore {
   writes = 0;
   #owed: (() => void)[] = [];
 
-  find(device: string, found: (profile: Profile | undefined) => void): void {
+  findProfile(device: string, found: (profile: Profile | undefined) => void): void {
     if (this.late) this.#owed.push(() => found(this.kept.get(device)));
     else found(this.kept.get(device));
   }

@@ -7,7 +7,6 @@ export type Fate = 'delivered' | 'stored-but-failed' | 'not-stored' | 'rewound';
 export class MemorySink implements Sink {
   readonly name: string;
   readonly limits: BatchLimits;
-  readonly marksResends: boolean;
   /** `device TAB time TAB id`, in order of arrival. */
   rows: string[] = [];
   events: string[] = [];
@@ -23,10 +22,9 @@ export class MemorySink implements Sink {
   closed = false;
   #history: { rows: number; events: number; position: Record<string, number> }[] = [];
 
-  constructor(options: { name?: string; limits?: Partial<BatchLimits>; marksResends?: boolean; announces?: boolean } = {}) {
+  constructor(options: { name?: string; limits?: Partial<BatchLimits>; announces?: boolean } = {}) {
     this.name = options.name ?? 'memory';
     this.limits = { rows: 100, bytes: 1 << 20, ageMs: 0, ...options.limits };
-    this.marksResends = options.marksResends ?? false;
     this.announces = options.announces ?? false;
   }
 

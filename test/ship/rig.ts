@@ -13,7 +13,7 @@ import { silentLog } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
 import { type Shipper, type ShipperOptions, startShipper } from '../../src/ship/shipper.ts';
 import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
-import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
+import { createRedisStreamSink, type RedisStreamOptions } from '../../src/sink/redis-stream/sink.ts';
 import type { Sink } from '../../src/sink/sink.ts';
 import { launch, type Running } from '../embedded/child.ts';
 import { NOWHERE, RECORD_BYTES, tiny } from './tiny.ts';
@@ -120,7 +120,7 @@ export function clickHouseSink(
   return createClickHouseSink({ url, cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
 }
 
-export function redisSink(url: string, options: { batchRows?: number; maxLength?: number; prefix?: string } = {}): Sink {
+export function redisSink(url: string, options: Pick<RedisStreamOptions, 'batchRows' | 'maxLength' | 'prefix' | 'onGroups'> = {}): Sink {
   return createRedisStreamSink({ url, instance: INSTANCE, ...options });
 }
 

@@ -3,9 +3,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { silentLog } from '../../src/log.ts';
+import { Decoder } from '../../src/ship/decoder.ts';
+import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { MemorySink } from './memory-sink.ts';
-import { counter, dataDirectory, frameOf, parkedLines, type Rig, Slot, ship, until } from './rig.ts';
+import { counter, dataDirectory, frameOf, INSTANCE, parkedLines, type Rig, Slot, ship, until } from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
@@ -188,7 +190,7 @@ describe('once', () => {
         return Math.floor((random / 4_294_967_296) * n);
       };
       const data = dataDirectory();
-      const sink = new MemorySink({ limits: { rows: 23 }, marksResends: true });
+      const sink = new MemorySink({ limits: { rows: 23 } });
       let accidents = 20;
       sink.fate = () => {
         if (accidents === 0) return 'delivered';
@@ -300,7 +302,7 @@ describe('records that a device sends again', () => {
 
   test('are marked, also by way of another worker, in other company, and in a later batch', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true, limits: { rows: 1 } });
+    const sink = new MemorySink({ limits: { rows: 1 } });
     const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
     slots[0]?.fixes('d', T, [fix, { time: T, number: 8 }]);
     slots[1]?.fixes('d', T + 9, [{ time: T + 9 }, fix]);
@@ -316,7 +318,7 @@ describe('records that a device sends again', () => {
 
   test('are known after a restart, from the journal', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true });
+    const sink = new MemorySink();
     const slot = await Slot.open(data, 0);
     slot.fixes('d', T, [fix]);
     await slot.journal.flush();
@@ -333,7 +335,7 @@ describe('records that a device sends again', () => {
 
   test('without a time of their own are new each time', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true });
+    const sink = new MemorySink();
     const slot = await Slot.open(data, 0);
     slot.fixes('d', T, [{ time: 0, number: 1 }]);
     slot.fixes('d', T, [{ time: 0, number: 1 }]);
@@ -428,6 +430,30 @@ describe('invariant 5: entries that cannot be read', () => {
     expect(said.some((line) => line.includes('the tiny codec is broken'))).toBe(true);
   });
 
+  test('are delivered once by a retry when they can be read, whenever it is interrupted', async () => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const slot = await Slot.open(data, 0);
+    for (let i = 0; i < 5; i++) slot.raw('d', T, frameOf([{ time: T + i }]), 1, 'gone');
+    slot.event('d', T, 'no json');
+    await slot.journal.close();
+    const { shipper } = shipping(data, [sink]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(sink.rows).toEqual([]);
+    const directory = join(data, 'parked');
+    const again = new MemorySink();
+    const decoder = new Decoder(new Map([['gone', { ...tiny, name: 'gone' }]]), () => ({}));
+    // Stored, and the answer was lost: the next retry must find that out.
+    again.fate = () => (again.attempts === 3 ? 'stored-but-failed' : 'delivered');
+    await expect(retryParked(directory, again, decoder, INSTANCE)).rejects.toThrow();
+    expect((await listParked(directory, 'memory')).map(({ sequence }) => sequence)).toEqual([3, 4, 5, 6]);
+    expect(await retryParked(directory, again, decoder, INSTANCE)).toEqual({ delivered: 3, refused: 1 });
+    expect(ofDevice(again, 'd')).toEqual(rising(T, 5));
+    expect(await listParked(directory, 'memory')).toMatchObject([
+      { sequence: 6, kind: 'event', reason: 'an event that is no JSON object with a type' },
+    ]);
+  });
+
   test('hold their batch while they cannot be parked: nothing is passed and lost', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();
@@ -448,7 +474,7 @@ describe('invariant 5: entries that cannot be read', () => {
 
   test('a slot that cannot be read holds up no other, and is read when it can be', async () => {
     const data = dataDirectory();
-    const sink = new MemorySink({ marksResends: true });
+    const sink = new MemorySink();
     const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
     for (let i = 0; i < 10; i++) slots[i % 2]?.fixes(`d${i % 2}`, T + i, [{ time: T + i }]);
     for (const slot of slots) await slot.journal.close();

@@ -1,16 +1,22 @@
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import h02 from '../../codecs/h02/index.ts';
 import { defineCodec, eventIndex, FrameKind, FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { EntryKind, Origin } from '../../src/journal/entry.ts';
+import { Decoder } from '../../src/ship/decoder.ts';
+import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { migrate } from '../../src/sink/clickhouse/migrate.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/sink/sink.ts';
 import { chdbInstalled } from '../embedded/child.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import {
   ClickHouseServer,
   clickHouseSink,
   counter,
   dataDirectory,
+  INSTANCE,
   parkedLines,
   RedisServer,
   type Rig,
@@ -22,6 +28,7 @@ import {
   tableLedger,
   until,
 } from '../ship/rig.ts';
+import { tiny } from '../ship/tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
 const DEADLINE = 20_000;
@@ -287,6 +294,29 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       }
     });
 
+    test('and a record that comes again keeps what its first reading said: an alarm is raised once on a connection', async () => {
+      const line = frameLines('h02').find(({ id }) => id === 'b5');
+      const frame = Buffer.from(bytesOf(line?.hex ?? ''));
+      const state = h02.tcp?.open({}, 0) ?? {};
+      h02.tcp?.decode(frame, 0, frame.length, state, new FrameResult());
+      const raised = h02.tcp?.memo?.(state) ?? 0;
+      expect(raised).not.toBe(0);
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      for (const memo of [0, raised, raised]) {
+        const origin = new Origin('h02', 'tcp', '4106000826', '192.0.2.1:1000');
+        slot.journal.append(origin, EntryKind.Frame, T, memo, 1, frame, 0, frame.length);
+        await slot.journal.flush();
+      }
+      await slot.journal.close();
+      const rig = ship(data, [clickHouseSink(data, server.url, { batchRows: 1 })], { codecs: new Map([['h02', h02]]) });
+      onTestFinished(() => rig.shipper.close());
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      const result = await server.client.query({ query: 'SELECT event FROM fixgate.positions FINAL', format: 'TabSeparated' });
+      expect(await result.text()).toBe('sos\n');
+      expect(await counter(rig.metrics, 'fixgate_sink_duplicates_total', { sink: 'clickhouse' })).toBe(2);
+    });
+
     test('and a record that was received twice is one row', async () => {
       const data = dataDirectory();
       const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
@@ -369,6 +399,21 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       // Promise 10: what the server quotes of the row stays with the server.
       expect(parked[0]?.['reason']).not.toContain('speed_kmh = 66');
       expect(await counter(rig.metrics, 'fixgate_sink_parked_entries_total', { sink: 'clickhouse' })).toBe(3);
+
+      const retry = async (): Promise<{ delivered: number; refused: number }> => {
+        const sink = createClickHouseSink({ url: server.url, cursorPath: join(data, 'parked.cursor') });
+        try {
+          return await retryParked(join(data, 'parked'), sink, new Decoder(new Map([['tiny', tiny]]), () => ({})), INSTANCE);
+        } finally {
+          await sink.close();
+        }
+      };
+      expect(await retry()).toEqual({ delivered: 0, refused: 3 });
+      expect((await listParked(join(data, 'parked'), 'clickhouse')).map(({ sequence }) => sequence)).toEqual([67, 167, 301]);
+      await server.client.command({ query: 'ALTER TABLE fixgate.positions DROP CONSTRAINT sane' });
+      expect(await retry()).toEqual({ delivered: 3, refused: 0 });
+      expect(await tableLedger(server.client)).toHaveLength(303);
+      expect(await retry()).toEqual({ delivered: 0, refused: 0 });
     });
 
     test('all of them: the table is at fault, nothing is parked, and everything is stored once it is mended', async () => {

@@ -1,7 +1,9 @@
 import { copyFile } from 'node:fs/promises';
+import net from 'node:net';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { type StreamGroup, streamGroups } from '../../src/sink/redis-stream/groups.ts';
 import {
   counter,
   dataDirectory,
@@ -166,6 +168,45 @@ describe('invariant 1: the cursor and the entries are one', () => {
     expect(await redis.hgetall('fixgate:cursor:rig')).toEqual({ 0: '700' });
   });
 
+  test('a failover between two servers: the replica that takes over had been cut off before the end', async () => {
+    const data = dataDirectory();
+    const other = await RedisServer.start('--appendonly', 'yes', '--replicaof', '127.0.0.1', String(server.port));
+    onTestFinished(() => other.stop());
+    const replica = other.client();
+    // The address that stays the same while the servers behind it change.
+    let active = server.port;
+    const address = net.createServer((socket) => {
+      const onward = net.connect(active, '127.0.0.1');
+      socket.pipe(onward).pipe(socket);
+      for (const [end, far] of [
+        [socket, onward],
+        [onward, socket],
+      ] as const)
+        end.on('error', () => {}).on('close', () => far.destroy());
+    });
+    await new Promise<void>((resolve) => address.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void address.close());
+    const at = address.address();
+    const slot = await filled(data, 300);
+    const { shipper } = shipping(data, [
+      redisSink(`redis://127.0.0.1:${typeof at === 'object' && at !== null ? at.port : 0}`, { batchRows: 50 }),
+    ]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await until(async () => (await replica.xlen('fixgate:positions')) === 300);
+    await replica.replicaof('NO', 'ONE');
+    for (let i = 300; i < 600; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.flush();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await redis.xlen('fixgate:positions')).toBe(600);
+    active = other.port;
+    await server.kill();
+    for (let i = 600; i < 700; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.close();
+    await until(async () => (await replica.xlen('fixgate:positions')) >= 700);
+    expect((await streamed(replica)).map(({ time }) => time)).toEqual(rising(T, 700));
+    expect(await replica.hgetall('fixgate:cursor:rig')).toEqual({ 0: '700' });
+  });
+
   test('invariant 3: two shippers at once deliver each entry once', async () => {
     const data = dataDirectory();
     const slot = await Slot.open(data, 0);
@@ -178,6 +219,52 @@ describe('invariant 1: the cursor and the entries are one', () => {
     await slot.journal.close();
     expect(await Promise.all([one.shipper.drained(DEADLINE), other.shipper.drained(DEADLINE)])).toEqual([true, true]);
     expect(await times('d')).toEqual(rising(T, 1000));
+  });
+});
+
+describe('invariant 5: consumer groups', () => {
+  const stream = 'fixgate:positions';
+
+  async function look(data: string): Promise<StreamGroup[]> {
+    let seen: readonly StreamGroup[] = [];
+    const onGroups = (groups: readonly StreamGroup[]): void => {
+      seen = groups;
+    };
+    const { shipper } = ship(data, [redisSink(server.url, { maxLength: 500, batchRows: 200, onGroups })]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await shipper.close();
+    return seen.toSorted((a, b) => a.group.localeCompare(b.group));
+  }
+
+  test('one that trimming has overtaken is reported with what it missed, one that keeps up is not', async () => {
+    const data = dataDirectory();
+    await redis.xgroup('CREATE', stream, 'fast', '0', 'MKSTREAM');
+    await redis.xgroup('CREATE', stream, 'slow', '0');
+    const slot = await filled(data, 200);
+    const read = (group: string, count: number) => redis.xreadgroup('GROUP', group, 'c', 'COUNT', count, 'NOACK', 'STREAMS', stream, '>');
+    expect(await look(data)).toEqual([
+      { stream, group: 'fast', lag: 200, missed: 0 },
+      { stream, group: 'slow', lag: 200, missed: 0 },
+    ]);
+    await read('fast', 200);
+    await read('slow', 50);
+    for (let i = 200; i < 400; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.flush();
+    await look(data);
+    await read('fast', 200);
+    for (let i = 400; i < 5000; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
+    await slot.journal.close();
+    const { shipper } = ship(data, [redisSink(server.url, { maxLength: 500, batchRows: 200 })]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await shipper.close();
+    const length = await redis.xlen(stream);
+    const groups = await streamGroups(redis, [stream, 'fixgate:statuses']);
+    expect(groups).toContainEqual({ stream, group: 'slow', lag: length, missed: 5000 - length - 50 });
+    expect(groups).toContainEqual({ stream, group: 'fast', lag: length, missed: 5000 - length - 400 });
+    await redis.xgroup('SETID', stream, 'fast', '$');
+    expect((await streamGroups(redis, [stream])).filter(({ group }) => group === 'fast')).toEqual([
+      { stream, group: 'fast', lag: 0, missed: 0 },
+    ]);
   });
 });
 

@@ -3,37 +3,17 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { crc16Arc, crc16X25, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
+import { crc16X25, putU16be } from '../../src/wire/index.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
 
 const IMEI = '356307042441013';
 
-function handshake(): Uint8Array {
-  const out = new Uint8Array(17);
-  putAscii(out, putU16be(out, 0, 15), IMEI);
-  return out;
-}
-
-/** Codec 8 with one record without elements (Teltonika protocol, sections 2 and 3). */
-function packet(time: number): Uint8Array {
-  const out = new Uint8Array(45);
-  putU32be(out, 4, 33);
-  out[8] = 8;
-  out[9] = 1;
-  putU64be(out, 10, time);
-  putU32be(out, 19, 180686000);
-  putU32be(out, 23, 593293000);
-  out[31] = 9;
-  out[40] = 1;
-  putU32be(out, 41, crc16Arc(out, 8, 41));
-  return out;
-}
-
 async function login(server: Server): Promise<TcpDevice> {
   const device = await TcpDevice.connect(await server.port('teltonika'));
-  device.send(handshake());
+  device.send(handshake(IMEI));
   await device.until((d) => d.received.length === 1 || d.ended);
   return device;
 }

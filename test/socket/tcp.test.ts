@@ -129,6 +129,26 @@ describe('a TCP listener', () => {
     await expect(TcpDevice.connect(listener.port)).rejects.toThrow();
   });
 
+  it('invariant 5: spreads the ends of the connections; who has not been asked to go is answered as before', async () => {
+    await listen(toy);
+    for (let n = 0; n < 50; n++) {
+      const device = await connect();
+      device.send(toyLogin(String(10_000_000 + n), false));
+      await device.until((d) => d.received.length === ANSWER);
+    }
+    const closed = listener.close(10_000);
+    const last = devices.at(-1);
+    last?.send(toyFixes(2, 3));
+    await last?.until((d) => d.received.length === 2 * ANSWER || d.ended);
+    expect(last?.received.length).toBe(2 * ANSWER);
+    for (const device of devices) {
+      await device.until((d) => d.ended);
+      device.close();
+    }
+    await closed;
+    expect(await world.count('closes', { reason: 'drain' })).toBe(50);
+  });
+
   it('refuses more connections than its limit', async () => {
     await listen(toy, { connections: 2 });
     const all = [await connect(), await connect(), await connect()];

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
-import type { Profile } from '../../src/state/store.ts';
+import type { Profile } from '../../src/state/profile.ts';
 
 let directory: string;
 const opened: LmdbStore[] = [];
@@ -37,7 +37,7 @@ async function reopen(store: LmdbStore): Promise<LmdbStore> {
 /** What `find` says at once; fails when it says nothing or says it twice. */
 function found(store: LmdbStore, device: string): Profile | undefined {
   const answers: (Profile | undefined)[] = [];
-  store.find(device, (profile) => answers.push(profile));
+  store.findProfile(device, (profile) => answers.push(profile));
   expect(answers).toHaveLength(1);
   return answers[0];
 }

@@ -86,7 +86,6 @@ function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: numb
 class ClickHouseSink implements Sink {
   readonly name = 'clickhouse';
   readonly limits: BatchLimits;
-  readonly marksResends = false;
   readonly #o: ClickHouseOptions;
   readonly #database: string;
   readonly #encoder = new BlockEncoder();
@@ -145,6 +144,7 @@ class ClickHouseSink implements Sink {
     let placed = 0;
     let others = 0;
     for (let row = 0; row < rows.count; row++) {
+      if (batch.resent[row] === 1) continue;
       if (rows.isFix(row)) positions[placed++] = row;
       else statuses[others++] = row;
     }
@@ -164,8 +164,8 @@ class ClickHouseSink implements Sink {
     let taken = 0;
     const open: Pick[] = all.to > all.from ? [all] : [];
     for (let pick = open.pop(); pick !== undefined; pick = open.pop()) {
-      // The parts of a batch are halved the same way each time, so each has a token of its own.
-      const part = pick === all ? '' : ` ${pick.from}-${pick.to}`;
+      // A part is named after its first and last row: the same rows have the same token, whatever was left out between.
+      const part = pick === all ? '' : ` ${pick.list[pick.from]}-${pick.list[pick.to - 1]}`;
       try {
         await this.#send(table, `${token} ${table}${part}`, encode(pick));
         taken += pick.to - pick.from;

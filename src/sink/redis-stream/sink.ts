@@ -1,7 +1,9 @@
 import { Redis } from 'ioredis';
+import { systemClock } from '../../clock.ts';
 import { AppError, messageOf } from '../../errors.ts';
 import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
 import { APPEND, appendArguments, LAST, lastRows } from './encode.ts';
+import { type StreamGroup, streamGroups } from './groups.ts';
 
 /**
  * Redis streams `<prefix>positions`, `<prefix>statuses` and `<prefix>events` with the fields device, time (epoch ms) and
@@ -14,6 +16,7 @@ import { APPEND, appendArguments, LAST, lastRows } from './encode.ts';
  * 3. Every transaction compares the cursor first and adds nothing when it is not where this batch begins: a second
  *    shipper, or a command that was stuck somewhere, cannot come between.
  * 4. A last position never moves backwards in time, and never into the future.
+ * 5. Trimming does not wait for readers, but a consumer group that it has overtaken is reported.
  */
 export interface RedisStreamOptions {
   /** `redis://[user:password@]host:port/db` or `rediss://…`. */
@@ -26,6 +29,8 @@ export interface RedisStreamOptions {
   readonly maxLength?: number | undefined;
   /** Rows of one transaction, 2000 by default: Redis serves nobody else meanwhile. */
   readonly batchRows?: number | undefined;
+  /** Gets the state of the streams' consumer groups every ten seconds or so. */
+  readonly onGroups?: ((groups: readonly StreamGroup[]) => void) | undefined;
 }
 
 const CONNECT_MS = 5_000;
@@ -33,6 +38,7 @@ const CONNECT_MS = 5_000;
 const MAX_BATCH_ROWS = 10_000;
 /** A transaction that takes longer has an unknown outcome. */
 const COMMAND_MS = 10_000;
+const GROUPS_MS = 10_000;
 
 /** Nothing is connected before `open`. */
 export function createRedisStreamSink(options: RedisStreamOptions): Sink {
@@ -42,16 +48,18 @@ export function createRedisStreamSink(options: RedisStreamOptions): Sink {
 class RedisStreamSink implements Sink {
   readonly name = 'redis';
   readonly limits: BatchLimits;
-  readonly marksResends = true;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;
   readonly #cursor: string;
+  readonly #streams: readonly string[];
   #redis: Redis | null = null;
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RedisStreamOptions) {
     this.#o = options;
     this.#prefix = options.prefix ?? 'fixgate:';
     this.#cursor = `${this.#prefix}cursor:${options.instance}`;
+    this.#streams = ['positions', 'statuses', 'events'].map((name) => `${this.#prefix}${name}`);
     this.limits = { rows: Math.min(options.batchRows ?? 2_000, MAX_BATCH_ROWS), bytes: 1024 * 1024, ageMs: 0 };
   }
 
@@ -76,7 +84,7 @@ class RedisStreamSink implements Sink {
   async deliver(batch: Batch, _park: Park): Promise<void> {
     const redis = this.#connected();
     const prefix = this.#prefix;
-    const keys = [this.#cursor, `${prefix}positions`, `${prefix}statuses`, `${prefix}events`];
+    const keys = [this.#cursor, ...this.#streams];
     const transaction = redis.multi();
     transaction.eval(APPEND, keys.length, ...keys, ...appendArguments(batch, this.#o.maxLength ?? 1_000_000));
     const last = lastRows(batch.rows, batch.resent);
@@ -95,11 +103,14 @@ class RedisStreamSink implements Sink {
     const [failed, appended] = results?.[0] ?? [null, null];
     if (failed !== null) throw plain(failed);
     if (appended !== 'appended') throw new AppError('SINK_UNREACHABLE', `${this.#cursor} was moved by somebody else: reading it again`);
+    await this.#look(redis);
   }
 
   async check(): Promise<void> {
     try {
-      await this.#connected().ping();
+      const redis = this.#connected();
+      await redis.ping();
+      await this.#look(redis);
     } catch (error) {
       this.#drop();
       throw plain(error);
@@ -108,6 +119,18 @@ class RedisStreamSink implements Sink {
 
   async close(): Promise<void> {
     this.#drop();
+  }
+
+  /** Invariant 5. Whether it can be looked at is no question of delivery: a user may be forbidden to. */
+  async #look(redis: Redis): Promise<void> {
+    const { onGroups } = this.#o;
+    if (onGroups === undefined || systemClock.elapsed() - this.#lookedAt < GROUPS_MS) return;
+    this.#lookedAt = systemClock.elapsed();
+    try {
+      onGroups(await streamGroups(redis, this.#streams));
+    } catch {
+      // Looked at again next time.
+    }
   }
 
   #connected(): Redis {

@@ -1,0 +1,263 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { codecOptions, loadCodecs } from '../codec/registry.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { AppError, messageOf, systemCode } from '../errors.ts';
+import { EntryKind, type EntryView } from '../journal/entry.ts';
+import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
+import { listSegments, segmentName } from '../journal/segment.ts';
+import { nodeStorage } from '../journal/storage.ts';
+import { Rows } from '../record/rows.ts';
+import { Decoder } from '../ship/decoder.ts';
+import { listParked, retryParked } from '../ship/parked.ts';
+import { createClickHouseSink } from '../sink/clickhouse/sink.ts';
+import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
+import type { Sink } from '../sink/sink.ts';
+import { EXIT } from './exit-code.ts';
+
+export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config file] [--json]
+
+Looks into the journal of a data directory: what devices sent and was answered, whatever became of it later. Nothing
+here changes the journal, and the server may run meanwhile.
+
+  ls                  slots, segments, sequences and times
+  verify              reads every durable entry; exit code 1 when some cannot be read back
+  dump                entries, one JSON object a line
+    --slot <n>        of one slot only
+    --from <sequence> --to <sequence>
+    --device <id>     of one device only
+    --decode          with the records; without, frames are hex
+  parked              entries that a sink refused, with the reason, from <data directory>/parked
+    --retry           gives them to the sink again (after a repair, or with a newer version); what it still refuses stays
+
+  --config <file>     YAML or JSON (default: FIXGATE_CONFIG); FIXGATE_DATA_DIR names another data directory
+  --json              ls, verify and parked as JSON
+
+dump shows where devices were: treat what it prints like the database.
+`;
+
+const KINDS: Readonly<Record<number, string>> = { [EntryKind.Frame]: 'frame', [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
+
+interface Options {
+  readonly json: boolean;
+  readonly slot: string | undefined;
+  readonly from: number;
+  readonly to: number | undefined;
+  readonly device: string | undefined;
+  readonly decode: boolean;
+  readonly retry: boolean;
+}
+
+export async function journal(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      slot: { type: 'string' },
+      from: { type: 'string' },
+      to: { type: 'string' },
+      device: { type: 'string' },
+      decode: { type: 'boolean', default: false },
+      retry: { type: 'boolean', default: false },
+    },
+  });
+  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { json, slot, device, decode, retry } = values;
+  const to = values.to === undefined ? undefined : sequenceOf('--to', values.to);
+  const options: Options = { json, slot, device, decode, retry, from: sequenceOf('--from', values.from ?? '1'), to };
+  switch (positionals[0]) {
+    case 'ls':
+      return list(config, options);
+    case 'verify':
+      return verify(config, options);
+    case 'dump':
+      return dump(config, options);
+    case 'parked':
+      return parked(config, options);
+    default:
+      throw new AppError('USAGE', `fixgate journal ${positionals[0] ?? ''}: say ls, verify, dump or parked`);
+  }
+}
+
+function sequenceOf(option: string, text: string): number {
+  const sequence = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(sequence))
+    throw new AppError('USAGE', `${option} "${text}" is no sequence; fixgate journal ls shows which there are`);
+  return sequence;
+}
+
+/** Slots in order of their number. */
+function slotsOf(config: Config, only: string | undefined): string[] {
+  const directory = join(config.dataDir, 'journal');
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw new AppError('DATA_DIR_UNUSABLE', `cannot read ${directory}: ${messageOf(error)}`, error);
+    throw new AppError('DATA_DIR_UNUSABLE', `${config.dataDir} holds no journal; set FIXGATE_DATA_DIR to the server's data directory`);
+  }
+  const slots = names.filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b));
+  if (only === undefined) return slots;
+  if (!slots.includes(only)) throw new AppError('USAGE', `there is no slot ${only}; there are ${slots.join(', ') || 'none'}`);
+  return [only];
+}
+
+async function list(config: Config, { json, slot: only }: Options): Promise<number> {
+  const found: object[] = [];
+  for (const slot of slotsOf(config, only)) {
+    const directory = join(config.dataDir, 'journal', slot);
+    const durable = await readDurable(directory);
+    for (const first of await listSegments(nodeStorage, directory)) {
+      const file = await stat(join(directory, segmentName(first)));
+      found.push({ slot: Number(slot), segment: segmentName(first), first, bytes: file.size, changed: file.mtime.toISOString(), durable });
+    }
+  }
+  if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else table(found);
+  return EXIT.Ok;
+}
+
+async function verify(config: Config, { json, slot: only }: Options): Promise<number> {
+  const found: object[] = [];
+  let bad = 0;
+  for (const slot of slotsOf(config, only)) {
+    const damages: Damage[] = [];
+    const reader = new JournalReader(join(config.dataDir, 'journal', slot), nodeStorage, 1, { onDamage: (damage) => damages.push(damage) });
+    let entries = 0;
+    let problem = '';
+    try {
+      for (; await reader.fill(); reader.advance()) entries++;
+    } catch (error) {
+      problem = messageOf(error);
+    } finally {
+      await reader.close();
+    }
+    if (problem !== '' || damages.length > 0) bad++;
+    const places = damages.map(({ file, offset, bytes }) => `${bytes} bytes at ${offset} of ${file}`);
+    found.push({ slot: Number(slot), entries, durable: reader.durable, damages: places, problem });
+  }
+  if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else table(found);
+  return bad === 0 ? EXIT.Ok : EXIT.Found;
+}
+
+async function dump(config: Config, options: Options): Promise<number> {
+  const decoder = await decoderOf(config);
+  const rows = new Rows();
+  for (const slot of slotsOf(config, options.slot)) {
+    const reader = new JournalReader(join(config.dataDir, 'journal', slot), nodeStorage, options.from, { to: options.to });
+    try {
+      for (; await reader.fill(); reader.advance()) {
+        const entry = reader.peek();
+        if (entry === null || (options.device !== undefined && entry.device !== options.device)) continue;
+        const text = `${JSON.stringify(described(slot, entry)).slice(0, -1)},${content(entry, options.decode ? decoder : undefined, rows)}}\n`;
+        if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+  return EXIT.Ok;
+}
+
+function described(slot: string, entry: EntryView): object {
+  const { sequence, received, codec, transport, device, peer, memo, accepted } = entry;
+  const kind = KINDS[entry.kind] ?? entry.kind;
+  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, memo, accepted };
+}
+
+/** The last member of the line. */
+function content(entry: EntryView, decoder: Decoder | undefined, rows: Rows): string {
+  if (entry.kind !== EntryKind.Frame) return `"data":${JSON.stringify(entry.bytes.toString('utf8', entry.start, entry.end))}`;
+  const hex = `"hex":"${entry.bytes.toString('hex', entry.start, entry.end)}"`;
+  if (decoder === undefined) return hex;
+  rows.clear();
+  const reason = decoder.decode(entry, rows);
+  const records = Array.from({ length: rows.count }, (_, row) => rows.json(row)).join(',');
+  return `${hex},"records":[${records}]${reason === '' ? '' : `,"reason":${JSON.stringify(reason)}`}`;
+}
+
+async function decoderOf(config: Config): Promise<Decoder> {
+  const codecs = await loadCodecs(config.codecs.packages);
+  return new Decoder(codecs, codecOptions(codecs, config.codecs.options, config.devices));
+}
+
+async function parked(config: Config, { json, retry }: Options): Promise<number> {
+  const directory = join(config.dataDir, 'parked');
+  if (!retry) {
+    const found: object[] = [];
+    for (const sink of ['clickhouse', 'redis'])
+      for (const { reason, kind, slot, sequence, device, codec, received, hex } of await listParked(directory, sink))
+        found.push({ sink, kind, slot: Number(slot), sequence, device, codec, received: new Date(received).toISOString(), reason, hex });
+    if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+    else table(found);
+    return found.length === 0 ? EXIT.Ok : EXIT.Found;
+  }
+  const decoder = await decoderOf(config);
+  const instance = instanceOf(config);
+  const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
+  const results: { sink: string; delivered: number; refused: number }[] = [];
+  for (const name of ['clickhouse', 'redis']) {
+    if ((await listParked(directory, name)).length === 0) continue;
+    const sink = name === 'clickhouse' ? clickHouse(config, cursorPath) : redis(config, instance);
+    try {
+      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance)) });
+    } finally {
+      await sink.close();
+    }
+    if (name === 'clickhouse') await rm(cursorPath, { force: true });
+  }
+  if (json) process.stdout.write(`${JSON.stringify(results)}\n`);
+  else table(results);
+  return results.some(({ refused }) => refused > 0) ? EXIT.Found : EXIT.Ok;
+}
+
+function instanceOf(config: Config): string {
+  const path = join(config.dataDir, 'instance');
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new AppError('DATA_DIR_UNUSABLE', `cannot read ${path}: ${messageOf(error)}; the server makes it when it starts`, error);
+  }
+}
+
+function clickHouse(config: Config, cursorPath: string): Sink {
+  const { url, user: username, password, database, port } = config.clickhouse;
+  if (url === '' && port === 0)
+    throw new AppError(
+      'CONFIG_INVALID',
+      'clickhouse.port is 0: set FIXGATE_CLICKHOUSE_URL to the address in the log of the running server',
+    );
+  return createClickHouseSink({ url: url === '' ? `http://127.0.0.1:${port}` : url, username, password, database, cursorPath });
+}
+
+function redis(config: Config, instance: string): Sink {
+  const { url, prefix, maxLength } = config.redis;
+  if (url === '') throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
+  return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength });
+}
+
+/** Rows of equal shape as aligned text. */
+function table(rows: readonly object[]): void {
+  const [first] = rows;
+  if (first === undefined) return;
+  const names = Object.keys(first);
+  const cells = rows.map((row) => names.map((name) => cell(Reflect.get(row, name))));
+  const widths = names.map((name, at) => Math.max(name.length, ...cells.map((line) => (line[at] ?? '').length)));
+  for (const line of [names, ...cells])
+    process.stdout.write(
+      `${line
+        .map((text, at) => text.padEnd(widths[at] ?? 0))
+        .join('  ')
+        .trimEnd()}\n`,
+    );
+}
+
+function cell(value: unknown): string {
+  return Array.isArray(value) ? value.join('; ') : String(value);
+}

@@ -1,0 +1,174 @@
+import { join } from 'node:path';
+import { AppError, systemCode } from '../errors.ts';
+import { EntryKind, EntryView, entrySize, Origin, writeEntry } from '../journal/entry.ts';
+import { nodeStorage, OpenMode, readAll, type Storage, writeAll } from '../journal/storage.ts';
+import { Batch, type Sink, tokenOf } from '../sink/sink.ts';
+import type { Decoder } from './decoder.ts';
+import { takeEntry } from './take.ts';
+
+/** An entry that was set aside, as its line in `parked/<sink>.jsonl` has it. `received` is epoch ms, `hex` the entry's bytes. */
+export interface Parked {
+  readonly kind: string;
+  readonly slot: string;
+  readonly sequence: number;
+  readonly received: number;
+  readonly codec: string;
+  readonly transport: string;
+  readonly device: string;
+  readonly memo: number;
+  readonly accepted: number;
+  readonly reason: string;
+  readonly hex: string;
+  /** How often a retry was refused by the sink. */
+  readonly tries: number;
+}
+
+/** A shipper that is just adding to the file has finished by then. */
+const SETTLE_MS = 1000;
+
+/** Lines set aside for the sink, those of an interrupted retry first. Throws JOURNAL_FAILED for a line that is none. */
+export async function listParked(directory: string, sink: string, storage: Storage = nodeStorage): Promise<Parked[]> {
+  return [...(await read(storage, retryPath(directory, sink))), ...(await read(storage, join(directory, `${sink}.jsonl`)))];
+}
+
+/**
+ * Gives what was set aside to the sink once more, entry by entry; what it still refuses stays set aside, with the new reason.
+ *
+ * 1. May run beside the server, and be killed at any moment: an entry leaves the file behind its delivery, and the sink
+ *    remembers each one delivered under a position of its own, so that it is not delivered twice.
+ * 2. The sink must have been made for this: with the instance `<instance>.parked`, so that it stands nowhere in the
+ *    server's way.
+ */
+export async function retryParked(
+  directory: string,
+  sink: Sink,
+  decoder: Decoder,
+  instance: string,
+  storage: Storage = nodeStorage,
+): Promise<{ delivered: number; refused: number }> {
+  const lines = new Map((await claim(directory, sink.name, storage)).map((parked) => [`${parked.slot}.${parked.sequence}`, parked]));
+  const keep = (): Promise<void> => write(storage, retryPath(directory, sink.name), [...lines.values()]);
+  const position = await sink.open();
+  const batch = new Batch();
+  let delivered = 0;
+  try {
+    for (const [key, parked] of lines) {
+      const place = `${key}.${parked.tries}`;
+      let reason = '';
+      if (position.delivered(place) === 0) {
+        batch.clear();
+        reason = takeEntry(batch, parked.slot, viewOf(parked), decoder, instance);
+        batch.ranges = { [place]: { from: 1, to: 1 } };
+        batch.token = tokenOf(`${instance}.parked`, batch.ranges);
+        if (reason !== '') lines.set(key, { ...parked, reason });
+        else
+          await sink.deliver(batch, async (_slot, _sequence, why) => {
+            reason = why;
+            // The sink's position moves behind a refused entry, too: the next try needs another place.
+            lines.set(key, { ...parked, reason, tries: parked.tries + 1 });
+            await keep();
+          });
+      }
+      if (reason !== '') continue;
+      lines.delete(key);
+      delivered++;
+    }
+  } finally {
+    await keep();
+  }
+  return { delivered, refused: lines.size };
+}
+
+function retryPath(directory: string, sink: string): string {
+  return join(directory, `${sink}.retry.jsonl`);
+}
+
+/** Moves what the shipper has set aside behind what an earlier retry has left. */
+async function claim(directory: string, sink: string, storage: Storage): Promise<Parked[]> {
+  const file = join(directory, `${sink}.jsonl`);
+  const taken = join(directory, `${sink}.taken.jsonl`);
+  if ((await storage.stat(taken)) === null && (await storage.stat(file)) !== null) {
+    await storage.rename(file, taken);
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  }
+  const earlier = await read(storage, retryPath(directory, sink));
+  const known = new Set(earlier.map(({ slot, sequence }) => `${slot} ${sequence}`));
+  const all = [...earlier];
+  for (const parked of await read(storage, taken)) {
+    const key = `${parked.slot} ${parked.sequence}`;
+    if (known.has(key)) continue;
+    known.add(key);
+    all.push(parked);
+  }
+  await write(storage, retryPath(directory, sink), all);
+  await storage.remove(taken).catch(ignoreMissing);
+  return all;
+}
+
+async function read(storage: Storage, path: string): Promise<Parked[]> {
+  if ((await storage.stat(path)) === null) return [];
+  const file = await storage.open(path, OpenMode.Read);
+  try {
+    const bytes = Buffer.alloc(await file.size());
+    await readAll(file, bytes, 0, bytes.length, 0);
+    return bytes
+      .toString('utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line, at) => parse(line, `${path}:${at + 1}`));
+  } finally {
+    await file.close();
+  }
+}
+
+function parse(line: string, where: string): Parked {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (isParked(value)) return { ...value, kind: value.kind ?? 'frame', tries: value.tries ?? 0 };
+  } catch {
+    // Said below.
+  }
+  throw new AppError('JOURNAL_FAILED', `${where} is no entry that was set aside; move the line elsewhere and try again`);
+}
+
+function isParked(value: unknown): value is Omit<Parked, 'kind' | 'tries'> & { kind?: string; tries?: number } {
+  if (typeof value !== 'object' || value === null) return false;
+  const is = (name: string, type: string): boolean => typeof Reflect.get(value, name) === type;
+  return (
+    ['slot', 'codec', 'transport', 'device', 'reason', 'hex'].every((name) => is(name, 'string')) &&
+    ['sequence', 'received', 'memo', 'accepted'].every((name) => is(name, 'number'))
+  );
+}
+
+async function write(storage: Storage, path: string, lines: readonly Parked[]): Promise<void> {
+  if (lines.length === 0) {
+    await storage.remove(path).catch(ignoreMissing);
+    return;
+  }
+  const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), 'utf8');
+  const file = await storage.open(`${path}.new`, OpenMode.Replace);
+  try {
+    await writeAll(file, bytes, 0, bytes.length, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await storage.rename(`${path}.new`, path);
+}
+
+/** The journal entry that the line was made from. */
+function viewOf(parked: Parked): EntryView {
+  const bytes = Buffer.from(parked.hex, 'hex');
+  const origin = new Origin(parked.codec, parked.transport === 'udp' ? 'udp' : 'tcp', parked.device, '');
+  const kind = parked.kind === 'event' ? EntryKind.Event : EntryKind.Frame;
+  const out = Buffer.alloc(entrySize(origin, bytes.length));
+  const { sequence, received, memo, accepted } = parked;
+  const size = writeEntry(out, 0, sequence, origin, kind, received, memo, accepted, bytes, 0, bytes.length);
+  const view = new EntryView();
+  view.aim(out, 0, size);
+  return view;
+}
+
+function ignoreMissing(error: unknown): void {
+  if (systemCode(error) !== 'ENOENT') throw error;
+}

@@ -1,0 +1,38 @@
+import { EntryKind, type EntryView } from '../journal/entry.ts';
+import type { Batch } from '../sink/sink.ts';
+import { HASH, hash64 } from '../wire/index.ts';
+import type { Decoder } from './decoder.ts';
+
+/**
+ * Adds what a journal entry holds to a batch; kinds that are not delivered add nothing. Returns why the entry could not be read
+ * (in full), or ''. `instance` is part of an event's id.
+ */
+export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder: Decoder, instance: string): string {
+  if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
+  if (entry.kind !== EntryKind.Frame) return '';
+  const reason = decoder.decode(entry, batch.rows);
+  batch.locate(slot, entry.sequence);
+  return reason;
+}
+
+function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: string): string {
+  const data = entry.bytes.toString('utf8', entry.start, entry.end).trim();
+  const type = eventType(data);
+  const device = entry.device;
+  if (type === '') return 'an event that is no JSON object with a type';
+  // The same event may happen twice in a millisecond: its place in the journal tells the two apart.
+  hash64(`${instance} ${slot} ${entry.sequence} ${device}`, entry.bytes, entry.start, entry.end);
+  const id = HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
+  batch.events.push(device, type, id, entry.received, data, slot, entry.sequence);
+  return '';
+}
+
+function eventType(data: string): string {
+  try {
+    const value: unknown = JSON.parse(data);
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || !('type' in value)) return '';
+    return typeof value.type === 'string' ? value.type : '';
+  } catch {
+    return '';
+  }
+}

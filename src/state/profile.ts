@@ -1,0 +1,29 @@
+/** What the server has learned about one device, in terms of the codec that learned it. */
+export interface Profile {
+  /** Name of the codec whose memo it is. */
+  readonly codec: string;
+  /** The durable part of the codec's memo (codec contract, `adopt`): 31 bits. */
+  readonly memo: number;
+  /** Epoch ms. */
+  readonly updated: number;
+}
+
+/** Profiles by device id, shared by all workers. Neither call throws, waits or promises: both stand on the byte path. */
+export interface ProfileStore {
+  /**
+   * Calls `found` once, with undefined when nothing is known or can be read: before it returns where the answer is at hand,
+   * else later. A profile that this process has remembered is found at once.
+   */
+  findProfile(device: string, found: (profile: Profile | undefined) => void): void;
+  /** Keeps the profile, in place of the one before; on disk soon after. What a crash in between takes is learned again. */
+  remember(device: string, profile: Profile): void;
+}
+
+/** Undefined for what another version may have written. */
+export function parseProfile(text: string): Profile | undefined {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null || !('codec' in value) || !('memo' in value) || !('updated' in value)) return undefined;
+  const { codec, memo, updated } = value;
+  if (typeof codec !== 'string' || typeof memo !== 'number' || typeof updated !== 'number') return undefined;
+  return memo === (memo & 0x7fffffff) ? { codec, memo, updated } : undefined;
+}

@@ -1,0 +1,23 @@
+import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
+
+/** What a Teltonika device says first (protocol, section 2). */
+export function handshake(imei: string): Uint8Array {
+  const out = new Uint8Array(2 + imei.length);
+  putAscii(out, putU16be(out, 0, imei.length), imei);
+  return out;
+}
+
+/** Codec 8 with one record without elements, 59.3293 18.0686 (protocol, sections 2 and 3). */
+export function packet(time: number): Uint8Array {
+  const out = new Uint8Array(45);
+  putU32be(out, 4, 33);
+  out[8] = 8;
+  out[9] = 1;
+  putU64be(out, 10, time);
+  putU32be(out, 19, 180686000);
+  putU32be(out, 23, 593293000);
+  out[31] = 9;
+  out[40] = 1;
+  putU32be(out, 41, crc16Arc(out, 8, 41));
+  return out;
+}
