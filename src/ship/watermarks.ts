@@ -112,7 +112,7 @@ export class Watermarks {
   }
 
   async #list(): Promise<void> {
-    const slots = (await this.#storage.list(this.#directory)).filter((name) => /^\d{1,9}$/.test(name));
+    const slots = (await this.#storage.list(this.#directory)).filter(isSlot);
     await this.#release();
     for (const slot of slots) {
       await this.#guard(slot, async () => {
@@ -139,6 +139,11 @@ export class Watermarks {
     this.#files.clear();
     for (const file of files) await file.close().catch(ignore);
   }
+}
+
+/** Whether a directory of this name is that of a slot. */
+export function isSlot(name: string): boolean {
+  return /^\d{1,9}$/.test(name);
 }
 
 function ignore(): void {}

@@ -5,8 +5,7 @@ import { calm, hurt, LIMIT_MS } from './hurt.ts';
 
 /** Needs entries that no device will send again. */
 const LATE = 'flipped bit';
-const ROLLING = 'rolling restart';
-const FAULTS = faultsOf('server').filter(({ name }) => name !== LATE && name !== ROLLING);
+const FAULTS = faultsOf('server').filter(({ name }) => name !== LATE);
 
 describe('every acknowledged record is in both stores, once and in order, after', () => {
   let rig: Rig;
