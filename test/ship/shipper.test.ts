@@ -153,6 +153,30 @@ describe('what is delivered', () => {
     for (const slot of slots) await slot.journal.close();
   });
 
+  test('promise 7: a slot that is new is looked at before what a device sent elsewhere after it', async () => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const old = await Slot.open(data, 0);
+    let time = T;
+    const fix = async (slot: Slot): Promise<void> => {
+      slot.fixes('roamer', time, [{ time: time++ }]);
+      await slot.journal.flush();
+    };
+    await fix(old);
+    const { shipper } = shipping(data, [sink]);
+    await until(() => sink.rows.length === 1);
+    for (let slot = 1; slot <= 3; slot++) {
+      const fresh = await Slot.open(data, slot);
+      await fix(fresh);
+      await fix(old);
+      await until(() => sink.rows.length >= 2 * slot);
+      await fresh.journal.close();
+    }
+    await old.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 7));
+  });
+
   test('slots that appear later are found; one whose worker is gone is delivered to its end', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();
