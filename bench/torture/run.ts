@@ -78,6 +78,7 @@ async function torture(): Promise<number> {
         plan.filter(({ fault }) => fault.side === side),
         watch,
         begun,
+        lengthMs,
         say,
       ),
     ),
@@ -108,12 +109,23 @@ async function torture(): Promise<number> {
   return print(outcome, values.json) ? 0 : 1;
 }
 
-/** Does what is planned on one side, one after another. */
-async function hurt(rig: Rig, plan: readonly Planned[], watch: Watch, begun: number, say: (text: string) => void): Promise<Happened[]> {
+/**
+ * Does what is planned on one side, one after another. On a busy machine it takes longer than planned: then every fault
+ * still comes once, and what would come again is left out when the time is over.
+ */
+async function hurt(
+  rig: Rig,
+  plan: readonly Planned[],
+  watch: Watch,
+  begun: number,
+  lengthMs: number,
+  say: (text: string) => void,
+): Promise<Happened[]> {
   const happened: Happened[] = [];
   for (const { fault, atMs, lastsMs } of plan) {
     await wait(Math.max(0, begun + atMs - systemClock.elapsed()));
     const at = systemClock.elapsed() - begun;
+    if (at > lengthMs - CALM_MS && happened.some((one) => one.fault === fault.name)) continue;
     const unsupported = fault.unsupported?.(rig) ?? '';
     if (unsupported !== '') {
       say(`${clock(at)}  ${fault.name}: not supported, ${unsupported}`);

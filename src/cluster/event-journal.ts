@@ -7,7 +7,7 @@ import { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
 
 /** Slot of the supervisor's own journal, above those of all workers. */
-export const SUPERVISOR_SLOT = 1000;
+const SUPERVISOR_SLOT = 1000;
 
 const ENCODER = new TextEncoder();
 

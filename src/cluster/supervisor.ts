@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
@@ -14,10 +14,11 @@ import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
-import { EventJournal, SUPERVISOR_SLOT } from './event-journal.ts';
+import { EventJournal } from './event-journal.ts';
 import { lockDirectory } from './lock.ts';
 import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
 import { claimPorts } from './ports.ts';
+import { recoverSlots } from './recover-slots.ts';
 import { Succession } from './succession.ts';
 
 /**
@@ -208,7 +209,9 @@ export class Supervisor {
     const instance = await instanceId(this.config.dataDir);
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;
-    await this.#recoverLeftSlots();
+    const journals = join(config.dataDir, 'journal');
+    await mkdir(journals, { recursive: true });
+    await recoverSlots(journals);
     this.#events = await EventJournal.open(config, this.log);
     this.office = await openOffice(
       config,
@@ -365,16 +368,6 @@ export class Supervisor {
     const post = new Post(this, name, spawn, greeting);
     this.#posts.push(post);
     return post;
-  }
-
-  /** Journals of slots that have no worker any more (fewer workers than before) are closed cleanly, so that all of them ships. */
-  async #recoverLeftSlots(): Promise<void> {
-    const journals = join(this.config.dataDir, 'journal');
-    await mkdir(journals, { recursive: true });
-    for (const name of await readdir(journals)) {
-      if (/^\d+$/.test(name) && Number(name) >= this.config.workers && Number(name) !== SUPERVISOR_SLOT)
-        await recover(join(journals, name));
-    }
   }
 }
 

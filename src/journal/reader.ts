@@ -13,6 +13,8 @@ const OPEN_ATTEMPTS = 8;
 export interface JournalReaderOptions {
   /** Last sequence to read, for reading a range again; without it, there is no end. */
   readonly to?: number | undefined;
+  /** Known to be durable up to here, whatever the watermark file says: after a power cut it may be older than the entries. */
+  readonly durable?: number | undefined;
   /** Bytes without a sound entry were passed over. Called from within `fill`, once per place. */
   readonly onDamage?: ((damage: Damage) => void) | undefined;
 }
@@ -31,8 +33,8 @@ export interface JournalReaderOptions {
 export class JournalReader {
   /** The next entry has this sequence or a higher one. */
   position: number;
-  /** The watermark as last read. */
-  durable = 0;
+  /** The watermark as last read, or what was known before. */
+  durable: number;
   /** Places passed over because no sound entry was there. */
   damages = 0;
   readonly #directory: string;
@@ -52,6 +54,7 @@ export class JournalReader {
     this.#storage = storage;
     this.position = fromSequence;
     this.#to = options.to ?? Number.MAX_SAFE_INTEGER;
+    this.durable = options.durable ?? 0;
     const report = options.onDamage;
     this.#onDamage = (damage) => {
       this.damages++;

@@ -8,6 +8,7 @@ import { type Batch, type Range, type Ranges, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
 import type { Parking } from './parking.ts';
 import { takeEntry } from './take.ts';
+import { isSlot } from './watermarks.ts';
 import type { ResendWindow } from './window.ts';
 
 /** After so many entries the event loop gets a turn: the other sink's loop lives on it too. */
@@ -139,11 +140,14 @@ export class Batcher {
     return Object.keys(batch.ranges).length > 0;
   }
 
-  /** Fills the window with what was delivered last, so that a resend of it is known. */
-  async warm(slots: Iterable<string>, scratch: Batch): Promise<void> {
-    const window = this.#options.window;
+  /**
+   * Fills the window with what was delivered last, so that a resend of it is known. From the segments alone: after a power
+   * cut the watermark files may be old, or empty, until the workers have recovered their slots.
+   */
+  async warm(scratch: Batch): Promise<void> {
+    const { window, storage, journal } = this.#options;
     window.clear();
-    for (const slot of slots) {
+    for (const slot of (await storage.list(journal)).filter(isSlot)) {
       try {
         await this.#warmSlot(slot, window, scratch);
       } catch (error) {
@@ -176,7 +180,10 @@ export class Batcher {
   async #readBack(slot: string, delivered: number, visit: (entry: EntryView) => void): Promise<void> {
     const { journal, storage } = this.#options;
     if (delivered < 1) return;
-    const reader = new JournalReader(join(journal, slot), storage, Math.max(1, delivered - WARM_ENTRIES), { to: delivered });
+    const reader = new JournalReader(join(journal, slot), storage, Math.max(1, delivered - WARM_ENTRIES), {
+      to: delivered,
+      durable: delivered,
+    });
     try {
       let count = 0;
       while (await reader.fill()) {

@@ -149,7 +149,7 @@ export class Loop {
     this.#stood = position.delivered;
     this.#came.clear();
     await batcher.seek(position.delivered);
-    await batcher.warm(watermarks.durable.keys(), this.#batch);
+    await batcher.warm(this.#batch);
     if (position.pending !== null && Object.keys(position.pending).length > 0) {
       this.#held = await batcher.fill(this.#batch, watermarks.durable, sink.limits, position.pending);
       if (this.#held) this.#count();

@@ -16,7 +16,7 @@ import { u64le } from '../wire/index.ts';
 const BUSY_MS = 5;
 const IDLE_MS = 25;
 const IDLE_AFTER_MS = 250;
-/** How often new slots are looked for, and files opened again in case they were replaced. */
+/** How often files are opened again in case they were replaced, and new slots looked for when nothing moves. */
 const LIST_MS = 1_000;
 /** How often a look is repeated at most until nothing has moved meanwhile. */
 const MOST_PASSES = 4;
@@ -85,11 +85,13 @@ export class Watermarks {
     const now = this.#clock.elapsed();
     if (now - this.#listed >= LIST_MS) {
       this.#listed = now;
-      await this.#guard('', () => this.#list());
+      await this.#release();
+      await this.#discover();
     }
     const marks = new Map(this.durable);
     let passes = 0;
-    while ((await this.#pass(marks)) && ++passes < MOST_PASSES);
+    // A slot that is new may be where a device was before it went to the one that has moved.
+    while ((await this.#pass(marks)) && ++passes < MOST_PASSES) await this.#discover();
     if (passes === 0) return;
     for (const [slot, mark] of marks) this.durable.set(slot, mark);
     this.#moved = now;
@@ -111,15 +113,17 @@ export class Watermarks {
     return moved;
   }
 
-  async #list(): Promise<void> {
-    const slots = (await this.#storage.list(this.#directory)).filter((name) => /^\d{1,9}$/.test(name));
-    await this.#release();
-    for (const slot of slots) {
-      await this.#guard(slot, async () => {
-        const path = join(this.#directory, slot, DURABLE_FILE);
-        if ((await this.#storage.stat(path)) !== null) this.#files.set(slot, await this.#storage.open(path, OpenMode.Read));
-      });
-    }
+  /** Opens the watermark files that are not open. */
+  #discover(): Promise<void> {
+    return this.#guard('', async () => {
+      for (const slot of (await this.#storage.list(this.#directory)).filter(isSlot)) {
+        if (this.#files.has(slot)) continue;
+        await this.#guard(slot, async () => {
+          const path = join(this.#directory, slot, DURABLE_FILE);
+          if ((await this.#storage.stat(path)) !== null) this.#files.set(slot, await this.#storage.open(path, OpenMode.Read));
+        });
+      }
+    });
   }
 
   /** One slot's trouble is not another's, and is said once. */
@@ -139,6 +143,11 @@ export class Watermarks {
     this.#files.clear();
     for (const file of files) await file.close().catch(ignore);
   }
+}
+
+/** Whether a directory of this name is that of a slot. */
+export function isSlot(name: string): boolean {
+  return /^\d{1,9}$/.test(name);
 }
 
 function ignore(): void {}

@@ -153,6 +153,30 @@ describe('what is delivered', () => {
     for (const slot of slots) await slot.journal.close();
   });
 
+  test('promise 7: a slot that is new is looked at before what a device sent elsewhere after it', async () => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const old = await Slot.open(data, 0);
+    let time = T;
+    const fix = async (slot: Slot): Promise<void> => {
+      slot.fixes('roamer', time, [{ time: time++ }]);
+      await slot.journal.flush();
+    };
+    await fix(old);
+    const { shipper } = shipping(data, [sink]);
+    await until(() => sink.rows.length === 1);
+    for (let slot = 1; slot <= 3; slot++) {
+      const fresh = await Slot.open(data, slot);
+      await fix(fresh);
+      await fix(old);
+      await until(() => sink.rows.length >= 2 * slot);
+      await fresh.journal.close();
+    }
+    await old.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 7));
+  });
+
   test('slots that appear later are found; one whose worker is gone is delivered to its end', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();
@@ -182,6 +206,29 @@ describe('what is delivered', () => {
 });
 
 describe('once', () => {
+  test.each(['old', 'empty'])('promise 3: a resend is known when a power cut left an %s watermark file', async (left) => {
+    const data = dataDirectory();
+    const sink = new MemorySink();
+    const slot = await Slot.open(data, 0);
+    for (let i = 0; i < 5; i++) slot.fixes('d', T + i, [{ time: T + i }]);
+    await slot.journal.close();
+    const first = shipping(data, [sink]);
+    expect(await first.shipper.drained(DEADLINE)).toBe(true);
+    await first.shipper.close();
+    const mark = Buffer.alloc(left === 'old' ? 8 : 0);
+    if (left === 'old') mark.writeUInt32LE(2);
+    writeFileSync(join(data, 'journal', '0', 'durable'), mark);
+    const { shipper } = shipping(data, [sink]);
+    // The slot's worker has not recovered it yet, and the device is on another.
+    await until(() => sink.opens === 2);
+    const other = await Slot.open(data, 1);
+    other.fixes('d', T + 10, [{ time: T + 4 }]);
+    other.fixes('d', T + 11, [{ time: T + 5 }]);
+    await other.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'd')).toEqual(rising(T, 6));
+  });
+
   test('invariant 3: whatever becomes of each delivery, every record arrives once and in order', async () => {
     for (let seed = 1; seed <= 3; seed++) {
       let random = seed * 7919;

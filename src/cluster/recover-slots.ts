@@ -1,0 +1,26 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { recover } from '../journal/recovery.ts';
+import { lockDirectory } from './lock.ts';
+
+/** How long the process that had a slot before may take to end. */
+const PREDECESSOR_WAIT_MS = 5000;
+
+/**
+ * Recovers every slot below `journals` before anything reads or appends, slots without a worker included (fewer workers
+ * than before): their entries are delivered, too. All of them first, because after a power cut watermarks are old: with one
+ * slot recovered and another not, a device that has moved between the two would have its later records delivered first.
+ */
+export async function recoverSlots(journals: string): Promise<void> {
+  for (const name of await readdir(journals)) {
+    if (!/^\d+$/.test(name)) continue;
+    const slot = join(journals, name);
+    // A worker that outlived its supervisor may still be appending.
+    const lock = await lockDirectory(slot, PREDECESSOR_WAIT_MS);
+    try {
+      await recover(slot);
+    } finally {
+      await new Promise((resolve) => lock.close(resolve));
+    }
+  }
+}
