@@ -40,11 +40,20 @@ const MOVES_MS = 20;
 /** Addresses remembered so that each is named once in the log. */
 const NAMED_ADDRESSES = 10_000;
 
+/** What a worker is told. */
+export interface WorkerStart {
+  readonly config: Config;
+  readonly slot: number;
+  readonly successor: boolean;
+  readonly orderOffset: number;
+}
+
 /**
  * One edge worker: listeners → intakes → the slot's journal, and back. Built here from config, taken down in reverse. A
  * successor listens when it is told to.
  */
-export async function startWorker(config: Config, slot: number, successor: boolean): Promise<ChildRole> {
+export async function startWorker(start: WorkerStart): Promise<ChildRole> {
+  const { config, slot, successor, orderOffset } = start;
   const log = processLog(config.logLevel, `worker-${slot}`);
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
@@ -55,7 +64,7 @@ export async function startWorker(config: Config, slot: number, successor: boole
   const named = new Set<string>();
 
   const directory = join(config.dataDir, 'journal', String(slot));
-  const journal = await openJournal(config, directory, {
+  const journal = await openJournal(config, directory, orderOffset, {
     onDurable(watermark: number): void {
       for (const intake of owing) intake.release(watermark);
       for (const connection of paused) connection.resume();
@@ -183,6 +192,7 @@ function toSupervisor(): (device: string, since: number) => void {
 async function openJournal(
   config: Config,
   directory: string,
+  orderOffset: number,
   calls: Pick<Parameters<typeof Journal.open>[0], 'onDurable' | 'onFailed' | 'onState'>,
 ): Promise<Journal> {
   await mkdir(directory, { recursive: true });
@@ -192,7 +202,8 @@ async function openJournal(
   const maxPendingBytes = 2 * config.limits.pendingBytes;
   // A journal that was wiped must not count from 1 again: cursors in the stores would take its entries for delivered.
   const firstSequence = Math.floor(systemClock.now() / 1000) * 2 ** 20;
-  return Journal.open({ directory, firstSequence, segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, maxPendingBytes, ...calls });
+  const order = (): number => Math.floor(orderOffset + 1000 * systemClock.elapsed());
+  return Journal.open({ directory, firstSequence, order, segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, maxPendingBytes, ...calls });
 }
 
 function journalHealth(journal: Journal): Health {

@@ -19,7 +19,7 @@ export class EventJournal {
     this.#journal = journal;
   }
 
-  static async open(config: Config, log: Log): Promise<EventJournal> {
+  static async open(config: Config, orderOffset: number, log: Log): Promise<EventJournal> {
     const directory = join(config.dataDir, 'journal', String(SUPERVISOR_SLOT));
     await mkdir(directory, { recursive: true });
     const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
@@ -27,6 +27,7 @@ export class EventJournal {
       directory,
       // As in a worker: a journal that was wiped must not count from 1 again.
       firstSequence: Math.floor(systemClock.now() / 1000) * 2 ** 20,
+      order: () => Math.floor(orderOffset + 1000 * systemClock.elapsed()),
       segmentBytes,
       segmentAgeMs,
       minFreeBytes,

@@ -29,6 +29,8 @@ export type ToChild =
       readonly slot: number;
       /** Of a worker that replaces another: it is told which sockets to listen on. */
       readonly successor: boolean;
+      /** Order of an entry = this + monotonic time in µs. */
+      readonly orderOffset: number;
       /** Of the shipper: the ClickHouse to use, configured or embedded. */
       readonly clickhouseUrl: string;
     }

@@ -10,17 +10,20 @@ const PREDECESSOR_WAIT_MS = 5000;
  * Recovers every slot below `journals` before anything reads or appends, slots without a worker included (fewer workers
  * than before): their entries are delivered, too. All of them first, because after a power cut watermarks are old: with one
  * slot recovered and another not, a device that has moved between the two would have its later records delivered first.
+ * Returns the highest order that an entry has, 0 without any.
  */
-export async function recoverSlots(journals: string): Promise<void> {
+export async function recoverSlots(journals: string): Promise<number> {
+  let order = 0;
   for (const name of await readdir(journals)) {
     if (!/^\d+$/.test(name)) continue;
     const slot = join(journals, name);
     // A worker that outlived its supervisor may still be appending.
     const lock = await lockDirectory(slot, PREDECESSOR_WAIT_MS);
     try {
-      await recover(slot);
+      order = Math.max(order, (await recover(slot)).order);
     } finally {
       await new Promise((resolve) => lock.close(resolve));
     }
   }
+  return order;
 }

@@ -211,8 +211,8 @@ export class Supervisor {
     const config = this.config;
     const journals = join(config.dataDir, 'journal');
     await mkdir(journals, { recursive: true });
-    await recoverSlots(journals);
-    this.#events = await EventJournal.open(config, this.log);
+    const orderOffset = orderOffsetBehind(await recoverSlots(journals));
+    this.#events = await EventJournal.open(config, orderOffset, this.log);
     this.office = await openOffice(
       config,
       this.log,
@@ -232,7 +232,7 @@ export class Supervisor {
       );
     }
     cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
-    this.#greeting = (slot, successor) => ({ type: 'start', config, instance, slot, successor, clickhouseUrl });
+    this.#greeting = (slot, successor) => ({ type: 'start', config, instance, slot, successor, orderOffset, clickhouseUrl });
     for (let slot = 0; slot < config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
     this.#shipper = this.#post(
       'shipper',
@@ -369,6 +369,14 @@ export class Supervisor {
     this.#posts.push(post);
     return post;
   }
+}
+
+/**
+ * What the processes add to their monotonic time to give entries their order: it goes on behind all entries that there are,
+ * and is the wall clock where that has not been set back.
+ */
+function orderOffsetBehind(order: number): number {
+  return Math.max(1000 * systemClock.now(), order + 1) - 1000 * systemClock.elapsed();
 }
 
 async function makeDataDir(directory: string): Promise<void> {

@@ -2,4 +2,4 @@ import { startWorker } from '../app.ts';
 import { runChild } from './child-process.ts';
 
 /** Entry of an edge worker process. */
-runChild((message) => startWorker(message.config, message.slot, message.successor));
+runChild((message) => startWorker(message));

@@ -24,8 +24,8 @@ import { putU16le, putU32le, putU64le, u16le, u32le, u64le } from '../wire/index
  *     24  4  memo           the codec's memo: how the frame reads when decoded alone
  *     28  4  accepted       how many leading records of the frame were accepted
  *     32  1  kind           1 frame, 2 event, 3 usage. A reader passes over kinds that it does not know.
- *     33  1  flags          0 in this version. A reader ignores bits that it does not know: what they announce lies
- *                           between peer and bytes (a mask of the records to keep, for one), and `head` steps over it.
+ *     33  1  flags          bit 0: `order` is there. A reader ignores bits that it does not know: what they announce lies
+ *                           between order and bytes (a mask of the records to keep, for one), and `head` steps over it.
  *                           A change that an old reader must not overlook takes a new version.
  *     34  2  head           offset of bytes, ≥ 40 + the three lengths
  *     36  1  transport      1 TCP, 2 UDP
@@ -35,9 +35,11 @@ import { putU16le, putU32le, putU64le, u16le, u32le, u64le } from '../wire/index
  *     40  c  codec          name, UTF-8
  *         d  device         identity as normalised, UTF-8; empty when not known
  *         p  peer           address and port, UTF-8
+ *         8  order          rises from entry to entry over all slots of a machine, whatever the wall clock does: slots are
+ *                           merged by it. Where it is missing, received × 1000 stands for it.
  *   head  …  bytes          up to size: the raw frame, or the JSON of an event or usage entry
  *
- * Bytes 36 up to head are the same for every entry of a session: `Origin` keeps them ready.
+ * Bytes 36 up to order are the same for every entry of a session: `Origin` keeps them ready.
  */
 export const FORMAT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 32;
@@ -46,10 +48,12 @@ export const ENTRY_HEAD_BYTES = 40;
 /** Largest entry: bounds what a reader has to hold, and tells a size from garbage. */
 export const MAX_ENTRY_BYTES = 1 << 20;
 /** Largest `bytes` that surely fits, whatever the names in the origin. Frame limits must stay below it. */
-export const MAX_PAYLOAD_BYTES = MAX_ENTRY_BYTES - ENTRY_HEAD_BYTES - 3 * 255;
+export const MAX_PAYLOAD_BYTES = MAX_ENTRY_BYTES - ENTRY_HEAD_BYTES - 3 * 255 - 8;
 
 const MAGIC = Buffer.from('FIXGATEJ', 'latin1');
 const ORIGIN_AT = 36;
+const HAS_ORDER = 1;
+const ORDER_BYTES = 8;
 
 export const EntryKind = { Frame: 1, Event: 2, Usage: 3 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
@@ -65,7 +69,7 @@ export class Origin {
   readonly transport: Transport;
   readonly device: string;
   readonly peer: string;
-  /** Bytes 36… of an entry, up to head. */
+  /** Bytes 36… of an entry, up to order. */
   readonly encoded: Uint8Array;
 
   /** Throws RangeError when a name is longer than 255 bytes of UTF-8: cutting it would make it another name. */
@@ -86,12 +90,12 @@ function u8(bytes: Uint8Array, at: number): number {
 
 /** Bytes that an entry of this origin and payload takes. */
 export function entrySize(origin: Origin, payloadBytes: number): number {
-  return ORIGIN_AT + origin.encoded.length + payloadBytes;
+  return ORIGIN_AT + origin.encoded.length + ORDER_BYTES + payloadBytes;
 }
 
 /**
- * Writes an entry into `out` at `at` and returns its size; the caller has made room for `entrySize`. `received`, `memo`
- * and `accepted` are whole numbers ≥ 0.
+ * Writes an entry into `out` at `at` and returns its size; the caller has made room for `entrySize`. `received`, `order`,
+ * `memo` and `accepted` are whole numbers ≥ 0.
  *
  * Copying and summing take a view of the bytes each. That costs about 10 ns, and what it replaces costs more
  * (bench/micro/journal.bench.ts): a byte loop copies 400 bytes in 270 ns against 30, and a CRC over eight tables
@@ -104,13 +108,15 @@ export function writeEntry(
   origin: Origin,
   kind: EntryKind,
   received: number,
+  order: number,
   memo: number,
   accepted: number,
   bytes: Uint8Array,
   start: number,
   end: number,
 ): number {
-  const head = ORIGIN_AT + origin.encoded.length;
+  const orderAt = ORIGIN_AT + origin.encoded.length;
+  const head = orderAt + ORDER_BYTES;
   const size = head + end - start;
   putU32le(out, at, size);
   putU64le(out, at + 8, sequence);
@@ -118,9 +124,10 @@ export function writeEntry(
   putU32le(out, at + 24, memo);
   putU32le(out, at + 28, accepted);
   out[at + 32] = kind;
-  out[at + 33] = 0;
+  out[at + 33] = HAS_ORDER;
   putU16le(out, at + 34, head);
   out.set(origin.encoded, at + ORIGIN_AT);
+  putU64le(out, at + orderAt, order);
   out.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + head);
   putU32le(out, at + 4, crc32(out.subarray(at + 8, at + size)));
   return size;
@@ -157,6 +164,8 @@ export class EntryView {
   sequence = 0;
   /** Epoch ms. */
   received = 0;
+  /** Rises over all slots of a machine. */
+  order = 0;
   /** One of `EntryKind`, or a number that a later version wrote: pass over those. */
   kind = 0;
   flags = 0;
@@ -188,6 +197,8 @@ export class EntryView {
     this.#deviceAt = this.#codecAt + u8(bytes, at + 37);
     this.#peerAt = this.#deviceAt + u8(bytes, at + 38);
     this.#peerEnd = this.#peerAt + u8(bytes, at + 39);
+    const hasOrder = (this.flags & HAS_ORDER) !== 0 && this.#peerEnd + ORDER_BYTES <= this.start;
+    this.order = hasOrder ? u64le(bytes, this.#peerEnd) : 1000 * this.received;
   }
 
   get codec(): string {

@@ -62,6 +62,11 @@ export interface JournalOptions {
    * outlive the directory: a new journal that counts from 1 again looks delivered to them.
    */
   readonly firstSequence?: number | undefined;
+  /**
+   * Gives each entry its place among those of all slots of the machine: a whole number that rises, whatever the wall clock
+   * does. Without it, the time of receipt in µs.
+   */
+  readonly order?: (() => number) | undefined;
   /** How often room and disk are looked at, 1 s. */
   readonly checkMs?: number | undefined;
   /** A commit that takes longer than this makes the journal sick until it ends, 10 s. */
@@ -105,6 +110,7 @@ export class Journal {
   readonly #directory: string;
   readonly #storage: Storage;
   readonly #clock: Clock;
+  readonly #order: (() => number) | undefined;
   readonly #segmentBytes: number;
   readonly #segmentAgeMs: number;
   readonly #minFreeBytes: number;
@@ -155,6 +161,7 @@ export class Journal {
     this.#directory = options.directory;
     this.#storage = options.storage ?? nodeStorage;
     this.#clock = options.clock ?? systemClock;
+    this.#order = options.order;
     this.#segmentBytes = options.segmentBytes ?? 64 * MIB;
     this.#segmentAgeMs = options.segmentAgeMs ?? 600_000;
     this.#minFreeBytes = options.minFreeBytes ?? 256 * MIB;
@@ -226,7 +233,8 @@ export class Journal {
     }
     if (this.#at + size > this.#gather.length) this.#grow(size);
     const sequence = this.#next++;
-    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, memo, accepted, bytes, start, end);
+    const order = this.#order === undefined ? 1000 * received : this.#order();
+    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, order, memo, accepted, bytes, start, end);
     this.entries++;
     if (!this.#busy) this.#schedule();
     return sequence;

@@ -19,6 +19,8 @@ export interface Recovery {
   readonly durable: number;
   /** Places that hold no sound entry although something follows them. Nothing is cut there. */
   readonly damages: readonly Damage[];
+  /** Highest order of an entry that was verified; 0 when there was none. */
+  readonly order: number;
   /** Entries below the old watermark are gone: something other than a crash has been at the files. */
   readonly missing: boolean;
 }
@@ -61,6 +63,7 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
   let entries = 0;
   let last = 0;
   let cutBytes = 0;
+  let order = 0;
   for (const first of firsts.slice(Math.max(0, begin))) {
     const segment = await SegmentReader.open(storage, directory, first, window, view, (damage) => damages.push(damage));
     if (segment === null) continue;
@@ -68,6 +71,7 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
       let good = segment.headed ? SEGMENT_HEADER_BYTES : 0;
       while ((await segment.load(0, Number.MAX_SAFE_INTEGER)) === 'entry') {
         entries++;
+        order = Math.max(order, view.order);
         good = segment.entryEnd;
         segment.pass();
       }
@@ -86,7 +90,7 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
   // `last` of a segment without entries is the number before its name: that one was given out, so it counts.
   const durable = Math.max(last, before);
   if (firsts.length > 0) await writeDurable(directory, durable, storage);
-  return { entries, cutBytes, nextSequence: durable + 1, durable, damages, missing: last < before };
+  return { entries, cutBytes, nextSequence: durable + 1, durable, damages, order, missing: last < before };
 }
 
 async function cut(path: string, size: number, storage: Storage): Promise<void> {

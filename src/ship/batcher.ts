@@ -16,8 +16,6 @@ const BREATH_ENTRIES = 256;
 /** How far back the window of resends is filled when a loop starts, per slot. */
 const WARM_ROWS = 200_000;
 const WARM_ENTRIES = 200_000;
-/** A slot whose entries go back in time by more than this shows that the clock was set back. */
-const SET_BACK_MS = 1000;
 
 /** One slot as one sink reads it. */
 interface Tape {
@@ -33,9 +31,6 @@ interface Tape {
   /** Sequence and received time (epoch ms) of the entry behind the last batch, 0 when it has not been looked at. */
   next: number;
   nextReceived: number;
-  /** Received time of the last entry read, epoch ms, and how often the clock was set back up to it. */
-  received: number;
-  setBacks: number;
 }
 
 /** Last sequence delivered from a slot. */
@@ -61,8 +56,7 @@ export interface BatcherOptions {
  * 1. A batch is a function of its ranges: what is read up to is fixed before the first entry is, so reading the same
  *    ranges again merges them the same way. A device that moved from one worker to another keeps its order (promise 7).
  * 2. An entry that cannot be read is parked; it never stops a batch.
- * 3. A clock that was set back is no reason to deliver later entries first: what every slot has from before comes before
- *    what any has from after.
+ * 3. Slots are merged by the order of their entries, which no change of the wall clock touches.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
@@ -125,11 +119,9 @@ export class Batcher {
       if (entry === null) break;
       this.#take(batch, tape.slot, entry);
       tape.read = entry.sequence;
-      tape.received = entry.received;
       tape.reader.advance();
       if (batch.entries % BREATH_ENTRIES === 0) await breath();
     }
-    if (this.#tapes.every((tape) => tape.done)) this.#level();
     for (const tape of this.#tapes) {
       const entry = tape.reader.peek();
       tape.next = entry?.sequence ?? 0;
@@ -205,7 +197,7 @@ export class Batcher {
       if (this.#tapes.some((tape) => tape.slot === slot)) continue;
       const read = this.#delivered(slot);
       const reader = new JournalReader(join(journal, slot), storage, read + 1, { onDamage });
-      this.#tapes.push({ slot, reader, read, limit: 0, done: true, whole: false, next: 0, nextReceived: 0, received: 0, setBacks: 0 });
+      this.#tapes.push({ slot, reader, read, limit: 0, done: true, whole: false, next: 0, nextReceived: 0 });
     }
     this.#tapes.sort((a, b) => Number(a.slot) - Number(b.slot));
     for (const tape of this.#tapes) {
@@ -215,20 +207,10 @@ export class Batcher {
     }
   }
 
-  /** Everything has been read: what comes next was received after all of it, also in a slot that was silent for long. */
-  #level(): void {
-    const latest = this.#tapes.reduce((time, tape) => Math.max(time, tape.received), 0);
-    for (const tape of this.#tapes) {
-      tape.received = latest;
-      tape.setBacks = 0;
-    }
-  }
-
-  /** The tape whose next entry was received first; null when all have been read up to their limits. */
+  /** The tape whose next entry comes first (invariant 3); null when all have been read up to their limits. */
   async #first(): Promise<Tape | null> {
     let first: Tape | null = null;
-    let received = 0;
-    let setBacks = 0;
+    let order = 0;
     for (const tape of this.#tapes) {
       if (tape.done) continue;
       const entry = tape.reader.peek() ?? (await this.#load(tape));
@@ -236,16 +218,11 @@ export class Batcher {
       if (entry.sequence > tape.limit) {
         tape.done = true;
         tape.read = tape.limit;
-        continue;
-      }
-      const after = tape.setBacks + (entry.received < tape.received - SET_BACK_MS ? 1 : 0);
-      if (first === null || after < setBacks || (after === setBacks && entry.received < received)) {
+      } else if (first === null || entry.order < order) {
         first = tape;
-        received = entry.received;
-        setBacks = after;
+        order = entry.order;
       }
     }
-    if (first !== null) first.setBacks = setBacks;
     return first;
   }
 

@@ -163,7 +163,7 @@ function viewOf(parked: Parked): EntryView {
   const kind = parked.kind === 'event' ? EntryKind.Event : EntryKind.Frame;
   const out = Buffer.alloc(entrySize(origin, bytes.length));
   const { sequence, received, memo, accepted } = parked;
-  const size = writeEntry(out, 0, sequence, origin, kind, received, memo, accepted, bytes, 0, bytes.length);
+  const size = writeEntry(out, 0, sequence, origin, kind, received, 1000 * received, memo, accepted, bytes, 0, bytes.length);
   const view = new EntryView();
   view.aim(out, 0, size);
   return view;

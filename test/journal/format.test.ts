@@ -12,9 +12,10 @@ const ENTRY = `
   00 68 e5 cf 8b 01 00 00
   44 33 22 11
   0a 00 00 00
-  01 00 35 00
+  01 01 3d 00
   02 03 04 06
   68 30 32  31 32 33 34  5b 3a 3a 5d 3a 39
+  09 00 00 00 02 00 00 00
   2a 48 51 23`;
 
 const hex = (text: string) => Buffer.from(text.replace(/\s/g, ''), 'hex');
@@ -39,7 +40,7 @@ describe('the format on disk', () => {
   it('writes an entry as specified, and only it', () => {
     const out = Buffer.alloc(100, 0xee);
     const frame = Buffer.from('..*HQ#..');
-    const size = writeEntry(out, 3, SEQUENCE, origin, EntryKind.Frame, 1_700_000_000_000, 0x11223344, 10, frame, 2, 6);
+    const size = writeEntry(out, 3, SEQUENCE, origin, EntryKind.Frame, 1_700_000_000_000, 2 ** 33 + 9, 0x11223344, 10, frame, 2, 6);
     expect(size).toBe(entry.length);
     expect(size).toBe(entrySize(origin, 4));
     expect(out.toString('hex')).toBe('ee'.repeat(3) + entry.toString('hex') + 'ee'.repeat(97 - size));
@@ -53,6 +54,7 @@ describe('the format on disk', () => {
     expect({
       sequence: view.sequence,
       received: view.received,
+      order: view.order,
       memo: view.memo,
       accepted: view.accepted,
       kind: view.kind,
@@ -65,10 +67,11 @@ describe('the format on disk', () => {
     }).toEqual({
       sequence: SEQUENCE,
       received: 1_700_000_000_000,
+      order: 2 ** 33 + 9,
       memo: 0x11223344,
       accepted: 10,
       kind: EntryKind.Frame,
-      flags: 0,
+      flags: 1,
       transport: 'udp',
       codec: 'h02',
       device: '1234',
@@ -90,8 +93,8 @@ describe('the format on disk', () => {
   it('steps over what a later version puts between peer and bytes, and over kinds it does not know', async () => {
     const path = await directory();
     const extended = Buffer.concat([hex(ENTRY).subarray(0, -4), hex('ff ff ff'), hex('2a 48 51 23')]);
-    extended[8 + 8 + 4 + 4 + 1] = 0x80;
-    extended[8 + 8 + 4 + 4 + 2] = 0x38;
+    extended[8 + 8 + 4 + 4 + 1] = 0x81;
+    extended[8 + 8 + 4 + 4 + 2] = 0x40;
     const later = Buffer.concat([u32(extended.length + 8), u32(crc32(extended)), extended]);
     await writeFile(join(path, '0000000100000005.seg'), Buffer.concat([header, later]));
     await writeFile(join(path, 'durable'), hex('05 00 00 00 01 00 00 00'));

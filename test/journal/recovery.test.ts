@@ -24,6 +24,7 @@ describe('recovery', () => {
     const path = await directory();
     expect(await recover(join(path, 'none'))).toEqual({
       entries: 0,
+      order: 0,
       cutBytes: 0,
       nextSequence: 1,
       durable: 0,
@@ -45,7 +46,15 @@ describe('recovery', () => {
       await writeFile(join(torn, file.slice(-20)), whole.subarray(0, length));
       const report = await recover(torn);
       const rest = length - 32 - 2 * size;
-      expect(report).toEqual({ entries: 2, cutBytes: rest, nextSequence: 3, durable: 2, damages: [], missing: false });
+      expect(report).toEqual({
+        order: 1_700_000_000_000_000,
+        entries: 2,
+        cutBytes: rest,
+        nextSequence: 3,
+        durable: 2,
+        damages: [],
+        missing: false,
+      });
       expect((await stat(join(torn, file.slice(-20)))).size).toBe(32 + 2 * size);
       expect(await readDurable(torn)).toBe(2);
     }

@@ -48,7 +48,7 @@ export class Slot {
     this.journal = journal;
   }
 
-  static async open(data: string, slot: number, options: { segmentBytes?: number } = {}): Promise<Slot> {
+  static async open(data: string, slot: number, options: { segmentBytes?: number; order?: () => number } = {}): Promise<Slot> {
     const directory = join(data, 'journal', String(slot));
     const failed = (from: number, to: number, error: Error): void => {
       throw new Error(`${from}-${to} failed: ${error.message}`);

@@ -90,7 +90,9 @@ describe('what is delivered', () => {
   test.each([1, 37, 1000])('promise 7: the same when the clock was set back meanwhile, in batches of %i rows', async (rows) => {
     const data = dataDirectory();
     const sink = new MemorySink({ limits: { rows } });
-    const slots = [await Slot.open(data, 0), await Slot.open(data, 1), await Slot.open(data, 2)];
+    let entries = 0;
+    const order = (): number => ++entries;
+    const slots = [await Slot.open(data, 0, { order }), await Slot.open(data, 1, { order }), await Slot.open(data, 2, { order })];
     let at = T;
     for (let move = 0; move < 90; move++) {
       const slot = slots[(move * 7) % 3];
@@ -106,7 +108,9 @@ describe('what is delivered', () => {
   test('promise 7: a slot that was silent before the clock was set back keeps its place behind the others', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();
-    const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
+    let entries = 0;
+    const order = (): number => ++entries;
+    const slots = [await Slot.open(data, 0, { order }), await Slot.open(data, 1, { order })];
     const [busy, quiet] = slots;
     const fix = async (slot: Slot | undefined, received: number, time: number): Promise<void> => {
       slot?.fixes('roamer', received, [{ time }]);
@@ -127,6 +131,27 @@ describe('what is delivered', () => {
     sink.away = false;
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 7));
+  });
+
+  test('promise 7: nor does a slot that begins after the clock was set back, or a shipper that begins in the middle, change the order', async () => {
+    const data = dataDirectory();
+    let entries = 0;
+    const order = (): number => ++entries;
+    const first = await Slot.open(data, 0, { order });
+    const sink = new MemorySink({ limits: { rows: 3 } });
+    for (let i = 0; i < 10; i++) first.fixes('roamer', T + i, [{ time: T + i }]);
+    await first.journal.flush();
+    sink.fate = () => (sink.rows.length < 6 ? 'delivered' : 'not-stored');
+    const early = ship(data, [sink]);
+    await until(() => sink.rows.length === 6);
+    await early.shipper.close();
+    const second = await Slot.open(data, 1, { order });
+    for (let i = 10; i < 20; i++) (i % 2 === 0 ? second : first).fixes('roamer', T - 60_000 + i, [{ time: T + i }]);
+    for (const slot of [first, second]) await slot.journal.close();
+    sink.fate = () => 'delivered';
+    const { shipper } = shipping(data, [sink]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(ofDevice(sink, 'roamer')).toEqual(rising(T, 20));
   });
 
   test.each([0, 1])('promise 7: marks are of one moment, also when reading that of slot %i takes long', async (slow) => {
