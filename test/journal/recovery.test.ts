@@ -32,7 +32,15 @@ describe('recovery', () => {
       missing: false,
     });
     await filled(path, 3);
-    expect(await recover(path)).toEqual({ entries: 3, cutBytes: 0, nextSequence: 4, durable: 3, damages: [], missing: false });
+    expect(await recover(path)).toEqual({
+      order: 1_700_000_000_000_000,
+      entries: 3,
+      cutBytes: 0,
+      nextSequence: 4,
+      durable: 3,
+      damages: [],
+      missing: false,
+    });
   });
 
   it('cuts a tail torn at any byte of the last entry, and the slot goes on', async () => {
