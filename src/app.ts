@@ -90,7 +90,6 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     shadow: new Shadow(state),
     now,
     log,
-    replyMs: config.commands.replyMs,
     count: (to) => metrics.commands.inc({ state: to }),
   });
   const unwatch = state.watch((table, key) => {

@@ -14,7 +14,7 @@ const SHORT_TEXT = 245;
 const LONG_TEXT = 251;
 
 export const COMMANDS: readonly CommandRule[] = [
-  { type: 'locate', about: 'ask for a fresh fix (LJDW#): it comes as a location with upload mode 12', parameters: {} },
+  { type: 'locate', about: 'ask for a fresh fix (LJDW#): it comes as a location with upload mode 12', parameters: {}, shownBy: 'fix' },
   {
     type: 'set_interval',
     about: 'seconds between fixes (TIMER): 0 or 5 to 18000; off seconds: with the ignition off',
@@ -23,15 +23,15 @@ export const COMMANDS: readonly CommandRule[] = [
       off_seconds: { type: 'number', min: -1, max: 18000, fallback: -1, about: 'with the ignition off; -1: the same' },
     },
   },
-  { type: 'reboot', about: 'restart the device (RESET#)', parameters: {}, reply: 'drops' },
+  { type: 'reboot', about: 'restart the device (RESET#)', parameters: {}, shownBy: 'departure' },
   { type: 'engine_stop', about: 'cut fuel or electricity by the relay', parameters: {} },
   { type: 'engine_resume', about: 'release the relay', parameters: {} },
   { type: 'status', about: 'battery, GPRS, GSM, GPS, ACC as text (STATUS#)', parameters: {} },
   { type: 'version', about: 'firmware version as text (VERSION#)', parameters: {} },
   {
     type: 'set_server',
-    reply: 'drops',
     about: 'where the device connects to (SERVER): it leaves this server',
+    shownBy: 'departure',
     parameters: {
       host: { type: 'string', about: 'name or IPv4 address' },
       port: { type: 'number', min: 1, max: 65535, about: 'port' },

@@ -8,6 +8,7 @@ import { explain } from './explain.ts';
 import { frame, MAX_FRAME_BYTES, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './messages.ts';
+import { readReply } from './read-reply.ts';
 import { adopt, describeMemo, type Gt06State, memo, OPTIONS, open } from './state.ts';
 
 /** Frames are the same over both transports; a datagram may hold several (protocol document, section 13). */
@@ -23,6 +24,8 @@ export default defineCodec<Gt06State>({
   attributes: ATTRIBUTES,
   attributePrefix: 'module_',
   commands: COMMANDS,
+  replyMs: 30_000,
+  readReply,
   layouts: LAYOUTS,
   messages: MESSAGES,
   reasons: REASONS,

@@ -12,7 +12,7 @@ const SECONDS_A_DAY = 86400;
 const NONE = {};
 
 export const COMMANDS: readonly CommandRule[] = [
-  { type: 'locate', about: 'One position now (D1; CR on HuaSunTek)', parameters: NONE },
+  { type: 'locate', about: 'One position now (D1; CR on HuaSunTek)', parameters: NONE, shownBy: 'fix' },
   {
     type: 'set_interval',
     about: 'Seconds between positions (S17, S71, D1 or XT, as model and option `interval` say)',
@@ -22,15 +22,15 @@ export const COMMANDS: readonly CommandRule[] = [
     type: 'reboot',
     about: 'Cold start; also clears alarms and releases the engine cut (R1; CQ on HuaSunTek)',
     parameters: NONE,
-    reply: 'drops',
+    shownBy: 'departure',
   },
   { type: 'engine_stop', about: 'Cuts fuel or ignition (S20,1,1). The measured state is `blocked`', parameters: NONE },
   { type: 'engine_resume', about: 'Restores fuel or ignition (S20,1,0)', parameters: NONE },
   { type: 'status', about: 'Asks for the state (S26; INFO on HuaSunTek)', parameters: NONE },
   {
     type: 'set_server',
-    reply: 'drops',
     about: 'Makes the device connect elsewhere (S23; IP on HuaSunTek)',
+    shownBy: 'departure',
     parameters: {
       host: { type: 'string', about: 'IPv4 address or, where the model can, a host name' },
       port: { type: 'number', min: 1, max: 65535, about: 'TCP or UDP port' },
@@ -38,7 +38,12 @@ export const COMMANDS: readonly CommandRule[] = [
   },
   { type: 'arm', about: 'Arms the alarm (SCF,0,0; SF on HuaSunTek)', parameters: NONE },
   { type: 'disarm', about: 'Disarms the alarm (SCF,1,1; CF on HuaSunTek)', parameters: NONE },
-  { type: 'clear_alarms', about: 'Ends latched alarms; on SinoTrack also releases the engine cut (R7)', parameters: NONE },
+  {
+    type: 'clear_alarms',
+    about: 'Ends latched alarms; on SinoTrack also releases the engine cut (R7)',
+    parameters: NONE,
+    shownBy: 'contact',
+  },
   {
     type: 'custom',
     about: 'Any command of the protocol, as `CMD` or `CMD,parameter,…`; the time field is put behind CMD',

@@ -9,6 +9,7 @@ import { explain } from './explain.ts';
 import { frameDatagram, frameStream, MAX_TEXT, recognise, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './message.ts';
+import { readReply } from './read-reply.ts';
 import { ANSWER_PROFILES, adopt, describeMemo, H02State, memoOf } from './state.ts';
 import { STATUS_FAMILIES } from './status.ts';
 
@@ -84,6 +85,8 @@ export default defineCodec<H02State>({
   },
   attributes: ATTRIBUTES,
   commands: COMMANDS,
+  replyMs: 60_000,
+  readReply,
   layouts: LAYOUTS,
   messages: MESSAGES,
   reasons: [TOO_SHORT, BAD_HEADER, X_OVER_UDP, BAD_ID, NOT_TEXT],

@@ -22,11 +22,17 @@ const NONE: Readonly<Record<string, OptionRule>> = {};
 const OUTPUT: OptionRule = { type: 'number', fallback: 1, min: 1, max: 4, about: 'digital output, 1 to 4' };
 
 export const COMMANDS: readonly CommandRule[] = [
-  { type: 'locate', about: 'One position now, as text (getgps)', parameters: NONE },
-  { type: 'record', about: 'One position now, as a record of high priority (getrecord)', parameters: NONE, reply: 'none' },
+  { type: 'locate', about: 'One position now, as text (getgps)', parameters: NONE, shownBy: 'fix' },
+  {
+    type: 'record',
+    about: 'One position now, as a record of high priority (getrecord); the device does not reply',
+    parameters: NONE,
+    shownBy: 'contact',
+  },
   {
     type: 'set_interval',
     about: 'Seconds between records, and between sendings (setparam 10050, 10055 and their like)',
+    families: 'not asset trackers (TAT, TFT, TST), GH and FM22xx',
     parameters: {
       seconds: { type: 'number', min: 1, max: 2_592_000, about: 'seconds between records' },
       motion: { type: 'string', fallback: 'moving', oneOf: ['moving', 'stopped'], about: 'which of the two the seconds are for' },
@@ -38,7 +44,7 @@ export const COMMANDS: readonly CommandRule[] = [
       },
     },
   },
-  { type: 'reboot', about: 'Restart (cpureset)', parameters: NONE, reply: 'none' },
+  { type: 'reboot', about: 'Restart (cpureset); the device does not reply', parameters: NONE, shownBy: 'departure' },
   {
     type: 'engine_stop',
     about: 'Switches the relay on an output on (setdigout)',
@@ -83,8 +89,9 @@ export const COMMANDS: readonly CommandRule[] = [
   },
   {
     type: 'set_server',
-    reply: 'drops',
     about: 'Makes the device connect elsewhere (setparam 2004, 2005, 2006); the link drops, often before the reply',
+    shownBy: 'departure',
+    families: 'not FM11xx, FM22xx and GH',
     parameters: {
       host: { type: 'string', about: 'host name or address, at most 54 characters' },
       port: { type: 'number', min: 1, max: 65_535, about: 'port' },

@@ -4,6 +4,7 @@ import { ATTRIBUTES, FAMILIES } from './attributes.ts';
 import { COMMANDS } from './command.ts';
 import { MESSAGES, Reason, type State } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
+import { readReply } from './read-reply.ts';
 import { isDigits, MAX_FRAME, tcp } from './tcp.ts';
 import { udp } from './udp.ts';
 
@@ -35,6 +36,8 @@ export default defineCodec<State>({
     },
   },
   commands: COMMANDS,
+  replyMs: 60_000,
+  readReply,
   layouts: LAYOUTS,
   attributes: ATTRIBUTES,
   attributePrefix: 'io_',

@@ -46,11 +46,21 @@ export interface CommandRule {
   readonly type: string;
   readonly about: string;
   readonly parameters: Readonly<Record<string, OptionRule>>;
+  /** Which device families know it; absent: all of the protocol. */
+  readonly families?: string;
   /**
-   * `none`: the device does not reply to it. `drops`: it may end the connection instead of a reply. Absent: it replies, as
-   * the codec's `replies` says.
+   * What shows that a device has carried it out. Default `reply`; `fix`: a position newer than the request; `departure`: the end of
+   * the connection, or a reply; `contact`: its next word, for it never replies.
    */
-  readonly reply?: 'none' | 'drops';
+  readonly shownBy?: 'reply' | 'fix' | 'departure' | 'contact';
+}
+
+/** What the text of a reply means. */
+export interface Reading {
+  /** `deferred`: the device does it when it can (an engine stop, when the vehicle is slow). */
+  readonly outcome: 'done' | 'deferred' | 'refused';
+  /** Values that the text gives, under standard names (vocabulary.md) where there are such; settings as `interval`, `server`, `time_zone`. */
+  readonly values: Options;
 }
 
 /** A command whose parameters the host has checked against the rule. */
@@ -120,6 +130,13 @@ export interface Codec {
   /** Prefix of the name of an attribute id that is not in `attributes`: `io_` gives `io_9999`. */
   readonly attributePrefix: string;
   readonly commands: readonly CommandRule[];
+  /** How long a device may take to reply while it is connected, ms. */
+  readonly replyMs: number;
+  /**
+   * Reads the text of a reply to this command, or one that nobody asked for (undefined). Undefined: no reply to such a command looks
+   * like this. Absent: every text is one and says nothing.
+   */
+  readonly readReply: ((command: Command | undefined, text: string) => Reading | undefined) | undefined;
   readonly layouts: readonly Layout[];
   /** Vendor's names of the messages, as `out.name` may carry them. */
   readonly messages: readonly string[];

@@ -1,12 +1,14 @@
 import { AppError } from '../errors.ts';
 import type { Codec, DatagramDialect, OptionRule, StreamDialect } from './contract.ts';
 
+const REPLY_MS = 60_000;
+
 /** What an author writes: everything that has an obvious default may be left out. */
 export type CodecDefinition<T extends object, U extends object> = Omit<
   Codec,
-  'api' | 'tcp' | 'udp' | 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies'
+  'api' | 'tcp' | 'udp' | 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'
 > &
-  Partial<Pick<Codec, 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies'>> & {
+  Partial<Pick<Codec, 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'>> & {
     readonly tcp?: StreamDialect<T>;
     readonly udp?: DatagramDialect<U>;
   };
@@ -43,6 +45,7 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);
   for (const list of ['messages', 'reasons'] as const)
     if (!Array.isArray(d[list])) throw wrong(list, 'must list the strings that decode uses');
+  if (d.replyMs !== undefined && !(d.replyMs >= 1000 && d.replyMs <= 600_000)) throw wrong('replyMs', 'must be from 1000 to 600000');
   const encodes = d.tcp?.encodeCommand !== undefined || d.udp?.encodeCommand !== undefined;
   if (encodes !== (d.commands ?? []).length > 0) throw wrong('commands', 'must list exactly what encodeCommand can encode');
 
@@ -57,6 +60,8 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     attributes: d.attributes,
     attributePrefix: d.attributePrefix ?? 'attr_',
     commands: d.commands ?? [],
+    replyMs: d.replyMs ?? REPLY_MS,
+    readReply: d.readReply,
     layouts: d.layouts ?? [],
     messages: d.messages,
     reasons: d.reasons,

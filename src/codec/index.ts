@@ -11,6 +11,7 @@ export type {
   OptionRule,
   Options,
   OptionValue,
+  Reading,
   StreamDialect,
   Transport,
 } from './contract.ts';

@@ -1,4 +1,4 @@
-import type { Codec, CommandRule, Options, Transport } from '../codec/index.ts';
+import type { Codec, CommandRule, Options, Reading, Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Command } from './command.ts';
@@ -15,7 +15,9 @@ import type { Shadow } from './shadow.ts';
  *    without a reply.
  * 4. A reply belongs to the command in flight when its key comes back, or when the protocol has no keys. One that comes
  *    late belongs to the command it lapsed for, as long as nothing else has been sent.
- * 5. Steps of one connection happen one after the other, and an error of the store ends none of them for good: it is tried
+ * 5. What shows that a command was carried out is the codec's to say: a reply that reads like one to it, a position, or the
+ *    end of the connection. A reply that refuses makes it failed.
+ * 6. Steps of one connection happen one after the other, and an error of the store ends none of them for good: it is tried
  *    again.
  */
 
@@ -28,6 +30,8 @@ export interface Contact {
   readonly clear: boolean;
   /** Its last fix says that it moves; undefined: not known. */
   readonly moving: boolean | undefined;
+  /** Somebody waits for a position: `fixed` is told of the next one. */
+  wantsFix: boolean;
   /** Asks for `ready` when the way is clear (invariant 2). */
   wait(): void;
   /** Writes the command; false when the codec cannot encode it for this device. */
@@ -42,8 +46,6 @@ export interface DownlinkOptions {
   /** Wall clock, epoch ms. */
   readonly now: () => number;
   readonly log: Log;
-  /** Time for a device to reply. */
-  readonly replyMs: number;
   /** Counts how commands came out, by state. */
   readonly count: (state: Command['state']) => void;
 }
@@ -90,6 +92,11 @@ export class Downlink {
   /** The way is clear, as `wait` asked. */
   ready(contact: Contact): void {
     this.#of(contact)?.ready();
+  }
+
+  /** A position came that is newer than what `wantsFix` was set for, in terms of a record. */
+  fixed(contact: Contact, fix: Command['values']): void {
+    this.#of(contact)?.fixed(fix);
   }
 
   /** `key` is -1 where the protocol has none. */
@@ -148,20 +155,34 @@ class Line {
     });
   }
 
-  replied(key: number, text: string, values: Command['values']): void {
-    const echoes = this.contact.codec.replies === 'echoed';
-    const matches = (flight: Flight | undefined): boolean => flight !== undefined && (!echoes || key < 0 || key === flight.key);
-    const answered = matches(this.#flight) ? this.#flight : this.#flight === undefined && matches(this.#lapsed) ? this.#lapsed : undefined;
-    if (answered !== undefined) {
-      clearTimeout(this.#deadline);
-      this.#flight = undefined;
-      this.#lapsed = undefined;
-    }
+  replied(key: number, text: string, attributes: Command['values']): void {
+    const { codec, device } = this.contact;
+    const echoes = codec.replies === 'echoed';
+    const readFor = (flight: Flight | undefined): Reading | undefined =>
+      flight === undefined || (echoes && key >= 0 && key !== flight.key) ? undefined : this.#read(flight.command, text);
+    const flight = this.#flight ?? this.#lapsed;
+    const reading = readFor(flight);
+    if (reading !== undefined) this.#land();
     this.#step(async () => {
       const { ledger, shadow } = this.#o;
-      if (answered !== undefined) this.#said(await ledger.answered(answered.command, text, values));
-      for (const { name, value } of await shadow.told(this.contact.device, values))
-        this.contact.event({ type: 'settings_drift', setting: name, value });
+      const values = { ...attributes, ...(reading ?? this.#read(undefined, text))?.values };
+      if (flight !== undefined && reading?.outcome === 'refused')
+        this.#said(await ledger.failed(flight.command, 'refused by the device', text));
+      else if (flight !== undefined && reading !== undefined)
+        this.#said(
+          await ledger.answered(flight.command, text, values, reading.outcome === 'deferred' ? 'the device does it when it can' : ''),
+        );
+      for (const { name, value } of await shadow.told(device, values)) this.contact.event({ type: 'settings_drift', setting: name, value });
+      await this.#choose();
+    });
+  }
+
+  fixed(fix: Command['values']): void {
+    const flight = this.#flight;
+    if (flight === undefined || this.#rule(flight.command)?.shownBy !== 'fix') return;
+    this.#land();
+    this.#step(async () => {
+      this.#said(await this.#o.ledger.answered(flight.command, '', fix, 'by a position'));
       await this.#choose();
     });
   }
@@ -171,21 +192,20 @@ class Line {
     if (this.#gone) return;
     this.#gone = true;
     const [flight, claimed] = [this.#flight, this.#claimed];
-    clearTimeout(this.#deadline);
     clearTimeout(this.#later);
-    this.#flight = undefined;
+    this.#land();
     this.#step(async () => {
       const { ledger } = this.#o;
       const ended = 'the connection ended before the reply';
       if (claimed !== undefined && claimed === this.#claimed) this.#said(await ledger.unsent(claimed, 'the connection ended first'));
       if (flight === undefined) return;
-      if (this.#rule(flight.command)?.reply === 'drops')
+      if (this.#rule(flight.command)?.shownBy === 'departure')
         this.#said(await ledger.silent(flight.command, 'the connection ended, as this command makes it'));
       else this.#said(await ledger.unanswered(flight.command, ended, false));
     });
   }
 
-  /** Invariant 5. */
+  /** Invariant 6. */
   #step(work: () => Promise<void>): void {
     const step = this.#last.then(work).catch((error: unknown) => {
       this.#o.log.warn({ error: messageOf(error) }, 'the commands of a device cannot be read or written; trying on');
@@ -237,7 +257,7 @@ class Line {
   }
 
   async #put(command: Command): Promise<void> {
-    const { ledger, replyMs } = this.#o;
+    const { ledger } = this.#o;
     this.#claimed = undefined;
     this.#lapsed = undefined;
     if (this.#gone) {
@@ -249,21 +269,37 @@ class Line {
       this.#said(await ledger.failed(command, 'the codec cannot encode this for the device: check the parameters and the device family'));
       return this.#choose();
     }
-    if (this.#rule(command)?.reply === 'none') {
+    const shownBy = this.#rule(command)?.shownBy;
+    if (shownBy === 'contact') {
       this.#said(await ledger.silent(command, 'the device does not reply to this'));
       return this.#choose();
     }
     this.#flight = { command, key };
-    this.#deadline = setTimeout(() => this.#late(), replyMs);
+    this.contact.wantsFix = shownBy === 'fix';
+    this.#deadline = setTimeout(() => this.#late(), this.contact.codec.replyMs);
+  }
+
+  /** Nothing is in flight any more. */
+  #land(): void {
+    clearTimeout(this.#deadline);
+    this.#flight = undefined;
+    this.#lapsed = undefined;
+    this.contact.wantsFix = false;
+  }
+
+  /** Undefined when the text is no reply to that command. */
+  #read(command: Command | undefined, text: string): Reading | undefined {
+    const { readReply } = this.contact.codec;
+    return readReply === undefined ? { outcome: 'done', values: {} } : readReply(command, text);
   }
 
   #late(): void {
     const flight = this.#flight;
     if (flight === undefined) return;
-    this.#flight = undefined;
+    this.#land();
     this.#lapsed = flight;
     this.#step(async () => {
-      this.#said(await this.#o.ledger.unanswered(flight.command, `no reply within ${this.#o.replyMs / 1000} s`, true));
+      this.#said(await this.#o.ledger.unanswered(flight.command, `no reply within ${this.contact.codec.replyMs / 1000} s`, true));
       await this.#choose();
     });
   }

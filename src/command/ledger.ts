@@ -94,8 +94,8 @@ export class Ledger {
     return this.#end(command, 'sent', note, (found) => (isThisAttempt(found, command) ? {} : undefined));
   }
 
-  async answered(command: Command, reply: string, values: Command['values']): Promise<Command | undefined> {
-    const done = await this.#end(command, 'answered', '', (found) =>
+  async answered(command: Command, reply: string, values: Command['values'], note = ''): Promise<Command | undefined> {
+    const done = await this.#end(command, 'answered', note, (found) =>
       found.state === 'queued' || found.state === 'sent' ? { reply, values } : undefined,
     );
     if (done !== undefined) await this.#shadow.confirmed(done.device, settingOf(done), done.id);
@@ -111,8 +111,11 @@ export class Ledger {
     return this.#move(command, 'queued', note, (found) => (isThisAttempt(found, command) ? { next_attempt } : undefined));
   }
 
-  failed(command: Command, note: string): Promise<Command | undefined> {
-    return this.#drop(command, 'failed', note, (found) => (found.state === 'queued' || isThisAttempt(found, command) ? {} : undefined));
+  /** `reply`: what the device said, where that is why. */
+  failed(command: Command, note: string, reply = ''): Promise<Command | undefined> {
+    return this.#drop(command, 'failed', note, (found) =>
+      found.state === 'queued' || isThisAttempt(found, command) ? { reply } : undefined,
+    );
   }
 
   /** Does nothing to one that has been sent since it was read: its reply may be on the way. */

@@ -4,8 +4,8 @@ import type { Command } from './command.ts';
 
 /** Settings that commands change, by command type: the setting's name, and the parameter that carries its value. */
 const SETTINGS: Readonly<Record<string, readonly [name: string, parameter: string]>> = {
-  set_interval: ['interval_s', 'seconds'],
-  set_time_zone: ['time_zone_min', 'minutes'],
+  set_interval: ['interval', 'seconds'],
+  set_time_zone: ['time_zone', 'minutes'],
   set_server: ['server', 'host'],
 };
 

@@ -95,7 +95,6 @@ export const configSchema = z.strictObject({
     .prefault({}),
   commands: z
     .strictObject({
-      replyMs: z.int().min(1000).max(600_000).default(30_000).describe('time for a device to reply to a command'),
       attempts: z.int().min(1).max(20).default(3).describe('how often a command without a reply is sent at most'),
       expiryMs: z
         .int()

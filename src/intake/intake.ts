@@ -82,7 +82,7 @@ export interface IntakeHost {
   readonly profiles: ProfileStore;
   readonly registry: Pick<Registry, 'seen'>;
   /** Gets commands to the devices. */
-  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'poke'>;
+  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
   /** The codec's options for a device, '' for one not known yet; the same object each time. */
@@ -100,6 +100,8 @@ const ANSWERS = new Uint8Array(65536);
 const ENCODER = new TextEncoder();
 /** A fix that is slower stands. */
 const MOVING_KMH = 5;
+/** A position that is older than this on arrival is no answer to where the vehicle is now. */
+const FRESH_MS = 60_000;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
 
@@ -311,6 +313,7 @@ export class Intake {
       if (accepted > 0) counters.records.inc(accepted);
       if (FRAME.rows > 0) this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
       if (FRAME.kind === FrameKind.Reply) this.#replied();
+      if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
       this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);
     }
     return !this.#closing;
@@ -416,6 +419,7 @@ export class Intake {
       get moving() {
         return isMoving();
       },
+      wantsFix: false,
       wait: () => {
         this.#waits = true;
         // On UDP the way is open right behind an uplink only.
@@ -465,6 +469,16 @@ export class Intake {
       else values[view.name] = (raw * view.multiply) / view.divide + view.offset;
     }
     this.#host.downlink.replied(this.#contact, FRAME.replyKey, FRAME.replyText, values);
+  }
+
+  /** Tells of the newest position in the frame just decoded, unless it comes from the device's memory. */
+  #fixed(contact: Contact): void {
+    const row = FRAME.rows - 1;
+    const [lat = Number.NaN, lon = Number.NaN, time = Number.NaN] = [FRAME.latitude[row], FRAME.longitude[row], FRAME.time[row]];
+    if (row < 0 || Number.isNaN(lat) || Number.isNaN(lon) || !(time > this.#received - FRESH_MS)) return;
+    const speed = FRAME.speedKmh[row] ?? Number.NaN;
+    const more = Number.isNaN(speed) ? {} : { speed_kmh: speed };
+    this.#host.downlink.fixed(contact, { time, valid: FRAME.valid[row] === 1, lat, lon, ...more });
   }
 
   #moved(speedKmh: number): void {

@@ -14,7 +14,8 @@ import { LmdbStore } from '../../src/state/lmdb.ts';
 
 /** Numbers quote the invariants of src/command/downlink.ts. */
 
-const REPLY_MS = 150;
+/** Teltonika without its patience, and without its eye for what a reply looks like. */
+const impatient: Codec = { ...teltonika, replyMs: 150, readReply: undefined };
 
 let directory: string;
 let store: LmdbStore;
@@ -26,7 +27,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-downlink-'));
   store = new LmdbStore({ directory, log: silentLog });
   ledger = new Ledger(store, () => Date.now(), 3);
-  downlink = new Downlink({ ledger, shadow: new Shadow(store), now: () => Date.now(), log: silentLog, replyMs: REPLY_MS, count: () => {} });
+  downlink = new Downlink({ ledger, shadow: new Shadow(store), now: () => Date.now(), log: silentLog, count: () => {} });
 });
 afterEach(async () => {
   await downlink.close();
@@ -43,10 +44,11 @@ class Device implements Contact {
   moving: boolean | undefined;
   readonly sent: { readonly type: string; readonly key: number }[] = [];
   readonly events: object[] = [];
+  wantsFix = false;
   waits = false;
   refuses = false;
 
-  constructor(codec: Codec = teltonika, transport: Transport = 'tcp', device = 'd01') {
+  constructor(codec: Codec = impatient, transport: Transport = 'tcp', device = 'd01') {
     this.codec = codec;
     this.transport = transport;
     this.device = device;
@@ -154,7 +156,7 @@ describe('commands on their way down', () => {
   });
 
   it('2: on UDP behind an uplink', async () => {
-    const device = new Device(teltonika, 'udp');
+    const device = new Device(impatient, 'udp');
     await queue();
     await quiet();
     expect(device.sent).toEqual([]);
@@ -192,7 +194,7 @@ describe('commands on their way down', () => {
   });
 
   it('4: replies with a key belong to the command that carried it', async () => {
-    const device = new Device(gt06);
+    const device = new Device({ ...gt06, readReply: undefined });
     const command = await queue();
     await device.got(1);
     const key = device.sent[0]?.key ?? 0;
@@ -216,11 +218,36 @@ describe('commands on their way down', () => {
     expect(device.sent).toHaveLength(1);
   });
 
+  it('5: fail when the device refuses, and are not answered by what is no reply to them', async () => {
+    const device = new Device(teltonika);
+    const command = await queue('get_parameter', { parameters: { id: 10_050 } });
+    await device.got(1);
+    device.reply('GPS:1 Sat:7 Lat:54.1 Long:25.2 Alt:147 Speed:0 Dir:77 Date: 2007/8/24 Time: 13:4:36');
+    await quiet();
+    expect((await ledger.get('d01', command.id))?.state).toBe('sent');
+    device.reply('Param ID:10050 Value:60');
+    expect(await comesTo(command, 'answered')).toMatchObject({ values: { parameter_10050: 60, interval: 60 } });
+    const other = await queue('get_parameter', { parameters: { id: 99_999 } });
+    await device.got(2);
+    device.reply('Error: invalid ID');
+    expect(await comesTo(other, 'failed')).toMatchObject({ reply: 'Error: invalid ID' });
+  });
+
+  it('5: a position answers who asked for one', async () => {
+    const device = new Device(teltonika);
+    const command = await queue('locate');
+    await device.got(1);
+    await vi.waitFor(() => expect(device.wantsFix).toBe(true));
+    downlink.fixed(device, { lat: 1, lon: 2 });
+    expect(await comesTo(command, 'answered')).toMatchObject({ values: { lat: 1, lon: 2 } });
+    expect(device.wantsFix).toBe(false);
+  });
+
   it('end as sent when the device does not reply, or ends the connection as it should', async () => {
     const device = new Device();
-    const [reboot, server] = [await queue('reboot'), await queue('set_server')];
+    const [record, server] = [await queue('record'), await queue('set_server')];
     await device.got(2);
-    expect(await comesTo(reboot, 'sent')).toMatchObject({ ended: expect.any(Number) });
+    expect(await comesTo(record, 'sent')).toMatchObject({ ended: expect.any(Number) });
     downlink.detached(device);
     await vi.waitFor(async () => expect((await ledger.get('d01', server.id))?.ended).toBeGreaterThan(0));
     expect((await ledger.get('d01', server.id))?.state).toBe('sent');

@@ -150,11 +150,11 @@ describe('the settings shadow', () => {
     const ledger = open();
     const shadow = new Shadow(store);
     const command = await queued(ledger, 'c1', interval(30));
-    expect(await shadow.get('d01')).toEqual({ desired: { interval_s: 30 }, reported: {}, pending: { interval_s: 'c1' } });
+    expect(await shadow.get('d01')).toEqual({ desired: { interval: 30 }, reported: {}, pending: { interval: 'c1' } });
     await ledger.answered(await sent(ledger, command), 'OK', {});
-    expect(await shadow.get('d01')).toEqual({ desired: { interval_s: 30 }, reported: { interval_s: 30 }, pending: {} });
+    expect(await shadow.get('d01')).toEqual({ desired: { interval: 30 }, reported: { interval: 30 }, pending: {} });
     await ledger.expired(await queued(ledger, 'c2', interval(60)));
-    expect(await shadow.get('d01')).toEqual({ desired: { interval_s: 60 }, reported: { interval_s: 30 }, pending: {} });
+    expect(await shadow.get('d01')).toEqual({ desired: { interval: 60 }, reported: { interval: 30 }, pending: {} });
   });
 
   it('the end of an earlier command does not touch a later one', async () => {
@@ -162,18 +162,18 @@ describe('the settings shadow', () => {
     const first = await queued(ledger, 'c1', interval(30));
     await queued(ledger, 'c2', interval(60));
     await ledger.cancelled(first, '');
-    expect(await new Shadow(store).get('d01')).toMatchObject({ desired: { interval_s: 60 }, pending: { interval_s: 'c2' } });
+    expect(await new Shadow(store).get('d01')).toMatchObject({ desired: { interval: 60 }, pending: { interval: 'c2' } });
   });
 
   it('says what has drifted: the device tells another value, and nothing is on its way', async () => {
     const ledger = open();
     const shadow = new Shadow(store);
-    expect(await shadow.told('d01', { interval_s: 10, firmware: '1' })).toEqual([]);
+    expect(await shadow.told('d01', { interval: 10, firmware: '1' })).toEqual([]);
     const command = await queued(ledger, 'c1', interval(30));
-    expect(await shadow.told('d01', { interval_s: 10 })).toEqual([]);
+    expect(await shadow.told('d01', { interval: 10 })).toEqual([]);
     await ledger.answered(await sent(ledger, command), 'OK', {});
-    expect(await shadow.told('d01', { interval_s: 10 })).toEqual([{ name: 'interval_s', value: 10 }]);
+    expect(await shadow.told('d01', { interval: 10 })).toEqual([{ name: 'interval', value: 10 }]);
     // Said once.
-    expect(await shadow.told('d01', { interval_s: 10 })).toEqual([]);
+    expect(await shadow.told('d01', { interval: 10 })).toEqual([]);
   });
 });
