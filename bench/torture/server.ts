@@ -45,7 +45,7 @@ export class Server {
 
   /** Resolves when devices are served. */
   async ready(): Promise<void> {
-    const text = await this.#poll('/readyz', (body) => body.includes('worker-0') && !body.includes('"unready"'));
+    const text = await this.#poll('/readyz', (body) => /worker-\d/.test(body) && !body.includes('"unready"'));
     if (text === undefined) throw new Error('the server is not ready after three minutes');
   }
 

@@ -5,6 +5,7 @@ import { nearest } from '../config/nearest.ts';
 import { AppError } from '../errors.ts';
 import { DEFAULT_PORTS, Fleet, PROTOCOLS, type Protocol, type Target } from '../simulate/fleet.ts';
 import type { Latency } from '../simulate/latency.ts';
+import { OBEDIENCE, type Obedience } from '../simulate/obedience.ts';
 import type { Tally } from '../simulate/tally.ts';
 import { EXIT } from './exit-code.ts';
 
@@ -27,11 +28,12 @@ coverage whose records come later in full packets, answers that are lost on them
   --window <n>          teltonika: packets on their way at once, default 1, as real devices have it
   --records <n>         teltonika: records in a packet, default 1
   --seed <n>            another fleet on other tracks; default 1
+  --replies <how>       how devices take commands: honest (default), slow, silent, wrong, reboot or mixed
   --ledger <file>       append one line, device<TAB>time<TAB>id, for every acknowledged fix: exactly the rows of
                         SELECT device, time, id FROM fixgate.positions FINAL
   --json                the summary as one JSON line:
 
-    {"sent","acknowledged","unacknowledged","unsent","resent","stored","lost_answers","wrong_answers","refused",
+    {"sent","acknowledged","unacknowledged","unsent","resent","stored","lost_answers","commands","replies","wrong_answers","refused",
      "reconnects","timeouts","failed_connects","devices","seconds","ack_ms":{"p50","p95","p99","max"},"protocols":{"<codec>":{the same}},
      "wrong":[{"device","transport","expected","got"}]}
 
@@ -62,6 +64,7 @@ export async function simulateCommand(args: string[]): Promise<number> {
       window: { type: 'string', default: '1' },
       records: { type: 'string', default: '1' },
       seed: { type: 'string', default: '1' },
+      replies: { type: 'string', default: 'honest' },
       ledger: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
@@ -82,6 +85,7 @@ export async function simulateCommand(args: string[]): Promise<number> {
     window: whole('--window', values.window, 1, 255),
     records: whole('--records', values.records, 1, 100),
     seed: whole('--seed', values.seed, 0, 0x7fffffff),
+    obedience: obedienceOf(values.replies),
     ledger: values.ledger,
     clock: systemClock,
   });
@@ -135,6 +139,8 @@ function numbers(tally: Tally): Readonly<Record<string, unknown>> {
     resent: tally.resent,
     stored: tally.stored,
     lost_answers: tally.lostAnswers,
+    commands: tally.commands,
+    replies: tally.replies,
     wrong_answers: tally.wrongAnswers,
     refused: tally.refused,
     reconnects: tally.reconnects,
@@ -222,4 +228,10 @@ function duration(flag: string, text: string): number {
   const ms = Number(match?.[1]) * (UNITS[match?.[2] ?? 's'] ?? 1000);
   if (!(ms >= 1) || ms > 7 * 24 * 3_600_000) throw new AppError('USAGE', `${flag} must be a time such as 500ms, 1s or 2m, not "${text}"`);
   return ms;
+}
+
+function obedienceOf(text: string): Obedience {
+  const found = OBEDIENCE.find((known) => known === text);
+  if (found === undefined) throw new AppError('USAGE', `--replies "${text}" is not one of ${OBEDIENCE.join(', ')}`);
+  return found;
 }

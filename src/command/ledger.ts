@@ -1,6 +1,6 @@
 import type { StateStore } from '../state/store.ts';
 import { type Command, type CommandRequest, type CommandState, parseCommand, type Transition } from './command.ts';
-import { Shadow, settingOf } from './shadow.ts';
+import { Shadow } from './shadow.ts';
 
 /**
  * Every command, in the state store: the one place that knows what has become of it (promise 9).
@@ -16,7 +16,8 @@ import { Shadow, settingOf } from './shadow.ts';
  * 2. Open commands and ended ones are kept apart, so that a device's contact reads only the open ones.
  * 3. A command is marked sent before its bytes leave. A crash in between leaves it sent and unanswered, like a lost reply:
  *    it is sent again, as far as its attempts go; one that was answered never is.
- * 4. Kept: the last 100 ended commands of each device.
+ * 4. The settings shadow changes in the same write: nobody sees one without the other.
+ * 5. Kept: the last 100 ended commands of each device.
  */
 export const OPEN_COMMANDS = 100;
 const KEPT = 100;
@@ -45,14 +46,16 @@ export class Ledger {
     const begun = { state: first.state, ended: 0, attempts: 0, next_attempt: 0, history: [first], reply: '', values: {} };
     const command: Command = { ...request, id, created: now, ...begun };
     const key = keyOf(command);
-    const written = await this.#store.write([
-      { table: 'finished', key, expect: undefined },
-      { table: 'commands', key, expect: undefined },
-      { table: 'commands', key, put: JSON.stringify(command) },
-    ]);
-    if (!written) return undefined;
-    await this.#shadow.asked(command.device, settingOf(command), id);
-    return command;
+    for (;;) {
+      if ((await this.get(command.device, id)) !== undefined) return undefined;
+      const written = await this.#store.write([
+        { table: 'finished', key, expect: undefined },
+        { table: 'commands', key, expect: undefined },
+        { table: 'commands', key, put: JSON.stringify(command) },
+        ...(await this.#shadow.asked(command)),
+      ]);
+      if (written) return command;
+    }
   }
 
   async get(device: string, id: string): Promise<Command | undefined> {
@@ -94,12 +97,10 @@ export class Ledger {
     return this.#end(command, 'sent', note, (found) => (isThisAttempt(found, command) ? {} : undefined));
   }
 
-  async answered(command: Command, reply: string, values: Command['values'], note = ''): Promise<Command | undefined> {
-    const done = await this.#end(command, 'answered', note, (found) =>
+  answered(command: Command, reply: string, values: Command['values'], note = ''): Promise<Command | undefined> {
+    return this.#end(command, 'answered', note, (found) =>
       found.state === 'queued' || found.state === 'sent' ? { reply, values } : undefined,
     );
-    if (done !== undefined) await this.#shadow.confirmed(done.device, settingOf(done), done.id);
-    return done;
   }
 
   /** No reply came, or the connection ended before it: again later, or never. */
@@ -113,25 +114,19 @@ export class Ledger {
 
   /** `reply`: what the device said, where that is why. */
   failed(command: Command, note: string, reply = ''): Promise<Command | undefined> {
-    return this.#drop(command, 'failed', note, (found) =>
+    return this.#end(command, 'failed', note, (found) =>
       found.state === 'queued' || isThisAttempt(found, command) ? { reply } : undefined,
     );
   }
 
   /** Does nothing to one that has been sent since it was read: its reply may be on the way. */
   expired(command: Command): Promise<Command | undefined> {
-    return this.#drop(command, 'expired', '', (found) => (found.state === 'queued' || isThisAttempt(found, command) ? {} : undefined));
+    return this.#end(command, 'expired', '', (found) => (found.state === 'queued' || isThisAttempt(found, command) ? {} : undefined));
   }
 
   /** Undefined when it is not waiting any more. */
   cancelled(command: Command, note: string): Promise<Command | undefined> {
-    return this.#drop(command, 'cancelled', note, (found) => (found.state === 'queued' ? {} : undefined));
-  }
-
-  async #drop(command: Command, state: CommandState, note: string, change: Change): Promise<Command | undefined> {
-    const done = await this.#end(command, state, note, change);
-    if (done !== undefined) await this.#shadow.given(done.device, settingOf(done), done.id);
-    return done;
+    return this.#end(command, 'cancelled', note, (found) => (found.state === 'queued' ? {} : undefined));
   }
 
   #move(command: Command, state: CommandState, note: string, change: Change): Promise<Command | undefined> {
@@ -156,12 +151,14 @@ export class Ledger {
       const history = [...found.history, { state, time, note }].slice(-HISTORY);
       const next: Command = { ...found, ...changed, state, history, ended: ends ? time : 0 };
       const value = JSON.stringify(next);
+      const shadow = !ends ? [] : await (state === 'answered' ? this.#shadow.confirmed(next) : this.#shadow.dropped(next));
       const written = await this.#store.write(
         ends
           ? [
               { table: 'commands', key, expect: text },
               { table: 'commands', key, remove: true },
               { table: 'finished', key, put: value },
+              ...shadow,
             ]
           : [
               { table: 'commands', key, expect: text },
@@ -172,7 +169,7 @@ export class Ledger {
     }
   }
 
-  /** Invariant 4. */
+  /** Invariant 5. */
   async #forget(device: string): Promise<void> {
     const all = await this.#store.list('finished', { prefix: `${device} `, limit: 2 * KEPT });
     if (all.length <= KEPT) return;

@@ -1,5 +1,5 @@
 import type { OptionValue } from '../codec/index.ts';
-import type { StateStore } from '../state/store.ts';
+import type { Op, StateStore } from '../state/store.ts';
 import type { Command } from './command.ts';
 
 /** Settings that commands change, by command type: the setting's name, and the parameter that carries its value. */
@@ -53,29 +53,31 @@ export class Shadow {
     return parse(await this.#store.get('settings', device));
   }
 
-  async asked(device: string, setting: Setting | undefined, id: string): Promise<void> {
-    if (setting === undefined) return;
-    const { name, value } = setting;
-    await this.#change(device, ({ desired, reported, pending }) => ({
+  /** Steps of a write that make the setting desired and pending. They hold only as long as nobody else changes the settings. */
+  asked(command: Command): Promise<Op[]> {
+    return this.#steps(command, ({ desired, reported, pending }, { name, value }) => ({
       desired: { ...desired, [name]: value },
       reported,
-      pending: { ...pending, [name]: id },
+      pending: { ...pending, [name]: command.id },
     }));
   }
 
-  async confirmed(device: string, setting: Setting | undefined, id: string): Promise<void> {
-    if (setting === undefined) return;
-    const { name, value } = setting;
-    await this.#change(device, ({ desired, reported, pending }) => ({
+  /** The same, for a command that the device has confirmed. */
+  confirmed(command: Command): Promise<Op[]> {
+    return this.#steps(command, ({ desired, reported, pending }, { name, value }) => ({
       desired,
       reported: { ...reported, [name]: value },
-      pending: without(pending, name, id),
+      pending: without(pending, name, command.id),
     }));
   }
 
-  async given(device: string, setting: Setting | undefined, id: string): Promise<void> {
-    if (setting === undefined) return;
-    await this.#change(device, ({ desired, reported, pending }) => ({ desired, reported, pending: without(pending, setting.name, id) }));
+  /** The same, for one that has come to nothing. */
+  dropped(command: Command): Promise<Op[]> {
+    return this.#steps(command, ({ desired, reported, pending }, { name }) => ({
+      desired,
+      reported,
+      pending: without(pending, name, command.id),
+    }));
   }
 
   /**
@@ -86,18 +88,26 @@ export class Shadow {
     const told = Object.entries(values).filter(([name]) => known.has(name));
     if (told.length === 0) return [];
     let drifted: Setting[] = [];
-    await this.#change(device, ({ desired, reported, pending }) => {
+    await this.#store.update('settings', device, (text) => {
+      const { desired, reported, pending } = parse(text);
       drifted = told.flatMap(([name, value]) => {
         const wanted = desired[name];
         return wanted !== undefined && wanted !== value && reported[name] !== value && pending[name] === undefined ? [{ name, value }] : [];
       });
-      return { desired, reported: { ...reported, ...Object.fromEntries(told) }, pending };
+      return JSON.stringify({ desired, reported: { ...reported, ...Object.fromEntries(told) }, pending });
     });
     return drifted;
   }
 
-  async #change(device: string, change: (settings: Settings) => Settings): Promise<void> {
-    await this.#store.update('settings', device, (text) => JSON.stringify(change(parse(text))));
+  async #steps(command: Command, change: (settings: Settings, setting: Setting) => Settings): Promise<Op[]> {
+    const setting = settingOf(command);
+    if (setting === undefined) return [];
+    const { device: key } = command;
+    const expect = await this.#store.get('settings', key);
+    return [
+      { table: 'settings', key, expect },
+      { table: 'settings', key, put: JSON.stringify(change(parse(expect), setting)) },
+    ];
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Transport } from '../codec/index.ts';
 import { type Bytes, hex } from '../wire/index.ts';
 import { type Address, type Line, openLine } from './line.ts';
+import { mood, type Obedience, type Order } from './obedience.ts';
 import { Random } from './random.ts';
 import { type Expectation, type Fix, More, type Packet, Refused, type Speaker, type Wire } from './speaker.ts';
 import type { Tally } from './tally.ts';
@@ -22,7 +23,8 @@ import type { Sample, Track } from './track.ts';
  * 4. Memory is bounded: a device that cannot get rid of its packets stops sampling.
  * 5. An answer that is taken for lost did arrive: it is checked, its records are acknowledged and in the ledger, once. What is
  *    sent again on the same connection is the same bytes; so is a datagram, from the same port.
- * 6. When a device has no coverage and which answers are lost on it follows from its seed and the number of its samples
+ * 6. A command is no answer: it is obeyed as the device's mood is, and its reply goes out beside everything else.
+ * 7. When a device has no coverage and which answers are lost on it follows from its seed and the number of its samples
  *    and answers, not from the clock.
  */
 export interface DeviceHost {
@@ -33,6 +35,8 @@ export interface DeviceHost {
   wrongAnswer(device: string, transport: Transport, expected: string, got: string): void;
   failed(code: string): void;
   readonly timeoutMs: number;
+  /** How it takes commands. */
+  readonly obedience: Obedience;
 }
 
 /** Packets kept until they can be sent. */
@@ -43,6 +47,8 @@ const PROVE_MS = 5000;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 5000;
 const SHOWN_BYTES = 64;
+const REPLY_MS = 50;
+const SLOW_MS = 8000;
 const NOTHING = new Uint8Array(0);
 /** Times of reporting with coverage and without: at least, and how many more at most. */
 const COVERED = [12, 60] as const;
@@ -71,9 +77,10 @@ export class Device {
   readonly #to: Address;
   readonly #track: Track;
   readonly #random: Random;
-  /** Two, because how samples and answers interleave depends on the clock (6). */
+  /** Two, because how samples and answers interleave depends on the clock (7). */
   readonly #coverage: Random;
   readonly #hearing: Random;
+  readonly #moods: Random;
   readonly #tally: Tally;
   readonly #host: DeviceHost;
   #state: State = State.Off;
@@ -95,6 +102,8 @@ export class Device {
   /** Monotonic ms: when to connect, or when the connection or its greeting was begun. */
   #since = 0;
   #finishing = false;
+  /** What a command has made its interval, ms; undefined: as it was. */
+  intervalMs: number | undefined;
 
   constructor(speaker: Speaker, transport: Transport, to: Address, track: Track, random: Random, tally: Tally, host: DeviceHost) {
     this.#speaker = speaker;
@@ -104,6 +113,7 @@ export class Device {
     this.#random = random;
     this.#coverage = new Random(random.int(0x7fffffff));
     this.#hearing = new Random(random.int(0x7fffffff));
+    this.#moods = new Random(random.int(0x7fffffff));
     this.#untilTurn = some(COVERED, this.#coverage);
     this.#untilLost = some(HEARD, this.#hearing);
     this.#tally = tally;
@@ -295,7 +305,7 @@ export class Device {
     let bytes = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
     this.#carry = NOTHING;
     while (bytes.length > 0 && this.#line !== undefined) {
-      const used = this.#match(bytes);
+      const used = this.#order(bytes) || this.#match(bytes);
       if (used === More) {
         this.#carry = Uint8Array.from(bytes);
         return;
@@ -309,6 +319,39 @@ export class Device {
       bytes = bytes.subarray(used);
     }
     this.#pump();
+  }
+
+  /** Obeys the command that the bytes begin with; returns its length, 0 when it is none. */
+  #order(bytes: Bytes): number {
+    const order = this.#speaker.order(bytes, 0, bytes.length);
+    if (order === undefined) return 0;
+    this.#tally.commands++;
+    this.#obey(order);
+    return order.length;
+  }
+
+  /** Invariant 6. */
+  #obey(order: Order): void {
+    const how = mood(this.#host.obedience, this.#moods);
+    const line = this.#line;
+    const deed = this.#speaker.deed(order);
+    if (how === 'silent') return;
+    if (how === 'reboot' || deed.restarts === true) {
+      this.#reconnect();
+      return;
+    }
+    if (deed.intervalMs !== undefined && how !== 'wrong') this.intervalMs = deed.intervalMs;
+    if (deed.reply === undefined) return;
+    const text = how === 'wrong' ? 'what?' : deed.reply;
+    const key = how === 'wrong' ? order.key + 1 : order.key;
+    setTimeout(
+      () => {
+        if (this.#line !== line || line === undefined) return;
+        this.#tally.replies++;
+        line.send(this.#speaker.reply({ ...order, key }, text));
+      },
+      how === 'slow' ? SLOW_MS : REPLY_MS,
+    ).unref();
   }
 
   /** Settles what bytes[0, …) answers; returns its length, More, or a number < 0 when it answers nothing. */
@@ -373,6 +416,7 @@ export class Device {
 
   /** Each datagram holds one answer; which of the datagrams on their way it answers is open. */
   #datagram(bytes: Bytes): void {
+    if (this.#order(bytes) > 0) return;
     let allowed = false;
     for (let k = 0; k < this.#sent.length; k++) {
       const sent = this.#sent[k];

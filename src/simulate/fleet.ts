@@ -6,6 +6,7 @@ import { Device } from './device.ts';
 import { GT06_MODELS, Gt06Device } from './gt06.ts';
 import { H02_MODELS, H02Device } from './h02.ts';
 import { Ledger } from './ledger.ts';
+import type { Obedience } from './obedience.ts';
 import { Random } from './random.ts';
 import type { Speaker } from './speaker.ts';
 import { Tally } from './tally.ts';
@@ -50,6 +51,8 @@ export interface FleetSettings {
   /** Records in a Teltonika packet. */
   readonly records: number;
   readonly seed: number;
+  /** How devices take commands; as they should when absent. */
+  readonly obedience?: Obedience | undefined;
   /** Path, or undefined for none. */
   readonly ledger: string | undefined;
   readonly clock: Clock;
@@ -149,8 +152,9 @@ export class Fleet {
     let settled = true;
     for (const member of this.#members) {
       if (!this.#finishing && elapsed >= member.sampleAt) {
-        member.sampleAt = Math.max(member.sampleAt + intervalMs, elapsed - intervalMs);
-        member.device.sample(records, intervalMs);
+        const everyMs = member.device.intervalMs ?? intervalMs;
+        member.sampleAt = Math.max(member.sampleAt + everyMs, elapsed - everyMs);
+        member.device.sample(records, everyMs);
       }
       if (checks && elapsed >= member.connectAt) member.device.check();
       settled &&= member.device.settled;
@@ -170,6 +174,7 @@ export class Fleet {
     const track = new Track(random.int(0x7fffffff), speaker.resolutionMs);
     const device = new Device(speaker, transport, to, track, random, this.#tally(protocol), {
       timeoutMs,
+      obedience: this.#settings.obedience ?? 'honest',
       now: () => this.#clock.now(),
       elapsed: () => this.#clock.elapsed(),
       acknowledged: (id, fix) => this.#ledger?.add(id, fix),

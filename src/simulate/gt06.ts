@@ -1,4 +1,17 @@
-import { type Bytes, CIVIL, civilFromEpochMs, crc16X25, epochMs, putU8, putU16be, putU32be } from '../wire/index.ts';
+import {
+  ascii,
+  type Bytes,
+  CIVIL,
+  civilFromEpochMs,
+  crc16X25,
+  epochMs,
+  putAscii,
+  putU8,
+  putU16be,
+  putU32be,
+  u32be,
+} from '../wire/index.ts';
+import { type Deed, gt06Deed, type Order } from './obedience.ts';
 import {
   begins,
   CLOCK_TOLERANCE_MS,
@@ -186,6 +199,27 @@ export class Gt06Device implements Speaker {
     return packetOf(kind, body, [{ time: sample.time, id: recordId(this.device, record, 0, record.length) }]);
   }
 
+  /** 0x80: length 1, server flag 4, text (section 9.1). */
+  order(bytes: Bytes, start: number, end: number): Order | undefined {
+    if (end - start < 15 || bytes[start] !== 0x78 || bytes[start + 1] !== 0x78 || bytes[start + 3] !== COMMAND) return undefined;
+    const length = (bytes[start + 2] ?? 0) + 5;
+    const size = (bytes[start + 4] ?? 0) - 4;
+    return length > end - start ? undefined : { length, text: ascii(bytes, start + 9, start + 9 + size), key: u32be(bytes, start + 5) };
+  }
+
+  deed(order: Order): Deed {
+    return gt06Deed(order.text);
+  }
+
+  /** 0x15: length, flag, text, language (section 6.9). */
+  reply(order: Order, text: string): Uint8Array {
+    const content = new Uint8Array(7 + text.length);
+    let p = putU8(content, 0, 4 + text.length);
+    p = putAscii(content, putU32be(content, p, order.key), text);
+    putU16be(content, p, 2);
+    return this.#frame(REPLY, content);
+  }
+
   /** A short frame that is answered with its number and serial. */
   #asks(number: number, content: Uint8Array): Wire {
     return { bytes: this.#frame(number, content), expected: exactly(answer(number, this.#serial)), allowed: undefined };
@@ -196,6 +230,9 @@ export class Gt06Device implements Speaker {
     return number === Information ? longFrame(number, content, this.#serial) : shortFrame(number, content, this.#serial);
   }
 }
+
+const COMMAND = 0x80;
+const REPLY = 0x15;
 
 function answer(number: number, serial: number): Uint8Array {
   return shortFrame(number, new Uint8Array(0), serial);

@@ -1,4 +1,5 @@
 import { type Bytes, CIVIL, civilFromEpochMs, epochMs, putU8, putU16be, putU32be } from '../wire/index.ts';
+import { type Deed, h02Deed, type Order } from './obedience.ts';
 import {
   begins,
   CLOCK_TOLERANCE_MS,
@@ -103,6 +104,30 @@ export class H02Device implements Speaker {
     if (speedKmh > SPEED_LIMIT_KMH) present |= OVERSPEED;
     if (stored) present |= STORED_RECORD;
     return ~present >>> 0;
+  }
+
+  /** `*HQ,id,CMD,hhmmss,parameters#` (section 9); V4 and R12 are answers. */
+  order(bytes: Bytes, start: number, end: number): Order | undefined {
+    if (bytes[start] !== 0x2a) return undefined;
+    const hash = bytes.indexOf(0x23, start);
+    if (hash < 0 || hash >= end) return undefined;
+    const text = Buffer.from(bytes.subarray(start + 1, hash)).toString('latin1');
+    const [, , name = '', ...rest] = text.split(',');
+    if (name === '' || name === 'V4' || name === 'R12') return undefined;
+    const time = /^\d{6}$/.test(rest[0] ?? '') ? rest.shift() : undefined;
+    return { length: hash + 1 - start, text: [name, ...rest].join(','), key: time === undefined ? -1 : Number(time) };
+  }
+
+  deed(order: Order): Deed {
+    const [name = '', ...parameters] = order.text.split(',');
+    return h02Deed(name, parameters);
+  }
+
+  /** The short echo (section 4.5): the command's own time comes back. */
+  reply(order: Order, text: string): Uint8Array {
+    const [name = ''] = order.text.split(',');
+    const time = order.key < 0 ? '' : `,${String(order.key).padStart(6, '0')}`;
+    return Buffer.from(`*HQ,${this.device},V4,${name}${time}${text === '' ? '' : `,${text}`}#`, 'latin1');
   }
 
   wire(packet: Packet): Wire {

@@ -1,4 +1,5 @@
 import { type Bytes, HASH, hash64, hex } from '../wire/index.ts';
+import type { Deed, Order } from './obedience.ts';
 import type { Sample } from './track.ts';
 
 /**
@@ -20,6 +21,12 @@ export interface Speaker {
   wire(packet: Packet): Wire;
   /** A message whose answer proves that everything before it was taken; undefined: every packet is answered itself. */
   proof(): Wire | undefined;
+  /** The command that bytes[start, end) begin with; undefined when they begin with something else. */
+  order(bytes: Bytes, start: number, end: number): Order | undefined;
+  /** What the device does about it. */
+  deed(order: Order): Deed;
+  /** The reply as bytes on the wire. */
+  reply(order: Order, text: string): Uint8Array;
 }
 
 /** A fix as the ledger names it. */

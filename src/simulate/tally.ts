@@ -18,6 +18,9 @@ export class Tally {
   wrongAnswers = 0;
   /** Answers by which the server said no, as the protocol has it. */
   refused = 0;
+  /** Commands that came, and replies that went out. */
+  commands = 0;
+  replies = 0;
   /** Connections that were there and were lost, or given up because the server did not answer. */
   reconnects = 0;
   /** Attempts to connect that failed. */
@@ -40,6 +43,8 @@ export class Tally {
     this.lostAnswers += other.lostAnswers;
     this.wrongAnswers += other.wrongAnswers;
     this.refused += other.refused;
+    this.commands += other.commands;
+    this.replies += other.replies;
     this.reconnects += other.reconnects;
     this.failedConnects += other.failedConnects;
     this.timeouts += other.timeouts;

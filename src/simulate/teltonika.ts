@@ -1,5 +1,6 @@
 import type { Transport } from '../codec/index.ts';
-import { crc16Arc, fromHex, putAscii, putU8, putU16be, putU32be, putU64be } from '../wire/index.ts';
+import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU16be, putU32be, putU64be, u32be } from '../wire/index.ts';
+import { type Deed, type Order, teltonikaDeed } from './obedience.ts';
 import { exactly, type Fix, imei, type Packet, packetOf, recordId, type Speaker, type Wire } from './speaker.ts';
 import { HARSH_G, type Happening, type Sample } from './track.ts';
 
@@ -230,6 +231,30 @@ export class TeltonikaDevice implements Speaker {
   }
 
   proof(): undefined {}
+
+  /** Codec 12, or 14 with the IMEI in front, type 5 (sections 6 and 7). */
+  order(bytes: Bytes, start: number, end: number): Order | undefined {
+    const codec = bytes[start + 8];
+    if (end - start < 20 || u32be(bytes, start) !== 0 || (codec !== 0x0c && codec !== 0x0e) || bytes[start + 10] !== 5) return undefined;
+    const from = start + 15 + (codec === 0x0e ? 8 : 0);
+    const length = 12 + u32be(bytes, start + 4);
+    return length > end - start ? undefined : { length, text: ascii(bytes, from, start + length - 5), key: 0 };
+  }
+
+  deed(order: Order): Deed {
+    return teltonikaDeed(order.text, this.device);
+  }
+
+  /** Codec 12, type 6. */
+  reply(_order: Order, text: string): Uint8Array {
+    const out = new Uint8Array(20 + text.length);
+    let p = putU32be(out, 4, 8 + text.length);
+    for (const byte of [0x0c, 1, 6]) p = putU8(out, p, byte);
+    p = putAscii(out, putU32be(out, p, text.length), text);
+    p = putU8(out, p, 1);
+    putU32be(out, p, crc16Arc(out, 8, p));
+    return out;
+  }
 
   #frame(body: Uint8Array): Wire {
     const ping = ++this.#frames % PING_EVERY === 0 ? 1 : 0;

@@ -134,7 +134,7 @@ describe('the ledger', () => {
     expect(await ledger.expired(await queued(ledger, 'c3'))).toMatchObject({ state: 'expired' });
   });
 
-  it('4: keeps the last hundred of those that ended', async () => {
+  it('5: keeps the last hundred of those that ended', async () => {
     const ledger = open();
     for (let n = 100; n < 220; n++) await ledger.cancelled(await queued(ledger, `c${n}`), '');
     await ledger.cancelled(await queued(ledger, 'c001', { device: 'd02' }), '');

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { Fleet } from '../../src/simulate/fleet.ts';
 import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';
 import { RedisServer } from '../ship/rig.ts';
@@ -218,6 +220,68 @@ describe('commands from the Redis stream', () => {
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 7']);
     expect((await client.xpending('fixgate:commands', 'fixgate'))[0]).toBe(0);
   }, 90_000);
+});
+
+describe('simulated devices of every protocol', () => {
+  it.each(['teltonika', 'gt06', 'h02'] as const)(
+    '%s: set_interval changes the reporting, and the shadow goes from pending to reported',
+    async (protocol) => {
+      const { running, api } = await start();
+      const fleet = new Fleet({
+        protocols: [protocol],
+        transports: ['tcp'],
+        target: {
+          host: '127.0.0.1',
+          ports: { teltonika: await running.port('teltonika'), gt06: await running.port('gt06'), h02: await running.port('h02') },
+        },
+        devices: 1,
+        intervalMs: 200,
+        durationMs: 600_000,
+        graceMs: 100,
+        timeoutMs: 10_000,
+        window: 1,
+        records: 1,
+        seed: 5,
+        ledger: undefined,
+        clock: systemClock,
+      });
+      const reporting = fleet.run();
+      onTestFinished(async () => {
+        fleet.finish();
+        await reporting;
+      });
+      const known = async (): Promise<string> => {
+        const sql = `SELECT any(device) FROM fixgate.events WHERE type = 'connected' FORMAT TSV`;
+        return (await running.query(sql)).trim();
+      };
+      const id = await vi.waitFor(
+        async () => {
+          const found = await known();
+          expect(found).not.toBe('');
+          return found;
+        },
+        { timeout: 30_000, interval: 200 },
+      );
+      const sent = await api.call('POST', `/v1/devices/${id}/commands`, { type: 'set_interval', parameters: { seconds: 3600 } });
+      expect(sent).toMatchObject({ status: 201 });
+      expect((await api.call('GET', `/v1/devices/${id}/settings`)).body).toMatchObject({ desired: { interval: 3600 } });
+      const done = await api.call('GET', `/v1/devices/${id}/commands/${sent.body['id']}?wait=60`);
+      expect(done.body).toMatchObject({ state: 'answered' });
+      expect((await api.call('GET', `/v1/devices/${id}/settings`)).body).toEqual({
+        desired: { interval: 3600 },
+        reported: { interval: 3600 },
+        pending: {},
+      });
+      // It reported five times a second; now it does not within two seconds.
+      const before = fleet.total().sent;
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+      expect(fleet.total().sent - before).toBeLessThan(3);
+      const { commands, replies, wrongAnswers } = fleet.total();
+      // Twice, when it had just gone out of coverage.
+      expect([commands >= 1, replies >= 1, wrongAnswers]).toEqual([true, true, 0]);
+    },
+    120_000,
+  );
 });
 
 describe('a thousand commands to two hundred devices', () => {

@@ -1,0 +1,96 @@
+import type { Random } from './random.ts';
+
+/** How devices take commands: as they should, late, without a word, with a reply to something else, or by starting again. */
+export const OBEDIENCE = ['honest', 'slow', 'silent', 'wrong', 'reboot', 'mixed'] as const;
+export type Obedience = (typeof OBEDIENCE)[number];
+
+/** A command as the device reads it off the wire. */
+export interface Order {
+  /** Bytes that it takes. */
+  readonly length: number;
+  /** In the device's own language. */
+  readonly text: string;
+  /** What must come back with the reply, where the protocol has something. */
+  readonly key: number;
+}
+
+/** What a device does about a command. */
+export interface Deed {
+  /** Undefined: it says nothing. */
+  readonly reply?: string;
+  /** It reports in this interval from now on. */
+  readonly intervalMs?: number;
+  /** It ends the connection. */
+  readonly restarts?: boolean;
+}
+
+const HONEST: readonly Obedience[] = ['honest', 'honest', 'honest', 'honest', 'slow', 'silent', 'wrong', 'reboot'];
+
+/** One of the pure ways. */
+export function mood(obedience: Obedience, random: Random): Obedience {
+  return obedience === 'mixed' ? (HONEST[random.int(HONEST.length)] ?? 'honest') : obedience;
+}
+
+/** `getver`, `setparam 10050:30;10055:30` … (Teltonika protocol, sections 7.1 and 7.2). */
+export function teltonikaDeed(text: string, imei: string): Deed {
+  const [verb = '', rest = ''] = [text.split(' ')[0], text.slice(text.indexOf(' ') + 1)];
+  switch (verb) {
+    case 'cpureset':
+      return { restarts: true };
+    case 'getrecord':
+      return {};
+    case 'getver':
+      return { reply: `Ver:03.27.07_00 GPS:AXN_5.10 Hw:FMB120 Mod:15 IMEI:${imei} Init:2026-1-1 0:0 Uptime:3600 MAC:001122334455` };
+    case 'getinfo':
+      return {
+        reply: 'INI:2026/1/1 0:0 RTC:2026/1/1 1:0 RST:2 ERR:0 SR:10 BR:0 CF:0 FG:0 FL:0 SMS:0 NOGPS:0:0 GPS:1 SAT:9 RS:3 RF:0 SF:0 MD:1',
+      };
+    case 'getgps':
+      return { reply: 'GPS:1 Sat:9 Lat:54.71473 Long:25.30304 Alt:147 Speed:0 Dir:77 Date: 2026/1/1 Time: 1:0:0' };
+    case 'getparam':
+      return { reply: `Param ID:${rest} Value:0` };
+    case 'setparam': {
+      const seconds = /(?:^|;)1(?:0050|0150|0250|550|570|590)[: ](\d+)/.exec(rest)?.[1];
+      return { reply: `New value ${rest}`, ...(seconds === undefined ? {} : { intervalMs: 1000 * Number(seconds) }) };
+    }
+    case 'setdigout':
+      return { reply: `DOUT1:${rest.startsWith('1') ? 'ON' : 'OFF'} Timeout:INFINITY` };
+    default:
+      return { reply: 'WARNING: Unknown command or invalid parameters' };
+  }
+}
+
+/** `TIMER,30,60#`, `STATUS#` … (GT06 protocol, sections 9.2 to 9.5). */
+export function gt06Deed(text: string): Deed {
+  const [verb = '', first = ''] = text.replace(/#$/, '').split(',');
+  switch (verb) {
+    case 'RESET':
+      return { restarts: true };
+    case 'TIMER':
+      return { reply: 'OK!', ...(Number(first) > 0 ? { intervalMs: 1000 * Number(first) } : {}) };
+    case 'STATUS':
+      return { reply: 'Battery:4.10V,NORMAL; GPRS:Link Up; GSM Signal Level:Strong; GPS:Successful positioning; ACC:ON; Defense:OFF' };
+    case 'VERSION':
+      return { reply: '[VERSION]GT06N_20_61DM2_B25E[BUILD]2020/01/01' };
+    case 'DYD':
+      return { reply: 'DYD=Success!' };
+    case 'HFYD':
+      return { reply: 'HFYD=Success!' };
+    case 'SERVER':
+    case 'GMT':
+    case 'LJDW':
+    case 'Relay':
+      return { reply: 'OK!' };
+    default:
+      return { reply: 'Error! Unknown command' };
+  }
+}
+
+/** `S17` with `30` … (H02 protocol, sections 4.5 and 9.2); the reply is what follows the command's name and time. */
+export function h02Deed(name: string, parameters: readonly string[]): Deed {
+  const echo = parameters.join(',');
+  const seconds = Number(name === 'S71' ? parameters[1] : parameters[0]);
+  if (name === 'R1' || name === 'CQ') return { restarts: true };
+  const sets = (name === 'S17' || name === 'S71' || name === 'XT') && seconds > 0;
+  return { reply: echo, ...(sets ? { intervalMs: 1000 * seconds } : {}) };
+}
