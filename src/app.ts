@@ -12,6 +12,7 @@ import { Desk } from './command/desk.ts';
 import { Downlink } from './command/downlink.ts';
 import { Ledger } from './command/ledger.ts';
 import { Shadow } from './command/shadow.ts';
+import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
@@ -309,6 +310,7 @@ export interface Office {
 /** `poke` reaches the worker that has the device, `record` journals an event. */
 export async function openOffice(
   config: Config,
+  instance: string,
   log: Log,
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
@@ -334,6 +336,12 @@ export async function openOffice(
   });
   // A store that does not answer is no reason not to start: what expires is looked after once it does.
   desk.start();
+  const { url, prefix } = config.redis;
+  const stream =
+    url === ''
+      ? undefined
+      : new CommandStream({ url, prefix: `${prefix}:`, instance, desk, allows: config.commands.streamAllows, record, log });
+  stream?.start();
   return {
     state,
     desk,
@@ -342,6 +350,7 @@ export async function openOffice(
     registry,
     codecs,
     async close(): Promise<void> {
+      await stream?.stop();
       await desk.stop();
       await state.close();
     },

@@ -31,7 +31,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'codec',
     'wire',
   ],
-  command: ['codec', 'registry types', 'state types'],
+  command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
   registry: ['codec types', 'state types'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [

@@ -215,6 +215,7 @@ export class Supervisor {
     this.#events = await EventJournal.open(config, orderOffset, this.log);
     this.office = await openOffice(
       config,
+      instance,
       this.log,
       (device) => this.#poke(device),
       (device, event) => this.#events?.record(device, event),

@@ -102,6 +102,10 @@ export const configSchema = z.strictObject({
         .max(31_622_400_000)
         .default(86_400_000)
         .describe('how long a command waits for its device when it does not say'),
+      streamAllows: z
+        .array(z.enum(['engine_stop', 'custom']))
+        .default([])
+        .describe('grave commands that the Redis stream may carry, too'),
       confirm: z.boolean().default(false).describe('engine_stop and custom take a second request that confirms them'),
     })
     .prefault({}),

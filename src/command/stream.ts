@@ -1,0 +1,189 @@
+import { Redis } from 'ioredis';
+import { systemClock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Desk, Draft, Problem } from './desk.ts';
+
+/**
+ * Commands from the Redis stream `<prefix>commands`, for backend services. Fields of an entry: `device`, `type`, and where needed
+ * `parameters` (a JSON object), `requester`, `reason`, `ref`, `priority`, `when`, `not_before`, `expires` (epoch ms), `again`
+ * (`true`), `protocol`.
+ *
+ * 1. At least once: an entry is acknowledged when its command is in the ledger, or refused. The command's id is the entry's, so
+ *    that reading an entry again makes no second command.
+ * 2. What is refused, malformed entries included, becomes an event `command_refused` with `ref`, the entry and the problems.
+ * 3. A Redis that is away is waited for; entries wait there.
+ */
+export interface CommandStreamOptions {
+  readonly url: string;
+  /** In front of every key. */
+  readonly prefix: string;
+  /** Name of this consumer: the installation's. */
+  readonly instance: string;
+  readonly desk: Desk;
+  /** Grave types (`engine_stop`, `custom`) that may come this way. */
+  readonly allows: readonly string[];
+  readonly record: (device: string, event: object) => void;
+  readonly log: Log;
+}
+
+const GROUP = 'fixgate';
+const COUNT = 100;
+const BLOCK_MS = 2_000;
+const RETRY_MS = 1_000;
+const QUIET_MS = 60_000;
+const GRAVE: readonly string[] = ['engine_stop', 'custom'];
+const NUMBERS = ['priority', 'not_before', 'expires'] as const;
+const TEXTS = ['requester', 'reason', 'ref', 'when', 'protocol'] as const;
+const FIELDS: readonly string[] = ['device', 'type', 'parameters', 'again', ...NUMBERS, ...TEXTS];
+
+export class CommandStream {
+  readonly #o: CommandStreamOptions;
+  readonly #key: string;
+  readonly #redis: Redis;
+  #running: Promise<void> = Promise.resolve();
+  #stopped = false;
+  #said = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CommandStreamOptions) {
+    this.#o = options;
+    this.#key = `${options.prefix}commands`;
+    this.#redis = new Redis(options.url, {
+      connectionName: 'fixgate-commands',
+      lazyConnect: true,
+      maxRetriesPerRequest: 0,
+      retryStrategy: (times) => Math.min(RETRY_MS, 50 * times),
+    });
+    this.#redis.on('error', (error) => this.#failed(error));
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#redis.disconnect();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // First what was given to this consumer and not acknowledged: a crash came between.
+    let from = '0';
+    let grouped = false;
+    while (!this.#stopped) {
+      try {
+        if (!grouped) await this.#group();
+        grouped = true;
+        const answer = await this.#redis.xreadgroup(
+          'GROUP',
+          GROUP,
+          this.#o.instance,
+          'COUNT',
+          COUNT,
+          'BLOCK',
+          BLOCK_MS,
+          'STREAMS',
+          this.#key,
+          from,
+        );
+        const entries = entriesOf(answer);
+        for (const [id, fields] of entries) {
+          await this.#take(id, fields);
+          await this.#redis.xack(this.#key, GROUP, id);
+        }
+        if (from !== '>' && entries.length === 0) from = '>';
+      } catch (error) {
+        if (this.#stopped) return;
+        // The stream may have been removed, and the group with it; what was begun is begun again.
+        grouped = false;
+        from = '0';
+        this.#failed(error);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  async #group(): Promise<void> {
+    try {
+      await this.#redis.xgroup('CREATE', this.#key, GROUP, '0', 'MKSTREAM');
+    } catch (error) {
+      if (!messageOf(error).startsWith('BUSYGROUP')) throw error;
+    }
+  }
+
+  async #take(id: string, fields: ReadonlyMap<string, string>): Promise<void> {
+    const problems: Problem[] = [];
+    const draft = draftOf(id, fields, problems);
+    if (draft !== undefined && GRAVE.includes(draft.type) && !this.#o.allows.includes(draft.type))
+      problems.push({ field: 'type', problem: `${draft.type} does not come this way unless commands.streamAllows names it` });
+    if (draft !== undefined && problems.length === 0) {
+      const outcome = await this.#o.desk.submit(draft);
+      if ('command' in outcome) return;
+      problems.push(...outcome.problems);
+    }
+    const device = fields.get('device') ?? '';
+    const event = { type: 'command_refused', entry: id, ref: fields.get('ref') ?? '', command: fields.get('type') ?? '', problems };
+    this.#o.record(isDeviceName(device) ? device : '', event);
+  }
+
+  #failed(error: unknown): void {
+    if (this.#stopped || systemClock.elapsed() - this.#said < QUIET_MS) return;
+    this.#said = systemClock.elapsed();
+    this.#o.log.warn({ stream: this.#key, error: messageOf(error) }, 'commands cannot be read from Redis; trying on');
+  }
+}
+
+/** Undefined, with what is wrong added to `problems`, when the entry is no command. */
+function draftOf(id: string, fields: ReadonlyMap<string, string>, problems: Problem[]): Draft | undefined {
+  for (const name of fields.keys())
+    if (!FIELDS.includes(name)) problems.push({ field: name, problem: `unknown; known are ${FIELDS.join(', ')}` });
+  const device = fields.get('device') ?? '';
+  const type = fields.get('type') ?? '';
+  if (!isDeviceName(device)) problems.push({ field: 'device', problem: 'must be a device id' });
+  if (type === '') problems.push({ field: 'type', problem: 'must be given' });
+  const numbers: Partial<Record<(typeof NUMBERS)[number], number>> = {};
+  for (const name of NUMBERS) {
+    const text = fields.get(name);
+    if (text === undefined) continue;
+    if (/^-?\d{1,16}$/.test(text)) numbers[name] = Number(text);
+    else problems.push({ field: name, problem: 'must be a whole number' });
+  }
+  const texts: Partial<Record<(typeof TEXTS)[number], string>> = {};
+  for (const name of TEXTS) {
+    const text = fields.get(name);
+    if (text !== undefined) texts[name] = text;
+  }
+  const parameters = parametersOf(fields.get('parameters') ?? '{}', problems);
+  if (problems.length > 0 || parameters === undefined) return undefined;
+  return { requester: 'stream', ...texts, ...numbers, device, type, parameters, again: fields.get('again') === 'true', id: `s${id}` };
+}
+
+function parametersOf(text: string, problems: Problem[]): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return Object.fromEntries(Object.entries(value));
+  } catch {
+    // Said below.
+  }
+  problems.push({ field: 'parameters', problem: 'must be a JSON object' });
+  return undefined;
+}
+
+function isDeviceName(text: string): boolean {
+  return /^[A-Za-z0-9:_-]{3,32}$/.test(text);
+}
+
+/** `[[stream, [[id, [field, value, …]], …]]]`, or null when nothing came. An entry that was trimmed meanwhile has no fields. */
+function entriesOf(answer: unknown): [id: string, fields: ReadonlyMap<string, string>][] {
+  const [stream] = Array.isArray(answer) ? answer : [];
+  const entries: unknown = Array.isArray(stream) ? stream[1] : [];
+  if (!Array.isArray(entries)) return [];
+  return entries.map((entry: unknown) => {
+    const [id, list] = Array.isArray(entry) ? entry : ['', []];
+    const fields = new Map<string, string>();
+    const flat: unknown[] = Array.isArray(list) ? list : [];
+    for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]));
+    return [String(id), fields];
+  });
+}

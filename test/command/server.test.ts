@@ -1,0 +1,271 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { fixgate } from '../cli/command.ts';
+import { Server } from '../helpers/server.ts';
+import { RedisServer } from '../ship/rig.ts';
+import { ObedientDevice } from './device.ts';
+
+let server: Server | undefined;
+let redis: RedisServer | undefined;
+const devices: ObedientDevice[] = [];
+
+afterEach(async () => {
+  for (const device of devices.splice(0)) device.stop();
+  await server?.stop();
+  await redis?.stop();
+  server = undefined;
+  redis = undefined;
+});
+
+interface Api {
+  readonly token: string;
+  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
+}
+
+async function start(
+  env: Readonly<Record<string, string>> = {},
+  scopes = ['read', 'commands'],
+): Promise<{ running: Server; api: Api; port: number }> {
+  const running = await Server.start({ FIXGATE_WORKERS: '2', ...env });
+  server = running;
+  const args = ['token', 'create', '--name', 'tester', ...scopes.flatMap((scope) => ['--scope', scope])];
+  const { out, error } = await fixgate(args, '', { FIXGATE_DATA_DIR: running.dataDir });
+  expect(error).toBe('');
+  const token = out.trim();
+  const { http } = await running.logged('metrics and health');
+  const call: Api['call'] = async (method, path, body) => {
+    const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const response = await fetch(`${http}${path}`, { method, headers, ...(body === undefined ? {} : { body: text }) });
+    return { status: response.status, body: Object(await response.json()) };
+  };
+  return { running, api: { token, call }, port: await running.port('teltonika') };
+}
+
+const imei = (n: number): string => String(356307042000000 + n);
+const parameter = (text: string): string => `Param ID:${text.split(' ')[1]} Value:1`;
+
+function device(port: number, n: number, replyMs = 0): ObedientDevice {
+  const made = new ObedientDevice(port, imei(n), parameter, replyMs);
+  devices.push(made);
+  return made;
+}
+
+describe('commands over HTTP', () => {
+  it('wait for the device, reach it when it comes, and come back with its reply; every step is an event', async () => {
+    const { running, api, port } = await start();
+    const path = `/v1/devices/${imei(1)}/commands`;
+    const wanted = { type: 'get_parameter', parameters: { id: 10_050 } };
+    expect(await api.call('POST', path, wanted)).toMatchObject({ status: 404, body: { problems: [{ field: 'device' }] } });
+    const queued = await api.call('POST', path, { ...wanted, protocol: 'teltonika', ref: 'r1' });
+    expect(queued).toMatchObject({ status: 201, body: { state: 'queued', requester: 'tester' } });
+    expect(await api.call('POST', path, { ...wanted, protocol: 'teltonika' })).toMatchObject({
+      status: 409,
+      body: { command: queued.body['id'] },
+    });
+    const short = await api.call('POST', path, { type: 'version', protocol: 'teltonika', expires: Date.now() + 1000 });
+    const gone = await api.call('POST', path, { type: 'status', protocol: 'teltonika' });
+    expect(await api.call('DELETE', `${path}/${gone.body['id']}`)).toMatchObject({ status: 200, body: { state: 'cancelled' } });
+    expect(await api.call('GET', `${path}/${short.body['id']}?wait=20`)).toMatchObject({ body: { state: 'expired', attempts: 0 } });
+    device(port, 1);
+    expect(await api.call('GET', `${path}/${queued.body['id']}?wait=20`)).toMatchObject({
+      body: { state: 'answered', reply: 'Param ID:10050 Value:1', values: { interval: 1 }, attempts: 1 },
+    });
+    expect(await api.call('DELETE', `${path}/${queued.body['id']}`)).toMatchObject({ status: 409 });
+    // Connected, and without `protocol`.
+    expect(await api.call('POST', `${path}?wait=20`, { ...wanted, parameters: { id: 7 } })).toMatchObject({
+      status: 201,
+      body: { state: 'answered' },
+    });
+    const all = await api.call('GET', path);
+    expect(all.body).toMatchObject({
+      open: [],
+      ended: [{ state: 'answered' }, { state: 'expired' }, { state: 'cancelled' }, { state: 'answered' }],
+    });
+    const sql =
+      "SELECT JSONExtractString(data, 'state') FROM fixgate.events FINAL WHERE type = 'command' AND JSONExtractString(data, 'ref') = 'r1' ORDER BY time, id";
+    await vi.waitFor(async () => expect((await running.query(sql)).trim().split('\n').sort()).toEqual(['answered', 'queued', 'sent']), {
+      timeout: 20_000,
+      interval: 200,
+    });
+  }, 90_000);
+
+  it('say what is wrong with a request, by field', async () => {
+    const { api, port } = await start();
+    device(port, 1);
+    const path = `/v1/devices/${imei(1)}/commands`;
+    await vi.waitFor(async () => expect((await api.call('GET', `/v1/commands/catalog?device=${imei(1)}`)).status).toBe(200), {
+      timeout: 10_000,
+    });
+    const catalog = await api.call('GET', `/v1/commands/catalog?device=${imei(1)}`);
+    expect(JSON.stringify(catalog.body)).toContain('set_interval');
+    for (const [body, status, field] of [
+      [{}, 400, 'type'],
+      ['{"type":', 400, undefined],
+      [{ type: 'fly' }, 422, 'type'],
+      [{ type: 'set_interval' }, 422, 'parameters.seconds'],
+      [{ type: 'set_interval', parameters: { seconds: 'x' } }, 422, 'parameters.seconds'],
+      [{ type: 'set_interval', parameters: { seconds: 0 } }, 422, 'parameters.seconds'],
+      [{ type: 'set_interval', parameters: { seconds: 5, more: 1 } }, 422, 'parameters.more'],
+      [{ type: 'set_server', parameters: { host: 'a;2005:1', port: 1 } }, 422, 'parameters.host'],
+      [{ type: 'set_server', parameters: { host: 'a\r\nb', port: 1 } }, 422, 'parameters.host'],
+      [{ type: 'version', priority: 10 }, 400, 'priority'],
+      [{ type: 'version', expires: 1 }, 422, 'expires'],
+      [{ type: 'version', not_before: Date.now() + 1e12 }, 422, 'not_before'],
+      [{ type: 'version', when: 'flying' }, 400, 'when'],
+      [{ type: 'version', colour: 'red' }, 400, 'colour'],
+      [{ type: 'engine_stop' }, 403, undefined],
+    ] as const) {
+      const answer = await api.call('POST', path, body);
+      const fields = Array.isArray(answer.body['problems'])
+        ? answer.body['problems'].map((one: unknown) => Reflect.get(Object(one), 'field'))
+        : [];
+      expect([body, answer.status, fields.includes(field) || field === undefined]).toEqual([body, status, true]);
+      expect(answer.body).toMatchObject({ status, title: expect.any(String) });
+    }
+    expect((await api.call('GET', '/v1/devices/a%20b/commands')).status).toBe(400);
+    expect((await api.call('GET', `${path}/none`)).status).toBe(404);
+    expect((await api.call('GET', '/v1/nothing')).status).toBe(404);
+    const nobody = await server?.http(path);
+    expect([nobody?.status, nobody?.headers.get('content-type')]).toEqual([401, 'application/problem+json; charset=utf-8']);
+    expect(devices[0]?.got).toEqual([]);
+  }, 90_000);
+
+  it('grave ones need their scope, and where it is configured a second request', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'fixgate-confirm-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const config = join(directory, 'fixgate.yaml');
+    writeFileSync(config, 'commands:\n  confirm: true\n');
+    const { api, port } = await start({ FIXGATE_CONFIG: config }, ['read', 'commands', 'engine']);
+    const obedient = device(port, 1);
+    const path = `/v1/devices/${imei(1)}/commands`;
+    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika' };
+    const asked = await api.call('POST', path, wanted);
+    expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
+    expect(await api.call('POST', path, { ...wanted, parameters: { output: 2 }, confirm: asked.body['confirm'] })).toMatchObject({
+      status: 428,
+    });
+    const again = await api.call('POST', path, wanted);
+    expect(await api.call('POST', path, { ...wanted, confirm: again.body['confirm'] })).toMatchObject({ status: 201 });
+    await vi.waitFor(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']), { timeout: 20_000 });
+    expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
+  }, 90_000);
+});
+
+describe('fixgate send', () => {
+  it('shows every step and the reply, and says with its exit code how it came out', async () => {
+    const { running, api, port } = await start();
+    device(port, 1);
+    const { http } = await running.logged('metrics and health');
+    const env = { FIXGATE_URL: String(http), FIXGATE_TOKEN: api.token };
+    const sent = await fixgate(['send', imei(1), 'get_parameter', 'id=10050', '--protocol', 'teltonika', '--wait', '30'], '', env);
+    expect([sent.code, sent.error]).toEqual([0, '']);
+    expect(sent.out).toMatch(/queued\n.*sent\n.*answered\n\nParam ID:10050 Value:1\n$/);
+    const refused = await fixgate(['send', imei(1), 'set_interval', 'seconds=0'], '', env);
+    expect([refused.code, refused.error]).toEqual([2, expect.stringContaining('parameters.seconds')]);
+    const away = await fixgate(['send', imei(2), 'version', '--protocol', 'teltonika', '--wait', '0.2', '--json'], '', env);
+    expect([away.code, JSON.parse(away.out)]).toMatchObject([1, { state: 'queued' }]);
+    expect((await fixgate(['send', imei(1), 'version'], '', { ...env, FIXGATE_TOKEN: 'fg_none' })).error).toContain('not known');
+  }, 90_000);
+});
+
+describe('commands from the Redis stream', () => {
+  it('are queued once, echo their reference, and what is malformed is an event and acknowledged', async () => {
+    redis = await RedisServer.start('--appendonly', 'yes');
+    const client = redis.client();
+    await client.xadd(
+      'fixgate:commands',
+      '*',
+      'device',
+      imei(1),
+      'type',
+      'get_parameter',
+      'parameters',
+      '{"id":7}',
+      'ref',
+      'a1',
+      'protocol',
+      'teltonika',
+    );
+    await client.xadd('fixgate:commands', '*', 'device', imei(1), 'type', 'get_parameter', 'parameters', '[7]', 'ref', 'a2');
+    await client.xadd('fixgate:commands', '*', 'device', imei(1), 'type', 'engine_stop', 'ref', 'a3', 'protocol', 'teltonika');
+    await client.xadd('fixgate:commands', '*', 'colour', 'red');
+    const { port } = await start({ FIXGATE_REDIS_URL: redis.url });
+    const obedient = device(port, 1);
+    const events = async (): Promise<string[]> =>
+      (await client.xrange('fixgate:events', '-', '+')).flatMap(([, fields]) => {
+        const { type, state = '', ref = '', problems = [] } = JSON.parse(fields[fields.indexOf('data') + 1] ?? '{}');
+        return String(type).startsWith('command')
+          ? [`${type} ${ref} ${state}${problems.map((one: { field: string }) => one.field).join(',')}`]
+          : [];
+      });
+    await vi.waitFor(
+      async () =>
+        expect((await events()).sort()).toEqual(
+          [
+            'command a1 queued',
+            'command a1 sent',
+            'command a1 answered',
+            'command_refused a2 parameters',
+            'command_refused a3 type',
+            'command_refused  colour,device,type',
+          ].sort(),
+        ),
+      { timeout: 30_000, interval: 200 },
+    );
+    expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 7']);
+    expect((await client.xpending('fixgate:commands', 'fixgate'))[0]).toBe(0);
+  }, 90_000);
+});
+
+describe('a thousand commands to two hundred devices', () => {
+  it('over two workers, with reconnects and a worker that is killed: each ends in its true state, in order, none lost', async () => {
+    const { running, api, port } = await start();
+    const fleet = Array.from({ length: 200 }, (_, n) => device(port, n, 5 + (n % 20)));
+    const wanted = Array.from({ length: 5 }, (_, round) => fleet.map((_, n) => ({ n, id: 1000 + round * 200 + n }))).flat();
+    let killed = 0;
+    const submit = async (from: number): Promise<void> => {
+      for (let i = from; i < wanted.length; i += 8) {
+        const { n, id } = wanted[i] ?? { n: 0, id: 0 };
+        const { status } = await api.call('POST', `/v1/devices/${imei(n)}/commands`, {
+          type: 'get_parameter',
+          parameters: { id },
+          protocol: 'teltonika',
+        });
+        expect(status).toBe(201);
+        if (i % 7 === 0) fleet[(i * 13) % fleet.length]?.reconnect();
+        if (i === 504) {
+          killed = performance.now();
+          process.kill(running.children('worker')[0] ?? 0, 'SIGKILL');
+        }
+      }
+    };
+    // Each device's commands are submitted by one of them, in order: 200 is a multiple of 8.
+    await Promise.all(Array.from({ length: 8 }, (_, from) => submit(from)));
+    expect(killed).toBeGreaterThan(0);
+    for (const [n, obedient] of fleet.entries()) {
+      const ids = wanted.filter((one) => one.n === n).map(({ id }) => id);
+      const path = `/v1/devices/${imei(n)}/commands`;
+      await vi.waitFor(async () => expect((await api.call('GET', path)).body).toMatchObject({ open: [], ended: { length: 5 } }), {
+        timeout: 90_000,
+        interval: 250,
+      });
+      const { ended } = (await api.call('GET', path)).body;
+      const states = Array.isArray(ended)
+        ? ended.map((one: unknown) => `${Reflect.get(Object(one), 'state')} ${Reflect.get(Object(one), 'reply')}`)
+        : [];
+      expect(states.sort()).toEqual(ids.map((id) => `answered Param ID:${id} Value:1`).sort());
+      // In order, and each one once; again only where the answer may have died with the worker.
+      const firsts = [...new Set(obedient.got.map(({ text }) => text))];
+      expect(firsts).toEqual(ids.map((id) => `getparam ${id}`));
+      for (const [at, again] of obedient.got.entries()) {
+        const earlier = obedient.got.slice(0, at).filter((one) => one.text === again.text && one.answered > 0);
+        for (const one of earlier) expect(Math.abs((obedient.cut.get(one.connection) ?? 0) - killed)).toBeLessThan(2000);
+        for (const one of earlier) expect(one.answered).toBeGreaterThan(killed - 1000);
+      }
+    }
+    expect(fleet.reduce((sum, one) => sum + one.connections, 0)).toBeGreaterThan(300);
+  }, 240_000);
+});
