@@ -3,6 +3,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { type StreamGroup, streamGroups } from '../../src/sink/redis-stream/groups.ts';
 import {
   counter,
@@ -360,6 +361,54 @@ describe('invariant 4: the last position', () => {
     await deliver([{ time: T, number: 1 }], T);
     await deliver([{ time: T + 3_600_000, number: 2 }], T);
     expect(await last()).toMatchObject({ time: T, speed_kmh: 1 });
+  });
+
+  describe('when our clock is set', () => {
+    const HOUR = 3_600_000;
+    const now = systemClock.now();
+
+    test('follows the devices’ own times and does not go back', async () => {
+      await deliver([{ time: now, number: 1 }], now + HOUR);
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+      // Back by an hour: what is live looks as if it were ahead, and what the device had kept looks live.
+      await deliver([{ time: now + 1000, number: 2 }], now - HOUR);
+      await deliver([{ time: now - HOUR, number: 3 }], now - HOUR);
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+      // Back by two days: times of devices are replaced by ours.
+      await deliver([{ time: now + 2000, number: 4 }], now - 48 * HOUR);
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+      await deliver([{ time: now + 3000, number: 5 }], now + 3000);
+      expect(await last()).toMatchObject({ time: now + 3000, speed_kmh: 5 });
+    });
+
+    test('takes no time of receipt that Redis says is ahead, or that goes back', async () => {
+      await deliver([{ time: 0, number: 1 }], now);
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+      await deliver([{ time: 0, number: 2 }], now + HOUR);
+      await deliver([{ time: 0, number: 3 }], now - HOUR);
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+      await deliver([{ time: 0, number: 4 }], now + 1000);
+      expect(await last()).toMatchObject({ time: now + 1000, speed_kmh: 4 });
+    });
+
+    test('does not stay ahead when the clock of Redis was ahead, too', async () => {
+      await redis.set('fixgate:last:d', `{"kind":"fix","time":${now + HOUR},"received":${now + HOUR},"flags":["no_time"]}`);
+      await deliver([{ time: now, number: 1 }], now);
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+    });
+
+    test('leaves a device’s own time alone when the clock of Redis is back, too', async () => {
+      const ahead = `{"kind":"fix","time":${now + HOUR},"received":${now + HOUR + 1}}`;
+      await redis.set('fixgate:last:d', ahead);
+      await deliver([{ time: now, number: 1 }], now);
+      expect(await redis.get('fixgate:last:d')).toBe(ahead);
+    });
+
+    test('does without the time of Redis where the user may not ask for it', async () => {
+      await redis.call('ACL', 'SETUSER', 'fixgate', 'on', '>secret', '~*', '+@all', '-time');
+      await deliver([{ time: 0, number: 1 }], now, redisSink(`redis://fixgate:secret@127.0.0.1:${server.port}`));
+      expect(await last()).toMatchObject({ time: now, speed_kmh: 1 });
+    });
   });
 
   test('replaces what is no record', async () => {

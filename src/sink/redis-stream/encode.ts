@@ -37,14 +37,26 @@ return 'appended'
 `;
 
 /**
- * Last positions. KEYS a key per device, ARGV (time, data) of each: set when it is not older than what is there. The
- * first "time": of a record's JSON is its own: text before it is escaped, attributes come later.
+ * Last positions. KEYS a key per device, ARGV the record of each: set when it is not older than what is there. The first
+ * times of a record's JSON are its own: text before them is escaped, attributes come later.
+ *
+ * A time that equals the time of receipt is ours, because the device gave none, and only as good as our clock: it has to be
+ * believed by the clock of Redis as well. One that is there and ahead of that clock came while both were ahead, and goes.
+ * A device's own time needs no such proof, and stays while the clock of Redis is behind.
  */
 export const LAST = `
+local clock = redis.pcall('TIME')
+local latest = (tonumber(clock[1]) or math.huge) * 1000 + ${AHEAD_MS}
+local function timeOf(record)
+  local time, received = string.match(record, '"time":(%d+),"received":(%d+)')
+  time = tonumber(time) or 0
+  return time, time == tonumber(received) and time > latest
+end
 for i = 1, #KEYS do
   local known = redis.pcall('GET', KEYS[i])
-  local time = type(known) == 'string' and tonumber(string.match(known, '"time":(%d+)')) or 0
-  if time <= tonumber(ARGV[2 * i - 1]) then redis.call('SET', KEYS[i], ARGV[2 * i]) end
+  local knownTime, knownAhead = timeOf(type(known) == 'string' and known or '')
+  local time, ahead = timeOf(ARGV[i])
+  if not ahead and (knownAhead or knownTime <= time) then redis.call('SET', KEYS[i], ARGV[i]) end
 end
 `;
 

@@ -15,7 +15,7 @@ import { type StreamGroup, streamGroups } from './groups.ts';
  *    knowing what became of the first.
  * 3. Every transaction compares the cursor first and adds nothing when it is not where this batch begins: a second
  *    shipper, or a command that was stuck somewhere, cannot come between.
- * 4. A last position never moves backwards in time, and never into the future.
+ * 4. A last position never moves backwards in time, and never into the future, also when our clock is set.
  * 5. Trimming does not wait for readers, but a consumer group that it has overtaken is reported.
  */
 export interface RedisStreamOptions {
@@ -89,9 +89,8 @@ class RedisStreamSink implements Sink {
     transaction.eval(APPEND, keys.length, ...keys, ...appendArguments(batch, this.#o.maxLength ?? 1_000_000));
     const last = lastRows(batch.rows, batch.resent);
     if (last.size > 0) {
-      const values: string[] = [];
-      for (const row of last.values()) values.push(String(batch.rows.time[row]), batch.rows.json(row));
-      transaction.eval(LAST, last.size, ...[...last.keys()].map((device) => `${prefix}last:${device}`), ...values);
+      const lastKeys = [...last.keys()].map((device) => `${prefix}last:${device}`);
+      transaction.eval(LAST, last.size, ...lastKeys, ...[...last.values()].map((row) => batch.rows.json(row)));
     }
     let results: [error: Error | null, result: unknown][] | null;
     try {
