@@ -23,7 +23,7 @@ const GRAVE: Readonly<Record<string, 'engine' | 'custom'>> = { engine_stop: 'eng
 const CONFIRM_MS = 120_000;
 const MOST_WAITING = 1_000;
 /** How often a request that waits looks at its command. */
-const LOOK_MS = 100;
+const LOOK_MS = 25;
 const LONGEST_WAIT_S = 120;
 
 const time = z.int().min(0);

@@ -5,7 +5,9 @@ import { handshake } from '../helpers/teltonika.ts';
 /** A command as the device got it. */
 export interface Got {
   readonly text: string;
-  /** `performance.now()` of the answer; 0 before. */
+  /** `performance.now()` of its arrival. */
+  readonly arrived: number;
+  /** The same of the answer; 0 before. */
   answered: number;
   /** Connection that it came on. */
   readonly connection: number;
@@ -69,7 +71,7 @@ export class ObedientDevice {
   }
 
   #take(text: string, connection: number, socket: net.Socket): void {
-    const got: Got = { text, answered: 0, connection };
+    const got: Got = { text, arrived: performance.now(), answered: 0, connection };
     this.got.push(got);
     this.#busy++;
     setTimeout(() => {
