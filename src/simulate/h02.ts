@@ -106,14 +106,14 @@ export class H02Device implements Speaker {
     return ~present >>> 0;
   }
 
-  /** `*HQ,id,CMD,hhmmss,parameters#` (section 9); V4 and R12 are answers. */
+  /** `*HQ,id,CMD,hhmmss,parameters#` (section 9); everything else is an answer. */
   order(bytes: Bytes, start: number, end: number): Order | undefined {
     if (bytes[start] !== 0x2a) return undefined;
     const hash = bytes.indexOf(0x23, start);
     if (hash < 0 || hash >= end) return undefined;
     const text = Buffer.from(bytes.subarray(start + 1, hash)).toString('latin1');
     const [, , name = '', ...rest] = text.split(',');
-    if (name === '' || name === 'V4' || name === 'R12') return undefined;
+    if (!/^(S\d+|D1|R1|R7|SCF|CF|SF|XT|CR|CQ|INFO|IP)$/.test(name)) return undefined;
     const time = /^\d{6}$/.test(rest[0] ?? '') ? rest.shift() : undefined;
     return { length: hash + 1 - start, text: [name, ...rest].join(','), key: time === undefined ? -1 : Number(time) };
   }
