@@ -32,7 +32,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'wire',
   ],
   command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
-  registry: ['codec types', 'state types'],
+  registry: ['codec types', 'state types', 'npm:zod'],
+  plan: ['npm:zod'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
     'codec types',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Device } from '../registry/registry.ts';
+import type { Device } from '../registry/device.ts';
 import type { Changed, StateStore } from '../state/store.ts';
 import { CONDITIONS, type Command, type CommandRequest, type Condition } from './command.ts';
 import { commandEvent } from './downlink.ts';

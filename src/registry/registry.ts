@@ -2,15 +2,7 @@ import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StateStore } from '../state/store.ts';
-
-/** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
-export interface Device {
-  readonly id: string;
-  /** Name of the codec that it spoke last. */
-  readonly protocol: string;
-  readonly transport: Transport;
-  readonly first_seen: number;
-}
+import { type Device, deviceSchema, parseDevice } from './device.ts';
 
 /** Which devices there are, and what they speak. */
 export class Registry {
@@ -35,17 +27,11 @@ export class Registry {
       const known = parseDevice(text);
       if (known?.protocol === protocol && known.transport === transport) return;
       this.#store
-        .update('devices', id, (now) => JSON.stringify({ first_seen: this.#now(), ...parseDevice(now), id, protocol, transport }))
+        .update('devices', id, (now) => {
+          const device = parseDevice(now) ?? deviceSchema.parse({ id });
+          return JSON.stringify({ first_seen: this.#now(), ...device, protocol, transport });
+        })
         .catch((error: unknown) => this.#log.warn({ error: messageOf(error) }, 'a new device cannot be noted; it is at its next login'));
     });
   }
-}
-
-function parseDevice(text: string | undefined): Device | undefined {
-  const value: unknown = text === undefined ? undefined : JSON.parse(text);
-  return isDevice(value) ? value : undefined;
-}
-
-function isDevice(value: unknown): value is Device {
-  return typeof value === 'object' && value !== null && 'id' in value && 'protocol' in value && 'transport' in value;
 }

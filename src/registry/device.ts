@@ -1,0 +1,41 @@
+import { z } from 'zod';
+
+/** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
+const time = z.int().min(0).max(253_402_300_799_999);
+export const deviceId = z.string().regex(/^[A-Za-z0-9:_-]{3,32}$/, 'must be a device id: 3 to 32 letters, digits, -, _ or :');
+const mcc = z.int().min(200).max(799);
+const cidr = z.union([z.cidrv4(), z.cidrv6()]);
+
+export const deviceSchema = z
+  .strictObject({
+    id: deviceId.describe('IMEI or id of the protocol, as normalised'),
+    aliases: z.array(deviceId).max(8).default([]).describe('other ids under which it reports'),
+    account: z.string().max(64).optional(),
+    plan: z.string().max(64).default('default'),
+    state: z
+      .enum(['pending', 'active', 'suspended', 'terminated'])
+      .default('active')
+      .describe('pending becomes active at activates_at or first contact'),
+    activates_at: time.optional().describe('before this it is served like a suspended one'),
+    expires_at: time.optional().describe('from then on it is served like a suspended one'),
+    privacy: z.enum(['store', 'relay']).default('store').describe('relay: to the stream only, never to ClickHouse'),
+    recovery: z
+      .strictObject({ reason: z.string().min(1).max(200), interval_s: z.int().min(5).max(86_400), started: time, until: time })
+      .optional()
+      .describe('a stolen vehicle is being looked for: no caps until then'),
+    home_networks: z.array(mcc).max(64).default([]).describe('mobile country codes where it is at home; empty: everywhere'),
+    networks: z.array(cidr).max(32).default([]).describe('addresses it may connect from; empty: any'),
+    interval_s: z.int().min(1).max(86_400).optional().describe("programmed interval, where it is not the plan's"),
+    protocol: z.string().max(32).optional().describe('codec that it spoke last'),
+    transport: z.enum(['tcp', 'udp']).optional().describe('that it spoke last'),
+    first_seen: time.optional(),
+  })
+  .describe('device');
+export type Device = z.infer<typeof deviceSchema>;
+
+/** Undefined for what is none. */
+export function parseDevice(text: string | undefined): Device | undefined {
+  if (text === undefined) return undefined;
+  const result = deviceSchema.safeParse(JSON.parse(text));
+  return result.success ? result.data : undefined;
+}
