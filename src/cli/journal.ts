@@ -24,8 +24,9 @@ Looks into the journal of a data directory: what devices sent and was answered, 
 here changes the journal, and the server may run meanwhile.
 
   ls                  slots, segments, sequences and times
-  verify              reads every durable entry; exit code 1 when some cannot be read back
-  dump                entries, one JSON object a line
+  verify              reads every durable entry; exit code 1 when some cannot be read back. thinned: entries of which not all
+                      records are kept (the plan's decimation); relayed: entries that go to the stream only
+  dump                entries, one JSON object a line; kept: indexes of the records that are, where it is not all of them
     --slot <n>        of one slot only
     --from <sequence> --to <sequence>
     --device <id>     of one device only
@@ -129,9 +130,16 @@ async function verify(config: Config, { json, slot: only }: Options): Promise<nu
     const damages: Damage[] = [];
     const reader = new JournalReader(join(config.dataDir, 'journal', slot), nodeStorage, 1, { onDamage: (damage) => damages.push(damage) });
     let entries = 0;
+    let thinned = 0;
+    let relayed = 0;
     let problem = '';
     try {
-      for (; await reader.fill(); reader.advance()) entries++;
+      for (; await reader.fill(); reader.advance()) {
+        const entry = reader.peek();
+        entries++;
+        if (entry?.relay === true) relayed++;
+        if (entry !== null && entry.keepAt >= 0) thinned++;
+      }
     } catch (error) {
       problem = messageOf(error);
     } finally {
@@ -139,7 +147,7 @@ async function verify(config: Config, { json, slot: only }: Options): Promise<nu
     }
     if (problem !== '' || damages.length > 0) bad++;
     const places = damages.map(({ file, offset, bytes }) => `${bytes} bytes at ${offset} of ${file}`);
-    found.push({ slot: Number(slot), entries, durable: reader.durable, damages: places, problem });
+    found.push({ slot: Number(slot), entries, thinned, relayed, durable: reader.durable, damages: places, problem });
   }
   if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else table(found);
@@ -168,7 +176,13 @@ async function dump(config: Config, options: Options): Promise<number> {
 function described(slot: string, entry: EntryView): object {
   const { sequence, received, codec, transport, device, peer, memo, accepted } = entry;
   const kind = KINDS[entry.kind] ?? entry.kind;
-  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, memo, accepted };
+  const marks = { ...(entry.relay ? { relay: true } : {}), ...(entry.keepAt < 0 ? {} : { kept: keptOf(entry) }) };
+  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, memo, accepted, ...marks };
+}
+
+/** Indexes of the accepted records that are kept. */
+function keptOf(entry: EntryView): number[] {
+  return Array.from({ length: entry.accepted }, (_, index) => index).filter((index) => entry.keeps(index));
 }
 
 /** The last member of the line. */

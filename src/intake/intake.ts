@@ -15,7 +15,7 @@ import type { Contact, Downlink } from '../command/downlink.ts';
 import { AppError } from '../errors.ts';
 import { datagramFrames } from '../frame/datagram.ts';
 import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
-import { EntryKind, Origin } from '../journal/entry.ts';
+import { EntryKind, type Marks, Origin } from '../journal/entry.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
@@ -69,6 +69,7 @@ export interface EntrySink {
     bytes: Bytes,
     start: number,
     end: number,
+    marks?: Marks,
   ): number;
   readonly durable: number;
   /** False while every append is refused. */

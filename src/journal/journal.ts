@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { AppError, messageOf } from '../errors.ts';
 import { putU64le } from '../wire/index.ts';
-import { type EntryKind, entrySize, MAX_ENTRY_BYTES, type Origin, writeEntry } from './entry.ts';
+import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
 import { DURABLE_FILE, type Recovery, recover } from './recovery.ts';
 import { listSegments, SegmentWriter, segmentName } from './segment.ts';
 import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts';
@@ -214,7 +214,7 @@ export class Journal {
   /**
    * Copies an entry into the gather buffer and returns its sequence (> 0), which is durable once the watermark reaches
    * it; or -1 when the journal refuses it: see `state`; when it is open, the bound of pending bytes or `MAX_ENTRY_BYTES`.
-   * `received` is epoch ms; `memo` and `accepted` are below 2^32. The bytes are only lent.
+   * `received` is epoch ms; `memo` and `accepted` are below 2^32. The bytes and the marks are only lent.
    */
   append(
     origin: Origin,
@@ -225,16 +225,19 @@ export class Journal {
     bytes: Uint8Array,
     start: number,
     end: number,
+    marks?: Marks,
   ): number {
-    const size = entrySize(origin, end - start);
-    if (this.state !== JournalState.Open || size > MAX_ENTRY_BYTES || this.#flightBytes + this.#at + size > this.#maxPendingBytes) {
+    const maskBytes = marks === undefined || marks.keep === null ? 0 : keepBytes(accepted);
+    const size = entrySize(origin, end - start, maskBytes);
+    const fits = size <= MAX_ENTRY_BYTES && maskBytes <= MAX_KEEP_BYTES;
+    if (this.state !== JournalState.Open || !fits || this.#flightBytes + this.#at + size > this.#maxPendingBytes) {
       this.refused++;
       return -1;
     }
     if (this.#at + size > this.#gather.length) this.#grow(size);
     const sequence = this.#next++;
     const order = this.#order === undefined ? 1000 * received : this.#order();
-    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, order, memo, accepted, bytes, start, end);
+    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, order, memo, accepted, bytes, start, end, marks);
     this.entries++;
     if (!this.#busy) this.#schedule();
     return sequence;

@@ -63,6 +63,11 @@ export function createMetrics() {
     sinkSeconds: histogram('fixgate_sink_deliver_seconds', 'Time to deliver one batch.', SECONDS, ['sink']),
     duplicates: counter('fixgate_sink_duplicates_total', 'Records that a device sent again and that were not delivered twice.', ['sink']),
     parked: counter('fixgate_sink_parked_entries_total', 'Entries set aside because the sink refuses them.', ['sink']),
+    relayDropped: counter(
+      'fixgate_relay_dropped_entries_total',
+      'Entries of devices with privacy relay that went nowhere: there is no stream, or they could not be read.',
+      ['reason'],
+    ),
     timeAnomalies: counter('fixgate_time_anomalies_total', 'Records whose time was replaced, repaired or doubtful.', ['flag']),
     groupLag: gauge(
       'fixgate_stream_group_lag_entries',

@@ -25,6 +25,7 @@ import { ResendWindow } from './window.ts';
  * 4. Memory is one batch per sink, however long a sink is away.
  * 5. No entry stops a loop: what cannot be read or stored is parked with its raw bytes, counted, and passed.
  * 6. A segment goes only when every sink has passed it.
+ * 7. What is marked relay goes to sinks that relay. Without one it goes nowhere, which is counted and said at start.
  */
 export interface ShipperOptions {
   /** Holds one directory per slot, named by its number. */
@@ -90,6 +91,8 @@ class RunningShipper implements Shipper {
 
   start(): void {
     this.#watermarks.start();
+    if (!this.#o.sinks.some(({ relays }) => relays))
+      this.#o.log.info({}, 'no stream is configured: what devices with privacy relay send is acknowledged and dropped');
     for (const loop of this.#loops) loop.start();
     const tend = (): void => {
       this.#tending = this.#tend().finally(() => {
@@ -149,6 +152,11 @@ class RunningShipper implements Shipper {
       decoder: new Decoder(codecs, optionsOf),
       parking,
       window: new ResendWindow(),
+      relays: sink.relays,
+      onRelay: (reason) => {
+        if (reason === 'unreadable') metrics.relayDropped.inc({ reason });
+        else if (first && !this.#o.sinks.some(({ relays }) => relays)) metrics.relayDropped.inc({ reason: 'no_stream' });
+      },
       onDamage: (damage) => {
         if (!first) return;
         metrics.badEntries.inc();

@@ -85,6 +85,7 @@ function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: numb
 
 class ClickHouseSink implements Sink {
   readonly name = 'clickhouse';
+  readonly relays = false;
   readonly limits: BatchLimits;
   readonly #o: ClickHouseOptions;
   readonly #database: string;
