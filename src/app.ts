@@ -273,6 +273,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     log,
     keepMs,
     maxBytes,
+    claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 
   const lag = monitorEventLoopDelay({ resolution: 10 });
@@ -294,6 +295,16 @@ export async function startShipping(config: Config, instance: string, clickhouse
       await shipper.close();
     },
   };
+}
+
+/** Keeps a slot's worker from starting until the result is called; null when one runs. */
+async function claimSlot(directory: string): Promise<(() => void) | null> {
+  try {
+    const lock = await lockDirectory(directory, 0);
+    return () => void lock.close();
+  } catch {
+    return null;
+  }
 }
 
 /** What the supervisor knows of devices and commands: the API's side of it. */

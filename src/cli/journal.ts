@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
-import { listSegments, segmentName } from '../journal/segment.ts';
+import { listSegments, relayName, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
@@ -23,7 +23,7 @@ export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config fil
 Looks into the journal of a data directory: what devices sent and was answered, whatever became of it later. Nothing
 here changes the journal, and the server may run meanwhile.
 
-  ls                  slots, segments, sequences and times
+  ls                  slots, segments, sequences and times; relay: holds entries that leave it when the stream has them
   verify              reads every durable entry; exit code 1 when some cannot be read back. thinned: entries of which not all
                       records are kept (the plan's decimation); relayed: entries that go to the stream only
   dump                entries, one JSON object a line; kept: indexes of the records that are, where it is not all of them
@@ -115,7 +115,16 @@ async function list(config: Config, { json, slot: only }: Options): Promise<numb
     const durable = await readDurable(directory);
     for (const first of await listSegments(nodeStorage, directory)) {
       const file = await stat(join(directory, segmentName(first)));
-      found.push({ slot: Number(slot), segment: segmentName(first), first, bytes: file.size, changed: file.mtime.toISOString(), durable });
+      const relay = existsSync(join(directory, relayName(first)));
+      found.push({
+        slot: Number(slot),
+        segment: segmentName(first),
+        first,
+        bytes: file.size,
+        changed: file.mtime.toISOString(),
+        durable,
+        relay,
+      });
     }
   }
   if (json) process.stdout.write(`${JSON.stringify(found)}\n`);

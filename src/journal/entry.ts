@@ -23,7 +23,8 @@ import { putU16le, putU32le, putU64le, u16le, u32le, u64le } from '../wire/index
  *     16  8  received       epoch ms
  *     24  4  memo           the codec's memo: how the frame reads when decoded alone
  *     28  4  accepted       how many leading records of the frame were accepted
- *     32  1  kind           1 frame, 2 event, 3 usage. A reader passes over kinds that it does not know.
+ *     32  1  kind           1 frame, 2 event, 3 usage; 4 void: an entry was here and has been removed, no names, no bytes.
+ *                           A reader passes over kinds that it does not know.
  *     33  1  flags          bit 0: `order` is there; bit 1: `keep` is there; bit 2: relay, the entry goes to the stream and to no
  *                           table, and leaves the journal once it has. A reader ignores bits that it does not know: what
  *                           they announce lies between keep and bytes, and `head` steps over it. A change that an old
@@ -63,7 +64,7 @@ const ORDER_BYTES = 8;
 /** Longest keep mask that fits before `head` overflows, whatever the names in the origin: half a million records. */
 export const MAX_KEEP_BYTES = 0xffff - ENTRY_HEAD_BYTES - 3 * 255 - ORDER_BYTES;
 
-export const EntryKind = { Frame: 1, Event: 2, Usage: 3 } as const;
+export const EntryKind = { Frame: 1, Event: 2, Usage: 3, Void: 4 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 export type Transport = 'tcp' | 'udp';
@@ -208,8 +209,9 @@ export class EntryView {
   /** Where the keep mask begins in `bytes`; -1 when all accepted records are kept. */
   keepAt = -1;
   transport: Transport = 'tcp';
-  /** The lent buffer; the payload is `[start, end)` of it. */
+  /** The lent buffer; the whole entry is `[at, end)` of it, the payload `[start, end)`. */
   bytes: Buffer = Buffer.alloc(0);
+  at = 0;
   start = 0;
   end = 0;
   #codecAt = 0;
@@ -227,6 +229,7 @@ export class EntryView {
     this.flags = u8(bytes, at + 33);
     this.transport = bytes[at + 36] === 2 ? 'udp' : 'tcp';
     this.bytes = bytes;
+    this.at = at;
     this.start = at + u16le(bytes, at + 34);
     this.end = at + size;
     this.#codecAt = at + ENTRY_HEAD_BYTES;

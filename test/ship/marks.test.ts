@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Decoder } from '../../src/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/ship/parked.ts';
@@ -136,6 +137,43 @@ describe('entries marked relay', () => {
     expect(times(sink)).toEqual([0]);
     expect(parkedLines(data, 'memory')).toEqual([]);
     expect(await counter(metrics, 'fixgate_relay_dropped_entries_total', { reason: 'unreadable' })).toBe(1);
+  });
+});
+
+describe('what is marked relay in the journal', () => {
+  const bytesOf = (data: string): string =>
+    readdirSync(`${data}/journal/0`)
+      .map((name) => readFileSync(`${data}/journal/0/${name}`, 'latin1'))
+      .join('');
+
+  test('goes when the stream has it, whether the table is there or not', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    slot.fixes('public', T, [{ time: T }]);
+    slot.relayed('private', T, [{ time: T + 1 }]);
+    await slot.journal.rotate();
+    const [keeping, passing] = [new MemorySink({ name: 'keeping' }), new MemorySink({ name: 'passing', relays: true })];
+    keeping.away = true;
+    passing.away = true;
+    const { shipper } = shipping(data, [keeping, passing]);
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    expect(bytesOf(data)).toContain('private');
+    passing.away = false;
+    await until(() => !bytesOf(data).includes('private'));
+    expect(times(passing)).toEqual([0, 1]);
+    keeping.away = false;
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect([times(keeping), bytesOf(data).includes('public')]).toEqual([[0], true]);
+    await slot.journal.close();
+  });
+
+  test('goes at once where there is no stream, also from a slot that nobody writes', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    slot.relayed('private', T, [{ time: T + 1 }]);
+    await slot.journal.close();
+    shipping(data, [new MemorySink()], { claim: async () => () => {} });
+    await until(() => !bytesOf(data).includes('private'));
   });
 });
 
