@@ -17,6 +17,7 @@ import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
 import { Journal, JournalState } from './journal/journal.ts';
+import { nodeStorage } from './journal/storage.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
 import type { Log } from './log.ts';
@@ -25,6 +26,7 @@ import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
 import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
+import { Erasures, erasuresPath } from './ship/erasures.ts';
 import { startShipper } from './ship/shipper.ts';
 import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
@@ -260,6 +262,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     const { url, prefix, maxLength } = config.redis;
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
+  const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
   const shipper = startShipper({
@@ -273,6 +276,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     log,
     keepMs,
     maxBytes,
+    erasures,
     claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 

@@ -12,6 +12,7 @@ import { listSegments, relayName, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
+import { Erasures, erasuresPath } from '../ship/erasures.ts';
 import { listParked, retryParked } from '../ship/parked.ts';
 import { createClickHouseSink } from '../sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
@@ -222,6 +223,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
     return found.length === 0 ? EXIT.Ok : EXIT.Found;
   }
   const decoder = await decoderOf(config);
+  const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const instance = instanceOf(config);
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
   const results: { sink: string; delivered: number; refused: number }[] = [];
@@ -229,7 +231,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
     if ((await listParked(directory, name)).length === 0) continue;
     const sink = name === 'clickhouse' ? clickHouse(config, cursorPath) : redis(config, instance);
     try {
-      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance)) });
+      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance, nodeStorage, erasures.of(name))) });
     } finally {
       await sink.close();
     }

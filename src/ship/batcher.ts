@@ -6,6 +6,7 @@ import { type Damage, JournalReader } from '../journal/reader.ts';
 import type { Storage } from '../journal/storage.ts';
 import { type Batch, type Range, type Ranges, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
+import type { Erased } from './erasures.ts';
 import type { Parking } from './parking.ts';
 import { takeEntry } from './take.ts';
 import { isSlot } from './watermarks.ts';
@@ -44,6 +45,8 @@ export interface BatcherOptions {
   readonly decoder: Decoder;
   readonly parking: Parking;
   readonly window: ResendWindow;
+  /** What of erased devices is left out. Not to change while a batch is read, held, or begun. */
+  readonly erased: () => Erased;
   /** The sink takes what is marked relay. */
   readonly relays: boolean;
   /** An entry marked relay is passed and goes nowhere: this sink does not take it, or it could not be read. */
@@ -246,13 +249,14 @@ export class Batcher {
     if (batch.entries === 0) batch.oldest = entry.received;
     batch.entries++;
     batch.bytes += entry.end - entry.start;
-    const { decoder, parking, window, instance, relays, onRelay } = this.#options;
+    const { decoder, parking, window, erased, instance, relays, onRelay } = this.#options;
     if (entry.relay && !relays) {
       onRelay('not_taken');
       return;
     }
     const before = batch.rows.count;
-    const reason = takeEntry(batch, slot, entry, decoder, instance);
+    const list = erased();
+    const reason = takeEntry(batch, slot, entry, decoder, instance, list.size === 0 ? 0 : list.get(entry.device));
     if (reason !== '' && entry.relay) onRelay('unreadable');
     else if (reason !== '') parking.add(slot, entry, reason);
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;

@@ -15,16 +15,25 @@ export interface Sink {
   /** Label in metrics and health, and the name of its parking file. */
   readonly name: string;
   readonly limits: BatchLimits;
-  /** Takes what is marked relay. */
-  readonly relays: boolean;
+  /** Takes what is marked relay; absent: it does not. */
+  readonly relays?: boolean;
   /** Connects if need be and reads the position. Rejects when the target is not there or not as it should be. */
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */
   deliver(batch: Batch, park: Park): Promise<void>;
   /** A cheap look whether the target is still there, made when there is nothing to deliver. Rejects when it is not. */
   check(): Promise<void>;
+  /**
+   * Removes what it has of these devices from before these moments, epoch ms; what is not removed yet when it rejects is removed
+   * when it is called again. While nothing from before them is being delivered. Returns how much of what. Absent: it keeps
+   * nothing that could be removed.
+   */
+  erase?(devices: ReadonlyMap<string, number>): Promise<Counts>;
   close(): Promise<void>;
 }
+
+/** How many of each thing. */
+export type Counts = Readonly<Record<string, number>>;
 
 /** A batch closes at the first of these. */
 export interface BatchLimits {

@@ -9,8 +9,10 @@ import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
 import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
+import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
+import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { type Shipper, type ShipperOptions, startShipper } from '../../src/ship/shipper.ts';
 import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { createRedisStreamSink, type RedisStreamOptions } from '../../src/sink/redis-stream/sink.ts';
@@ -115,6 +117,7 @@ export function ship(data: string, sinks: readonly Sink[], options: Partial<Ship
     optionsOf: () => DEFAULTS,
     sinks,
     codecs: new Map([['tiny', tiny]]),
+    erasures: new Erasures(erasuresPath(data), nodeStorage),
     metrics,
     log: { ...silentLog, error: note, warn: note },
     ...options,
