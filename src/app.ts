@@ -16,6 +16,7 @@ import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
+import { METER_TICK_MS, Meters } from './intake/meter.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
@@ -67,12 +68,14 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const directory = join(config.dataDir, 'journal', String(slot));
   const journal = await openJournal(config, directory, orderOffset, {
     onDurable(watermark: number): void {
+      meters.durable(watermark);
       for (const intake of owing) intake.release(watermark);
       for (const connection of paused) connection.resume();
     },
     onFailed(from: number, to: number, error: AppError): void {
       metrics.journalFailures.inc();
       log.error({ slot, error: error.message }, 'a commit failed; the devices in it are not answered and will send again');
+      meters.failed(from, to);
       for (const intake of owing) intake.failed(from, to);
     },
     onState(state: JournalState, reason: string): void {
@@ -80,6 +83,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       else log.error({ slot, state, reason }, 'the journal accepts nothing; devices keep their data until it does');
     },
   });
+  const meters = new Meters(journal, systemClock);
+  const metering = setInterval(() => meters.tick(), METER_TICK_MS);
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
@@ -104,6 +109,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     profiles: state,
     registry: new Registry(state, now, log),
     downlink,
+    meters,
     metrics,
     clock: systemClock,
     log,
@@ -153,6 +159,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       const closing = listeners.close(deadlineMs);
       await journal.flush();
       await closing;
+      clearInterval(metering);
+      meters.flush();
       unwatch();
       await downlink.close();
       await journal.close();
