@@ -24,6 +24,7 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { Plans } from './plan/plans.ts';
 import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
@@ -31,6 +32,7 @@ import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
+import { createStateSink } from './sink/state/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
 import type { StateStore } from './state/store.ts';
 
@@ -268,6 +270,8 @@ export async function startShipping(config: Config, instance: string, clickhouse
     const { url, prefix, maxLength } = config.redis;
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
+  const state = await openState(stateOptions(config, log));
+  sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
   const shipper = startShipper({
@@ -300,6 +304,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
+      await state.close();
     },
   };
 }

@@ -10,12 +10,17 @@ import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
 import { listSegments, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
+import { processLog } from '../log-pino.ts';
+import { Plans } from '../plan/plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
 import { listParked, retryParked } from '../ship/parked.ts';
 import { createClickHouseSink } from '../sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
 import type { Sink } from '../sink/sink.ts';
+import { createStateSink } from '../sink/state/sink.ts';
+import { openState } from '../state/open.ts';
+import type { StateStore } from '../state/store.ts';
 import { EXIT } from './exit-code.ts';
 
 export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config file] [--json]
@@ -40,6 +45,8 @@ dump shows where devices were: treat what it prints like the database.
 `;
 
 const KINDS: Readonly<Record<number, string>> = { [EntryKind.Frame]: 'frame', [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
+
+const SINKS = ['clickhouse', 'redis', 'state'];
 
 interface Options {
   readonly json: boolean;
@@ -191,7 +198,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   const directory = join(config.dataDir, 'parked');
   if (!retry) {
     const found: object[] = [];
-    for (const sink of ['clickhouse', 'redis'])
+    for (const sink of SINKS)
       for (const { reason, kind, slot, sequence, device, codec, received, hex } of await listParked(directory, sink))
         found.push({ sink, kind, slot: Number(slot), sequence, device, codec, received: new Date(received).toISOString(), reason, hex });
     if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
@@ -202,19 +209,31 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   const instance = instanceOf(config);
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
   const results: { sink: string; delivered: number; refused: number }[] = [];
-  for (const name of ['clickhouse', 'redis']) {
+  for (const name of SINKS) {
     if ((await listParked(directory, name)).length === 0) continue;
-    const sink = name === 'clickhouse' ? clickHouse(config, cursorPath) : redis(config, instance);
+    const store = name === 'state' ? await stateStore(config) : undefined;
+    const sink =
+      store !== undefined
+        ? createStateSink({ store, plans: new Plans(store), instance: `${instance}.parked` })
+        : name === 'clickhouse'
+          ? clickHouse(config, cursorPath)
+          : redis(config, instance);
     try {
       results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance)) });
     } finally {
       await sink.close();
+      await store?.close();
     }
     if (name === 'clickhouse') await rm(cursorPath, { force: true });
   }
   if (json) process.stdout.write(`${JSON.stringify(results)}\n`);
   else table(results);
   return results.some(({ refused }) => refused > 0) ? EXIT.Found : EXIT.Ok;
+}
+
+function stateStore(config: Config): Promise<StateStore> {
+  const { dataDir, redis, state } = config;
+  return openState({ url: state.url, prefix: `${redis.prefix}:`, directory: join(dataDir, 'state'), log: processLog('error', 'cli') });
 }
 
 function instanceOf(config: Config): string {
