@@ -10,7 +10,6 @@ import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
 import { listSegments, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
-import { processLog } from '../log-pino.ts';
 import { Plans } from '../plan/plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
@@ -19,9 +18,9 @@ import { createClickHouseSink } from '../sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
 import type { Sink } from '../sink/sink.ts';
 import { createStateSink } from '../sink/state/sink.ts';
-import { openState } from '../state/open.ts';
-import type { StateStore } from '../state/store.ts';
 import { EXIT } from './exit-code.ts';
+import { clickHouseOptions, stateStore } from './stores.ts';
+import { table } from './table.ts';
 
 export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config file] [--json]
 
@@ -231,11 +230,6 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   return results.some(({ refused }) => refused > 0) ? EXIT.Found : EXIT.Ok;
 }
 
-function stateStore(config: Config): Promise<StateStore> {
-  const { dataDir, redis, state } = config;
-  return openState({ url: state.url, prefix: `${redis.prefix}:`, directory: join(dataDir, 'state'), log: processLog('error', 'cli') });
-}
-
 function instanceOf(config: Config): string {
   const path = join(config.dataDir, 'instance');
   try {
@@ -246,37 +240,11 @@ function instanceOf(config: Config): string {
 }
 
 function clickHouse(config: Config, cursorPath: string): Sink {
-  const { url, user: username, password, database, port } = config.clickhouse;
-  if (url === '' && port === 0)
-    throw new AppError(
-      'CONFIG_INVALID',
-      'clickhouse.port is 0: set FIXGATE_CLICKHOUSE_URL to the address in the log of the running server',
-    );
-  return createClickHouseSink({ url: url === '' ? `http://127.0.0.1:${port}` : url, username, password, database, cursorPath });
+  return createClickHouseSink({ ...clickHouseOptions(config), cursorPath });
 }
 
 function redis(config: Config, instance: string): Sink {
   const { url, prefix, maxLength } = config.redis;
   if (url === '') throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
   return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength });
-}
-
-/** Rows of equal shape as aligned text. */
-function table(rows: readonly object[]): void {
-  const [first] = rows;
-  if (first === undefined) return;
-  const names = Object.keys(first);
-  const cells = rows.map((row) => names.map((name) => cell(Reflect.get(row, name))));
-  const widths = names.map((name, at) => Math.max(name.length, ...cells.map((line) => (line[at] ?? '').length)));
-  for (const line of [names, ...cells])
-    process.stdout.write(
-      `${line
-        .map((text, at) => text.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd()}\n`,
-    );
-}
-
-function cell(value: unknown): string {
-  return Array.isArray(value) ? value.join('; ') : String(value);
 }

@@ -63,7 +63,7 @@ export async function checkClickHouse(options: Omit<ClickHouseOptions, 'cursorPa
   }
 }
 
-function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: number): ClickHouseClient {
+export function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: number): ClickHouseClient {
   return createClient({
     url: options.url,
     username: options.username ?? 'default',

@@ -12,9 +12,12 @@ export interface UsageCursor {
   readonly time: number;
 }
 
+/** What all cursors of all installations begin with. */
+export const ANY_CURSOR = 'state ';
+
 /** Of all cursors of an installation. */
 export function cursorPrefix(instance: string): string {
-  return `state ${instance} `;
+  return `${ANY_CURSOR}${instance} `;
 }
 
 export function cursorKey(instance: string, slot: string): string {
