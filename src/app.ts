@@ -16,6 +16,7 @@ import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
+import { METER_TICK_MS, Meters } from './intake/meter.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
@@ -23,6 +24,7 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { Plans } from './plan/plans.ts';
 import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
@@ -30,6 +32,7 @@ import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
+import { createStateSink } from './sink/state/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
 import type { StateStore } from './state/store.ts';
 
@@ -67,12 +70,14 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const directory = join(config.dataDir, 'journal', String(slot));
   const journal = await openJournal(config, directory, orderOffset, {
     onDurable(watermark: number): void {
+      meters.durable(watermark);
       for (const intake of owing) intake.release(watermark);
       for (const connection of paused) connection.resume();
     },
     onFailed(from: number, to: number, error: AppError): void {
       metrics.journalFailures.inc();
       log.error({ slot, error: error.message }, 'a commit failed; the devices in it are not answered and will send again');
+      meters.failed(from, to);
       for (const intake of owing) intake.failed(from, to);
     },
     onState(state: JournalState, reason: string): void {
@@ -80,6 +85,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       else log.error({ slot, state, reason }, 'the journal accepts nothing; devices keep their data until it does');
     },
   });
+  const meters = new Meters(journal, systemClock);
+  const metering = setInterval(() => meters.tick(), METER_TICK_MS);
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
@@ -104,6 +111,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     profiles: state,
     registry: new Registry(state, now, log),
     downlink,
+    meters,
     metrics,
     clock: systemClock,
     log,
@@ -153,6 +161,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       const closing = listeners.close(deadlineMs);
       await journal.flush();
       await closing;
+      clearInterval(metering);
+      meters.flush();
       unwatch();
       await downlink.close();
       await journal.close();
@@ -260,6 +270,8 @@ export async function startShipping(config: Config, instance: string, clickhouse
     const { url, prefix, maxLength } = config.redis;
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
+  const state = await openState(stateOptions(config, log));
+  sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
   const shipper = startShipper({
@@ -292,6 +304,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
+      await state.close();
     },
   };
 }

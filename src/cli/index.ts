@@ -77,6 +77,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'usage',
+    about: 'compare what devices have used with the history in ClickHouse, and set it right',
+    load: async () => {
+      const { USAGE_HELP, usage } = await import('./usage.ts');
+      return { help: USAGE_HELP, run: usage };
+    },
+  },
+  {
     name: 'journal',
     about: 'list, verify and print what is in the journal, and retry what a sink refused',
     load: async () => {

@@ -25,6 +25,7 @@ import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { Profile, ProfileStore } from '../state/profile.ts';
 import type { Bytes } from '../wire/index.ts';
+import { Meter, type Meters } from './meter.ts';
 import { Strikes } from './strikes.ts';
 
 /**
@@ -43,6 +44,8 @@ import { Strikes } from './strikes.ts';
  *    decoded, and what this one learns is remembered for the next.
  * 8. A command leaves only when no answer is owed: never between a frame and its answer.
  * 9. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
+ * 10. Every byte of the socket is metered before it is looked at (promise 8). What came before the device was known is its
+ *    own; of a connection that switches each device has its frames and the answers to them.
  */
 
 /** What the intake needs of its socket. */
@@ -83,6 +86,8 @@ export interface IntakeHost {
   readonly registry: Pick<Registry, 'seen'>;
   /** Gets commands to the devices. */
   readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
+  /** What devices use. */
+  readonly meters: Meters;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
   /** The codec's options for a device, '' for one not known yet; the same object each time. */
@@ -103,6 +108,12 @@ const MOVING_KMH = 5;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
 
+/** A device that spoke earlier on the connection and is owed answers. */
+interface Earlier {
+  readonly meter: Meter;
+  owed: number;
+}
+
 export class Intake {
   readonly codec: Codec;
   readonly transport: Transport;
@@ -113,6 +124,8 @@ export class Intake {
   bytesIn = 0;
   bytesOut = 0;
   framesIn = 0;
+  /** Of the device; of nobody until a frame has told. */
+  meter = new Meter(undefined);
   readonly #host: IntakeHost;
   readonly #counters: CodecCounters;
   readonly #link: Link;
@@ -143,6 +156,10 @@ export class Intake {
   /** A command waits until no answer is owed. */
   #waits = false;
   #moving: boolean | undefined;
+  /** Length of the chunk being pushed, and of all frames so far: what lies behind a frame is counted from them. */
+  #chunkBytes = 0;
+  #frameBytes = 0;
+  readonly #earlier: Earlier[] = [];
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
     const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
@@ -168,8 +185,24 @@ export class Intake {
 
   /** Takes one chunk of a stream, or one whole datagram. */
   push(chunk: Bytes): void {
-    if (this.#closed || this.#closing) return;
-    this.bytesIn += chunk.length;
+    if (this.#closed) return;
+    this.#count(chunk.length, 1);
+    if (!this.#closing) {
+      this.bytesIn += chunk.length;
+      this.#chunkBytes = chunk.length;
+      this.#push(chunk);
+    }
+    this.#noted();
+  }
+
+  /** Counts what passed the socket and is not, or will be later, pushed: `reads` chunks or datagrams with so many bytes in all. */
+  passed(bytes: number, reads: number): void {
+    if (this.#closed) return;
+    this.#count(bytes, reads);
+    this.#noted();
+  }
+
+  #push(chunk: Bytes): void {
     if (this.#muted) {
       if (this.#host.journal.accepting) this.#close('journal_refused');
       return;
@@ -205,6 +238,7 @@ export class Intake {
       this.#lost(error);
     }
     this.release(this.#host.journal.durable);
+    this.#noted();
   }
 
   /** Sends every answer that the watermark allows, in one write. */
@@ -218,6 +252,7 @@ export class Intake {
     while (outbox.take(watermark, REQUEST)) {
       REQUEST.now = now;
       const n = this.#answer(at);
+      this.#answered(n);
       if (n === 0) continue;
       at += n;
       answers++;
@@ -262,6 +297,7 @@ export class Intake {
     this.#closed = true;
     this.#host.owing.delete(this);
     this.outbox.clear();
+    this.#meterLast();
     if (this.#origin === undefined) return;
     this.#learnedLast();
     this.#detach();
@@ -274,6 +310,7 @@ export class Intake {
   #frame(bytes: Bytes, start: number, end: number): boolean {
     const counters = this.#counters;
     this.framesIn++;
+    this.#frameBytes += end - start;
     let memo = this.#readMemo();
     if (memo !== this.#memo) this.#learned(memo);
     this.#decode(bytes, start, end);
@@ -287,7 +324,8 @@ export class Intake {
       return this.#bad();
     }
     if (FRAME.damaged !== '') counters.damaged(FRAME.damaged);
-    if (FRAME.deviceId !== '' && FRAME.deviceId !== this.device && !this.#identify(FRAME.deviceId)) return this.#bad();
+    if (FRAME.deviceId !== '' && FRAME.deviceId !== this.device && !this.#identify(FRAME.deviceId, bytes.length - start, end - start))
+      return this.#bad();
     const origin = this.#origin;
     const promises = FRAME.kind !== FrameKind.Login && FRAME.kind !== FrameKind.Heartbeat;
     if (!promises && FRAME.rows === 0) {
@@ -309,6 +347,7 @@ export class Intake {
       this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
     } else {
       if (accepted > 0) counters.records.inc(accepted);
+      this.meter.records += accepted;
       if (FRAME.rows > 0) this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
       if (FRAME.kind === FrameKind.Reply) this.#replied();
       if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
@@ -380,8 +419,11 @@ export class Intake {
     this.#host.log.error({ codec: this.codec.name, stack }, 'a codec threw an exception: a defect in the codec, please report it');
   }
 
-  /** Learns who is talking; a connection that carries several devices switches between them. */
-  #identify(device: string): boolean {
+  /**
+   * Learns who is talking; a connection that carries several devices switches between them. `rest`: bytes from the frame's
+   * beginning to the end of what it lies in.
+   */
+  #identify(device: string, rest: number, length: number): boolean {
     const { sessions } = this.#host;
     if (!isDeviceId(device)) {
       this.#counters.malformed('device_id');
@@ -394,6 +436,7 @@ export class Intake {
     const first = this.#origin === undefined;
     this.device = device;
     this.#origin = new Origin(this.codec.name, this.transport, device, this.peer);
+    this.#meterFor(this.#origin, this.#splitter === undefined ? rest : this.bytesIn - this.#splitter.noise - this.#frameBytes + length);
     sessions.claim(device, this, this.#receivedAt);
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"}`);
     this.#recall(device);
@@ -444,8 +487,10 @@ export class Intake {
   #transmit(type: string, parameters: Options, key: number): boolean {
     try {
       const length = this.#dialect.encodeCommand?.({ type, parameters }, key, this.#state, ANSWERS, 0) ?? 0;
-      if (length > 0) this.#send(length);
-      return length > 0;
+      if (length === 0) return false;
+      this.meter.out += length;
+      this.#send(length);
+      return true;
     } catch (error) {
       this.#threw(error);
       return false;
@@ -570,9 +615,76 @@ export class Intake {
     this.#host.journal.append(origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length);
   }
 
+  /** Whose bytes they are has been counted. */
   #send(length: number): void {
     this.bytesOut += length;
+    this.#count(0, 1);
+    this.#noted();
     this.#link.send(ANSWERS.slice(0, length));
+  }
+
+  #count(bytes: number, pieces: number): void {
+    this.meter.in += bytes;
+    if (this.transport === 'tcp') this.meter.segments += pieces;
+    else this.meter.datagrams += pieces;
+  }
+
+  #noted(): void {
+    if (!this.#closed) this.#host.meters.noted(this.meter);
+  }
+
+  /** Invariant 10. `rest`: bytes of the frame that named the device and of what came behind it. */
+  #meterFor(origin: Origin, rest: number): void {
+    const { meters } = this.#host;
+    const before = this.meter;
+    const meter = meters.open(origin);
+    this.meter = meter;
+    if (before.origin === undefined) {
+      meter.add(before);
+      return;
+    }
+    // What has been journaled already stays where it is.
+    const moved = Math.min(rest, before.in);
+    before.in -= moved;
+    meter.in += moved;
+    if (rest >= this.#chunkBytes) {
+      const piece = this.transport === 'tcp' ? 'segments' : 'datagrams';
+      const pieces = Math.min(1, before[piece]);
+      before[piece] -= pieces;
+      meter[piece] += pieces;
+    }
+    const owed = this.outbox.count - this.#earlier.reduce((sum, earlier) => sum + earlier.owed, 0);
+    if (owed > 0) this.#earlier.push({ meter: before, owed });
+    else meters.close(before);
+  }
+
+  /** An answer of so many bytes has been taken from the outbox: whose was it? */
+  #answered(bytes: number): void {
+    const earlier = this.#earlier[0];
+    if (earlier === undefined) {
+      this.meter.out += bytes;
+      return;
+    }
+    const { meters } = this.#host;
+    earlier.meter.out += bytes;
+    meters.noted(earlier.meter);
+    if (--earlier.owed > 0) return;
+    this.#earlier.shift();
+    meters.close(earlier.meter);
+  }
+
+  /** The connection ends. */
+  #meterLast(): void {
+    const { meters, metrics } = this.#host;
+    for (const { meter } of this.#earlier) meters.close(meter);
+    this.#earlier.length = 0;
+    const { meter } = this;
+    if (meter.origin === undefined) {
+      metrics.unidentifiedBytes.inc({ transport: this.transport }, meter.in + meter.out);
+      return;
+    }
+    meters.journal(meter);
+    meters.close(meter);
   }
 
   #bad(): boolean {
