@@ -32,7 +32,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'wire',
   ],
   command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
-  registry: ['codec types', 'state types', 'npm:zod'],
+  registry: ['codec types', 'state types', 'wire', 'npm:zod'],
   plan: ['npm:zod'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
@@ -82,6 +82,8 @@ const SOCKET_FILES = [
   /^src\/embedded\//,
   /^src\/api\//,
   /^src\/simulate\//,
+  // A device's networks are matched against where it connects from.
+  /^src\/registry\/known\.ts$/,
   // One takes every port for a moment before the workers share it; the other is a lock that dies with its process.
   /^src\/cluster\/(ports|lock|succession)\.ts$/,
 ];

@@ -14,6 +14,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
 /** What a codec has learned about a device outlives the connection (intake invariants 7 and 8). */
@@ -50,7 +51,7 @@ beforeEach(() => {
     journal: { append, durable: 0, accepting: true },
     sessions: new SessionTable<Intake>(),
     profiles,
-    registry: { seen: () => {} },
+    ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
     metrics,
     clock: new FakeClock(),
