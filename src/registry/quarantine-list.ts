@@ -8,6 +8,8 @@ import { parseStranger, type Stranger } from './stranger.ts';
  * silent are forgotten.
  */
 const PAGE = 1_000;
+/** Changes are looked at together. */
+const GATHER_MS = 300;
 
 export interface QuarantineListOptions {
   readonly store: StateStore;
@@ -20,8 +22,10 @@ export interface QuarantineListOptions {
 
 export class QuarantineList {
   readonly #o: QuarantineListOptions;
-  /** When each was seen last; whoever came last stands last. */
+  /** When each was seen last. */
   readonly #lastSeen = new Map<string, number>();
+  #changed = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
   #unwatch: () => void = () => {};
   #work: Promise<void> = Promise.resolve();
 
@@ -31,13 +35,17 @@ export class QuarantineList {
 
   start(): void {
     this.#unwatch = this.#o.store.watch((table, key) => {
-      if (table === 'quarantine') this.#step(() => (key === undefined ? this.#readAll() : this.#read(key)));
+      if (table !== 'quarantine') return;
+      if (key === undefined) this.#step(() => this.#readAll());
+      else this.#changed.add(key);
+      this.#timer ??= setTimeout(() => this.#look(), GATHER_MS);
     });
     this.#step(() => this.#readAll());
   }
 
   async stop(): Promise<void> {
     this.#unwatch();
+    clearTimeout(this.#timer);
     await this.#work;
   }
 
@@ -60,6 +68,13 @@ export class QuarantineList {
     return this.#o.store.write([{ table: 'quarantine', key: id, remove: true }]);
   }
 
+  #look(): void {
+    this.#timer = undefined;
+    const changed = this.#changed;
+    this.#changed = new Set();
+    this.#step(() => this.#read(changed));
+  }
+
   #step(work: () => Promise<void>): void {
     this.#work = this.#work.then(work).catch((error: unknown) => {
       this.#o.log.warn({ error: messageOf(error) }, 'the quarantine cannot be read; its bound is looked after once it can');
@@ -75,22 +90,26 @@ export class QuarantineList {
       if (page.length < PAGE) break;
     }
     this.#lastSeen.clear();
-    for (const [id, lastSeen] of found.sort((a, b) => a[1] - b[1])) this.#lastSeen.set(id, lastSeen);
+    for (const [id, lastSeen] of found) this.#lastSeen.set(id, lastSeen);
     await this.#bound();
   }
 
-  async #read(id: string): Promise<void> {
-    const stranger = await this.get(id);
-    this.#lastSeen.delete(id);
-    if (stranger !== undefined) this.#lastSeen.set(id, stranger.last_seen);
+  async #read(ids: ReadonlySet<string>): Promise<void> {
+    for (const id of ids) {
+      const stranger = await this.get(id);
+      if (stranger === undefined) this.#lastSeen.delete(id);
+      else this.#lastSeen.set(id, stranger.last_seen);
+    }
     await this.#bound();
   }
 
   async #bound(): Promise<void> {
-    while (this.#lastSeen.size > this.#o.most) {
-      const gone = [...this.#lastSeen.keys()].slice(0, Math.min(PAGE, this.#lastSeen.size - this.#o.most));
-      await this.#o.store.write(gone.map((key) => ({ table: 'quarantine', key, remove: true })));
-      for (const id of gone) this.#lastSeen.delete(id);
+    const tooMany = this.#lastSeen.size - this.#o.most;
+    const gone = tooMany <= 0 ? [] : [...this.#lastSeen].sort((a, b) => a[1] - b[1]).slice(0, tooMany);
+    for (let at = 0; at < gone.length; at += PAGE) {
+      const page = gone.slice(at, at + PAGE);
+      await this.#o.store.write(page.map(([key]) => ({ table: 'quarantine', key, remove: true })));
+      for (const [id] of page) this.#lastSeen.delete(id);
     }
     this.#o.count(this.#lastSeen.size);
   }
