@@ -10,6 +10,8 @@ const BIN = fileURLToPath(new URL('../../bin/fixgate.js', import.meta.url));
 /** A service manager's pause before it starts again what ended. */
 const RESTART_MS = 1000;
 const START_MS = 180_000;
+/** A service manager's patience with SIGTERM: several times the drain time. */
+const STOP_MS = 60_000;
 
 /**
  * `fixgate serve` under something like a service manager: whenever it ends it is started again, with the same settings,
@@ -98,7 +100,9 @@ export class Server {
     if (child === undefined) return;
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
+    const late = setTimeout(() => this.#killAll(), STOP_MS);
     const [code] = await ended;
+    clearTimeout(late);
     if (code !== 0) throw new Error(`SIGTERM ended it with ${String(code)}`);
     await this.ready();
   }

@@ -32,9 +32,10 @@ const REFUSED = /^(refused|WARNING|Error|Invalid|unknown command)|doesn't exist/
 export function readReply(command: Command | undefined, text: string): Reading | undefined {
   const shape = SHAPES[command?.type ?? ''];
   const refused = REFUSED.test(text);
-  if (shape !== undefined && !refused && !shape.form.test(text)) return undefined;
-  const said = shape ?? Object.values(SHAPES).find(({ form }) => form.test(text));
-  return { outcome: refused ? 'refused' : 'done', values: refused ? {} : (said?.read?.(text) ?? {}) };
+  const said = Object.values(SHAPES).find(({ form }) => form.test(text));
+  // Section 7.2: anything else is delivered as it is. The documented reply to another command is none to this one.
+  if (shape !== undefined && !refused && !shape.form.test(text)) return said === undefined ? { outcome: 'unclear', values: {} } : undefined;
+  return { outcome: refused ? 'refused' : 'done', values: refused ? {} : ((shape ?? said)?.read?.(text) ?? {}) };
 }
 
 /** Names in the text and ours. */

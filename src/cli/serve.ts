@@ -17,6 +17,8 @@ SIGTERM or Ctrl-C finishes what is owed (drainMs, 10 s) and ends with code 0; a 
 SIGHUP replaces the workers one by one, with the ports open all the time; each has drainMs to finish.
 `;
 
+const LINGER_MS = 1_000;
+
 /** Runs until a signal; resolves with the exit code. */
 export async function serve(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { config: { type: 'string' } } });
@@ -46,5 +48,7 @@ export async function serve(args: string[]): Promise<number> {
     await http.close();
   }
   log.info({}, 'stopped');
+  // A connection to a store that is silent would keep the process.
+  setTimeout(() => process.exit(0), LINGER_MS).unref();
   return 0;
 }

@@ -43,6 +43,8 @@ const WORKER_SHARE = 0.5;
 /** No child reads what the server is given on standard input. */
 const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
 const EMBEDDED_CLOSE_MS = 10_000;
+/** For what the supervisor itself has open; a state store that does not answer must not keep the server from ending. */
+const OFFICE_CLOSE_MS = 5_000;
 
 /** A child as the supervisor needs it, a cluster worker or a plain process alike. */
 interface Running {
@@ -297,11 +299,24 @@ export class Supervisor {
     const workersMs = drainMs * WORKER_SHARE;
     const until = systemClock.elapsed() + drainMs;
     await Promise.all([...this.#workers.values()].map((post) => post.stop(drain(workersMs), workersMs + 2000)));
-    await this.office?.close();
-    await this.#events?.close();
+    await this.#closeOwn();
     const shipperMs = Math.max(0, until - systemClock.elapsed());
     await this.#shipper?.stop(drain(shipperMs), shipperMs + 2000);
     await this.#embedded?.stop((running) => running.release(), EMBEDDED_CLOSE_MS);
+  }
+
+  async #closeOwn(): Promise<void> {
+    const closed = (async () => {
+      await this.office?.close();
+      await this.#events?.close();
+      return true;
+    })();
+    const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), OFFICE_CLOSE_MS).unref());
+    const whole = await Promise.race([closed, late]).catch((error: unknown) => {
+      this.log.error({ error: messageOf(error) }, 'the state store cannot be closed');
+      return true;
+    });
+    if (!whole) this.log.warn({}, 'commands and events of the supervisor are not finished in time; what is in the ledger stays there');
   }
 
   async #replaceWorkers(): Promise<void> {

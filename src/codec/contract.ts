@@ -57,8 +57,11 @@ export interface CommandRule {
 
 /** What the text of a reply means. */
 export interface Reading {
-  /** `deferred`: the device does it when it can (an engine stop, when the vehicle is slow). */
-  readonly outcome: 'done' | 'deferred' | 'refused';
+  /**
+   * `deferred`: the device does it when it can (an engine stop, when the vehicle is slow). `unclear`: no documented form; it is the
+   * reply when no other comes.
+   */
+  readonly outcome: 'done' | 'deferred' | 'refused' | 'unclear';
   /** Values that the text gives, under standard names (vocabulary.md) where there are such; settings as `interval`, `server`, `time_zone`. */
   readonly values: Options;
 }

@@ -16,9 +16,11 @@ import type { Shadow } from './shadow.ts';
  * 4. A reply belongs to the command in flight when its key comes back, or when the protocol has no keys. One that comes
  *    late belongs to the command it lapsed for, as long as nothing else has been sent.
  * 5. What shows that a command was carried out is the codec's to say: a reply that reads like one to it, a position, or the
- *    end of the connection. A reply that refuses makes it failed.
- * 6. Steps of one connection happen one after the other, and an error of the store ends none of them for good: it is tried
- *    again.
+ *    end of the connection. A reply that refuses makes it failed. A text in no documented form, or one without a position
+ *    where that was asked for, counts when nothing better comes in time: what the device has replied to is not sent again.
+ *    A position is newer than the request, by its own time.
+ * 6. Steps of a device's connections happen one after the other, and an error of the store ends none of them for good: it is
+ *    tried again. While an outcome is known and not written, its command is not taken for lost.
  */
 
 /** A device's connection as the downlink sees it. */
@@ -54,10 +56,14 @@ export interface DownlinkOptions {
 const AGAIN_MS = 5_000;
 const LONGEST_MS = 60_000;
 const SECONDS_A_DAY = 86_400;
+/** Devices tell whole seconds. */
+const SECOND_MS = 1_000;
 
 export class Downlink {
   readonly #o: DownlinkOptions;
   readonly #lines = new Map<string, Line>();
+  /** Devices whose last connection still writes down how it ended. */
+  readonly #leaving = new Map<string, Promise<void>>();
   readonly #working = new Set<Promise<void>>();
 
   constructor(options: DownlinkOptions) {
@@ -66,9 +72,10 @@ export class Downlink {
 
   /** The device speaks on this connection from now on. */
   attached(contact: Contact): void {
-    this.#lines.get(contact.device)?.leave();
-    const line = new Line(contact, this.#o, this.#working);
-    this.#lines.set(contact.device, line);
+    const { device } = contact;
+    this.#leave(this.#lines.get(device));
+    const line = new Line(contact, this.#o, this.#working, this.#leaving.get(device));
+    this.#lines.set(device, line);
     line.look();
   }
 
@@ -76,7 +83,7 @@ export class Downlink {
     const line = this.#lines.get(contact.device);
     if (line?.contact !== contact) return;
     this.#lines.delete(contact.device);
-    line.leave();
+    this.#leave(line);
   }
 
   /** Something about the device's commands has changed. */
@@ -94,7 +101,7 @@ export class Downlink {
     this.#of(contact)?.ready();
   }
 
-  /** A position came that is newer than what `wantsFix` was set for, in terms of a record. */
+  /** A position came while `wantsFix` was set, in terms of a record. */
   fixed(contact: Contact, fix: Command['values']): void {
     this.#of(contact)?.fixed(fix);
   }
@@ -106,7 +113,7 @@ export class Downlink {
 
   /** Resolves when what has begun is in the ledger. */
   async close(): Promise<void> {
-    for (const line of this.#lines.values()) line.leave();
+    for (const line of this.#lines.values()) void line.leave();
     this.#lines.clear();
     while (this.#working.size > 0) await Promise.all(this.#working);
   }
@@ -115,33 +122,50 @@ export class Downlink {
     const line = this.#lines.get(contact.device);
     return line?.contact === contact ? line : undefined;
   }
+
+  #leave(line: Line | undefined): void {
+    if (line === undefined) return;
+    const { device } = line.contact;
+    const left = line.leave().finally(() => {
+      if (this.#leaving.get(device) === left) this.#leaving.delete(device);
+    });
+    this.#leaving.set(device, left);
+  }
 }
 
 interface Flight {
   readonly command: Command;
   readonly key: number;
+  /** What the device said that is no proper reply (invariant 5). */
+  heard: { readonly text: string; readonly values: Command['values'] } | undefined;
 }
 
 class Line {
   readonly contact: Contact;
   readonly #o: DownlinkOptions;
   readonly #working: Set<Promise<void>>;
-  #last: Promise<void> = Promise.resolve();
+  #last: Promise<void>;
   #gone = false;
+  /** Outcomes that are known and not in the ledger yet. */
+  #settling = 0;
   /** Chosen, and waiting for the way to be clear. */
   #next: Command | undefined;
   /** Marked sent, and waiting for the way to be clear again. */
   #claimed: Command | undefined;
   #flight: Flight | undefined;
   #lapsed: Flight | undefined;
+  /** A reply to an earlier command may still come: a text in no documented form may be that. */
+  #owed = false;
   #deadline: NodeJS.Timeout | undefined;
   #later: NodeJS.Timeout | undefined;
   #key = 0;
 
-  constructor(contact: Contact, options: DownlinkOptions, working: Set<Promise<void>>) {
+  /** `before`: the device's last connection has written down how it ended. */
+  constructor(contact: Contact, options: DownlinkOptions, working: Set<Promise<void>>, before: Promise<void> = Promise.resolve()) {
     this.contact = contact;
     this.#o = options;
     this.#working = working;
+    this.#last = before;
   }
 
   look(): void {
@@ -161,9 +185,14 @@ class Line {
     const readFor = (flight: Flight | undefined): Reading | undefined =>
       flight === undefined || (echoes && key >= 0 && key !== flight.key) ? undefined : this.#read(flight.command, text);
     const flight = this.#flight ?? this.#lapsed;
-    const reading = readFor(flight);
-    if (reading !== undefined) this.#land();
-    this.#step(async () => {
+    let reading = readFor(flight);
+    if (flight !== undefined && flight === this.#flight && reading !== undefined && !this.#settles(flight.command, reading)) {
+      if (reading.outcome !== 'unclear' || !this.#owed) flight.heard = { text, values: { ...attributes, ...reading.values } };
+      reading = undefined;
+    }
+    if (reading === undefined) this.#owed = false;
+    else this.#land();
+    this.#settle(async () => {
       const { ledger, shadow } = this.#o;
       const values = { ...attributes, ...(reading ?? this.#read(undefined, text))?.values };
       if (flight !== undefined && reading?.outcome === 'refused')
@@ -173,23 +202,21 @@ class Line {
           await ledger.answered(flight.command, text, values, reading.outcome === 'deferred' ? 'the device does it when it can' : ''),
         );
       for (const { name, value } of await shadow.told(device, values)) this.contact.event({ type: 'settings_drift', setting: name, value });
-      await this.#choose();
     });
   }
 
   fixed(fix: Command['values']): void {
     const flight = this.#flight;
-    if (flight === undefined || this.#rule(flight.command)?.shownBy !== 'fix') return;
+    if (flight === undefined || this.#rule(flight.command)?.shownBy !== 'fix' || !isNewer(fix, flight.command)) return;
     this.#land();
-    this.#step(async () => {
-      this.#said(await this.#o.ledger.answered(flight.command, '', fix, 'by a position'));
-      await this.#choose();
+    this.#settle(async () => {
+      this.#said(await this.#o.ledger.answered(flight.command, flight.heard?.text ?? '', fix, 'by a position'));
     });
   }
 
-  /** The connection is gone, or not the device's any more. */
-  leave(): void {
-    if (this.#gone) return;
+  /** The connection is gone, or not the device's any more. Resolves when that is in the ledger. */
+  leave(): Promise<void> {
+    if (this.#gone) return this.#last;
     this.#gone = true;
     const [flight, claimed] = [this.#flight, this.#claimed];
     clearTimeout(this.#later);
@@ -199,16 +226,42 @@ class Line {
       const ended = 'the connection ended before the reply';
       if (claimed !== undefined && claimed === this.#claimed) this.#said(await ledger.unsent(claimed, 'the connection ended first'));
       if (flight === undefined) return;
-      if (this.#rule(flight.command)?.shownBy === 'departure')
-        this.#said(await ledger.silent(flight.command, 'the connection ended, as this command makes it'));
-      else this.#said(await ledger.unanswered(flight.command, ended, false));
+      const { command, heard } = flight;
+      if (heard !== undefined) this.#said(await ledger.answered(command, heard.text, heard.values, this.#shortOf(command)));
+      else if (this.#rule(command)?.shownBy === 'departure')
+        this.#said(await ledger.silent(command, 'the connection ended, as this command makes it'));
+      else this.#said(await ledger.unanswered(command, ended, false));
     });
+    return this.#last;
+  }
+
+  /** A step that writes an outcome down, however often that takes; until then its command looks as if it were in flight. */
+  #settle(work: () => Promise<void>): void {
+    this.#settling++;
+    this.#step(async () => {
+      for (;;) {
+        try {
+          await work();
+          break;
+        } catch (error) {
+          if (this.#gone) throw error;
+          this.#troubled(error);
+          await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        }
+      }
+      this.#settling--;
+      await this.#choose();
+    });
+  }
+
+  #troubled(error: unknown): void {
+    this.#o.log.warn({ error: messageOf(error) }, 'the commands of a device cannot be read or written; trying on');
   }
 
   /** Invariant 6. */
   #step(work: () => Promise<void>): void {
     const step = this.#last.then(work).catch((error: unknown) => {
-      this.#o.log.warn({ error: messageOf(error) }, 'the commands of a device cannot be read or written; trying on');
+      this.#troubled(error);
       this.#again(AGAIN_MS);
     });
     this.#last = step;
@@ -217,7 +270,7 @@ class Line {
   }
 
   async #choose(): Promise<void> {
-    if (this.#gone || this.#flight !== undefined || this.#claimed !== undefined) return;
+    if (this.#gone || this.#settling > 0 || this.#flight !== undefined || this.#claimed !== undefined) return;
     const { ledger, now } = this.#o;
     const { contact } = this;
     let best: Command | undefined;
@@ -274,7 +327,7 @@ class Line {
       this.#said(await ledger.silent(command, 'the device does not reply to this'));
       return this.#choose();
     }
-    this.#flight = { command, key };
+    this.#flight = { command, key, heard: undefined };
     this.contact.wantsFix = shownBy === 'fix';
     this.#deadline = setTimeout(() => this.#late(), this.contact.codec.replyMs);
   }
@@ -297,11 +350,29 @@ class Line {
     const flight = this.#flight;
     if (flight === undefined) return;
     this.#land();
-    this.#lapsed = flight;
-    this.#step(async () => {
-      this.#said(await this.#o.ledger.unanswered(flight.command, `no reply within ${this.contact.codec.replyMs / 1000} s`, true));
-      await this.#choose();
+    const { heard } = flight;
+    if (heard === undefined) {
+      this.#lapsed = flight;
+      this.#owed = true;
+    }
+    this.#settle(async () => {
+      const { ledger } = this.#o;
+      if (heard !== undefined) this.#said(await ledger.answered(flight.command, heard.text, heard.values, this.#shortOf(flight.command)));
+      else this.#said(await ledger.unanswered(flight.command, `no reply within ${this.contact.codec.replyMs / 1000} s`, true));
     });
+  }
+
+  /** What is wanting in what was heard. */
+  #shortOf(command: Command): string {
+    return this.#rule(command)?.shownBy === 'fix' ? 'no new position came' : 'in a form that is not documented';
+  }
+
+  /** Is it the reply, whatever else may come? */
+  #settles(command: Command, reading: Reading): boolean {
+    if (reading.outcome === 'refused') return true;
+    if (this.#rule(command)?.shownBy === 'fix')
+      return 'lat' in reading.values && reading.values['valid'] !== false && isNewer(reading.values, command);
+    return reading.outcome !== 'unclear';
   }
 
   #again(ms: number): void {
@@ -331,10 +402,17 @@ class Line {
 
 /** The event of a transition, as the journal and `fixgate:events` have it. */
 export function commandEvent(command: Command): object {
-  const { id, type: command_type, state, ended, attempts, requester, ref, reply, history } = command;
+  const { id, type: command_type, state, ended, attempts, requester, ref, reply, values, history } = command;
   const note = history.at(-1)?.note ?? '';
   const more = { ...(ref === '' ? {} : { ref }), ...(note === '' ? {} : { note }), ...(reply === '' ? {} : { reply }) };
-  return { type: 'command', id, command: command_type, state, final: ended > 0, attempts, requester, ...more };
+  const read = Object.keys(values).length === 0 ? {} : { values };
+  return { type: 'command', id, command: command_type, state, final: ended > 0, attempts, requester, ...more, ...read };
+}
+
+/** A text that does not say when, and does not say that it is old, speaks of now. */
+function isNewer(position: Command['values'], command: Command): boolean {
+  const { time } = position;
+  return typeof time !== 'number' || time >= command.created - SECOND_MS;
 }
 
 /** A condition on a movement that is not known is not met. */

@@ -15,7 +15,8 @@ import { Shadow } from './shadow.ts';
  *    and `sent` is an end where the device does not reply.
  * 2. Open commands and ended ones are kept apart, so that a device's contact reads only the open ones.
  * 3. A command is marked sent before its bytes leave. A crash in between leaves it sent and unanswered, like a lost reply:
- *    it is sent again, as far as its attempts go; one that was answered never is.
+ *    it is sent again, as far as its attempts go; one that was answered never is. The mark need not wait for the disk: what a
+ *    power cut takes of it is an attempt that is not counted.
  * 4. The settings shadow changes in the same write: nobody sees one without the other.
  * 5. Kept: the last 100 ended commands of each device.
  */
@@ -164,6 +165,7 @@ export class Ledger {
               { table: 'commands', key, expect: text },
               { table: 'commands', key, put: value },
             ],
+        state === 'sent' && !ends ? 'visible' : undefined,
       );
       if (written) return next;
     }

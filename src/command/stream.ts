@@ -12,7 +12,8 @@ import type { Desk, Draft, Problem } from './desk.ts';
  * 1. At least once: an entry is acknowledged when its command is in the ledger, or refused. The command's id is the entry's, so
  *    that reading an entry again makes no second command.
  * 2. What is refused, malformed entries included, becomes an event `command_refused` with `ref`, the entry and the problems.
- * 3. A Redis that is away is waited for; entries wait there.
+ * 3. A Redis that is away is waited for; entries wait there. Each attempt has a connection of its own: one that ioredis reopens
+ *    by itself would, closed in between, never settle the commands that wait for it.
  */
 export interface CommandStreamOptions {
   readonly url: string;
@@ -20,7 +21,7 @@ export interface CommandStreamOptions {
   readonly prefix: string;
   /** Name of this consumer: the installation's. */
   readonly instance: string;
-  readonly desk: Desk;
+  readonly desk: Pick<Desk, 'submit'>;
   /** Grave types (`engine_stop`, `custom`) that may come this way. */
   readonly allows: readonly string[];
   readonly record: (device: string, event: object) => void;
@@ -31,6 +32,9 @@ const GROUP = 'fixgate';
 const COUNT = 100;
 const BLOCK_MS = 2_000;
 const RETRY_MS = 1_000;
+const CONNECT_MS = 3_000;
+/** Longer than a read blocks: then Redis is silent. */
+const COMMAND_MS = BLOCK_MS + 3_000;
 const QUIET_MS = 60_000;
 const GRAVE: readonly string[] = ['engine_stop', 'custom'];
 const NUMBERS = ['priority', 'not_before', 'expires'] as const;
@@ -40,7 +44,7 @@ const FIELDS: readonly string[] = ['device', 'type', 'parameters', 'again', ...N
 export class CommandStream {
   readonly #o: CommandStreamOptions;
   readonly #key: string;
-  readonly #redis: Redis;
+  #redis: Redis | undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
   #said = Number.NEGATIVE_INFINITY;
@@ -48,13 +52,6 @@ export class CommandStream {
   constructor(options: CommandStreamOptions) {
     this.#o = options;
     this.#key = `${options.prefix}commands`;
-    this.#redis = new Redis(options.url, {
-      connectionName: 'fixgate-commands',
-      lazyConnect: true,
-      maxRetriesPerRequest: 0,
-      retryStrategy: (times) => Math.min(RETRY_MS, 50 * times),
-    });
-    this.#redis.on('error', (error) => this.#failed(error));
   }
 
   start(): void {
@@ -63,50 +60,56 @@ export class CommandStream {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#redis.disconnect();
+    this.#redis?.disconnect();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    // First what was given to this consumer and not acknowledged: a crash came between.
-    let from = '0';
-    let grouped = false;
     while (!this.#stopped) {
+      const redis = new Redis(this.#o.url, {
+        connectionName: 'fixgate-commands',
+        lazyConnect: true,
+        retryStrategy: () => null,
+        autoResendUnfulfilledCommands: false,
+        enableOfflineQueue: false,
+        connectTimeout: CONNECT_MS,
+        commandTimeout: COMMAND_MS,
+      });
+      this.#redis = redis;
+      // What went wrong comes as an event; `connect` itself only says that it is closed.
+      let reason: unknown;
+      redis.on('error', (error) => {
+        reason ??= error;
+      });
       try {
-        if (!grouped) await this.#group();
-        grouped = true;
-        const answer = await this.#redis.xreadgroup(
-          'GROUP',
-          GROUP,
-          this.#o.instance,
-          'COUNT',
-          COUNT,
-          'BLOCK',
-          BLOCK_MS,
-          'STREAMS',
-          this.#key,
-          from,
-        );
-        const entries = entriesOf(answer);
-        for (const [id, fields] of entries) {
-          await this.#take(id, fields);
-          await this.#redis.xack(this.#key, GROUP, id);
-        }
-        if (from !== '>' && entries.length === 0) from = '>';
+        await redis.connect();
+        await this.#read(redis);
       } catch (error) {
-        if (this.#stopped) return;
-        // The stream may have been removed, and the group with it; what was begun is begun again.
-        grouped = false;
-        from = '0';
-        this.#failed(error);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        redis.disconnect();
+        this.#failed(reason ?? error);
+        if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
   }
 
-  async #group(): Promise<void> {
+  async #read(redis: Redis): Promise<void> {
+    await this.#group(redis);
+    // First what was given to this consumer and not acknowledged: a crash came between.
+    let from = '0';
+    while (!this.#stopped) {
+      const read = ['GROUP', GROUP, this.#o.instance, 'COUNT', COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', this.#key, from] as const;
+      const entries = entriesOf(await redis.xreadgroup(...read));
+      for (const [id, fields] of entries) {
+        await this.#take(id, fields);
+        await redis.xack(this.#key, GROUP, id);
+      }
+      if (from !== '>' && entries.length === 0) from = '>';
+    }
+  }
+
+  async #group(redis: Redis): Promise<void> {
     try {
-      await this.#redis.xgroup('CREATE', this.#key, GROUP, '0', 'MKSTREAM');
+      await redis.xgroup('CREATE', this.#key, GROUP, '0', 'MKSTREAM');
     } catch (error) {
       if (!messageOf(error).startsWith('BUSYGROUP')) throw error;
     }

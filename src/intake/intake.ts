@@ -107,8 +107,6 @@ const ANSWERS = new Uint8Array(65536);
 const ENCODER = new TextEncoder();
 /** A fix that is slower stands. */
 const MOVING_KMH = 5;
-/** A position that is older than this on arrival is no answer to where the vehicle is now. */
-const FRESH_MS = 60_000;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
 /** Bytes of frames that are held while the registry is asked. */
@@ -607,11 +605,11 @@ export class Intake {
     this.#host.downlink.replied(this.#contact, FRAME.replyKey, FRAME.replyText, values);
   }
 
-  /** Tells of the newest position in the frame just decoded, unless it comes from the device's memory. */
+  /** Tells of the newest position in the frame just decoded. */
   #fixed(contact: Contact): void {
     const row = FRAME.rows - 1;
     const [lat = Number.NaN, lon = Number.NaN, time = Number.NaN] = [FRAME.latitude[row], FRAME.longitude[row], FRAME.time[row]];
-    if (row < 0 || Number.isNaN(lat) || Number.isNaN(lon) || !(time > this.#received - FRESH_MS)) return;
+    if (row < 0 || Number.isNaN(lat) || Number.isNaN(lon) || Number.isNaN(time)) return;
     const speed = FRAME.speedKmh[row] ?? Number.NaN;
     const more = Number.isNaN(speed) ? {} : { speed_kmh: speed };
     this.#host.downlink.fixed(contact, { time, valid: FRAME.valid[row] === 1, lat, lon, ...more });

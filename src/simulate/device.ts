@@ -334,13 +334,14 @@ export class Device {
   #obey(order: Order): void {
     const how = mood(this.#host.obedience, this.#moods);
     const line = this.#line;
-    const deed = this.#speaker.deed(order);
+    const deed = this.#speaker.deed(order, () => this.#track.at(this.#host.now()));
     if (how === 'silent') return;
     if (how === 'reboot' || deed.restarts === true) {
       this.#reconnect();
       return;
     }
     if (deed.intervalMs !== undefined && how !== 'wrong') this.intervalMs = deed.intervalMs;
+    if (deed.reports === true && how !== 'wrong') this.sample(1, 0);
     if (deed.reply === undefined) return;
     const text = how === 'wrong' ? 'what?' : deed.reply;
     const key = how === 'wrong' ? order.key + 1 : order.key;

@@ -1,4 +1,5 @@
 import type { Random } from './random.ts';
+import type { Sample } from './track.ts';
 
 /** How devices take commands: as they should, late, without a word, with a reply to something else, or by starting again. */
 export const OBEDIENCE = ['honest', 'slow', 'silent', 'wrong', 'reboot', 'mixed'] as const;
@@ -20,6 +21,8 @@ export interface Deed {
   readonly reply?: string;
   /** It reports in this interval from now on. */
   readonly intervalMs?: number;
+  /** It sends its position now, as a record. */
+  readonly reports?: boolean;
   /** It ends the connection. */
   readonly restarts?: boolean;
 }
@@ -31,14 +34,14 @@ export function mood(obedience: Obedience, random: Random): Obedience {
   return obedience === 'mixed' ? (HONEST[random.int(HONEST.length)] ?? 'honest') : obedience;
 }
 
-/** `getver`, `setparam 10050:30;10055:30` … (Teltonika protocol, sections 7.1 and 7.2). */
-export function teltonikaDeed(text: string, imei: string): Deed {
+/** `getver`, `setparam 10050:30;10055:30` … (Teltonika protocol, sections 7.1 and 7.2). `where` reads the position. */
+export function teltonikaDeed(text: string, imei: string, where: () => Sample): Deed {
   const [verb = '', rest = ''] = [text.split(' ')[0], text.slice(text.indexOf(' ') + 1)];
   switch (verb) {
     case 'cpureset':
       return { restarts: true };
     case 'getrecord':
-      return {};
+      return { reports: true };
     case 'getver':
       return { reply: `Ver:03.27.07_00 GPS:AXN_5.10 Hw:FMB120 Mod:15 IMEI:${imei} Init:2026-1-1 0:0 Uptime:3600 MAC:001122334455` };
     case 'getinfo':
@@ -46,7 +49,7 @@ export function teltonikaDeed(text: string, imei: string): Deed {
         reply: 'INI:2026/1/1 0:0 RTC:2026/1/1 1:0 RST:2 ERR:0 SR:10 BR:0 CF:0 FG:0 FL:0 SMS:0 NOGPS:0:0 GPS:1 SAT:9 RS:3 RF:0 SF:0 MD:1',
       };
     case 'getgps':
-      return { reply: 'GPS:1 Sat:9 Lat:54.71473 Long:25.30304 Alt:147 Speed:0 Dir:77 Date: 2026/1/1 Time: 1:0:0' };
+      return { reply: getgps(where()) };
     case 'getparam':
       return { reply: `Param ID:${rest} Value:0` };
     case 'setparam': {
@@ -76,9 +79,10 @@ export function gt06Deed(text: string): Deed {
       return { reply: 'DYD=Success!' };
     case 'HFYD':
       return { reply: 'HFYD=Success!' };
+    case 'LJDW':
+      return { reply: 'OK!', reports: true };
     case 'SERVER':
     case 'GMT':
-    case 'LJDW':
     case 'Relay':
       return { reply: 'OK!' };
     default:
@@ -91,6 +95,18 @@ export function h02Deed(name: string, parameters: readonly string[]): Deed {
   const echo = parameters.join(',');
   const seconds = Number(name === 'S71' ? parameters[1] : parameters[0]);
   if (name === 'R1' || name === 'CQ') return { restarts: true };
-  const sets = (name === 'S17' || name === 'S71' || name === 'XT') && seconds > 0;
+  if (name === 'CR') return { reply: '', reports: true };
+  // D1 with a count asks for positions, and is answered by them alone; with one parameter it sets the interval.
+  if (name === 'D1' && parameters.length > 1) return { reports: true };
+  const sets = (name === 'S17' || name === 'S71' || name === 'XT' || name === 'D1') && seconds > 0;
   return { reply: echo, ...(sets ? { intervalMs: 1000 * seconds } : {}) };
+}
+
+function getgps(sample: Sample): string {
+  const { time, latitude, longitude, altitudeM, speedKmh, courseDeg, satellites } = sample;
+  const at = new Date(time);
+  const date = `${at.getUTCFullYear()}/${at.getUTCMonth() + 1}/${at.getUTCDate()}`;
+  const clock = `${at.getUTCHours()}:${at.getUTCMinutes()}:${at.getUTCSeconds()}`;
+  const place = `Lat:${latitude.toFixed(5)} Long:${longitude.toFixed(5)} Alt:${altitudeM}`;
+  return `GPS:1 Sat:${satellites} ${place} Speed:${speedKmh} Dir:${courseDeg} Date: ${date} Time: ${clock}`;
 }

@@ -24,7 +24,7 @@ export interface Speaker {
   /** The command that bytes[start, end) begin with; undefined when they begin with something else. */
   order(bytes: Bytes, start: number, end: number): Order | undefined;
   /** What the device does about it. */
-  deed(order: Order): Deed;
+  deed(order: Order, where: () => Sample): Deed;
   /** The reply as bytes on the wire. */
   reply(order: Order, text: string): Uint8Array;
 }

@@ -241,8 +241,8 @@ export class TeltonikaDevice implements Speaker {
     return length > end - start ? undefined : { length, text: ascii(bytes, from, start + length - 5), key: 0 };
   }
 
-  deed(order: Order): Deed {
-    return teltonikaDeed(order.text, this.device);
+  deed(order: Order, where: () => Sample): Deed {
+    return teltonikaDeed(order.text, this.device, where);
   }
 
   /** Codec 12, type 6. */

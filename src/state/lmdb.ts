@@ -9,7 +9,7 @@ import { added, type Changed, type Found, type Op, type StateStore, TABLES, type
  *
  * 1. A read looks into mapped pages and takes no lock; it sees what any process has committed, and of profiles what this
  *    one is about to.
- * 2. A write is one transaction, and on disk when its promise resolves. Profiles gather and are committed together: many
+ * 2. A write is one transaction, and on disk when its promise resolves, or soon after where that is enough. Profiles gather and are committed together: many
  *    devices cost one sync of the disk.
  * 3. A process killed at any moment leaves what was committed before, and no lock.
  * 4. Profiles do not grow without bound: the size of a value, the writes that wait, the devices kept. What does not fit is
@@ -103,14 +103,14 @@ export class LmdbStore implements StateStore, ProfileStore {
     return entries;
   }
 
-  async write(ops: readonly Op[]): Promise<boolean> {
+  async write(ops: readonly Op[], until?: 'visible'): Promise<boolean> {
     const done = await this.#root.transaction(() => {
       for (const op of ops) if ('expect' in op && this.#table(op.table).get(op.key) !== op.expect) return false;
       for (const op of ops) this.#apply(op);
       this.#note(ops);
       return true;
     });
-    if (done) await this.#root.flushed;
+    if (done && until !== 'visible') await this.#root.flushed;
     return done;
   }
 

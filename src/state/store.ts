@@ -2,7 +2,8 @@
  * The state store (design.md section 7): what is known about devices, plans, usage and commands, shared by all processes of a
  * server. Two implementations, lmdb for one machine and Redis for many, pass one suite of tests.
  *
- * 1. A write is all or nothing, and is on disk (lmdb) or answered by the server (Redis) when its promise resolves.
+ * 1. A write is all or nothing, and is on disk (lmdb) or answered by the server (Redis) when its promise resolves. One that is
+ *    only to be visible resolves earlier: it survives the death of any process, and a power cut may take it.
  * 2. Expectations are checked and changes made in one step: nobody comes between.
  * 3. A change by any process reaches every watcher within a second, at least once; several changes of a key may arrive as one.
  * 4. A process killed at any moment leaves what was written before, and no lock.
@@ -62,8 +63,8 @@ export interface StateStore {
   get(table: Table, key: string): Promise<string | undefined>;
   /** Entries whose key begins with `prefix` and comes behind `after`, in byte order, at most `limit`. */
   list(table: Table, page: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<Found[]>;
-  /** False when an expectation did not hold; then nothing has changed. */
-  write(ops: readonly Op[]): Promise<boolean>;
+  /** False when an expectation did not hold; then nothing has changed. `until`: what the promise waits for, the disk by default. */
+  write(ops: readonly Op[], until?: 'visible'): Promise<boolean>;
   /**
    * Puts what `change` makes of the current value (undefined: not there, or to be removed), trying again when somebody came
    * between: `change` may be called several times and has no effects of its own. Returns the new value.

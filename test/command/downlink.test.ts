@@ -193,6 +193,18 @@ describe('commands on their way down', () => {
     expect(second.sent).toEqual([]);
   });
 
+  it('3: a reply just before the connection ends counts, however soon the device is back', async () => {
+    const command = await queue();
+    let device = new Device();
+    await device.got(1);
+    device.reply('ok');
+    downlink.detached(device);
+    device = new Device();
+    expect(await comesTo(command, 'answered')).toMatchObject({ attempts: 1 });
+    await quiet();
+    expect(device.sent).toEqual([]);
+  });
+
   it('4: replies with a key belong to the command that carried it', async () => {
     const device = new Device({ ...gt06, readReply: undefined });
     const command = await queue();
@@ -233,14 +245,66 @@ describe('commands on their way down', () => {
     expect(await comesTo(other, 'failed')).toMatchObject({ reply: 'Error: invalid ID' });
   });
 
-  it('5: a position answers who asked for one', async () => {
+  it('5: a position newer than the request answers who asked for one, an older one does not, nor a reply without one', async () => {
     const device = new Device(teltonika);
     const command = await queue('locate');
     await device.got(1);
     await vi.waitFor(() => expect(device.wantsFix).toBe(true));
-    downlink.fixed(device, { lat: 1, lon: 2 });
-    expect(await comesTo(command, 'answered')).toMatchObject({ values: { lat: 1, lon: 2 } });
+    downlink.fixed(device, { time: command.created - 5_000, lat: 1, lon: 1 });
+    device.reply('GPS:0 Sat:0 Lat:0.0 Long:0.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
+    device.reply('GPS:1 Sat:9 Lat:5.0 Long:6.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
+    await quiet();
+    expect((await ledger.get('d01', command.id))?.state).toBe('sent');
+    downlink.fixed(device, { time: Date.now(), lat: 1, lon: 2 });
+    const done = await comesTo(command, 'answered');
+    expect(done).toMatchObject({ values: { lat: 1, lon: 2 }, reply: expect.stringContaining('Lat:5.0') });
     expect(device.wantsFix).toBe(false);
+    const event = { state: 'answered', values: expect.objectContaining({ lat: 1, lon: 2 }) };
+    await vi.waitFor(() => expect(device.events).toContainEqual(expect.objectContaining(event)));
+  });
+
+  it('5: a position in the reply itself, of now, is one', async () => {
+    const device = new Device(teltonika);
+    const command = await queue('locate');
+    await device.got(1);
+    const now = new Date();
+    const date = `${now.getUTCFullYear()}/${now.getUTCMonth() + 1}/${now.getUTCDate()}`;
+    const time = `${now.getUTCHours()}:${now.getUTCMinutes()}:${now.getUTCSeconds()}`;
+    device.reply(`GPS:1 Sat:9 Lat:5.5 Long:6.5 Alt:1 Speed:0 Dir:0 Date: ${date} Time: ${time}`);
+    expect(await comesTo(command, 'answered')).toMatchObject({ values: { lat: 5.5, lon: 6.5 } });
+  });
+
+  it('5: a text in no documented form is kept as the reply when none comes in time, and the command is not sent again', async () => {
+    const device = new Device({ ...teltonika, replyMs: 150 });
+    const command = await queue('version');
+    await device.got(1);
+    device.reply('Firmware of another family');
+    expect(await comesTo(command, 'answered')).toMatchObject({
+      reply: 'Firmware of another family',
+      attempts: 1,
+      history: expect.arrayContaining([expect.objectContaining({ note: 'in a form that is not documented' })]),
+    });
+    const second = await queue('version');
+    await device.got(2);
+    device.reply('chatter');
+    device.reply('Ver:03.25.14 GPS:AXN Hw:FMB920 IMEI:356307042441013');
+    expect(await comesTo(second, 'answered')).toMatchObject({ reply: expect.stringContaining('Ver:03.25.14') });
+    const third = await queue('locate');
+    await device.got(3);
+    device.reply('GPS:0 Sat:0 Lat:0.0 Long:0.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
+    downlink.detached(device);
+    expect(await comesTo(third, 'answered')).toMatchObject({ attempts: 1, values: { valid: false } });
+  });
+
+  it("5: such a text may be the late reply to another command, and is nobody's then", async () => {
+    const device = new Device({ ...teltonika, replyMs: 150 });
+    const lost = await queue('status');
+    await device.got(1);
+    await comesTo(lost, 'queued');
+    const command = await queue('version');
+    await device.got(2);
+    device.reply('Firmware of another family');
+    await comesTo(command, 'queued');
   });
 
   it('end as sent when the device does not reply, or ends the connection as it should', async () => {

@@ -224,7 +224,7 @@ describe('commands from the Redis stream', () => {
 
 describe('simulated devices of every protocol', () => {
   it.each(['teltonika', 'gt06', 'h02'] as const)(
-    '%s: set_interval changes the reporting, and the shadow goes from pending to reported',
+    '%s: set_interval changes the reporting, the shadow goes from pending to reported, and locate returns a new position',
     async (protocol) => {
       const { running, api } = await start();
       const fleet = new Fleet({
@@ -276,11 +276,16 @@ describe('simulated devices of every protocol', () => {
       const before = fleet.total().sent;
       await new Promise((resolve) => setTimeout(resolve, 2000));
       expect(fleet.total().sent - before).toBeLessThan(3);
+      // Nothing else would make it report within an hour.
+      const asked = Date.now();
+      const located = await api.call('POST', `/v1/devices/${id}/commands?wait=90`, { type: 'locate' });
+      expect(located.body).toMatchObject({ state: 'answered', values: { lat: expect.any(Number), lon: expect.any(Number) } });
+      expect(Reflect.get(Object(located.body['values']), 'time')).toBeGreaterThan(asked - 1000);
       const { commands, replies, wrongAnswers } = fleet.total();
       // Twice, when it had just gone out of coverage.
-      expect([commands >= 1, replies >= 1, wrongAnswers]).toEqual([true, true, 0]);
+      expect([commands >= 2, replies >= 1, wrongAnswers]).toEqual([true, true, 0]);
     },
-    120_000,
+    180_000,
   );
 });
 

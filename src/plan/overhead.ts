@@ -1,0 +1,23 @@
+import type { Plan } from './plan.ts';
+
+/** What a device has used, as counted: of a billing cycle in the table `usage` of the state store. */
+export interface Counters {
+  readonly bytes_in: number;
+  readonly bytes_out: number;
+  /** Reads and writes on TCP connections, as the server sees them. */
+  readonly segments: number;
+  /** UDP datagrams, both ways. */
+  readonly datagrams: number;
+  /** Records accepted. */
+  readonly records: number;
+}
+
+export const COUNTERS = ['bytes_in', 'bytes_out', 'segments', 'datagrams', 'records'] as const satisfies readonly (keyof Counters)[];
+
+/** The bytes that a plan charges for what was counted: payload, overhead of what carried it, rounded up. */
+export function billed({ overhead }: Pick<Plan, 'overhead'>, counters: Counters): number {
+  const { segment_bytes, datagram_bytes, round_bytes } = overhead;
+  const { bytes_in, bytes_out, segments, datagrams } = counters;
+  const bytes = bytes_in + bytes_out + segments * segment_bytes + datagrams * datagram_bytes;
+  return Math.ceil(bytes / round_bytes) * round_bytes;
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { type Plan, type Step, stepSchema } from './plan.ts';
+
+/**
+ * Which steps of a plan hold for a device: the table `policies`, by device id. The supervisor writes it, workers act on it.
+ */
+const policySchema = z.object({
+  /** Start of the billing cycle that it is about, and of the next one; epoch ms. */
+  cycle: z.number(),
+  cycle_end: z.number(),
+  /** Share of the cap that was used when this was written, per cent. */
+  used_pct: z.number(),
+  held: z.array(stepSchema),
+  /** The interval that a `slow` step or recovery mode has asked for, and the one to go back to, s; absent where that is not known. */
+  slowed: z.object({ interval_s: z.number(), before_s: z.number().optional() }).optional(),
+});
+export type Policy = z.infer<typeof policySchema>;
+
+/** Undefined for what is none. */
+export function parsePolicy(text: string | undefined): Policy | undefined {
+  if (text === undefined) return undefined;
+  const result = policySchema.safeParse(JSON.parse(text));
+  return result.success ? result.data : undefined;
+}
+
+/** The steps that hold at this usage, by rising threshold. One that held before goes on until usage is clearly below it. */
+export function stepsHeld(plan: Plan, usedPct: number, before: readonly Step[]): Step[] {
+  return plan.steps
+    .filter((step) => {
+      const held = before.some(({ action, at_pct }) => action === step.action && at_pct === step.at_pct);
+      return usedPct >= step.at_pct - (held ? plan.hysteresis_pct : 0);
+    })
+    .sort((a, b) => a.at_pct - b.at_pct);
+}
+
+/** Per cent of the cap that has less left; 0 where there is none. `share` of the caps applies: 1, or less in a cycle begun late. */
+export function usedPct(plan: Plan, bytes: number, records: number, share: number): number {
+  const of = (used: number, cap: number | undefined): number => (cap === undefined ? 0 : (100 * used) / Math.max(1, cap * share));
+  return Math.max(of(bytes, plan.bytes_cap), of(records, plan.records_cap));
+}
+
+export function isSame(a: Step, b: Step): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
