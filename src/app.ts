@@ -24,6 +24,7 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { Plans } from './plan/plans.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
@@ -35,6 +36,7 @@ import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
+import type { ProfileStore } from './state/profile.ts';
 import type { StateStore } from './state/store.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
@@ -330,12 +332,13 @@ export async function startShipping(config: Config, instance: string, clickhouse
 
 /** What the supervisor knows of devices and commands: the API's side of it. */
 export interface Office {
-  readonly state: StateStore;
+  readonly state: StateStore & ProfileStore;
   readonly desk: Desk;
   readonly ledger: Ledger;
   readonly shadow: Shadow;
   readonly inventory: Inventory;
   readonly quarantine: QuarantineList;
+  readonly plans: Plans;
   readonly codecs: ReadonlyMap<string, Codec>;
   close(): Promise<void>;
 }
@@ -385,6 +388,7 @@ export async function openOffice(
     shadow: new Shadow(state),
     inventory,
     quarantine,
+    plans: new Plans({ store: state, record }),
     codecs,
     async close(): Promise<void> {
       await stream?.stop();

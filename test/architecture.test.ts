@@ -33,7 +33,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
   registry: ['codec types', 'state types', 'wire', 'npm:zod'],
-  plan: ['npm:zod'],
+  plan: ['state types', 'npm:zod'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
     'codec types',
@@ -51,7 +51,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: [
     'session types',
     'state types',
+    'src/state/store.ts',
+    'registry',
+    'plan',
+    'codec types',
     'command types',
+    'src/command/command.ts',
     'metrics',
     'config types',
     'cluster types',

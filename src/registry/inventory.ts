@@ -75,6 +75,11 @@ export class Inventory {
     return main === undefined ? undefined : parseDevice(await store.get('devices', main));
   }
 
+  /** The own id of a device that may have been called by an alias. */
+  async idOf(id: string): Promise<string> {
+    return (await this.get(id))?.id ?? id;
+  }
+
   /** By id, behind `after`. `next`: where the following page begins, when there may be one. */
   async list(filter: DeviceFilter, after: string | undefined, limit: number): Promise<{ devices: Device[]; next: string | undefined }> {
     const devices: Device[] = [];
