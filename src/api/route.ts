@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { type FieldProblem, problemsOf } from '../registry/field-problem.ts';
 import { tokenOf } from './access.ts';
 import type { ApiOffice } from './office.ts';
-import { type FieldProblem, problem } from './problem.ts';
+import { problem } from './problem.ts';
 import type { Scope, Token } from './tokens.ts';
 
 /**
@@ -102,12 +103,4 @@ function checked<S extends z.ZodType>(schema: S, value: unknown, problems: Field
   if (result.success) return result;
   problems.push(...problemsOf(result.error.issues));
   return undefined;
-}
-
-export function problemsOf(issues: readonly z.core.$ZodIssue[]): FieldProblem[] {
-  return issues.flatMap((issue) => {
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
-    if (keys.length === 0) return [{ field: issue.path.join('.') || 'body', problem: issue.message }];
-    return keys.map((key) => ({ field: [...issue.path, key].join('.'), problem: `unknown; take it out` }));
-  });
 }

@@ -1,6 +1,7 @@
-import Fastify, { type FastifyReply } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Readiness } from '../cluster/supervisor.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import type { ApiOffice } from './office.ts';
@@ -47,13 +48,14 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   });
   server.setNotFoundHandler((request, reply) => problem(reply, 404, `there is nothing at ${request.method} ${request.url.split('?')[0]}`));
   server.setErrorHandler((error, _request, reply) => refused(error, reply));
-  const routes: readonly Route[] = [...DEVICE_ROUTES, ...commandRoutes(options.confirm), ...PLAN_ROUTES, ...QUARANTINE_ROUTES];
-  for (const { method, path, handle } of routes)
-    server.route({
-      method,
-      url: path.replace(/\{(\w+)\}/g, ':$1'),
-      handler: (request, reply) => handle(observed.office, request, reply),
-    });
+  const routes: readonly Route[] = [
+    ...DEVICE_ROUTES,
+    ...BULK_ROUTES,
+    ...commandRoutes(options.confirm),
+    ...PLAN_ROUTES,
+    ...QUARANTINE_ROUTES,
+  ];
+  for (const route of routes) serve(server, route, observed);
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
     const readiness = observed.readiness();
@@ -78,6 +80,19 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
       error,
     );
   }
+}
+
+function serve(server: FastifyInstance, { method, path, streams, handle }: Route, observed: Observed): void {
+  const url = path.replace(/\{(\w+)\}/g, ':$1');
+  const handler = (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => handle(observed.office, request, reply);
+  if (streams.length === 0) server.route({ method, url, handler });
+  // Of this route alone: a scope of its own.
+  else
+    server.register(async (scope) => {
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser([...streams], (_request, payload, done) => done(null, payload));
+      scope.route({ method, url, handler });
+    });
 }
 
 /** What Fastify, the state store or a defect has thrown, as a problem document. */

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Op, StateStore } from '../state/store.ts';
 import { type Device, deviceSchema, parseDevice, patched } from './device.ts';
+import { type FieldProblem, problemsOf } from './field-problem.ts';
 
 /**
  * The device records and how they change: what the API and the desk do with them, in the supervisor.
@@ -13,11 +14,6 @@ import { type Device, deviceSchema, parseDevice, patched } from './device.ts';
 const PAGE = 1_000;
 /** Devices of one write: with their aliases they stay within what a store takes at once. */
 const BATCH = 200;
-
-export interface FieldProblem {
-  readonly field: string;
-  readonly problem: string;
-}
 
 /** What a change came to. */
 export type Change =
@@ -332,8 +328,4 @@ function counted(counts: UpsertCounts, { before, after }: { before: Device | und
   if (before === undefined) counts.created++;
   else if (isDeepStrictEqual(before, after)) counts.unchanged++;
   else counts.changed++;
-}
-
-function problemsOf(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): FieldProblem[] {
-  return issues.map(({ path, message }) => ({ field: path.join('.') || 'body', problem: message }));
 }
