@@ -12,8 +12,9 @@ import { type FieldProblem, problemsOf } from './field-problem.ts';
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
  */
 const PAGE = 1_000;
-/** Devices of one write: with their aliases they stay within what a store takes at once. */
+/** Devices looked at together, and steps of one write: a store serves nobody else meanwhile. */
 const BATCH = 200;
+const MOST_STEPS = 1_000;
 
 /** What a change came to. */
 export type Change =
@@ -138,7 +139,7 @@ export class Inventory {
     return this.#change(id, (before) => (before === undefined ? { device } : { refused: 'exists' }), by, 'device_adopted');
   }
 
-  /** Creates or changes many. Returns what is wrong, by line; the others are done. */
+  /** Creates or changes many. Returns what is wrong, by line; the others are done. `plans`: kept from call to call of one upload. */
   async upsert(
     rows: readonly Upsert[],
     by: string,
@@ -146,40 +147,50 @@ export class Inventory {
     plans: Set<string>,
   ): Promise<{ line: number; problems: readonly FieldProblem[] }[]> {
     const wrong: { line: number; problems: readonly FieldProblem[] }[] = [];
+    const done = (row: Upsert, change: Change): void => {
+      if ('refused' in change) wrong.push({ line: row.line, problems: change.problems });
+      else counted(counts, change);
+    };
     for (let at = 0; at < rows.length; at += BATCH) {
-      // A later line about the same device, or its aliases, must see the earlier one.
       const batch = rows.slice(at, at + BATCH);
-      const written = isApart(batch) && (await this.#together(batch, by, counts, plans, wrong));
-      if (written) continue;
-      for (const row of batch) {
-        const change = await this.#change(row.id, (before) => ({ device: patched(before, { ...row.patch, id: row.id }) }), by, '', plans);
-        if ('refused' in change) wrong.push({ line: row.line, problems: change.problems });
-        else counted(counts, change);
-      }
+      // A line about the same device as an earlier one, or its aliases, must see what that has done.
+      const alone = isApart(batch) ? await this.#together(batch, by, plans, done) : batch;
+      for (const row of alone) done(row, await this.#change(row.id, (before) => madeOf(before, row), by, '', plans));
     }
     return wrong;
   }
 
+  /** Returns the rows that are still to do, for something came between. */
   async #together(
     batch: readonly Upsert[],
     by: string,
-    counts: UpsertCounts,
     plans: Set<string>,
-    wrong: { line: number; problems: readonly FieldProblem[] }[],
-  ): Promise<boolean> {
-    const steps = await Promise.all(
-      batch.map(({ id, patch }) => this.#plan(id, (before) => ({ device: patched(before, { ...patch, id }) }), plans)),
+    done: (row: Upsert, change: Change) => void,
+  ): Promise<Upsert[]> {
+    // Nobody in quarantine, nobody to take out.
+    const trusting = (await this.#o.store.list('quarantine', { limit: 1 })).length === 0;
+    const planned = await Promise.all(
+      batch.map(async (row) => ({ row, ...(await this.#plan(row.id, (before) => madeOf(before, row), plans, trusting)) })),
     );
-    const ops = steps.flatMap((step) => step.ops);
-    if (ops.length > 0 && !(await this.#o.store.write(ops))) return false;
-    steps.forEach(({ change }, i) => {
-      if ('refused' in change) wrong.push({ line: batch[i]?.line ?? 0, problems: change.problems });
-      else {
-        counted(counts, change);
-        this.#said(change, by, '');
+    const left: Upsert[] = [];
+    for (let at = 0; at < planned.length; ) {
+      const from = at;
+      const ops: Op[] = [];
+      // One device fits in any case.
+      for (let next = planned[at]; next !== undefined && (at === from || ops.length + next.ops.length <= MOST_STEPS); next = planned[at]) {
+        ops.push(...next.ops);
+        at++;
       }
-    });
-    return true;
+      const written = ops.length === 0 || (await this.#o.store.write(ops));
+      for (const { row, change } of planned.slice(from, at)) {
+        if (!written) left.push(row);
+        else {
+          if (!('refused' in change)) this.#said(change, by, '');
+          done(row, change);
+        }
+      }
+    }
+    return left;
   }
 
   async #change(
@@ -197,8 +208,11 @@ export class Inventory {
     }
   }
 
-  /** What a change would come to, and the write that makes it so if nothing has changed by then. */
-  async #plan(id: string, make: (before: Device | undefined) => Made, plans: Set<string>): Promise<Step> {
+  /**
+   * What a change would come to, and the write that makes it so if nothing has changed by then. `trusting`: what only the write itself
+   * must know is not looked up; when it fails, the change is tried again with a look.
+   */
+  async #plan(id: string, make: (before: Device | undefined) => Made, plans: Set<string>, trusting = false): Promise<Step> {
     const { store } = this.#o;
     const text = await store.get('devices', id);
     const before = parseDevice(text);
@@ -213,31 +227,13 @@ export class Inventory {
     if (!checked.success) return { change: refusal('invalid', problemsOf(checked.error.issues)), ops: [] };
     const after = checked.data;
     if (before !== undefined && isDeepStrictEqual(before, after)) return { change: { before, after }, ops: [] };
-    const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(await this.#wrongIds(before, after))];
+    const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after))];
     if (problems.length > 0)
       return { change: refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems), ops: [] };
-    return { change: { before, after }, ops: await this.#opsOf(text, before, after) };
-  }
-
-  async #opsOf(text: string | undefined, before: Device | undefined, after: Device): Promise<Op[]> {
-    const { id } = after;
-    const ops: Op[] = [
-      { table: 'devices', key: id, expect: text },
-      { table: 'devices', key: id, put: JSON.stringify(after) },
-    ];
-    const had = before?.aliases ?? [];
-    const fresh = after.aliases.filter((alias) => !had.includes(alias));
-    for (const key of fresh)
-      ops.push(
-        { table: 'aliases', key, expect: undefined },
-        { table: 'devices', key, expect: undefined },
-        { table: 'aliases', key, put: id },
-      );
-    for (const key of had.filter((alias) => !after.aliases.includes(alias))) ops.push({ table: 'aliases', key, remove: true });
-    if (before === undefined) ops.push({ table: 'aliases', key: id, expect: undefined });
-    for (const key of before === undefined ? [id, ...fresh] : fresh)
-      if ((await this.#o.store.get('quarantine', key)) !== undefined) ops.push({ table: 'quarantine', key, remove: true });
-    return ops;
+    const ops = opsOf(text, before, after);
+    const strangers = (trusting ? [] : newIds(before, after)).map((key) => ({ table: 'quarantine', key }) as const);
+    for (const { table, key } of strangers) if ((await store.get(table, key)) !== undefined) ops.push({ table, key, remove: true });
+    return { change: { before, after }, ops };
   }
 
   /** Invariant 3. `known`: plans that have been found. */
@@ -322,6 +318,35 @@ function isApart(rows: readonly Upsert[]): boolean {
     }
   }
   return true;
+}
+
+/** The record and its aliases; fails when something of it has come to be somebody else's. */
+function opsOf(text: string | undefined, before: Device | undefined, after: Device): Op[] {
+  const { id } = after;
+  const ops: Op[] = [
+    { table: 'devices', key: id, expect: text },
+    { table: 'devices', key: id, put: JSON.stringify(after) },
+  ];
+  if (before === undefined) ops.push({ table: 'aliases', key: id, expect: undefined });
+  for (const key of newIds(before, after))
+    if (key !== id)
+      ops.push(
+        { table: 'aliases', key, expect: undefined },
+        { table: 'devices', key, expect: undefined },
+        { table: 'aliases', key, put: id },
+      );
+  for (const key of before?.aliases ?? []) if (!after.aliases.includes(key)) ops.push({ table: 'aliases', key, remove: true });
+  return ops;
+}
+
+/** Ids and aliases that the device has not had before. */
+function newIds(before: Device | undefined, after: Device): string[] {
+  const had = before?.aliases ?? [];
+  return [...(before === undefined ? [after.id] : []), ...after.aliases.filter((alias) => !had.includes(alias))];
+}
+
+function madeOf(before: Device | undefined, { id, patch }: Upsert): Made {
+  return { device: patched(before, { ...patch, id }) };
 }
 
 function counted(counts: UpsertCounts, { before, after }: { before: Device | undefined; after: Device | undefined }): void {

@@ -1,12 +1,14 @@
 import { request } from 'node:http';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { RedisServer } from '../ship/rig.ts';
 import { Api, fieldsOf } from './rig.ts';
 
 let api: Api;
-beforeEach(async () => {
-  api = await Api.start();
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await RedisServer.start('--appendonly', 'yes', '--appendfsync', 'no');
 });
-afterEach(() => api.stop());
+afterAll(() => redis.stop());
 
 const NDJSON = { 'content-type': 'application/x-ndjson' };
 const CSV = { 'content-type': 'text/csv' };
@@ -14,7 +16,17 @@ const bulk = (lines: readonly unknown[]) =>
   api.call('POST', '/v1/devices/bulk', lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'), NDJSON);
 const device = async (id: string) => (await api.call('GET', `/v1/devices/${id}`)).body;
 
-describe('many devices at once', () => {
+describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
+  beforeEach(async () => {
+    api = await Api.start(['admin'], store === 'redis' ? { FIXGATE_STATE_URL: redis.url } : {});
+  });
+  afterEach(async () => {
+    await api.stop();
+    const client = redis.client();
+    await client.flushall();
+    client.disconnect();
+  });
+
   it('are made, changed or left as they are, and what is wrong is named by line', async () => {
     await api.call('PUT', '/v1/plans/gold', {});
     await api.call('POST', '/v1/devices', { id: 'd-01', account: 'old', interval_s: 5 });
@@ -133,6 +145,13 @@ describe('many devices at once', () => {
     ]);
     expect(answer.body).toMatchObject({ created: 2, changed: 1, failed: 2, problems: [{ line: 3 }, { line: 5 }] });
     expect(await device('a-01')).toMatchObject({ id: 'd-02' });
+  });
+
+  it('with as many aliases as there may be', async () => {
+    const devices = Array.from({ length: 450 }, (_, n) => ({ id: `d-${n}`, aliases: Array.from({ length: 8 }, (_, a) => `a-${n}-${a}`) }));
+    expect((await bulk(devices)).body).toMatchObject({ created: 450, failed: 0 });
+    expect((await bulk(devices)).body).toMatchObject({ unchanged: 450, failed: 0 });
+    expect(await device('a-449-7')).toMatchObject({ id: 'd-449' });
   });
 
   it('while the records change under it', async () => {
