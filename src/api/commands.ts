@@ -92,6 +92,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       body,
       answers: {
         201: { about: 'the command', schema: command },
+        404: { about: 'the device has never connected, and `protocol` is missing' },
         409: { about: 'the same command is open' },
         422: { about: 'the device knows no such command, or not like this' },
         428: { about: 'to be confirmed' },

@@ -4,7 +4,9 @@ import { AppError, messageOf, systemCode } from '../errors.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
 import { DEVICE_ROUTES } from './devices.ts';
+import { docsPage } from './docs.ts';
 import type { ApiOffice } from './office.ts';
+import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
@@ -35,7 +37,8 @@ const BODY_LIMIT = 65_536;
 
 /**
  * HTTP of the supervisor: `/metrics` for Prometheus, `/healthz` (the process lives), `/readyz` (devices are served;
- * 503 when not; a sink that is away makes it `degraded`, which is 200), and below `/v1` the API, with bearer tokens.
+ * 503 when not; a sink that is away makes it `degraded`, which is 200), and below `/v1` the API, with bearer tokens, described in
+ * `/openapi.json` and `/docs`.
  * Loopback by default.
  */
 export async function startHttp(observed: Observed, options: HttpOptions): Promise<HttpServer> {
@@ -56,6 +59,10 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     ...QUARANTINE_ROUTES,
   ];
   for (const route of routes) serve(server, route, observed);
+  const description = openApi(routes);
+  const page = docsPage(routes);
+  server.get('/openapi.json', () => description);
+  server.get('/docs', (_request, reply) => reply.type('text/html; charset=utf-8').send(page));
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
     const readiness = observed.readiness();
