@@ -16,6 +16,8 @@ import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
+import { METER_TICK_MS, Meters } from './intake/meter.ts';
+import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import { nodeStorage } from './journal/storage.ts';
 import type { ListenHost } from './listen/listen-host.ts';
@@ -24,6 +26,11 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { PlanList } from './plan/plan-list.ts';
+import { Plans } from './plan/plans.ts';
+import { Inventory } from './registry/inventory.ts';
+import { Quarantine } from './registry/quarantine.ts';
+import { QuarantineList } from './registry/quarantine-list.ts';
 import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
 import { Erasures, erasuresPath } from './ship/erasures.ts';
@@ -32,7 +39,9 @@ import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
+import { createStateSink } from './sink/state/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
+import type { ProfileStore } from './state/profile.ts';
 import type { StateStore } from './state/store.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
@@ -40,6 +49,8 @@ const PREDECESSOR_WAIT_MS = 5000;
 const SAMPLE_MS = 1000;
 /** Devices that came and went are told to the supervisor together. */
 const MOVES_MS = 20;
+/** Sessions looked at between two turns of the event loop. */
+const RECONSIDERED_AT_ONCE = 200;
 /** Addresses remembered so that each is named once in the log. */
 const NAMED_ADDRESSES = 10_000;
 
@@ -69,12 +80,14 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const directory = join(config.dataDir, 'journal', String(slot));
   const journal = await openJournal(config, directory, orderOffset, {
     onDurable(watermark: number): void {
+      meters.durable(watermark);
       for (const intake of owing) intake.release(watermark);
       for (const connection of paused) connection.resume();
     },
     onFailed(from: number, to: number, error: AppError): void {
       metrics.journalFailures.inc();
       log.error({ slot, error: error.message }, 'a commit failed; the devices in it are not answered and will send again');
+      meters.failed(from, to);
       for (const intake of owing) intake.failed(from, to);
     },
     onState(state: JournalState, reason: string): void {
@@ -82,6 +95,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       else log.error({ slot, state, reason }, 'the journal accepts nothing; devices keep their data until it does');
     },
   });
+  const meters = new Meters(journal, systemClock);
+  const metering = setInterval(() => meters.tick(), METER_TICK_MS);
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
@@ -95,6 +110,20 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     log,
     count: (to) => metrics.commands.inc({ state: to }),
   });
+  const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
+  registry.onChange((id) => {
+    if (id === undefined) void reconsiderAll(sessions);
+    else sessions.get(id)?.reconsider();
+  });
+  const quarantine = new Quarantine({
+    store: state,
+    now,
+    log,
+    added(id, { protocol, transport }) {
+      const event = Buffer.from(JSON.stringify({ type: 'device_unknown', protocol, transport }));
+      journal.append(new Origin(protocol, transport, id, ''), EntryKind.Event, now(), 0, 0, event, 0, event.length);
+    },
+  });
   const unwatch = state.watch((table, key) => {
     if (table !== 'commands') return;
     if (key === undefined) downlink.pokeAll();
@@ -104,8 +133,10 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     journal,
     sessions,
     profiles: state,
-    registry: new Registry(state, now, log),
+    registry,
+    quarantine,
     downlink,
+    meters,
     metrics,
     clock: systemClock,
     log,
@@ -155,8 +186,12 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       const closing = listeners.close(deadlineMs);
       await journal.flush();
       await closing;
+      clearInterval(metering);
+      meters.flush();
       unwatch();
+      registry.close();
       await downlink.close();
+      await quarantine.flush();
       await journal.close();
       await state.close();
       stopSampling();
@@ -170,6 +205,15 @@ function handOver(listeners: Listeners, index: number): void {
   } catch {
     // Shared by the cluster instead of by the kernel: the successor gets it from there.
     tell({ type: 'handed_over', index });
+  }
+}
+
+/** A few at a time: devices go on talking meanwhile. */
+async function reconsiderAll(sessions: SessionTable<Intake>): Promise<void> {
+  let looked = 0;
+  for (const intake of sessions) {
+    intake.reconsider();
+    if (++looked % RECONSIDERED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
@@ -262,6 +306,8 @@ export async function startShipping(config: Config, instance: string, clickhouse
     const { url, prefix, maxLength } = config.redis;
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
+  const state = await openState(stateOptions(config, log));
+  sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
   const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
@@ -297,6 +343,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
+      await state.close();
     },
   };
 }
@@ -313,11 +360,13 @@ async function claimSlot(directory: string): Promise<(() => void) | null> {
 
 /** What the supervisor knows of devices and commands: the API's side of it. */
 export interface Office {
-  readonly state: StateStore;
+  readonly state: StateStore & ProfileStore;
   readonly desk: Desk;
   readonly ledger: Ledger;
   readonly shadow: Shadow;
-  readonly registry: Registry;
+  readonly inventory: Inventory;
+  readonly quarantine: QuarantineList;
+  readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
   close(): Promise<void>;
 }
@@ -330,16 +379,19 @@ export async function openOffice(
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
   count: (state: string) => void,
+  strangers: (devices: number) => void,
 ): Promise<Office> {
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log));
   const now = (): number => systemClock.now();
-  const registry = new Registry(state, now, log);
+  const inventory = new Inventory({ store: state, now, record });
+  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count: strangers });
+  quarantine.start();
   const ledger = new Ledger(state, now, config.commands.attempts);
   const desk = new Desk({
     ledger,
     store: state,
-    device: (id) => registry.get(id),
+    device: (id) => inventory.get(id),
     codecs,
     optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
     now,
@@ -362,11 +414,14 @@ export async function openOffice(
     desk,
     ledger,
     shadow: new Shadow(state),
-    registry,
+    inventory,
+    quarantine,
+    plans: new PlanList({ store: state, record }),
     codecs,
     async close(): Promise<void> {
       await stream?.stop();
       await desk.stop();
+      await quarantine.stop();
       await state.close();
     },
   };

@@ -4,7 +4,7 @@ import { AppError, messageOf } from '../errors.ts';
 import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader } from '../journal/reader.ts';
 import type { Storage } from '../journal/storage.ts';
-import { type Batch, type Range, type Ranges, tokenOf } from '../sink/sink.ts';
+import { type Batch, type Range, type Ranges, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
 import type { Erased } from './erasures.ts';
 import type { Parking } from './parking.ts';
@@ -44,7 +44,9 @@ export interface BatcherOptions {
   readonly instance: string;
   readonly decoder: Decoder;
   readonly parking: Parking;
-  readonly window: ResendWindow;
+  /** Null for a sink that takes no records. */
+  readonly window: ResendWindow | null;
+  readonly takes: Sink['takes'];
   /** What of erased devices is left out. Not to change while a batch is read, held, or begun. */
   readonly erased: () => Erased;
   /** The sink takes what is marked relay. */
@@ -114,11 +116,12 @@ export class Batcher {
     exactly: Ranges | null = null,
   ): Promise<boolean> {
     batch.clear();
+    batch.instance = this.#options.instance;
     this.#aim(exactly === null ? marks : limitsOf(exactly, marks), exactly !== null);
     const started = new Map(this.#tapes.map((tape) => [tape.slot, tape.read]));
     const maxRows = exactly === null ? limits.rows : Number.POSITIVE_INFINITY;
     const maxBytes = exactly === null ? limits.bytes : Number.POSITIVE_INFINITY;
-    while (batch.rows.count + batch.events.count < maxRows && batch.bytes < maxBytes) {
+    while (batch.rows.count + batch.events.count + batch.usage.count < maxRows && batch.bytes < maxBytes) {
       const tape = await this.#first();
       if (tape === null) break;
       const entry = tape.reader.peek();
@@ -144,6 +147,7 @@ export class Batcher {
    */
   async warm(scratch: Batch): Promise<void> {
     const { window, storage, journal } = this.#options;
+    if (window === null) return;
     window.clear();
     for (const slot of (await storage.list(journal)).filter(isSlot)) {
       try {
@@ -249,7 +253,8 @@ export class Batcher {
     if (batch.entries === 0) batch.oldest = entry.received;
     batch.entries++;
     batch.bytes += entry.end - entry.start;
-    const { decoder, parking, window, erased, instance, relays, onRelay } = this.#options;
+    const { decoder, parking, window, takes, erased, instance, relays, onRelay } = this.#options;
+    if (takes === (entry.kind === EntryKind.Usage ? 'records' : 'usage')) return;
     if (entry.relay && !relays) {
       onRelay('not_taken');
       return;
@@ -259,6 +264,7 @@ export class Batcher {
     const reason = takeEntry(batch, slot, entry, decoder, instance, list.size === 0 ? 0 : list.get(entry.device));
     if (reason !== '' && entry.relay) onRelay('unreadable');
     else if (reason !== '') parking.add(slot, entry, reason);
+    if (window === null) return;
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;
   }
 

@@ -66,6 +66,7 @@ export async function retryParked(
       let reason = '';
       if (position.delivered(place) === 0) {
         batch.clear();
+        batch.instance = instance;
         reason = takeEntry(batch, parked.slot, viewOf(parked), decoder, instance, erased.get(parked.device));
         batch.ranges = { [place]: { from: 1, to: 1 } };
         batch.token = tokenOf(`${instance}.parked`, batch.ranges);
@@ -180,7 +181,7 @@ export async function writeParked(storage: Storage, path: string, lines: readonl
 function viewOf(parked: Parked): EntryView {
   const bytes = Buffer.from(parked.hex, 'hex');
   const origin = new Origin(parked.codec, parked.transport === 'udp' ? 'udp' : 'tcp', parked.device, '');
-  const kind = parked.kind === 'event' ? EntryKind.Event : EntryKind.Frame;
+  const kind = parked.kind === 'event' ? EntryKind.Event : parked.kind === 'usage' ? EntryKind.Usage : EntryKind.Frame;
   const { sequence, received, memo, accepted } = parked;
   const keep = parked.keep === undefined ? null : Buffer.from(parked.keep, 'hex');
   const out = Buffer.alloc(entrySize(origin, bytes.length, keep === null ? 0 : keepBytes(accepted)));

@@ -190,7 +190,8 @@ class RunningShipper implements Shipper {
       instance,
       decoder: new Decoder(codecs, optionsOf),
       parking,
-      window: new ResendWindow(),
+      window: sink.takes === 'usage' ? null : new ResendWindow(),
+      takes: sink.takes,
       erased: () => this.#o.erasures.of(sink.name),
       relays: sink.relays === true,
       onRelay: (reason) => {

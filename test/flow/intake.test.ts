@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
 import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -10,6 +11,7 @@ import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 
 /** A journal whose watermark the test moves: durability at will. */
@@ -75,8 +77,9 @@ beforeEach(() => {
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
-    registry: { seen: () => {} },
+    ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
+    meters: new Meters(journal, clock),
     metrics,
     clock,
     log: silentLog,

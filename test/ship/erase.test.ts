@@ -247,6 +247,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       for (const device of ['gone', 'alias', 'other']) {
         slot.fixes(device, T + i, [{ time: T + i, number: i, place: i % 3 !== 0 }]);
         if (i % 100 === 0) slot.event(device, T + i, { type: 'connected' });
+        if (i % 1000 === 0) slot.usage(device, T + i, { in: 1, out: 1, segments: 1, datagrams: 0, records: 1 });
       }
     await slot.journal.flush();
     const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
@@ -260,7 +261,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       ['gone', T + 5000],
       ['alias', T + 5000],
     ]);
-    expect(await shipper.erase('clickhouse', devices)).toEqual({ positions: 4000, statuses: 2000, events: 60, parked: 0 });
+    expect(await shipper.erase('clickhouse', devices)).toEqual({ positions: 4000, statuses: 2000, events: 60, usage: 6, parked: 0 });
     expect(await shipper.erase('redis', devices)).toEqual({
       positions: 4000,
       statuses: 2000,
@@ -274,7 +275,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     expect(await stored('other')).toEqual(before);
     expect([await client.exists('fixgate:last:gone'), await client.exists('fixgate:last:other')]).toEqual([0, 1]);
     // Twice is as good as once.
-    expect(await shipper.erase('clickhouse', devices)).toEqual({ positions: 0, statuses: 0, events: 0, parked: 0 });
+    expect(await shipper.erase('clickhouse', devices)).toEqual({ positions: 0, statuses: 0, events: 0, usage: 0, parked: 0 });
     const unfinished = await clickHouse.client.query({ query: 'SELECT count() AS n FROM system.mutations WHERE NOT is_done' });
     expect(Number((await unfinished.json<{ n: number }>()).data[0]?.n)).toBe(0);
     // What it has in its memory is not stored again; what is new is.

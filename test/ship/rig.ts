@@ -10,6 +10,7 @@ import { onTestFinished } from 'vitest';
 import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
+import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
 import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
@@ -78,6 +79,12 @@ export class Slot {
   /** Marked relay. */
   relayed(device: string, received: number, samples: readonly Sample[]): number {
     return this.raw(device, received, frameOf(samples), samples.length, 'tiny', { keep: null, relay: true });
+  }
+
+  usage(device: string, received: number, traffic: Traffic | string): number {
+    const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
+    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
+    return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
   }
 
   event(device: string, received: number, event: object | string, marks?: Marks): number {

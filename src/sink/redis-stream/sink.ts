@@ -50,6 +50,7 @@ export function createRedisStreamSink(options: RedisStreamOptions): Sink {
 class RedisStreamSink implements Sink {
   readonly name = 'redis';
   readonly relays = true;
+  readonly takes = 'records';
   readonly limits: BatchLimits;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;

@@ -1,0 +1,49 @@
+import { parseArgs } from 'node:util';
+import { AppError } from '../errors.ts';
+import { API_HELP, API_OPTIONS, Api } from './api.ts';
+import { EXIT } from './exit-code.ts';
+import { table, timeText } from './fields.ts';
+import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
+
+export const USAGE_HELP = `fixgate usage <device> [options]
+
+What was counted of a device in each billing cycle, the newest first, through the API of a running server.
+
+  --cycles <n>      how many, default 12
+
+${API_HELP} read
+
+  fixgate usage 356307042441013 --json
+
+${REBUILD_HELP}`;
+
+export async function usage(args: string[]): Promise<number> {
+  if (args[0] === 'rebuild') return rebuild(args.slice(1));
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...API_OPTIONS, cycles: { type: 'string', default: '12' } },
+  });
+  const [id] = positionals;
+  if (id === undefined) throw new AppError('USAGE', 'say fixgate usage <device>');
+  const path = `/v1/devices/${encodeURIComponent(id)}/usage?limit=${encodeURIComponent(values.cycles)}`;
+  const found = await new Api(values.url).find('GET', path);
+  if (found === undefined) {
+    process.stderr.write(`fixgate: device ${id} is not known\n`);
+    return EXIT.Found;
+  }
+  if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else {
+    const cycles: object[] = Object(found).cycles;
+    const names = [...new Set(cycles.flatMap((cycle) => Object.keys(cycle)))];
+    process.stdout.write(
+      cycles.length === 0
+        ? 'nothing counted yet\n'
+        : table(
+            names,
+            cycles.map((cycle) => ({ ...cycle, start: timeText(Reflect.get(cycle, 'start')) })),
+          ),
+    );
+  }
+  return EXIT.Ok;
+}
