@@ -45,6 +45,9 @@ export class Api {
       record,
       () => {},
       () => {},
+      // Nobody listens there.
+      'http://127.0.0.1:9',
+      { rotate: async () => {}, erase: async () => ({ rows: 0 }) },
     );
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
