@@ -42,6 +42,8 @@ export function createMetrics() {
       'Payload bytes, both ways, of connections and datagrams that never said whose they are: metered for no device.',
       ['transport'],
     ),
+    withheld: counter('fixgate_withheld_records_total', "Records that were not stored because of a device's state or plan.", ['reason']),
+    treated: gauge('fixgate_treated_sessions', 'Sessions of known devices by how they are treated.', ['treatment']),
     answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
     answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),
     pauses: counter('fixgate_pauses_total', 'Times a socket was paused because bytes not yet durable reached their bound.'),

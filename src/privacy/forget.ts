@@ -4,10 +4,12 @@ import type { Op, StateStore, Table } from '../state/store.ts';
 import type { Erasure } from './erasure.ts';
 
 /**
- * Takes a device out of the state store: sums of usage, commands handed in before, settings, what its codec learned, and its place
- * in quarantine; its record only where that was asked for. Returns how much of what.
+ * Takes a device out of the state store: sums of usage and which steps of its plan hold by them, whether it roams, commands handed in
+ * before, settings, what its codec learned, and its place in quarantine; its record only where that was asked for. Returns how much
+ * of what.
  */
 const PAGE = 500;
+const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory'] as const;
 
 export async function forget(store: StateStore & ProfileStore, erasure: Erasure): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
@@ -16,7 +18,7 @@ export async function forget(store: StateStore & ProfileStore, erasure: Erasure)
     const isOld = (text: string): boolean => (parseCommand(text)?.created ?? 0) < erasure.before;
     add(counts, 'commands', await removeAll(store, 'commands', id, isOld));
     add(counts, 'commands', await removeAll(store, 'finished', id, isOld));
-    for (const table of ['settings', 'quarantine'] as const) add(counts, table, await removeOne(store, table, id));
+    for (const table of ONE_EACH) add(counts, table, await removeOne(store, table, id));
     add(counts, 'profiles', await store.forget(id));
   }
   if (erasure.registry === 'remove') {

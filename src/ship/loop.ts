@@ -84,7 +84,7 @@ export class Loop {
 
   /** Takes what is marked relay. */
   get relays(): boolean {
-    return this.#o.sink.relays === true;
+    return this.#o.sink.relays;
   }
 
   get health(): SinkHealth {

@@ -115,7 +115,7 @@ class RunningShipper implements Shipper {
 
   start(): void {
     this.#watermarks.start();
-    if (!this.#o.sinks.some(({ relays }) => relays === true))
+    if (!this.#o.sinks.some(({ relays }) => relays))
       this.#o.log.info({}, 'no stream is configured: what devices with privacy relay send is acknowledged and dropped');
     for (const loop of this.#loops) loop.start();
     const tend = (): void => {
@@ -193,10 +193,10 @@ class RunningShipper implements Shipper {
       window: sink.takes === 'usage' ? null : new ResendWindow(),
       takes: sink.takes,
       erased: () => this.#o.erasures.of(sink.name),
-      relays: sink.relays === true,
+      relays: sink.relays,
       onRelay: (reason) => {
         if (reason === 'unreadable') metrics.relayDropped.inc({ reason });
-        else if (first && !this.#o.sinks.some(({ relays }) => relays === true)) metrics.relayDropped.inc({ reason: 'no_stream' });
+        else if (first && !this.#o.sinks.some(({ relays }) => relays)) metrics.relayDropped.inc({ reason: 'no_stream' });
       },
       onDamage: (damage) => {
         if (first) this.#damaged(damage);

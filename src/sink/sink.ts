@@ -18,8 +18,8 @@ export interface Sink {
   readonly limits: BatchLimits;
   /** Records and events, usage, or both if absent. What it does not take is not decoded for it. */
   readonly takes?: 'records' | 'usage';
-  /** Takes what is marked relay; absent: it does not. */
-  readonly relays?: boolean;
+  /** Takes what is marked relay. */
+  readonly relays: boolean;
   /** Connects if need be and reads the position. Rejects when the target is not there or not as it should be. */
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */

@@ -132,6 +132,14 @@ describe.skipIf(!chdbInstalled)('DELETE /v1/devices/{id}/data', () => {
     }
     gone.close();
     other.close();
+    // What follows from that is of after the erasure, if it comes after it.
+    await vi.waitFor(async () => {
+      const { open } = (await first.call('GET', `/v1/devices/${GONE}/commands`)).body;
+      const [command] = Array.isArray(open) ? open : [];
+      expect(command).toMatchObject({ state: 'queued' });
+      expect(await rowsOf(first.running, 'events', GONE, "type = 'command'")).toBe(command.history.length);
+      expect(await rowsOf(first.running, 'events', GONE, "type = 'disconnected'")).toBe(1);
+    }, eventually);
     const path = `/v1/devices/${GONE}/data`;
     expect(await first.call('GET', path)).toMatchObject({ status: 404 });
     const asked = await first.call('DELETE', `${path}?wait=1`);

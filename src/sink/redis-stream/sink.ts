@@ -49,8 +49,8 @@ export function createRedisStreamSink(options: RedisStreamOptions): Sink {
 
 class RedisStreamSink implements Sink {
   readonly name = 'redis';
-  readonly relays = true;
   readonly takes = 'records';
+  readonly relays = true;
   readonly limits: BatchLimits;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;
