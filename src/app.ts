@@ -28,6 +28,7 @@ import { CodecCounters } from './metrics/hot-counters.ts';
 import { PlanList } from './plan/plan-list.ts';
 import { Plans } from './plan/plans.ts';
 import { Service } from './plan/service.ts';
+import { Warden } from './plan/warden.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
@@ -385,16 +386,16 @@ export async function openOffice(
   config: Config,
   instance: string,
   log: Log,
+  metrics: Metrics,
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
-  count: (state: string) => void,
-  strangers: (devices: number) => void,
 ): Promise<Office> {
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log));
   const now = (): number => systemClock.now();
   const inventory = new Inventory({ store: state, now, record });
-  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count: strangers });
+  const count = (devices: number): void => metrics.quarantine.set(devices);
+  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
   quarantine.start();
   const ledger = new Ledger(state, now, config.commands.attempts);
   const desk = new Desk({
@@ -408,10 +409,26 @@ export async function openOffice(
     log,
     poke,
     record,
-    count,
+    count: (to) => metrics.commands.inc({ state: to }),
   });
   // A store that does not answer is no reason not to start: what expires is looked after once it does.
   desk.start();
+  const shadow = new Shadow(state);
+  const warden = new Warden({
+    store: state,
+    plans: new Plans(state),
+    submit: (draft) => desk.submit(draft),
+    async intervalOf(device) {
+      const { reported, desired } = await shadow.get(device);
+      const interval = reported['interval'] ?? desired['interval'];
+      return typeof interval === 'number' ? interval : undefined;
+    },
+    record,
+    count: (action) => metrics.planActions.inc({ action }),
+    now,
+    log,
+  });
+  warden.start();
   const { url, prefix } = config.redis;
   const stream =
     url === ''
@@ -422,13 +439,14 @@ export async function openOffice(
     state,
     desk,
     ledger,
-    shadow: new Shadow(state),
+    shadow,
     inventory,
     quarantine,
     plans: new PlanList({ store: state, record }),
     codecs,
     async close(): Promise<void> {
       await stream?.stop();
+      await warden.stop();
       await desk.stop();
       await quarantine.stop();
       await state.close();

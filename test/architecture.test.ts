@@ -34,7 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
   registry: ['codec types', 'state types', 'wire', 'npm:zod'],
-  plan: ['state types', 'src/registry/device.ts', 'npm:zod'],
+  plan: ['state types', 'command types', 'src/registry/device.ts', 'npm:zod'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
     'codec types',
