@@ -23,16 +23,26 @@ function fieldValue(text: string): unknown {
   }
 }
 
+/** A field of what the server has answered. */
+export function fieldOf(answer: unknown, name: string): unknown {
+  return typeof answer === 'object' && answer !== null ? Reflect.get(answer, name) : undefined;
+}
+
+export function listOf(answer: unknown, name: string): unknown[] {
+  const found = fieldOf(answer, name);
+  return Array.isArray(found) ? found : [];
+}
+
 /** A record for people: a line a field. */
 export function lines(record: unknown): string {
-  return Object.entries(Object(record))
+  return Object.entries(typeof record === 'object' && record !== null ? record : {})
     .map(([name, value]) => `${name.padEnd(14)} ${shown(value)}\n`)
     .join('');
 }
 
 /** Records for people: a table of some of their fields. */
 export function table(names: readonly string[], records: readonly unknown[]): string {
-  const rows = [names, ...records.map((record) => names.map((name) => shown(Reflect.get(Object(record), name))))];
+  const rows = [names, ...records.map((record) => names.map((name) => cell(name, fieldOf(record, name))))];
   const widths = names.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
   return rows
     .map(
@@ -45,8 +55,11 @@ export function table(names: readonly string[], records: readonly unknown[]): st
     .join('');
 }
 
-export function timeText(time: unknown): string {
-  return typeof time === 'number' ? new Date(time).toISOString().slice(0, 19).replace('T', ' ') : '';
+/** Names of fields that hold epoch ms. */
+const TIMES = ['start', 'last_seen'];
+
+function cell(name: string, value: unknown): string {
+  return TIMES.includes(name) && typeof value === 'number' ? new Date(value).toISOString().slice(0, 19).replace('T', ' ') : shown(value);
 }
 
 function shown(value: unknown): string {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { table, timeText } from './fields.ts';
+import { listOf, table } from './fields.ts';
 
 export const USAGE_HELP = `fixgate usage <device> [options]
 
@@ -31,16 +31,9 @@ export async function usage(args: string[]): Promise<number> {
   }
   if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else {
-    const cycles: object[] = Object(found).cycles;
-    const names = [...new Set(cycles.flatMap((cycle) => Object.keys(cycle)))];
-    process.stdout.write(
-      cycles.length === 0
-        ? 'nothing counted yet\n'
-        : table(
-            names,
-            cycles.map((cycle) => ({ ...cycle, start: timeText(Reflect.get(cycle, 'start')) })),
-          ),
-    );
+    const cycles = listOf(found, 'cycles');
+    const names = new Set(cycles.flatMap((cycle) => Object.keys(Object(cycle))));
+    process.stdout.write(cycles.length === 0 ? 'nothing counted yet\n' : table([...names], cycles));
   }
   return EXIT.Ok;
 }
