@@ -16,6 +16,7 @@ import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
+import { METER_TICK_MS, Meters } from './intake/meter.ts';
 import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import type { ListenHost } from './listen/listen-host.ts';
@@ -24,6 +25,7 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { PlanList } from './plan/plan-list.ts';
 import { Plans } from './plan/plans.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Quarantine } from './registry/quarantine.ts';
@@ -35,6 +37,7 @@ import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
+import { createStateSink } from './sink/state/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
 import type { ProfileStore } from './state/profile.ts';
 import type { StateStore } from './state/store.ts';
@@ -75,12 +78,14 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const directory = join(config.dataDir, 'journal', String(slot));
   const journal = await openJournal(config, directory, orderOffset, {
     onDurable(watermark: number): void {
+      meters.durable(watermark);
       for (const intake of owing) intake.release(watermark);
       for (const connection of paused) connection.resume();
     },
     onFailed(from: number, to: number, error: AppError): void {
       metrics.journalFailures.inc();
       log.error({ slot, error: error.message }, 'a commit failed; the devices in it are not answered and will send again');
+      meters.failed(from, to);
       for (const intake of owing) intake.failed(from, to);
     },
     onState(state: JournalState, reason: string): void {
@@ -88,6 +93,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       else log.error({ slot, state, reason }, 'the journal accepts nothing; devices keep their data until it does');
     },
   });
+  const meters = new Meters(journal, systemClock);
+  const metering = setInterval(() => meters.tick(), METER_TICK_MS);
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
@@ -127,6 +134,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     registry,
     quarantine,
     downlink,
+    meters,
     metrics,
     clock: systemClock,
     log,
@@ -176,6 +184,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       const closing = listeners.close(deadlineMs);
       await journal.flush();
       await closing;
+      clearInterval(metering);
+      meters.flush();
       unwatch();
       registry.close();
       await downlink.close();
@@ -294,6 +304,8 @@ export async function startShipping(config: Config, instance: string, clickhouse
     const { url, prefix, maxLength } = config.redis;
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
+  const state = await openState(stateOptions(config, log));
+  sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
   const shipper = startShipper({
@@ -326,6 +338,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
       await shipper.close();
+      await state.close();
     },
   };
 }
@@ -338,7 +351,7 @@ export interface Office {
   readonly shadow: Shadow;
   readonly inventory: Inventory;
   readonly quarantine: QuarantineList;
-  readonly plans: Plans;
+  readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
   close(): Promise<void>;
 }
@@ -388,7 +401,7 @@ export async function openOffice(
     shadow: new Shadow(state),
     inventory,
     quarantine,
-    plans: new Plans({ store: state, record }),
+    plans: new PlanList({ store: state, record }),
     codecs,
     async close(): Promise<void> {
       await stream?.stop();

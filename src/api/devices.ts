@@ -1,9 +1,11 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
+import { cycleOf } from '../plan/cycle.ts';
+import { UNLIMITED } from '../plan/plan.ts';
+import { countersOf, usageOf } from '../plan/usage.ts';
 import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
 import type { Change } from '../registry/inventory.ts';
-import { counters } from '../state/store.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -19,7 +21,21 @@ const { recovery } = deviceSchema.shape;
 const wanted = recovery.unwrap().omit({ started: true });
 const replacement = deviceSchema.omit({ id: true }).extend({ id: deviceId.optional().describe('as in the path') });
 const profile = z.object({ device: z.string(), protocol: z.string(), learned: z.record(z.string(), z.string()), updated: z.int() });
-const cycle = z.looseObject({ start: z.int().describe('of the billing cycle, epoch ms') });
+const count = z.number();
+const cycle = z.object({
+  start: z.int().describe('of the billing cycle, epoch ms'),
+  end: z.int(),
+  bytes_in: count,
+  bytes_out: count,
+  segments: count,
+  datagrams: count,
+  records: count,
+  billed_bytes: count.describe('both ways, with overhead, rounded'),
+  bytes_cap: count.optional().describe('of this cycle'),
+  bytes_pct: count.optional().describe('share of the cap'),
+  records_cap: count.optional(),
+  records_pct: count.optional(),
+});
 const usage = z.object({ device: z.string(), plan: z.string(), cycles: z.array(cycle) });
 const device = { about: 'the device', schema: deviceSchema };
 const unknown = { about: 'there is no such device' };
@@ -149,7 +165,13 @@ export const DEVICE_ROUTES: readonly Route[] = [
       const known = await office.inventory.get(params.id);
       if (known === undefined) return problem(reply, 404, `device ${params.id} is not known`);
       const found = await office.state.list('usage', { prefix: `${known.id} `, limit: 1000 });
-      const cycles = found.map(({ key, value }) => ({ start: Number(key.slice(known.id.length + 1)), ...counters(value) }));
+      const plan = (await office.plans.get(known.plan)) ?? UNLIMITED;
+      const cycles = found.map(({ key, value }) => {
+        const start = Number(key.slice(known.id.length + 1));
+        // The plan may have had another anchor day then.
+        const { cycle: as, pct: _, ...used } = usageOf(countersOf(value), known, plan, cycleOf(plan, start));
+        return { start, end: as.end, ...used };
+      });
       return { device: known.id, plan: known.plan, cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit) };
     },
   }),

@@ -2,7 +2,7 @@ import type { Codec } from '../codec/index.ts';
 import type { Desk } from '../command/desk.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
-import type { Plans } from '../plan/plans.ts';
+import type { PlanList } from '../plan/plan-list.ts';
 import type { Inventory } from '../registry/inventory.ts';
 import type { QuarantineList } from '../registry/quarantine-list.ts';
 import type { ProfileStore } from '../state/profile.ts';
@@ -16,6 +16,6 @@ export interface ApiOffice {
   readonly shadow: Shadow;
   readonly inventory: Inventory;
   readonly quarantine: QuarantineList;
-  readonly plans: Plans;
+  readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
 }

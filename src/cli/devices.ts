@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldOf, fieldsOf, lines, listOf, table } from './fields.ts';
+import { fieldOf, fieldsOf, lines, listOf } from './fields.ts';
+import { table } from './table.ts';
 
 export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|import|export [options]
 
@@ -80,7 +81,7 @@ interface Filter {
 }
 
 async function list(api: Api, { json, account, plan, state }: Filter): Promise<number> {
-  const found: unknown[] = [];
+  const found: object[] = [];
   for (let after: unknown; ; ) {
     const query = new URLSearchParams({ limit: String(PAGE) });
     for (const [name, value] of Object.entries({ account, plan, state, after })) if (value !== undefined) query.set(name, String(value));
@@ -90,7 +91,7 @@ async function list(api: Api, { json, account, plan, state }: Filter): Promise<n
     after = fieldOf(page, 'next');
     if (after === undefined) break;
   }
-  if (!json) process.stdout.write(table(SHOWN, found));
+  if (!json) table(found, SHOWN);
   return EXIT.Ok;
 }
 

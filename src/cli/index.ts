@@ -94,7 +94,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'usage',
-    about: 'show what was counted of a device',
+    about: 'show what a device has used, or add it up again from history',
     load: async () => {
       const { USAGE_HELP, usage } = await import('./usage.ts');
       return { help: USAGE_HELP, run: usage };

@@ -10,13 +10,17 @@ import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
 import { listSegments, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
+import { Plans } from '../plan/plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
 import { listParked, retryParked } from '../ship/parked.ts';
 import { createClickHouseSink } from '../sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
 import type { Sink } from '../sink/sink.ts';
+import { createStateSink } from '../sink/state/sink.ts';
 import { EXIT } from './exit-code.ts';
+import { clickHouseOptions, stateStore } from './stores.ts';
+import { table } from './table.ts';
 
 export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config file] [--json]
 
@@ -40,6 +44,8 @@ dump shows where devices were: treat what it prints like the database.
 `;
 
 const KINDS: Readonly<Record<number, string>> = { [EntryKind.Frame]: 'frame', [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
+
+const SINKS = ['clickhouse', 'redis', 'state'];
 
 interface Options {
   readonly json: boolean;
@@ -191,7 +197,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   const directory = join(config.dataDir, 'parked');
   if (!retry) {
     const found: object[] = [];
-    for (const sink of ['clickhouse', 'redis'])
+    for (const sink of SINKS)
       for (const { reason, kind, slot, sequence, device, codec, received, hex } of await listParked(directory, sink))
         found.push({ sink, kind, slot: Number(slot), sequence, device, codec, received: new Date(received).toISOString(), reason, hex });
     if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
@@ -202,13 +208,20 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   const instance = instanceOf(config);
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
   const results: { sink: string; delivered: number; refused: number }[] = [];
-  for (const name of ['clickhouse', 'redis']) {
+  for (const name of SINKS) {
     if ((await listParked(directory, name)).length === 0) continue;
-    const sink = name === 'clickhouse' ? clickHouse(config, cursorPath) : redis(config, instance);
+    const store = name === 'state' ? await stateStore(config) : undefined;
+    const sink =
+      store !== undefined
+        ? createStateSink({ store, plans: new Plans(store), instance: `${instance}.parked` })
+        : name === 'clickhouse'
+          ? clickHouse(config, cursorPath)
+          : redis(config, instance);
     try {
       results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance)) });
     } finally {
       await sink.close();
+      await store?.close();
     }
     if (name === 'clickhouse') await rm(cursorPath, { force: true });
   }
@@ -227,37 +240,11 @@ function instanceOf(config: Config): string {
 }
 
 function clickHouse(config: Config, cursorPath: string): Sink {
-  const { url, user: username, password, database, port } = config.clickhouse;
-  if (url === '' && port === 0)
-    throw new AppError(
-      'CONFIG_INVALID',
-      'clickhouse.port is 0: set FIXGATE_CLICKHOUSE_URL to the address in the log of the running server',
-    );
-  return createClickHouseSink({ url: url === '' ? `http://127.0.0.1:${port}` : url, username, password, database, cursorPath });
+  return createClickHouseSink({ ...clickHouseOptions(config), cursorPath });
 }
 
 function redis(config: Config, instance: string): Sink {
   const { url, prefix, maxLength } = config.redis;
   if (url === '') throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
   return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength });
-}
-
-/** Rows of equal shape as aligned text. */
-function table(rows: readonly object[]): void {
-  const [first] = rows;
-  if (first === undefined) return;
-  const names = Object.keys(first);
-  const cells = rows.map((row) => names.map((name) => cell(Reflect.get(row, name))));
-  const widths = names.map((name, at) => Math.max(name.length, ...cells.map((line) => (line[at] ?? '').length)));
-  for (const line of [names, ...cells])
-    process.stdout.write(
-      `${line
-        .map((text, at) => text.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd()}\n`,
-    );
-}
-
-function cell(value: unknown): string {
-  return Array.isArray(value) ? value.join('; ') : String(value);
 }

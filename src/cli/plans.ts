@@ -4,7 +4,8 @@ import { parse } from 'yaml';
 import { AppError, messageOf } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldsOf, lines, listOf, table } from './fields.ts';
+import { fieldsOf, lines, listOf } from './fields.ts';
+import { table } from './table.ts';
 
 export const PLANS_HELP = `fixgate plans list|get|set|remove [options]
 
@@ -31,7 +32,7 @@ export async function plans(args: string[]): Promise<number> {
   if (action === 'list') {
     const found = listOf(await api.call('GET', '/v1/plans'), 'plans');
     if (values.json) for (const plan of found) process.stdout.write(`${JSON.stringify(plan)}\n`);
-    else process.stdout.write(table(SHOWN, found));
+    else table(found, SHOWN);
     return EXIT.Ok;
   }
   if (!['get', 'set', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate plans ${action}: say list, get, set or remove`);

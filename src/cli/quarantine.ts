@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldOf, fieldsOf, lines, listOf, table } from './fields.ts';
+import { fieldOf, fieldsOf, lines, listOf } from './fields.ts';
+import { table } from './table.ts';
 
 export const QUARANTINE_HELP = `fixgate quarantine list|adopt|remove [options]
 
@@ -38,7 +39,7 @@ export async function quarantine(args: string[]): Promise<number> {
 }
 
 async function list(api: Api, json: boolean): Promise<number> {
-  const found: unknown[] = [];
+  const found: object[] = [];
   for (let after: unknown; ; ) {
     const page = await api.call('GET', `/v1/quarantine?limit=${PAGE}${after === undefined ? '' : `&after=${after}`}`);
     found.push(...listOf(page, 'devices'));
@@ -47,7 +48,7 @@ async function list(api: Api, json: boolean): Promise<number> {
   }
   if (json) for (const stranger of found) process.stdout.write(`${JSON.stringify(stranger)}\n`);
   else {
-    process.stdout.write(table(['id', 'protocol', 'transport', 'count', 'last_seen'], found));
+    table(found, ['id', 'protocol', 'transport', 'count', 'last_seen']);
   }
   return EXIT.Ok;
 }

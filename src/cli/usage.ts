@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { listOf, table } from './fields.ts';
+import { listOf } from './fields.ts';
+import { table } from './table.ts';
+import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
 
 export const USAGE_HELP = `fixgate usage <device> [options]
 
@@ -13,9 +15,11 @@ What was counted of a device in each billing cycle, the newest first, through th
 ${API_HELP} read
 
   fixgate usage 356307042441013 --json
-`;
+
+${REBUILD_HELP}`;
 
 export async function usage(args: string[]): Promise<number> {
+  if (args[0] === 'rebuild') return rebuild(args.slice(1));
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -32,8 +36,8 @@ export async function usage(args: string[]): Promise<number> {
   if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else {
     const cycles = listOf(found, 'cycles');
-    const names = new Set(cycles.flatMap((cycle) => Object.keys(Object(cycle))));
-    process.stdout.write(cycles.length === 0 ? 'nothing counted yet\n' : table([...names], cycles));
+    if (cycles.length === 0) process.stdout.write('nothing counted yet\n');
+    else table(cycles);
   }
   return EXIT.Ok;
 }

@@ -28,6 +28,7 @@ import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { Profile, ProfileStore } from '../state/profile.ts';
 import type { Bytes } from '../wire/index.ts';
+import { Meter, type Meters } from './meter.ts';
 import { Strikes } from './strikes.ts';
 
 /**
@@ -46,7 +47,9 @@ import { Strikes } from './strikes.ts';
  *    decoded, and what this one learns is remembered for the next.
  * 8. A command leaves only when no answer is owed: never between a frame and its answer.
  * 9. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
- * 10. Nobody speaks for a device before the registry has said who that is: until then the frame that names it and those behind it
+ * 10. Every byte of the socket is metered before it is looked at (promise 8). What came before the device was known is its
+ *    own; of a connection that switches each device has its frames and the answers to them.
+ * 11. Nobody speaks for a device before the registry has said who that is: until then the frame that names it and those behind it
  *     are held, and nothing is stored, answered or promised. Whom the registry does not admit is refused, as far as the protocol can
  *     say so, and nothing of it is stored.
  */
@@ -90,6 +93,8 @@ export interface IntakeHost {
   readonly quarantine: Pick<Quarantine, 'noted'>;
   /** Gets commands to the devices. */
   readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
+  /** What devices use. */
+  readonly meters: Meters;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
   /** The codec's options for a device, '' for one not known yet; the same object each time. */
@@ -120,6 +125,12 @@ interface Held {
   readonly memo: number;
 }
 
+/** A device that spoke earlier on the connection and is owed answers. */
+interface Earlier {
+  readonly meter: Meter;
+  owed: number;
+}
+
 export class Intake {
   readonly codec: Codec;
   readonly transport: Transport;
@@ -132,6 +143,8 @@ export class Intake {
   bytesIn = 0;
   bytesOut = 0;
   framesIn = 0;
+  /** Of the device; of nobody until a frame has told. */
+  meter = new Meter(undefined);
   readonly #host: IntakeHost;
   readonly #counters: CodecCounters;
   readonly #link: Link;
@@ -167,6 +180,10 @@ export class Intake {
   /** A command waits until no answer is owed. */
   #waits = false;
   #moving: boolean | undefined;
+  /** Length of the chunk being pushed, and of all frames so far: what lies behind a frame is counted from them. */
+  #chunkBytes = 0;
+  #frameBytes = 0;
+  readonly #earlier: Earlier[] = [];
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
     const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
@@ -197,8 +214,24 @@ export class Intake {
 
   /** Takes one chunk of a stream, or one whole datagram. */
   push(chunk: Bytes): void {
-    if (this.#closed || this.#closing) return;
-    this.bytesIn += chunk.length;
+    if (this.#closed) return;
+    this.#count(chunk.length, 1);
+    if (!this.#closing) {
+      this.bytesIn += chunk.length;
+      this.#chunkBytes = chunk.length;
+      this.#push(chunk);
+    }
+    this.#noted();
+  }
+
+  /** Counts what passed the socket and is not, or will be later, pushed: `reads` chunks or datagrams with so many bytes in all. */
+  passed(bytes: number, reads: number): void {
+    if (this.#closed) return;
+    this.#count(bytes, reads);
+    this.#noted();
+  }
+
+  #push(chunk: Bytes): void {
     if (this.#muted) {
       if (this.#host.journal.accepting) this.#close('journal_refused');
       return;
@@ -234,6 +267,7 @@ export class Intake {
       this.#lost(error);
     }
     this.release(this.#host.journal.durable);
+    this.#noted();
   }
 
   /** Sends every answer that the watermark allows, in one write. */
@@ -247,6 +281,7 @@ export class Intake {
     while (outbox.take(watermark, REQUEST)) {
       REQUEST.now = now;
       const n = this.#answer(at);
+      this.#answerSent(n);
       if (n === 0) continue;
       at += n;
       answers++;
@@ -291,6 +326,7 @@ export class Intake {
     this.#held = undefined;
     this.#host.owing.delete(this);
     this.outbox.clear();
+    this.#meterLast();
     if (this.#origin === undefined) return;
     this.#learnedLast();
     this.#detach();
@@ -343,6 +379,7 @@ export class Intake {
       }
     }
     this.framesIn++;
+    this.#frameBytes += end - start;
     counters.frame(FRAME.kind);
     if (FRAME.kind === FrameKind.Malformed) {
       counters.malformed(FRAME.reason);
@@ -355,8 +392,10 @@ export class Intake {
         return this.#bad();
       }
       const reason = known.refusal(this.peer);
-      if (reason !== '') return this.#refuse(reason, known, bytes, start, end);
-      this.#identify(known);
+      const rest =
+        this.#splitter === undefined ? bytes.length - start : this.bytesIn - this.#splitter.noise - this.#frameBytes + end - start;
+      if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
+      this.#identify(known, rest);
     }
     const origin = this.#origin;
     const promises = FRAME.kind !== FrameKind.Login && FRAME.kind !== FrameKind.Heartbeat;
@@ -379,6 +418,7 @@ export class Intake {
       this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
     } else {
       if (accepted > 0) counters.records.inc(accepted);
+      this.meter.records += accepted;
       if (FRAME.rows > 0) this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
       if (FRAME.kind === FrameKind.Reply) this.#replied();
       if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
@@ -450,8 +490,11 @@ export class Intake {
     this.#host.log.error({ codec: this.codec.name, stack }, 'a codec threw an exception: a defect in the codec, please report it');
   }
 
-  /** Learns who is talking; a connection that carries several devices switches between them. */
-  #identify(known: Known): void {
+  /**
+   * Learns who is talking; a connection that carries several devices switches between them. `rest`: bytes from the frame's
+   * beginning to the end of what it lies in.
+   */
+  #identify(known: Known, rest: number): void {
     const { sessions } = this.#host;
     const { id: device, reported } = known;
     this.#leave();
@@ -461,6 +504,7 @@ export class Intake {
     this.record = known.device;
     this.#known = known;
     this.#origin = origin;
+    this.#meterFor(this.#host.meters.open(origin), rest);
     sessions.claim(device, this, this.#receivedAt);
     const alias = reported === device ? '' : `,"alias":"${reported}"`;
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"${alias}}`);
@@ -493,14 +537,15 @@ export class Intake {
     return answer;
   }
 
-  /** Invariant 10. */
+  /** Invariant 11. */
   #hold(held: Held, bytes: Bytes, start: number, end: number): boolean {
     held.bytes += end - start;
     if (held.bytes > MOST_HELD) {
       this.#close('registry_slow');
       return false;
     }
-    held.frames.push(bytes.slice(start, end));
+    // A copy, also of a Buffer: the bytes are lent.
+    held.frames.push(new Uint8Array(bytes.subarray(start, end)));
     return true;
   }
 
@@ -520,14 +565,15 @@ export class Intake {
   }
 
   /** Not admitted: the answer says so where the protocol can, and the connection ends unless it is there for others, too. */
-  #refuse(reason: string, known: Known, bytes: Bytes, start: number, end: number): boolean {
+  #refuse(reason: string, known: Known, bytes: Bytes, start: number, end: number, rest: number): boolean {
     const { metrics, quarantine, clock } = this.#host;
     metrics.rejects.inc({ reason });
     if (reason === 'unknown_device') quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end);
     else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
       this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
-    this.#owe(0, Settled.Refused, 0, end - start);
     const shared = this.#origin !== undefined;
+    if (shared) this.#meterFor(new Meter(undefined), rest);
+    this.#owe(0, Settled.Refused, 0, end - start);
     this.#leave();
     this.device = '';
     this.record = undefined;
@@ -580,8 +626,10 @@ export class Intake {
   #transmit(type: string, parameters: Options, key: number): boolean {
     try {
       const length = this.#dialect.encodeCommand?.({ type, parameters }, key, this.#state, ANSWERS, 0) ?? 0;
-      if (length > 0) this.#send(length);
-      return length > 0;
+      if (length === 0) return false;
+      this.meter.out += length;
+      this.#send(length);
+      return true;
     } catch (error) {
       this.#threw(error);
       return false;
@@ -710,9 +758,75 @@ export class Intake {
     this.#host.journal.append(origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length);
   }
 
+  /** Whose bytes they are has been counted. */
   #send(length: number): void {
     this.bytesOut += length;
+    this.#count(0, 1);
+    this.#noted();
     this.#link.send(ANSWERS.slice(0, length));
+  }
+
+  #count(bytes: number, pieces: number): void {
+    this.meter.in += bytes;
+    if (this.transport === 'tcp') this.meter.segments += pieces;
+    else this.meter.datagrams += pieces;
+  }
+
+  #noted(): void {
+    if (!this.#closed) this.#host.meters.noted(this.meter);
+  }
+
+  /** Invariant 10. `rest`: bytes of the frame that named the device and of what came behind it. */
+  #meterFor(meter: Meter, rest: number): void {
+    const { meters } = this.#host;
+    const before = this.meter;
+    this.meter = meter;
+    if (before.origin === undefined) {
+      meter.add(before);
+      return;
+    }
+    // What has been journaled already stays where it is.
+    const moved = Math.min(rest, before.in);
+    before.in -= moved;
+    meter.in += moved;
+    if (rest >= this.#chunkBytes) {
+      const piece = this.transport === 'tcp' ? 'segments' : 'datagrams';
+      const pieces = Math.min(1, before[piece]);
+      before[piece] -= pieces;
+      meter[piece] += pieces;
+    }
+    const owed = this.outbox.count - this.#earlier.reduce((sum, earlier) => sum + earlier.owed, 0);
+    if (owed > 0) this.#earlier.push({ meter: before, owed });
+    else meters.close(before);
+  }
+
+  /** An answer of so many bytes has been taken from the outbox: whose was it? */
+  #answerSent(bytes: number): void {
+    const earlier = this.#earlier[0];
+    if (earlier === undefined) {
+      this.meter.out += bytes;
+      return;
+    }
+    const { meters } = this.#host;
+    earlier.meter.out += bytes;
+    meters.noted(earlier.meter);
+    if (--earlier.owed > 0) return;
+    this.#earlier.shift();
+    meters.close(earlier.meter);
+  }
+
+  /** The connection ends. */
+  #meterLast(): void {
+    const { meters, metrics } = this.#host;
+    for (const { meter } of this.#earlier) meters.close(meter);
+    this.#earlier.length = 0;
+    const { meter } = this;
+    if (meter.origin === undefined) {
+      metrics.unidentifiedBytes.inc({ transport: this.transport }, meter.in + meter.out);
+      return;
+    }
+    meters.journal(meter);
+    meters.close(meter);
   }
 
   #bad(): boolean {

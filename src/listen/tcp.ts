@@ -116,6 +116,9 @@ class TcpConnection implements Link {
   #intake: Intake | undefined;
   /** First bytes of a connection whose codec is not known yet. */
   #head: Uint8Array | undefined;
+  /** Bytes and chunks that came while nobody had looked what they are. */
+  #headBytes = 0;
+  #headReads = 0;
   #looked = false;
   #lastSeen: number;
   /** Since when the frame in progress is in progress; 0 between frames. */
@@ -143,6 +146,7 @@ class TcpConnection implements Link {
     socket.on('close', () => {
       this.#reasonIs('device');
       this.#host.paused.delete(this);
+      if (!this.#looked) host.metrics.unidentifiedBytes.inc({ transport: 'tcp' }, this.#headBytes);
       this.#intake?.closed(this.#reason);
       host.metrics.connections.dec({ codec: this.#label });
       host.metrics.closes.inc({ reason: this.#reason });
@@ -206,13 +210,22 @@ class TcpConnection implements Link {
   }
 
   #data(chunk: Bytes): void {
-    if (this.#finishing) return;
+    this.#bytes.in.inc(chunk.length);
+    const looked = this.#looked;
+    if (!looked) {
+      this.#headBytes += chunk.length;
+      this.#headReads++;
+    }
+    if (this.#finishing) {
+      if (looked) this.#intake?.passed(chunk.length, 1);
+      return;
+    }
     const now = this.#host.clock.elapsed();
     this.#lastSeen = now;
-    this.#bytes.in.inc(chunk.length);
-    const bytes = this.#looked ? chunk : this.#look(chunk);
+    const bytes = looked ? chunk : this.#look(chunk);
     const intake = this.#intake;
     if (bytes === undefined || intake === undefined) return;
+    if (!looked) intake.passed(this.#headBytes - bytes.length, this.#headReads - 1);
     intake.push(bytes);
     this.#progress(intake, now);
     if (!this.#paused && !this.#finishing && ahead(this.#host, intake, 1)) {

@@ -34,12 +34,14 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
   const bytes = bytesCounters(host.metrics, 'udp');
   socket.on('message', (datagram, from) => {
     bytes.in.inc(datagram.length);
-    if (host.pendingBytes() > host.limits.pendingBytes) {
-      host.metrics.rejects.inc({ reason: 'overload' });
-      return;
-    }
     const key = `${from.address}:${from.port}`;
     let peer = peers.get(key);
+    if (host.pendingBytes() > host.limits.pendingBytes) {
+      host.metrics.rejects.inc({ reason: 'overload' });
+      if (peer === undefined) host.metrics.unidentifiedBytes.inc({ transport: 'udp' }, datagram.length);
+      else peer.intake.passed(datagram.length, 1);
+      return;
+    }
     if (peer === undefined) {
       peer = openPeer(datagram, key, from);
       if (peer === undefined) return;
@@ -54,6 +56,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
     const codec = at.codec ?? recogniseCodec(host.codecs, datagram, datagram.length);
     if (!codec || codec.udp === undefined) {
       host.metrics.rejects.inc({ reason: 'unrecognised' });
+      host.metrics.unidentifiedBytes.inc({ transport: 'udp' }, datagram.length);
       return undefined;
     }
     if (peers.size >= host.limits.connections) {

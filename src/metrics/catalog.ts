@@ -37,6 +37,11 @@ export function createMetrics() {
     noiseBytes: counter('fixgate_noise_bytes_total', 'Bytes that belong to no frame.', ['codec']),
     records: counter('fixgate_records_total', 'Records accepted into the journal.', ['codec']),
     bytes: counter('fixgate_bytes_total', 'Payload bytes on device sockets.', ['transport', 'direction']),
+    unidentifiedBytes: counter(
+      'fixgate_unidentified_bytes_total',
+      'Payload bytes, both ways, of connections and datagrams that never said whose they are: metered for no device.',
+      ['transport'],
+    ),
     answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
     answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),
     pauses: counter('fixgate_pauses_total', 'Times a socket was paused because bytes not yet durable reached their bound.'),

@@ -68,7 +68,7 @@ function beginning({ anchor_day, time_zone }: CycleRule, month: number): number 
 }
 
 /** The first moment at which clocks in the zone show `local` or later; `local` as if they showed UTC. */
-function firstMoment(zone: string, local: number): number {
+export function firstMoment(zone: string, local: number): number {
   const from = local - REACH_MS;
   const to = local + REACH_MS;
   // Before and behind a change of the clocks: the earlier moment with that reading, if there is one.

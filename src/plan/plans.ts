@@ -1,50 +1,69 @@
-import { isDeepStrictEqual } from 'node:util';
-import type { StateStore } from '../state/store.ts';
+import { parseDevice } from '../registry/device.ts';
+import type { StateStore, Table } from '../state/store.ts';
 import { type Plan, parsePlan, UNLIMITED } from './plan.ts';
 
-export interface PlansOptions {
-  readonly store: StateStore;
-  /** Journals an event; '' for one of no device. */
-  readonly record: (device: string, event: object) => void;
+/** Devices whose plan is remembered. */
+const MAX_DEVICES = 100_000;
+
+/**
+ * Which plan holds for a device: read once, and again when the registry says that something has changed, which takes up to
+ * a second. A device that is not registered has the plan `default`; a plan that is not there has no caps.
+ */
+export class Plans {
+  readonly #store: StateStore;
+  readonly #names = new Map<string, string>();
+  readonly #plans = new Map<string, Plan>();
+  readonly #unwatch: () => void;
+  /** Counts changes: what was read while one came is not remembered. */
+  #changes = 0;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+    this.#unwatch = store.watch((table, key) => this.#changed(table, key));
+  }
+
+  /** Rejects when the store cannot be read. */
+  async of(device: string): Promise<Plan> {
+    return this.#plan(this.#names.get(device) ?? (await this.#name(device)));
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  async #name(device: string): Promise<string> {
+    const changes = this.#changes;
+    const text = await this.#store.get('devices', device);
+    const name = read(() => parseDevice(text))?.plan ?? UNLIMITED.name;
+    if (this.#names.size >= MAX_DEVICES) this.#names.clear();
+    if (changes === this.#changes) this.#names.set(device, name);
+    return name;
+  }
+
+  async #plan(name: string): Promise<Plan> {
+    const known = this.#plans.get(name);
+    if (known !== undefined) return known;
+    const changes = this.#changes;
+    const text = await this.#store.get('plans', name);
+    const plan = read(() => parsePlan(text)) ?? UNLIMITED;
+    if (changes === this.#changes) this.#plans.set(name, plan);
+    return plan;
+  }
+
+  #changed(table: Table, key: string | undefined): void {
+    const known = table === 'devices' ? this.#names : table === 'plans' ? this.#plans : undefined;
+    if (known === undefined) return;
+    this.#changes++;
+    if (key === undefined) known.clear();
+    else known.delete(key);
+  }
 }
 
-/** The service plans; every change is an event. `default` is always there, without caps until somebody says otherwise. */
-export class Plans {
-  readonly #o: PlansOptions;
-
-  constructor(options: PlansOptions) {
-    this.#o = options;
-  }
-
-  async get(name: string): Promise<Plan | undefined> {
-    return parsePlan(await this.#o.store.get('plans', name)) ?? (name === UNLIMITED.name ? UNLIMITED : undefined);
-  }
-
-  async list(): Promise<Plan[]> {
-    const found = await this.#o.store.list('plans', { limit: 100_000 });
-    const plans = found.flatMap(({ value }) => parsePlan(value) ?? []);
-    return plans.some(({ name }) => name === UNLIMITED.name) ? plans : [UNLIMITED, ...plans];
-  }
-
-  /** Makes or replaces a plan; true when it was made. */
-  async put(plan: Plan, by: string): Promise<boolean> {
-    let before: Plan | undefined;
-    await this.#o.store.update('plans', plan.name, (text) => {
-      before = parsePlan(text);
-      return JSON.stringify(plan);
-    });
-    const fields = Object.keys({ ...before, ...plan }).filter(
-      (name) => !isDeepStrictEqual(before && Reflect.get(before, name), Reflect.get(plan, name)),
-    );
-    if (fields.length > 0) this.#o.record('', { type: 'plan_changed', plan: plan.name, fields, by });
-    return before === undefined;
-  }
-
-  /** False when there is no such plan. What holds for devices that are still on it: no caps. */
-  async remove(name: string, by: string): Promise<boolean> {
-    if ((await this.#o.store.get('plans', name)) === undefined) return false;
-    await this.#o.store.write([{ table: 'plans', key: name, remove: true }]);
-    this.#o.record('', { type: 'plan_removed', plan: name, by });
-    return true;
+/** A record that cannot be read is none. */
+function read<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch {
+    return undefined;
   }
 }

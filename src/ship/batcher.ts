@@ -4,7 +4,7 @@ import { AppError, messageOf } from '../errors.ts';
 import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader } from '../journal/reader.ts';
 import type { Storage } from '../journal/storage.ts';
-import { type Batch, type Range, type Ranges, tokenOf } from '../sink/sink.ts';
+import { type Batch, type Range, type Ranges, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
 import type { Parking } from './parking.ts';
 import { takeEntry } from './take.ts';
@@ -43,8 +43,9 @@ export interface BatcherOptions {
   readonly instance: string;
   readonly decoder: Decoder;
   readonly parking: Parking;
-  /** Null for a sink that wants no marks. */
-  readonly window: ResendWindow;
+  /** Null for a sink that takes no records. */
+  readonly window: ResendWindow | null;
+  readonly takes: Sink['takes'];
   readonly onDamage: (damage: Damage) => void;
   /** A slot could not be read; the others go on. */
   readonly onTrouble: (slot: string, reason: string) => void;
@@ -108,11 +109,12 @@ export class Batcher {
     exactly: Ranges | null = null,
   ): Promise<boolean> {
     batch.clear();
+    batch.instance = this.#options.instance;
     this.#aim(exactly === null ? marks : limitsOf(exactly, marks), exactly !== null);
     const started = new Map(this.#tapes.map((tape) => [tape.slot, tape.read]));
     const maxRows = exactly === null ? limits.rows : Number.POSITIVE_INFINITY;
     const maxBytes = exactly === null ? limits.bytes : Number.POSITIVE_INFINITY;
-    while (batch.rows.count + batch.events.count < maxRows && batch.bytes < maxBytes) {
+    while (batch.rows.count + batch.events.count + batch.usage.count < maxRows && batch.bytes < maxBytes) {
       const tape = await this.#first();
       if (tape === null) break;
       const entry = tape.reader.peek();
@@ -138,6 +140,7 @@ export class Batcher {
    */
   async warm(scratch: Batch): Promise<void> {
     const { window, storage, journal } = this.#options;
+    if (window === null) return;
     window.clear();
     for (const slot of (await storage.list(journal)).filter(isSlot)) {
       try {
@@ -243,10 +246,12 @@ export class Batcher {
     if (batch.entries === 0) batch.oldest = entry.received;
     batch.entries++;
     batch.bytes += entry.end - entry.start;
-    const { decoder, parking, window, instance } = this.#options;
+    const { decoder, parking, window, takes, instance } = this.#options;
+    if (takes === (entry.kind === EntryKind.Usage ? 'records' : 'usage')) return;
     const before = batch.rows.count;
     const reason = takeEntry(batch, slot, entry, decoder, instance);
     if (reason !== '') parking.add(slot, entry, reason);
+    if (window === null) return;
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;
   }
 

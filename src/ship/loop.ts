@@ -210,7 +210,7 @@ export class Loop {
   /** The batch is delivered. */
   #settle(): void {
     const { metrics, sink } = this.#o;
-    const { rows, resent, events, ranges } = this.#batch;
+    const { rows, resent, events, usage, ranges } = this.#batch;
     let fixes = 0;
     let statuses = 0;
     let again = 0;
@@ -224,6 +224,7 @@ export class Loop {
     if (fixes > 0) metrics.sinkRows.inc({ ...labels, kind: 'fix' }, fixes);
     if (statuses > 0) metrics.sinkRows.inc({ ...labels, kind: 'status' }, statuses);
     if (events.count > 0) metrics.sinkRows.inc({ ...labels, kind: 'event' }, events.count);
+    if (usage.count > 0) metrics.sinkRows.inc({ ...labels, kind: 'usage' }, usage.count);
     if (again > 0) metrics.duplicates.inc(labels, again);
     for (const [slot, range] of Object.entries(ranges)) this.#came.set(slot, range.to);
     this.#held = false;

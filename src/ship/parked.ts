@@ -57,6 +57,7 @@ export async function retryParked(
       let reason = '';
       if (position.delivered(place) === 0) {
         batch.clear();
+        batch.instance = instance;
         reason = takeEntry(batch, parked.slot, viewOf(parked), decoder, instance);
         batch.ranges = { [place]: { from: 1, to: 1 } };
         batch.token = tokenOf(`${instance}.parked`, batch.ranges);
@@ -160,7 +161,7 @@ async function write(storage: Storage, path: string, lines: readonly Parked[]): 
 function viewOf(parked: Parked): EntryView {
   const bytes = Buffer.from(parked.hex, 'hex');
   const origin = new Origin(parked.codec, parked.transport === 'udp' ? 'udp' : 'tcp', parked.device, '');
-  const kind = parked.kind === 'event' ? EntryKind.Event : EntryKind.Frame;
+  const kind = parked.kind === 'event' ? EntryKind.Event : parked.kind === 'usage' ? EntryKind.Usage : EntryKind.Frame;
   const out = Buffer.alloc(entrySize(origin, bytes.length));
   const { sequence, received, memo, accepted } = parked;
   const size = writeEntry(out, 0, sequence, origin, kind, received, 1000 * received, memo, accepted, bytes, 0, bytes.length);

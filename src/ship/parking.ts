@@ -3,6 +3,8 @@ import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { OpenMode, type Storage, writeAll } from '../journal/storage.ts';
 
+const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
+
 /**
  * Entries that cannot be delivered, kept for people and for a later replay: one JSON object a line,
  * `{"kind","slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`.
@@ -26,7 +28,7 @@ export class Parking {
   /** Takes a copy of the entry; it is kept when `flush` resolves. */
   add(slot: string, entry: EntryView, reason: string): void {
     const line = JSON.stringify({
-      kind: entry.kind === EntryKind.Event ? 'event' : 'frame',
+      kind: KINDS[entry.kind] ?? 'frame',
       slot,
       sequence: entry.sequence,
       received: entry.received,

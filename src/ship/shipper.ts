@@ -148,7 +148,8 @@ class RunningShipper implements Shipper {
       instance,
       decoder: new Decoder(codecs, optionsOf),
       parking,
-      window: new ResendWindow(),
+      window: sink.takes === 'usage' ? null : new ResendWindow(),
+      takes: sink.takes,
       onDamage: (damage) => {
         if (!first) return;
         metrics.badEntries.inc();

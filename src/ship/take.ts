@@ -1,4 +1,5 @@
 import { EntryKind, type EntryView } from '../journal/entry.ts';
+import { parseUsage } from '../journal/usage.ts';
 import type { Batch } from '../sink/sink.ts';
 import { HASH, hash64 } from '../wire/index.ts';
 import type { Decoder } from './decoder.ts';
@@ -9,6 +10,7 @@ import type { Decoder } from './decoder.ts';
  */
 export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder: Decoder, instance: string): string {
   if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
+  if (entry.kind === EntryKind.Usage) return takeUsage(batch, slot, entry, instance);
   if (entry.kind !== EntryKind.Frame) return '';
   const reason = decoder.decode(entry, batch.rows);
   batch.locate(slot, entry.sequence);
@@ -18,13 +20,22 @@ export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder:
 function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: string): string {
   const data = entry.bytes.toString('utf8', entry.start, entry.end).trim();
   const type = eventType(data);
-  const device = entry.device;
   if (type === '') return 'an event that is no JSON object with a type';
-  // The same event may happen twice in a millisecond: its place in the journal tells the two apart.
-  hash64(`${instance} ${slot} ${entry.sequence} ${device}`, entry.bytes, entry.start, entry.end);
-  const id = HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
-  batch.events.push(device, type, id, entry.received, data, slot, entry.sequence);
+  batch.events.push(entry.device, type, idOf(slot, entry, instance), entry.received, data, slot, entry.sequence);
   return '';
+}
+
+function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: string): string {
+  const traffic = parseUsage(entry.bytes.toString('utf8', entry.start, entry.end));
+  if (traffic === undefined) return 'a usage entry that is no JSON object of counters';
+  batch.usage.push(entry.device, idOf(slot, entry, instance), entry.received, traffic, slot, entry.sequence);
+  return '';
+}
+
+/** The same may happen twice in a millisecond: its place in the journal tells the two apart. */
+function idOf(slot: string, entry: EntryView, instance: string): string {
+  hash64(`${instance} ${slot} ${entry.sequence} ${entry.device}`, entry.bytes, entry.start, entry.end);
+  return HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
 }
 
 function eventType(data: string): string {

@@ -1,4 +1,5 @@
 import type { Codec } from '../codec/index.ts';
+import type { Traffic } from '../journal/usage.ts';
 import { Rows } from '../record/rows.ts';
 
 /**
@@ -14,6 +15,8 @@ export interface Sink {
   /** Label in metrics and health, and the name of its parking file. */
   readonly name: string;
   readonly limits: BatchLimits;
+  /** Records and events, usage, or both if absent. What it does not take is not decoded for it. */
+  readonly takes?: 'records' | 'usage';
   /** Connects if need be and reads the position. Rejects when the target is not there or not as it should be. */
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */
@@ -81,9 +84,49 @@ export class EventRows {
   }
 }
 
+/** Journal entries of kind usage as columns. */
+export class UsageRows {
+  count = 0;
+  device: string[] = [];
+  /** 16 hex digits. */
+  id: string[] = [];
+  /** When it was noted, epoch ms. */
+  time: number[] = [];
+  bytesIn: number[] = [];
+  bytesOut: number[] = [];
+  segments: number[] = [];
+  datagrams: number[] = [];
+  records: number[] = [];
+  slot: string[] = [];
+  sequence: number[] = [];
+
+  clear(): void {
+    this.count = 0;
+    for (const column of [this.device, this.id, this.slot]) column.length = 0;
+    for (const column of [this.time, this.bytesIn, this.bytesOut, this.segments, this.datagrams, this.records, this.sequence])
+      column.length = 0;
+  }
+
+  push(device: string, id: string, time: number, traffic: Traffic, slot: string, sequence: number): void {
+    this.count++;
+    this.device.push(device);
+    this.id.push(id);
+    this.time.push(time);
+    this.bytesIn.push(traffic.in);
+    this.bytesOut.push(traffic.out);
+    this.segments.push(traffic.segments);
+    this.datagrams.push(traffic.datagrams);
+    this.records.push(traffic.records);
+    this.slot.push(slot);
+    this.sequence.push(sequence);
+  }
+}
+
 /** Rows of a piece of the journal, on their way to one sink. Reused: a sink keeps nothing of it. */
 export class Batch {
   ranges: Ranges = {};
+  /** Identity of the installation whose journal the ranges are of. */
+  instance = '';
   /** The same for the same ranges of the same installation, and for no others. */
   token = '';
   readonly rows = new Rows();
@@ -96,6 +139,7 @@ export class Batch {
    */
   resent = new Uint8Array(1024);
   readonly events = new EventRows();
+  readonly usage = new UsageRows();
   entries = 0;
   bytes = 0;
   /** Received time of the first entry, epoch ms; 0 when there is none. */
@@ -109,6 +153,7 @@ export class Batch {
     this.sequence.length = 0;
     this.resent.fill(0);
     this.events.clear();
+    this.usage.clear();
     this.entries = 0;
     this.bytes = 0;
     this.oldest = 0;

@@ -166,6 +166,8 @@ function complaint(operation: Operation, answer: Answer): string {
   return '';
 }
 
+const REQUESTS = 2500;
+
 describe('the description of the API', () => {
   it('names every operation once, with all its parameters', async () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
@@ -216,8 +218,7 @@ describe('the description of the API', () => {
     await api.call('POST', '/v1/devices', { id: '356307042441013', protocol: 'teltonika', aliases: ['a-01'] });
     const statuses = new Map<number, number>();
     const reached = new Set<string>();
-    const until = performance.now() + 8000;
-    while (performance.now() < until) {
+    for (let request = 0; request < REQUESTS; request++) {
       const operation = pick(operations, random);
       const path = pathOf(operation, random);
       const { body, headers = {} } = bodyOf(operation, random);
@@ -231,7 +232,7 @@ describe('the description of the API', () => {
     // Random as it is, it gets through to the operations themselves.
     expect(reached.size).toBeGreaterThan(operations.length / 2);
     for (const status of [200, 201, 204, 400, 404, 409, 415, 422]) expect([status, statuses.get(status) ?? 0]).not.toEqual([status, 0]);
-  });
+  }, 120_000);
 
   it('would not hold for a defect', () => {
     const [operation] = operations;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
 import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -78,6 +79,7 @@ beforeEach(() => {
     profiles: new MemoryProfiles(),
     ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
+    meters: new Meters(journal, clock),
     metrics,
     clock,
     log: silentLog,

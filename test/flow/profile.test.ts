@@ -4,6 +4,7 @@ import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { type Codec, defineCodec } from '../../src/codec/index.ts';
 import { Intake, type IntakeHost } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -47,14 +48,17 @@ beforeEach(() => {
     if (kind === EntryKind.Frame) stored.push({ device: origin.device, memo, frame: hex(bytes, start, end) });
     return stored.length;
   };
+  const clock = new FakeClock();
+  const journal = { append, durable: 0, accepting: true };
   host = {
-    journal: { append, durable: 0, accepting: true },
+    journal,
     sessions: new SessionTable<Intake>(),
     profiles,
     ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
+    meters: new Meters(journal, clock),
     metrics,
-    clock: new FakeClock(),
+    clock,
     log: silentLog,
     owing: new Set(),
     counters: (codec) => new CodecCounters(metrics, codec),

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
 import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -86,8 +87,10 @@ beforeEach(() => {
     const payload = kind === EntryKind.Frame ? hex(bytes, start, end) : new TextDecoder().decode(bytes.subarray(start, end));
     return entries.push({ device: origin.device, kind, payload });
   };
+  const journal = { append, durable: 1000, accepting: true } as const;
   host = {
-    journal: { append, durable: 1000, accepting: true },
+    journal,
+    meters: new Meters(journal, clock),
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
     registry,
@@ -243,9 +246,11 @@ describe('while the registry has not answered', () => {
     const sent = [toyAlive(1), login, toyFixes(2, 3), toyAlive(3), toyFixes(4, 1)];
     const { intake, link } = connect();
     const all = Buffer.concat(sent);
-    if (how === 'at once') intake.push(all);
+    const lent = Buffer.from(all);
+    if (how === 'at once') intake.push(lent);
     else if (how === 'in frames') for (const frame of sent) intake.push(frame);
     else for (const byte of all) intake.push(Uint8Array.of(byte));
+    lent.fill(0);
     // A heartbeat of nobody promises nothing.
     const before = link.sent.length;
     expect([before, entries, intake.device, host.sessions.size]).toEqual([1, [], '', 0]);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
 import type { Codec } from '../../src/codec/index.ts';
 import type { Intake } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import type { Storage } from '../../src/journal/storage.ts';
 import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
@@ -38,19 +39,23 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     storage,
     minFreeBytes: 0,
     onDurable(watermark) {
+      meters.durable(watermark);
       for (const intake of owing) intake.release(watermark);
       for (const connection of paused) connection.resume();
     },
     onFailed(from, to) {
+      meters.failed(from, to);
       for (const intake of owing) intake.failed(from, to);
     },
   });
+  const meters = new Meters(journal, systemClock);
   const host: ListenHost = {
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
     ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
+    meters,
     metrics,
     clock: systemClock,
     log: silentLog,

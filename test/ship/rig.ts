@@ -9,6 +9,7 @@ import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
+import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
 import { type Shipper, type ShipperOptions, startShipper } from '../../src/ship/shipper.ts';
@@ -64,6 +65,12 @@ export class Slot {
   raw(device: string, received: number, bytes: Buffer, accepted: number, codec = 'tiny'): number {
     const origin = new Origin(codec, 'tcp', device, '192.0.2.1:1000');
     return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length);
+  }
+
+  usage(device: string, received: number, traffic: Traffic | string): number {
+    const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
+    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
+    return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
   }
 
   event(device: string, received: number, event: object | string): number {

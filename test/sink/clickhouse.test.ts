@@ -446,6 +446,34 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     });
   });
 
+  test('usage: a row for each entry, the same row when it comes again', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    slot.usage('a', T + 3_599_999, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
+    slot.usage('b', T + 3_600_000, { in: Number.MAX_SAFE_INTEGER, out: 0, segments: 0, datagrams: 0, records: 0 });
+    slot.usage('a', T + 3_600_000, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
+    slot.usage('a', T + 3_600_000, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
+    slot.usage('a', T + 3_600_000, '{"in":-1}');
+    await slot.journal.close();
+    for (let turn = 0; turn < 2; turn++) {
+      const { shipper } = ship(data, [clickHouseSink(dataDirectory(), server.url)]);
+      expect(await shipper.drained(DEADLINE)).toBe(true);
+      await shipper.close();
+      // Another cursor, and a server that has forgotten the tokens.
+      await server.client.command({ query: 'ALTER TABLE fixgate.usage MODIFY SETTING non_replicated_deduplication_window = 0' });
+    }
+    expect(await count('usage')).toBe(8);
+    expect(parkedLines(data, 'clickhouse')).toMatchObject(Array(2).fill({ kind: 'usage', device: 'a', sequence: 5 }));
+    const rows = await rowsOf('SELECT *, hour FROM fixgate.usage FINAL ORDER BY sequence');
+    const a = { device: 'a', bytes_in: 1, bytes_out: 2, segments: 3, datagrams: 4, records: 5, instance: INSTANCE, slot: 0 };
+    expect(rows).toMatchObject([
+      { ...a, sequence: 1, time: '2026-10-01 00:59:59.999', hour: '2026-10-01 00:00:00' },
+      { device: 'b', sequence: 2, bytes_in: Number.MAX_SAFE_INTEGER, bytes_out: 0, hour: '2026-10-01 01:00:00' },
+      { ...a, sequence: 3 },
+      { ...a, sequence: 4 },
+    ]);
+  });
+
   describe('migrations', () => {
     test('are applied once, whoever comes at the same time', async () => {
       const attempts = await Promise.allSettled(['a', 'b', 'c'].map((holder) => migrate(server.client, 'fixgate', holder)));
@@ -455,8 +483,33 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await migrate(server.client, 'fixgate', 'me');
       expect(await rowsOf('SELECT number, about FROM fixgate.migrations')).toEqual([
         { number: 1, about: 'positions, statuses and events' },
+        { number: 2, about: 'usage' },
       ]);
-      expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual(['events', 'migrations', 'positions', 'statuses']);
+      expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
+        'events',
+        'migrations',
+        'positions',
+        'statuses',
+        'usage',
+      ]);
+    });
+
+    test('upgrade a database that is in use', async () => {
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      slot.fixes('d', T, [{ time: T }]);
+      await slot.journal.flush();
+      const first = ship(data, [clickHouseSink(data, server.url)]);
+      expect(await first.shipper.drained(DEADLINE)).toBe(true);
+      await first.shipper.close();
+      // As the version before left it.
+      await server.client.command({ query: 'DROP TABLE fixgate.usage' });
+      await server.client.command({ query: 'ALTER TABLE fixgate.migrations DELETE WHERE number > 1 SETTINGS mutations_sync = 2' });
+      slot.usage('d', T, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
+      await slot.journal.close();
+      const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
+      expect(await shipper.drained(DEADLINE)).toBe(true);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 2]);
     });
 
     test('a lock that was left behind is broken, a fresh one is not', async () => {
@@ -465,7 +518,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(1);
+      expect(await count('migrations')).toBe(2);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

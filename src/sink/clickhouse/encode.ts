@@ -1,7 +1,7 @@
 import { ROW_FLAG_NAMES } from '../../codec/index.ts';
 import type { AttributeView } from '../../record/attribute-view.ts';
 import type { Rows } from '../../record/rows.ts';
-import type { EventRows } from '../sink.ts';
+import type { EventRows, UsageRows } from '../sink.ts';
 import { Dictionary, NativeWriter } from './native.ts';
 import { CELLS_TYPE, FLAGS_TYPE, WIFI_TYPE } from './schema.ts';
 
@@ -63,23 +63,38 @@ export class BlockEncoder {
 
   *events(events: EventRows, pick: Pick): Generator<void> {
     const { writer } = this;
-    const { list, from, to } = pick;
-    const n = to - from;
+    const n = pick.to - pick.from;
     writer.clear();
     writer.block(5, n);
     this.#texts('device', events.device, pick);
-    writer.column('time', TIME);
-    writer.reserve(8 * n);
-    for (let i = from; i < to; i++) writer.i64(events.time[list[i] ?? 0] ?? 0);
-    writer.column('id', 'FixedString(16)');
-    writer.reserve(16 * n);
-    for (let i = from; i < to; i++) {
-      const id = events.id[list[i] ?? 0] ?? '';
-      for (let k = 0; k < 16; k++) writer.u8(id.charCodeAt(k));
-    }
+    this.#identities(events, pick);
     yield;
     this.#lowCardinality('type', events.type, pick);
     this.#texts('data', events.data, pick);
+  }
+
+  /** `instance`: the installation whose journal they are from. */
+  *usage(usage: UsageRows, instance: string, pick: Pick): Generator<void> {
+    const { writer } = this;
+    const n = pick.to - pick.from;
+    writer.clear();
+    writer.block(11, n);
+    this.#texts('device', usage.device, pick);
+    this.#identities(usage, pick);
+    yield;
+    this.#counts('bytes_in', usage.bytesIn, pick);
+    this.#counts('bytes_out', usage.bytesOut, pick);
+    this.#counts('segments', usage.segments, pick);
+    this.#counts('datagrams', usage.datagrams, pick);
+    this.#counts('records', usage.records, pick);
+    yield;
+    writer.column('instance', 'LowCardinality(String)');
+    writer.dictionaryVersion();
+    writer.dictionary([instance], new Uint32Array(n), n);
+    writer.column('slot', 'UInt32');
+    writer.reserve(4 * n);
+    for (let i = pick.from; i < pick.to; i++) writer.u32(Number(usage.slot[pick.list[i] ?? 0] ?? 0));
+    this.#counts('sequence', usage.sequence, pick);
   }
 
   *#records(rows: Rows, pick: Pick, placed: boolean): Generator<void> {
@@ -137,6 +152,27 @@ export class BlockEncoder {
     const { writer } = this;
     writer.column(name, 'String');
     for (let i = from; i < to; i++) writer.string(values[list[i] ?? 0] ?? '');
+  }
+
+  /** `time` and `id` of what is no record. */
+  #identities({ time, id }: { readonly time: readonly number[]; readonly id: readonly string[] }, { list, from, to }: Pick): void {
+    const { writer } = this;
+    writer.column('time', TIME);
+    writer.reserve(8 * (to - from));
+    for (let i = from; i < to; i++) writer.i64(time[list[i] ?? 0] ?? 0);
+    writer.column('id', 'FixedString(16)');
+    writer.reserve(16 * (to - from));
+    for (let i = from; i < to; i++) {
+      const text = id[list[i] ?? 0] ?? '';
+      for (let k = 0; k < 16; k++) writer.u8(text.charCodeAt(k));
+    }
+  }
+
+  #counts(name: string, values: readonly number[], { list, from, to }: Pick): void {
+    const { writer } = this;
+    writer.column(name, 'UInt64');
+    writer.reserve(8 * (to - from));
+    for (let i = from; i < to; i++) writer.i64(values[list[i] ?? 0] ?? 0);
   }
 
   #times(name: string, values: Float64Array, { list, from, to }: Pick): void {

@@ -82,4 +82,21 @@ export const MIGRATIONS: readonly Migration[] = [
 ) ${ENGINE}`,
     ],
   },
+  {
+    number: 2,
+    about: 'usage',
+    statements: (database) => [
+      `CREATE TABLE IF NOT EXISTS ${database}.usage (${IDENTITY},
+  bytes_in UInt64 CODEC(ZSTD(1)),
+  bytes_out UInt64 CODEC(ZSTD(1)),
+  segments UInt64 CODEC(ZSTD(1)),
+  datagrams UInt64 CODEC(ZSTD(1)),
+  records UInt64 CODEC(ZSTD(1)),
+  instance LowCardinality(String) CODEC(ZSTD(1)),
+  slot UInt32 CODEC(ZSTD(1)),
+  sequence UInt64 CODEC(Delta, ZSTD(1)),
+  hour DateTime('UTC') ALIAS toStartOfHour(time)
+) ${ENGINE}`,
+    ],
+  },
 ];

@@ -10,7 +10,7 @@ import { blamesRows, plainError } from './errors.ts';
 import { checkVersion, migrate, quoteName } from './migrate.ts';
 
 /**
- * ClickHouse tables `positions`, `statuses` and `events` (README.md beside this file).
+ * ClickHouse tables `positions`, `statuses`, `events` and `usage` (README.md beside this file).
  *
  * 1. A batch is announced in the cursor file before anything is sent; after a crash exactly those ranges are sent again.
  * 2. Every insert carries the batch's token and its table: the server stores it once, however often it is sent.
@@ -63,7 +63,7 @@ export async function checkClickHouse(options: Omit<ClickHouseOptions, 'cursorPa
   }
 }
 
-function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: number): ClickHouseClient {
+export function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: number): ClickHouseClient {
   return createClient({
     url: options.url,
     username: options.username ?? 'default',
@@ -138,7 +138,7 @@ class ClickHouseSink implements Sink {
   }
 
   async #deliver(batch: Batch, park: Park): Promise<void> {
-    const { rows, events } = batch;
+    const { rows, events, usage, instance } = batch;
     const positions = new Int32Array(rows.count);
     const statuses = new Int32Array(rows.count);
     let placed = 0;
@@ -150,12 +150,15 @@ class ClickHouseSink implements Sink {
     }
     const ofRow = (row: number): Origin => ({ slot: batch.slot[row] ?? '', sequence: batch.sequence[row] ?? 0 });
     const ofEvent = (row: number): Origin => ({ slot: events.slot[row] ?? '', sequence: events.sequence[row] ?? 0 });
+    const ofUsage = (row: number): Origin => ({ slot: usage.slot[row] ?? '', sequence: usage.sequence[row] ?? 0 });
     const whole = (list: Int32Array, to: number): Pick => ({ list, from: 0, to });
     const allEvents = Int32Array.from({ length: events.count }, (_, i) => i);
+    const allUsage = Int32Array.from({ length: usage.count }, (_, i) => i);
     const encoder = this.#encoder;
     await this.#insert('positions', batch.token, (pick) => encoder.positions(rows, pick), whole(positions, placed), ofRow, park);
     await this.#insert('statuses', batch.token, (pick) => encoder.statuses(rows, pick), whole(statuses, others), ofRow, park);
     await this.#insert('events', batch.token, (pick) => encoder.events(events, pick), whole(allEvents, events.count), ofEvent, park);
+    await this.#insert('usage', batch.token, (pick) => encoder.usage(usage, instance, pick), whole(allUsage, usage.count), ofUsage, park);
   }
 
   /** Inserts what the server takes and parks the entries of what it does not. */

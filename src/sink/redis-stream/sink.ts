@@ -47,6 +47,7 @@ export function createRedisStreamSink(options: RedisStreamOptions): Sink {
 
 class RedisStreamSink implements Sink {
   readonly name = 'redis';
+  readonly takes = 'records';
   readonly limits: BatchLimits;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;

@@ -1,0 +1,297 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type Codec, defineCodec, type Transport } from '../../src/codec/index.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
+import { EntryKind, type Origin } from '../../src/journal/entry.ts';
+import { parseUsage } from '../../src/journal/usage.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { SessionTable } from '../../src/session/session-table.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import { MemoryProfiles } from '../helpers/memory-profiles.ts';
+import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
+import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+
+/** A journal whose watermark the test moves. */
+class ManualJournal {
+  durable = 0;
+  accepting = true;
+  sequence = 0;
+  readonly usage: { sequence: number; device: string; text: string }[] = [];
+
+  append(
+    origin: Origin,
+    kind: EntryKind,
+    _received: number,
+    _memo: number,
+    _accepted: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    if (!this.accepting) return -1;
+    this.sequence++;
+    if (kind === EntryKind.Usage)
+      this.usage.push({ sequence: this.sequence, device: origin.device, text: new TextDecoder().decode(bytes.subarray(start, end)) });
+    return this.sequence;
+  }
+
+  /** Sum of a device's usage entries. */
+  sum(device: string): Record<string, number> {
+    const sum = { in: 0, out: 0, segments: 0, datagrams: 0, records: 0 };
+    for (const entry of this.usage) {
+      const traffic = parseUsage(entry.text);
+      if (entry.device !== device || traffic === undefined) continue;
+      for (const name of ['in', 'out', 'segments', 'datagrams', 'records'] as const) sum[name] += traffic[name];
+    }
+    return sum;
+  }
+}
+
+class CountingLink implements Link {
+  bytes = 0;
+  writes = 0;
+  readonly intake: Intake;
+
+  constructor(transport: Transport, codec: Codec) {
+    this.intake = new Intake(host, codec, transport, '192.0.2.1:4000', this);
+  }
+  send(bytes: Uint8Array): void {
+    this.bytes += bytes.length;
+    this.writes++;
+  }
+  close(): void {}
+  finish(): void {}
+  drained(): void {}
+}
+
+const NO_OPTIONS = {};
+const A = '11111111';
+const B = '22222222';
+const C = '33333333';
+
+let journal: ManualJournal;
+let clock: FakeClock;
+let meters: Meters;
+let host: IntakeHost;
+
+beforeEach(() => {
+  journal = new ManualJournal();
+  clock = new FakeClock();
+  meters = new Meters(journal, clock);
+  const metrics = createMetrics();
+  host = {
+    journal,
+    sessions: new SessionTable<Intake>(),
+    profiles: new MemoryProfiles(),
+    ...OPEN_REGISTRY,
+    downlink: NO_DOWNLINK,
+    meters,
+    metrics,
+    clock,
+    log: silentLog,
+    owing: new Set(),
+    counters: (codec) => new CodecCounters(metrics, codec),
+    options: () => NO_OPTIONS,
+  };
+});
+
+function connect(transport: Transport = 'tcp', codec: Codec = toy): { intake: Intake; link: CountingLink } {
+  const link = new CountingLink(transport, codec);
+  return { intake: link.intake, link };
+}
+
+function settle(): void {
+  journal.durable = journal.sequence;
+  meters.durable(journal.durable);
+  for (const intake of host.owing) intake.release(journal.durable);
+}
+
+async function unidentified(transport: Transport): Promise<number> {
+  const { values } = await host.metrics.unidentifiedBytes.get();
+  return values.find(({ labels }) => labels.transport === transport)?.value ?? 0;
+}
+
+describe('what passes the socket of a device', () => {
+  it('is counted both ways, with what came before it was known, and garbage', () => {
+    const { intake, link } = connect();
+    const chunks = [toyFixes(1, 1), Buffer.from('garbage'), toyLogin(A, false), toyFixes(2, 3), toyAlive(3).subarray(0, 5)];
+    for (const chunk of chunks) {
+      intake.push(chunk);
+      settle();
+    }
+    intake.closed('device');
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    expect(link.writes).toBe(2);
+    expect(journal.sum(A)).toEqual({ in: bytes, out: link.bytes, segments: chunks.length + link.writes, datagrams: 0, records: 3 });
+  });
+
+  it('is counted in datagrams on UDP', () => {
+    const { intake, link } = connect('udp');
+    for (const chunk of [toyLogin(A, false), toyFixes(2, 3), Buffer.from('garbage')]) intake.push(chunk);
+    settle();
+    intake.passed(11, 1);
+    intake.closed('idle');
+    const bytes = toyLogin(A, false).length + toyFixes(2, 3).length + 7 + 11;
+    expect(journal.sum(A)).toEqual({ in: bytes, out: link.bytes, segments: 0, datagrams: 4 + link.writes, records: 3 });
+  });
+
+  it('is counted while the connection is muted, and when it is about to be closed', () => {
+    const silent = defineCodec({ ...toyDefinition, tcp: { ...toyDialect, encodeAck: () => 0 } });
+    const { intake } = connect('tcp', silent);
+    intake.push(toyLogin(A, false));
+    journal.accepting = false;
+    intake.push(toyFixes(2, 1));
+    intake.push(toyFixes(3, 1));
+    journal.accepting = true;
+    intake.push(toyFixes(4, 1));
+    intake.push(toyFixes(5, 1));
+    intake.closed('journal_refused');
+    expect(journal.sum(A)).toMatchObject({ in: toyLogin(A, false).length + 4 * toyFixes(2, 1).length, segments: 5, records: 0 });
+  });
+
+  it('is nobody’s when nobody said who it is', async () => {
+    const { intake } = connect();
+    intake.push(toyFixes(1, 1));
+    intake.closed('identify_timeout');
+    clock.step(10_000);
+    meters.tick();
+    expect(journal.usage).toEqual([]);
+    expect(await unidentified('tcp')).toBe(toyFixes(1, 1).length);
+    expect(await unidentified('udp')).toBe(0);
+  });
+});
+
+describe('a connection that switches', () => {
+  it('leaves each device its frames, and the answers to them', () => {
+    const { intake, link } = connect();
+    const [first, second, third] = [toyLogin(A, false), toyLogin(B, false), toyLogin(C, false)];
+    // In one chunk the answers of all three are owed when the next has taken over.
+    intake.push(
+      Buffer.concat([first, toyFixes(2, 2), second, toyFixes(4, 3), Buffer.from('xx'), third, toyFixes(6, 1), toyAlive(7).subarray(0, 4)]),
+    );
+    settle();
+    intake.push(toyAlive(7).subarray(4));
+    intake.closed('device');
+    meters.flush();
+    const answer = link.bytes / 7;
+    expect(Number.isInteger(answer)).toBe(true);
+    expect(journal.sum(A)).toMatchObject({ in: first.length + toyFixes(2, 2).length, out: 2 * answer, records: 2 });
+    expect(journal.sum(B)).toMatchObject({ in: second.length + toyFixes(4, 3).length + 2, out: 2 * answer, records: 3 });
+    expect(journal.sum(C)).toMatchObject({ in: third.length + toyFixes(6, 1).length + toyAlive(7).length, out: 3 * answer, records: 1 });
+    const segments = [A, B, C].reduce((sum, device) => sum + (journal.sum(device)['segments'] ?? 0), 0);
+    expect(segments).toBe(2 + link.writes);
+  });
+
+  it('gives a device the chunk that is its own', () => {
+    const { intake } = connect('udp');
+    for (const device of [A, B]) {
+      intake.push(toyLogin(device, false));
+      settle();
+    }
+    intake.closed('idle');
+    meters.flush();
+    for (const device of [A, B]) expect(journal.sum(device)).toMatchObject({ in: toyLogin(device, false).length, datagrams: 2 });
+  });
+
+  it('does not take back what is journaled', () => {
+    const { intake } = connect();
+    const second = toyLogin(B, false);
+    intake.push(toyLogin(A, false));
+    intake.push(second.subarray(0, 6));
+    clock.step(5000);
+    meters.tick();
+    intake.push(second.subarray(6));
+    intake.closed('device');
+    meters.flush();
+    expect(Number(journal.sum(A)['in']) + Number(journal.sum(B)['in'])).toBe(toyLogin(A, false).length + second.length);
+    expect(journal.sum(B)['in']).toBe(second.length - 6);
+  });
+
+  it('costs a device that comes back within seconds no entry of its own', () => {
+    const { intake } = connect();
+    for (let turn = 0; turn < 100; turn++) intake.push(toyLogin(turn % 2 === 0 ? A : B, false));
+    settle();
+    expect(journal.usage).toEqual([]);
+    clock.step(5000);
+    meters.tick();
+    expect(journal.usage.map(({ device }) => device)).toEqual([A, B]);
+    expect(journal.sum(A)).toMatchObject({ in: 50 * toyLogin(A, false).length });
+    expect(journal.sum(B)).toMatchObject({ in: 50 * toyLogin(B, false).length });
+  });
+});
+
+describe('usage entries', () => {
+  it('are made when 16 KiB have gathered, and 5 s after the first byte at the latest', () => {
+    const { intake } = connect();
+    intake.push(toyLogin(A, false));
+    for (let sent = 0; sent < 16_384; sent += toyFixes(2, 20).length) {
+      expect(journal.usage).toHaveLength(0);
+      intake.push(toyFixes(2, 20));
+    }
+    expect(journal.usage).toHaveLength(1);
+    settle();
+    for (let ms = 0; ms < 5000 && journal.usage.length === 1; ms += 1000) {
+      clock.step(1000);
+      meters.tick();
+    }
+    expect(journal.usage).toHaveLength(2);
+    // Nothing more passed: nothing more is said.
+    clock.step(60_000);
+    meters.tick();
+    expect(journal.usage).toHaveLength(2);
+  });
+
+  it('are read back as written, and nothing else is one', () => {
+    const { intake } = connect();
+    intake.push(toyLogin(A, false));
+    intake.closed('device');
+    expect(journal.usage[0]?.text).toMatch(/^\{"in":\d+,"out":\d+,"segments":2,"datagrams":0,"records":0\}$/);
+    for (const text of [
+      '',
+      '{}',
+      '[]',
+      '{"in":1,"out":1,"segments":1,"datagrams":1}',
+      '{"in":-1,"out":1,"segments":1,"datagrams":1,"records":0}',
+    ])
+      expect(parseUsage(text)).toBeUndefined();
+  });
+
+  it('2: that are refused are tried again, also when the device has gone', () => {
+    const { intake, link } = connect();
+    intake.push(toyLogin(A, false));
+    journal.accepting = false;
+    clock.step(5000);
+    meters.tick();
+    for (let n = 0; n < 10; n++) {
+      intake.push(toyAlive(n));
+      clock.step(5000);
+      meters.tick();
+    }
+    intake.closed('device');
+    expect(journal.usage).toEqual([]);
+    journal.accepting = true;
+    meters.tick();
+    expect(journal.usage).toHaveLength(1);
+    expect(journal.sum(A)).toMatchObject({ in: toyLogin(A, false).length + 10 * toyAlive(0).length, out: link.bytes });
+  });
+
+  it('1: that a commit lost are made again, into what the device has gathered since', () => {
+    const first = connect();
+    first.intake.push(toyLogin(A, false));
+    first.intake.closed('device');
+    const [lost] = journal.usage.splice(0);
+    meters.failed(lost?.sequence ?? 0, lost?.sequence ?? 0);
+    const again = connect();
+    again.intake.push(toyLogin(A, false));
+    again.intake.closed('device');
+    expect(journal.usage).toHaveLength(1);
+    expect(journal.sum(A)).toMatchObject({ in: 2 * toyLogin(A, false).length, out: first.link.bytes + again.link.bytes });
+    settle();
+    meters.failed(1, 100);
+    meters.flush();
+    expect(journal.usage).toHaveLength(1);
+  });
+});

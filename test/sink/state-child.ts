@@ -1,0 +1,25 @@
+/** Counts usage until it is killed: `state-child.ts <data> <URL of the state store>`. Says when it has begun. */
+import { join } from 'node:path';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { Plans } from '../../src/plan/plans.ts';
+import { startShipper } from '../../src/ship/shipper.ts';
+import { createStateSink } from '../../src/sink/state/sink.ts';
+import { openState } from '../../src/state/open.ts';
+
+const [data = '', url = ''] = process.argv.slice(2);
+const defaults = {};
+const store = await openState({ url, prefix: 'test:', directory: join(data, 'state'), log: silentLog });
+startShipper({
+  journalDirectory: join(data, 'journal'),
+  parkedDirectory: join(data, 'parked'),
+  instance: 'rig',
+  sinks: [createStateSink({ store, plans: new Plans(store), instance: 'rig', batchAgeMs: 20 })],
+  codecs: new Map(),
+  optionsOf: () => defaults,
+  metrics: createMetrics(),
+  log: silentLog,
+});
+process.send?.('begun');
+// The parent that forgets it must not leave it running.
+process.on('disconnect', () => process.exit());
