@@ -637,6 +637,7 @@ export class Intake {
     this.release(this.#host.journal.durable);
     if (!this.owes) this.#link.drained();
     if (this.#waits) this.#proceed();
+    this.#noted();
   }
 
   /** Not admitted: the answer says so where the protocol can, and the connection ends unless it is there for others, too. */
