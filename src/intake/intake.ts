@@ -619,7 +619,8 @@ export class Intake {
       this.#close('registry_slow');
       return false;
     }
-    held.frames.push(bytes.slice(start, end));
+    // A copy, also of a Buffer: the bytes are lent.
+    held.frames.push(new Uint8Array(bytes.subarray(start, end)));
     return true;
   }
 
@@ -636,6 +637,7 @@ export class Intake {
     this.release(this.#host.journal.durable);
     if (!this.owes) this.#link.drained();
     if (this.#waits) this.#proceed();
+    this.#noted();
   }
 
   /** Not admitted: the answer says so where the protocol can, and the connection ends unless it is there for others, too. */
