@@ -6,5 +6,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // Most of them wait for a server, a disk or a clock.
+    maxWorkers: 2,
   },
 });

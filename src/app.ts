@@ -17,6 +17,7 @@ import type { Config } from './config/schema.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
 import { METER_TICK_MS, Meters } from './intake/meter.ts';
+import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
@@ -24,7 +25,11 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
+import { PlanList } from './plan/plan-list.ts';
 import { Plans } from './plan/plans.ts';
+import { Inventory } from './registry/inventory.ts';
+import { Quarantine } from './registry/quarantine.ts';
+import { QuarantineList } from './registry/quarantine-list.ts';
 import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
 import { startShipper } from './ship/shipper.ts';
@@ -34,6 +39,7 @@ import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
 import { createStateSink } from './sink/state/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
+import type { ProfileStore } from './state/profile.ts';
 import type { StateStore } from './state/store.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
@@ -41,6 +47,8 @@ const PREDECESSOR_WAIT_MS = 5000;
 const SAMPLE_MS = 1000;
 /** Devices that came and went are told to the supervisor together. */
 const MOVES_MS = 20;
+/** Sessions looked at between two turns of the event loop. */
+const RECONSIDERED_AT_ONCE = 200;
 /** Addresses remembered so that each is named once in the log. */
 const NAMED_ADDRESSES = 10_000;
 
@@ -100,6 +108,20 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     log,
     count: (to) => metrics.commands.inc({ state: to }),
   });
+  const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
+  registry.onChange((id) => {
+    if (id === undefined) void reconsiderAll(sessions);
+    else sessions.get(id)?.reconsider();
+  });
+  const quarantine = new Quarantine({
+    store: state,
+    now,
+    log,
+    added(id, { protocol, transport }) {
+      const event = Buffer.from(JSON.stringify({ type: 'device_unknown', protocol, transport }));
+      journal.append(new Origin(protocol, transport, id, ''), EntryKind.Event, now(), 0, 0, event, 0, event.length);
+    },
+  });
   const unwatch = state.watch((table, key) => {
     if (table !== 'commands') return;
     if (key === undefined) downlink.pokeAll();
@@ -109,7 +131,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     journal,
     sessions,
     profiles: state,
-    registry: new Registry(state, now, log),
+    registry,
+    quarantine,
     downlink,
     meters,
     metrics,
@@ -164,7 +187,9 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       clearInterval(metering);
       meters.flush();
       unwatch();
+      registry.close();
       await downlink.close();
+      await quarantine.flush();
       await journal.close();
       await state.close();
       stopSampling();
@@ -178,6 +203,15 @@ function handOver(listeners: Listeners, index: number): void {
   } catch {
     // Shared by the cluster instead of by the kernel: the successor gets it from there.
     tell({ type: 'handed_over', index });
+  }
+}
+
+/** A few at a time: devices go on talking meanwhile. */
+async function reconsiderAll(sessions: SessionTable<Intake>): Promise<void> {
+  let looked = 0;
+  for (const intake of sessions) {
+    intake.reconsider();
+    if (++looked % RECONSIDERED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
@@ -311,11 +345,13 @@ export async function startShipping(config: Config, instance: string, clickhouse
 
 /** What the supervisor knows of devices and commands: the API's side of it. */
 export interface Office {
-  readonly state: StateStore;
+  readonly state: StateStore & ProfileStore;
   readonly desk: Desk;
   readonly ledger: Ledger;
   readonly shadow: Shadow;
-  readonly registry: Registry;
+  readonly inventory: Inventory;
+  readonly quarantine: QuarantineList;
+  readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
   close(): Promise<void>;
 }
@@ -328,16 +364,19 @@ export async function openOffice(
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
   count: (state: string) => void,
+  strangers: (devices: number) => void,
 ): Promise<Office> {
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log));
   const now = (): number => systemClock.now();
-  const registry = new Registry(state, now, log);
+  const inventory = new Inventory({ store: state, now, record });
+  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count: strangers });
+  quarantine.start();
   const ledger = new Ledger(state, now, config.commands.attempts);
   const desk = new Desk({
     ledger,
     store: state,
-    device: (id) => registry.get(id),
+    device: (id) => inventory.get(id),
     codecs,
     optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
     now,
@@ -360,11 +399,14 @@ export async function openOffice(
     desk,
     ledger,
     shadow: new Shadow(state),
-    registry,
+    inventory,
+    quarantine,
+    plans: new PlanList({ store: state, record }),
     codecs,
     async close(): Promise<void> {
       await stream?.stop();
       await desk.stop();
+      await quarantine.stop();
       await state.close();
     },
   };

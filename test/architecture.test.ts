@@ -32,7 +32,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'wire',
   ],
   command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
-  registry: ['codec types', 'state types', 'npm:zod'],
+  registry: ['codec types', 'state types', 'wire', 'npm:zod'],
   plan: ['state types', 'src/registry/device.ts', 'npm:zod'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
@@ -54,7 +54,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: [
     'session types',
     'state types',
+    'src/state/store.ts',
+    'registry',
+    'plan',
+    'codec types',
     'command types',
+    'src/command/command.ts',
     'metrics',
     'config types',
     'cluster types',
@@ -85,6 +90,8 @@ const SOCKET_FILES = [
   /^src\/embedded\//,
   /^src\/api\//,
   /^src\/simulate\//,
+  // A device's networks are matched against where it connects from.
+  /^src\/registry\/known\.ts$/,
   // One takes every port for a moment before the workers share it; the other is a lock that dies with its process.
   /^src\/cluster\/(ports|lock|succession)\.ts$/,
 ];

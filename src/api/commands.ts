@@ -1,22 +1,14 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
-import type { Command } from '../command/command.ts';
+import { COMMAND_STATES, CONDITIONS, type Command } from '../command/command.ts';
 import type { Desk, Outcome } from '../command/desk.ts';
 import type { Ledger } from '../command/ledger.ts';
-import type { Shadow } from '../command/shadow.ts';
-import type { StateStore } from '../state/store.ts';
-import { tokenOf } from './access.ts';
-import { type FieldProblem, problem } from './problem.ts';
+import { deviceId } from '../registry/device.ts';
+import type { ApiOffice } from './office.ts';
+import { problem } from './problem.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 import { allows, type Token } from './tokens.ts';
-
-/** What the resource needs; undefined while the server starts. */
-export interface CommandOffice {
-  readonly state: StateStore;
-  readonly desk: Desk;
-  readonly ledger: Ledger;
-  readonly shadow: Shadow;
-}
 
 /** Commands that stop a vehicle, or say anything: their own scope, and with `commands.confirm` a second request. */
 const GRAVE: Readonly<Record<string, 'engine' | 'custom'>> = { engine_stop: 'engine', custom: 'custom' };
@@ -27,56 +19,47 @@ const LOOK_MS = 25;
 const LONGEST_WAIT_S = 120;
 
 const time = z.int().min(0);
-const body = z.strictObject({
-  type: z.string().min(1).max(64),
-  parameters: z.record(z.string().max(64), z.union([z.string().max(1024), z.number(), z.boolean()])).default({}),
-  reason: z.string().max(200).optional(),
-  ref: z.string().max(200).optional(),
-  not_before: time.optional(),
-  expires: time.optional(),
-  priority: z.int().min(-9).max(9).optional(),
-  when: z.enum(['any', 'moving', 'stopped']).optional(),
-  again: z.boolean().optional(),
-  protocol: z.string().max(16).optional(),
-  /** Of the answer to the first request, when `commands.confirm` asks for a second. */
-  confirm: z.string().max(64).optional(),
-});
-const device = z.string().regex(/^[A-Za-z0-9:_-]{3,32}$/, 'must be a device id: 3 to 32 letters, digits, -, _ or :');
-const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).default(0);
+const value = z.union([z.string().max(1024), z.number(), z.boolean()]);
+const body = z
+  .strictObject({
+    type: z.string().min(1).max(64).describe('one of the catalogue'),
+    parameters: z.record(z.string().max(64), value).default({}),
+    reason: z.string().max(200).optional().describe('for the record'),
+    ref: z.string().max(200).optional().describe('repeated in every event'),
+    not_before: time.optional().describe('epoch ms'),
+    expires: time.optional().describe('epoch ms'),
+    priority: z.int().min(-9).max(9).optional().describe('higher goes first'),
+    when: z.enum(CONDITIONS).optional().describe('only while the last fix says so'),
+    again: z.boolean().optional().describe('also when the same command is open'),
+    protocol: z.string().max(16).optional().describe('codec of a device that has never connected'),
+    confirm: z.string().max(64).optional().describe('of the answer to the first request, when `commands.confirm` asks for a second'),
+  })
+  .describe('command');
+const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).default(0).describe('seconds to wait for its end');
+const ofDevice = z.strictObject({ id: deviceId });
+const ofCommand = z.strictObject({ id: deviceId, command: z.string().regex(/^[\x21-\x7e]{1,100}$/, 'must be the id of a command') });
+
+const command = z
+  .looseObject({
+    id: z.string(),
+    device: z.string(),
+    type: z.string(),
+    state: z.enum(COMMAND_STATES),
+    ended: time.describe('0: it is open'),
+    attempts: z.int(),
+    reply: z.string(),
+  })
+  .describe('command in the ledger');
+const codecs = z.object({ codecs: z.array(z.object({ protocol: z.string(), commands: z.array(z.looseObject({ type: z.string() })) })) });
+const byName = z.record(z.string(), value);
+const settings = z.object({ desired: byName, reported: byName, pending: z.record(z.string(), z.string()) });
 
 /**
- * `/v1/devices/{id}/commands` and `/v1/commands/catalog` (design.md sections 8 and 9).
- *
- *     POST   /v1/devices/{id}/commands[?wait=seconds]   hand in; 201, 409 when the same is open
- *     GET    /v1/devices/{id}/commands                  open and ended ones, oldest first
- *     GET    /v1/devices/{id}/commands/{command}[?wait=seconds]
- *     DELETE /v1/devices/{id}/commands/{command}        cancel; 409 when it does not wait any more
- *     GET    /v1/devices/{id}/settings                  desired, reported and pending
- *     GET    /v1/commands/catalog[?device=id|protocol=codec]
- *
- * With `wait`, the answer comes when the command has ended, or the time is over.
+ * Commands, their catalogue and the settings shadow (design.md sections 8 and 9). With `confirm`, grave commands take a second
+ * request.
  */
-export function commandRoutes(server: FastifyInstance, office: () => CommandOffice | undefined, confirm: boolean): void {
+export function commandRoutes(confirm: boolean): Route[] {
   const confirmations = new Map<string, { readonly what: string; readonly until: number }>();
-
-  server.post<{ Params: { id: string }; Querystring: { wait?: string } }>('/v1/devices/:id/commands', async (request, reply) => {
-    const at = ready(office(), reply);
-    if (at === undefined) return reply;
-    const token = await tokenOf(request, reply, at.state, 'commands');
-    if (token === undefined) return reply;
-    const problems: FieldProblem[] = [];
-    const id = checked(device, request.params.id, 'id', problems);
-    const waitS = checked(wait, request.query.wait, 'wait', problems);
-    const draft = checked(body, request.body ?? {}, '', problems);
-    if (id === undefined || draft === undefined || waitS === undefined)
-      return problem(reply, 400, 'the request cannot be understood', problems);
-    const { confirm: given, ...wanted } = draft;
-    const scope = GRAVE[wanted.type];
-    if (scope !== undefined && !allows(token, scope))
-      return problem(reply, 403, `the token "${token.name}" lacks the scope \`${scope}\` for ${wanted.type}`);
-    if (scope !== undefined && confirm && !isConfirmed(given, token, id, wanted)) return askToConfirm(reply, token, id, wanted);
-    return handIn(reply, at, { ...wanted, device: id, requester: token.name }, waitS);
-  });
 
   function whatOf(token: Token, id: string, wanted: object): string {
     return JSON.stringify([token.name, id, wanted]);
@@ -98,72 +81,121 @@ export function commandRoutes(server: FastifyInstance, office: () => CommandOffi
     return problem(reply, 428, title, [{ field: 'confirm', problem: `must be "${key}"` }], { confirm: key });
   }
 
-  server.get<{ Params: { id: string } }>('/v1/devices/:id/commands', async (request, reply) => {
-    const at = ready(office(), reply);
-    if (at === undefined || (await tokenOf(request, reply, at.state, 'read')) === undefined) return reply;
-    const problems: FieldProblem[] = [];
-    const id = checked(device, request.params.id, 'id', problems);
-    if (id === undefined) return problem(reply, 400, 'the request cannot be understood', problems);
-    return { open: await at.ledger.open(id), ended: await at.ledger.finished(id) };
-  });
-
-  server.get<{ Params: { id: string; command: string }; Querystring: { wait?: string } }>(
-    '/v1/devices/:id/commands/:command',
-    async (request, reply) => {
-      const at = ready(office(), reply);
-      if (at === undefined || (await tokenOf(request, reply, at.state, 'read')) === undefined) return reply;
-      const problems: FieldProblem[] = [];
-      const id = checked(device, request.params.id, 'id', problems);
-      const waitS = checked(wait, request.query.wait, 'wait', problems);
-      if (id === undefined || waitS === undefined) return problem(reply, 400, 'the request cannot be understood', problems);
-      const command = await settled(at.ledger, id, request.params.command, waitS);
-      return command ?? problem(reply, 404, `device ${id} has no command ${request.params.command}`);
-    },
-  );
-
-  server.delete<{ Params: { id: string; command: string } }>('/v1/devices/:id/commands/:command', async (request, reply) => {
-    const at = ready(office(), reply);
-    if (at === undefined) return reply;
-    const token = await tokenOf(request, reply, at.state, 'commands');
-    if (token === undefined) return reply;
-    const problems: FieldProblem[] = [];
-    const id = checked(device, request.params.id, 'id', problems);
-    if (id === undefined) return problem(reply, 400, 'the request cannot be understood', problems);
-    const command = await at.desk.cancel(id, request.params.command, token.name);
-    if (command === undefined) return problem(reply, 404, `device ${id} has no command ${request.params.command}`);
-    return command.state === 'cancelled'
-      ? command
-      : problem(reply, 409, `the command is ${command.state}: only one that is queued can be cancelled`, [], { command });
-  });
-
-  server.get<{ Params: { id: string } }>('/v1/devices/:id/settings', async (request, reply) => {
-    const at = ready(office(), reply);
-    if (at === undefined || (await tokenOf(request, reply, at.state, 'read')) === undefined) return reply;
-    const problems: FieldProblem[] = [];
-    const id = checked(device, request.params.id, 'id', problems);
-    return id === undefined ? problem(reply, 400, 'the request cannot be understood', problems) : at.shadow.get(id);
-  });
-
-  server.get<{ Querystring: { device?: string; protocol?: string } }>('/v1/commands/catalog', async (request, reply) => {
-    const at = ready(office(), reply);
-    if (at === undefined || (await tokenOf(request, reply, at.state, 'read')) === undefined) return reply;
-    const { device: id, protocol } = request.query;
-    const found = await at.desk.catalog(id, protocol);
-    if (found !== undefined) return { codecs: found };
-    return problem(
-      reply,
-      404,
-      id === undefined ? `there is no codec "${protocol}" with commands` : `device ${id} has never connected; ask by \`protocol\``,
-    );
-  });
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/devices/{id}/commands',
+      scope: 'commands',
+      about: 'Hand in a command; with `wait`, the answer comes when it has ended, or the time is over.',
+      params: ofDevice,
+      query: z.strictObject({ wait }),
+      body,
+      answers: {
+        201: { about: 'the command', schema: command },
+        404: { about: 'the device has never connected, and `protocol` is missing' },
+        409: { about: 'the same command is open' },
+        422: { about: 'the device knows no such command, or not like this' },
+        428: { about: 'to be confirmed' },
+        429: { about: 'too many open commands' },
+      },
+      async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, office, reply }) {
+        const scope = GRAVE[wanted.type];
+        if (scope !== undefined && !allows(token, scope))
+          return problem(reply, 403, `the token "${token.name}" lacks the scope \`${scope}\` for ${wanted.type}`);
+        if (scope !== undefined && confirm && !isConfirmed(given, token, id, wanted)) return askToConfirm(reply, token, id, wanted);
+        return handIn(reply, office, { ...wanted, device: id, requester: token.name }, query.wait);
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/devices/{id}/commands',
+      scope: 'read',
+      about: 'Open and ended commands, oldest first.',
+      params: ofDevice,
+      query: NOTHING,
+      body: NO_BODY,
+      answers: { 200: { about: 'the commands', schema: z.object({ open: z.array(command), ended: z.array(command) }) } },
+      async run({ params, office }) {
+        const id = await office.inventory.idOf(params.id);
+        return { open: await office.ledger.open(id), ended: await office.ledger.finished(id) };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/devices/{id}/commands/{command}',
+      scope: 'read',
+      about: 'One command; with `wait`, the answer comes when it has ended, or the time is over.',
+      params: ofCommand,
+      query: z.strictObject({ wait }),
+      body: NO_BODY,
+      answers: { 200: { about: 'the command', schema: command }, 404: { about: 'there is none of that id' } },
+      async run({ params, query, office, reply }) {
+        const id = await office.inventory.idOf(params.id);
+        const found = await settled(office.ledger, id, params.command, query.wait);
+        return found ?? problem(reply, 404, `device ${id} has no command ${params.command}`);
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/devices/{id}/commands/{command}',
+      scope: 'commands',
+      about: 'Cancel a command that waits.',
+      params: ofCommand,
+      query: NOTHING,
+      body: NO_BODY,
+      answers: {
+        200: { about: 'the command', schema: command },
+        404: { about: 'there is none of that id' },
+        409: { about: 'it does not wait any more' },
+      },
+      async run({ params, token, office, reply }) {
+        const id = await office.inventory.idOf(params.id);
+        const found = await office.desk.cancel(id, params.command, token.name);
+        if (found === undefined) return problem(reply, 404, `device ${id} has no command ${params.command}`);
+        return found.state === 'cancelled'
+          ? found
+          : problem(reply, 409, `the command is ${found.state}: only one that is queued can be cancelled`, [], { command: found });
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/devices/{id}/settings',
+      scope: 'read',
+      about: 'What was asked of a device, what it has confirmed, and what is on its way.',
+      params: ofDevice,
+      query: NOTHING,
+      body: NO_BODY,
+      answers: { 200: { about: 'the settings', schema: settings } },
+      run: async ({ params, office }) => office.shadow.get(await office.inventory.idOf(params.id)),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/commands/catalog',
+      scope: 'read',
+      about: 'Commands that a device, a protocol, or any of them knows.',
+      params: NOTHING,
+      query: z.strictObject({ device: deviceId.optional(), protocol: z.string().max(16).optional() }),
+      body: NO_BODY,
+      answers: { 200: { about: 'by codec', schema: codecs }, 404: { about: 'no such device or codec' } },
+      async run({ query: { device, protocol }, office, reply }) {
+        const found = await office.desk.catalog(device, protocol);
+        if (found !== undefined) return { codecs: found };
+        const what =
+          device === undefined
+            ? `there is no codec "${protocol}" with commands`
+            : `device ${device} has never connected; ask by \`protocol\``;
+        return problem(reply, 404, what);
+      },
+    }),
+  ];
 }
 
-async function handIn(reply: FastifyReply, at: CommandOffice, draft: Parameters<Desk['submit']>[0], waitS: number): Promise<FastifyReply> {
+async function handIn(reply: FastifyReply, at: ApiOffice, draft: Parameters<Desk['submit']>[0], waitS: number): Promise<FastifyReply> {
   const outcome: Outcome = await at.desk.submit(draft);
   if ('command' in outcome) {
     const { id, device: of } = outcome.command;
-    const command = waitS === 0 ? outcome.command : await settled(at.ledger, of, id, waitS);
-    return reply.code(201).header('location', `/v1/devices/${of}/commands/${id}`).send(command);
+    const found = waitS === 0 ? outcome.command : await settled(at.ledger, of, id, waitS);
+    return reply.code(201).header('location', `/v1/devices/${of}/commands/${id}`).send(found);
   }
   const status = { invalid: 422, unknown_device: 404, conflict: 409, full: 429 }[outcome.refused];
   const title = {
@@ -183,22 +215,4 @@ async function settled(ledger: Ledger, id: string, command: string, waitS: numbe
     if (found === undefined || found.ended > 0 || systemClock.elapsed() >= until) return found;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
-}
-
-function ready(office: CommandOffice | undefined, reply: FastifyReply): CommandOffice | undefined {
-  if (office === undefined) problem(reply, 503, 'the server is starting; try again');
-  return office;
-}
-
-/** The value as the schema has it; undefined, with what is wrong added to `problems`, when it is not. */
-function checked<T>(schema: z.ZodType<T>, value: unknown, name: string, problems: FieldProblem[]): T | undefined {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  for (const issue of result.error.issues) {
-    const path = [...(name === '' ? [] : [name]), ...issue.path].join('.');
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
-    for (const key of keys)
-      problems.push({ field: key === undefined ? path || 'body' : [path, key].filter(Boolean).join('.'), problem: issue.message });
-  }
-  return undefined;
 }

@@ -1,10 +1,5 @@
 import type { FastifyReply } from 'fastify';
-
-/** One field of a request that is wrong, and what to do about it. */
-export interface FieldProblem {
-  readonly field: string;
-  readonly problem: string;
-}
+import type { FieldProblem } from '../registry/field-problem.ts';
 
 /** Answers with a problem document (RFC 9457). */
 export function problem(

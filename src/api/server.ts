@@ -1,8 +1,16 @@
-import Fastify from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Readiness } from '../cluster/supervisor.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
-import { type CommandOffice, commandRoutes } from './commands.ts';
+import { BULK_ROUTES } from './bulk.ts';
+import { commandRoutes } from './commands.ts';
+import { DEVICE_ROUTES } from './devices.ts';
+import { docsPage } from './docs.ts';
+import type { ApiOffice } from './office.ts';
+import { openApi } from './openapi.ts';
+import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
+import { QUARANTINE_ROUTES } from './quarantine.ts';
+import type { Route } from './route.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -14,7 +22,7 @@ export interface Observed {
   readiness(): Readiness;
   metricsText(): Promise<string>;
   /** Undefined while the server starts. */
-  readonly office: CommandOffice | undefined;
+  readonly office: ApiOffice | undefined;
 }
 
 export interface HttpOptions {
@@ -29,19 +37,32 @@ const BODY_LIMIT = 65_536;
 
 /**
  * HTTP of the supervisor: `/metrics` for Prometheus, `/healthz` (the process lives), `/readyz` (devices are served;
- * 503 when not; a sink that is away makes it `degraded`, which is 200), and below `/v1` the API, with bearer tokens.
+ * 503 when not; a sink that is away makes it `degraded`, which is 200), and below `/v1` the API, with bearer tokens, described in
+ * `/openapi.json` and `/docs`.
  * Loopback by default.
  */
 export async function startHttp(observed: Observed, options: HttpOptions): Promise<HttpServer> {
   const { host, port } = options;
-  const server = Fastify({ forceCloseConnections: true, bodyLimit: BODY_LIMIT });
-  server.setNotFoundHandler((request, reply) => problem(reply, 404, `there is nothing at ${request.method} ${request.url.split('?')[0]}`));
-  server.setErrorHandler((error, _request, reply) => {
-    const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
-    if (error instanceof AppError) return problem(reply, 503, error.message);
-    return problem(reply, status, status < 500 ? messageOf(error) : 'a defect of the server, please report it');
+  const server = Fastify({
+    forceCloseConnections: true,
+    bodyLimit: BODY_LIMIT,
+    // A path that cannot be read reaches no route.
+    frameworkErrors: (error, _request, reply) => void refused(error, reply),
   });
-  commandRoutes(server, () => observed.office, options.confirm);
+  server.setNotFoundHandler((request, reply) => problem(reply, 404, `there is nothing at ${request.method} ${request.url.split('?')[0]}`));
+  server.setErrorHandler((error, _request, reply) => refused(error, reply));
+  const routes: readonly Route[] = [
+    ...DEVICE_ROUTES,
+    ...BULK_ROUTES,
+    ...commandRoutes(options.confirm),
+    ...PLAN_ROUTES,
+    ...QUARANTINE_ROUTES,
+  ];
+  for (const route of routes) serve(server, route, observed);
+  const description = openApi(routes);
+  const page = docsPage(routes);
+  server.get('/openapi.json', () => description);
+  server.get('/docs', (_request, reply) => reply.type('text/html; charset=utf-8').send(page));
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
     const readiness = observed.readiness();
@@ -66,4 +87,26 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
       error,
     );
   }
+}
+
+function serve(server: FastifyInstance, { method, path, streams, handle }: Route, observed: Observed): void {
+  const url = path.replace(/\{(\w+)\}/g, ':$1');
+  const handler = (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => handle(observed.office, request, reply);
+  if (streams.length === 0) server.route({ method, url, handler });
+  // Of this route alone: a scope of its own.
+  else
+    server.register(async (scope) => {
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser([...streams], (_request, payload, done) => done(null, payload));
+      scope.route({ method, url, handler });
+    });
+}
+
+/** What Fastify, the state store or a defect has thrown, as a problem document. */
+function refused(error: unknown, reply: FastifyReply): FastifyReply {
+  if (error instanceof AppError) return problem(reply, 503, error.message);
+  const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
+  if (status >= 500) return problem(reply, status, 'a defect of the server, please report it');
+  const field = { 414: 'path', 415: 'content-type' }[status] ?? (/URL|url|PARAM/.test(systemCode(error)) ? 'path' : 'body');
+  return problem(reply, status, 'the request cannot be understood', [{ field, problem: messageOf(error) }]);
 }

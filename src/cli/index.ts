@@ -69,19 +69,43 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'devices',
+    about: 'list, add, change, import and export devices',
+    load: async () => {
+      const { DEVICES_HELP, devices } = await import('./devices.ts');
+      return { help: DEVICES_HELP, run: devices };
+    },
+  },
+  {
+    name: 'plans',
+    about: 'list, make and change service plans',
+    load: async () => {
+      const { PLANS_HELP, plans } = await import('./plans.ts');
+      return { help: PLANS_HELP, run: plans };
+    },
+  },
+  {
+    name: 'quarantine',
+    about: 'decide about unknown devices that a closed registry has turned away',
+    load: async () => {
+      const { QUARANTINE_HELP, quarantine } = await import('./quarantine.ts');
+      return { help: QUARANTINE_HELP, run: quarantine };
+    },
+  },
+  {
+    name: 'usage',
+    about: 'show what a device has used, or add it up again from history',
+    load: async () => {
+      const { USAGE_HELP, usage } = await import('./usage.ts');
+      return { help: USAGE_HELP, run: usage };
+    },
+  },
+  {
     name: 'token',
     about: 'make, list and revoke tokens of the HTTP API',
     load: async () => {
       const { TOKEN_HELP, token } = await import('./token.ts');
       return { help: TOKEN_HELP, run: token };
-    },
-  },
-  {
-    name: 'usage',
-    about: 'compare what devices have used with the history in ClickHouse, and set it right',
-    load: async () => {
-      const { USAGE_HELP, usage } = await import('./usage.ts');
-      return { help: USAGE_HELP, run: usage };
     },
   },
   {

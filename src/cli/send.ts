@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
 import { parseOption } from '../codec/index.ts';
-import { AppError, messageOf } from '../errors.ts';
+import { AppError } from '../errors.ts';
+import { API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 
 export const SEND_HELP = `fixgate send <device> <type> [name=value …] [options]
@@ -44,6 +45,7 @@ export async function send(args: string[]): Promise<number> {
     args,
     allowPositionals: true,
     options: {
+      ...API_OPTIONS,
       wait: { type: 'string', default: '60' },
       'no-wait': { type: 'boolean', default: false },
       when: { type: 'string' },
@@ -55,8 +57,6 @@ export async function send(args: string[]): Promise<number> {
       again: { type: 'boolean' },
       protocol: { type: 'string' },
       confirm: { type: 'string' },
-      url: { type: 'string' },
-      json: { type: 'boolean', default: false },
     },
   });
   const [device, type, ...pairs] = positionals;
@@ -75,7 +75,7 @@ export async function send(args: string[]): Promise<number> {
     not_before: inSeconds('--not-before', values['not-before']),
     expires: inSeconds('--expires', values.expires),
   };
-  const api = new Api(values.url ?? process.env['FIXGATE_URL'] ?? 'http://127.0.0.1:8080', process.env['FIXGATE_TOKEN']);
+  const api = new Api(values.url);
   const path = `/v1/devices/${encodeURIComponent(device)}/commands`;
   let command = shown(await api.call('POST', path, body));
   let told = 0;
@@ -127,38 +127,4 @@ function shown(value: unknown): Shown {
 
 function isShown(value: unknown): value is Shown {
   return typeof value === 'object' && value !== null && 'id' in value && 'state' in value && 'history' in value && 'reply' in value;
-}
-
-class Api {
-  readonly #url: string;
-  readonly #token: string | undefined;
-
-  constructor(url: string, token: string | undefined) {
-    this.#url = url.replace(/\/$/, '');
-    this.#token = token;
-  }
-
-  async call(method: string, path: string, body?: object): Promise<unknown> {
-    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
-    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
-    let response: Response;
-    try {
-      response = await fetch(`${this.#url}${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
-    } catch (error) {
-      throw new AppError('SINK_UNREACHABLE', `no server answers at ${this.#url} (${messageOf(error)}); start it, or say --url`, error);
-    }
-    const answer: unknown = await response.json().catch(() => undefined);
-    if (response.ok) return answer;
-    throw new AppError('USAGE', said(answer, response.status));
-  }
-}
-
-/** A problem document in one line. */
-function said(answer: unknown, status: number): string {
-  if (typeof answer !== 'object' || answer === null || !('title' in answer)) return `the server answered ${status}`;
-  const problems = 'problems' in answer && Array.isArray(answer.problems) ? answer.problems : [];
-  const lines = problems.map((one: unknown) =>
-    typeof one === 'object' && one !== null ? `${Reflect.get(one, 'field')} ${Reflect.get(one, 'problem')}` : '',
-  );
-  return [String(answer.title), ...lines].join('; ');
 }

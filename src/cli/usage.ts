@@ -1,83 +1,49 @@
 import { parseArgs } from 'node:util';
-import { systemClock } from '../clock.ts';
-import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
-import { Plans } from '../plan/plans.ts';
-import { isDeviceId } from '../session/identity.ts';
-import { UsageHistory } from '../sink/clickhouse/history.ts';
-import { meteredDevices, type Rebuilt, rebuildUsage } from '../sink/state/rebuild.ts';
+import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { clickHouseOptions, stateStore } from './stores.ts';
-import { table } from './table.ts';
+import { table, timeText } from './fields.ts';
+import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
 
-export const USAGE_HELP = `fixgate usage rebuild --device <id>|--all [--cycle <date>] [--dry-run] [--config file] [--json]
+export const USAGE_HELP = `fixgate usage <device> [options]
 
-Adds up what devices used in a billing cycle once more, from the history in ClickHouse, and sets the sums right by which
-plans are applied. Works on the stores of the configuration, beside a running server. Prints the sums that differ; exit
-code 1 when there are any and they are left as they are.
+What was counted of a device in each billing cycle, the newest first, through the API of a running server.
 
-  --device <id>     of this device; may be repeated
-  --all             of every device that has used anything
-  --cycle <date>    the cycle that this day (YYYY-MM-DD, in the plan's time zone) lies in (default: the one of now)
-  --dry-run         compares only
-  --config <file>   YAML or JSON (default: FIXGATE_CONFIG)
-  --json            one JSON object a line: device, cycle, what the sums were and what the history says
-`;
+  --cycles <n>      how many, default 12
+
+${API_HELP} read
+
+  fixgate usage 356307042441013 --json
+
+${REBUILD_HELP}`;
 
 export async function usage(args: string[]): Promise<number> {
+  if (args[0] === 'rebuild') return rebuild(args.slice(1));
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: {
-      device: { type: 'string', multiple: true, default: [] },
-      all: { type: 'boolean', default: false },
-      cycle: { type: 'string' },
-      'dry-run': { type: 'boolean', default: false },
-      config: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
+    options: { ...API_OPTIONS, cycles: { type: 'string', default: '12' } },
   });
-  if (positionals[0] !== 'rebuild') throw new AppError('USAGE', `fixgate usage ${positionals[0] ?? ''}: say rebuild`);
-  const wrong = values.device.find((id) => !isDeviceId(id));
-  if (wrong !== undefined) throw new AppError('USAGE', `--device "${wrong}" is no device id: 3 to 32 letters, digits, -, _ or :`);
-  if (values.all === values.device.length > 0) throw new AppError('USAGE', 'fixgate usage rebuild: say --device <id>, or --all');
-  const date = values.cycle === undefined ? undefined : dateOf(values.cycle);
-  const { config } = loadConfig({ file: values.config, env: process.env });
-  const now = systemClock.now();
-  const history = new UsageHistory(clickHouseOptions(config));
-  const store = await stateStore(config);
-  const plans = new Plans(store);
-  try {
-    const devices = values.all ? await meteredDevices(store, history, date ?? now) : values.device;
-    const dryRun = values['dry-run'];
-    const different: Rebuilt[] = [];
-    for await (const rebuilt of rebuildUsage({ store, plans, history, devices, date, now, dryRun }))
-      if (rebuilt.differs) different.push(rebuilt);
-    if (values.json) for (const rebuilt of different) process.stdout.write(`${JSON.stringify(rebuilt)}\n`);
-    else print(different, devices.length, dryRun);
-    return different.length > 0 && dryRun ? EXIT.Found : EXIT.Ok;
-  } finally {
-    plans.close();
-    await store.close();
-    await history.close();
+  const [id] = positionals;
+  if (id === undefined) throw new AppError('USAGE', 'say fixgate usage <device>');
+  const path = `/v1/devices/${encodeURIComponent(id)}/usage?limit=${encodeURIComponent(values.cycles)}`;
+  const found = await new Api(values.url).find('GET', path);
+  if (found === undefined) {
+    process.stderr.write(`fixgate: device ${id} is not known\n`);
+    return EXIT.Found;
   }
-}
-
-function dateOf(text: string): number {
-  const date = Date.parse(`${text}T00:00:00Z`);
-  if (!/^\d{4}-\d\d-\d\d$/.test(text) || Number.isNaN(date)) throw new AppError('USAGE', `--cycle "${text}" is no date: write YYYY-MM-DD`);
-  return date;
-}
-
-function print(different: readonly Rebuilt[], devices: number, dryRun: boolean): void {
-  const rows = different.flatMap(({ device, cycle, before, history }) => {
-    const from = new Date(cycle.start).toISOString();
-    return [
-      { device, cycle: from, sums: 'were', ...before },
-      { device, cycle: from, sums: 'history', ...history },
-    ];
-  });
-  table(rows);
-  const said = dryRun ? 'differ' : 'were set right';
-  process.stderr.write(`${devices} devices, ${different.length} ${said}\n`);
+  if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else {
+    const cycles: object[] = Object(found).cycles;
+    const names = [...new Set(cycles.flatMap((cycle) => Object.keys(cycle)))];
+    process.stdout.write(
+      cycles.length === 0
+        ? 'nothing counted yet\n'
+        : table(
+            names,
+            cycles.map((cycle) => ({ ...cycle, start: timeText(Reflect.get(cycle, 'start')) })),
+          ),
+    );
+  }
+  return EXIT.Ok;
 }

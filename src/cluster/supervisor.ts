@@ -222,6 +222,7 @@ export class Supervisor {
       (device) => this.#poke(device),
       (device, event) => this.#events?.record(device, event),
       (state) => this.metrics.commands.inc({ state }),
+      (devices) => this.metrics.quarantine.set(devices),
     );
 
     let clickhouseUrl = config.clickhouse.url;

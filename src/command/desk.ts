@@ -108,10 +108,12 @@ export class Desk {
     await this.#sweeping;
   }
 
-  async submit(draft: Draft): Promise<Outcome> {
+  async submit(given: Draft): Promise<Outcome> {
     const { ledger, now, expiryMs, poke } = this.#o;
     const problems: Problem[] = [];
-    const known = await this.#o.device(draft.device);
+    const known = await this.#o.device(given.device);
+    // It may have been called by an alias.
+    const draft = known === undefined ? given : { ...given, device: known.id };
     const protocol = known?.protocol ?? draft.protocol;
     if (protocol === undefined)
       return refuse('unknown_device', 'device', 'has never connected; give its `protocol` to queue a command for its first contact');

@@ -93,6 +93,20 @@ export const configSchema = z.strictObject({
       url: z.string().default('').describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
     })
     .prefault({}),
+  registry: z
+    .strictObject({
+      mode: z
+        .enum(['open', 'closed'])
+        .default('open')
+        .describe('open: an unknown device is served, on the plan `default`; closed: it is turned away and put in quarantine'),
+      quarantine: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(10_000)
+        .describe('unknown devices that are remembered; the longest silent go first'),
+    })
+    .prefault({}),
   commands: z
     .strictObject({
       attempts: z.int().min(1).max(20).default(3).describe('how often a command without a reply is sent at most'),
@@ -134,6 +148,7 @@ export const ENVIRONMENT = [
   ['FIXGATE_CLICKHOUSE_PORT', 'clickhouse.port', 'number'],
   ['FIXGATE_REDIS_URL', 'redis.url', 'text'],
   ['FIXGATE_STATE_URL', 'state.url', 'text'],
+  ['FIXGATE_REGISTRY', 'registry.mode', 'text'],
   ['FIXGATE_HTTP_HOST', 'http.host', 'text'],
   ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
 ] as const;

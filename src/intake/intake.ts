@@ -20,6 +20,9 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
 import { attributeView, viewsOf } from '../record/attribute-view.ts';
+import type { Device } from '../registry/device.ts';
+import type { Known } from '../registry/known.ts';
+import type { Quarantine } from '../registry/quarantine.ts';
 import type { Registry } from '../registry/registry.ts';
 import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
@@ -46,6 +49,9 @@ import { Strikes } from './strikes.ts';
  * 9. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
  * 10. Every byte of the socket is metered before it is looked at (promise 8). What came before the device was known is its
  *    own; of a connection that switches each device has its frames and the answers to them.
+ * 11. Nobody speaks for a device before the registry has said who that is: until then the frame that names it and those behind it
+ *     are held, and nothing is stored, answered or promised. Whom the registry does not admit is refused, as far as the protocol can
+ *     say so, and nothing of it is stored.
  */
 
 /** What the intake needs of its socket. */
@@ -83,7 +89,8 @@ export interface IntakeHost {
   readonly journal: EntrySink;
   readonly sessions: SessionTable<Intake>;
   readonly profiles: ProfileStore;
-  readonly registry: Pick<Registry, 'seen'>;
+  readonly registry: Pick<Registry, 'lookup' | 'seen'>;
+  readonly quarantine: Pick<Quarantine, 'noted'>;
   /** Gets commands to the devices. */
   readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
   /** What devices use. */
@@ -107,6 +114,16 @@ const ENCODER = new TextEncoder();
 const MOVING_KMH = 5;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
+/** Bytes of frames that are held while the registry is asked. */
+const MOST_HELD = 262_144;
+
+/** Frames that wait for the registry. */
+interface Held {
+  readonly frames: Bytes[];
+  bytes: number;
+  /** Under which the first of them is decoded. */
+  readonly memo: number;
+}
 
 /** A device that spoke earlier on the connection and is owed answers. */
 interface Earlier {
@@ -118,8 +135,10 @@ export class Intake {
   readonly codec: Codec;
   readonly transport: Transport;
   readonly peer: string;
-  /** '' until a frame has told. */
+  /** The device's own id; '' until a frame has told, and the registry has. */
   device = '';
+  /** Its record, as it is now; undefined when it has none, or that cannot be read. */
+  record: Device | undefined;
   readonly outbox = new Outbox();
   bytesIn = 0;
   bytesOut = 0;
@@ -140,6 +159,11 @@ export class Intake {
   readonly #splitter: Splitter | undefined;
   readonly #strikes = new Strikes();
   #origin: Origin | undefined;
+  /** What the registry says of the id that frames carry: the device's, or an alias. */
+  #known: Known | undefined;
+  #held: Held | undefined;
+  /** What the registry has answered late, while frames go on that were held. */
+  #answered: Known | undefined;
   #noise = 0;
   /** Receipt of the chunk being pushed: wall clock ms, and monotonic ms for the latency. */
   #received = 0;
@@ -176,6 +200,11 @@ export class Intake {
     this.#onFrame = (bytes, start, end) => this.#frame(bytes, start, end);
     this.#splitter =
       transport === 'tcp' && codec.tcp !== undefined ? new Splitter(codec.tcp, this.#state, codec.maxFrameBytes, this.#onFrame) : undefined;
+  }
+
+  /** Answers are owed, or may be once the registry has answered. */
+  get owes(): boolean {
+    return this.outbox.count > 0 || this.#held !== undefined;
   }
 
   /** Bytes of an unfinished frame. */
@@ -252,7 +281,7 @@ export class Intake {
     while (outbox.take(watermark, REQUEST)) {
       REQUEST.now = now;
       const n = this.#answer(at);
-      this.#answered(n);
+      this.#answerSent(n);
       if (n === 0) continue;
       at += n;
       answers++;
@@ -265,11 +294,10 @@ export class Intake {
     }
     if (at > 0) this.#send(at);
     if (answers > 0) this.#counters.answers.inc(answers);
-    if (outbox.count === 0) {
-      this.#host.owing.delete(this);
-      this.#link.drained();
-      if (this.#waits) this.#proceed();
-    }
+    if (outbox.count > 0) return;
+    this.#host.owing.delete(this);
+    if (!this.owes) this.#link.drained();
+    if (this.#waits) this.#proceed();
   }
 
   /** A commit failed: no answer for anything in it, nor for what came behind it; the device asks again on a new connection. */
@@ -295,6 +323,7 @@ export class Intake {
   closed(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#held = undefined;
     this.#host.owing.delete(this);
     this.outbox.clear();
     this.#meterLast();
@@ -307,25 +336,67 @@ export class Intake {
     );
   }
 
+  /** The registry has something else to say about the device, or about the id that it reports. */
+  reconsider(): void {
+    if (this.#known !== undefined && !this.#closed && !this.#closing)
+      this.#host.registry.lookup(this.#known.reported, (known) => this.#reconsidered(known));
+  }
+
+  #reconsidered(known: Known): void {
+    const before = this.#known;
+    if (this.#closed || this.#closing || this.#origin === undefined || known.reported !== before?.reported) return;
+    // What cannot be read now is no news.
+    if (known.unread) return;
+    const reason = known.id === this.device ? known.refusal(this.peer) : 'alias_changed';
+    if (reason !== '') {
+      this.#detach();
+      this.#link.finish(reason);
+      return;
+    }
+    this.#known = known;
+    this.record = known.device;
+    if (before.unread) this.#seen(known, this.#origin);
+  }
+
+  #seen(known: Known, origin: Origin): void {
+    const told = (event: object): void => this.#journalEvent(origin, JSON.stringify(event));
+    this.#host.registry.seen(known, this.codec.name, this.transport, told);
+  }
+
   #frame(bytes: Bytes, start: number, end: number): boolean {
     const counters = this.#counters;
-    this.framesIn++;
-    this.#frameBytes += end - start;
+    if (this.#held !== undefined) return this.#hold(this.#held, bytes, start, end);
     let memo = this.#readMemo();
     if (memo !== this.#memo) this.#learned(memo);
     this.#decode(bytes, start, end);
-    if (this.#names() && this.#reopens()) {
-      memo = this.#readMemo();
-      this.#decode(bytes, start, end);
+    let known: Known | undefined;
+    if (this.#names()) {
+      known = this.#lookup(FRAME.deviceId, memo);
+      if (known === undefined) return this.#held === undefined || this.#hold(this.#held, bytes, start, end);
+      if (this.#reopens(known.id)) {
+        memo = this.#readMemo();
+        this.#decode(bytes, start, end);
+      }
     }
+    this.framesIn++;
+    this.#frameBytes += end - start;
     counters.frame(FRAME.kind);
     if (FRAME.kind === FrameKind.Malformed) {
       counters.malformed(FRAME.reason);
       return this.#bad();
     }
     if (FRAME.damaged !== '') counters.damaged(FRAME.damaged);
-    if (FRAME.deviceId !== '' && FRAME.deviceId !== this.device && !this.#identify(FRAME.deviceId, bytes.length - start, end - start))
-      return this.#bad();
+    if (FRAME.deviceId !== '' && FRAME.deviceId !== this.#known?.reported) {
+      if (known === undefined) {
+        counters.malformed('device_id');
+        return this.#bad();
+      }
+      const reason = known.refusal(this.peer);
+      const rest =
+        this.#splitter === undefined ? bytes.length - start : this.bytesIn - this.#splitter.noise - this.#frameBytes + end - start;
+      if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
+      this.#identify(known, rest);
+    }
     const origin = this.#origin;
     const promises = FRAME.kind !== FrameKind.Login && FRAME.kind !== FrameKind.Heartbeat;
     if (!promises && FRAME.rows === 0) {
@@ -423,28 +494,95 @@ export class Intake {
    * Learns who is talking; a connection that carries several devices switches between them. `rest`: bytes from the frame's
    * beginning to the end of what it lies in.
    */
-  #identify(device: string, rest: number, length: number): boolean {
+  #identify(known: Known, rest: number): void {
     const { sessions } = this.#host;
-    if (!isDeviceId(device)) {
-      this.#counters.malformed('device_id');
+    const { id: device, reported } = known;
+    this.#leave();
+    const first = this.#origin === undefined;
+    const origin = new Origin(this.codec.name, this.transport, device, this.peer);
+    this.device = device;
+    this.record = known.device;
+    this.#known = known;
+    this.#origin = origin;
+    this.#meterFor(this.#host.meters.open(origin), rest);
+    sessions.claim(device, this, this.#receivedAt);
+    const alias = reported === device ? '' : `,"alias":"${reported}"`;
+    if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"${alias}}`);
+    this.#recall(device);
+    this.#seen(known, origin);
+    this.#moving = undefined;
+    this.#contact = this.#contactOf(device, origin);
+    this.#host.downlink.attached(this.#contact);
+  }
+
+  #leave(): void {
+    if (this.device === '') return;
+    this.#detach();
+    this.#host.sessions.leave(this.device, this);
+  }
+
+  /** Who reports under this id? Undefined: the registry answers later, and frames are held from now on. */
+  #lookup(reported: string, memo: number): Known | undefined {
+    if (this.#answered?.reported === reported) return this.#answered;
+    let answer: Known | undefined;
+    let held: Held | undefined;
+    this.#host.registry.lookup(reported, (known) => {
+      if (held === undefined) answer = known;
+      else this.#resume(held, known);
+    });
+    if (answer === undefined) {
+      held = { frames: [], bytes: 0, memo };
+      this.#held = held;
+    }
+    return answer;
+  }
+
+  /** Invariant 11. */
+  #hold(held: Held, bytes: Bytes, start: number, end: number): boolean {
+    held.bytes += end - start;
+    if (held.bytes > MOST_HELD) {
+      this.#close('registry_slow');
       return false;
     }
-    if (this.device !== '') {
-      this.#detach();
-      sessions.leave(this.device, this);
-    }
-    const first = this.#origin === undefined;
-    this.device = device;
-    this.#origin = new Origin(this.codec.name, this.transport, device, this.peer);
-    this.#meterFor(this.#origin, this.#splitter === undefined ? rest : this.bytesIn - this.#splitter.noise - this.#frameBytes + length);
-    sessions.claim(device, this, this.#receivedAt);
-    if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"}`);
-    this.#recall(device);
-    this.#host.registry.seen(device, this.codec.name, this.transport);
-    this.#moving = undefined;
-    this.#contact = this.#contactOf(device, this.#origin);
-    this.#host.downlink.attached(this.#contact);
+    held.frames.push(bytes.slice(start, end));
     return true;
+  }
+
+  /** The registry has answered: what was held goes on, the first frame read as if nothing had been. */
+  #resume(held: Held, known: Known): void {
+    if (this.#held !== held || this.#closed || this.#closing) return;
+    this.#held = undefined;
+    this.#answered = known;
+    this.#received = this.#host.clock.now();
+    this.#receivedAt = this.#host.clock.elapsed();
+    this.#stateIs(this.#dialect.open(this.#options, held.memo));
+    for (const frame of held.frames) if (!this.#frame(frame, 0, frame.length)) break;
+    this.#answered = undefined;
+    this.release(this.#host.journal.durable);
+    if (!this.owes) this.#link.drained();
+    if (this.#waits) this.#proceed();
+  }
+
+  /** Not admitted: the answer says so where the protocol can, and the connection ends unless it is there for others, too. */
+  #refuse(reason: string, known: Known, bytes: Bytes, start: number, end: number, rest: number): boolean {
+    const { metrics, quarantine, clock } = this.#host;
+    metrics.rejects.inc({ reason });
+    if (reason === 'unknown_device') quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end);
+    else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
+      this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
+    const shared = this.#origin !== undefined;
+    if (shared) this.#meterFor(new Meter(undefined), rest);
+    this.#owe(0, Settled.Refused, 0, end - start);
+    this.#leave();
+    this.device = '';
+    this.record = undefined;
+    this.#known = undefined;
+    this.#origin = undefined;
+    this.#dropped = true;
+    if (shared) return true;
+    this.#closing = true;
+    this.#link.finish(reason);
+    return false;
   }
 
   #contactOf(device: string, origin: Origin): Contact {
@@ -536,17 +674,21 @@ export class Intake {
   /** Has the frame just decoded named a device, other than the one before? */
   #names(): boolean {
     const { deviceId, kind } = FRAME;
-    return deviceId !== '' && deviceId !== this.device && kind !== FrameKind.Malformed && isDeviceId(deviceId);
+    return deviceId !== '' && deviceId !== this.#known?.reported && kind !== FrameKind.Malformed && isDeviceId(deviceId);
   }
 
   /** Invariant 9, and a device with options of its own is read under them from its first frame. False: nothing has changed. */
-  #reopens(): boolean {
-    const options = this.#host.options(this.codec, FRAME.deviceId);
+  #reopens(device: string): boolean {
+    const options = this.#host.options(this.codec, device);
     if (this.device === '' && options === this.#options) return false;
     this.#options = options;
-    this.#state = this.#dialect.open(options, 0);
-    if (this.#splitter !== undefined) this.#splitter.state = this.#state;
+    this.#stateIs(this.#dialect.open(options, 0));
     return true;
+  }
+
+  #stateIs(state: object): void {
+    this.#state = state;
+    if (this.#splitter !== undefined) this.#splitter.state = state;
   }
 
   /** Invariant 7: asks for the device's profile, which comes at once or later. */
@@ -634,10 +776,9 @@ export class Intake {
   }
 
   /** Invariant 10. `rest`: bytes of the frame that named the device and of what came behind it. */
-  #meterFor(origin: Origin, rest: number): void {
+  #meterFor(meter: Meter, rest: number): void {
     const { meters } = this.#host;
     const before = this.meter;
-    const meter = meters.open(origin);
     this.meter = meter;
     if (before.origin === undefined) {
       meter.add(before);
@@ -659,7 +800,7 @@ export class Intake {
   }
 
   /** An answer of so many bytes has been taken from the outbox: whose was it? */
-  #answered(bytes: number): void {
+  #answerSent(bytes: number): void {
     const earlier = this.#earlier[0];
     if (earlier === undefined) {
       this.meter.out += bytes;

@@ -169,7 +169,7 @@ class TcpConnection implements Link {
     this.#reasonIs(reason);
     this.#finishing = true;
     this.#socket.pause();
-    if ((this.#intake?.outbox.count ?? 0) === 0) this.drained();
+    if (this.#intake?.owes !== true) this.drained();
   }
 
   drained(): void {

@@ -84,7 +84,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
       clearInterval(sweep);
       socket.removeAllListeners('message');
       const until = host.clock.elapsed() + deadlineMs;
-      const owed = (): boolean => [...peers.values()].some((peer) => peer.intake.outbox.count > 0);
+      const owed = (): boolean => [...peers.values()].some((peer) => peer.intake.owes);
       while (owed() && host.clock.elapsed() < until) await new Promise((resolve) => setTimeout(resolve, 10));
       for (const peer of peers.values()) peer.close('drain');
       await new Promise<void>((resolve) => socket.close(() => resolve()));
@@ -150,7 +150,7 @@ class UdpPeer implements Link {
 
   finish(reason: string): void {
     this.#finishing = reason;
-    if (this.intake.outbox.count === 0) this.drained();
+    if (!this.intake.owes) this.drained();
   }
 
   drained(): void {

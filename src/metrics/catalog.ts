@@ -29,7 +29,7 @@ export function createMetrics() {
     connections: gauge('fixgate_connections', 'TCP connections open now.', ['codec']),
     sessions: gauge('fixgate_sessions', 'Devices identified and live now.'),
     accepts: counter('fixgate_accepts_total', 'TCP connections accepted, and UDP peers first heard.', ['codec', 'transport']),
-    rejects: counter('fixgate_rejects_total', 'Connections or datagrams turned away before any frame was read.', ['reason']),
+    rejects: counter('fixgate_rejects_total', 'Connections, datagrams and devices turned away.', ['reason']),
     closes: counter('fixgate_closes_total', 'TCP connections that ended, by who or what ended them.', ['reason']),
     frames: counter('fixgate_frames_total', 'Frames by what they turned out to be.', ['codec', 'result']),
     malformed: counter('fixgate_malformed_frames_total', 'Frames refused as unreadable.', ['codec', 'reason']),
@@ -82,7 +82,8 @@ export function createMetrics() {
       'max',
     ),
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
-    // Commands.
+    // Devices and commands.
+    quarantine: gauge('fixgate_quarantine_devices', 'Unknown devices in quarantine.', [], 'max'),
     commands: counter('fixgate_commands_total', 'Transitions of commands, by the state that they went to.', ['state']),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),

@@ -33,6 +33,23 @@ export const deviceSchema = z
   .describe('device');
 export type Device = z.infer<typeof deviceSchema>;
 
+/** A change of a device: what is given replaces what is there, null removes it. */
+export const devicePatchSchema = z
+  .strictObject(Object.fromEntries(Object.entries(deviceSchema.shape).map(([name, field]) => [name, z.optional(z.nullable(bare(field)))])))
+  .describe('fields of a device; null removes one');
+export type DevicePatch = z.infer<typeof devicePatchSchema>;
+
+/** Without the default: a field that is not given stays as it is. */
+function bare(field: z.core.$ZodType): z.core.$ZodType {
+  return field instanceof z.ZodDefault ? field.unwrap() : field;
+}
+
+/** The device with the change made; what it then is must still be checked. */
+export function patched(device: Device | undefined, patch: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const fields = Object.entries({ ...device, ...patch });
+  return Object.fromEntries(fields.filter(([, value]) => value !== null && value !== undefined));
+}
+
 /** Undefined for what is none. */
 export function parseDevice(text: string | undefined): Device | undefined {
   if (text === undefined) return undefined;

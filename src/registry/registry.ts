@@ -1,37 +1,236 @@
 import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { StateStore } from '../state/store.ts';
+import type { Op, StateStore } from '../state/store.ts';
 import { type Device, deviceSchema, parseDevice } from './device.ts';
+import { Known } from './known.ts';
 
-/** Which devices there are, and what they speak. */
+/**
+ * Which devices there are, as one worker needs it: on the byte path, at every login.
+ *
+ * 1. A look-up answers once: before it returns where the store has the answer at hand (lmdb) or this worker has asked before, else
+ *    later, within `PATIENCE_MS` even when the store does not answer at all.
+ * 2. A record here is never older than what the store's watch has told, also when it was being read meanwhile.
+ * 3. An open registry serves whom it does not know. It serves those, too, whom it cannot look up: under the id that they report,
+ *    until the store can be read again and says otherwise.
+ * 4. A closed one serves nobody without a record. Whom it cannot look up it does not serve either, but does not call unknown.
+ * 5. Bounded: what is kept ready, and what is asked again.
+ */
+const PATIENCE_MS = 2_000;
+const MOST_KEPT = 50_000;
+/** After many changes at once, everything is looked at once. */
+const GATHER_MS = 200;
+/** How often what could not be read is asked for again. */
+const AGAIN_MS = 2_000;
+const TRIES = 5;
+
+export interface RegistryOptions {
+  readonly store: StateStore;
+  readonly mode: 'open' | 'closed';
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** A question to the store, and who waits for the answer. */
+interface Asked {
+  readonly waiting: ((known: Known) => void)[];
+  /** The id under which the record lies, as far as that is known. */
+  id: string;
+  /** What was asked for has changed meanwhile. */
+  stale: boolean;
+  readonly late: NodeJS.Timeout;
+}
+
 export class Registry {
-  readonly #store: StateStore;
-  readonly #now: () => number;
-  readonly #log: Log;
+  readonly #o: RegistryOptions;
+  /** By reported id, the oldest look-up first. */
+  readonly #kept = new Map<string, Known>();
+  /** The aliases among them, by the device's own id. */
+  readonly #keptAliases = new Map<string, Set<string>>();
+  readonly #asked = new Map<string, Asked>();
+  readonly #listeners = new Set<(id: string | undefined) => void>();
+  /** Ids whose look-up has failed. */
+  readonly #unread = new Set<string>();
+  #again: NodeJS.Timeout | undefined;
+  #gathering: NodeJS.Timeout | undefined;
+  readonly #unwatch: () => void;
 
-  /** `now` is the wall clock, epoch ms. */
-  constructor(store: StateStore, now: () => number, log: Log) {
-    this.#store = store;
-    this.#now = now;
-    this.#log = log;
-  }
-
-  async get(id: string): Promise<Device | undefined> {
-    return parseDevice(await this.#store.get('devices', id));
-  }
-
-  /** Notes who has logged in. For the byte path: waits for nothing, and writes only what is new. */
-  seen(id: string, protocol: string, transport: Transport): void {
-    this.#store.find('devices', id, (text) => {
-      const known = parseDevice(text);
-      if (known?.protocol === protocol && known.transport === transport) return;
-      this.#store
-        .update('devices', id, (now) => {
-          const device = parseDevice(now) ?? deviceSchema.parse({ id });
-          return JSON.stringify({ first_seen: this.#now(), ...device, protocol, transport });
-        })
-        .catch((error: unknown) => this.#log.warn({ error: messageOf(error) }, 'a new device cannot be noted; it is at its next login'));
+  constructor(options: RegistryOptions) {
+    this.#o = options;
+    this.#unwatch = options.store.watch((table, key) => {
+      if (table === 'devices' || table === 'aliases') this.#changed(key);
     });
+  }
+
+  /** Who reports under this id? Invariant 1. */
+  lookup(reported: string, found: (known: Known) => void): void {
+    const kept = this.#kept.get(reported);
+    if (kept !== undefined) {
+      found(kept);
+      return;
+    }
+    const asked = this.#asked.get(reported);
+    if (asked !== undefined) {
+      asked.waiting.push(found);
+      return;
+    }
+    this.#ask(reported, [found]);
+  }
+
+  /**
+   * Calls `listener` when the answer for an id may have changed: a device's own, or one that it reports. Undefined: any may have.
+   * Returns how to end that.
+   */
+  onChange(listener: (id: string | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Notes a contact: makes the record of a new device, and one that was pending active when its time has come. Waits for nothing, and
+   * writes only what is new. `told` gets the event of what it has done.
+   */
+  seen(known: Known, protocol: string, transport: Transport, told: (event: object) => void): void {
+    const before = known.device;
+    if (known.unread) return;
+    if (before?.protocol === protocol && before.transport === transport && !this.#isDue(before)) return;
+    this.#note(known, protocol, transport, told).catch((error: unknown) =>
+      this.#o.log.warn({ error: messageOf(error) }, 'a contact cannot be noted in the registry; it is at the next one'),
+    );
+  }
+
+  close(): void {
+    this.#unwatch();
+    clearTimeout(this.#again);
+    clearTimeout(this.#gathering);
+    for (const { late } of this.#asked.values()) clearTimeout(late);
+    this.#listeners.clear();
+  }
+
+  #isDue(device: Device): boolean {
+    return device.state === 'pending' && (device.activates_at === undefined || device.activates_at <= this.#o.now());
+  }
+
+  async #note(known: Known, protocol: string, transport: Transport, told: (event: object) => void): Promise<void> {
+    const { store, now } = this.#o;
+    const key = known.id;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const text = await store.get('devices', key);
+      const before = parseDevice(text);
+      // Removed meanwhile, or by now the alias of another.
+      if (before === undefined && known.device !== undefined) return;
+      const device = before ?? deviceSchema.parse({ id: key });
+      const state = this.#isDue(device) ? 'active' : device.state;
+      const after: Device = { first_seen: now(), ...device, protocol, transport, state };
+      const ops: Op[] = [
+        { table: 'devices', key, expect: text },
+        { table: 'devices', key, put: JSON.stringify(after) },
+      ];
+      if (before === undefined) ops.push({ table: 'aliases', key, expect: undefined });
+      if (!(await store.write(ops))) continue;
+      if (before === undefined) told({ type: 'device_created', protocol, plan: after.plan });
+      else if (before.state !== state) told({ type: 'device_changed', fields: ['state'], state });
+      return;
+    }
+  }
+
+  #ask(reported: string, waiting: ((known: Known) => void)[]): void {
+    const asked: Asked = {
+      waiting,
+      id: reported,
+      stale: false,
+      late: setTimeout(() => this.#answer(reported, asked, undefined, false), PATIENCE_MS),
+    };
+    this.#asked.set(reported, asked);
+    this.#find(asked, reported, (device, readable) => {
+      if (this.#asked.get(reported) !== asked) return;
+      if (asked.stale && readable) {
+        clearTimeout(asked.late);
+        this.#ask(reported, asked.waiting);
+      } else this.#answer(reported, asked, device, readable);
+    });
+  }
+
+  /** The record under this id, or of the device whose alias it is. */
+  #find(asked: Asked, reported: string, found: (device: Device | undefined, readable: boolean) => void): void {
+    const { store } = this.#o;
+    store.find('devices', reported, (own, readable) => {
+      if (!readable || own !== undefined) {
+        found(parseDevice(own), readable);
+        return;
+      }
+      store.find('aliases', reported, (main, aliasReadable) => {
+        if (!aliasReadable || main === undefined) {
+          found(undefined, aliasReadable);
+          return;
+        }
+        asked.id = main;
+        store.find('devices', main, (text, mainReadable) => found(parseDevice(text), mainReadable));
+      });
+    });
+  }
+
+  #answer(reported: string, asked: Asked, device: Device | undefined, readable: boolean): void {
+    clearTimeout(asked.late);
+    this.#asked.delete(reported);
+    const known = new Known(reported, device, this.#o.mode === 'closed', !readable);
+    if (readable) this.#keep(known);
+    else this.#askAgain(reported);
+    for (const found of asked.waiting) found(known);
+  }
+
+  #keep(known: Known): void {
+    const { reported, id } = known;
+    if (this.#kept.size >= MOST_KEPT) {
+      const [oldest] = this.#kept.values();
+      if (oldest !== undefined) this.#forget(oldest);
+    }
+    this.#kept.set(reported, known);
+    if (id === reported) return;
+    const aliases = this.#keptAliases.get(id);
+    if (aliases === undefined) this.#keptAliases.set(id, new Set([reported]));
+    else aliases.add(reported);
+  }
+
+  #forget({ reported, id }: Known): void {
+    this.#kept.delete(reported);
+    const aliases = this.#keptAliases.get(id);
+    aliases?.delete(reported);
+    if (aliases?.size === 0) this.#keptAliases.delete(id);
+  }
+
+  /** Whoever was served without an answer is looked up again. */
+  #askAgain(reported: string): void {
+    if (this.#unread.size < MOST_KEPT) this.#unread.add(reported);
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined;
+      const ids = [...this.#unread];
+      this.#unread.clear();
+      for (const id of ids) this.#tell(id);
+    }, AGAIN_MS);
+  }
+
+  #changed(id: string | undefined): void {
+    if (id === undefined) {
+      this.#kept.clear();
+      this.#keptAliases.clear();
+      for (const asked of this.#asked.values()) asked.stale = true;
+      this.#gathering ??= setTimeout(() => {
+        this.#gathering = undefined;
+        this.#tell(undefined);
+      }, GATHER_MS);
+      return;
+    }
+    for (const reported of [id, ...(this.#keptAliases.get(id) ?? [])]) {
+      const known = this.#kept.get(reported);
+      if (known !== undefined) this.#forget(known);
+    }
+    for (const [reported, asked] of this.#asked) if (reported === id || asked.id === id) asked.stale = true;
+    this.#tell(id);
+  }
+
+  #tell(id: string | undefined): void {
+    for (const listener of this.#listeners) listener(id);
   }
 }

@@ -21,6 +21,14 @@ export class SessionTable<S extends LiveSession> {
     return this.#live.size;
   }
 
+  get(device: string): S | undefined {
+    return this.#live.get(device)?.session;
+  }
+
+  *[Symbol.iterator](): Generator<S> {
+    for (const { session } of this.#live.values()) yield session;
+  }
+
   /** The connection speaks for the device from `since` on, monotonic ms. */
   claim(device: string, session: S, since: number): void {
     const older = this.#live.get(device)?.session;

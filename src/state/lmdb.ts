@@ -73,14 +73,16 @@ export class LmdbStore implements StateStore, ProfileStore {
     }
   }
 
-  find(table: Table, key: string, found: (value: string | undefined) => void): void {
+  find(table: Table, key: string, found: (value: string | undefined, readable: boolean) => void): void {
     let value: string | undefined;
+    let readable = true;
     try {
       value = this.#table(table).get(key);
     } catch (error) {
+      readable = false;
       this.#failed(error);
     }
-    found(value);
+    found(value, readable);
   }
 
   async get(table: Table, key: string): Promise<string | undefined> {

@@ -100,11 +100,14 @@ export class RedisStore implements StateStore, ProfileStore {
     this.#redis = this.#connection('fixgate-state', COMMAND_MS);
   }
 
-  find(table: Table, key: string, found: (value: string | undefined) => void): void {
-    this.get(table, key).then(found, (error: unknown) => {
-      this.#failed(error);
-      found(undefined);
-    });
+  find(table: Table, key: string, found: (value: string | undefined, readable: boolean) => void): void {
+    this.get(table, key).then(
+      (value) => found(value, true),
+      (error: unknown) => {
+        this.#failed(error);
+        found(undefined, false);
+      },
+    );
   }
 
   async get(table: Table, key: string): Promise<string | undefined> {

@@ -55,8 +55,11 @@ export interface Found {
 export type Changed = (table: Table, key: string | undefined) => void;
 
 export interface StateStore {
-  /** Calls `found` once, before it returns where the answer is at hand (lmdb), else later; undefined when there is none or it cannot be read. For the byte path: never throws. */
-  find(table: Table, key: string, found: (value: string | undefined) => void): void;
+  /**
+   * Calls `found` once, before it returns where the answer is at hand (lmdb), else later; undefined when there is none or it cannot
+   * be read, and then `readable` is false. For the byte path: never throws.
+   */
+  find(table: Table, key: string, found: (value: string | undefined, readable: boolean) => void): void;
   get(table: Table, key: string): Promise<string | undefined>;
   /** Entries whose key begins with `prefix` and comes behind `after`, in byte order, at most `limit`. */
   list(table: Table, page: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<Found[]>;

@@ -11,6 +11,7 @@ import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 
 /** A journal whose watermark the test moves: durability at will. */
@@ -76,7 +77,7 @@ beforeEach(() => {
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
-    registry: { seen: () => {} },
+    ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
     meters: new Meters(journal, clock),
     metrics,

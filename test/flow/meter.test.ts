@@ -11,6 +11,7 @@ import { SessionTable } from '../../src/session/session-table.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
 /** A journal whose watermark the test moves. */
@@ -85,7 +86,7 @@ beforeEach(() => {
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
-    registry: { seen: () => {} },
+    ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
     meters,
     metrics,

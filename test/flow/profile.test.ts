@@ -15,6 +15,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
 /** What a codec has learned about a device outlives the connection (intake invariants 7 and 8). */
@@ -53,7 +54,7 @@ beforeEach(() => {
     journal,
     sessions: new SessionTable<Intake>(),
     profiles,
-    registry: { seen: () => {} },
+    ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
     meters: new Meters(journal, clock),
     metrics,

@@ -17,6 +17,7 @@ import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { MemoryProfiles } from './memory-profiles.ts';
 import { NO_DOWNLINK } from './no-downlink.ts';
+import { OPEN_REGISTRY } from './open-registry.ts';
 
 const NO_OPTIONS = {};
 
@@ -56,7 +57,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     journal,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
-    registry: { seen: () => {} },
+    ...OPEN_REGISTRY,
     downlink: NO_DOWNLINK,
     meters,
     metrics,

@@ -1,0 +1,145 @@
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import { deviceSchema } from '../registry/device.ts';
+import type { Inventory, Upsert, UpsertCounts } from '../registry/inventory.ts';
+import { CSV_HEAD, CsvReader, csvLine, type LineReader, MAX_LINE, NdjsonReader } from './device-lines.ts';
+import { problem } from './problem.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
+
+/**
+ * Many devices at once, in and out.
+ *
+ * 1. What comes in is read as it comes: memory does not grow with the upload.
+ * 2. A line that is wrong is named in the answer, and does not keep the others from being done.
+ * 3. An upload that breaks off leaves done what was done; sent again it changes nothing twice.
+ */
+const NDJSON = 'application/x-ndjson';
+const CSV = 'text/csv';
+/** Largest upload. */
+const MAX_BYTES = 268_435_456;
+/** Lines done together. */
+const GATHERED = 1_000;
+/** Problems that the answer names; the others are counted. */
+const MOST_NAMED = 1_000;
+/** Devices of one piece of an export. */
+const PIECE = 500;
+
+const line = z.object({
+  line: z.int().describe('counted from 1'),
+  problems: z.array(z.object({ field: z.string(), problem: z.string() })),
+});
+const outcome = z.object({
+  lines: z.int().describe('lines with a device'),
+  created: z.int(),
+  changed: z.int(),
+  unchanged: z.int(),
+  failed: z.int(),
+  problems: z.array(line).describe(`of the first ${MOST_NAMED} lines that failed`),
+});
+
+class TooLong extends Error {}
+
+export const BULK_ROUTES: readonly Route[] = [
+  route({
+    method: 'POST',
+    path: '/v1/devices/bulk',
+    scope: 'devices',
+    about:
+      'Make or change many devices, each on a line: what a line gives replaces what is there, `null` removes it. CSV names its columns first.',
+    params: NOTHING,
+    query: NOTHING,
+    body: NO_BODY,
+    streams: [NDJSON, CSV],
+    answers: {
+      200: { about: 'what became of it', schema: outcome },
+      413: { about: `larger than ${MAX_BYTES} bytes, or a line longer than ${MAX_LINE}; what came before is done` },
+      415: { about: 'neither NDJSON nor CSV' },
+    },
+    async run({ token, office, request, reply }) {
+      const { body } = request;
+      if (!(body instanceof Readable))
+        return problem(reply, 400, 'there is no body', [{ field: 'body', problem: `must be ${NDJSON} or ${CSV}` }]);
+      const reader = request.headers['content-type']?.startsWith(CSV) === true ? new CsvReader() : new NdjsonReader();
+      try {
+        return await upsert(body, reader, office.inventory, token.name);
+      } catch (error) {
+        const status = error instanceof TooLong ? 413 : error instanceof RangeError ? 400 : 0;
+        if (status === 0 || !(error instanceof Error)) throw error;
+        // The rest is not read: the connection cannot go on.
+        reply.header('connection', 'close');
+        return problem(reply, status, 'the lines cannot be read', [{ field: 'body', problem: error.message }]);
+      }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/export',
+    scope: 'read',
+    about: 'All devices, in the form that the bulk upload takes.',
+    params: NOTHING,
+    query: z.strictObject({ format: z.enum(['ndjson', 'csv']).default('ndjson') }),
+    body: NO_BODY,
+    answers: { 200: { about: 'a device on each line', schema: deviceSchema, media: [NDJSON, CSV] } },
+    run: async ({ query: { format }, office, reply }) =>
+      reply.type(`${format === 'csv' ? CSV : NDJSON}; charset=utf-8`).send(Readable.from(exported(office.inventory, format))),
+  }),
+];
+
+async function upsert(body: Readable, reader: LineReader, inventory: Inventory, by: string): Promise<z.infer<typeof outcome>> {
+  const counts: UpsertCounts = { created: 0, changed: 0, unchanged: 0 };
+  const problems: z.infer<typeof line>[] = [];
+  const plans = new Set<string>();
+  let [number, lines, failed] = [0, 0, 0];
+  let rows: Upsert[] = [];
+  const fail = (at: number, what: z.infer<typeof line>['problems']): void => {
+    failed++;
+    if (problems.length < MOST_NAMED) problems.push({ line: at, problems: what });
+  };
+  const done = async (): Promise<void> => {
+    const wrong = await inventory.upsert(rows, by, counts, plans);
+    rows = [];
+    for (const { line: at, problems: what } of wrong) fail(at, [...what]);
+  };
+  for await (const text of linesOf(body)) {
+    number++;
+    const read = reader.read(text);
+    if (read === undefined) continue;
+    lines++;
+    if ('problem' in read) fail(number, [{ field: 'line', problem: read.problem }]);
+    else rows.push({ line: number, ...read });
+    if (rows.length >= GATHERED) await done();
+  }
+  await done();
+  problems.sort((a, b) => a.line - b.line);
+  return { lines, ...counts, failed, problems };
+}
+
+/** Throws TooLong. */
+async function* linesOf(body: Readable): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let held = '';
+  let bytes = 0;
+  for await (const chunk of body) {
+    if (!(chunk instanceof Uint8Array)) continue;
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) throw new TooLong(`is larger than ${MAX_BYTES} bytes; send it in parts`);
+    const parts = (held + decoder.decode(chunk, { stream: true })).split('\n');
+    held = parts.pop() ?? '';
+    if (held.length > MAX_LINE) throw new TooLong(`has a line longer than ${MAX_LINE} characters`);
+    for (const part of parts) yield part.endsWith('\r') ? part.slice(0, -1) : part;
+  }
+  held += decoder.decode();
+  if (held !== '') yield held;
+}
+
+async function* exported(inventory: Inventory, format: 'ndjson' | 'csv'): AsyncGenerator<string> {
+  let piece = format === 'csv' ? CSV_HEAD : '';
+  let count = 0;
+  for await (const device of inventory.all()) {
+    piece += format === 'csv' ? csvLine(device) : `${JSON.stringify(device)}\n`;
+    if (++count % PIECE !== 0) continue;
+    yield piece;
+    piece = '';
+  }
+  yield piece;
+}

@@ -1,0 +1,215 @@
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { systemClock } from '../clock.ts';
+import { cycleOf } from '../plan/cycle.ts';
+import { UNLIMITED } from '../plan/plan.ts';
+import { countersOf, usageOf } from '../plan/usage.ts';
+import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
+import type { Change } from '../registry/inventory.ts';
+import { problem } from './problem.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
+
+const params = z.strictObject({ id: deviceId });
+const filter = z.strictObject({
+  after: z.string().max(200).optional().describe('behind this id'),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  account: z.string().max(64).optional(),
+  plan: z.string().max(64).optional(),
+  state: deviceSchema.shape.state.unwrap().optional(),
+});
+const { recovery } = deviceSchema.shape;
+const wanted = recovery.unwrap().omit({ started: true });
+const replacement = deviceSchema.omit({ id: true }).extend({ id: deviceId.optional().describe('as in the path') });
+const profile = z.object({ device: z.string(), protocol: z.string(), learned: z.record(z.string(), z.string()), updated: z.int() });
+const count = z.number();
+const cycle = z.object({
+  start: z.int().describe('of the billing cycle, epoch ms'),
+  end: z.int(),
+  bytes_in: count,
+  bytes_out: count,
+  segments: count,
+  datagrams: count,
+  records: count,
+  billed_bytes: count.describe('both ways, with overhead, rounded'),
+  bytes_cap: count.optional().describe('of this cycle'),
+  bytes_pct: count.optional().describe('share of the cap'),
+  records_cap: count.optional(),
+  records_pct: count.optional(),
+});
+const usage = z.object({ device: z.string(), plan: z.string(), cycles: z.array(cycle) });
+const device = { about: 'the device', schema: deviceSchema };
+const unknown = { about: 'there is no such device' };
+const wrong = { about: 'no device can be like this' };
+const taken = { about: 'an id would stand for two devices' };
+
+/** Devices (design.md section 7). */
+export const DEVICE_ROUTES: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1/devices',
+    scope: 'read',
+    about: 'Devices by id; filters go together.',
+    params: NOTHING,
+    query: filter,
+    body: NO_BODY,
+    answers: {
+      200: {
+        about: 'the devices; `next` goes into `after` for the following page',
+        schema: z.object({ devices: z.array(deviceSchema), next: z.string().optional() }),
+      },
+    },
+    run: ({ query: { after, limit, ...of }, office }) => office.inventory.list(of, after, limit),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/devices',
+    scope: 'devices',
+    about: 'Make a device.',
+    params: NOTHING,
+    query: NOTHING,
+    body: deviceSchema,
+    answers: { 201: device, 409: { about: 'it is there already, or is an alias' }, 422: wrong },
+    run: async ({ body, token, office, reply }) => changed(reply, body.id, await office.inventory.create(body, token.name)),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}',
+    scope: 'read',
+    about: 'One device, by its id or an alias.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 200: device, 404: unknown },
+    run: async ({ params: { id }, office, reply }) => (await office.inventory.get(id)) ?? problem(reply, 404, `device ${id} is not known`),
+  }),
+  route({
+    method: 'PUT',
+    path: '/v1/devices/{id}',
+    scope: 'devices',
+    about: 'Make a device, or replace its record. What is not given takes its default; what the server has learned, and recovery, stay.',
+    params,
+    query: NOTHING,
+    body: replacement,
+    answers: { 200: device, 201: device, 409: taken, 422: wrong },
+    async run({ params: { id }, body, token, office, reply }) {
+      if (body.id !== undefined && body.id !== id) return otherId(reply, id);
+      return changed(reply, id, await office.inventory.replace({ ...body, id }, token.name));
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/devices/{id}',
+    scope: 'devices',
+    about: 'Change fields of a device; `null` removes one.',
+    params,
+    query: NOTHING,
+    body: devicePatchSchema,
+    answers: { 200: device, 404: unknown, 409: taken, 422: wrong },
+    async run({ params: { id }, body, token, office, reply }) {
+      if (body['id'] !== undefined && body['id'] !== id) return otherId(reply, id);
+      return changed(reply, id, await office.inventory.patch(id, body, token.name));
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/devices/{id}',
+    scope: 'devices',
+    about: 'Remove the record of a device. What it has sent stays.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 204: { about: 'removed' }, 404: unknown },
+    async run({ params: { id }, token, office, reply }) {
+      const change = await office.inventory.remove(id, token.name);
+      return 'refused' in change ? changed(reply, id, change) : reply.code(204).send();
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/devices/{id}/recovery',
+    scope: 'devices',
+    about: 'Look for a stolen vehicle: no caps until then.',
+    params,
+    query: NOTHING,
+    body: wanted,
+    answers: { 200: device, 404: unknown, 422: wrong },
+    async run({ params: { id }, body, token, office, reply }) {
+      const started = systemClock.now();
+      if (body.until <= started)
+        return problem(reply, 422, 'no device can be like this', [{ field: 'until', problem: 'must be epoch ms in the future' }]);
+      return changed(reply, id, await office.inventory.patch(id, { recovery: { ...body, started } }, token.name));
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/devices/{id}/recovery',
+    scope: 'devices',
+    about: 'End the search.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 200: device, 404: unknown },
+    run: async ({ params: { id }, token, office, reply }) =>
+      changed(reply, id, await office.inventory.patch(id, { recovery: null }, token.name)),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/usage',
+    scope: 'read',
+    about: 'What was counted in each billing cycle, the newest first.',
+    params,
+    query: z.strictObject({ limit: z.coerce.number().int().min(1).max(100).default(12).describe('cycles') }),
+    body: NO_BODY,
+    answers: { 200: { about: 'the cycles', schema: usage }, 404: unknown },
+    async run({ params, query: { limit }, office, reply }) {
+      const known = await office.inventory.get(params.id);
+      if (known === undefined) return problem(reply, 404, `device ${params.id} is not known`);
+      const found = await office.state.list('usage', { prefix: `${known.id} `, limit: 1000 });
+      const plan = (await office.plans.get(known.plan)) ?? UNLIMITED;
+      const cycles = found.map(({ key, value }) => {
+        const start = Number(key.slice(known.id.length + 1));
+        // The plan may have had another anchor day then.
+        const { cycle: as, pct: _, ...used } = usageOf(countersOf(value), known, plan, cycleOf(plan, start));
+        return { start, end: as.end, ...used };
+      });
+      return { device: known.id, plan: known.plan, cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit) };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/profile',
+    scope: 'read',
+    about: 'What its codec has learned about a device, under the names of the options that override it.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 200: { about: 'the profile', schema: profile }, 404: { about: 'nothing has been learned' } },
+    async run({ params, office, reply }) {
+      const id = await office.inventory.idOf(params.id);
+      const found = await new Promise<Parameters<Parameters<typeof office.state.findProfile>[1]>[0]>((resolve) =>
+        office.state.findProfile(id, resolve),
+      );
+      const codec = found === undefined ? undefined : office.codecs.get(found.codec);
+      if (found === undefined || codec === undefined) return problem(reply, 404, `nothing has been learned about device ${id}`);
+      const learned = (codec.tcp ?? codec.udp)?.describeMemo?.(found.memo) ?? {};
+      return { device: id, protocol: codec.name, learned, updated: found.updated };
+    },
+  }),
+];
+
+/** Answers what a change has come to. */
+export function changed(reply: FastifyReply, id: string, change: Change): FastifyReply {
+  if (!('refused' in change)) return reply.code(change.before === undefined ? 201 : 200).send(change.after);
+  const status = { unknown: 404, exists: 409, conflict: 409, invalid: 422 }[change.refused];
+  const title = {
+    unknown: `device ${id} is not known`,
+    exists: `device ${id} is there already`,
+    conflict: 'an id would stand for two devices',
+    invalid: 'no device can be like this',
+  }[change.refused];
+  return problem(reply, status, title, change.problems);
+}
+
+function otherId(reply: FastifyReply, id: string): FastifyReply {
+  return problem(reply, 400, 'the request cannot be understood', [{ field: 'id', problem: `must be "${id}" as in the path` }]);
+}

@@ -1,0 +1,21 @@
+import type { Codec } from '../codec/index.ts';
+import type { Desk } from '../command/desk.ts';
+import type { Ledger } from '../command/ledger.ts';
+import type { Shadow } from '../command/shadow.ts';
+import type { PlanList } from '../plan/plan-list.ts';
+import type { Inventory } from '../registry/inventory.ts';
+import type { QuarantineList } from '../registry/quarantine-list.ts';
+import type { ProfileStore } from '../state/profile.ts';
+import type { StateStore } from '../state/store.ts';
+
+/** What the resources work on. */
+export interface ApiOffice {
+  readonly state: StateStore & ProfileStore;
+  readonly desk: Desk;
+  readonly ledger: Ledger;
+  readonly shadow: Shadow;
+  readonly inventory: Inventory;
+  readonly quarantine: QuarantineList;
+  readonly plans: PlanList;
+  readonly codecs: ReadonlyMap<string, Codec>;
+}

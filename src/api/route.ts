@@ -1,0 +1,106 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { type FieldProblem, problemsOf } from '../registry/field-problem.ts';
+import { tokenOf } from './access.ts';
+import type { ApiOffice } from './office.ts';
+import { problem } from './problem.ts';
+import type { Scope, Token } from './tokens.ts';
+
+/**
+ * One operation of the API, said once: what Fastify serves, what is checked and what `/openapi.json` says come from it.
+ *
+ * 1. Nothing runs before the token is known and may, and every part of the request is as its schema says.
+ * 2. What is wrong with a request is said at once, all of it, by field: 400 with a problem document.
+ */
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** What an operation answers with a status, and the schema of its body. */
+export interface AnswerRule {
+  readonly about: string;
+  readonly schema?: z.ZodType;
+  /** Default: JSON. */
+  readonly media?: readonly string[];
+}
+
+interface Rule<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly method: Method;
+  /** With `{name}` for a parameter. */
+  readonly path: string;
+  readonly scope: Scope;
+  readonly about: string;
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  /** Media types of a body that `run` reads from the request itself, as it comes; absent: JSON. */
+  readonly streams?: readonly string[];
+  readonly answers: Readonly<Record<number, AnswerRule>>;
+  run(given: Given<z.infer<P>, z.infer<Q>, z.infer<B>>): Promise<unknown>;
+}
+
+/** A request that has passed all checks. */
+export interface Given<P, Q, B> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly token: Token;
+  readonly office: ApiOffice;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+/** An operation, whatever the types of its parts. */
+export interface Route {
+  readonly method: Method;
+  readonly path: string;
+  readonly scope: Scope;
+  readonly about: string;
+  readonly params: z.ZodType;
+  readonly query: z.ZodType;
+  /** Undefined: it takes none. */
+  readonly body: z.ZodType | undefined;
+  readonly streams: readonly string[];
+  readonly answers: Readonly<Record<number, AnswerRule>>;
+  handle(office: ApiOffice | undefined, request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
+}
+
+/** No parameters, no query. */
+export const NOTHING = z.strictObject({});
+export const NO_BODY = z.strictObject({});
+
+export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(rule: Rule<P, Q, B>): Route {
+  const { method, path, scope, about, params, query, body, streams = [], answers } = rule;
+  const bodySchema: z.ZodType = body;
+  const hasBody = bodySchema !== NO_BODY;
+  return {
+    method,
+    path,
+    scope,
+    about,
+    params,
+    query,
+    body: hasBody || streams.length > 0 ? body : undefined,
+    streams,
+    answers,
+    async handle(office, request, reply) {
+      if (office === undefined) return problem(reply, 503, 'the server is starting; try again');
+      const token = await tokenOf(request, reply, office.state, scope);
+      if (token === undefined) return reply;
+      const problems: FieldProblem[] = [];
+      const [p, q, b] = [
+        checked(params, request.params, problems),
+        checked(query, request.query, problems),
+        checked(body, hasBody ? (request.body ?? {}) : {}, problems),
+      ];
+      if (p === undefined || q === undefined || b === undefined) return problem(reply, 400, 'the request cannot be understood', problems);
+      return rule.run({ params: p.data, query: q.data, body: b.data, token, office, request, reply });
+    },
+  };
+}
+
+/** The value as the schema has it; undefined, with what is wrong added to `problems`, when it is not. */
+function checked<S extends z.ZodType>(schema: S, value: unknown, problems: FieldProblem[]): { readonly data: z.infer<S> } | undefined {
+  const result = z.safeParse(schema, value);
+  if (result.success) return result;
+  problems.push(...problemsOf(result.error.issues));
+  return undefined;
+}

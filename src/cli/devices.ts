@@ -1,0 +1,136 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { access, constants } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../errors.ts';
+import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
+import { EXIT } from './exit-code.ts';
+import { fieldsOf, lines, table } from './fields.ts';
+
+export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|import|export [options]
+
+The registry of devices, through the API of a running server.
+
+  list                    devices by id
+    --account <a>, --plan <p>, --state <s>   only those
+  get <id>                one device, by its id or an alias
+  add <id> [name=value …]
+  set <id> name=value …   name= removes a field
+  remove <id>             its record; what it has sent stays
+  import <file|->         many, NDJSON or CSV; exit code 1 when lines were wrong
+  export                  all, in the form that import takes
+    --output <file>       instead of standard output
+  --format <f>            ndjson or csv (default: as the file's name ends, else ndjson)
+
+Fields: account, plan, state, aliases, networks, home_networks (lists: a,b), interval_s, privacy, activates_at, expires_at, protocol
+
+${API_HELP} read --scope devices
+
+  fixgate devices add 356307042441013 account=acme plan=gold networks=10.0.0.0/8
+`;
+
+const LISTS = ['aliases', 'networks', 'home_networks'];
+const SHOWN = ['id', 'account', 'plan', 'state', 'protocol', 'aliases'];
+const PAGE = 1000;
+const NAMED = 20;
+
+export async function devices(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      ...API_OPTIONS,
+      account: { type: 'string' },
+      plan: { type: 'string' },
+      state: { type: 'string' },
+      format: { type: 'string' },
+      output: { type: 'string' },
+    },
+  });
+  const [action = '', id, ...pairs] = positionals;
+  const api = new Api(values.url);
+  const print = (record: unknown): number => {
+    process.stdout.write(values.json ? `${JSON.stringify(record)}\n` : lines(record));
+    return EXIT.Ok;
+  };
+  if (action === 'list') return list(api, values);
+  if (action === 'export') return exportAll(api, formatOf(values.format, values.output), values.output);
+  if (!['get', 'add', 'set', 'remove', 'import'].includes(action))
+    throw new AppError('USAGE', `fixgate devices ${action}: say list, get, add, set, remove, import or export`);
+  if (id === undefined) throw new AppError('USAGE', `say fixgate devices ${action} <${action === 'import' ? 'file' : 'id'}>`);
+  if (action === 'import') return importAll(api, id, formatOf(values.format, id), values.json);
+  if (action === 'add') return print(await api.call('POST', '/v1/devices', withoutNulls({ ...fieldsOf(pairs, LISTS), id })));
+  const path = `/v1/devices/${encodeURIComponent(id)}`;
+  if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'say fixgate devices set <id> name=value …');
+  const method = { get: 'GET', set: 'PATCH', remove: 'DELETE' }[action] ?? 'GET';
+  const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, LISTS) : undefined);
+  if (found === undefined) {
+    process.stderr.write(`fixgate: device ${id} is not known\n`);
+    return EXIT.Found;
+  }
+  return action === 'remove' ? EXIT.Ok : print(found);
+}
+
+interface Filter {
+  readonly json: boolean;
+  readonly account?: string | undefined;
+  readonly plan?: string | undefined;
+  readonly state?: string | undefined;
+}
+
+async function list(api: Api, { json, account, plan, state }: Filter): Promise<number> {
+  const found: unknown[] = [];
+  for (let after: unknown; ; ) {
+    const query = new URLSearchParams({ limit: String(PAGE) });
+    for (const [name, value] of Object.entries({ account, plan, state, after })) if (value !== undefined) query.set(name, String(value));
+    const page = Object(await api.call('GET', `/v1/devices?${query}`));
+    if (json) for (const device of page.devices) process.stdout.write(`${JSON.stringify(device)}\n`);
+    else found.push(...page.devices);
+    after = page.next;
+    if (after === undefined) break;
+  }
+  if (!json) process.stdout.write(table(SHOWN, found));
+  return EXIT.Ok;
+}
+
+async function exportAll(api: Api, format: string, output: string | undefined): Promise<number> {
+  const text = await api.text(`/v1/devices/export?format=${format}`);
+  try {
+    if (output !== undefined) await pipeline(text, createWriteStream(output));
+    else
+      for await (const piece of text)
+        if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+  } catch (error) {
+    throw new AppError('USAGE', `cannot write ${output ?? 'to standard output'}: ${messageOf(error)}`, error);
+  }
+  return EXIT.Ok;
+}
+
+async function importAll(api: Api, file: string, format: string, json: boolean): Promise<number> {
+  if (file !== '-')
+    await access(file, constants.R_OK).catch((error: unknown) => {
+      throw new AppError('USAGE', `cannot read ${file}: ${messageOf(error)}`, error);
+    });
+  const input = file === '-' ? process.stdin : createReadStream(file);
+  const media = format === 'csv' ? 'text/csv' : 'application/x-ndjson';
+  const outcome = Object(await api.send('/v1/devices/bulk', { media, bytes: Readable.toWeb(input) }));
+  if (json) process.stdout.write(`${JSON.stringify(outcome)}\n`);
+  else {
+    const { created, changed, unchanged, failed, problems } = outcome;
+    process.stdout.write(`${created} created, ${changed} changed, ${unchanged} unchanged, ${failed} failed\n`);
+    for (const one of problems.slice(0, NAMED)) process.stderr.write(`line ${one.line}: ${one.problems.map(problemText).join('; ')}\n`);
+    if (failed > NAMED) process.stderr.write(`… and ${failed - NAMED} more; --json names them\n`);
+  }
+  return outcome.failed > 0 ? EXIT.Found : EXIT.Ok;
+}
+
+function formatOf(given: string | undefined, file: string | undefined): string {
+  const format = given ?? (file?.endsWith('.csv') === true ? 'csv' : 'ndjson');
+  if (format !== 'csv' && format !== 'ndjson') throw new AppError('USAGE', `--format "${format}" is not ndjson or csv`);
+  return format;
+}
+
+function withoutNulls(fields: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+}

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { parse } from 'yaml';
+import { AppError, messageOf } from '../errors.ts';
+import { API_HELP, API_OPTIONS, Api } from './api.ts';
+import { EXIT } from './exit-code.ts';
+import { fieldsOf, lines, table } from './fields.ts';
+
+export const PLANS_HELP = `fixgate plans list|get|set|remove [options]
+
+Service plans, through the API of a running server. docs/registry.md says what their fields mean.
+
+  list
+  get <name>
+  set <name> [name=value …]   makes the plan or changes it; name= takes a field back to its default
+    --file <file>             the whole plan, YAML or JSON, instead of what is there
+  remove <name>               only when no device is on it
+
+${API_HELP} read --scope plans
+
+  fixgate plans set gold bytes_cap=50000000 'steps=[{"action":"notify","at_pct":80},{"action":"decimate","at_pct":100,"keep_every_s":300}]'
+`;
+
+const LISTS = ['exempt_events'];
+const SHOWN = ['name', 'bytes_cap', 'records_cap', 'anchor_day', 'time_zone', 'steps'];
+
+export async function plans(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: { ...API_OPTIONS, file: { type: 'string' } } });
+  const [action = '', name, ...pairs] = positionals;
+  const api = new Api(values.url);
+  if (action === 'list') {
+    const { plans: found } = Object(await api.call('GET', '/v1/plans'));
+    if (values.json) for (const plan of found) process.stdout.write(`${JSON.stringify(plan)}\n`);
+    else process.stdout.write(table(SHOWN, found));
+    return EXIT.Ok;
+  }
+  if (!['get', 'set', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate plans ${action}: say list, get, set or remove`);
+  if (name === undefined) throw new AppError('USAGE', `say fixgate plans ${action} <name>`);
+  const path = `/v1/plans/${encodeURIComponent(name)}`;
+  let found: unknown;
+  if (action === 'set') {
+    const before = values.file === undefined ? await api.find('GET', path) : read(values.file);
+    const fields = Object.entries({ ...Object(before ?? {}), ...fieldsOf(pairs, LISTS) });
+    found = await api.call('PUT', path, Object.fromEntries(fields.filter(([, value]) => value !== null)));
+  } else found = await api.find(action === 'get' ? 'GET' : 'DELETE', path);
+  if (found === undefined) {
+    process.stderr.write(`fixgate: there is no plan "${name}"\n`);
+    return EXIT.Found;
+  }
+  if (action !== 'remove') process.stdout.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));
+  return EXIT.Ok;
+}
+
+function read(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new AppError('USAGE', `cannot read ${file}: ${messageOf(error)}`, error);
+  }
+}

@@ -1,0 +1,54 @@
+import { parseArgs } from 'node:util';
+import { AppError } from '../errors.ts';
+import { API_HELP, API_OPTIONS, Api } from './api.ts';
+import { EXIT } from './exit-code.ts';
+import { fieldsOf, lines, table, timeText } from './fields.ts';
+
+export const QUARANTINE_HELP = `fixgate quarantine list|adopt|remove [options]
+
+Unknown devices that a closed registry (FIXGATE_REGISTRY=closed) has turned away, through the API of a running server.
+
+  list
+  adopt <id> [name=value …]   makes it a device, served at its next contact; fields as in fixgate devices add
+  remove <id>                 forgets it; it is there again when it comes again
+
+${API_HELP} read --scope devices
+
+  fixgate quarantine adopt 356307042441013 account=acme plan=gold
+`;
+
+const LISTS = ['aliases', 'networks', 'home_networks'];
+const PAGE = 1000;
+
+export async function quarantine(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: API_OPTIONS });
+  const [action = '', id, ...pairs] = positionals;
+  const api = new Api(values.url);
+  if (action === 'list') return list(api, values.json);
+  if (!['adopt', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate quarantine ${action}: say list, adopt or remove`);
+  if (id === undefined) throw new AppError('USAGE', `say fixgate quarantine ${action} <id>`);
+  const path = `/v1/quarantine/${encodeURIComponent(id)}`;
+  const found = action === 'adopt' ? await api.find('POST', `${path}/adopt`, fieldsOf(pairs, LISTS)) : await api.find('DELETE', path);
+  if (found === undefined) {
+    process.stderr.write(`fixgate: device ${id} is not in quarantine\n`);
+    return EXIT.Found;
+  }
+  if (action === 'adopt') process.stdout.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));
+  return EXIT.Ok;
+}
+
+async function list(api: Api, json: boolean): Promise<number> {
+  const found: object[] = [];
+  for (let after: unknown; ; ) {
+    const page = Object(await api.call('GET', `/v1/quarantine?limit=${PAGE}${after === undefined ? '' : `&after=${after}`}`));
+    found.push(...page.devices);
+    after = page.next;
+    if (after === undefined) break;
+  }
+  if (json) for (const stranger of found) process.stdout.write(`${JSON.stringify(stranger)}\n`);
+  else {
+    const rows = found.map((stranger) => ({ ...stranger, last_seen: timeText(Reflect.get(stranger, 'last_seen')) }));
+    process.stdout.write(table(['id', 'protocol', 'transport', 'count', 'last_seen'], rows));
+  }
+  return EXIT.Ok;
+}

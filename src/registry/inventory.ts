@@ -1,0 +1,356 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Op, StateStore } from '../state/store.ts';
+import { type Device, deviceSchema, parseDevice, patched } from './device.ts';
+import { type FieldProblem, problemsOf } from './field-problem.ts';
+
+/**
+ * The device records and how they change: what the API and the desk do with them, in the supervisor.
+ *
+ * 1. A record, its aliases and its entry in quarantine change in one write, on the condition that they are as they were read.
+ * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
+ * 3. What is written is a device in the sense of the schema, on a plan that there is.
+ * 4. Every change is an event of the device, with the names of the fields and who has made it.
+ */
+const PAGE = 1_000;
+/** Devices looked at together, and steps of one write: a store serves nobody else meanwhile. */
+const BATCH = 200;
+const MOST_STEPS = 1_000;
+
+/** What a change came to. */
+export type Change =
+  | { readonly before: Device | undefined; readonly after: Device | undefined }
+  | { readonly refused: 'unknown' | 'exists' | 'conflict' | 'invalid'; readonly problems: readonly FieldProblem[] };
+
+export interface DeviceFilter {
+  readonly account?: string | undefined;
+  readonly plan?: string | undefined;
+  readonly state?: string | undefined;
+}
+
+/** One device of many that are brought in together. */
+export interface Upsert {
+  readonly line: number;
+  readonly id: string;
+  readonly patch: Readonly<Record<string, unknown>>;
+}
+
+export interface UpsertCounts {
+  created: number;
+  changed: number;
+  unchanged: number;
+}
+
+export interface InventoryOptions {
+  readonly store: StateStore;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  /** Journals an event of a device. */
+  readonly record: (device: string, event: object) => void;
+}
+
+/** What a change makes of a record: the new one, undefined to remove it, or why not. */
+type Made = { readonly device: unknown } | { readonly remove: true } | { readonly refused: 'unknown' | 'exists' };
+
+interface Step {
+  readonly change: Change;
+  readonly ops: readonly Op[];
+}
+
+export class Inventory {
+  readonly #o: InventoryOptions;
+
+  constructor(options: InventoryOptions) {
+    this.#o = options;
+  }
+
+  /** The device of this id, or whose alias it is. */
+  async get(id: string): Promise<Device | undefined> {
+    const { store } = this.#o;
+    const own = parseDevice(await store.get('devices', id));
+    if (own !== undefined) return own;
+    const main = await store.get('aliases', id);
+    return main === undefined ? undefined : parseDevice(await store.get('devices', main));
+  }
+
+  /** The own id of a device that may have been called by an alias. */
+  async idOf(id: string): Promise<string> {
+    return (await this.get(id))?.id ?? id;
+  }
+
+  /** By id, behind `after`. `next`: where the following page begins, when there may be one. */
+  async list(filter: DeviceFilter, after: string | undefined, limit: number): Promise<{ devices: Device[]; next: string | undefined }> {
+    const devices: Device[] = [];
+    for await (const device of this.all(after)) {
+      if (!isMatch(device, filter)) continue;
+      if (devices.length >= limit) return { devices, next: devices.at(-1)?.id };
+      devices.push(device);
+    }
+    return { devices, next: undefined };
+  }
+
+  async *all(after?: string): AsyncGenerator<Device> {
+    for (let from = after; ; ) {
+      const page = await this.#o.store.list('devices', { limit: PAGE, ...(from === undefined ? {} : { after: from }) });
+      for (const { value } of page) {
+        const device = parseDevice(value);
+        if (device !== undefined) yield device;
+      }
+      from = page.at(-1)?.key;
+      if (page.length < PAGE) return;
+    }
+  }
+
+  /** Is any device on the plan? Looks through all when none is. */
+  async isOnPlan(plan: string): Promise<boolean> {
+    const mark = `"plan":${JSON.stringify(plan)}`;
+    for (let after: string | undefined; ; ) {
+      const page = await this.#o.store.list('devices', { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      if (page.some(({ value }) => value.includes(mark) && parseDevice(value)?.plan === plan)) return true;
+      after = page.at(-1)?.key;
+      if (page.length < PAGE) return false;
+    }
+  }
+
+  create(device: Device, by: string): Promise<Change> {
+    return this.#change(device.id, (before) => (before === undefined ? { device } : { refused: 'exists' }), by);
+  }
+
+  /** Makes the record or replaces it. What the server has learned or been told apart (protocol, recovery, …) stays when it is not given. */
+  replace(device: Device, by: string): Promise<Change> {
+    return this.#change(device.id, (before) => ({ device: { ...kept(before), ...device } }), by);
+  }
+
+  /** A field that is null is removed. */
+  patch(id: string, patch: Readonly<Record<string, unknown>>, by: string): Promise<Change> {
+    return this.#change(
+      id,
+      (before) => (before === undefined ? { refused: 'unknown' } : { device: patched(before, { ...patch, id }) }),
+      by,
+    );
+  }
+
+  remove(id: string, by: string): Promise<Change> {
+    return this.#change(id, (before) => (before === undefined ? { refused: 'unknown' } : { remove: true }), by);
+  }
+
+  /** Makes the record of a device that waits in quarantine. */
+  adopt(id: string, fields: Readonly<Record<string, unknown>>, by: string): Promise<Change> {
+    const device = patched(undefined, { ...fields, id });
+    return this.#change(id, (before) => (before === undefined ? { device } : { refused: 'exists' }), by, 'device_adopted');
+  }
+
+  /** Creates or changes many. Returns what is wrong, by line; the others are done. `plans`: kept from call to call of one upload. */
+  async upsert(
+    rows: readonly Upsert[],
+    by: string,
+    counts: UpsertCounts,
+    plans: Set<string>,
+  ): Promise<{ line: number; problems: readonly FieldProblem[] }[]> {
+    const wrong: { line: number; problems: readonly FieldProblem[] }[] = [];
+    const done = (row: Upsert, change: Change): void => {
+      if ('refused' in change) wrong.push({ line: row.line, problems: change.problems });
+      else counted(counts, change);
+    };
+    for (let at = 0; at < rows.length; at += BATCH) {
+      const batch = rows.slice(at, at + BATCH);
+      // A line about the same device as an earlier one, or its aliases, must see what that has done.
+      const alone = isApart(batch) ? await this.#together(batch, by, plans, done) : batch;
+      for (const row of alone) done(row, await this.#change(row.id, (before) => madeOf(before, row), by, '', plans));
+    }
+    return wrong;
+  }
+
+  /** Returns the rows that are still to do, for something came between. */
+  async #together(
+    batch: readonly Upsert[],
+    by: string,
+    plans: Set<string>,
+    done: (row: Upsert, change: Change) => void,
+  ): Promise<Upsert[]> {
+    // Nobody in quarantine, nobody to take out.
+    const trusting = (await this.#o.store.list('quarantine', { limit: 1 })).length === 0;
+    const planned = await Promise.all(
+      batch.map(async (row) => ({ row, ...(await this.#plan(row.id, (before) => madeOf(before, row), plans, trusting)) })),
+    );
+    const left: Upsert[] = [];
+    for (let at = 0; at < planned.length; ) {
+      const from = at;
+      const ops: Op[] = [];
+      // One device fits in any case.
+      for (let next = planned[at]; next !== undefined && (at === from || ops.length + next.ops.length <= MOST_STEPS); next = planned[at]) {
+        ops.push(...next.ops);
+        at++;
+      }
+      const written = ops.length === 0 || (await this.#o.store.write(ops));
+      for (const { row, change } of planned.slice(from, at)) {
+        if (!written) left.push(row);
+        else {
+          if (!('refused' in change)) this.#said(change, by, '');
+          done(row, change);
+        }
+      }
+    }
+    return left;
+  }
+
+  async #change(
+    id: string,
+    make: (before: Device | undefined) => Made,
+    by: string,
+    event = '',
+    plans: Set<string> = new Set(),
+  ): Promise<Change> {
+    for (;;) {
+      const { change, ops } = await this.#plan(id, make, plans);
+      if (ops.length > 0 && !(await this.#o.store.write(ops))) continue;
+      if (!('refused' in change)) this.#said(change, by, event);
+      return change;
+    }
+  }
+
+  /**
+   * What a change would come to, and the write that makes it so if nothing has changed by then. `trusting`: what only the write itself
+   * must know is not looked up; when it fails, the change is tried again with a look.
+   */
+  async #plan(id: string, make: (before: Device | undefined) => Made, plans: Set<string>, trusting = false): Promise<Step> {
+    const { store } = this.#o;
+    const text = await store.get('devices', id);
+    const before = parseDevice(text);
+    const made = make(before);
+    if ('refused' in made) return { change: refusal(made.refused, []), ops: [] };
+    if ('remove' in made) {
+      const aliases = (before?.aliases ?? []).map((key): Op => ({ table: 'aliases', key, remove: true }));
+      const ops: Op[] = [{ table: 'devices', key: id, expect: text }, { table: 'devices', key: id, remove: true }, ...aliases];
+      return { change: { before, after: undefined }, ops };
+    }
+    const checked = deviceSchema.safeParse(made.device);
+    if (!checked.success) return { change: refusal('invalid', problemsOf(checked.error.issues)), ops: [] };
+    const after = checked.data;
+    if (before !== undefined && isDeepStrictEqual(before, after)) return { change: { before, after }, ops: [] };
+    const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after))];
+    if (problems.length > 0)
+      return { change: refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems), ops: [] };
+    const ops = opsOf(text, before, after);
+    const strangers = (trusting ? [] : newIds(before, after)).map((key) => ({ table: 'quarantine', key }) as const);
+    for (const { table, key } of strangers) if ((await store.get(table, key)) !== undefined) ops.push({ table, key, remove: true });
+    return { change: { before, after }, ops };
+  }
+
+  /** Invariant 3. `known`: plans that have been found. */
+  async #wrongPlan(plan: string, known: Set<string>): Promise<FieldProblem[]> {
+    if (plan === 'default' || known.has(plan)) return [];
+    if ((await this.#o.store.get('plans', plan)) === undefined)
+      return [{ field: 'plan', problem: `there is no plan "${plan}"; make it first, or take another` }];
+    known.add(plan);
+    return [];
+  }
+
+  /** Invariant 2. */
+  async #wrongIds(before: Device | undefined, after: Device): Promise<FieldProblem[]> {
+    const { store } = this.#o;
+    const problems: FieldProblem[] = [];
+    const main = before === undefined ? await store.get('aliases', after.id) : undefined;
+    if (main !== undefined) problems.push({ field: 'id', problem: `is an alias of ${main}; remove it there first` });
+    for (const [i, alias] of after.aliases.entries()) {
+      const field = `aliases.${i}`;
+      if (alias === after.id) problems.push({ field, problem: 'must not be the id itself' });
+      else if (after.aliases.indexOf(alias) < i) problems.push({ field, problem: 'is there twice' });
+      if (before?.aliases.includes(alias) === true) continue;
+      const other = await store.get('aliases', alias);
+      if (other !== undefined && other !== after.id) problems.push({ field, problem: `is an alias of ${other}; remove it there first` });
+      else if (alias !== after.id && (await store.get('devices', alias)) !== undefined)
+        problems.push({ field, problem: `is a device of its own; remove device ${alias} first` });
+    }
+    return problems;
+  }
+
+  /** Invariant 4. */
+  #said(change: { before: Device | undefined; after: Device | undefined }, by: string, event: string): void {
+    const { before, after } = change;
+    const { record } = this.#o;
+    const id = after?.id ?? before?.id ?? '';
+    if (after === undefined) record(id, { type: 'device_removed', by });
+    else if (before === undefined) record(id, { type: event === '' ? 'device_created' : event, plan: after.plan, by });
+    else {
+      const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+      const fields = names.filter((name) => !isDeepStrictEqual(Reflect.get(before, name), Reflect.get(after, name)));
+      if (fields.length > 0) record(id, { type: 'device_changed', fields, by });
+    }
+    const recovery = after?.recovery;
+    if (recovery !== undefined && before?.recovery === undefined)
+      record(id, { type: 'recovery_started', reason: recovery.reason, until: recovery.until, by });
+    if (recovery === undefined && before?.recovery !== undefined) record(id, { type: 'recovery_ended', by });
+  }
+}
+
+/** What a replacement leaves alone unless it says otherwise. */
+function kept(before: Device | undefined): Partial<Device> {
+  if (before === undefined) return {};
+  const { protocol, transport, first_seen, recovery } = before;
+  return {
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(transport === undefined ? {} : { transport }),
+    ...(first_seen === undefined ? {} : { first_seen }),
+    ...(recovery === undefined ? {} : { recovery }),
+  };
+}
+
+function refusal(refused: 'unknown' | 'exists' | 'conflict' | 'invalid', problems: readonly FieldProblem[]): Change {
+  return { refused, problems };
+}
+
+function isMatch(device: Device, filter: DeviceFilter): boolean {
+  return (
+    (filter.account === undefined || device.account === filter.account) &&
+    (filter.plan === undefined || device.plan === filter.plan) &&
+    (filter.state === undefined || device.state === filter.state)
+  );
+}
+
+/** Does no line speak of what another one does? */
+function isApart(rows: readonly Upsert[]): boolean {
+  const seen = new Set<string>();
+  for (const { id, patch } of rows) {
+    const aliases = Array.isArray(patch['aliases']) ? patch['aliases'] : [];
+    for (const name of [id, ...aliases.map(String)]) {
+      if (seen.has(name)) return false;
+      seen.add(name);
+    }
+  }
+  return true;
+}
+
+/** The record and its aliases; fails when something of it has come to be somebody else's. */
+function opsOf(text: string | undefined, before: Device | undefined, after: Device): Op[] {
+  const { id } = after;
+  const ops: Op[] = [
+    { table: 'devices', key: id, expect: text },
+    { table: 'devices', key: id, put: JSON.stringify(after) },
+  ];
+  if (before === undefined) ops.push({ table: 'aliases', key: id, expect: undefined });
+  for (const key of newIds(before, after))
+    if (key !== id)
+      ops.push(
+        { table: 'aliases', key, expect: undefined },
+        { table: 'devices', key, expect: undefined },
+        { table: 'aliases', key, put: id },
+      );
+  for (const key of before?.aliases ?? []) if (!after.aliases.includes(key)) ops.push({ table: 'aliases', key, remove: true });
+  return ops;
+}
+
+/** Ids and aliases that the device has not had before. */
+function newIds(before: Device | undefined, after: Device): string[] {
+  const had = before?.aliases ?? [];
+  return [...(before === undefined ? [after.id] : []), ...after.aliases.filter((alias) => !had.includes(alias))];
+}
+
+function madeOf(before: Device | undefined, { id, patch }: Upsert): Made {
+  return { device: patched(before, { ...patch, id }) };
+}
+
+function counted(counts: UpsertCounts, { before, after }: { before: Device | undefined; after: Device | undefined }): void {
+  if (before === undefined) counts.created++;
+  else if (isDeepStrictEqual(before, after)) counts.unchanged++;
+  else counts.changed++;
+}

@@ -1,0 +1,53 @@
+import { BlockList, isIPv6 } from 'node:net';
+import type { Device } from './device.ts';
+
+const QUIET_MS = 60_000;
+
+/** What the registry says of an id that a device reports. */
+export class Known {
+  /** The id as reported. */
+  readonly reported: string;
+  /** The device's own id: the reported one, or that of the device whose alias it is. */
+  readonly id: string;
+  /** Undefined when it has none. */
+  readonly device: Device | undefined;
+  /** The registry could not be read. */
+  readonly unread: boolean;
+  /** Why the device is not served from anywhere; '' when it is. */
+  readonly #refusal: '' | 'unknown_device' | 'registry_unreachable';
+  readonly #networks: BlockList | undefined;
+  #toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(reported: string, device: Device | undefined, closed: boolean, unread: boolean) {
+    this.reported = reported;
+    this.id = device?.id ?? reported;
+    this.device = device;
+    this.unread = unread;
+    this.#refusal = device !== undefined || !closed ? '' : unread ? 'registry_unreachable' : 'unknown_device';
+    this.#networks = device === undefined || device.networks.length === 0 ? undefined : blockList(device.networks);
+  }
+
+  /** Why the device is not served from `peer` (address and port): a label of fixgate_rejects_total; '' when it is. */
+  refusal(peer: string): '' | 'unknown_device' | 'registry_unreachable' | 'network_refused' {
+    if (this.#refusal !== '' || this.#networks === undefined) return this.#refusal;
+    const address = peer.slice(0, peer.lastIndexOf(':'));
+    // A listener on :: sees IPv4 peers under mapped addresses; the list takes them for what they are.
+    return this.#networks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ? '' : 'network_refused';
+  }
+
+  /** Is another refusal worth an event? Once in a while. `now` in monotonic ms. */
+  isNews(now: number): boolean {
+    if (now - this.#toldAt < QUIET_MS) return false;
+    this.#toldAt = now;
+    return true;
+  }
+}
+
+function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', prefix = ''] = network.split('/');
+    list.addSubnet(address, Number(prefix), isIPv6(address) ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}

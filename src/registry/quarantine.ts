@@ -1,0 +1,105 @@
+import type { Transport } from '../codec/index.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { StateStore } from '../state/store.ts';
+import { type Bytes, hex } from '../wire/index.ts';
+import { parseStranger, type Stranger } from './stranger.ts';
+
+/**
+ * Notes unknown devices that a closed registry turns away; in each worker.
+ *
+ * 1. A flood costs no write per frame: what is noted gathers for a second, and of so many ids only.
+ * 2. A device that has been adopted meanwhile does not come back to the list.
+ * 3. What cannot be written is dropped: the device comes again.
+ */
+const GATHER_MS = 1_000;
+const MOST_WAITING = 500;
+const SAMPLES = 3;
+const SAMPLE_BYTES = 256;
+const TRIES = 3;
+
+export interface QuarantineOptions {
+  readonly store: StateStore;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly log: Log;
+  /** Told of an id that was not on the list. */
+  readonly added: (id: string, stranger: Stranger) => void;
+}
+
+export class Quarantine {
+  readonly #o: QuarantineOptions;
+  #waiting = new Map<string, Stranger>();
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: QuarantineOptions) {
+    this.#o = options;
+  }
+
+  /** The device was turned away for bytes[start, end). For the byte path: waits for nothing, never throws. */
+  noted(id: string, protocol: string, transport: Transport, bytes: Bytes, start: number, end: number): void {
+    const before = this.#waiting.get(id);
+    if (before === undefined && this.#waiting.size >= MOST_WAITING) return;
+    const now = this.#o.now();
+    const frame = before !== undefined && before.frames.length >= SAMPLES ? '' : hex(bytes, start, Math.min(end, start + SAMPLE_BYTES));
+    this.#waiting.set(id, {
+      first_seen: before?.first_seen ?? now,
+      last_seen: now,
+      count: (before?.count ?? 0) + 1,
+      protocol,
+      transport,
+      frames: samples(before?.frames ?? [], frame),
+    });
+    this.#timer ??= setTimeout(() => void this.flush(), GATHER_MS);
+  }
+
+  /** Writes what waits. Does not reject. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    this.#writing = this.#writing.then(() => this.#write(waiting));
+    return this.#writing;
+  }
+
+  async #write(waiting: ReadonlyMap<string, Stranger>): Promise<void> {
+    const written = await Promise.allSettled([...waiting].map(([id, stranger]) => this.#merge(id, stranger)));
+    const failed = written.find((one) => one.status === 'rejected');
+    if (failed !== undefined)
+      this.#o.log.warn({ error: messageOf(failed.reason) }, 'the quarantine cannot be written; devices are noted at their next contact');
+  }
+
+  async #merge(id: string, stranger: Stranger): Promise<void> {
+    const { store, added } = this.#o;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const text = await store.get('quarantine', id);
+      const before = parseStranger(text);
+      const after: Stranger =
+        before === undefined
+          ? stranger
+          : {
+              ...stranger,
+              first_seen: before.first_seen,
+              count: before.count + stranger.count,
+              frames: stranger.frames.reduce(samples, before.frames),
+            };
+      const written = await store.write([
+        // Invariant 2.
+        { table: 'devices', key: id, expect: undefined },
+        { table: 'aliases', key: id, expect: undefined },
+        { table: 'quarantine', key: id, expect: text },
+        { table: 'quarantine', key: id, put: JSON.stringify(after) },
+      ]);
+      if (!written) continue;
+      if (before === undefined) added(id, after);
+      return;
+    }
+  }
+}
+
+/** At most so many different ones. */
+function samples(before: readonly string[], frame: string): string[] {
+  return frame === '' || before.length >= SAMPLES || before.includes(frame) ? [...before] : [...before, frame];
+}

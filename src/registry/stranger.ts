@@ -1,0 +1,23 @@
+import { z } from 'zod';
+
+/** An unknown device in quarantine: the table `quarantine`, by id. Times in epoch ms. */
+const time = z.int().min(0);
+
+export const strangerSchema = z
+  .strictObject({
+    first_seen: time,
+    last_seen: time,
+    count: z.int().min(1).describe('how often it was turned away'),
+    protocol: z.string().describe('codec that it speaks'),
+    transport: z.enum(['tcp', 'udp']),
+    frames: z.array(z.string()).describe('samples of what it said, hex, each cut to 256 bytes'),
+  })
+  .describe('unknown device');
+export type Stranger = z.infer<typeof strangerSchema>;
+
+/** Undefined for what is none. */
+export function parseStranger(text: string | undefined): Stranger | undefined {
+  if (text === undefined) return undefined;
+  const result = strangerSchema.safeParse(JSON.parse(text));
+  return result.success ? result.data : undefined;
+}

@@ -1,0 +1,92 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type HttpServer, startHttp } from '../../src/api/server.ts';
+import { createToken, type Scope } from '../../src/api/tokens.ts';
+import { type Office, openOffice } from '../../src/app.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { silentLog } from '../../src/log.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: Record<string, unknown>;
+  readonly text: string;
+}
+
+/** The HTTP server and what is behind it, on a free port and a state store of its own, without workers. */
+export class Api {
+  readonly url: string;
+  readonly office: Office;
+  readonly events: { device: string; [field: string]: unknown }[];
+  readonly #token: string;
+  readonly #http: HttpServer;
+  readonly #directory: string;
+
+  private constructor(http: HttpServer, office: Office, token: string, events: Api['events'], directory: string) {
+    this.url = http.url;
+    this.office = office;
+    this.events = events;
+    this.#token = token;
+    this.#http = http;
+    this.#directory = directory;
+  }
+
+  static async start(scopes: readonly Scope[] = ['admin'], env: Readonly<Record<string, string>> = {}): Promise<Api> {
+    const directory = mkdtempSync(join(tmpdir(), 'fixgate-api-'));
+    const { config } = loadConfig({ env: { FIXGATE_DATA_DIR: directory, ...env } });
+    const events: Api['events'] = [];
+    const record = (device: string, event: object): number => events.push({ device, ...event });
+    const office = await openOffice(
+      config,
+      'test',
+      silentLog,
+      () => {},
+      record,
+      () => {},
+      () => {},
+    );
+    const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
+    const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
+    const http = await startHttp(observed, { host: '127.0.0.1', port: 0, confirm: false });
+    return new Api(http, office, token, events, directory);
+  }
+
+  async token(scopes: readonly Scope[]): Promise<string> {
+    return createToken(this.office.state, { name: scopes.join(' '), scopes, created: Date.now() });
+  }
+
+  /** A string or bytes are sent as they are, anything else as JSON. */
+  async call(method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const plain = typeof body === 'string' || body instanceof Uint8Array;
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: plain ? new Blob([body]) : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const type = response.headers.get('content-type') ?? '';
+    return {
+      status: response.status,
+      type,
+      text,
+      body: /json(;|$)/.test(type) && !type.includes('ndjson') ? Object(JSON.parse(text)) : {},
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.#http.close();
+    await this.office.close();
+    rmSync(this.#directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
+  }
+}
+
+/** Names of the fields that a problem document complains of. */
+export function fieldsOf(answer: Answer): unknown[] {
+  const problems = answer.body['problems'];
+  return Array.isArray(problems) ? problems.map((one: unknown) => Reflect.get(Object(one), 'field')) : [];
+}

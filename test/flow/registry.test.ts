@@ -1,0 +1,366 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import teltonika from '../../codecs/teltonika/index.ts';
+import type { Codec, Transport } from '../../src/codec/index.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
+import { EntryKind, type Origin } from '../../src/journal/entry.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { type Device, deviceSchema } from '../../src/registry/device.ts';
+import { Known } from '../../src/registry/known.ts';
+import { SessionTable } from '../../src/session/session-table.ts';
+import { hex } from '../../src/wire/index.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
+import { MemoryProfiles } from '../helpers/memory-profiles.ts';
+import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
+import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+
+/** Who is admitted, and under which id: intake invariant 10. */
+
+/** Answers from what the test has put in, at once or when it is told to. */
+class Answers {
+  readonly devices = new Map<string, Device>();
+  closed = false;
+  late = false;
+  unread = false;
+  readonly seenIds: string[] = [];
+  readonly noted: string[] = [];
+  #owed: (() => void)[] = [];
+
+  lookup(reported: string, found: (known: Known) => void): void {
+    const answer = (): void => {
+      const device = [...this.devices.values()].find(({ id, aliases }) => id === reported || aliases.includes(reported));
+      found(new Known(reported, this.unread ? undefined : device, this.closed, this.unread));
+    };
+    if (this.late) this.#owed.push(answer);
+    else answer();
+  }
+
+  seen(known: Known): void {
+    this.seenIds.push(known.id);
+  }
+
+  put(id: string, more: object = {}): void {
+    this.devices.set(id, deviceSchema.parse({ id, ...more }));
+  }
+
+  answer(): void {
+    for (const owed of this.#owed.splice(0)) owed();
+  }
+}
+
+class RecordedLink implements Link {
+  readonly sent: string[] = [];
+  readonly closes: string[] = [];
+  readonly finishes: string[] = [];
+  drains = 0;
+  send(bytes: Uint8Array): void {
+    this.sent.push(hex(bytes, 0, bytes.length));
+  }
+  close(reason: string): void {
+    this.closes.push(reason);
+  }
+  finish(reason: string): void {
+    this.finishes.push(reason);
+  }
+  drained(): void {
+    this.drains++;
+  }
+}
+
+const NO_OPTIONS = {};
+let entries: { device: string; kind: EntryKind; payload: string }[];
+let registry: Answers;
+let host: IntakeHost;
+let clock: FakeClock;
+let metrics: ReturnType<typeof createMetrics>;
+
+beforeEach(() => {
+  entries = [];
+  registry = new Answers();
+  clock = new FakeClock();
+  metrics = createMetrics();
+  const append = (origin: Origin, kind: EntryKind, _at: number, _m: number, _n: number, bytes: Uint8Array, start: number, end: number) => {
+    const payload = kind === EntryKind.Frame ? hex(bytes, start, end) : new TextDecoder().decode(bytes.subarray(start, end));
+    return entries.push({ device: origin.device, kind, payload });
+  };
+  const journal = { append, durable: 1000, accepting: true } as const;
+  host = {
+    journal,
+    meters: new Meters(journal, clock),
+    sessions: new SessionTable<Intake>(),
+    profiles: new MemoryProfiles(),
+    registry,
+    quarantine: { noted: (id, _protocol, _transport, bytes, start, end) => registry.noted.push(`${id} ${hex(bytes, start, end)}`) },
+    downlink: NO_DOWNLINK,
+    metrics,
+    clock,
+    log: silentLog,
+    owing: new Set(),
+    counters: (codec) => new CodecCounters(metrics, codec),
+    options: () => NO_OPTIONS,
+  };
+});
+
+function connect(codec: Codec = toy, transport: Transport = 'tcp'): { intake: Intake; link: RecordedLink } {
+  const link = new RecordedLink();
+  return { intake: new Intake(host, codec, transport, '192.0.2.1:4000', link), link };
+}
+
+const frames = () => entries.filter(({ kind }) => kind === EntryKind.Frame);
+const events = () =>
+  entries.filter(({ kind }) => kind === EntryKind.Event).map(({ device, payload }) => ({ device, ...JSON.parse(payload) }));
+const rejects = async (): Promise<Record<string, number>> =>
+  Object.fromEntries((await metrics.rejects.get()).values.map(({ labels, value }) => [String(labels.reason), value]));
+
+const login = toyLogin('12345678', false);
+const other = toyLogin('87654321', false);
+const IMEI = '356307042441013';
+
+describe('an alias', () => {
+  it('is its device in session, journal and downlink; the device itself is answered as it speaks', () => {
+    registry.put('main-1', { aliases: ['12345678'] });
+    const attached: string[] = [];
+    host = { ...host, downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact.device) } };
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    // A protocol that says its id in every frame does not come anew each time.
+    intake.push(login);
+    expect(intake).toMatchObject({ device: 'main-1', record: { id: 'main-1' } });
+    expect(host.sessions.get('main-1')).toBe(intake);
+    expect(frames().map(({ device }) => device)).toEqual(['main-1']);
+    expect(events()).toEqual([{ device: 'main-1', type: 'connected', transport: 'tcp', protocol: 'toy', alias: '12345678' }]);
+    expect(attached).toEqual(['main-1']);
+    expect(link.sent).toHaveLength(3);
+  });
+
+  it('takes over the connection of its device, and the other way round', () => {
+    registry.put('87654321', { aliases: ['12345678'] });
+    const first = connect();
+    first.intake.push(other);
+    const second = connect();
+    second.intake.push(login);
+    expect(first.link.finishes).toEqual(['superseded']);
+    expect(host.sessions.get('87654321')).toBe(second.intake);
+  });
+});
+
+describe('a closed registry', () => {
+  beforeEach(() => {
+    registry.closed = true;
+  });
+
+  it('refuses a stranger in the protocol, stores nothing, notes what it said, and ends the connection', async () => {
+    const { intake, link } = connect(teltonika);
+    intake.push(handshake(IMEI));
+    intake.push(packet(1_793_491_200_000));
+    expect(link).toMatchObject({ sent: ['00'], finishes: ['unknown_device'], drains: 1 });
+    expect(entries).toEqual([]);
+    expect(registry).toMatchObject({ noted: [`${IMEI} ${hex(handshake(IMEI), 0, 17)}`], seenIds: [] });
+    expect(host.sessions.size).toBe(0);
+    expect(await rejects()).toEqual({ unknown_device: 1 });
+  });
+
+  it('reads nothing behind the frame that it refuses', () => {
+    const { intake, link } = connect(toy);
+    intake.push(Buffer.concat([login, toyFixes(2, 1), toyAlive(3)]));
+    expect(link.finishes).toEqual(['unknown_device']);
+    expect(entries).toEqual([]);
+    expect(link.drains).toBe(1);
+  });
+
+  it('serves a device with a record', () => {
+    registry.put('12345678');
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 1));
+    expect(link).toMatchObject({ finishes: [], sent: [expect.any(String), expect.any(String)] });
+    expect(registry.seenIds).toEqual(['12345678']);
+  });
+
+  it('lets a connection of several devices go on without the stranger among them', () => {
+    registry.put('12345678');
+    const { intake, link } = connect();
+    intake.push(Buffer.concat([login, toyFixes(2, 1), other, toyFixes(4, 1), toyAlive(5), login, toyFixes(7, 2)]));
+    expect(link.finishes).toEqual([]);
+    expect(frames()).toEqual([
+      { device: '12345678', kind: EntryKind.Frame, payload: hex(toyFixes(2, 1), 0, toyFixes(2, 1).length) },
+      { device: '12345678', kind: EntryKind.Frame, payload: hex(toyFixes(7, 2), 0, toyFixes(7, 2).length) },
+    ]);
+    // Two logins, two frames of records, and a refusal of six bytes.
+    expect(link.sent.join('').length / 2).toBe(6 + connectAnswers([login, toyFixes(2, 1), login, toyFixes(7, 2)]));
+    expect(registry.noted).toHaveLength(1);
+  });
+
+  /** Bytes of the answers to these frames on a connection of their own. */
+  function connectAnswers(pushed: readonly Uint8Array[]): number {
+    const { intake, link } = connect();
+    for (const bytes of pushed) intake.push(bytes);
+    return link.sent.join('').length / 2;
+  }
+
+  it('does not call a device unknown that it cannot look up', async () => {
+    registry.unread = true;
+    const { intake, link } = connect(teltonika);
+    intake.push(handshake(IMEI));
+    expect(link.finishes).toEqual(['registry_unreachable']);
+    expect(registry.noted).toEqual([]);
+    expect(await rejects()).toEqual({ registry_unreachable: 1 });
+  });
+});
+
+describe('networks', () => {
+  it('from elsewhere a device is refused, with an event once a minute, and does not disturb the one that is connected', async () => {
+    registry.put(IMEI);
+    const inside = connect(teltonika);
+    inside.intake.push(handshake(IMEI));
+    registry.put(IMEI, { networks: ['198.51.100.0/24'] });
+    const known = new Known(IMEI, registry.devices.get(IMEI), false, false);
+    host = { ...host, registry: { lookup: (_id, found) => found(known), seen: () => {} } };
+    for (let n = 0; n < 3; n++) {
+      const outside = connect(teltonika);
+      outside.intake.push(handshake(IMEI));
+      expect(outside.link).toMatchObject({ sent: ['00'], finishes: ['network_refused'] });
+    }
+    expect(host.sessions.get(IMEI)).toBe(inside.intake);
+    expect(inside.link.finishes).toEqual([]);
+    expect(events().filter(({ type }) => type === 'network_refused')).toEqual([{ device: IMEI, type: 'network_refused' }]);
+    clock.step(61_000);
+    connect(teltonika).intake.push(handshake(IMEI));
+    expect(events().filter(({ type }) => type === 'network_refused')).toHaveLength(2);
+    expect(await rejects()).toEqual({ network_refused: 4 });
+  });
+});
+
+describe('while the registry has not answered', () => {
+  beforeEach(() => {
+    registry.late = true;
+  });
+
+  it.each(['at once', 'byte by byte', 'in frames'])('nothing is stored or answered; then all is, as if it had been there: %s', (how) => {
+    registry.put('main-1', { aliases: ['12345678'] });
+    const sent = [toyAlive(1), login, toyFixes(2, 3), toyAlive(3), toyFixes(4, 1)];
+    const { intake, link } = connect();
+    const all = Buffer.concat(sent);
+    if (how === 'at once') intake.push(all);
+    else if (how === 'in frames') for (const frame of sent) intake.push(frame);
+    else for (const byte of all) intake.push(Uint8Array.of(byte));
+    // A heartbeat of nobody promises nothing.
+    const before = link.sent.length;
+    expect([before, entries, intake.device, host.sessions.size]).toEqual([1, [], '', 0]);
+    expect(intake.owes).toBe(true);
+    registry.answer();
+    expect(intake).toMatchObject({ device: 'main-1', framesIn: 5, owes: false });
+    expect(frames().map(({ device }) => device)).toEqual(['main-1', 'main-1']);
+    registry.late = false;
+    const plain = connect();
+    for (const frame of sent) plain.intake.push(frame);
+    expect(link.sent.join('')).toBe(plain.link.sent.join(''));
+    expect(link.drains).toBeGreaterThan(0);
+  });
+
+  it('a frame is read as if nothing had been read before: two devices on one connection', () => {
+    for (const round of ['late', 'at once']) {
+      registry.late = round === 'late';
+      const { intake } = connect();
+      for (const bytes of [toyLogin('12345678', true), toyFixes(2, 1), other, toyFixes(4, 1)]) {
+        intake.push(bytes);
+        registry.answer();
+      }
+      intake.closed('device');
+    }
+    const half = frames().length / 2;
+    expect(frames().slice(0, half)).toEqual(frames().slice(half));
+    expect(frames().map(({ device }) => device)).toEqual(['12345678', '87654321', '12345678', '87654321']);
+  });
+
+  it('a second device that is named behind the first waits in its turn', () => {
+    const { intake } = connect();
+    intake.push(Buffer.concat([login, toyFixes(2, 1), other, toyFixes(4, 2), login, toyFixes(6, 3)]));
+    for (let n = 0; n < 3; n++) registry.answer();
+    expect(frames().map(({ device }) => device)).toEqual(['12345678', '87654321', '12345678']);
+    expect(intake.framesIn).toBe(6);
+  });
+
+  it('a datagram is held, too', () => {
+    const line = frameLines('teltonika').find(({ id }) => id === 'udp-codec-8');
+    const { intake, link } = connect(teltonika, 'udp');
+    intake.push(bytesOf(line?.hex ?? ''));
+    expect(entries).toEqual([]);
+    registry.answer();
+    expect(frames()).toMatchObject([{ device: '352093086403655' }]);
+    expect(link.sent).toEqual(['0005cafe010501']);
+  });
+
+  it('holds so much and no more', () => {
+    const { intake, link } = connect();
+    intake.push(login);
+    const many = Buffer.concat(Array.from({ length: 100 }, (_, n) => toyFixes(n, 20)));
+    for (let n = 0; n < 20 && link.closes.length === 0; n++) intake.push(many);
+    expect(link.closes).toEqual(['registry_slow']);
+    registry.answer();
+    expect(entries).toEqual([]);
+  });
+
+  it('a connection that ends in the meantime leaves nothing', () => {
+    const { intake } = connect();
+    intake.push(Buffer.concat([login, toyFixes(2, 3)]));
+    intake.closed('device');
+    registry.answer();
+    expect([entries, host.sessions.size]).toEqual([[], 0]);
+  });
+});
+
+describe('what changes while a device is connected', () => {
+  const connected = (): { intake: Intake; link: RecordedLink } => {
+    const made = connect();
+    made.intake.push(login);
+    return made;
+  };
+
+  it('its record is there for the next frame', () => {
+    registry.put('12345678');
+    const { intake, link } = connected();
+    registry.put('12345678', { state: 'suspended', account: 'acme' });
+    intake.reconsider();
+    expect(intake.record).toMatchObject({ state: 'suspended', account: 'acme' });
+    expect(link.finishes).toEqual([]);
+  });
+
+  it.each([
+    ['it is removed from a closed registry', () => registry.devices.clear(), 'unknown_device'],
+    ['its networks do not hold its address any more', () => registry.put('12345678', { networks: ['10.0.0.0/8'] }), 'network_refused'],
+    [
+      'its id becomes an alias',
+      () => {
+        registry.devices.clear();
+        registry.put('main-1', { aliases: ['12345678'] });
+      },
+      'alias_changed',
+    ],
+  ])('it is let go, after its answers, when %s', (_what, change, reason) => {
+    registry.closed = true;
+    registry.put('12345678');
+    const { intake, link } = connected();
+    change();
+    intake.reconsider();
+    expect(link.finishes).toEqual([reason]);
+  });
+
+  it('a registry that cannot be read changes nothing; once it can, a stranger is noted', () => {
+    registry.unread = true;
+    const { intake, link } = connected();
+    expect(intake.record).toBeUndefined();
+    intake.reconsider();
+    registry.seenIds.length = 0;
+    registry.unread = false;
+    intake.reconsider();
+    expect([link.finishes, registry.seenIds]).toEqual([[], ['12345678']]);
+    intake.reconsider();
+    expect(registry.seenIds).toEqual(['12345678']);
+  });
+});

@@ -1,0 +1,162 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../src/log.ts';
+import { deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { Inventory } from '../../src/registry/inventory.ts';
+import type { Known } from '../../src/registry/known.ts';
+import { Registry } from '../../src/registry/registry.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { Stores } from './stores.ts';
+
+/** Numbers quote the invariants of src/registry/registry.ts. */
+
+const stores = new Stores();
+const registries: Registry[] = [];
+beforeAll(() => stores.start());
+afterAll(() => stores.stop());
+afterEach(async () => {
+  for (const registry of registries.splice(0)) registry.close();
+  await stores.clear();
+});
+
+const NOW = 1_793_491_200_000;
+
+function registryOf(store: StateStore, mode: 'open' | 'closed' = 'open'): Registry {
+  const registry = new Registry({ store, mode, now: () => NOW, log: silentLog });
+  registries.push(registry);
+  return registry;
+}
+
+const inventoryOf = (store: StateStore): Inventory => new Inventory({ store, now: () => NOW, record: () => {} });
+const lookup = (registry: Registry, id: string): Promise<Known> => new Promise((resolve) => registry.lookup(id, resolve));
+const device = (id: string, more: object = {}) => deviceSchema.parse({ id, ...more });
+
+describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
+  it('1: answers with the device, also under an alias, and with none for a stranger', async () => {
+    const store = await stores.open(kind);
+    const registry = registryOf(store);
+    await inventoryOf(store).create(device('main-1', { aliases: ['alias-1'], account: 'acme' }), 'test');
+    const main = await lookup(registry, 'main-1');
+    expect(main).toMatchObject({ reported: 'main-1', id: 'main-1', device: { account: 'acme' } });
+    expect(await lookup(registry, 'alias-1')).toMatchObject({ reported: 'alias-1', id: 'main-1', device: { account: 'acme' } });
+    expect(await lookup(registry, 'other-1')).toMatchObject({ id: 'other-1', device: undefined, unread: false });
+    const again: Known[] = [];
+    registry.lookup('main-1', (known) => again.push(known));
+    expect(again).toEqual([main]);
+  });
+
+  it('2: a change by another process reaches listener and look-up within a second, also through an alias', async () => {
+    const [store, other] = [await stores.open(kind), await stores.open(kind)];
+    const registry = registryOf(store, 'closed');
+    const inventory = inventoryOf(other);
+    const changed: (string | undefined)[] = [];
+    registry.onChange((id) => changed.push(id));
+    expect((await lookup(registry, 'main-1')).refusal('192.0.2.1:1')).toBe('unknown_device');
+    expect((await lookup(registry, 'alias-1')).refusal('192.0.2.1:1')).toBe('unknown_device');
+    await inventory.create(device('main-1', { aliases: ['alias-1'] }), 'test');
+    await vi.waitFor(async () => expect((await lookup(registry, 'alias-1')).id).toBe('main-1'), { timeout: 1000 });
+    expect((await lookup(registry, 'main-1')).refusal('192.0.2.1:1')).toBe('');
+    expect(changed).toEqual(expect.arrayContaining(['main-1', 'alias-1']));
+    // The alias alone has been asked for lately, the device has not.
+    await inventory.patch('main-1', { state: 'suspended' }, 'test');
+    await vi.waitFor(async () => expect((await lookup(registry, 'alias-1')).device?.state).toBe('suspended'), { timeout: 1000 });
+    await inventory.patch('main-1', { aliases: null }, 'test');
+    await vi.waitFor(async () => expect((await lookup(registry, 'alias-1')).refusal('192.0.2.1:1')).toBe('unknown_device'), {
+      timeout: 1000,
+    });
+  });
+
+  it('2: many changes at once are told as one, and looked at anew', async () => {
+    const store = await stores.open(kind);
+    const registry = registryOf(store);
+    await lookup(registry, 'd-7');
+    const changed: (string | undefined)[] = [];
+    registry.onChange((id) => changed.push(id));
+    await store.write(Array.from({ length: 1500 }, (_, n) => ({ table: 'devices', key: `d-${n}`, put: JSON.stringify(device(`d-${n}`)) })));
+    await vi.waitFor(() => expect(changed).toContain(undefined), { timeout: 1000 });
+    expect((await lookup(registry, 'd-7')).device?.id).toBe('d-7');
+  });
+
+  it('notes a new device once, and one that speaks another protocol now', async () => {
+    const [store, other] = [await stores.open(kind), await stores.open(kind)];
+    const [registry, second] = [registryOf(store), registryOf(other)];
+    const events: object[] = [];
+    const told = (event: object): number => events.push(event);
+    const known = await lookup(registry, 'new-1');
+    registry.seen(known, 'h02', 'tcp', told);
+    second.seen(await lookup(second, 'new-1'), 'h02', 'tcp', told);
+    await vi.waitFor(async () => expect((await lookup(registry, 'new-1')).device).toBeDefined(), { timeout: 2000 });
+    expect((await lookup(registry, 'new-1')).device).toMatchObject({ plan: 'default', state: 'active', protocol: 'h02', first_seen: NOW });
+    await vi.waitFor(() => expect(events).toEqual([{ type: 'device_created', protocol: 'h02', plan: 'default' }]));
+    registry.seen(await lookup(registry, 'new-1'), 'gt06', 'tcp', told);
+    await vi.waitFor(async () => expect(parseDevice(await store.get('devices', 'new-1'))?.protocol).toBe('gt06'), { timeout: 2000 });
+    expect(events).toHaveLength(1);
+  });
+
+  it('makes a pending device active at its first contact, but not before its time', async () => {
+    const store = await stores.open(kind);
+    const registry = registryOf(store);
+    const inventory = inventoryOf(store);
+    await inventory.create(device('p-1', { state: 'pending' }), 'test');
+    await inventory.create(device('p-2', { state: 'pending', activates_at: NOW + 1 }), 'test');
+    const events: object[] = [];
+    for (const id of ['p-1', 'p-2']) registry.seen(await lookup(registry, id), 'h02', 'tcp', (event) => events.push(event));
+    await vi.waitFor(async () => expect(parseDevice(await store.get('devices', 'p-1'))?.state).toBe('active'), { timeout: 2000 });
+    await vi.waitFor(async () => expect(parseDevice(await store.get('devices', 'p-2'))?.protocol).toBe('h02'), { timeout: 2000 });
+    expect(parseDevice(await store.get('devices', 'p-2'))?.state).toBe('pending');
+    expect(events).toEqual([{ type: 'device_changed', fields: ['state'], state: 'active' }]);
+  });
+
+  it('does not make a device of what has become an alias meanwhile', async () => {
+    const store = await stores.open(kind);
+    const registry = registryOf(store);
+    const known = await lookup(registry, 'alias-1');
+    await inventoryOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
+    registry.seen(known, 'h02', 'tcp', () => {});
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await store.get('devices', 'alias-1')).toBeUndefined();
+  });
+});
+
+describe('networks of a device', () => {
+  const known = async (networks: string[]): Promise<Known> => {
+    const store = await stores.open('lmdb');
+    await inventoryOf(store).create(device('net-1', { networks }), 'test');
+    return lookup(registryOf(store), 'net-1');
+  };
+
+  it.each([
+    [[], '203.0.113.9:4000', ''],
+    [['10.0.0.0/8', '192.0.2.0/24'], '192.0.2.77:4000', ''],
+    [['10.0.0.0/8', '192.0.2.0/24'], '192.0.3.77:4000', 'network_refused'],
+    [['10.0.0.0/8'], '::ffff:10.1.2.3:4000', ''],
+    [['10.0.0.0/8'], '::ffff:11.1.2.3:4000', 'network_refused'],
+    [['2001:db8::/32'], '2001:db8:1::5:4000', ''],
+    [['2001:db8::/32'], '2001:db9:1::5:4000', 'network_refused'],
+    [['2001:db8::/32'], '10.1.2.3:4000', 'network_refused'],
+  ])('%j and %s: "%s"', async (networks, peer, refusal) => {
+    expect((await known(networks)).refusal(peer)).toBe(refusal);
+  });
+});
+
+describe('a registry whose store does not answer', () => {
+  it('1, 3, 4: answers in time, keeps what it knows, serves strangers when open and says when it has read again', async () => {
+    const store = await stores.open('redis');
+    const [open, closed] = [registryOf(store), registryOf(store, 'closed')];
+    await inventoryOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
+    await lookup(open, 'main-1');
+    // The watch begins with telling that anything may have changed.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await lookup(open, 'main-1');
+    await stores.redis?.kill();
+    const from = performance.now();
+    const [kept, served, refused] = await Promise.all([lookup(open, 'main-1'), lookup(open, 'alias-1'), lookup(closed, 'alias-1')]);
+    expect(performance.now() - from).toBeLessThan(3000);
+    expect(kept).toMatchObject({ id: 'main-1', unread: false });
+    expect([served.id, served.unread, served.refusal('192.0.2.1:1')]).toEqual(['alias-1', true, '']);
+    expect(refused.refusal('192.0.2.1:1')).toBe('registry_unreachable');
+    await stores.redis?.up('--appendonly', 'yes');
+    const again = new Promise<string | undefined>((resolve) => open.onChange((id) => (id === 'alias-1' ? resolve(id) : undefined)));
+    expect(await again).toBe('alias-1');
+    await vi.waitFor(async () => expect((await lookup(open, 'alias-1')).id).toBe('main-1'), { timeout: 10_000 });
+  });
+});

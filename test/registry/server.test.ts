@@ -1,0 +1,186 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { fixgate } from '../cli/command.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
+import { Server } from '../helpers/server.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
+import { RedisServer } from '../ship/rig.ts';
+
+/** The registry in a whole server, with devices on real sockets. */
+
+let server: Server | undefined;
+let redis: RedisServer | undefined;
+const devices: TcpDevice[] = [];
+
+afterEach(async () => {
+  for (const device of devices.splice(0)) device.close();
+  await server?.stop();
+  await redis?.stop();
+  server = undefined;
+  redis = undefined;
+});
+
+interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+}
+
+async function start(env: Readonly<Record<string, string>>): Promise<{
+  running: Server;
+  call(method: string, path: string, body?: object): Promise<Answer>;
+  connect(codec: string, ...frames: Uint8Array[]): Promise<TcpDevice>;
+}> {
+  const running = await Server.start({ FIXGATE_WORKERS: '2', ...env });
+  server = running;
+  const { out } = await fixgate(['token', 'create', '--name', 'tester', '--scope', 'admin'], '', {
+    ...env,
+    FIXGATE_DATA_DIR: running.dataDir,
+  });
+  const { http } = await running.logged('metrics and health');
+  return {
+    running,
+    async call(method, path, body) {
+      const headers = { authorization: `Bearer ${out.trim()}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+      const response = await fetch(`${http}${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? {} : Object(JSON.parse(text)) };
+    },
+    async connect(codec, ...frames) {
+      const device = await TcpDevice.connect(await running.port(codec));
+      devices.push(device);
+      for (const frame of frames) device.send(frame);
+      return device;
+    },
+  };
+}
+
+const frame = (codec: string, id: string): Uint8Array => bytesOf(frameLines(codec).find((line) => line.id === id)?.hex ?? '');
+const IMEI = '356307042441013';
+const GT06 = '123456789012345';
+const H02 = '4106011660';
+const ACCEPTED = Buffer.from([1]);
+const REFUSED = Buffer.from([0]);
+const eventually = { timeout: 15_000, interval: 50 };
+
+describe('a closed registry', () => {
+  it.each(['lmdb', 'redis'])(
+    'in %s turns strangers of three protocols away, and serves them at their next contact once adopted',
+    async (store) => {
+      if (store === 'redis') redis = await RedisServer.start('--appendonly', 'yes');
+      const { running, call, connect } = await start({
+        FIXGATE_REGISTRY: 'closed',
+        ...(redis === undefined ? {} : { FIXGATE_STATE_URL: redis.url }),
+      });
+      const tries = [
+        ['teltonika', handshake(IMEI)],
+        ['gt06', frame('gt06', 'login-utc')],
+        ['h02', frame('h02', 'b2')],
+      ] as const;
+      for (const [codec, first] of tries) {
+        const device = await connect(codec, first);
+        await device.until(({ ended }) => ended);
+        // What a protocol has no words for is said by silence.
+        expect([codec, device.received]).toEqual([codec, codec === 'teltonika' ? REFUSED : Buffer.alloc(0)]);
+      }
+      await vi.waitFor(async () => {
+        const { body } = await call('GET', '/v1/quarantine');
+        expect(body['devices']).toMatchObject([
+          { id: GT06, protocol: 'gt06', transport: 'tcp', count: 1 },
+          { id: IMEI, protocol: 'teltonika', count: 1, frames: [Buffer.from(handshake(IMEI)).toString('hex')] },
+          { id: H02, protocol: 'h02', count: 1 },
+        ]);
+      }, eventually);
+      expect((await call('GET', '/v1/devices')).body).toEqual({ devices: [] });
+      await vi.waitFor(async () => {
+        const metrics = await (await running.http('/metrics')).text();
+        expect(metrics).toContain('fixgate_quarantine_devices 3');
+        expect(metrics).toMatch(/fixgate_rejects_total\{reason="unknown_device"\} 3/);
+      }, eventually);
+
+      for (const id of [IMEI, GT06, H02]) expect((await call('POST', `/v1/quarantine/${id}/adopt`, { account: 'acme' })).status).toBe(201);
+      const now = Date.now();
+      await vi.waitFor(async () => {
+        const device = await connect('teltonika', handshake(IMEI));
+        await device.until(({ received }) => received.length > 0);
+        expect(device.received).toEqual(ACCEPTED);
+        device.send(packet(now));
+        await device.until(({ received }) => received.length === 5);
+      }, eventually);
+      const second = await connect('gt06', frame('gt06', 'login-utc'));
+      await second.until(({ received }) => received.length > 0);
+      await connect('h02', frame('h02', 'b2'));
+      await vi.waitFor(async () => {
+        const rows = await running.query('SELECT device, count() FROM fixgate.positions FINAL GROUP BY device ORDER BY device');
+        expect(rows.trim().split('\n')).toEqual([`${IMEI}\t1`, `${H02}\t1`]);
+        const events = await running.query(
+          "SELECT type, count() FROM fixgate.events FINAL WHERE type LIKE 'device_%' OR type = 'connected' GROUP BY type ORDER BY type",
+        );
+        expect(events.trim().split('\n')).toEqual(['connected\t3', 'device_adopted\t3', 'device_unknown\t3']);
+      }, eventually);
+      expect((await call('GET', '/v1/quarantine')).body).toEqual({ devices: [] });
+      expect(JSON.stringify(running.log)).not.toContain('59.32');
+    },
+    90_000,
+  );
+
+  it('lets a connected device go when it is removed', async () => {
+    const { call, connect } = await start({ FIXGATE_REGISTRY: 'closed' });
+    await call('POST', '/v1/devices', { id: IMEI });
+    const device = await connect('teltonika', handshake(IMEI));
+    await device.until(({ received }) => received.length > 0);
+    await call('DELETE', `/v1/devices/${IMEI}`);
+    const from = performance.now();
+    await device.until(({ ended }) => ended);
+    expect(performance.now() - from).toBeLessThan(1000);
+  }, 60_000);
+});
+
+describe('an open registry', () => {
+  it('knows a device by its alias, and turns it away from foreign networks, connected or not', async () => {
+    const { running, call, connect } = await start({});
+    const alias = '356307042441999';
+    expect((await call('POST', '/v1/devices', { id: 'truck-7', aliases: [alias], account: 'acme' })).status).toBe(201);
+    const now = Date.now();
+    const device = await connect('teltonika', handshake(alias));
+    await device.until(({ received }) => received.length === 1);
+    device.send(packet(now));
+    await device.until(({ received }) => received.length === 5);
+    // A stranger is made a device.
+    const other = await connect('teltonika', handshake(IMEI));
+    await other.until(({ received }) => received.length === 1);
+    await vi.waitFor(
+      async () => expect((await call('GET', `/v1/devices/${IMEI}`)).body).toMatchObject({ plan: 'default', protocol: 'teltonika' }),
+      eventually,
+    );
+    await vi.waitFor(async () => {
+      expect((await running.query('SELECT device FROM fixgate.positions FINAL')).trim()).toBe('truck-7');
+      const event = await running.query(
+        "SELECT JSONExtractString(data, 'alias') FROM fixgate.events FINAL WHERE type = 'connected' AND device = 'truck-7'",
+      );
+      expect(event.trim()).toBe(alias);
+    }, eventually);
+    expect((await call('GET', '/v1/devices')).body['devices']).toHaveLength(2);
+
+    await call('PATCH', '/v1/devices/truck-7', { networks: ['198.51.100.0/24'] });
+    const from = performance.now();
+    await device.until(({ ended }) => ended);
+    expect(performance.now() - from).toBeLessThan(1000);
+    const again = await connect('teltonika', handshake(alias));
+    await again.until(({ ended }) => ended);
+    expect(again.received).toEqual(REFUSED);
+    await vi.waitFor(
+      async () =>
+        expect(
+          (await running.query("SELECT count() FROM fixgate.events FINAL WHERE type = 'network_refused' AND device = 'truck-7'")).trim(),
+        ).toBe('1'),
+      eventually,
+    );
+    await call('PATCH', '/v1/devices/truck-7', { networks: ['127.0.0.0/8', '::1/128'] });
+    await vi.waitFor(async () => {
+      const back = await connect('teltonika', handshake(alias));
+      await back.until(({ received }) => received.length > 0);
+      expect(back.received).toEqual(ACCEPTED);
+    }, eventually);
+    expect(other.ended).toBe(false);
+  }, 90_000);
+});
