@@ -27,6 +27,7 @@ import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
 import { PlanList } from './plan/plan-list.ts';
 import { Plans } from './plan/plans.ts';
+import { Service } from './plan/service.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
@@ -110,8 +111,13 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   });
   const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((id) => {
-    if (id === undefined) void reconsiderAll(sessions);
+    if (id === undefined) void eachSession(sessions, (intake) => intake.reconsider());
     else sessions.get(id)?.reconsider();
+  });
+  const service = new Service(state, log);
+  service.onChange((device) => {
+    if (device === undefined) void eachSession(sessions, (intake) => intake.planChanged());
+    else sessions.get(device)?.planChanged();
   });
   const quarantine = new Quarantine({
     store: state,
@@ -135,6 +141,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     quarantine,
     downlink,
     meters,
+    service,
     metrics,
     clock: systemClock,
     log,
@@ -188,6 +195,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       meters.flush();
       unwatch();
       registry.close();
+      service.close();
       await downlink.close();
       await quarantine.flush();
       await journal.close();
@@ -207,10 +215,10 @@ function handOver(listeners: Listeners, index: number): void {
 }
 
 /** A few at a time: devices go on talking meanwhile. */
-async function reconsiderAll(sessions: SessionTable<Intake>): Promise<void> {
+async function eachSession(sessions: SessionTable<Intake>, look: (intake: Intake) => void): Promise<void> {
   let looked = 0;
   for (const intake of sessions) {
-    intake.reconsider();
+    look(intake);
     if (++looked % RECONSIDERED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -274,6 +282,11 @@ function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: numb
     metrics.journalRefusing.set({ slot: String(slot) }, journal.state === JournalState.Open ? 0 : 1);
     metrics.journalSize.set(journal.directoryBytes);
     metrics.sessions.set(host.sessions.size);
+    const treated = new Map<string, number>();
+    for (const { treatment } of host.sessions)
+      if (treatment !== undefined) treated.set(treatment.mode, 1 + (treated.get(treatment.mode) ?? 0));
+    metrics.treated.reset();
+    for (const [treatment, count] of treated) metrics.treated.set({ treatment }, count);
     metrics.loopLag.set({ process: `worker-${slot}` }, lag.max / 1e9);
     metrics.memory.set(process.memoryUsage.rss());
     lag.reset();
@@ -319,6 +332,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     log,
     keepMs,
     maxBytes,
+    claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 
   const lag = monitorEventLoopDelay({ resolution: 10 });
@@ -341,6 +355,16 @@ export async function startShipping(config: Config, instance: string, clickhouse
       await state.close();
     },
   };
+}
+
+/** Keeps a slot's worker from starting until the result is called; null when one runs. */
+async function claimSlot(directory: string): Promise<(() => void) | null> {
+  try {
+    const lock = await lockDirectory(directory, 0);
+    return () => void lock.close();
+  } catch {
+    return null;
+  }
 }
 
 /** What the supervisor knows of devices and commands: the API's side of it. */

@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'state types',
     'command types',
     'registry types',
+    'plan',
     'src/record/attribute-view.ts',
     'codec',
     'wire',

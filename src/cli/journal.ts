@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
-import { listSegments, segmentName } from '../journal/segment.ts';
+import { listSegments, relayName, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { Plans } from '../plan/plans.ts';
 import { Rows } from '../record/rows.ts';
@@ -27,9 +27,10 @@ export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config fil
 Looks into the journal of a data directory: what devices sent and was answered, whatever became of it later. Nothing
 here changes the journal, and the server may run meanwhile.
 
-  ls                  slots, segments, sequences and times
-  verify              reads every durable entry; exit code 1 when some cannot be read back
-  dump                entries, one JSON object a line
+  ls                  slots, segments, sequences and times; relay: holds entries that leave it when the stream has them
+  verify              reads every durable entry; exit code 1 when some cannot be read back. thinned: entries of which not all
+                      records are kept (the plan's decimation); relayed: entries that go to the stream only
+  dump                entries, one JSON object a line; kept: indexes of the records that are, where it is not all of them
     --slot <n>        of one slot only
     --from <sequence> --to <sequence>
     --device <id>     of one device only
@@ -120,7 +121,16 @@ async function list(config: Config, { json, slot: only }: Options): Promise<numb
     const durable = await readDurable(directory);
     for (const first of await listSegments(nodeStorage, directory)) {
       const file = await stat(join(directory, segmentName(first)));
-      found.push({ slot: Number(slot), segment: segmentName(first), first, bytes: file.size, changed: file.mtime.toISOString(), durable });
+      const relay = existsSync(join(directory, relayName(first)));
+      found.push({
+        slot: Number(slot),
+        segment: segmentName(first),
+        first,
+        bytes: file.size,
+        changed: file.mtime.toISOString(),
+        durable,
+        relay,
+      });
     }
   }
   if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
@@ -135,9 +145,16 @@ async function verify(config: Config, { json, slot: only }: Options): Promise<nu
     const damages: Damage[] = [];
     const reader = new JournalReader(join(config.dataDir, 'journal', slot), nodeStorage, 1, { onDamage: (damage) => damages.push(damage) });
     let entries = 0;
+    let thinned = 0;
+    let relayed = 0;
     let problem = '';
     try {
-      for (; await reader.fill(); reader.advance()) entries++;
+      for (; await reader.fill(); reader.advance()) {
+        const entry = reader.peek();
+        entries++;
+        if (entry?.relay === true) relayed++;
+        if (entry !== null && entry.keepAt >= 0) thinned++;
+      }
     } catch (error) {
       problem = messageOf(error);
     } finally {
@@ -145,7 +162,7 @@ async function verify(config: Config, { json, slot: only }: Options): Promise<nu
     }
     if (problem !== '' || damages.length > 0) bad++;
     const places = damages.map(({ file, offset, bytes }) => `${bytes} bytes at ${offset} of ${file}`);
-    found.push({ slot: Number(slot), entries, durable: reader.durable, damages: places, problem });
+    found.push({ slot: Number(slot), entries, thinned, relayed, durable: reader.durable, damages: places, problem });
   }
   if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else table(found);
@@ -174,7 +191,13 @@ async function dump(config: Config, options: Options): Promise<number> {
 function described(slot: string, entry: EntryView): object {
   const { sequence, received, codec, transport, device, peer, memo, accepted } = entry;
   const kind = KINDS[entry.kind] ?? entry.kind;
-  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, memo, accepted };
+  const marks = { ...(entry.relay ? { relay: true } : {}), ...(entry.keepAt < 0 ? {} : { kept: keptOf(entry) }) };
+  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, memo, accepted, ...marks };
+}
+
+/** Indexes of the accepted records that are kept. */
+function keptOf(entry: EntryView): number[] {
+  return Array.from({ length: entry.accepted }, (_, index) => index).filter((index) => entry.keeps(index));
 }
 
 /** The last member of the line. */

@@ -5,9 +5,12 @@ import type { Config } from '../config/schema.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Log } from '../log.ts';
+import { lockDirectory } from './lock.ts';
 
 /** Slot of the supervisor's own journal, above those of all workers. */
 const SUPERVISOR_SLOT = 1000;
+/** How long somebody who looks after the journal may hold it. */
+const PREDECESSOR_WAIT_MS = 5000;
 
 const ENCODER = new TextEncoder();
 
@@ -22,6 +25,7 @@ export class EventJournal {
   static async open(config: Config, orderOffset: number, log: Log): Promise<EventJournal> {
     const directory = join(config.dataDir, 'journal', String(SUPERVISOR_SLOT));
     await mkdir(directory, { recursive: true });
+    await lockDirectory(directory, PREDECESSOR_WAIT_MS);
     const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
     const journal = await Journal.open({
       directory,

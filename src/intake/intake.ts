@@ -15,10 +15,11 @@ import type { Contact, Downlink } from '../command/downlink.ts';
 import { AppError } from '../errors.ts';
 import { datagramFrames } from '../frame/datagram.ts';
 import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
-import { EntryKind, Origin } from '../journal/entry.ts';
+import { EntryKind, type Marks, Origin } from '../journal/entry.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import type { CodecCounters } from '../metrics/hot-counters.ts';
+import type { Treatment } from '../plan/treatment.ts';
 import { attributeView, viewsOf } from '../record/attribute-view.ts';
 import type { Device } from '../registry/device.ts';
 import type { Known } from '../registry/known.ts';
@@ -28,6 +29,7 @@ import { isDeviceId } from '../session/identity.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { Profile, ProfileStore } from '../state/profile.ts';
 import type { Bytes } from '../wire/index.ts';
+import { Admission, type PlanService } from './admission.ts';
 import { Meter, type Meters } from './meter.ts';
 import { Strikes } from './strikes.ts';
 
@@ -52,6 +54,8 @@ import { Strikes } from './strikes.ts';
  * 11. Nobody speaks for a device before the registry has said who that is: until then the frame that names it and those behind it
  *     are held, and nothing is stored, answered or promised. Whom the registry does not admit is refused, as far as the protocol can
  *     say so, and nothing of it is stored.
+ * 12. What a device's state or plan withholds is answered as the treatment says, and never stored: see plan/treatment.ts. Replies to
+ *     commands always pass. Who is refused and comes back at once waits for the refusal, longer each time.
  */
 
 /** What the intake needs of its socket. */
@@ -64,6 +68,8 @@ export interface Link {
   finish(reason: string): void;
   /** The last answer owed has been settled. */
   drained(): void;
+  /** Reads no faster than this, bytes per second; 0: as they come. Absent where nothing can be made to wait. */
+  throttle?(bytesPerS: number): void;
 }
 
 /** The part of the journal that the intake needs. */
@@ -78,6 +84,7 @@ export interface EntrySink {
     bytes: Bytes,
     start: number,
     end: number,
+    marks?: Marks,
   ): number;
   readonly durable: number;
   /** False while every append is refused. */
@@ -95,6 +102,8 @@ export interface IntakeHost {
   readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
   /** What devices use. */
   readonly meters: Meters;
+  /** Plans, and which of their steps hold. */
+  readonly service: PlanService;
   readonly metrics: Metrics;
   counters(codec: Codec): CodecCounters;
   /** The codec's options for a device, '' for one not known yet; the same object each time. */
@@ -114,6 +123,8 @@ const ENCODER = new TextEncoder();
 const MOVING_KMH = 5;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
+/** For a device whose data goes to the stream only. */
+const RELAY: Marks = { keep: null, relay: true };
 /** Bytes of frames that are held while the registry is asked. */
 const MOST_HELD = 262_144;
 
@@ -175,6 +186,9 @@ export class Intake {
   /** A frame of nobody was dropped: until somebody logs in, a heartbeat's answer would say that it had arrived. */
   #dropped = false;
   #closed = false;
+  #admission: Admission | undefined;
+  /** Refused, and kept waiting for the answer. */
+  #penalty: NodeJS.Timeout | undefined;
   /** The device's side of the downlink. */
   #contact: Contact | undefined;
   /** A command waits until no answer is owed. */
@@ -326,6 +340,7 @@ export class Intake {
     if (this.#closed) return;
     this.#closed = true;
     this.#held = undefined;
+    clearTimeout(this.#penalty);
     this.#host.owing.delete(this);
     this.outbox.clear();
     this.#meterLast();
@@ -357,6 +372,12 @@ export class Intake {
     }
     this.#known = known;
     this.record = known.device;
+    this.planChanged();
+    if (this.treatment?.mode === 'terminate') {
+      this.#detach();
+      this.#link.finish('terminated');
+      return;
+    }
     if (before.unread) this.#seen(known, this.#origin);
   }
 
@@ -393,7 +414,7 @@ export class Intake {
         counters.malformed('device_id');
         return this.#bad();
       }
-      const reason = known.refusal(this.peer);
+      const reason = known.refusal(this.peer) || this.#outOfService(known);
       const rest = this.bytesIn - (this.#splitter?.noise ?? this.#noise) - this.#frameBytes + end - start;
       if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
       this.#identify(known, rest);
@@ -413,19 +434,71 @@ export class Intake {
     }
     this.#strikes.good(this.#noise);
     const accepted = FRAME.rows;
-    const sequence = this.#host.journal.append(origin, EntryKind.Frame, this.#received, memo, accepted, bytes, start, end);
+    const treatment = this.#admission?.at(this.#received);
+    const isReply = FRAME.kind === FrameKind.Reply;
+    let marks = treatment?.relay === true ? RELAY : undefined;
+    let kept = accepted;
+    if (treatment !== undefined && treatment.mode !== 'keep' && !isReply) {
+      kept = this.#admission?.select(FRAME, treatment, this.#received) ?? accepted;
+      if (kept < accepted) this.#host.metrics.withheld.inc({ reason: treatment.why }, accepted - kept);
+      if (kept === 0) return this.#withhold(treatment, promises, end - start);
+      if (kept < accepted) marks = { keep: this.#admission?.mask ?? null, relay: treatment.relay };
+    }
+    const sequence = this.#host.journal.append(origin, EntryKind.Frame, this.#received, memo, accepted, bytes, start, end, marks);
     if (sequence < 0) {
       if (promises && this.#isSilent()) return this.#mute();
       this.#owe(0, promises ? Settled.Failed : Settled.Stored, 0, end - start);
     } else {
-      if (accepted > 0) counters.records.inc(accepted);
-      this.meter.records += accepted;
-      if (FRAME.rows > 0) this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
-      if (FRAME.kind === FrameKind.Reply) this.#replied();
-      if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
+      if (kept > 0) counters.records.inc(kept);
+      this.meter.records += kept;
+      if (isReply) this.#replied();
+      this.#noticed();
       this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);
     }
     return !this.#closing;
+  }
+
+  /** What the frame just decoded says beside what is stored of it. */
+  #noticed(): void {
+    if (FRAME.rows === 0) return;
+    this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
+    if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
+    this.#admission?.watch(FRAME, this);
+  }
+
+  /** Nothing of the frame just decoded is kept: the documented exception to promise 1, or a refusal. */
+  #withhold(treatment: Treatment, promises: boolean, bytes: number): boolean {
+    const refuses = treatment.mode === 'refuse' || treatment.mode === 'terminate';
+    this.#noticed();
+    this.#owe(0, promises && refuses ? Settled.Refused : Settled.Stored, refuses ? 0 : FRAME.rows, bytes);
+    if (!refuses || !promises) return !this.#closing;
+    this.#closing = true;
+    this.#link.finish(treatment.why);
+    return false;
+  }
+
+  /** Why the device is turned away at the door, by its state or its plan; '' when it is not. */
+  #outOfService(known: Known): '' | 'terminated' | 'refuse' {
+    const { service, clock } = this.#host;
+    const { mode } = new Admission(service, known.id, known.device, clock.now()).at(clock.now());
+    if (mode === 'terminate') return 'terminated';
+    return mode === 'refuse' && FRAME.kind === FrameKind.Login ? 'refuse' : '';
+  }
+
+  /** The steps that hold for the device, or its plan, have changed. */
+  planChanged(): void {
+    this.#admission?.changed(this.record, this.#host.clock.now());
+    this.#link.throttle?.(this.treatment?.bytesPerS ?? 0);
+  }
+
+  /** How the device is treated; undefined while nobody knows whose the connection is. */
+  get treatment(): Treatment | undefined {
+    return this.#admission?.at(this.#host.clock.now());
+  }
+
+  /** Refused, and still to be told so. */
+  get turnedAway(): boolean {
+    return this.#penalty !== undefined;
   }
 
   #owe(sequence: number, settled: Settled, accepted: number, bytes: number): void {
@@ -505,6 +578,8 @@ export class Intake {
     this.record = known.device;
     this.#known = known;
     this.#origin = origin;
+    this.#admission = new Admission(this.#host.service, device, known.device, this.#host.clock.now());
+    this.#link.throttle?.(this.treatment?.bytesPerS ?? 0);
     this.#meterFor(this.#host.meters.open(origin), rest);
     sessions.claim(device, this, this.#receivedAt);
     const alias = reported === device ? '' : `,"alias":"${reported}"`;
@@ -567,26 +642,45 @@ export class Intake {
 
   /** Not admitted: the answer says so where the protocol can, and the connection ends unless it is there for others, too. */
   #refuse(reason: string, known: Known, bytes: Bytes, start: number, end: number, rest: number): boolean {
-    const { metrics, quarantine, clock } = this.#host;
+    const { metrics, meters, quarantine, clock } = this.#host;
     metrics.rejects.inc({ reason });
     if (reason === 'unknown_device') quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end);
     else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
       this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
     const shared = this.#origin !== undefined;
-    if (shared) {
+    // Who is turned away by state or plan spends all the same; an id that is not known, or comes from elsewhere, is nobody's.
+    const outOfService = reason === 'terminated' || reason === 'refuse';
+    if (outOfService) this.#meterFor(meters.open(new Origin(this.codec.name, this.transport, known.id, this.peer)), rest);
+    else if (shared) {
       this.#meterFor(new Meter(undefined), rest);
       this.#refused = true;
     }
-    this.#owe(0, Settled.Refused, 0, end - start);
+    const penaltyMs = outOfService ? this.#host.service.seen(known.id).penalty(clock.elapsed()) : 0;
+    // A datagram can be left without an answer; a connection that is closed at once is back at once.
+    if (penaltyMs === 0) this.#owe(0, Settled.Refused, 0, end - start);
+    else if (this.transport === 'tcp' && !shared) return this.#refuseLater(reason, penaltyMs, end - start);
     this.#leave();
     this.device = '';
     this.record = undefined;
     this.#known = undefined;
     this.#origin = undefined;
+    this.#admission = undefined;
     this.#dropped = true;
     if (shared) return true;
     this.#closing = true;
     this.#link.finish(reason);
+    return false;
+  }
+
+  #refuseLater(reason: string, penaltyMs: number, bytes: number): false {
+    this.#closing = true;
+    this.outbox.owe(0, Settled.Refused, 0, this.#receivedAt, FRAME, bytes);
+    this.#penalty = setTimeout(() => {
+      this.#penalty = undefined;
+      this.#host.owing.add(this);
+      this.#link.finish(reason);
+      this.release(this.#host.journal.durable);
+    }, penaltyMs);
     return false;
   }
 
@@ -610,7 +704,8 @@ export class Intake {
         if (this.transport === 'tcp') this.#proceed();
       },
       transmit: (type, parameters, key) => this.#transmit(type, parameters, key),
-      event: (event) => this.#journalEvent(origin, JSON.stringify(event)),
+      // What a device has replied may be where it is.
+      event: (event) => this.#journalEvent(origin, JSON.stringify(event), this.treatment?.relay === true ? RELAY : undefined),
     };
   }
 
@@ -757,9 +852,14 @@ export class Intake {
     if (this.#origin !== undefined) this.#journalEvent(this.#origin, json);
   }
 
-  #journalEvent(origin: Origin, json: string): void {
+  /** Journals an event of the device. */
+  event(event: object): void {
+    this.#event(JSON.stringify(event));
+  }
+
+  #journalEvent(origin: Origin, json: string, marks?: Marks): void {
     const bytes = ENCODER.encode(json);
-    this.#host.journal.append(origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length);
+    this.#host.journal.append(origin, EntryKind.Event, this.#host.clock.now(), 0, 0, bytes, 0, bytes.length, marks);
   }
 
   /** Whose bytes they are has been counted. */
@@ -831,7 +931,8 @@ export class Intake {
     for (const { meter } of this.#earlier) this.#leaveMeter(meter);
     this.#earlier.length = 0;
     this.#host.meters.noted(this.meter);
-    this.#host.meters.journal(this.meter);
+    // One that was turned away is back soon: its entries are left to the timer.
+    if (this.#origin !== undefined) this.#host.meters.journal(this.meter);
     this.#leaveMeter(this.meter);
   }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { AppError, messageOf } from '../errors.ts';
 import { putU64le } from '../wire/index.ts';
-import { type EntryKind, entrySize, MAX_ENTRY_BYTES, type Origin, writeEntry } from './entry.ts';
+import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
 import { DURABLE_FILE, type Recovery, recover } from './recovery.ts';
 import { listSegments, SegmentWriter, segmentName } from './segment.ts';
 import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts';
@@ -29,7 +29,9 @@ import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, write
  *     room it accepts again by itself (design promise 5).
  *  7. Memory is bounded: two gather buffers of at most `maxPendingBytes` each. Above that, `append` refuses.
  *  8. `append` makes no promise or closure, does no I/O, and never throws.
- *  9. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
+ *  9. Entries marked relay stand in segments of `relayAgeMs` at most, so that they can leave soon; a file beside the segment
+ *     says so before they are readable.
+ * 10. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
  *     not be stored in front of the earlier one, which its device sends again (design promise 7).
  */
 
@@ -51,6 +53,8 @@ export interface JournalOptions {
   readonly segmentBytes?: number | undefined;
   /** … or at this age, 10 min. */
   readonly segmentAgeMs?: number | undefined;
+  /** … or, with entries marked relay in it, at this one, 1 min, whether anything is to be written then or not. */
+  readonly relayAgeMs?: number | undefined;
   /** Room on the file system that is left alone, 256 MiB: the shipper needs some to make progress. */
   readonly minFreeBytes?: number | undefined;
   /** Budget of the directory, without one by default. */
@@ -113,6 +117,7 @@ export class Journal {
   readonly #order: (() => number) | undefined;
   readonly #segmentBytes: number;
   readonly #segmentAgeMs: number;
+  readonly #relayAgeMs: number;
   readonly #minFreeBytes: number;
   readonly #maxBytes: number;
   readonly #maxPendingBytes: number;
@@ -123,6 +128,8 @@ export class Journal {
   #gather = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
   #spare = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
   #at = 0;
+  /** Some of what gathered is marked relay. */
+  #relayed = false;
   /** Sequence of the first entry in the gather buffer, and of the next one to be appended. */
   #from: number;
   #next: number;
@@ -136,8 +143,10 @@ export class Journal {
 
   #segment: SegmentWriter | null = null;
   #segmentSince = 0;
-  /** The next commit goes to a new segment. */
+  /** The next commit goes to a new segment, and takes place also when there is nothing to write. */
   #renew = false;
+  /** Told when there is a new segment. */
+  #rotating: (() => void)[] = [];
   /** A dead segment that still holds entries reported failed. */
   #uncut: SegmentWriter | null = null;
   #mark: StorageFile;
@@ -164,6 +173,7 @@ export class Journal {
     this.#order = options.order;
     this.#segmentBytes = options.segmentBytes ?? 64 * MIB;
     this.#segmentAgeMs = options.segmentAgeMs ?? 600_000;
+    this.#relayAgeMs = Math.min(options.relayAgeMs ?? 60_000, this.#segmentAgeMs);
     this.#minFreeBytes = options.minFreeBytes ?? 256 * MIB;
     this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     this.#maxPendingBytes = Math.max(options.maxPendingBytes ?? 32 * MIB, MAX_ENTRY_BYTES);
@@ -214,7 +224,7 @@ export class Journal {
   /**
    * Copies an entry into the gather buffer and returns its sequence (> 0), which is durable once the watermark reaches
    * it; or -1 when the journal refuses it: see `state`; when it is open, the bound of pending bytes or `MAX_ENTRY_BYTES`.
-   * `received` is epoch ms; `memo` and `accepted` are below 2^32. The bytes are only lent.
+   * `received` is epoch ms; `memo` and `accepted` are below 2^32. The bytes and the marks are only lent.
    */
   append(
     origin: Origin,
@@ -225,16 +235,20 @@ export class Journal {
     bytes: Uint8Array,
     start: number,
     end: number,
+    marks?: Marks,
   ): number {
-    const size = entrySize(origin, end - start);
-    if (this.state !== JournalState.Open || size > MAX_ENTRY_BYTES || this.#flightBytes + this.#at + size > this.#maxPendingBytes) {
+    const maskBytes = marks === undefined || marks.keep === null ? 0 : keepBytes(accepted);
+    const size = entrySize(origin, end - start, maskBytes);
+    const fits = size <= MAX_ENTRY_BYTES && maskBytes <= MAX_KEEP_BYTES;
+    if (this.state !== JournalState.Open || !fits || this.#flightBytes + this.#at + size > this.#maxPendingBytes) {
       this.refused++;
       return -1;
     }
     if (this.#at + size > this.#gather.length) this.#grow(size);
     const sequence = this.#next++;
     const order = this.#order === undefined ? 1000 * received : this.#order();
-    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, order, memo, accepted, bytes, start, end);
+    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, order, memo, accepted, bytes, start, end, marks);
+    if (marks?.relay === true) this.#relayed = true;
     this.entries++;
     if (!this.#busy) this.#schedule();
     return sequence;
@@ -245,6 +259,20 @@ export class Journal {
     const upTo = this.#next - 1;
     if (this.#settled >= upTo) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ upTo, resolve }));
+  }
+
+  /**
+   * Resolves when everything appended so far is durable or failed, and no segment that holds any of it is written any more: a
+   * newer one is there. A disk that is full or hangs keeps it waiting.
+   */
+  async rotate(): Promise<void> {
+    await this.flush();
+    if (this.state === JournalState.Closed) return;
+    await new Promise<void>((resolve) => {
+      this.#rotating.push(resolve);
+      this.#renew = true;
+      this.#schedule();
+    });
   }
 
   /** Refuses from now on, flushes, and closes the files. A hanging disk keeps it waiting. */
@@ -262,6 +290,10 @@ export class Journal {
     this.#checking ??= this.#look().finally(() => {
       this.#checking = null;
     });
+    if (this.#rotating.length > 0 || (this.#segment?.relayed === true && this.#age >= this.#relayAgeMs)) {
+      this.#renew = true;
+      this.#schedule();
+    }
     return this.#checking;
   }
 
@@ -274,7 +306,7 @@ export class Journal {
 
   /** Not at once: what arrives in the same turn of the event loop belongs to the same commit. */
   #schedule(): void {
-    if (this.#busy || this.#at === 0) return;
+    if (this.#busy || (this.#at === 0 && !this.#renew)) return;
     this.#busy = true;
     setImmediate(this.#startCommit);
   }
@@ -291,19 +323,22 @@ export class Journal {
       this.#from = this.#next;
       this.#flightBytes = bytes;
       this.#flightSince = this.#clock.elapsed();
-      const failure = await this.#write(batch, bytes, from);
+      const relayed = this.#relayed;
+      this.#relayed = false;
+      const failure = await this.#write(batch, bytes, from, relayed);
       if (failure === null) await this.#release(to, bytes);
       else await this.#fail(from, failure);
       this.#flightSince = -1;
-    }
+    } else if (this.#renew) await this.#begin(from);
     this.#busy = false;
     this.#schedule();
   }
 
   /** Null when the bytes are on the disk. */
-  async #write(batch: Buffer, bytes: number, from: number): Promise<AppError | null> {
+  async #write(batch: Buffer, bytes: number, from: number, relayed: boolean): Promise<AppError | null> {
     try {
       this.#segment = await this.#writable(from);
+      if (relayed) await this.#segment.markRelayed();
       await this.#segment.append(batch, bytes);
       return null;
     } catch (error) {
@@ -313,15 +348,34 @@ export class Journal {
 
   async #writable(from: number): Promise<SegmentWriter> {
     const segment = this.#segment;
-    if (segment !== null) {
-      const age = this.#clock.elapsed() - this.#segmentSince;
-      if (!this.#renew && segment.size < this.#segmentBytes && age < this.#segmentAgeMs) return segment;
-      this.#segment = null;
-      await segment.seal();
-    }
+    const maxAge = segment?.relayed === true ? this.#relayAgeMs : this.#segmentAgeMs;
+    if (segment !== null && !this.#renew && segment.size < this.#segmentBytes && this.#age < maxAge) return segment;
     this.#renew = false;
+    this.#segment = null;
+    await segment?.seal();
     this.#segmentSince = this.#clock.elapsed();
-    return SegmentWriter.create(this.#storage, this.#directory, from);
+    const next = await SegmentWriter.create(this.#storage, this.#directory, from);
+    for (const resolve of this.#rotating.splice(0)) resolve();
+    return next;
+  }
+
+  /** Age of the segment that is written. */
+  get #age(): number {
+    return this.#clock.elapsed() - this.#segmentSince;
+  }
+
+  /** A new segment without anything to write: the one before is not written any more from here on. */
+  async #begin(from: number): Promise<void> {
+    try {
+      if (this.#segment?.first === from) {
+        // It has nothing in it yet.
+        this.#renew = false;
+        for (const resolve of this.#rotating.splice(0)) resolve();
+      } else this.#segment = await this.#writable(from);
+    } catch {
+      // The next commit has the same trouble and reports it; without one, `check` comes back to this.
+      this.#renew = false;
+    }
   }
 
   async #release(to: number, bytes: number): Promise<void> {
@@ -377,10 +431,11 @@ export class Journal {
     this.#drop(from, error);
   }
 
-  /** Reports failed what is waiting (invariant 9): `from` up to the last entry appended. */
+  /** Reports failed what is waiting (invariant 10): `from` up to the last entry appended. */
   #drop(from: number, error: AppError): void {
     const to = this.#next - 1;
     this.#at = 0;
+    this.#relayed = false;
     this.#from = this.#next;
     if (from <= to) this.#options.onFailed(from, to, error);
   }
@@ -480,6 +535,7 @@ export class Journal {
     clearInterval(this.#timer);
     await this.flush();
     await this.#checking;
+    for (const resolve of this.#rotating.splice(0)) resolve();
     await this.#segment?.seal();
     await this.#uncut?.cut().catch(() => undefined);
     await this.#uncut?.seal();

@@ -69,7 +69,7 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
     if (segment === null) continue;
     try {
       let good = segment.headed ? SEGMENT_HEADER_BYTES : 0;
-      while ((await segment.load(0, Number.MAX_SAFE_INTEGER)) === 'entry') {
+      while (segment.step(0, Number.MAX_SAFE_INTEGER) || (await segment.load(0, Number.MAX_SAFE_INTEGER)) === 'entry') {
         entries++;
         order = Math.max(order, view.order);
         good = segment.entryEnd;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { JournalReader } from './reader.ts';
-import { listSegments, segmentName } from './segment.ts';
+import { listSegments, relayName, segmentName } from './segment.ts';
 import { nodeStorage, type Storage } from './storage.ts';
 
 /**
@@ -59,6 +59,7 @@ export async function retain(options: RetentionOptions): Promise<RetentionReport
     if (next === undefined || next.first - 1 > delivered) break;
     if (now - segment.modified < keepMs && bytes <= maxBytes) break;
     await storage.remove(join(directory, segmentName(segment.first)));
+    await storage.remove(join(directory, relayName(segment.first)));
     removedSegments++;
     removedBytes += segment.bytes;
     bytes -= segment.bytes;

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppError, systemCode } from '../errors.ts';
 import {
   checkEntry,
@@ -20,6 +20,14 @@ export function segmentName(first: number): string {
   return `${first.toString(16).padStart(16, '0')}.seg`;
 }
 
+/**
+ * An empty file beside a segment that holds entries marked relay: it is there before the first of them is readable, and goes
+ * when they have gone (`relayed.ts`).
+ */
+export function relayName(first: number): string {
+  return `${first.toString(16).padStart(16, '0')}.relay`;
+}
+
 /** First sequences of the segments in a directory, ascending. Other files are passed over. */
 export async function listSegments(storage: Storage, directory: string): Promise<number[]> {
   const names = await storage.list(directory);
@@ -33,12 +41,16 @@ export class SegmentWriter {
   readonly first: number;
   /** Bytes that are written and synchronised. */
   size: number;
+  /** May hold entries marked relay. */
+  relayed = false;
+  readonly #storage: Storage;
   readonly #file: StorageFile;
 
-  private constructor(path: string, first: number, file: StorageFile) {
+  private constructor(path: string, first: number, storage: Storage, file: StorageFile) {
     this.path = path;
     this.first = first;
     this.size = SEGMENT_HEADER_BYTES;
+    this.#storage = storage;
     this.#file = file;
   }
 
@@ -57,7 +69,7 @@ export class SegmentWriter {
       await storage.remove(path).catch(() => undefined);
       throw error;
     }
-    return new SegmentWriter(path, first, file);
+    return new SegmentWriter(path, first, storage, file);
   }
 
   /** Resolves when the bytes are on the disk. After a rejection the segment is only good for `cut` and `seal`. */
@@ -65,6 +77,16 @@ export class SegmentWriter {
     await writeAll(this.#file, bytes, 0, end, this.size);
     await this.#file.sync();
     this.size += end;
+  }
+
+  /** To be called before an entry marked relay is appended. */
+  async markRelayed(): Promise<void> {
+    if (this.relayed) return;
+    const directory = dirname(this.path);
+    const file = await this.#storage.open(join(directory, relayName(this.first)), OpenMode.Replace);
+    await file.close();
+    await this.#storage.syncDirectory(directory);
+    this.relayed = true;
   }
 
   /** Removes what a failed append left behind. */

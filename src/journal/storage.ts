@@ -18,6 +18,8 @@ export interface Storage {
   rename(from: string, to: string): Promise<void>;
   /** Size in bytes and time of the last write, epoch ms; null if it does not exist. */
   stat(path: string): Promise<FileStat | null>;
+  /** Sets the time of the last write, epoch ms. */
+  setModified(path: string, modified: number): Promise<void>;
   /** Bytes that this user may still write on the file system that holds the directory. */
   freeBytes(directory: string): Promise<number>;
   /** Makes names created, renamed or removed in the directory survive a power cut. */
@@ -140,6 +142,10 @@ export const nodeStorage: Storage = {
       if (systemCode(error) === 'ENOENT') return null;
       throw error;
     }
+  },
+
+  async setModified(path, modified) {
+    await fs.promises.utimes(path, modified / 1000, modified / 1000);
   },
 
   async freeBytes(directory) {

@@ -16,7 +16,9 @@ import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts
  * 3. Deadlines: to identify, to finish a frame, idle. They are looked at once a second, for all connections in one sweep.
  * 4. A device that closes its side first still gets the answers it earned.
  * 5. Closing the listener spreads the ends of the connections over time: all devices at once would be back at once.
- * 6. A listening socket can be handed to another worker, with everybody who waits at its door.
+ * 6. A throttled connection is read at its rate, so that the device's own buffer waits; a pause lasts 20 s at most, which devices wait
+ *    for an answer.
+ * 7. A listening socket can be handed to another worker, with everybody who waits at its door.
  */
 
 /** Answer bytes that a device may leave unread. */
@@ -25,6 +27,7 @@ const UNREAD_LIMIT = 262_144;
 const LINGER_MS = 1000;
 const SWEEP_MS = 1000;
 const KEEP_ALIVE_MS = 60_000;
+const LONGEST_PAUSE_MS = 20_000;
 /** When the listener closes: a connection ends each so many ms, faster when the time would not do. */
 const PACE_MS = 2;
 const PACED_SHARE = 0.6;
@@ -128,6 +131,10 @@ class TcpConnection implements Link {
   #finishing = false;
   #ended = false;
   #paused = false;
+  #bytesPerS = 0;
+  /** When the bytes read so far are due at the throttled rate, monotonic ms. */
+  #paidUntil = 0;
+  #throttled: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket, at: ListenAt, host: ListenHost, bytes: BytesCounters, gone: () => void) {
     this.#bytes = bytes;
@@ -146,6 +153,7 @@ class TcpConnection implements Link {
     socket.on('close', () => {
       this.#reasonIs('device');
       this.#host.paused.delete(this);
+      clearTimeout(this.#throttled);
       if (!this.#looked) host.metrics.unidentifiedBytes.inc({ transport: 'tcp' }, this.#headBytes);
       this.#intake?.closed(this.#reason);
       host.metrics.connections.dec({ codec: this.#label });
@@ -186,14 +194,38 @@ class TcpConnection implements Link {
     if (this.#intake === undefined || this.#finishing || ahead(this.#host, this.#intake, 0.5)) return;
     this.#paused = false;
     this.#host.paused.delete(this);
-    this.#socket.resume();
+    if (this.#throttled === undefined) this.#socket.resume();
+  }
+
+  throttle(bytesPerS: number): void {
+    if (bytesPerS === this.#bytesPerS) return;
+    this.#bytesPerS = bytesPerS;
+    if (bytesPerS === 0) this.#unthrottle();
+  }
+
+  /** Invariant 6. */
+  #pay(bytes: number, now: number): void {
+    this.#paidUntil = Math.max(now, this.#paidUntil) + (1000 * bytes) / this.#bytesPerS;
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, this.#paidUntil - now);
+    this.#socket.pause();
+    clearTimeout(this.#throttled);
+    this.#throttled = setTimeout(() => this.#unthrottle(), pauseMs);
+  }
+
+  #unthrottle(): void {
+    clearTimeout(this.#throttled);
+    this.#throttled = undefined;
+    this.#paidUntil = Math.min(this.#paidUntil, this.#host.clock.elapsed() + LONGEST_PAUSE_MS);
+    if (!this.#paused && !this.#finishing) this.#socket.resume();
   }
 
   sweep(now: number): void {
     const { limits } = this.#host;
     const intake = this.#intake;
+    if (intake?.turnedAway === true) return;
     if ((intake === undefined || intake.device === '') && now - this.#openedAt > limits.identifyMs) this.close('identify_timeout');
-    else if (this.#partialSince > 0 && !this.#paused && now - this.#partialSince > limits.frameMs) this.close('frame_timeout');
+    else if (this.#partialSince > 0 && !this.#paused && this.#throttled === undefined && now - this.#partialSince > limits.frameMs)
+      this.close('frame_timeout');
     else if (now - this.#lastSeen > this.#at.idleMs) this.close('idle');
     else if (this.#partialSince > 0 && now - this.#lastSeen > limits.quietMs && intake !== undefined) {
       intake.quiet();
@@ -228,6 +260,7 @@ class TcpConnection implements Link {
     if (!looked) intake.passed(this.#headBytes - bytes.length, this.#headReads - 1);
     intake.push(bytes);
     this.#progress(intake, now);
+    if (this.#bytesPerS > 0 && !this.#finishing) this.#pay(chunk.length, now);
     if (!this.#paused && !this.#finishing && ahead(this.#host, intake, 1)) {
       this.#paused = true;
       this.#host.metrics.pauses.inc();

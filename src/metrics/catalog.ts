@@ -42,6 +42,8 @@ export function createMetrics() {
       'Payload bytes, both ways, of connections and datagrams that never said whose they are: metered for no device.',
       ['transport'],
     ),
+    withheld: counter('fixgate_withheld_records_total', "Records that were not stored because of a device's state or plan.", ['reason']),
+    treated: gauge('fixgate_treated_sessions', 'Sessions of known devices by how they are treated.', ['treatment']),
     answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
     answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),
     pauses: counter('fixgate_pauses_total', 'Times a socket was paused because bytes not yet durable reached their bound.'),
@@ -68,6 +70,11 @@ export function createMetrics() {
     sinkSeconds: histogram('fixgate_sink_deliver_seconds', 'Time to deliver one batch.', SECONDS, ['sink']),
     duplicates: counter('fixgate_sink_duplicates_total', 'Records that a device sent again and that were not delivered twice.', ['sink']),
     parked: counter('fixgate_sink_parked_entries_total', 'Entries set aside because the sink refuses them.', ['sink']),
+    relayDropped: counter(
+      'fixgate_relay_dropped_entries_total',
+      'Entries of devices with privacy relay that went nowhere: there is no stream, or they could not be read.',
+      ['reason'],
+    ),
     timeAnomalies: counter('fixgate_time_anomalies_total', 'Records whose time was replaced, repaired or doubtful.', ['flag']),
     groupLag: gauge(
       'fixgate_stream_group_lag_entries',

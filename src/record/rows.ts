@@ -74,14 +74,23 @@ export class Rows {
     return !Number.isNaN(this.latitude[row] ?? Number.NaN);
   }
 
-  /** Adds the leading `accepted` rows of a decoded frame. `bytes` is what was decoded; the row's own bytes give its id. */
-  append(frame: FrameResult, codec: Codec, device: string, received: number, accepted: number, bytes: Bytes): void {
+  /**
+   * Adds the leading `accepted` rows of a decoded frame and returns how many the frame has of them. `bytes` is what was decoded;
+   * the row's own bytes give its id. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added.
+   */
+  append(frame: FrameResult, codec: Codec, device: string, received: number, accepted: number, bytes: Bytes, keepAt = -1): number {
     const views = viewsOf(codec);
     const rows = Math.min(accepted, frame.rows);
     let attr = 0;
     let cell = 0;
     let wifi = 0;
     for (let r = 0; r < rows; r++) {
+      if (keepAt >= 0 && (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 0) {
+        attr = frame.attrEnd[r] ?? 0;
+        cell = frame.cellEnd[r] ?? 0;
+        wifi = frame.wifiEnd[r] ?? 0;
+        continue;
+      }
       const i = this.#open();
       hash64(device, bytes, frame.from[r] ?? 0, frame.to[r] ?? 0);
       this.idHigh[i] = HASH.high;
@@ -117,6 +126,7 @@ export class Rows {
       for (const end = frame.wifiEnd[r] ?? 0; wifi < end; wifi++) this.#wifi(frame, wifi);
       this.wifiEnd[i] = this.wifis;
     }
+    return rows;
   }
 
   /** 16 hex digits. */

@@ -46,6 +46,10 @@ export interface BatcherOptions {
   /** Null for a sink that takes no records. */
   readonly window: ResendWindow | null;
   readonly takes: Sink['takes'];
+  /** The sink takes what is marked relay. */
+  readonly relays: boolean;
+  /** An entry marked relay is passed and goes nowhere: this sink does not take it, or it could not be read. */
+  readonly onRelay: (reason: 'not_taken' | 'unreadable') => void;
   readonly onDamage: (damage: Damage) => void;
   /** A slot could not be read; the others go on. */
   readonly onTrouble: (slot: string, reason: string) => void;
@@ -56,7 +60,7 @@ export interface BatcherOptions {
  *
  * 1. A batch is a function of its ranges: what is read up to is fixed before the first entry is, so reading the same
  *    ranges again merges them the same way. A device that moved from one worker to another keeps its order (promise 7).
- * 2. An entry that cannot be read is parked; it never stops a batch.
+ * 2. An entry that cannot be read is parked, unless it is marked relay, for that may be kept nowhere; it never stops a batch.
  * 3. Slots are merged by the order of their entries, which no change of the wall clock touches.
  */
 export class Batcher {
@@ -161,7 +165,7 @@ export class Batcher {
     });
     await this.#readBack(slot, delivered, (entry) => {
       skip -= entry.accepted;
-      if (skip > 0 || entry.kind !== EntryKind.Frame || entry.accepted === 0) return;
+      if (skip > 0 || entry.kind !== EntryKind.Frame || entry.accepted === 0 || (entry.relay && !this.#options.relays)) return;
       scratch.rows.clear();
       this.#options.decoder.decode(entry, scratch.rows);
       for (let row = 0; row < scratch.rows.count; row++) seen(window, scratch, row);
@@ -246,11 +250,16 @@ export class Batcher {
     if (batch.entries === 0) batch.oldest = entry.received;
     batch.entries++;
     batch.bytes += entry.end - entry.start;
-    const { decoder, parking, window, takes, instance } = this.#options;
+    const { decoder, parking, window, takes, instance, relays, onRelay } = this.#options;
     if (takes === (entry.kind === EntryKind.Usage ? 'records' : 'usage')) return;
+    if (entry.relay && !relays) {
+      onRelay('not_taken');
+      return;
+    }
     const before = batch.rows.count;
     const reason = takeEntry(batch, slot, entry, decoder, instance);
-    if (reason !== '') parking.add(slot, entry, reason);
+    if (reason !== '' && entry.relay) onRelay('unreadable');
+    else if (reason !== '') parking.add(slot, entry, reason);
     if (window === null) return;
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;
   }

@@ -23,18 +23,17 @@ export class Decoder {
     this.#optionsOf = optionsOf;
   }
 
-  /** Adds the entry's accepted records to `rows`. Returns why the entry could not be read (in full), or ''. */
+  /** Adds the entry's records to `rows`: those accepted and kept. Returns why the entry could not be read (in full), or ''. */
   decode(entry: EntryView, rows: Rows): string {
-    const before = rows.count;
     try {
-      return this.#decode(entry, rows, before);
+      return this.#decode(entry, rows);
     } catch (error) {
       this.#states.clear();
       return `codec "${entry.codec}" threw: ${messageOf(error)}`;
     }
   }
 
-  #decode(entry: EntryView, rows: Rows, before: number): string {
+  #decode(entry: EntryView, rows: Rows): string {
     const codec = this.#codecs.get(entry.codec);
     if (codec === undefined) return `codec "${entry.codec}" is not installed`;
     const dialect = entry.transport === 'tcp' ? codec.tcp : codec.udp;
@@ -48,8 +47,8 @@ export class Decoder {
     // A frame may teach its state something (a login that names the model, say): the next one must not see it.
     if ((dialect.memo?.(state) ?? 0) !== entry.memo) states.delete(key);
     if (frame.kind === FrameKind.Malformed) return `malformed: ${frame.reason}`;
-    if (entry.accepted > 0) rows.append(frame, codec, entry.device, entry.received, entry.accepted, entry.bytes);
-    const read = rows.count - before;
+    if (entry.accepted === 0) return '';
+    const read = rows.append(frame, codec, entry.device, entry.received, entry.accepted, entry.bytes, entry.keepAt);
     return read < entry.accepted ? `${entry.accepted} records were accepted, the codec now reads ${read}` : '';
   }
 

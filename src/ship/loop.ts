@@ -80,6 +80,11 @@ export class Loop {
     return this.#o.sink.name;
   }
 
+  /** Takes what is marked relay. */
+  get relays(): boolean {
+    return this.#o.sink.relays;
+  }
+
   get health(): SinkHealth {
     return this.#health;
   }

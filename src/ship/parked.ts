@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { AppError, systemCode } from '../errors.ts';
-import { EntryKind, EntryView, entrySize, Origin, writeEntry } from '../journal/entry.ts';
+import { EntryKind, EntryView, entrySize, keepBytes, Origin, writeEntry } from '../journal/entry.ts';
 import { nodeStorage, OpenMode, readAll, type Storage, writeAll } from '../journal/storage.ts';
 import { Batch, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
@@ -17,6 +17,8 @@ export interface Parked {
   readonly device: string;
   readonly memo: number;
   readonly accepted: number;
+  /** The keep mask in hex; absent: all are kept. */
+  readonly keep?: string;
   readonly reason: string;
   readonly hex: string;
   /** How often a retry was refused by the sink. */
@@ -136,6 +138,7 @@ function isParked(value: unknown): value is Omit<Parked, 'kind' | 'tries'> & { k
   if (typeof value !== 'object' || value === null) return false;
   const is = (name: string, type: string): boolean => typeof Reflect.get(value, name) === type;
   return (
+    (!('keep' in value) || is('keep', 'string')) &&
     ['slot', 'codec', 'transport', 'device', 'reason', 'hex'].every((name) => is(name, 'string')) &&
     ['sequence', 'received', 'memo', 'accepted'].every((name) => is(name, 'number'))
   );
@@ -162,9 +165,11 @@ function viewOf(parked: Parked): EntryView {
   const bytes = Buffer.from(parked.hex, 'hex');
   const origin = new Origin(parked.codec, parked.transport === 'udp' ? 'udp' : 'tcp', parked.device, '');
   const kind = parked.kind === 'event' ? EntryKind.Event : parked.kind === 'usage' ? EntryKind.Usage : EntryKind.Frame;
-  const out = Buffer.alloc(entrySize(origin, bytes.length));
   const { sequence, received, memo, accepted } = parked;
-  const size = writeEntry(out, 0, sequence, origin, kind, received, 1000 * received, memo, accepted, bytes, 0, bytes.length);
+  const keep = parked.keep === undefined ? null : Buffer.from(parked.keep, 'hex');
+  const out = Buffer.alloc(entrySize(origin, bytes.length, keep === null ? 0 : keepBytes(accepted)));
+  const marks = { keep, relay: false };
+  const size = writeEntry(out, 0, sequence, origin, kind, received, 1000 * received, memo, accepted, bytes, 0, bytes.length, marks);
   const view = new EntryView();
   view.aim(out, 0, size);
   return view;

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { EntryKind, type EntryView } from '../journal/entry.ts';
+import { EntryKind, type EntryView, keepBytes } from '../journal/entry.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { OpenMode, type Storage, writeAll } from '../journal/storage.ts';
 
@@ -7,7 +7,8 @@ const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [E
 
 /**
  * Entries that cannot be delivered, kept for people and for a later replay: one JSON object a line,
- * `{"kind","slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`.
+ * `{"kind","slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`, and `keep`, the mask in
+ * hex, where not all of its records are kept.
  * An entry may stand there twice when a crash came between parking it and moving on.
  */
 export class Parking {
@@ -37,6 +38,7 @@ export class Parking {
       device: entry.device,
       memo: entry.memo,
       accepted: entry.accepted,
+      ...(entry.keepAt < 0 ? {} : { keep: entry.bytes.toString('hex', entry.keepAt, entry.keepAt + keepBytes(entry.accepted)) }),
       reason,
       hex: entry.bytes.toString('hex', entry.start, entry.end),
     });

@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import type { OptionsOf } from '../codec/registry.ts';
 import { messageOf } from '../errors.ts';
+import { type Claim, dropRelayed } from '../journal/relayed.ts';
 import { retain } from '../journal/retention.ts';
+import type { Damage } from '../journal/segment.ts';
 import { nodeStorage, type Storage } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
@@ -25,6 +27,8 @@ import { ResendWindow } from './window.ts';
  * 4. Memory is one batch per sink, however long a sink is away.
  * 5. No entry stops a loop: what cannot be read or stored is parked with its raw bytes, counted, and passed.
  * 6. A segment goes only when every sink has passed it.
+ * 7. What is marked relay goes to sinks that relay, and out of the journal when they have it. Without such a sink it goes
+ *    nowhere, which is counted and said at start.
  */
 export interface ShipperOptions {
   /** Holds one directory per slot, named by its number. */
@@ -45,6 +49,8 @@ export interface ShipperOptions {
   readonly keepMs?: number | undefined;
   /** Budget of each slot's journal; above it, delivered segments go before `keepMs` is over. */
   readonly maxBytes?: number | undefined;
+  /** Keeps a slot from being written; without it, the newest segment of every slot is left alone. */
+  readonly claim?: ((slot: string) => ReturnType<Claim>) | undefined;
 }
 
 export interface Shipper {
@@ -90,6 +96,8 @@ class RunningShipper implements Shipper {
 
   start(): void {
     this.#watermarks.start();
+    if (!this.#o.sinks.some(({ relays }) => relays))
+      this.#o.log.info({}, 'no stream is configured: what devices with privacy relay send is acknowledged and dropped');
     for (const loop of this.#loops) loop.start();
     const tend = (): void => {
       this.#tending = this.#tend().finally(() => {
@@ -150,10 +158,13 @@ class RunningShipper implements Shipper {
       parking,
       window: sink.takes === 'usage' ? null : new ResendWindow(),
       takes: sink.takes,
+      relays: sink.relays,
+      onRelay: (reason) => {
+        if (reason === 'unreadable') metrics.relayDropped.inc({ reason });
+        else if (first && !this.#o.sinks.some(({ relays }) => relays)) metrics.relayDropped.inc({ reason: 'no_stream' });
+      },
       onDamage: (damage) => {
-        if (!first) return;
-        metrics.badEntries.inc();
-        log.error({ ...damage }, 'bytes of the journal could not be read back');
+        if (first) this.#damaged(damage);
       },
       onTrouble: (slot, reason) => {
         this.#alarm(`${slot} ${reason}`, { slot, reason }, 'the journal of a slot cannot be read: the others go on');
@@ -184,6 +195,7 @@ class RunningShipper implements Shipper {
         const directory = join(journalDirectory, slot);
         const report = await retain({ directory, storage: this.#storage, delivered, now, keepMs, maxBytes });
         size += report.bytes;
+        await this.#dropRelayed(slot, directory);
         if (report.oldestUndelivered > 0 && (earliest === 0 || report.oldestUndelivered < earliest)) earliest = report.oldestUndelivered;
       } catch (error) {
         this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments of a slot cannot be removed');
@@ -192,6 +204,18 @@ class RunningShipper implements Shipper {
     }
     metrics.journalSize.set(size);
     for (const loop of this.#loops) loop.measure(now, earliest);
+  }
+
+  async #dropRelayed(slot: string, directory: string): Promise<void> {
+    const relaying = this.#loops.filter(({ relays }) => relays);
+    const delivered = Math.min(Number.MAX_SAFE_INTEGER, ...relaying.map((loop) => loop.delivered(slot)));
+    const claim = async () => (await this.#o.claim?.(slot)) ?? null;
+    await dropRelayed({ directory, storage: this.#storage, delivered, claim, onDamage: (damage) => this.#damaged(damage) });
+  }
+
+  #damaged(damage: Damage): void {
+    this.#o.metrics.badEntries.inc();
+    this.#o.log.error({ ...damage }, 'bytes of the journal could not be read back');
   }
 
   /** A journal that ends below its cursor was replaced by another: what is in it would look delivered. */

@@ -10,6 +10,7 @@ import { Rows } from '../record/rows.ts';
  * 2. `deliver` rejects for anything that may pass: the shipper calls `open` again, and delivers from where it says.
  * 3. Rows that a sink will never take go to `park`; they never hold up the others.
  * 4. The same ranges give the same batch, with the same token, whenever they are read.
+ * 5. What is marked relay is only in batches of a sink that passes things on and does not keep them.
  */
 export interface Sink {
   /** Label in metrics and health, and the name of its parking file. */
@@ -17,6 +18,8 @@ export interface Sink {
   readonly limits: BatchLimits;
   /** Records and events, usage, or both if absent. What it does not take is not decoded for it. */
   readonly takes?: 'records' | 'usage';
+  /** Takes what is marked relay. */
+  readonly relays: boolean;
   /** Connects if need be and reads the position. Rejects when the target is not there or not as it should be. */
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */

@@ -17,6 +17,10 @@ export const TABLES = [
   'aliases',
   /** Plan name → plan. */
   'plans',
+  /** Device id → steps of its plan that hold. */
+  'policies',
+  /** Device id → `roaming` or `home`, as it was said last. */
+  'territory',
   /** `<device> <cycle start, epoch ms>` → sums of a billing cycle, as counters. */
   'usage',
   /** `<consumer> <slot>` → how far something that reads the journal into this store has come. */

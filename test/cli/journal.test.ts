@@ -14,7 +14,7 @@ const frame = bytesOf(position?.hex ?? '');
 
 let data = '';
 
-/** Slot 0: two frames and an event. Slot 1: one frame. */
+/** Slot 0: two frames and an event. Slot 1: one frame of which nothing is kept, marked relay. */
 beforeAll(async () => {
   data = mkdtempSync(join(tmpdir(), 'fixgate-journal-'));
   for (const [slot, devices] of [
@@ -23,8 +23,9 @@ beforeAll(async () => {
   ] as const) {
     const calls = { onDurable: () => {}, onFailed: () => {} };
     const journal = await Journal.open({ directory: join(data, 'journal', String(slot)), minFreeBytes: 0, ...calls });
+    const marks = slot === 1 ? { keep: Uint8Array.of(0), relay: true } : undefined;
     for (const device of devices)
-      journal.append(new Origin('h02', 'tcp', device, '192.0.2.1:1000'), EntryKind.Frame, T, 0, 1, frame, 0, frame.length);
+      journal.append(new Origin('h02', 'tcp', device, '192.0.2.1:1000'), EntryKind.Frame, T, 0, 1, frame, 0, frame.length, marks);
     const event = Buffer.from('{"type":"connected"}');
     if (slot === 0) journal.append(new Origin('h02', 'tcp', '4209951296', ''), EntryKind.Event, T, 0, 0, event, 0, event.length);
     await journal.close();
@@ -59,8 +60,8 @@ describe('fixgate journal', () => {
     expect([verified.code, verified.rows]).toEqual([
       0,
       [
-        { slot: 0, entries: 3, durable: 3, damages: [], problem: '' },
-        { slot: 1, entries: 1, durable: 1, damages: [], problem: '' },
+        { slot: 0, entries: 3, thinned: 0, relayed: 0, durable: 3, damages: [], problem: '' },
+        { slot: 1, entries: 1, thinned: 1, relayed: 1, durable: 1, damages: [], problem: '' },
       ],
     ]);
     const dumped = await journal('dump');
@@ -79,6 +80,13 @@ describe('fixgate journal', () => {
       hex: position?.hex,
     });
     expect(dumped.rows[2]).toMatchObject({ data: '{"type":"connected"}' });
+    expect(dumped.rows.map(({ relay = false, kept = 'all' }) => [relay, kept])).toEqual([
+      [false, 'all'],
+      [false, 'all'],
+      [false, 'all'],
+      [true, []],
+    ]);
+    expect((await journal('dump', '--slot', '1', '--decode')).rows[0]).toMatchObject({ records: [] });
     expect(files()).toEqual(before);
   });
 

@@ -7,6 +7,7 @@ import { parseUsage } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
@@ -200,6 +201,26 @@ describe('what a registry that answers late, or refuses, has to do with it', () 
     expect(journal.sum(A)).toMatchObject({ in: 2 * each, records: 6 });
     expect(journal.sum(B)).toMatchObject({ in: 0 });
     expect((await unidentified('tcp')) + Number(journal.sum(A)['out'])).toBe(each + link.bytes);
+  });
+
+  it('is the device’s when it is turned away by its state: that costs as much', async () => {
+    const terminated = deviceSchema.parse({ id: B, state: 'terminated' });
+    const lookup = (id: string, found: (known: Known) => void): void =>
+      found(new Known(id, id === B ? terminated : undefined, false, false));
+    host = { ...host, registry: { ...host.registry, lookup } };
+    const { intake } = connect('udp');
+    intake.push(toyLogin(B, false));
+    intake.closed('terminated');
+    clock.step(5000);
+    meters.tick();
+    expect(journal.sum(B)).toMatchObject({ in: toyLogin(B, false).length, records: 0 });
+    const shared = connect();
+    for (const device of [A, B, A]) shared.intake.push(toyLogin(device, false));
+    shared.intake.closed('device');
+    meters.flush();
+    expect(journal.sum(A)).toMatchObject({ in: 2 * toyLogin(A, false).length });
+    expect(journal.sum(B)).toMatchObject({ in: 2 * toyLogin(B, false).length });
+    expect(await unidentified('udp')).toBe(0);
   });
 });
 

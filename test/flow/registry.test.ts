@@ -15,6 +15,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { NO_CAPS } from '../helpers/open-registry.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
@@ -91,6 +92,7 @@ beforeEach(() => {
   host = {
     journal,
     meters: new Meters(journal, clock),
+    service: NO_CAPS,
     sessions: new SessionTable<Intake>(),
     profiles: new MemoryProfiles(),
     registry,

@@ -154,6 +154,10 @@ export class FaultStorage implements Storage {
     return nodeStorage.stat(path);
   }
 
+  setModified(path: string, modified: number): Promise<void> {
+    return nodeStorage.setModified(path, modified);
+  }
+
   async freeBytes(directory: string): Promise<number> {
     await this.meet('free', directory);
     return Number.isNaN(this.free) ? nodeStorage.freeBytes(directory) : this.free;

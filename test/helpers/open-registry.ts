@@ -1,7 +1,13 @@
+import { UNLIMITED } from '../../src/plan/plan.ts';
+import { Seen } from '../../src/plan/service.ts';
 import { Known } from '../../src/registry/known.ts';
+
+/** Plans without caps. */
+export const NO_CAPS = { plan: () => UNLIMITED, policy: () => undefined, seen: () => new Seen(), roams: () => {} };
 
 /** A registry that serves everybody, and what it puts in quarantine, for hosts whose tests are not about them. */
 export const OPEN_REGISTRY = {
   registry: { lookup: (id: string, found: (known: Known) => void) => found(new Known(id, undefined, false, false)), seen: () => {} },
   quarantine: { noted: () => {} },
+  service: NO_CAPS,
 };

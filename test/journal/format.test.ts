@@ -6,7 +6,7 @@ import { checkEntry, EntryKind, EntryView, entrySize, Origin, segmentHeader, wri
 import { directory, read } from './slot.ts';
 
 /** Composed by hand from the docblock of src/journal/entry.ts; the checksums are added by `sealed`. */
-const HEADER = `46 49 58 47 41 54 45 4a  01 00  00 00 00 00 00 00  05 00 00 00 01 00 00 00  00 00 00 00`;
+const HEADER = `46 49 58 47 41 54 45 4a  02 00  00 00 00 00 00 00  05 00 00 00 01 00 00 00  00 00 00 00`;
 const ENTRY = `
   05 00 00 00 01 00 00 00
   00 68 e5 cf 8b 01 00 00
@@ -88,6 +88,41 @@ describe('the format on disk', () => {
       // A larger size is an entry whose end is not here; anything else is no entry.
       expect(checkEntry(flipped, 0, flipped.length), `bit ${bit}`).toBeLessThanOrEqual(0);
     }
+  });
+
+  it('writes and reads a keep mask and the mark of relay as specified', () => {
+    const out = Buffer.alloc(100, 0xee);
+    const frame = Buffer.from('*HQ#');
+    // Records 0, 3 and 9 of 10; the bits behind the last are as they were given, and mean nothing.
+    const keep = Uint8Array.of(0b0000_1001, 0b1000_0010, 0xff);
+    const size = writeEntry(out, 0, SEQUENCE, origin, EntryKind.Frame, 1_700_000_000_000, 2 ** 33 + 9, 0x11223344, 10, frame, 0, 4, {
+      keep,
+      relay: true,
+    });
+    const body = Buffer.concat([hex(ENTRY).subarray(0, -4), hex('09 82'), hex('2a 48 51 23')]);
+    body[33 - 8] = 0b111;
+    body[34 - 8] = 0x3f;
+    expect(out.toString('hex', 0, size)).toBe(Buffer.concat([u32(body.length + 8), u32(crc32(body)), body]).toString('hex'));
+    expect(size).toBe(entrySize(origin, 4, 2));
+    const view = new EntryView();
+    view.aim(out, 0, size);
+    expect(view.relay).toBe(true);
+    expect(Array.from({ length: 10 }, (_, i) => i).filter((i) => view.keeps(i))).toEqual([0, 3, 9]);
+    expect(view.bytes.toString('latin1', view.start, view.end)).toBe('*HQ#');
+    const relayed = writeEntry(out, 0, 1, origin, EntryKind.Event, 1, 1, 0, 0, frame, 0, 4, { keep: null, relay: true });
+    view.aim(out, 0, relayed);
+    expect([view.flags, view.relay, view.keepAt, view.keeps(0)]).toEqual([0b101, true, -1, true]);
+    view.aim(entry, 0, entry.length);
+    expect([view.relay, view.keepAt, view.keeps(9)]).toEqual([false, -1, true]);
+  });
+
+  it('reads segments of version 1', async () => {
+    const path = await directory();
+    const old = hex(HEADER);
+    old[8] = 1;
+    await writeFile(join(path, '0000000100000005.seg'), Buffer.concat([old, u32(crc32(old)), entry]));
+    await writeFile(join(path, 'durable'), hex('05 00 00 00 01 00 00 00'));
+    expect(await read(path)).toEqual([{ sequence: SEQUENCE, text: '*HQ#' }]);
   });
 
   it('steps over what a later version puts between peer and bytes, and over kinds it does not know', async () => {

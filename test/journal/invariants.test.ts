@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { EntryKind, MAX_ENTRY_BYTES, MAX_PAYLOAD_BYTES, Origin } from '../../src/journal/entry.ts';
+import { EntryKind, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, MAX_PAYLOAD_BYTES, Origin } from '../../src/journal/entry.ts';
 import { JournalReader, readDurable } from '../../src/journal/reader.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
@@ -121,11 +121,28 @@ describe('journal invariants', () => {
     const bytes = Buffer.alloc(MAX_PAYLOAD_BYTES + 1, 'x');
     expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 1, bytes, 0, MAX_PAYLOAD_BYTES)).toBe(1);
     expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 1, bytes, 0, MAX_PAYLOAD_BYTES + 1)).toBe(-1);
+    // A mask is room taken, and one that `head` could not step over is refused.
+    const one = { keep: Uint8Array.of(1), relay: false };
+    expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 1, bytes, 0, MAX_PAYLOAD_BYTES, one)).toBe(-1);
+    expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 1, bytes, 0, MAX_PAYLOAD_BYTES - 1, one)).toBe(2);
+    const many = { keep: new Uint8Array(MAX_KEEP_BYTES + 1).fill(255), relay: false };
+    expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 8 * MAX_KEEP_BYTES + 1, bytes, 0, 9, many)).toBe(-1);
+    expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 8 * MAX_KEEP_BYTES, bytes, 0, 9, many)).toBe(3);
     await slot.it.close();
     const reader = new JournalReader(path, nodeStorage);
     expect(await reader.fill()).toBe(true);
     expect(reader.peek()?.peer).toBe('p'.repeat(255));
     expect(reader.peek()?.end).toBe((reader.peek()?.start ?? 0) + MAX_PAYLOAD_BYTES);
+    reader.advance();
+    for (const [length, records] of [
+      [MAX_PAYLOAD_BYTES - 1, 1],
+      [9, 8 * MAX_KEEP_BYTES],
+    ] as const) {
+      expect(await reader.fill()).toBe(true);
+      const entry = reader.peek();
+      expect([entry?.accepted, (entry?.end ?? 0) - (entry?.start ?? 0), entry?.keeps(records - 1)]).toEqual([records, length, true]);
+      reader.advance();
+    }
     await reader.close();
   });
 

@@ -20,6 +20,14 @@ async function filled(path: string, count: number, segmentBytes?: number): Promi
 const sequences = (entries: readonly { sequence: number }[]) => entries.map((entry) => entry.sequence);
 
 describe('recovery', () => {
+  it('reads a segment once, however many entries it has', async () => {
+    const path = await directory();
+    await filled(path, 5000);
+    const storage = new FaultStorage();
+    expect((await recover(path, storage)).entries).toBe(5000);
+    expect(storage.log.filter((step) => /^read .*\.seg$/.test(step)).length).toBeLessThan(10);
+  });
+
   it('finds nothing to do in a slot that does not exist, and in one that was closed', async () => {
     const path = await directory();
     expect(await recover(join(path, 'none'))).toEqual({

@@ -7,6 +7,7 @@ export type Fate = 'delivered' | 'stored-but-failed' | 'not-stored' | 'rewound';
 export class MemorySink implements Sink {
   readonly name: string;
   readonly limits: BatchLimits;
+  readonly relays: boolean;
   /** `device TAB time TAB id`, in order of arrival. */
   rows: string[] = [];
   events: string[] = [];
@@ -22,9 +23,10 @@ export class MemorySink implements Sink {
   closed = false;
   #history: { rows: number; events: number; position: Record<string, number> }[] = [];
 
-  constructor(options: { name?: string; limits?: Partial<BatchLimits>; announces?: boolean } = {}) {
+  constructor(options: { name?: string; limits?: Partial<BatchLimits>; announces?: boolean; relays?: boolean } = {}) {
     this.name = options.name ?? 'memory';
     this.limits = { rows: 100, bytes: 1 << 20, ageMs: 0, ...options.limits };
+    this.relays = options.relays ?? false;
     this.announces = options.announces ?? false;
   }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
-import { EntryKind, Origin } from '../../src/journal/entry.ts';
+import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
@@ -62,9 +62,9 @@ export class Slot {
     return this.raw(device, received, frameOf(samples), accepted);
   }
 
-  raw(device: string, received: number, bytes: Buffer, accepted: number, codec = 'tiny'): number {
+  raw(device: string, received: number, bytes: Buffer, accepted: number, codec = 'tiny', marks?: Marks): number {
     const origin = new Origin(codec, 'tcp', device, '192.0.2.1:1000');
-    return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length);
+    return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length, marks);
   }
 
   usage(device: string, received: number, traffic: Traffic | string): number {
@@ -73,10 +73,22 @@ export class Slot {
     return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
   }
 
-  event(device: string, received: number, event: object | string): number {
+  /** Of which only those with these indexes are kept. */
+  thinned(device: string, received: number, samples: readonly Sample[], kept: readonly number[]): number {
+    const keep = new Uint8Array(Math.ceil(samples.length / 8));
+    for (const index of kept) keep[index >> 3] = (keep[index >> 3] ?? 0) | (1 << (index & 7));
+    return this.raw(device, received, frameOf(samples), samples.length, 'tiny', { keep, relay: false });
+  }
+
+  /** Marked relay. */
+  relayed(device: string, received: number, samples: readonly Sample[]): number {
+    return this.raw(device, received, frameOf(samples), samples.length, 'tiny', { keep: null, relay: true });
+  }
+
+  event(device: string, received: number, event: object | string, marks?: Marks): number {
     const bytes = Buffer.from(typeof event === 'string' ? event : JSON.stringify(event));
     const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
-    return this.journal.append(origin, EntryKind.Event, received, 0, 0, bytes, 0, bytes.length);
+    return this.journal.append(origin, EntryKind.Event, received, 0, 0, bytes, 0, bytes.length, marks);
   }
 }
 

@@ -85,6 +85,7 @@ export function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestM
 
 class ClickHouseSink implements Sink {
   readonly name = 'clickhouse';
+  readonly relays = false;
   readonly limits: BatchLimits;
   readonly #o: ClickHouseOptions;
   readonly #database: string;

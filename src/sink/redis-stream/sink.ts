@@ -48,6 +48,7 @@ export function createRedisStreamSink(options: RedisStreamOptions): Sink {
 class RedisStreamSink implements Sink {
   readonly name = 'redis';
   readonly takes = 'records';
+  readonly relays = true;
   readonly limits: BatchLimits;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;

@@ -37,6 +37,7 @@ export function createStateSink(options: StateSinkOptions): Sink {
 class StateSink implements Sink {
   readonly name = 'state';
   readonly takes = 'usage';
+  readonly relays = false;
   readonly limits: BatchLimits;
   readonly #o: StateSinkOptions;
   /** Cursors by slot, as the store has them. */

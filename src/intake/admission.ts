@@ -1,0 +1,125 @@
+import { eventName, type FrameResult } from '../codec/index.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Seen, Service } from '../plan/service.ts';
+import { type Treatment, treatmentOf } from '../plan/treatment.ts';
+import type { Device } from '../registry/device.ts';
+
+/**
+ * What a device's state and the steps of its plan mean for the frames of one connection (design.md sections 3 and 7).
+ *
+ * 1. Which records of a frame are kept depends on the frame, the treatment and what was kept before; it is written into the journal
+ *    with the frame, so that a later reading keeps the same.
+ * 2. Of a device in service, exempt events are always kept, and with `decimate` every event.
+ */
+
+export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams'>;
+
+/** Events that have nothing to do with the frame's answer. */
+export interface Notices {
+  event(event: object): void;
+}
+
+/** No event, in a frame's column. */
+const EVENT_NONE = 0;
+
+/** A mask is used before the next one is made. */
+let mask = new Uint8Array(32);
+
+export class Admission {
+  readonly #service: PlanService;
+  readonly #device: string;
+  readonly #seen: Seen;
+  #record: Device | undefined;
+  #plan: Plan;
+  #treatment: Treatment;
+
+  /** `record`: of the registry. `now`: wall clock, epoch ms. */
+  constructor(service: PlanService, device: string, record: Device | undefined, now: number) {
+    this.#service = service;
+    this.#device = device;
+    this.#seen = service.seen(device);
+    this.#record = record;
+    this.#plan = service.plan(record?.plan);
+    this.#treatment = this.#decide(now);
+  }
+
+  /** The record, the plan or the policy has changed. */
+  changed(record: Device | undefined, now: number): void {
+    this.#record = record;
+    this.#plan = this.#service.plan(record?.plan);
+    this.#treatment = this.#decide(now);
+  }
+
+  at(now: number): Treatment {
+    if (now >= this.#treatment.until) this.#treatment = this.#decide(now);
+    return this.#treatment;
+  }
+
+  /** What `select` has chosen, as the journal's `keep`. */
+  get mask(): Uint8Array {
+    return mask;
+  }
+
+  /** How many records of the frame are kept, and which: in `mask`. `received`: epoch ms. */
+  select(frame: FrameResult, treatment: Treatment, received: number): number {
+    const { rows } = frame;
+    if (treatment.mode === 'keep') return rows;
+    const length = Math.ceil(rows / 8);
+    if (mask.length < length) mask = new Uint8Array(2 * length);
+    mask.fill(0, 0, length);
+    let kept = 0;
+    for (let row = 0; row < rows; row++) {
+      if (!this.#keeps(frame, row, treatment, received)) continue;
+      mask[row >> 3] = (mask[row >> 3] ?? 0) | (1 << (row & 7));
+      kept++;
+    }
+    return kept;
+  }
+
+  /** Follows the pace and the country of the device. */
+  watch(frame: FrameResult, notices: Notices): void {
+    const programmedS = this.#record?.interval_s ?? this.#plan.interval_s ?? 0;
+    const home = this.#record?.home_networks ?? [];
+    const { pace, territory } = this.#seen;
+    const follows = territory !== undefined && (home.length > 0 || territory.roaming);
+    if (programmedS === 0 && !follows) return;
+    for (let row = 0; row < frame.rows; row++) {
+      const time = frame.time[row] ?? Number.NaN;
+      if (programmedS > 0) {
+        const interval_s = pace.saw(time, programmedS);
+        if (interval_s > 0) notices.event({ type: 'tamper_rate', interval_s: Math.round(10 * interval_s) / 10, programmed_s: programmedS });
+      }
+      const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
+      const mcc = cell < (frame.cellEnd[row] ?? 0) ? (frame.cellMcc[cell] ?? -1) : -1;
+      if (!follows || mcc < 0 || Number.isNaN(time) || !territory.saw(mcc, time, home)) continue;
+      this.#service.roams(this.#device, territory.roaming);
+      notices.event({ type: territory.roaming ? 'roaming_started' : 'roaming_ended', mcc });
+    }
+  }
+
+  /** How long a refusal waits, ms. `elapsed`: monotonic. */
+  penalty(elapsed: number): number {
+    return this.#seen.penalty(elapsed);
+  }
+
+  #decide(now: number): Treatment {
+    return treatmentOf(this.#record, this.#plan, this.#service.policy(this.#device), now);
+  }
+
+  /** Invariant 2. */
+  #keeps(frame: FrameResult, row: number, treatment: Treatment, received: number): boolean {
+    const event = frame.event[row] ?? EVENT_NONE;
+    if (treatment.inService && event !== EVENT_NONE && treatment.exempt.includes(eventName(event))) return true;
+    if (treatment.mode !== 'decimate') return false;
+    if (event !== EVENT_NONE) return true;
+    const seen = this.#seen;
+    const given = frame.time[row] ?? Number.NaN;
+    const time = Number.isNaN(given) ? received : given;
+    const isFix = !Number.isNaN(frame.latitude[row] ?? Number.NaN);
+    // Away from the one before, in either direction: a backlog has its own pace.
+    if (Math.abs(time - (isFix ? seen.keptFix : seen.keptStatus)) < 1000 * treatment.keepEveryS) return false;
+    if (isFix) seen.keptFix = time;
+    else seen.keptStatus = time;
+    return true;
+  }
+}

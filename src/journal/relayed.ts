@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { readDurable } from './recovery.ts';
+import { rewriteSegment } from './rewrite.ts';
+import { type Damage, listSegments, relayName } from './segment.ts';
+import { nodeStorage, type Storage } from './storage.ts';
+
+/**
+ * Takes what is marked relay out of one slot's journal once it has been delivered, while the slot is being appended to.
+ *
+ *  1. Only what every sink that relays has passed goes, and only from segments that are not written any more.
+ *  2. A file beside a segment names those that are looked at. It goes last: after a crash the segment is looked at again.
+ */
+export interface RelayedOptions {
+  /** Of the slot. */
+  readonly directory: string;
+  readonly storage?: Storage | undefined;
+  /** Last sequence that all sinks that relay have passed. */
+  readonly delivered: number;
+  readonly claim: Claim;
+  readonly onDamage: (damage: Damage) => void;
+}
+
+/**
+ * Keeps everybody from writing to the slot until the function that it gives is called; null when somebody does already.
+ * The newest segment of a slot may be touched only meanwhile.
+ */
+export type Claim = () => Promise<(() => void) | null>;
+
+const NAME = /^[0-9a-f]{16}\.relay$/;
+
+const NOTHING = (): void => {};
+
+/** Returns how many entries went. */
+export async function dropRelayed(options: RelayedOptions): Promise<number> {
+  const { directory, delivered, claim, onDamage } = options;
+  const storage = options.storage ?? nodeStorage;
+  const marked = (await storage.list(directory)).filter((name) => NAME.test(name)).sort();
+  if (marked.length === 0) return 0;
+  const firsts = await listSegments(storage, directory);
+  let gone = 0;
+  for (const name of marked) {
+    const first = Number.parseInt(name.slice(0, 16), 16);
+    const next = firsts.find((other) => other > first);
+    const last = next === undefined ? await readDurable(directory, storage) : next - 1;
+    if (last > delivered) continue;
+    const release = next === undefined ? await claim() : NOTHING;
+    if (release === null) continue;
+    try {
+      gone += await rewriteSegment({ storage, directory, first, goes: (entry) => entry.relay, onDamage });
+      await storage.remove(join(directory, relayName(first)));
+    } finally {
+      release();
+    }
+  }
+  return gone;
+}

@@ -1,0 +1,165 @@
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { StateStore, Table } from '../state/store.ts';
+import { Pace } from './pace.ts';
+import { type Plan, parsePlan, UNLIMITED } from './plan.ts';
+import { type Policy, parsePolicy } from './steps.ts';
+import { Territory } from './territory.ts';
+
+/**
+ * Plans, and which of their steps hold for whom, as one worker needs them: at hand on the byte path.
+ *
+ * 1. Both tables are kept in memory, and follow the store's watch. Until they have been read, and while the store cannot be, what was
+ *    known last holds: no caps at first.
+ * 2. What has been seen of a device outlives its connection; bounded, the longest silent go first.
+ */
+const PAGE = 1_000;
+const AGAIN_MS = 2_000;
+const MOST_SEEN = 100_000;
+/** A refused device that comes back is kept waiting for its answer, longer each time. */
+const FIRST_PENALTY_MS = 5_000;
+const LONGEST_PENALTY_MS = 300_000;
+const FORGIVEN_MS = 3_600_000;
+
+/** What has been seen of a device. */
+export class Seen {
+  readonly pace = new Pace();
+  /** Undefined until it is known what was said last. */
+  territory: Territory | undefined;
+  /** Times of the records kept last, epoch ms, of those with a position and of those without. */
+  keptFix = Number.NEGATIVE_INFINITY;
+  keptStatus = Number.NEGATIVE_INFINITY;
+  #refusals = 0;
+  #refusedAt = 0;
+
+  /** It is refused now, monotonic ms: how long to wait with that. */
+  penalty(now: number): number {
+    if (now - this.#refusedAt > FORGIVEN_MS) this.#refusals = 0;
+    this.#refusedAt = now;
+    const refusals = this.#refusals++;
+    return refusals === 0 ? 0 : Math.min(LONGEST_PENALTY_MS, FIRST_PENALTY_MS * 2 ** (refusals - 1));
+  }
+}
+
+export class Service {
+  readonly #store: StateStore;
+  readonly #log: Log;
+  #plans = new Map<string, Plan>();
+  #policies = new Map<string, Policy>();
+  readonly #seen = new Map<string, Seen>();
+  readonly #listeners = new Set<(device: string | undefined) => void>();
+  readonly #unwatch: () => void;
+  #again: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(store: StateStore, log: Log) {
+    this.#store = store;
+    this.#log = log;
+    this.#unwatch = store.watch((table, key) => this.#changed(table, key));
+    this.#read(['plans', 'policies']);
+  }
+
+  plan(name: string | undefined): Plan {
+    return this.#plans.get(name ?? UNLIMITED.name) ?? UNLIMITED;
+  }
+
+  policy(device: string): Policy | undefined {
+    return this.#policies.get(device);
+  }
+
+  /** Calls `listener` when another treatment may be due for a device; undefined: for any. */
+  onChange(listener: (device: string | undefined) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  seen(device: string): Seen {
+    const known = this.#seen.get(device);
+    if (known !== undefined) {
+      this.#seen.delete(device);
+      this.#seen.set(device, known);
+      return known;
+    }
+    const [oldest] = this.#seen.keys();
+    if (oldest !== undefined && this.#seen.size >= MOST_SEEN) this.#seen.delete(oldest);
+    const seen = new Seen();
+    this.#seen.set(device, seen);
+    this.#store.find('territory', device, (text) => {
+      seen.territory ??= new Territory(text === 'roaming');
+    });
+    return seen;
+  }
+
+  /** Remembers the side, for the next worker that sees the device. */
+  roams(device: string, roaming: boolean): void {
+    this.#store
+      .write([{ table: 'territory', key: device, put: roaming ? 'roaming' : 'home' }])
+      .catch((error: unknown) => this.#failed(error));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#again);
+    this.#unwatch();
+  }
+
+  #changed(table: Table, key: string | undefined): void {
+    if (table !== 'plans' && table !== 'policies') return;
+    if (key === undefined) {
+      this.#read([table]);
+      return;
+    }
+    this.#store.find(table, key, (text, readable) => {
+      if (!readable) this.#read([table]);
+      else if (table === 'plans') {
+        put(this.#plans, key, parsePlan(text));
+        this.#tell(undefined);
+      } else {
+        put(this.#policies, key, parsePolicy(text));
+        this.#tell(key);
+      }
+    });
+  }
+
+  #read(tables: readonly ('plans' | 'policies')[]): void {
+    clearTimeout(this.#again);
+    this.#readAll(tables).catch((error: unknown) => {
+      if (this.#closed) return;
+      this.#failed(error);
+      this.#again = setTimeout(() => this.#read(['plans', 'policies']), AGAIN_MS);
+    });
+  }
+
+  async #readAll(tables: readonly ('plans' | 'policies')[]): Promise<void> {
+    for (const table of tables) {
+      const texts = new Map<string, string>();
+      for (let after: string | undefined; ; ) {
+        const page = await this.#store.list(table, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+        for (const { key, value } of page) texts.set(key, value);
+        after = page.at(-1)?.key;
+        if (page.length < PAGE) break;
+      }
+      if (table === 'plans') this.#plans = parsed(texts, parsePlan);
+      else this.#policies = parsed(texts, parsePolicy);
+    }
+    this.#tell(undefined);
+  }
+
+  #tell(device: string | undefined): void {
+    for (const listener of this.#listeners) listener(device);
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#closed) this.#log.warn({ error: messageOf(error) }, 'plans cannot be read or noted; what was known last holds');
+  }
+}
+
+function put<T>(map: Map<string, T>, key: string, value: T | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
+
+function parsed<T>(texts: ReadonlyMap<string, string>, parse: (text: string) => T | undefined): Map<string, T> {
+  const found = new Map<string, T>();
+  for (const [key, text] of texts) put(found, key, parse(text));
+  return found;
+}
