@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Readable } from 'node:stream';
 import { systemClock } from './clock.ts';
-import { type ChildRole, tell } from './cluster/child-process.ts';
+import { type ChildRole, tell, tellWhen } from './cluster/child-process.ts';
 import { lockDirectory } from './cluster/lock.ts';
 import type { Health, SessionMove } from './cluster/messages.ts';
 import type { Codec } from './codec/index.ts';
@@ -19,6 +20,7 @@ import type { Intake } from './intake/intake.ts';
 import { METER_TICK_MS, Meters } from './intake/meter.ts';
 import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
+import { nodeStorage } from './journal/storage.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
 import type { Log } from './log.ts';
@@ -29,12 +31,17 @@ import { PlanList } from './plan/plan-list.ts';
 import { Plans } from './plan/plans.ts';
 import { Service } from './plan/service.ts';
 import { Warden } from './plan/warden.ts';
+import { Eraser } from './privacy/eraser.ts';
+import { exportDevice } from './privacy/export.ts';
+import { forget } from './privacy/forget.ts';
+import type { Device } from './registry/device.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
 import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
-import { startShipper } from './ship/shipper.ts';
+import { Erasures, erasuresPath } from './ship/erasures.ts';
+import { JOURNAL, startShipper } from './ship/shipper.ts';
 import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
@@ -179,6 +186,11 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     take(message, socket): void {
       if (message.type === 'superseded') sessions.yield(message.device, message.since);
       else if (message.type === 'commands') downlink.poke(message.device);
+      else if (message.type === 'rotate')
+        tellWhen(
+          message.ticket,
+          journal.rotate().then(() => ({})),
+        );
       else if (message.type === 'connection') listeners.adopt(message.index, socket);
       else if (message.type === 'hand_over') for (let index = 0; index < config.listeners.length; index++) handOver(listeners, index);
       else if (message.type === 'listen')
@@ -320,6 +332,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
   }
   const state = await openState(stateOptions(config, log));
   sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
+  const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
   const shipper = startShipper({
@@ -333,6 +346,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     log,
     keepMs,
     maxBytes,
+    erasures,
     claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 
@@ -348,6 +362,9 @@ export async function startShipping(config: Config, instance: string, clickhouse
       for (const [sink, health] of Object.entries(shipper.health()))
         parts[sink] = { state: health.state, reason: health.state === 'degraded' ? health.reason : '' };
       return parts;
+    },
+    take(message): void {
+      if (message.type === 'erase') tellWhen(message.ticket, shipper.erase(message.part, new Map(message.devices)));
     },
     async drain(deadlineMs: number): Promise<void> {
       const all = await shipper.drained(deadlineMs);
@@ -378,10 +395,21 @@ export interface Office {
   readonly quarantine: QuarantineList;
   readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
+  readonly eraser: Eraser;
+  /** `device` undefined: it has no record. */
+  export(id: string, device: Device | undefined): Promise<Readable>;
   close(): Promise<void>;
 }
 
-/** `poke` reaches the worker that has the device, `record` journals an event. */
+/** What the other processes do for an erasure. */
+export interface ErasingHands {
+  /** Resolves when everything journaled so far is in segments that are not written any more. */
+  rotate(): Promise<unknown>;
+  /** As the shipper's. */
+  erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>>;
+}
+
+/** `clickhouseUrl`: the configured or the embedded one. `poke` reaches the worker that has the device, `record` journals an event. */
 export async function openOffice(
   config: Config,
   instance: string,
@@ -389,6 +417,8 @@ export async function openOffice(
   metrics: Metrics,
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
+  clickhouseUrl: string,
+  hands: ErasingHands,
 ): Promise<Office> {
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log));
@@ -429,6 +459,29 @@ export async function openOffice(
     log,
   });
   warden.start();
+  const eraser = new Eraser({
+    store: state,
+    instance,
+    now,
+    log,
+    device: (id) => inventory.get(id),
+    record,
+    parts: {
+      async [JOURNAL](_erasure, devices) {
+        await hands.rotate();
+        return hands.erase(JOURNAL, devices);
+      },
+      clickhouse: (_erasure, devices) => hands.erase('clickhouse', devices),
+      ...(config.redis.url === '' ? {} : { redis: (_erasure, devices) => hands.erase('redis', devices) }),
+      async state(erasure, devices) {
+        await hands.erase('state', devices);
+        return forget(state, erasure);
+      },
+    },
+  });
+  eraser.start();
+  const { user: username, password, database } = config.clickhouse;
+  const clickhouse = { url: clickhouseUrl, username, password, database };
   const { url, prefix } = config.redis;
   const stream =
     url === ''
@@ -444,7 +497,10 @@ export async function openOffice(
     quarantine,
     plans: new PlanList({ store: state, record }),
     codecs,
+    eraser,
+    export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
     async close(): Promise<void> {
+      await eraser.stop();
       await stream?.stop();
       await warden.stop();
       await desk.stop();

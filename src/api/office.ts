@@ -1,8 +1,11 @@
+import type { Readable } from 'node:stream';
 import type { Codec } from '../codec/index.ts';
 import type { Desk } from '../command/desk.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
 import type { PlanList } from '../plan/plan-list.ts';
+import type { Eraser } from '../privacy/eraser.ts';
+import type { Device } from '../registry/device.ts';
 import type { Inventory } from '../registry/inventory.ts';
 import type { QuarantineList } from '../registry/quarantine-list.ts';
 import type { ProfileStore } from '../state/profile.ts';
@@ -18,4 +21,7 @@ export interface ApiOffice {
   readonly quarantine: QuarantineList;
   readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
+  readonly eraser: Eraser;
+  /** Everything that is kept of a device, as a zip. */
+  export(id: string, device: Device | undefined): Promise<Readable>;
 }

@@ -3,6 +3,7 @@ import type { Readiness } from '../cluster/supervisor.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
+import { DATA_ROUTES } from './data.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
 import type { ApiOffice } from './office.ts';
@@ -54,6 +55,7 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   const routes: readonly Route[] = [
     ...DEVICE_ROUTES,
     ...BULK_ROUTES,
+    ...DATA_ROUTES,
     ...commandRoutes(options.confirm),
     ...PLAN_ROUTES,
     ...QUARANTINE_ROUTES,

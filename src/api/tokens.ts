@@ -3,9 +3,10 @@ import type { StateStore } from '../state/store.ts';
 
 /**
  * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also engine_stop. `custom`: also
- * the device's own language. `devices`: make, change and remove devices. `plans`: the same of plans. `admin`: everything.
+ * the device's own language. `devices`: make, change and remove devices. `plans`: the same of plans. `erase`: erase what devices
+ * have sent. `admin`: everything.
  */
-export const SCOPES = ['read', 'commands', 'engine', 'custom', 'devices', 'plans', 'admin'] as const;
+export const SCOPES = ['read', 'commands', 'engine', 'custom', 'devices', 'plans', 'erase', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface Token {

@@ -109,6 +109,22 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'erase',
+    about: 'erase everything that a device has sent',
+    load: async () => {
+      const { ERASE_HELP, erase } = await import('./data.ts');
+      return { help: ERASE_HELP, run: erase };
+    },
+  },
+  {
+    name: 'export',
+    about: 'everything that is kept of a device, as a zip',
+    load: async () => {
+      const { EXPORT_HELP, exportDevice } = await import('./data.ts');
+      return { help: EXPORT_HELP, run: exportDevice };
+    },
+  },
+  {
     name: 'journal',
     about: 'list, verify and print what is in the journal, and retry what a sink refused',
     load: async () => {

@@ -13,6 +13,7 @@ import { nodeStorage } from '../journal/storage.ts';
 import { Plans } from '../plan/plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
+import { Erasures, erasuresPath } from '../ship/erasures.ts';
 import { listParked, retryParked } from '../ship/parked.ts';
 import { createClickHouseSink } from '../sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
@@ -228,6 +229,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
     return found.length === 0 ? EXIT.Ok : EXIT.Found;
   }
   const decoder = await decoderOf(config);
+  const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const instance = instanceOf(config);
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
   const results: { sink: string; delivered: number; refused: number }[] = [];
@@ -241,7 +243,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
           ? clickHouse(config, cursorPath)
           : redis(config, instance);
     try {
-      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance)) });
+      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance, nodeStorage, erasures.of(name))) });
     } finally {
       await sink.close();
       await store?.close();

@@ -67,6 +67,14 @@ async function report(role: ChildRole): Promise<void> {
   await new Promise<void>((resolve) => tell({ type: 'report', health: role.health(), metrics }, resolve));
 }
 
+/** Tells the supervisor how what it asked for has come out. */
+export function tellWhen(ticket: number, work: Promise<Readonly<Record<string, number>>>): void {
+  work.then(
+    (counts) => tell({ type: 'done', ticket, counts, trouble: '' }),
+    (error: unknown) => tell({ type: 'done', ticket, counts: {}, trouble: messageOf(error) || 'it failed' }),
+  );
+}
+
 /** Sends to the supervisor; `done` when it has left, or nobody is there. Throws when the socket cannot be sent. */
 export function tell(message: FromChild, done: () => void = () => {}, socket?: SendHandle): void {
   if (process.connected !== true || process.send === undefined) done();

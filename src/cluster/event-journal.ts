@@ -48,6 +48,11 @@ export class EventJournal {
     this.#journal.append(new Origin('', 'tcp', device, ''), EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
   }
 
+  /** Everything recorded so far is in segments that are not written any more. */
+  rotate(): Promise<void> {
+    return this.#journal.rotate();
+  }
+
   async close(): Promise<void> {
     await this.#journal.flush();
     await this.#journal.close();

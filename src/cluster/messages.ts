@@ -39,6 +39,10 @@ export type ToChild =
   | { readonly type: 'superseded'; readonly device: string; readonly since: number }
   /** To a worker: look for commands to this device. */
   | { readonly type: 'commands'; readonly device: string }
+  /** To a worker: answer when everything appended so far is in segments that are not written any more. */
+  | { readonly type: 'rotate'; readonly ticket: number }
+  /** To the shipper: take out of a part what devices sent before these moments, epoch ms. */
+  | { readonly type: 'erase'; readonly ticket: number; readonly part: string; readonly devices: readonly (readonly [string, number])[] }
   /** To a worker about to be replaced: send each listening socket, in the order of the configuration. */
   | { readonly type: 'hand_over' }
   /** To its successor: listen, on the socket that comes along if one does. */
@@ -53,6 +57,8 @@ export type FromChild =
   | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson }
   /** Of a worker, in the order in which it happened. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] }
+  /** What the ticket was for is done, and how much of what; or why it is not, when `trouble` is not ''. */
+  | { readonly type: 'done'; readonly ticket: number; readonly counts: Readonly<Record<string, number>>; readonly trouble: string }
   /** The listening socket comes along, if it can be sent. */
   | { readonly type: 'handed_over'; readonly index: number }
   /** A successor listens. */
@@ -63,11 +69,21 @@ const TO_CHILD: readonly string[] = [
   'drain',
   'superseded',
   'commands',
+  'rotate',
+  'erase',
   'hand_over',
   'listen',
   'connection',
 ] satisfies ToChild['type'][];
-const FROM_CHILD: readonly string[] = ['ready', 'failed', 'report', 'sessions', 'handed_over', 'listening'] satisfies FromChild['type'][];
+const FROM_CHILD: readonly string[] = [
+  'ready',
+  'failed',
+  'report',
+  'sessions',
+  'done',
+  'handed_over',
+  'listening',
+] satisfies FromChild['type'][];
 
 /** Both ends are ours and of one version: the tag is enough to tell a message of ours from another library's. */
 export function isToChild(message: unknown): message is ToChild {

@@ -177,6 +177,13 @@ export interface Readiness {
   readonly parts: Readonly<Record<string, Health>>;
 }
 
+/** What a child was asked to do. */
+interface Asked {
+  readonly post: Post;
+  resolve(counts: Readonly<Record<string, number>>): void;
+  reject(error: AppError): void;
+}
+
 export class Supervisor {
   readonly metrics = createMetrics();
   readonly aggregate = new MetricsAggregate();
@@ -197,6 +204,8 @@ export class Supervisor {
   #shipper: Post | undefined;
   #embedded: Post | undefined;
   #stopping: Promise<void> | undefined;
+  #tickets = 0;
+  readonly #asked = new Map<number, Asked>();
 
   constructor(config: Config, log: Log) {
     this.config = config;
@@ -215,6 +224,8 @@ export class Supervisor {
     await mkdir(journals, { recursive: true });
     const orderOffset = orderOffsetBehind(await recoverSlots(journals));
     this.#events = await EventJournal.open(config, orderOffset, this.log);
+    const port = config.clickhouse.port === 0 && config.clickhouse.url === '' ? await freePort() : config.clickhouse.port;
+    const clickhouseUrl = config.clickhouse.url === '' ? `http://127.0.0.1:${port}` : config.clickhouse.url;
     this.office = await openOffice(
       config,
       instance,
@@ -222,12 +233,14 @@ export class Supervisor {
       this.metrics,
       (device) => this.#poke(device),
       (device, event) => this.#events?.record(device, event),
+      clickhouseUrl,
+      {
+        rotate: () => this.#rotate(),
+        erase: (part, devices) => this.#ask(this.#shipper, (ticket) => ({ type: 'erase', ticket, part, devices: [...devices] })),
+      },
     );
 
-    let clickhouseUrl = config.clickhouse.url;
-    if (clickhouseUrl === '') {
-      const port = config.clickhouse.port === 0 ? await freePort() : config.clickhouse.port;
-      clickhouseUrl = `http://127.0.0.1:${port}`;
+    if (config.clickhouse.url === '') {
       this.#embedded = this.#post(
         'clickhouse',
         () => forkEmbedded(config.dataDir, port),
@@ -242,6 +255,7 @@ export class Supervisor {
       () => ofProcess(fork(modulePath('./shipper', import.meta.url), [], { stdio: CHILD_STDIO })),
       () => this.#greeting(-1, false),
     );
+    this.#shipper.heard = (message) => this.#answered(this.#shipper, message);
     try {
       await Promise.all(this.#posts.map((post) => post.start()));
     } catch (error) {
@@ -294,6 +308,11 @@ export class Supervisor {
   async #stop(drainMs: number): Promise<void> {
     // What dies from here on stays down: its journal is delivered at the next start.
     for (const post of [...this.#posts, ...this.#workers.values()]) post.retire();
+    // Nor is anything that takes long waited for: it is carried on with at the next start.
+    for (const [ticket, asked] of this.#asked) {
+      this.#asked.delete(ticket);
+      asked.reject(new AppError('WORKER_FAILED', 'the server is stopping'));
+    }
     const drain = (deadlineMs: number) => (running: Running) => running.send({ type: 'drain', deadlineMs });
     const workersMs = drainMs * WORKER_SHARE;
     const until = systemClock.elapsed() + drainMs;
@@ -361,12 +380,43 @@ export class Supervisor {
       (life) => this.#greeting(slot, successor && life === 1),
     );
     post.heard = (message, socket) => {
+      this.#answered(post, message);
       if (message === undefined) this.#directory.forget(slot);
       else if (message.type === 'sessions') this.#directory.moved(slot, message.moves);
-      else this.#succession?.heard(message, socket);
+      else if (message.type !== 'done') this.#succession?.heard(message, socket);
     };
     this.#workers.set(slot, post);
     return post;
+  }
+
+  /** All journals: what was journaled until now is in segments that are not written any more. */
+  async #rotate(): Promise<void> {
+    const posts = [...this.#workers.values()];
+    await Promise.all([this.#events?.rotate(), ...posts.map((post) => this.#ask(post, (ticket) => ({ type: 'rotate', ticket })))]);
+  }
+
+  /** Rejects when the child cannot do it, or ends before it has said. */
+  #ask(post: Post | undefined, message: (ticket: number) => ToChild): Promise<Readonly<Record<string, number>>> {
+    return new Promise((resolve, reject) => {
+      if (post?.running === undefined || !post.ready || this.#stopping !== undefined) {
+        reject(new AppError('WORKER_FAILED', `${post?.name ?? 'a process'} is starting or ending`));
+        return;
+      }
+      const ticket = ++this.#tickets;
+      this.#asked.set(ticket, { post, resolve, reject });
+      post.running.send(message(ticket));
+    });
+  }
+
+  /** Settles what was asked of a child; undefined: it has ended. */
+  #answered(post: Post | undefined, message: FromChild | undefined): void {
+    if (message !== undefined && message.type !== 'done') return;
+    for (const [ticket, asked] of this.#asked) {
+      if (message === undefined ? asked.post !== post : ticket !== message.ticket) continue;
+      this.#asked.delete(ticket);
+      if (message?.trouble === '') asked.resolve(message.counts);
+      else asked.reject(new AppError('WORKER_FAILED', message?.trouble ?? `${asked.post.name} has ended`));
+    }
   }
 
   #poke(device: string): void {

@@ -70,6 +70,11 @@ export function createMetrics() {
     sinkSeconds: histogram('fixgate_sink_deliver_seconds', 'Time to deliver one batch.', SECONDS, ['sink']),
     duplicates: counter('fixgate_sink_duplicates_total', 'Records that a device sent again and that were not delivered twice.', ['sink']),
     parked: counter('fixgate_sink_parked_entries_total', 'Entries set aside because the sink refuses them.', ['sink']),
+    erasedRecords: counter(
+      'fixgate_sink_erased_records_total',
+      'Records not delivered because they are from before their device was erased.',
+      ['sink'],
+    ),
     relayDropped: counter(
       'fixgate_relay_dropped_entries_total',
       'Entries of devices with privacy relay that went nowhere: there is no stream, or they could not be read.',

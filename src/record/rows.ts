@@ -51,6 +51,9 @@ export class Rows {
   cellRssiDbm = new Int16Array(256);
   cells = 0;
 
+  /** Rows that were not added because they are from before the device was erased. */
+  erased = 0;
+
   wifiEnd = new Int32Array(256);
   wifiMac: string[] = [];
   wifiRssiDbm = new Int16Array(256);
@@ -61,6 +64,7 @@ export class Rows {
     this.attrs = 0;
     this.cells = 0;
     this.wifis = 0;
+    this.erased = 0;
     this.device.length = 0;
     this.protocol.length = 0;
     this.event.length = 0;
@@ -76,16 +80,29 @@ export class Rows {
 
   /**
    * Adds the leading `accepted` rows of a decoded frame and returns how many the frame has of them. `bytes` is what was decoded;
-   * the row's own bytes give its id. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added.
+   * the row's own bytes give its id. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added. Rows from
+   * before `notBefore`, epoch ms, are not.
    */
-  append(frame: FrameResult, codec: Codec, device: string, received: number, accepted: number, bytes: Bytes, keepAt = -1): number {
+  append(
+    frame: FrameResult,
+    codec: Codec,
+    device: string,
+    received: number,
+    accepted: number,
+    bytes: Bytes,
+    keepAt = -1,
+    notBefore = 0,
+  ): number {
     const views = viewsOf(codec);
     const rows = Math.min(accepted, frame.rows);
     let attr = 0;
     let cell = 0;
     let wifi = 0;
     for (let r = 0; r < rows; r++) {
-      if (keepAt >= 0 && (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 0) {
+      const kept = keepAt < 0 || (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 1;
+      judgeTime(frame.time[r] ?? Number.NaN, received, frame.flags[r] ?? 0);
+      if (kept && JUDGED.time < notBefore) this.erased++;
+      if (!kept || JUDGED.time < notBefore) {
         attr = frame.attrEnd[r] ?? 0;
         cell = frame.cellEnd[r] ?? 0;
         wifi = frame.wifiEnd[r] ?? 0;
@@ -97,7 +114,6 @@ export class Rows {
       this.idLow[i] = HASH.low;
       this.device.push(device);
       this.protocol.push(codec.name);
-      judgeTime(frame.time[r] ?? Number.NaN, received, frame.flags[r] ?? 0);
       this.time[i] = JUDGED.time;
       this.deviceTime[i] = JUDGED.deviceTime;
       this.flags[i] = JUDGED.flags;

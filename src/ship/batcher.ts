@@ -6,6 +6,7 @@ import { type Damage, JournalReader } from '../journal/reader.ts';
 import type { Storage } from '../journal/storage.ts';
 import { type Batch, type Range, type Ranges, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
+import type { Erased } from './erasures.ts';
 import type { Parking } from './parking.ts';
 import { takeEntry } from './take.ts';
 import { isSlot } from './watermarks.ts';
@@ -46,6 +47,8 @@ export interface BatcherOptions {
   /** Null for a sink that takes no records. */
   readonly window: ResendWindow | null;
   readonly takes: Sink['takes'];
+  /** What of erased devices is left out. Not to change while a batch is read, held, or begun. */
+  readonly erased: () => Erased;
   /** The sink takes what is marked relay. */
   readonly relays: boolean;
   /** An entry marked relay is passed and goes nowhere: this sink does not take it, or it could not be read. */
@@ -250,14 +253,15 @@ export class Batcher {
     if (batch.entries === 0) batch.oldest = entry.received;
     batch.entries++;
     batch.bytes += entry.end - entry.start;
-    const { decoder, parking, window, takes, instance, relays, onRelay } = this.#options;
+    const { decoder, parking, window, takes, erased, instance, relays, onRelay } = this.#options;
     if (takes === (entry.kind === EntryKind.Usage ? 'records' : 'usage')) return;
     if (entry.relay && !relays) {
       onRelay('not_taken');
       return;
     }
     const before = batch.rows.count;
-    const reason = takeEntry(batch, slot, entry, decoder, instance);
+    const list = erased();
+    const reason = takeEntry(batch, slot, entry, decoder, instance, list.size === 0 ? 0 : list.get(entry.device));
     if (reason !== '' && entry.relay) onRelay('unreadable');
     else if (reason !== '') parking.add(slot, entry, reason);
     if (window === null) return;

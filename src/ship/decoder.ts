@@ -23,17 +23,20 @@ export class Decoder {
     this.#optionsOf = optionsOf;
   }
 
-  /** Adds the entry's records to `rows`: those accepted and kept. Returns why the entry could not be read (in full), or ''. */
-  decode(entry: EntryView, rows: Rows): string {
+  /**
+   * Adds the entry's records to `rows`: those accepted and kept, and not from before `notBefore`, epoch ms. Returns why the entry
+   * could not be read (in full), or ''.
+   */
+  decode(entry: EntryView, rows: Rows, notBefore = 0): string {
     try {
-      return this.#decode(entry, rows);
+      return this.#decode(entry, rows, notBefore);
     } catch (error) {
       this.#states.clear();
       return `codec "${entry.codec}" threw: ${messageOf(error)}`;
     }
   }
 
-  #decode(entry: EntryView, rows: Rows): string {
+  #decode(entry: EntryView, rows: Rows, notBefore: number): string {
     const codec = this.#codecs.get(entry.codec);
     if (codec === undefined) return `codec "${entry.codec}" is not installed`;
     const dialect = entry.transport === 'tcp' ? codec.tcp : codec.udp;
@@ -48,7 +51,8 @@ export class Decoder {
     if ((dialect.memo?.(state) ?? 0) !== entry.memo) states.delete(key);
     if (frame.kind === FrameKind.Malformed) return `malformed: ${frame.reason}`;
     if (entry.accepted === 0) return '';
-    const read = rows.append(frame, codec, entry.device, entry.received, entry.accepted, entry.bytes, entry.keepAt);
+    const { device, received, accepted, bytes, keepAt } = entry;
+    const read = rows.append(frame, codec, device, received, accepted, bytes, keepAt, notBefore);
     return read < entry.accepted ? `${entry.accepted} records were accepted, the codec now reads ${read}` : '';
   }
 

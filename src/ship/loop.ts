@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ROW_FLAG_NAMES, RowFlag } from '../codec/index.ts';
-import { messageOf } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import { Batch, type Position, type Ranges, type Sink, type SinkHealth } from '../sink/sink.ts';
@@ -61,6 +61,8 @@ export class Loop {
   #awaitsMove = false;
   /** The last batch closed because it was full: more is waiting already. */
   #full = false;
+  /** To be done between two batches. */
+  #between: (() => Promise<void>)[] = [];
   #running: Promise<void> = Promise.resolve();
   #logged = new Map<string, number>();
 
@@ -100,11 +102,32 @@ export class Loop {
     if (on) this.#wake?.();
   }
 
+  /**
+   * Runs `work` between two batches: nothing is held or begun, and what was begun has arrived. Waits for a sink that is away; rejects
+   * when the loop ends.
+   */
+  between<T>(work: () => Promise<T>): Promise<T> {
+    const done = new Promise<T>((resolve, reject) => {
+      this.#between.push(async () => {
+        if (this.#stopping) reject(new AppError('SINK_UNREACHABLE', 'the shipper is ending'));
+        else await work().then(resolve, reject);
+      });
+    });
+    if (this.#awaitsMove) this.#wake?.();
+    if (this.#stopping) void this.#catchUp();
+    return done;
+  }
+
+  async #catchUp(): Promise<void> {
+    for (const work of this.#between.splice(0)) await work();
+  }
+
   /** Ends after the attempt under way. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#wake?.();
     await this.#running;
+    await this.#catchUp();
     await this.#o.batcher.close();
   }
 
@@ -122,6 +145,7 @@ export class Loop {
     while (!this.#stopping) {
       try {
         if (!this.#ready) await this.#open();
+        if (!this.#held) await this.#catchUp();
         if (this.#held || (await this.#next())) await this.#deliver();
         backoff.reset();
       } catch (error) {
@@ -183,6 +207,7 @@ export class Loop {
   async #next(): Promise<boolean> {
     const { sink, batcher, watermarks } = this.#o;
     const behind = batcher.behind(watermarks.durable);
+    if (this.#between.length > 0) return false;
     if (behind === 0) {
       if (!(await this.#sleep(CHECK_MS, true))) {
         await sink.check();
@@ -216,6 +241,7 @@ export class Loop {
   #settle(): void {
     const { metrics, sink } = this.#o;
     const { rows, resent, events, usage, ranges } = this.#batch;
+    if (rows.erased > 0) metrics.erasedRecords.inc({ sink: sink.name }, rows.erased);
     let fixes = 0;
     let statuses = 0;
     let again = 0;

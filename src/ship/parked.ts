@@ -4,6 +4,7 @@ import { EntryKind, EntryView, entrySize, keepBytes, Origin, writeEntry } from '
 import { nodeStorage, OpenMode, readAll, type Storage, writeAll } from '../journal/storage.ts';
 import { Batch, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
+import type { Erased } from './erasures.ts';
 import { takeEntry } from './take.ts';
 
 /** An entry that was set aside, as its line in `parked/<sink>.jsonl` has it. `received` is epoch ms, `hex` the entry's bytes. */
@@ -30,7 +31,7 @@ const SETTLE_MS = 1000;
 
 /** Lines set aside for the sink, those of an interrupted retry first. Throws JOURNAL_FAILED for a line that is none. */
 export async function listParked(directory: string, sink: string, storage: Storage = nodeStorage): Promise<Parked[]> {
-  return [...(await read(storage, retryPath(directory, sink))), ...(await read(storage, join(directory, `${sink}.jsonl`)))];
+  return [...(await readParked(storage, retryPath(directory, sink))), ...(await readParked(storage, join(directory, `${sink}.jsonl`)))];
 }
 
 /**
@@ -40,6 +41,7 @@ export async function listParked(directory: string, sink: string, storage: Stora
  *    remembers each one delivered under a position of its own, so that it is not delivered twice.
  * 2. The sink must have been made for this: with the instance `<instance>.parked`, so that it stands nowhere in the
  *    server's way.
+ * 3. What is from before its device was erased is neither delivered nor kept.
  */
 export async function retryParked(
   directory: string,
@@ -47,20 +49,25 @@ export async function retryParked(
   decoder: Decoder,
   instance: string,
   storage: Storage = nodeStorage,
+  erased: Erased = new Map(),
 ): Promise<{ delivered: number; refused: number }> {
   const lines = new Map((await claim(directory, sink.name, storage)).map((parked) => [`${parked.slot}.${parked.sequence}`, parked]));
-  const keep = (): Promise<void> => write(storage, retryPath(directory, sink.name), [...lines.values()]);
+  const keep = (): Promise<void> => writeParked(storage, retryPath(directory, sink.name), [...lines.values()]);
   const position = await sink.open();
   const batch = new Batch();
   let delivered = 0;
   try {
     for (const [key, parked] of lines) {
+      if (parked.received < (erased.get(parked.device) ?? 0)) {
+        lines.delete(key);
+        continue;
+      }
       const place = `${key}.${parked.tries}`;
       let reason = '';
       if (position.delivered(place) === 0) {
         batch.clear();
         batch.instance = instance;
-        reason = takeEntry(batch, parked.slot, viewOf(parked), decoder, instance);
+        reason = takeEntry(batch, parked.slot, viewOf(parked), decoder, instance, erased.get(parked.device));
         batch.ranges = { [place]: { from: 1, to: 1 } };
         batch.token = tokenOf(`${instance}.parked`, batch.ranges);
         if (reason !== '') lines.set(key, { ...parked, reason });
@@ -82,6 +89,15 @@ export async function retryParked(
   return { delivered, refused: lines.size };
 }
 
+/** Every file that may hold entries set aside for the sink. */
+export function parkedPaths(directory: string, sink: string): string[] {
+  return [join(directory, `${sink}.jsonl`), takenPath(directory, sink), retryPath(directory, sink)];
+}
+
+function takenPath(directory: string, sink: string): string {
+  return join(directory, `${sink}.taken.jsonl`);
+}
+
 function retryPath(directory: string, sink: string): string {
   return join(directory, `${sink}.retry.jsonl`);
 }
@@ -89,26 +105,27 @@ function retryPath(directory: string, sink: string): string {
 /** Moves what the shipper has set aside behind what an earlier retry has left. */
 async function claim(directory: string, sink: string, storage: Storage): Promise<Parked[]> {
   const file = join(directory, `${sink}.jsonl`);
-  const taken = join(directory, `${sink}.taken.jsonl`);
+  const taken = takenPath(directory, sink);
   if ((await storage.stat(taken)) === null && (await storage.stat(file)) !== null) {
     await storage.rename(file, taken);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   }
-  const earlier = await read(storage, retryPath(directory, sink));
+  const earlier = await readParked(storage, retryPath(directory, sink));
   const known = new Set(earlier.map(({ slot, sequence }) => `${slot} ${sequence}`));
   const all = [...earlier];
-  for (const parked of await read(storage, taken)) {
+  for (const parked of await readParked(storage, taken)) {
     const key = `${parked.slot} ${parked.sequence}`;
     if (known.has(key)) continue;
     known.add(key);
     all.push(parked);
   }
-  await write(storage, retryPath(directory, sink), all);
+  await writeParked(storage, retryPath(directory, sink), all);
   await storage.remove(taken).catch(ignoreMissing);
   return all;
 }
 
-async function read(storage: Storage, path: string): Promise<Parked[]> {
+/** Throws JOURNAL_FAILED for a line that is none. */
+export async function readParked(storage: Storage, path: string): Promise<Parked[]> {
   if ((await storage.stat(path)) === null) return [];
   const file = await storage.open(path, OpenMode.Read);
   try {
@@ -144,7 +161,7 @@ function isParked(value: unknown): value is Omit<Parked, 'kind' | 'tries'> & { k
   );
 }
 
-async function write(storage: Storage, path: string, lines: readonly Parked[]): Promise<void> {
+export async function writeParked(storage: Storage, path: string, lines: readonly Parked[]): Promise<void> {
   if (lines.length === 0) {
     await storage.remove(path).catch(ignoreMissing);
     return;

@@ -1,7 +1,9 @@
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { EntryKind, type EntryView, keepBytes } from '../journal/entry.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { OpenMode, type Storage, writeAll } from '../journal/storage.ts';
+import type { Erased } from './erasures.ts';
+import { parkedPaths, readParked, writeParked } from './parked.ts';
 
 const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
 
@@ -74,6 +76,21 @@ export class Parking {
     const parked = this.#waiting;
     this.#waiting = [];
     for (const { reason } of parked) this.#onParked(reason);
+  }
+
+  /**
+   * Takes out what devices had sent before these moments, epoch ms, also of what a retry holds; returns how many entries. To be
+   * called while nothing is added.
+   */
+  async erase(devices: Erased): Promise<number> {
+    let gone = 0;
+    for (const path of parkedPaths(dirname(this.path), basename(this.path, '.jsonl'))) {
+      const lines = await readParked(this.#storage, path);
+      const left = lines.filter(({ device, received }) => received >= (devices.get(device) ?? 0));
+      if (left.length < lines.length) await writeParked(this.#storage, path, left);
+      gone += lines.length - left.length;
+    }
+    return gone;
   }
 
   /** Forgets what was added and not flushed: its batch will be read again. */

@@ -1,19 +1,22 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import type { OptionsOf } from '../codec/registry.ts';
-import { messageOf } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
+import type { EntryView } from '../journal/entry.ts';
 import { type Claim, dropRelayed } from '../journal/relayed.ts';
 import { retain } from '../journal/retention.ts';
-import type { Damage } from '../journal/segment.ts';
+import { rewriteSegment } from '../journal/rewrite.ts';
+import { type Damage, listSegments } from '../journal/segment.ts';
 import { nodeStorage, type Storage } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
-import type { Codecs, Sink, SinkHealth } from '../sink/sink.ts';
+import type { Codecs, Counts, Sink, SinkHealth } from '../sink/sink.ts';
 import { Batcher } from './batcher.ts';
 import { Decoder } from './decoder.ts';
+import type { Erased, Erasures } from './erasures.ts';
 import { Loop } from './loop.ts';
 import { Parking } from './parking.ts';
-import { Watermarks } from './watermarks.ts';
+import { isSlot, Watermarks } from './watermarks.ts';
 import { ResendWindow } from './window.ts';
 
 /**
@@ -29,6 +32,7 @@ import { ResendWindow } from './window.ts';
  * 6. A segment goes only when every sink has passed it.
  * 7. What is marked relay goes to sinks that relay, and out of the journal when they have it. Without such a sink it goes
  *    nowhere, which is counted and said at start.
+ * 8. What of a device was erased is delivered to nobody any more, and kept out of the stores when the device sends it again.
  */
 export interface ShipperOptions {
   /** Holds one directory per slot, named by its number. */
@@ -49,6 +53,7 @@ export interface ShipperOptions {
   readonly keepMs?: number | undefined;
   /** Budget of each slot's journal; above it, delivered segments go before `keepMs` is over. */
   readonly maxBytes?: number | undefined;
+  readonly erasures: Erasures;
   /** Keeps a slot from being written; without it, the newest segment of every slot is left alone. */
   readonly claim?: ((slot: string) => ReturnType<Claim>) | undefined;
 }
@@ -56,6 +61,14 @@ export interface ShipperOptions {
 export interface Shipper {
   /** True when everything that is durable at the time of the call was delivered to every sink within `deadlineMs`. */
   drained(deadlineMs: number): Promise<boolean>;
+  /**
+   * Takes out of the journal, or of a sink by its name (with what is parked for it), what devices sent before these moments, epoch ms,
+   * and sees to it that no more of it gets there. Waits for a sink that is away. Safe to repeat. Returns how much of what; nothing for a
+   * sink that there is not.
+   *
+   * Of the journal, what is in a segment that is being written stays: rotate it before.
+   */
+  erase(part: string, devices: Erased): Promise<Counts>;
   /** By sink name. */
   health(): Record<string, SinkHealth>;
   /** Ends after the deliveries under way, and closes the sinks. */
@@ -64,6 +77,9 @@ export interface Shipper {
 
 const TEND_MS = 2_000;
 const REPEAT_MS = 60_000;
+/** The part of an erasure that is no sink's. */
+export const JOURNAL = 'journal';
+const NOTHING = (): void => {};
 
 /** Never rejects for a sink: one that is away is degraded until it is back. */
 export function startShipper(options: ShipperOptions): Shipper {
@@ -78,8 +94,11 @@ class RunningShipper implements Shipper {
   readonly #storage: Storage;
   readonly #watermarks: Watermarks;
   readonly #loops: Loop[];
+  readonly #parkings = new Map<string, Parking>();
   #timer: NodeJS.Timeout | undefined;
   #tending: Promise<void> = Promise.resolve();
+  /** What is being done to the files of the journal: one thing at a time. */
+  #chores: Promise<unknown> = Promise.resolve();
   #closed = false;
   #progress: (() => void) | null = null;
   readonly #alarms = new Map<string, number>();
@@ -130,6 +149,19 @@ class RunningShipper implements Shipper {
     }
   }
 
+  async erase(part: string, devices: Erased): Promise<Counts> {
+    if (part === JOURNAL) return this.#eraseJournal(devices);
+    const loop = this.#loops.find(({ name }) => name === part);
+    const parking = this.#parkings.get(part);
+    if (loop === undefined || parking === undefined) return {};
+    const parked = await loop.between(async () => {
+      await this.#o.erasures.add(part, devices);
+      return parking.erase(devices);
+    });
+    const counts = await this.#o.sinks.find(({ name }) => name === part)?.erase?.(devices);
+    return { ...counts, parked };
+  }
+
   health(): Record<string, SinkHealth> {
     return Object.fromEntries(this.#loops.map((loop) => [loop.name, loop.health]));
   }
@@ -140,6 +172,7 @@ class RunningShipper implements Shipper {
     this.#progress?.();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     await this.#tending;
+    await this.#chores.catch(() => undefined);
     await this.#watermarks.close();
     await Promise.all(this.#o.sinks.map((sink) => sink.close()));
   }
@@ -150,6 +183,7 @@ class RunningShipper implements Shipper {
       metrics.parked.inc({ sink: sink.name });
       this.#alarm(`${sink.name} ${reason}`, { sink: sink.name, reason, file: parking.path }, 'entries are parked: they need a look');
     });
+    this.#parkings.set(sink.name, parking);
     const batcher = new Batcher({
       journal: journalDirectory,
       storage: this.#storage,
@@ -158,6 +192,7 @@ class RunningShipper implements Shipper {
       parking,
       window: sink.takes === 'usage' ? null : new ResendWindow(),
       takes: sink.takes,
+      erased: () => this.#o.erasures.of(sink.name),
       relays: sink.relays,
       onRelay: (reason) => {
         if (reason === 'unreadable') metrics.relayDropped.inc({ reason });
@@ -193,9 +228,12 @@ class RunningShipper implements Shipper {
       const delivered = Math.min(mark, ...this.#loops.map((loop) => loop.delivered(slot)));
       try {
         const directory = join(journalDirectory, slot);
-        const report = await retain({ directory, storage: this.#storage, delivered, now, keepMs, maxBytes });
+        const report = await this.#exclusive(async () => {
+          const done = await retain({ directory, storage: this.#storage, delivered, now, keepMs, maxBytes });
+          await this.#dropRelayed(slot, directory);
+          return done;
+        });
         size += report.bytes;
-        await this.#dropRelayed(slot, directory);
         if (report.oldestUndelivered > 0 && (earliest === 0 || report.oldestUndelivered < earliest)) earliest = report.oldestUndelivered;
       } catch (error) {
         this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments of a slot cannot be removed');
@@ -211,6 +249,33 @@ class RunningShipper implements Shipper {
     const delivered = Math.min(Number.MAX_SAFE_INTEGER, ...relaying.map((loop) => loop.delivered(slot)));
     const claim = async () => (await this.#o.claim?.(slot)) ?? null;
     await dropRelayed({ directory, storage: this.#storage, delivered, claim, onDamage: (damage) => this.#damaged(damage) });
+  }
+
+  async #eraseJournal(devices: Erased): Promise<Counts> {
+    let entries = 0;
+    const goes = (entry: EntryView): boolean => entry.received < (devices.get(entry.device) ?? 0);
+    for (const slot of (await this.#storage.list(this.#o.journalDirectory)).filter(isSlot)) {
+      const directory = join(this.#o.journalDirectory, slot);
+      const firsts = await listSegments(this.#storage, directory);
+      for (const first of firsts) {
+        if (this.#closed) throw new AppError('SINK_UNREACHABLE', 'the shipper is ending');
+        const release = first === firsts.at(-1) ? await this.#o.claim?.(slot) : NOTHING;
+        if (release === null || release === undefined) continue;
+        const onDamage = (damage: Damage): void => this.#damaged(damage);
+        try {
+          entries += await this.#exclusive(() => rewriteSegment({ storage: this.#storage, directory, first, goes, onDamage }));
+        } finally {
+          release();
+        }
+      }
+    }
+    return { entries };
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#chores.then(work, work);
+    this.#chores = done.catch(() => undefined);
+    return done;
   }
 
   #damaged(damage: Damage): void {

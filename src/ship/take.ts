@@ -6,13 +6,14 @@ import type { Decoder } from './decoder.ts';
 
 /**
  * Adds what a journal entry holds to a batch; kinds that are not delivered add nothing. Returns why the entry could not be read
- * (in full), or ''. `instance` is part of an event's id.
+ * (in full), or ''. `instance` is part of an event's id. Of a device that was erased, nothing from before `notBefore`, epoch ms.
  */
-export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder: Decoder, instance: string): string {
+export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder: Decoder, instance: string, notBefore = 0): string {
+  if (entry.received < notBefore) return '';
   if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
   if (entry.kind === EntryKind.Usage) return takeUsage(batch, slot, entry, instance);
   if (entry.kind !== EntryKind.Frame) return '';
-  const reason = decoder.decode(entry, batch.rows);
+  const reason = decoder.decode(entry, batch.rows, notBefore);
   batch.locate(slot, entry.sequence);
   return reason;
 }

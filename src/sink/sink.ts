@@ -26,8 +26,17 @@ export interface Sink {
   deliver(batch: Batch, park: Park): Promise<void>;
   /** A cheap look whether the target is still there, made when there is nothing to deliver. Rejects when it is not. */
   check(): Promise<void>;
+  /**
+   * Removes what it has of these devices from before these moments, epoch ms; what is not removed yet when it rejects is removed
+   * when it is called again. While nothing from before them is being delivered. Returns how much of what. Absent: it keeps
+   * nothing that could be removed.
+   */
+  erase?(devices: ReadonlyMap<string, number>): Promise<Counts>;
   close(): Promise<void>;
 }
+
+/** How many of each thing. */
+export type Counts = Readonly<Record<string, number>>;
 
 /** A batch closes at the first of these. */
 export interface BatchLimits {

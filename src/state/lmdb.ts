@@ -153,6 +153,15 @@ export class LmdbStore implements StateStore, ProfileStore {
     this.#timer ??= setTimeout(() => void this.flush(), GATHER_MS);
   }
 
+  async forget(device: string): Promise<number> {
+    this.#waiting.delete(device);
+    await this.flush();
+    const known = this.#profiles.doesExist(device) ? 1 : 0;
+    await this.#profiles.remove(device);
+    await this.#root.flushed;
+    return known;
+  }
+
   /** Commits the profiles that wait. Does not reject: a disk that refuses is logged, and what was learned is learned again. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);

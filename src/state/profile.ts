@@ -8,7 +8,7 @@ export interface Profile {
   readonly updated: number;
 }
 
-/** Profiles by device id, shared by all workers. Neither call throws, waits or promises: both stand on the byte path. */
+/** Profiles by device id, shared by all workers. The first two calls stand on the byte path: they neither throw, wait nor promise. */
 export interface ProfileStore {
   /**
    * Calls `found` once, with undefined when nothing is known or can be read: before it returns where the answer is at hand,
@@ -17,6 +17,8 @@ export interface ProfileStore {
   findProfile(device: string, found: (profile: Profile | undefined) => void): void;
   /** Keeps the profile, in place of the one before; on disk soon after. What a crash in between takes is learned again. */
   remember(device: string, profile: Profile): void;
+  /** Removes the profile; returns how many there were. Rejects when the store cannot be written: this is not for the byte path. */
+  forget(device: string): Promise<number>;
 }
 
 /** Undefined for what another version may have written. */

@@ -185,6 +185,11 @@ export class RedisStore implements StateStore, ProfileStore {
     this.#timer ??= setTimeout(() => void this.flush(), GATHER_MS);
   }
 
+  forget(device: string): Promise<number> {
+    this.#waiting.delete(device);
+    return this.#asked(() => this.#redis.hdel(`${this.#prefix}profiles`, device));
+  }
+
   /** Writes the profiles that wait. Does not reject: what was learned is learned again. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);

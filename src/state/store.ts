@@ -33,6 +33,8 @@ export const TABLES = [
   'settings',
   /** Unknown device id → counters and samples. */
   'quarantine',
+  /** Device id → that its data was erased, up to when, and how far that is. */
+  'erasures',
   /** SHA-256 of a bearer token, hex → its name and scopes. */
   'tokens',
 ] as const;

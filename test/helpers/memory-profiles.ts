@@ -20,4 +20,8 @@ export class MemoryProfiles implements ProfileStore {
   answer(): void {
     for (const owed of this.#owed.splice(0)) owed();
   }
+
+  async forget(): Promise<number> {
+    return 0;
+  }
 }

@@ -9,9 +9,11 @@ import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
 import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
+import { nodeStorage } from '../../src/journal/storage.ts';
 import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
+import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { type Shipper, type ShipperOptions, startShipper } from '../../src/ship/shipper.ts';
 import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { createRedisStreamSink, type RedisStreamOptions } from '../../src/sink/redis-stream/sink.ts';
@@ -67,12 +69,6 @@ export class Slot {
     return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length, marks);
   }
 
-  usage(device: string, received: number, traffic: Traffic | string): number {
-    const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
-    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
-    return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
-  }
-
   /** Of which only those with these indexes are kept. */
   thinned(device: string, received: number, samples: readonly Sample[], kept: readonly number[]): number {
     const keep = new Uint8Array(Math.ceil(samples.length / 8));
@@ -83,6 +79,12 @@ export class Slot {
   /** Marked relay. */
   relayed(device: string, received: number, samples: readonly Sample[]): number {
     return this.raw(device, received, frameOf(samples), samples.length, 'tiny', { keep: null, relay: true });
+  }
+
+  usage(device: string, received: number, traffic: Traffic | string): number {
+    const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
+    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
+    return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
   }
 
   event(device: string, received: number, event: object | string, marks?: Marks): number {
@@ -122,6 +124,7 @@ export function ship(data: string, sinks: readonly Sink[], options: Partial<Ship
     optionsOf: () => DEFAULTS,
     sinks,
     codecs: new Map([['tiny', tiny]]),
+    erasures: new Erasures(erasuresPath(data), nodeStorage),
     metrics,
     log: { ...silentLog, error: note, warn: note },
     ...options,

@@ -1,7 +1,9 @@
 /** Delivers until it is killed: `shipper-child.ts <data> <ClickHouse URL> <Redis URL>`. */
 import { join } from 'node:path';
+import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
+import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { startShipper } from '../../src/ship/shipper.ts';
 import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
@@ -10,6 +12,7 @@ import { tiny } from './tiny.ts';
 const [data = '', clickHouseUrl = '', redisUrl = ''] = process.argv.slice(2);
 const defaults = {};
 startShipper({
+  erasures: await Erasures.load(erasuresPath(data), nodeStorage),
   journalDirectory: join(data, 'journal'),
   parkedDirectory: join(data, 'parked'),
   instance: 'rig',

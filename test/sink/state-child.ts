@@ -1,8 +1,10 @@
 /** Counts usage until it is killed: `state-child.ts <data> <URL of the state store>`. Says when it has begun. */
 import { join } from 'node:path';
+import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { Plans } from '../../src/plan/plans.ts';
+import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { startShipper } from '../../src/ship/shipper.ts';
 import { createStateSink } from '../../src/sink/state/sink.ts';
 import { openState } from '../../src/state/open.ts';
@@ -11,6 +13,7 @@ const [data = '', url = ''] = process.argv.slice(2);
 const defaults = {};
 const store = await openState({ url, prefix: 'test:', directory: join(data, 'state'), log: silentLog });
 startShipper({
+  erasures: new Erasures(erasuresPath(data), nodeStorage),
   journalDirectory: join(data, 'journal'),
   parkedDirectory: join(data, 'parked'),
   instance: 'rig',

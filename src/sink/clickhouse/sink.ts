@@ -4,8 +4,9 @@ import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickh
 import { AppError } from '../../errors.ts';
 import { Cursor } from '../../journal/cursor.ts';
 import type { Storage } from '../../journal/storage.ts';
-import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
+import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
 import { BlockEncoder, type Pick } from './encode.ts';
+import { eraseFromTables } from './erase.ts';
 import { blamesRows, plainError } from './errors.ts';
 import { checkVersion, migrate, quoteName } from './migrate.ts';
 
@@ -36,6 +37,7 @@ export interface ClickHouseOptions {
 }
 
 const REQUEST_MS = 60_000;
+const ERASE_MS = 600_000;
 /** The server starts after this look, and devices wait for it. */
 const LOOK_MS = 3_000;
 /** So many rows refused and not one taken: it is not the rows. */
@@ -132,6 +134,18 @@ class ClickHouseSink implements Sink {
   async check(): Promise<void> {
     const answer = await this.#client.ping();
     if (!answer.success) throw plainError(answer.error, this.#o.url);
+  }
+
+  /** On a connection of its own, for a mutation of a large table takes its time. */
+  async erase(devices: ReadonlyMap<string, number>): Promise<Counts> {
+    const client = connect(this.#o, ERASE_MS);
+    try {
+      return await eraseFromTables(client, this.#database, devices);
+    } catch (error) {
+      throw plainError(error, this.#o.url);
+    } finally {
+      await client.close();
+    }
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,9 @@
 import { Redis } from 'ioredis';
 import { systemClock } from '../../clock.ts';
 import { AppError, messageOf } from '../../errors.ts';
-import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
+import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
 import { APPEND, appendArguments, LAST, lastRows } from './encode.ts';
+import { eraseFromStreams } from './erase.ts';
 import { type StreamGroup, streamGroups } from './groups.ts';
 
 /**
@@ -33,6 +34,7 @@ export interface RedisStreamOptions {
   readonly onGroups?: ((groups: readonly StreamGroup[]) => void) | undefined;
 }
 
+const STREAMS = ['positions', 'statuses', 'events'];
 const CONNECT_MS = 5_000;
 /** More arguments than that, and a call runs out of stack. */
 const MAX_BATCH_ROWS = 10_000;
@@ -61,7 +63,7 @@ class RedisStreamSink implements Sink {
     this.#o = options;
     this.#prefix = options.prefix ?? 'fixgate:';
     this.#cursor = `${this.#prefix}cursor:${options.instance}`;
-    this.#streams = ['positions', 'statuses', 'events'].map((name) => `${this.#prefix}${name}`);
+    this.#streams = STREAMS.map((name) => `${this.#prefix}${name}`);
     this.limits = { rows: Math.min(options.batchRows ?? 2_000, MAX_BATCH_ROWS), bytes: 1024 * 1024, ageMs: 0 };
   }
 
@@ -69,6 +71,7 @@ class RedisStreamSink implements Sink {
     // Invariant 2: what the old connection may still have under way is not waited for.
     this.#drop();
     const redis = await this.#connect();
+    this.#redis = redis;
     try {
       const delivered = new Map<string, number>();
       for (const [slot, text] of Object.entries(await redis.hgetall(this.#cursor))) {
@@ -118,6 +121,18 @@ class RedisStreamSink implements Sink {
     }
   }
 
+  /** On a connection of its own: it takes as long as the streams are long. */
+  async erase(devices: ReadonlyMap<string, number>): Promise<Counts> {
+    const redis = await this.#connect();
+    try {
+      return await eraseFromStreams(redis, this.#prefix, [...STREAMS, 'commands'], devices);
+    } catch (error) {
+      throw plain(error);
+    } finally {
+      redis.disconnect();
+    }
+  }
+
   async close(): Promise<void> {
     this.#drop();
   }
@@ -161,7 +176,6 @@ class RedisStreamSink implements Sink {
       redis.disconnect();
       throw plain(reason ?? error);
     }
-    this.#redis = redis;
     return redis;
   }
 

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { systemClock } from '../clock.ts';
+import type { Eraser } from '../privacy/eraser.ts';
+import { type Erasure, erasureSchema } from '../privacy/erasure.ts';
+import { deviceId } from '../registry/device.ts';
+import { problem } from './problem.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
+
+/** How often a request that waits looks at the erasure. */
+const LOOK_MS = 50;
+const LONGEST_WAIT_S = 120;
+
+const params = z.strictObject({ id: deviceId });
+const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).describe('seconds to wait for its end');
+const erasure = erasureSchema
+  .omit({ instances: true })
+  .extend({
+    state: z.enum(['running', 'erased']),
+    erased: z.int().describe('when it was finished, epoch ms; 0: it is not'),
+    removed: z.record(z.string(), z.record(z.string(), z.int())).describe('how much of what, by part'),
+    waiting: z.array(z.string()).describe('parts that are still to be done'),
+  })
+  .describe('what was or is being erased');
+const finished = { about: 'everything is erased', schema: erasure };
+const running = { about: 'it is being erased; what is away is waited for', schema: erasure };
+
+/** What devices have sent: taken along, and erased (design.md section 9, promise 10). */
+export const DATA_ROUTES: readonly Route[] = [
+  route({
+    method: 'DELETE',
+    path: '/v1/devices/{id}/data',
+    scope: 'erase',
+    about: 'Erase everything that a device has sent and recorded up to now, from every store. What it sends from then on is kept as ever.',
+    params,
+    query: z.strictObject({
+      registry: z.enum(['keep', 'remove']).default('keep').describe('what becomes of its record'),
+      wait: wait.default(30),
+    }),
+    body: NO_BODY,
+    answers: { 200: finished, 202: running },
+    async run({ params: { id }, query, token, office: { eraser }, reply }) {
+      const asked = await eraser.request(id, token.name, query.registry);
+      const found = (await settled(eraser, asked.device, asked.before, query.wait)) ?? asked;
+      const answer = shown(eraser, found);
+      return reply
+        .code(answer.state === 'erased' ? 200 : 202)
+        .header('location', `/v1/devices/${asked.device}/data`)
+        .send(answer);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/data',
+    scope: 'erase',
+    about: 'What has become of the last erasure of a device.',
+    params,
+    query: z.strictObject({ wait: wait.default(0) }),
+    body: NO_BODY,
+    answers: { 200: { about: 'erased or not', schema: erasure }, 404: { about: 'nothing of it was ever erased' } },
+    async run({ params: { id }, query, office: { eraser }, reply }) {
+      const found = await settled(eraser, id, 0, query.wait);
+      return found === undefined ? problem(reply, 404, `nothing of device ${id} was ever erased`) : shown(eraser, found);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/export',
+    scope: 'read',
+    about: 'Everything that is kept of a device: its record, what it has sent, its usage, commands and settings, each in a file of NDJSON.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: {
+      200: { about: 'a zip', media: ['application/zip'] },
+      503: { about: 'the server is starting, or ClickHouse does not answer' },
+    },
+    async run({ params: { id }, office, reply }) {
+      const device = await office.inventory.get(id);
+      const zip = await office.export(id, device);
+      return reply
+        .type('application/zip')
+        .header('content-disposition', `attachment; filename="${(device?.id ?? id).replaceAll(':', '-')}.zip"`)
+        .send(zip);
+    },
+  }),
+];
+
+/** The erasure when it has come to its end, or as it is after `waitS` seconds. */
+async function settled(eraser: Eraser, id: string, before: number, waitS: number): Promise<Erasure | undefined> {
+  const until = systemClock.elapsed() + waitS * 1000;
+  for (;;) {
+    const found = await eraser.get(id);
+    const isOver = found === undefined || (found.before >= before && eraser.progress(found).waiting.length === 0);
+    if (isOver || systemClock.elapsed() >= until) return found;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+function shown(eraser: Eraser, { instances: _, ...found }: Erasure): z.infer<typeof erasure> {
+  const { removed, waiting, erased } = eraser.progress({ ...found, instances: _ });
+  return { ...found, state: waiting.length === 0 ? 'erased' : 'running', erased, removed, waiting };
+}

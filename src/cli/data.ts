@@ -1,0 +1,90 @@
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../errors.ts';
+import { API_HELP, API_OPTIONS, Api } from './api.ts';
+import { EXIT } from './exit-code.ts';
+
+export const ERASE_HELP = `fixgate erase <device> [options]
+
+Erases everything that a device has sent and recorded up to now: ClickHouse, the Redis streams, the journal, what is parked,
+usage, commands and settings. What it sends from then on is kept as ever. Exit code 1 when it is not finished in the time
+given: it goes on without us, and waits for a store that is away.
+
+  --remove          its record in the registry as well
+  --status          only show what has become of the last erasure
+  --wait <s>        how long to watch, default 60, at most 120
+
+${API_HELP} erase
+
+  fixgate erase 356307042441013
+`;
+
+export const EXPORT_HELP = `fixgate export <device> --out <file> [options]
+
+Everything that is kept of a device as a zip: its record, what it has sent, its usage, commands and settings, each in a file of NDJSON.
+
+  --out <file>      where to
+
+${API_HELP} read
+
+  fixgate export 356307042441013 --out 356307042441013.zip
+`;
+
+export async function erase(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      ...API_OPTIONS,
+      remove: { type: 'boolean', default: false },
+      status: { type: 'boolean', default: false },
+      wait: { type: 'string', default: '60' },
+    },
+  });
+  const [device] = positionals;
+  if (device === undefined) throw new AppError('USAGE', 'say fixgate erase <device>');
+  const path = `/v1/devices/${encodeURIComponent(device)}/data`;
+  const query = new URLSearchParams(values.status ? {} : { wait: values.wait, registry: values.remove ? 'remove' : 'keep' });
+  const found = await new Api(values.url).find(values.status ? 'GET' : 'DELETE', `${path}?${query}`);
+  if (found === undefined) {
+    process.stderr.write(`fixgate: nothing of device ${device} was ever erased\n`);
+    return EXIT.Found;
+  }
+  const { state, removed, waiting, before } = Object(found);
+  if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else {
+    process.stdout.write(`${state}: what was sent before ${new Date(Number(before)).toISOString()}\n`);
+    for (const [part, counts] of Object.entries<object>(Object(removed)))
+      process.stdout.write(
+        `  ${part}: ${
+          Object.entries(counts)
+            .map(([name, count]) => `${count} ${name}`)
+            .join(', ') || 'nothing'
+        }\n`,
+      );
+    if (Array.isArray(waiting) && waiting.length > 0) process.stdout.write(`  still to be done: ${waiting.join(', ')}\n`);
+  }
+  return state === 'erased' ? EXIT.Ok : EXIT.Found;
+}
+
+export async function exportDevice(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...API_OPTIONS, out: { type: 'string' } },
+  });
+  const [device] = positionals;
+  const { out } = values;
+  if (device === undefined || out === undefined) throw new AppError('USAGE', 'say fixgate export <device> --out <file>');
+  const zip = await new Api(values.url).text(`/v1/devices/${encodeURIComponent(device)}/export`);
+  try {
+    await pipeline(zip, createWriteStream(out, { mode: 0o600 }));
+  } catch (error) {
+    // Part of a zip is none.
+    await rm(out, { force: true });
+    throw new AppError('SINK_UNREACHABLE', `the export broke off (${messageOf(error)}); try again`, error);
+  }
+  return EXIT.Ok;
+}

@@ -1,0 +1,83 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Counts } from '../sink.ts';
+import { quoteName, quoteText } from './migrate.ts';
+
+/**
+ * Removes what devices sent before some moment from every table of the database that has a column `device`.
+ *
+ * 1. A mutation that rewrites the parts, not a mask over them: what is gone is gone from the disk when ClickHouse removes the old
+ *    parts, some minutes later.
+ * 2. It is done when no such row is left and no mutation that speaks of one of the devices is under way, whoever began it: one
+ *    whose answer was lost is waited for and not begun again.
+ */
+const LOOK_MS = 500;
+/** Devices of one mutation. */
+const CHUNK = 100;
+
+interface Table {
+  readonly name: string;
+  /** Rows from before the moments. */
+  where(devices: readonly (readonly [string, number])[]): string;
+}
+
+export async function eraseFromTables(client: ClickHouseClient, database: string, devices: ReadonlyMap<string, number>): Promise<Counts> {
+  const counts: Record<string, number> = {};
+  const all = [...devices];
+  for (const table of await tables(client, database)) {
+    counts[table.name] = 0;
+    for (let at = 0; at < all.length; at += CHUNK)
+      counts[table.name] = (counts[table.name] ?? 0) + (await eraseFromTable(client, database, table, all.slice(at, at + CHUNK)));
+  }
+  return counts;
+}
+
+async function eraseFromTable(
+  client: ClickHouseClient,
+  database: string,
+  table: Table,
+  devices: readonly (readonly [string, number])[],
+): Promise<number> {
+  const name = `${quoteName(database)}.${quoteName(table.name)}`;
+  const where = table.where(devices);
+  const rows = await count(client, `${name} FINAL WHERE ${where}`);
+  const about = devices.map(([device]) => `position(command, ${quoteText(quoteText(device))}) > 0`).join(' OR ');
+  const inQuestion = `system.mutations WHERE database = ${quoteText(database)} AND table = ${quoteText(table.name)} AND NOT is_done AND (${about})`;
+  for (;;) {
+    if ((await count(client, inQuestion)) > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    else if ((await count(client, `${name} WHERE ${where}`)) === 0) return rows;
+    else await client.command({ query: `ALTER TABLE ${name} DELETE WHERE ${where}`, clickhouse_settings: { mutations_sync: '2' } });
+  }
+}
+
+async function tables(client: ClickHouseClient, database: string): Promise<Table[]> {
+  const columns = await select(
+    client,
+    `SELECT table, groupArray(name) AS names FROM system.columns WHERE database = ${quoteText(database)} AND table IN ` +
+      `(SELECT name FROM system.tables WHERE database = ${quoteText(database)} AND engine LIKE '%MergeTree') GROUP BY table ORDER BY table`,
+  );
+  return columns.flatMap(({ table, names }) => {
+    const has = (name: string): boolean => Array.isArray(names) && names.includes(name);
+    if (!has('device')) return [];
+    const times = ['time', 'received'].filter(has);
+    return {
+      name: String(table),
+      where: (devices) =>
+        devices
+          .map(([device, before]) => {
+            const older = times.map((column) => `${column} < fromUnixTimestamp64Milli(toInt64(${before}))`).join(' OR ');
+            return `(device = ${quoteText(device)}${older === '' ? '' : ` AND (${older})`})`;
+          })
+          .join(' OR '),
+    };
+  });
+}
+
+async function count(client: ClickHouseClient, from: string): Promise<number> {
+  const [row] = await select(client, `SELECT count() AS rows FROM ${from}`);
+  return Number(row?.['rows'] ?? 0);
+}
+
+async function select(client: ClickHouseClient, query: string): Promise<Record<string, unknown>[]> {
+  const result = await client.query({ query, format: 'JSONEachRow' });
+  return result.json<Record<string, unknown>>();
+}

@@ -1,0 +1,179 @@
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { silentLog } from '../../src/log.ts';
+import { Eraser, type Part } from '../../src/privacy/eraser.ts';
+import { parseErasure } from '../../src/privacy/erasure.ts';
+import { forget } from '../../src/privacy/forget.ts';
+import { type Device, deviceSchema } from '../../src/registry/device.ts';
+import type { ProfileStore } from '../../src/state/profile.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { Stores } from '../registry/stores.ts';
+
+const stores = new Stores();
+beforeAll(() => stores.start());
+afterEach(() => stores.clear());
+afterAll(() => stores.stop());
+
+const eventually = { timeout: 10_000, interval: 20 };
+const known: Device = deviceSchema.parse({ id: 'gone', aliases: ['alias'] });
+
+function erasing(store: StateStore, parts: Readonly<Record<string, Part>>, options: { instance?: string; now?: () => number } = {}) {
+  const events: object[] = [];
+  const eraser = new Eraser({
+    store,
+    instance: options.instance ?? 'one',
+    now: options.now ?? Date.now,
+    log: silentLog,
+    device: async (id) => (id === 'gone' || id === 'alias' ? known : undefined),
+    record: (device, event) => events.push({ device, ...event }),
+    parts,
+    pauseMs: 20,
+  });
+  eraser.start();
+  onTestFinished(() => eraser.stop());
+  return { eraser, events };
+}
+
+describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind) => {
+  test('1, 2: is kept until every part has done it; one that fails is tried again and keeps no other', async () => {
+    const store = await stores.open(kind);
+    const asked: [string, number][][] = [];
+    let away = true;
+    const { eraser, events } = erasing(store, {
+      journal: async (_erasure, devices) => {
+        asked.push([...devices]);
+        return { entries: 3 };
+      },
+      clickhouse: async () => {
+        if (away) throw new Error('it is away');
+        return { positions: 7 };
+      },
+    });
+    const { before, device } = await eraser.request('alias', 'somebody', 'keep');
+    expect(device).toBe('gone');
+    const found = await vi.waitFor(async () => {
+      const erasure = await eraser.get('gone');
+      if (erasure === undefined) throw new Error('it is not kept');
+      expect(eraser.progress(erasure)).toEqual({ removed: { journal: { entries: 3 } }, waiting: ['clickhouse'], erased: 0 });
+      return erasure;
+    }, eventually);
+    expect(asked).toEqual([
+      [
+        ['gone', before],
+        ['alias', before],
+      ],
+    ]);
+    expect(events).toEqual([{ device: 'gone', type: 'erase_started', by: 'somebody', before, registry: 'keep' }]);
+    expect(found.ids).toEqual(['gone', 'alias']);
+    // A server that starts anew carries on, and does not do again what was done.
+    await eraser.stop();
+    away = false;
+    const again = erasing(store, {
+      journal: () => Promise.reject(new Error('this was done')),
+      clickhouse: async () => ({ positions: 7 }),
+    });
+    await vi.waitFor(async () => {
+      const erasure = parseErasure(await store.get('erasures', 'gone'));
+      expect(erasure?.instances['one']).toEqual({
+        removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } },
+        erased: expect.any(Number),
+      });
+    }, eventually);
+    expect(again.events).toEqual([
+      { device: 'gone', type: 'erased', by: 'somebody', removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } } },
+    ]);
+  });
+
+  test('4: another installation on the same store does its own part of it', async () => {
+    const store = await stores.open(kind);
+    const done: string[] = [];
+    const partOf = (name: string): Record<string, Part> => ({
+      journal: async () => {
+        done.push(name);
+        return {};
+      },
+    });
+    const here = erasing(store, partOf('one'));
+    erasing(await stores.open(kind), partOf('two'), { instance: 'two' });
+    await here.eraser.request('gone', 'somebody', 'keep');
+    await vi.waitFor(() => expect(done.sort()).toEqual(['one', 'two']), eventually);
+    await vi.waitFor(
+      async () => expect(Object.keys((await here.eraser.get('gone'))?.instances ?? {}).sort()).toEqual(['one', 'two']),
+      eventually,
+    );
+  });
+
+  test('asked for again while it is running, it is done again, up to the later moment', async () => {
+    const store = await stores.open(kind);
+    let now = 1000;
+    const moments: number[] = [];
+    const held = Promise.withResolvers<void>();
+    const parts: Record<string, Part> = {
+      journal: async (_erasure, devices) => {
+        moments.push(devices.get('other') ?? 0);
+        if (moments.length === 1) await held.promise;
+        return { entries: moments.length };
+      },
+    };
+    const { eraser } = erasing(store, parts, { now: () => now });
+    await eraser.request('other', 'somebody', 'keep');
+    await vi.waitFor(() => expect(moments).toEqual([1000]), eventually);
+    now = 2000;
+    await eraser.request('other', 'somebody', 'remove');
+    held.resolve();
+    await vi.waitFor(async () => {
+      const erasure = await eraser.get('other');
+      expect(erasure).toMatchObject({ before: 2000, registry: 'remove', instances: { one: { removed: { journal: { entries: 2 } } } } });
+    }, eventually);
+    expect(moments).toEqual([1000, 2000]);
+  });
+
+  test('the state store forgets the device, and nothing of another', async () => {
+    const store: StateStore & Partial<ProfileStore> = await stores.open(kind);
+    if (!isProfileStore(store)) throw new Error('no profiles');
+    const command = (created: number): string => JSON.stringify({ id: 'c', state: 'queued', history: [], created });
+    for (const id of ['gone', 'alias', 'gone2']) {
+      for (let i = 0; i < 700; i++) await store.write([{ table: 'usage', key: `${id} ${i}`, put: '{"bytes_in":1}' }]);
+      await store.write([
+        { table: 'commands', key: `${id} a`, put: command(1) },
+        { table: 'commands', key: `${id} b`, put: command(5000) },
+        { table: 'finished', key: `${id} c`, put: command(1) },
+        { table: 'settings', key: id, put: '{}' },
+        { table: 'quarantine', key: id, put: '{}' },
+        { table: 'policies', key: id, put: '{}' },
+        { table: 'territory', key: id, put: 'home' },
+      ]);
+      store.remember(id, { codec: 'gt06', memo: 1, updated: 1 });
+    }
+    await store.write([
+      { table: 'devices', key: 'gone', put: JSON.stringify(known) },
+      { table: 'devices', key: 'gone2', put: JSON.stringify(deviceSchema.parse({ id: 'gone2' })) },
+      { table: 'aliases', key: 'alias', put: 'gone' },
+    ]);
+    const erasure = { device: 'gone', ids: ['gone', 'alias'], before: 5000, by: 'me', registry: 'keep' as const, instances: {} };
+    const all = { usage: 1400, commands: 4, settings: 2, quarantine: 2, policies: 2, territory: 2, profiles: 2 };
+    expect(await forget(store, erasure)).toEqual(all);
+    expect(await store.get('devices', 'gone')).toBeDefined();
+    expect((await store.list('commands', { limit: 10 })).map(({ key }) => key)).toEqual(['alias b', 'gone b', 'gone2 a', 'gone2 b']);
+    expect(await forget(store, { ...erasure, registry: 'remove' })).toEqual({
+      usage: 0,
+      commands: 0,
+      settings: 0,
+      quarantine: 0,
+      policies: 0,
+      territory: 0,
+      profiles: 0,
+      devices: 1,
+    });
+    expect([await store.get('devices', 'gone'), await store.get('aliases', 'alias')]).toEqual([undefined, undefined]);
+    expect(await store.list('usage', { limit: 2000 })).toHaveLength(700);
+    for (const table of ['settings', 'quarantine', 'policies', 'territory', 'devices'] as const)
+      expect((await store.list(table, { limit: 9 })).map(({ key }) => key)).toEqual(['gone2']);
+    const kept = await new Promise((resolve) => store.findProfile('gone2', resolve));
+    const forgotten = await new Promise((resolve) => store.findProfile('gone', resolve));
+    expect([kept, forgotten]).toEqual([{ codec: 'gt06', memo: 1, updated: 1 }, undefined]);
+  });
+});
+
+function isProfileStore(store: StateStore): store is StateStore & ProfileStore {
+  return 'findProfile' in store && 'forget' in store;
+}

@@ -1,0 +1,290 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { fixgate } from '../cli/command.ts';
+import { chdbInstalled } from '../embedded/child.ts';
+import { Server } from '../helpers/server.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
+import { RedisServer } from '../ship/rig.ts';
+import { objects, unzipped } from './zip.ts';
+
+/** Erase and export in a whole server, with devices on real sockets, Redis and ClickHouse. */
+
+let server: Server | undefined;
+let redis: RedisServer | undefined;
+const devices: TcpDevice[] = [];
+
+afterEach(async () => {
+  for (const device of devices.splice(0)) device.close();
+  await server?.stop();
+  await redis?.stop();
+  server = undefined;
+  redis = undefined;
+});
+
+const GONE = '356307042441013';
+const OTHER = '356307042441021';
+const eventually = { timeout: 30_000, interval: 100 };
+
+interface Running {
+  readonly running: Server;
+  readonly token: string;
+  call(method: string, path: string, body?: object): Promise<{ status: number; body: Record<string, unknown> }>;
+  fetch(path: string): Promise<Response>;
+}
+
+/** `known`: the token of the server that had the data before. */
+async function start(env: Readonly<Record<string, string>>, dataDir?: string, known?: string): Promise<Running> {
+  const running = await Server.start({ FIXGATE_WORKERS: '2', ...env }, dataDir);
+  server = running;
+  const args = ['token', 'create', '--name', 'tester', '--scope', 'admin'];
+  const token = known ?? (await fixgate(args, '', { ...env, FIXGATE_DATA_DIR: running.dataDir })).out.trim();
+  const { http } = await running.logged('metrics and health');
+  const authorization = `Bearer ${token}`;
+  return {
+    running,
+    token,
+    fetch: (path) => fetch(`${http}${path}`, { headers: { authorization } }),
+    async call(method, path, body) {
+      const headers = { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+      const response = await fetch(`${http}${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? {} : Object(JSON.parse(text)) };
+    },
+  };
+}
+
+async function connect(running: Server, imei: string): Promise<TcpDevice> {
+  const device = await TcpDevice.connect(await running.port('teltonika'));
+  devices.push(device);
+  device.send(handshake(imei));
+  await device.until(({ received }) => received.length === 1);
+  return device;
+}
+
+/** Sends a record and waits until it was acknowledged. */
+async function report(device: TcpDevice, time: number): Promise<void> {
+  const length = device.received.length;
+  device.send(packet(time));
+  await device.until(({ received, ended }) => ended || received.length >= length + 4);
+  expect(device.received.readUInt32BE(length)).toBe(1);
+}
+
+const rowsOf = async (running: Server, table: string, imei: string, where = '1'): Promise<number> =>
+  Number(await running.query(`SELECT count() FROM fixgate.${table} WHERE device = '${imei}' AND (${where})`));
+
+async function streamTimes(server_: RedisServer, name: string, imei: string): Promise<number[]> {
+  const client = server_.client();
+  const entries = await client.xrange(`fixgate:${name}`, '-', '+');
+  return entries.filter(([, fields]) => fields.includes(imei)).map(([, fields]) => Number(fields[fields.indexOf('time') + 1]));
+}
+
+/** Files of the data directory that hold the text, but for what has to know whom it must not store again. */
+function holding(dataDir: string, text: string): string[] {
+  return ['journal/0', 'journal/1', 'parked', 'cursor/../parked'].flatMap((part) => {
+    const directory = join(dataDir, part);
+    if (!existsSync(directory)) return [];
+    return readdirSync(directory).flatMap((name) =>
+      readFileSync(join(directory, name), 'latin1').includes(text) ? [`${part}/${name}`] : [],
+    );
+  });
+}
+
+function parkedLine(device: string, received: number): string {
+  const entry = { kind: 'frame', slot: '0', sequence: 1, received, codec: 'gone', transport: 'tcp', device, memo: 0, accepted: 1 };
+  return `${JSON.stringify({ ...entry, reason: 'codec "gone" is not installed', hex: '00' })}\n`;
+}
+
+describe.skipIf(!chdbInstalled)('DELETE /v1/devices/{id}/data', () => {
+  it('erases a device from every store, through a killed server and a Redis that is away; another keeps everything', async () => {
+    redis = await RedisServer.start('--appendonly', 'yes');
+    const env = { FIXGATE_REDIS_URL: redis.url };
+    const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-erase-'));
+    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
+    mkdirSync(join(dataDir, 'parked'), { recursive: true });
+    const T = Date.now() - 3_600_000;
+    for (const sink of ['clickhouse', 'redis'])
+      writeFileSync(join(dataDir, `parked/${sink}.jsonl`), parkedLine(GONE, T) + parkedLine(OTHER, T));
+
+    const first = await start(env, dataDir);
+    const [gone, other] = [await connect(first.running, GONE), await connect(first.running, OTHER)];
+    for (let i = 0; i < 20; i++) {
+      await report(gone, T + 1000 * i);
+      await report(other, T + 1000 * i);
+    }
+    for (const imei of [GONE, OTHER])
+      expect(await first.call('POST', `/v1/devices/${imei}/commands`, { type: 'version', protocol: 'teltonika' })).toMatchObject({
+        status: 201,
+      });
+    await vi.waitFor(async () => {
+      expect(await rowsOf(first.running, 'positions', GONE)).toBe(20);
+      expect(redis === undefined ? [] : await streamTimes(redis, 'positions', GONE)).toHaveLength(20);
+    }, eventually);
+
+    // From here on Redis is away: what comes now is undelivered.
+    await redis.kill();
+    for (let i = 20; i < 30; i++) {
+      await report(gone, T + 1000 * i);
+      await report(other, T + 1000 * i);
+    }
+    gone.close();
+    other.close();
+    // What follows from that is of after the erasure, if it comes after it.
+    await vi.waitFor(async () => {
+      const { open } = (await first.call('GET', `/v1/devices/${GONE}/commands`)).body;
+      const [command] = Array.isArray(open) ? open : [];
+      expect(command).toMatchObject({ state: 'queued' });
+      expect(await rowsOf(first.running, 'events', GONE, "type = 'command'")).toBe(command.history.length);
+      expect(await rowsOf(first.running, 'events', GONE, "type = 'disconnected'")).toBe(1);
+    }, eventually);
+    const path = `/v1/devices/${GONE}/data`;
+    expect(await first.call('GET', path)).toMatchObject({ status: 404 });
+    const asked = await first.call('DELETE', `${path}?wait=1`);
+    expect(asked).toMatchObject({ status: 202, body: { state: 'running', device: GONE, by: 'tester', registry: 'keep' } });
+    expect(asked.body['waiting']).toContain('redis');
+    const before = Number(asked.body['before']);
+    await vi.waitFor(async () => expect((await first.call('GET', path)).body['waiting']).toEqual(['redis']), eventually);
+    first.running.signal('SIGKILL');
+    await first.running.exited;
+
+    await redis.up('--appendonly', 'yes');
+    const second = await start(env, dataDir, first.token);
+    const done = await second.call('GET', `${path}?wait=60`);
+    expect(done).toMatchObject({
+      status: 200,
+      body: {
+        state: 'erased',
+        before,
+        removed: {
+          journal: { entries: expect.any(Number) },
+          clickhouse: { positions: expect.any(Number), parked: 1 },
+          redis: { positions: 20, last: 1, parked: 1 },
+          state: { commands: 1, settings: 0 },
+        },
+      },
+    });
+    expect(Number(Object(done.body['removed']).journal.entries)).toBeGreaterThan(30);
+
+    // Nothing is left of it but who was erased and when, and what tells of that.
+    for (const table of ['positions', 'statuses', 'usage']) expect([table, await rowsOf(second.running, table, GONE)]).toEqual([table, 0]);
+    await vi.waitFor(
+      async () =>
+        expect(await second.running.query(`SELECT DISTINCT type FROM fixgate.events WHERE device = '${GONE}' ORDER BY type`)).toBe(
+          'erase_started\nerased\n',
+        ),
+      eventually,
+    );
+    expect(await second.running.query('SELECT count() FROM system.mutations WHERE NOT is_done')).toBe('0\n');
+    expect(holding(dataDir, GONE)).toEqual([]);
+    const client = redis.client();
+    for (const name of ['positions', 'statuses']) expect(await streamTimes(redis, name, GONE)).toEqual([]);
+    expect(await client.exists(`fixgate:last:${GONE}`)).toBe(0);
+    expect((await second.call('GET', `/v1/devices/${GONE}/commands`)).body).toEqual({ open: [], ended: [] });
+
+    // The other one has lost nothing, delivered or not.
+    const all = Array.from({ length: 30 }, (_, i) => T + 1000 * i);
+    await vi.waitFor(async () => {
+      expect(await rowsOf(second.running, 'positions FINAL', OTHER)).toBe(30);
+      expect(redis === undefined ? [] : await streamTimes(redis, 'positions', OTHER)).toEqual(all);
+    }, eventually);
+    expect(holding(dataDir, OTHER).filter((name) => name.startsWith('parked'))).toHaveLength(2);
+    expect((await second.call('GET', `/v1/devices/${OTHER}/commands`)).body['open']).toHaveLength(1);
+
+    // What it has in its memory is acknowledged and not stored; what is new is.
+    const again = await connect(second.running, GONE);
+    await report(again, T + 5000);
+    await report(again, before - 1);
+    const now = Date.now();
+    await report(again, now);
+    await vi.waitFor(async () => {
+      expect(await rowsOf(second.running, 'positions', GONE)).toBe(1);
+      expect(redis === undefined ? [] : await streamTimes(redis, 'positions', GONE)).toEqual([now]);
+    }, eventually);
+    expect(await client.get(`fixgate:last:${GONE}`)).toContain(`"time":${now}`);
+  }, 180_000);
+
+  it('by a token that may, from the command line, with its record if that is asked for', async () => {
+    const { running, token, call } = await start({});
+    const device = await connect(running, GONE);
+    await report(device, Date.now() - 1000);
+    await vi.waitFor(async () => expect(await rowsOf(running, 'positions', GONE)).toBe(1), eventually);
+    await call('PATCH', `/v1/devices/${GONE}`, { aliases: ['alias-1'] });
+    const { out } = await fixgate(['token', 'create', '--name', 'reader', '--scope', 'read'], '', { FIXGATE_DATA_DIR: running.dataDir });
+    const { http } = await running.logged('metrics and health');
+    const env = { FIXGATE_URL: String(http), FIXGATE_TOKEN: token };
+    const refused = await fixgate(['erase', GONE], '', { ...env, FIXGATE_TOKEN: out.trim() });
+    expect([refused.code, refused.error]).toEqual([2, expect.stringContaining('lacks the scope `erase`')]);
+    expect((await fixgate(['erase', GONE, '--status'], '', env)).code).toBe(1);
+    device.close();
+    const erased = await fixgate(['erase', 'alias-1', '--remove'], '', env);
+    expect([erased.code, erased.error]).toEqual([0, '']);
+    expect(erased.out).toMatch(/^erased: what was sent before 20\d\d-/);
+    expect(erased.out).toMatch(/clickhouse: .*1 positions/);
+    expect(await call('GET', `/v1/devices/${GONE}`)).toMatchObject({ status: 404 });
+    const status = await fixgate(['erase', GONE, '--status', '--json'], '', env);
+    expect([status.code, JSON.parse(status.out)]).toMatchObject([
+      0,
+      { state: 'erased', ids: [GONE, 'alias-1'], registry: 'remove', waiting: [] },
+    ]);
+  }, 90_000);
+});
+
+describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
+  it('gives everything that is kept of a device, however long its history is', async () => {
+    const { running, token, call, fetch: get } = await start({});
+    const device = await connect(running, OTHER);
+    const T = Date.now() - 3_600_000;
+    for (let i = 0; i < 5; i++) await report(device, T + i);
+    await call('POST', `/v1/devices/${OTHER}/commands`, { type: 'set_interval', parameters: { seconds: 60 }, protocol: 'teltonika' });
+    await vi.waitFor(async () => expect(await rowsOf(running, 'positions', OTHER)).toBe(5), eventually);
+    // Several pages, with many rows of one time, and a stranger's.
+    await running.query(
+      `INSERT INTO fixgate.positions (device, time, id, received, protocol, lat, lon, valid, attrs)
+       SELECT '${OTHER}', fromUnixTimestamp64Milli(toInt64(${T - 10_000_000} + 1000 * intDiv(number, 700))), leftPad(toString(number), 16, '0'), now64(3), 'teltonika', 1, 2, true, map('rpm', number)
+       FROM numbers(9000)`,
+    );
+    await running.query(
+      `INSERT INTO fixgate.positions (device, time, id, received, protocol, lat, lon, valid) VALUES ('${GONE}', now64(3), '0000000000000000', now64(3), 'x', 1, 2, true)`,
+    );
+    const response = await get(`/v1/devices/${OTHER}/export`);
+    expect([response.status, response.headers.get('content-type'), response.headers.get('content-disposition')]).toEqual([
+      200,
+      'application/zip',
+      `attachment; filename="${OTHER}.zip"`,
+    ]);
+    const files = unzipped(Buffer.from(await response.arrayBuffer()));
+    expect([...files.keys()].sort()).toEqual(
+      ['commands', 'cycles', 'device', 'events', 'positions', 'settings', 'statuses', 'usage'].map((name) => `${name}.ndjson`),
+    );
+    const positions = objects(files.get('positions.ndjson'));
+    expect(positions).toHaveLength(9005);
+    expect(new Set(positions.map(({ id }) => id)).size).toBe(9005);
+    const times = positions.map(({ time }) => Number(time));
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+    expect(positions.at(-1)).toMatchObject({ device: OTHER, time: T + 4, lat: 59.3293, lon: 18.0686, protocol: 'teltonika' });
+    expect(positions[7]).toMatchObject({ attrs: { rpm: 7 } });
+    expect(Object.keys(positions.at(-1) ?? {})).not.toContain('device_time');
+    expect(objects(files.get('device.ndjson'))).toMatchObject([{ id: OTHER, protocol: 'teltonika' }]);
+    expect(objects(files.get('commands.ndjson'))).toMatchObject([{ type: 'set_interval' }]);
+    expect(objects(files.get('settings.ndjson'))).toMatchObject([{ device: OTHER, desired: { interval: 60 } }]);
+    expect(objects(files.get('events.ndjson')).map(({ type }) => type)).toContain('connected');
+
+    const out = join(running.dataDir, 'export.zip');
+    const { http } = await running.logged('metrics and health');
+    const exported = await fixgate(['export', OTHER, '--out', out], '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: token });
+    expect([exported.code, exported.error]).toEqual([0, '']);
+    expect(objects(unzipped(readFileSync(out)).get('positions.ndjson'))).toHaveLength(9005);
+    if (spawnSync('unzip', ['-v']).status === 0) expect(spawnSync('unzip', ['-t', out]).status).toBe(0);
+    // One of whom nothing is known.
+    const nobody = unzipped(Buffer.from(await (await get('/v1/devices/nobody/export')).arrayBuffer()));
+    expect(objects(nobody.get('positions.ndjson'))).toEqual([]);
+    // ClickHouse is not there: said, and no file that looks whole.
+    for (const pid of running.children('clickhouse')) process.kill(pid, 'SIGSTOP');
+    for (const pid of running.children('clickhouse')) process.kill(pid, 'SIGKILL');
+    const away = await fixgate(['export', OTHER, '--out', `${out}.2`], '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: token });
+    expect([away.code === 0, existsSync(`${out}.2`)]).toEqual([false, false]);
+  }, 120_000);
+});
