@@ -30,6 +30,7 @@ import { CodecCounters } from './metrics/hot-counters.ts';
 import { PlanList } from './plan/plan-list.ts';
 import { Plans } from './plan/plans.ts';
 import { Service } from './plan/service.ts';
+import { Warden } from './plan/warden.ts';
 import { Eraser } from './privacy/eraser.ts';
 import { exportDevice } from './privacy/export.ts';
 import { forget } from './privacy/forget.ts';
@@ -413,10 +414,9 @@ export async function openOffice(
   config: Config,
   instance: string,
   log: Log,
+  metrics: Metrics,
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
-  count: (state: string) => void,
-  strangers: (devices: number) => void,
   clickhouseUrl: string,
   hands: ErasingHands,
 ): Promise<Office> {
@@ -424,7 +424,8 @@ export async function openOffice(
   const state = await openState(stateOptions(config, log));
   const now = (): number => systemClock.now();
   const inventory = new Inventory({ store: state, now, record });
-  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count: strangers });
+  const count = (devices: number): void => metrics.quarantine.set(devices);
+  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
   quarantine.start();
   const ledger = new Ledger(state, now, config.commands.attempts);
   const desk = new Desk({
@@ -438,10 +439,26 @@ export async function openOffice(
     log,
     poke,
     record,
-    count,
+    count: (to) => metrics.commands.inc({ state: to }),
   });
   // A store that does not answer is no reason not to start: what expires is looked after once it does.
   desk.start();
+  const shadow = new Shadow(state);
+  const warden = new Warden({
+    store: state,
+    plans: new Plans(state),
+    submit: (draft) => desk.submit(draft),
+    async intervalOf(device) {
+      const { reported, desired } = await shadow.get(device);
+      const interval = reported['interval'] ?? desired['interval'];
+      return typeof interval === 'number' ? interval : undefined;
+    },
+    record,
+    count: (action) => metrics.planActions.inc({ action }),
+    now,
+    log,
+  });
+  warden.start();
   const eraser = new Eraser({
     store: state,
     instance,
@@ -465,7 +482,6 @@ export async function openOffice(
   eraser.start();
   const { user: username, password, database } = config.clickhouse;
   const clickhouse = { url: clickhouseUrl, username, password, database };
-  const shadow = new Shadow(state);
   const { url, prefix } = config.redis;
   const stream =
     url === ''
@@ -486,6 +502,7 @@ export async function openOffice(
     async close(): Promise<void> {
       await eraser.stop();
       await stream?.stop();
+      await warden.stop();
       await desk.stop();
       await quarantine.stop();
       await state.close();

@@ -44,7 +44,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'npm:zod',
   ],
   registry: ['codec types', 'state types', 'wire', 'npm:zod'],
-  plan: ['state types', 'src/registry/device.ts', 'npm:zod'],
+  plan: ['state types', 'command types', 'src/registry/device.ts', 'npm:zod'],
   ship: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
   sink: [
     'codec types',

@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldsOf, lines, table } from './fields.ts';
+import { fieldOf, fieldsOf, lines, listOf } from './fields.ts';
+import { table } from './table.ts';
 
 export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|import|export [options]
 
@@ -80,17 +81,17 @@ interface Filter {
 }
 
 async function list(api: Api, { json, account, plan, state }: Filter): Promise<number> {
-  const found: unknown[] = [];
+  const found: object[] = [];
   for (let after: unknown; ; ) {
     const query = new URLSearchParams({ limit: String(PAGE) });
     for (const [name, value] of Object.entries({ account, plan, state, after })) if (value !== undefined) query.set(name, String(value));
-    const page = Object(await api.call('GET', `/v1/devices?${query}`));
-    if (json) for (const device of page.devices) process.stdout.write(`${JSON.stringify(device)}\n`);
-    else found.push(...page.devices);
-    after = page.next;
+    const page = await api.call('GET', `/v1/devices?${query}`);
+    if (json) for (const device of listOf(page, 'devices')) process.stdout.write(`${JSON.stringify(device)}\n`);
+    else found.push(...listOf(page, 'devices'));
+    after = fieldOf(page, 'next');
     if (after === undefined) break;
   }
-  if (!json) process.stdout.write(table(SHOWN, found));
+  if (!json) table(found, SHOWN);
   return EXIT.Ok;
 }
 
@@ -114,15 +115,17 @@ async function importAll(api: Api, file: string, format: string, json: boolean):
     });
   const input = file === '-' ? process.stdin : createReadStream(file);
   const media = format === 'csv' ? 'text/csv' : 'application/x-ndjson';
-  const outcome = Object(await api.send('/v1/devices/bulk', { media, bytes: Readable.toWeb(input) }));
+  const outcome = await api.send('/v1/devices/bulk', { media, bytes: Readable.toWeb(input) });
+  const failed = Number(fieldOf(outcome, 'failed'));
   if (json) process.stdout.write(`${JSON.stringify(outcome)}\n`);
   else {
-    const { created, changed, unchanged, failed, problems } = outcome;
-    process.stdout.write(`${created} created, ${changed} changed, ${unchanged} unchanged, ${failed} failed\n`);
-    for (const one of problems.slice(0, NAMED)) process.stderr.write(`line ${one.line}: ${one.problems.map(problemText).join('; ')}\n`);
+    const counts = ['created', 'changed', 'unchanged', 'failed'].map((name) => `${fieldOf(outcome, name)} ${name}`);
+    process.stdout.write(`${counts.join(', ')}\n`);
+    for (const one of listOf(outcome, 'problems').slice(0, NAMED))
+      process.stderr.write(`line ${fieldOf(one, 'line')}: ${listOf(one, 'problems').map(problemText).join('; ')}\n`);
     if (failed > NAMED) process.stderr.write(`… and ${failed - NAMED} more; --json names them\n`);
   }
-  return outcome.failed > 0 ? EXIT.Found : EXIT.Ok;
+  return failed > 0 ? EXIT.Found : EXIT.Ok;
 }
 
 function formatOf(given: string | undefined, file: string | undefined): string {

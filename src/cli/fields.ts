@@ -23,30 +23,22 @@ function fieldValue(text: string): unknown {
   }
 }
 
+/** A field of what the server has answered. */
+export function fieldOf(answer: unknown, name: string): unknown {
+  return typeof answer === 'object' && answer !== null ? Reflect.get(answer, name) : undefined;
+}
+
+/** A list of records in what the server has answered. */
+export function listOf(answer: unknown, name: string): object[] {
+  const found = fieldOf(answer, name);
+  return Array.isArray(found) ? found.filter((one: unknown) => typeof one === 'object' && one !== null) : [];
+}
+
 /** A record for people: a line a field. */
 export function lines(record: unknown): string {
-  return Object.entries(Object(record))
+  return Object.entries(typeof record === 'object' && record !== null ? record : {})
     .map(([name, value]) => `${name.padEnd(14)} ${shown(value)}\n`)
     .join('');
-}
-
-/** Records for people: a table of some of their fields. */
-export function table(names: readonly string[], records: readonly unknown[]): string {
-  const rows = [names, ...records.map((record) => names.map((name) => shown(Reflect.get(Object(record), name))))];
-  const widths = names.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
-}
-
-export function timeText(time: unknown): string {
-  return typeof time === 'number' ? new Date(time).toISOString().slice(0, 19).replace('T', ' ') : '';
 }
 
 function shown(value: unknown): string {

@@ -4,7 +4,8 @@ import { parse } from 'yaml';
 import { AppError, messageOf } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldsOf, lines, table } from './fields.ts';
+import { fieldsOf, lines, listOf } from './fields.ts';
+import { table } from './table.ts';
 
 export const PLANS_HELP = `fixgate plans list|get|set|remove [options]
 
@@ -29,9 +30,9 @@ export async function plans(args: string[]): Promise<number> {
   const [action = '', name, ...pairs] = positionals;
   const api = new Api(values.url);
   if (action === 'list') {
-    const { plans: found } = Object(await api.call('GET', '/v1/plans'));
+    const found = listOf(await api.call('GET', '/v1/plans'), 'plans');
     if (values.json) for (const plan of found) process.stdout.write(`${JSON.stringify(plan)}\n`);
-    else process.stdout.write(table(SHOWN, found));
+    else table(found, SHOWN);
     return EXIT.Ok;
   }
   if (!['get', 'set', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate plans ${action}: say list, get, set or remove`);
@@ -40,7 +41,7 @@ export async function plans(args: string[]): Promise<number> {
   let found: unknown;
   if (action === 'set') {
     const before = values.file === undefined ? await api.find('GET', path) : read(values.file);
-    const fields = Object.entries({ ...Object(before ?? {}), ...fieldsOf(pairs, LISTS) });
+    const fields = Object.entries({ ...(typeof before === 'object' ? before : {}), ...fieldsOf(pairs, LISTS) });
     found = await api.call('PUT', path, Object.fromEntries(fields.filter(([, value]) => value !== null)));
   } else found = await api.find(action === 'get' ? 'GET' : 'DELETE', path);
   if (found === undefined) {

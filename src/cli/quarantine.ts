@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldsOf, lines, table, timeText } from './fields.ts';
+import { fieldOf, fieldsOf, lines, listOf } from './fields.ts';
+import { table } from './table.ts';
 
 export const QUARANTINE_HELP = `fixgate quarantine list|adopt|remove [options]
 
@@ -40,15 +41,14 @@ export async function quarantine(args: string[]): Promise<number> {
 async function list(api: Api, json: boolean): Promise<number> {
   const found: object[] = [];
   for (let after: unknown; ; ) {
-    const page = Object(await api.call('GET', `/v1/quarantine?limit=${PAGE}${after === undefined ? '' : `&after=${after}`}`));
-    found.push(...page.devices);
-    after = page.next;
+    const page = await api.call('GET', `/v1/quarantine?limit=${PAGE}${after === undefined ? '' : `&after=${after}`}`);
+    found.push(...listOf(page, 'devices'));
+    after = fieldOf(page, 'next');
     if (after === undefined) break;
   }
   if (json) for (const stranger of found) process.stdout.write(`${JSON.stringify(stranger)}\n`);
   else {
-    const rows = found.map((stranger) => ({ ...stranger, last_seen: timeText(Reflect.get(stranger, 'last_seen')) }));
-    process.stdout.write(table(['id', 'protocol', 'transport', 'count', 'last_seen'], rows));
+    table(found, ['id', 'protocol', 'transport', 'count', 'last_seen']);
   }
   return EXIT.Ok;
 }

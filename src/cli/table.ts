@@ -1,9 +1,10 @@
-/** Rows of equal shape as aligned text. */
-export function table(rows: readonly object[]): void {
-  const [first] = rows;
-  if (first === undefined) return;
-  const names = Object.keys(first);
-  const cells = rows.map((row) => names.map((name) => cell(Reflect.get(row, name))));
+/** Names of fields that hold epoch ms. */
+const TIMES = ['start', 'end', 'last_seen'];
+
+/** Rows as aligned text; `names`: the fields to show, those of the first row when they are of equal shape. */
+export function table(rows: readonly object[], names: readonly string[] = Object.keys(rows[0] ?? {})): void {
+  if (rows.length === 0) return;
+  const cells = rows.map((row) => names.map((name) => cell(name, Reflect.get(row, name))));
   const widths = names.map((name, at) => Math.max(name.length, ...cells.map((line) => (line[at] ?? '').length)));
   for (const line of [names, ...cells])
     process.stdout.write(
@@ -14,6 +15,9 @@ export function table(rows: readonly object[]): void {
     );
 }
 
-function cell(value: unknown): string {
-  return Array.isArray(value) ? value.join('; ') : String(value);
+function cell(name: string, value: unknown): string {
+  if (value === undefined) return '';
+  if (TIMES.includes(name) && typeof value === 'number') return new Date(value).toISOString().slice(0, 19).replace('T', ' ');
+  if (Array.isArray(value) && value.every((one) => typeof one !== 'object')) return value.join('; ');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { table, timeText } from './fields.ts';
+import { listOf } from './fields.ts';
+import { table } from './table.ts';
 import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
 
 export const USAGE_HELP = `fixgate usage <device> [options]
@@ -34,16 +35,9 @@ export async function usage(args: string[]): Promise<number> {
   }
   if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else {
-    const cycles: object[] = Object(found).cycles;
-    const names = [...new Set(cycles.flatMap((cycle) => Object.keys(cycle)))];
-    process.stdout.write(
-      cycles.length === 0
-        ? 'nothing counted yet\n'
-        : table(
-            names,
-            cycles.map((cycle) => ({ ...cycle, start: timeText(Reflect.get(cycle, 'start')) })),
-          ),
-    );
+    const cycles = listOf(found, 'cycles');
+    if (cycles.length === 0) process.stdout.write('nothing counted yet\n');
+    else table(cycles);
   }
   return EXIT.Ok;
 }

@@ -230,10 +230,9 @@ export class Supervisor {
       config,
       instance,
       this.log,
+      this.metrics,
       (device) => this.#poke(device),
       (device, event) => this.#events?.record(device, event),
-      (state) => this.metrics.commands.inc({ state }),
-      (devices) => this.metrics.quarantine.set(devices),
       clickhouseUrl,
       {
         rotate: () => this.#rotate(),

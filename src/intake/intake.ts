@@ -198,6 +198,8 @@ export class Intake {
   #chunkBytes = 0;
   #frameBytes = 0;
   readonly #earlier: Earlier[] = [];
+  /** Who spoke last was not admitted: what it sent is not the next device's. */
+  #refused = false;
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
     const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
@@ -413,8 +415,7 @@ export class Intake {
         return this.#bad();
       }
       const reason = known.refusal(this.peer) || this.#outOfService(known);
-      const rest =
-        this.#splitter === undefined ? bytes.length - start : this.bytesIn - this.#splitter.noise - this.#frameBytes + end - start;
+      const rest = this.bytesIn - (this.#splitter?.noise ?? this.#noise) - this.#frameBytes + end - start;
       if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
       this.#identify(known, rest);
     }
@@ -565,7 +566,7 @@ export class Intake {
 
   /**
    * Learns who is talking; a connection that carries several devices switches between them. `rest`: bytes from the frame's
-   * beginning to the end of what it lies in.
+   * beginning on.
    */
   #identify(known: Known, rest: number): void {
     const { sessions } = this.#host;
@@ -619,7 +620,8 @@ export class Intake {
       this.#close('registry_slow');
       return false;
     }
-    held.frames.push(bytes.slice(start, end));
+    // A copy, also of a Buffer: the bytes are lent.
+    held.frames.push(new Uint8Array(bytes.subarray(start, end)));
     return true;
   }
 
@@ -634,21 +636,28 @@ export class Intake {
     for (const frame of held.frames) if (!this.#frame(frame, 0, frame.length)) break;
     this.#answered = undefined;
     this.release(this.#host.journal.durable);
+    this.#noted();
     if (!this.owes) this.#link.drained();
     if (this.#waits) this.#proceed();
+    this.#noted();
   }
 
   /** Not admitted: the answer says so where the protocol can, and the connection ends unless it is there for others, too. */
   #refuse(reason: string, known: Known, bytes: Bytes, start: number, end: number, rest: number): boolean {
-    const { metrics, quarantine, clock } = this.#host;
+    const { metrics, meters, quarantine, clock } = this.#host;
     metrics.rejects.inc({ reason });
     if (reason === 'unknown_device') quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end);
     else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
       this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
     const shared = this.#origin !== undefined;
-    if (shared) this.#meterFor(new Meter(undefined), rest);
-    const penaltyMs =
-      reason === 'terminated' || reason === 'refuse' ? this.#host.service.seen(known.id).penalty(this.#host.clock.elapsed()) : 0;
+    // Who is turned away by state or plan spends all the same; an id that is not known, or comes from elsewhere, is nobody's.
+    const outOfService = reason === 'terminated' || reason === 'refuse';
+    if (outOfService) this.#meterFor(meters.open(new Origin(this.codec.name, this.transport, known.id, this.peer)), rest);
+    else if (shared) {
+      this.#meterFor(new Meter(undefined), rest);
+      this.#refused = true;
+    }
+    const penaltyMs = outOfService ? this.#host.service.seen(known.id).penalty(clock.elapsed()) : 0;
     // A datagram can be left without an answer; a connection that is closed at once is back at once.
     if (penaltyMs === 0) this.#owe(0, Settled.Refused, 0, end - start);
     else if (this.transport === 'tcp' && !shared) return this.#refuseLater(reason, penaltyMs, end - start);
@@ -875,10 +884,11 @@ export class Intake {
 
   /** Invariant 10. `rest`: bytes of the frame that named the device and of what came behind it. */
   #meterFor(meter: Meter, rest: number): void {
-    const { meters } = this.#host;
     const before = this.meter;
     this.meter = meter;
-    if (before.origin === undefined) {
+    const refused = this.#refused;
+    this.#refused = false;
+    if (before.origin === undefined && !refused) {
       meter.add(before);
       return;
     }
@@ -894,7 +904,7 @@ export class Intake {
     }
     const owed = this.outbox.count - this.#earlier.reduce((sum, earlier) => sum + earlier.owed, 0);
     if (owed > 0) this.#earlier.push({ meter: before, owed });
-    else meters.close(before);
+    else this.#leaveMeter(before);
   }
 
   /** An answer of so many bytes has been taken from the outbox: whose was it? */
@@ -904,26 +914,28 @@ export class Intake {
       this.meter.out += bytes;
       return;
     }
-    const { meters } = this.#host;
     earlier.meter.out += bytes;
-    meters.noted(earlier.meter);
+    this.#host.meters.noted(earlier.meter);
     if (--earlier.owed > 0) return;
     this.#earlier.shift();
-    meters.close(earlier.meter);
+    this.#leaveMeter(earlier.meter);
+  }
+
+  /** Nothing more of this connection goes there. */
+  #leaveMeter(meter: Meter): void {
+    const { meters, metrics } = this.#host;
+    if (meter.origin === undefined) metrics.unidentifiedBytes.inc({ transport: this.transport }, meter.in + meter.out);
+    else meters.close(meter);
   }
 
   /** The connection ends. */
   #meterLast(): void {
-    const { meters, metrics } = this.#host;
-    for (const { meter } of this.#earlier) meters.close(meter);
+    for (const { meter } of this.#earlier) this.#leaveMeter(meter);
     this.#earlier.length = 0;
-    const { meter } = this;
-    if (meter.origin === undefined) {
-      metrics.unidentifiedBytes.inc({ transport: this.transport }, meter.in + meter.out);
-      return;
-    }
-    meters.journal(meter);
-    meters.close(meter);
+    this.#host.meters.noted(this.meter);
+    // One that was turned away is back soon: its entries are left to the timer.
+    if (this.#origin !== undefined) this.#host.meters.journal(this.meter);
+    this.#leaveMeter(this.meter);
   }
 
   #bad(): boolean {

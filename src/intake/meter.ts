@@ -48,6 +48,10 @@ export class Meter implements Traffic {
     this.records += traffic.records;
   }
 
+  get isEmpty(): boolean {
+    return this.in + this.out + this.segments + this.datagrams + this.records === 0;
+  }
+
   clear(): void {
     this.in = 0;
     this.out = 0;
@@ -150,7 +154,7 @@ export class Meters {
   }
 
   #wait(meter: Meter): void {
-    if (meter.origin === undefined) return;
+    if (meter.origin === undefined || meter.isEmpty) return;
     meter.since = this.#clock.elapsed();
     this.#waiting.add(meter);
   }

@@ -96,6 +96,7 @@ export function createMetrics() {
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
     // Devices and commands.
     quarantine: gauge('fixgate_quarantine_devices', 'Unknown devices in quarantine.', [], 'max'),
+    planActions: counter('fixgate_plan_actions_total', 'Steps of plans that have begun to hold for a device.', ['action']),
     commands: counter('fixgate_commands_total', 'Transitions of commands, by the state that they went to.', ['state']),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),

@@ -9,9 +9,7 @@ const at = { at_pct: percent.describe('share of the cap, in per cent, from which
 
 export const stepSchema = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('notify'), ...at }).describe('an event, nothing else'),
-  z
-    .strictObject({ action: z.literal('slow'), ...at, interval_s: z.int().min(10).max(86_400) })
-    .describe('the device is sent this interval'),
+  z.strictObject({ action: z.literal('slow'), ...at, interval_s: z.int().min(1).max(86_400) }).describe('the device is sent this interval'),
   z
     .strictObject({ action: z.literal('throttle'), ...at, bytes_per_s: z.int().min(16).max(1_000_000) })
     .describe('the socket is read no faster'),

@@ -13,6 +13,8 @@ const policySchema = z.object({
   held: z.array(stepSchema),
   /** The interval that a `slow` step or recovery mode has asked for, and the one to go back to, s; absent where that is not known. */
   slowed: z.object({ interval_s: z.number(), before_s: z.number().optional() }).optional(),
+  /** Steps that have begun or ended with this, and are not announced yet. */
+  news: z.array(z.object({ step: stepSchema, begins: z.boolean() })).default([]),
 });
 export type Policy = z.infer<typeof policySchema>;
 

@@ -217,6 +217,10 @@ export class Device {
       opened: () => this.#opened(),
       data: (bytes) => (this.#transport === 'tcp' ? this.#stream(bytes) : this.#datagram(bytes)),
       lost: (established, code) => this.#lost(established, code),
+      passed: (sent, received) => {
+        this.#tally.bytesSent += sent;
+        this.#tally.bytesReceived += received;
+      },
     });
   }
 

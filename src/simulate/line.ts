@@ -16,6 +16,8 @@ export interface Line {
 export interface LineEvents {
   opened(): void;
   data(bytes: Bytes): void;
+  /** Bytes that have passed the socket, also behind its end. */
+  passed(sent: number, received: number): void;
   /** It is gone; `established` tells a closed connection from one that never came about. `code`: of the system, or ''. */
   lost(established: boolean, code: string): void;
 }
@@ -34,6 +36,7 @@ export function openLine(transport: Transport, to: Address, events: LineEvents):
 
 class TcpLine implements Line {
   readonly #socket: net.Socket;
+  readonly #events: LineEvents;
   #established = false;
   #closed = false;
   #code = '';
@@ -41,11 +44,13 @@ class TcpLine implements Line {
   constructor(to: Address, events: LineEvents) {
     const socket = net.connect({ host: to.host, port: to.port, noDelay: true });
     this.#socket = socket;
+    this.#events = events;
     socket.on('connect', () => {
       this.#established = true;
       if (!this.#closed) events.opened();
     });
     socket.on('data', (bytes) => {
+      events.passed(0, bytes.length);
       if (!this.#closed) events.data(bytes);
     });
     socket.on('error', (error) => {
@@ -63,6 +68,7 @@ class TcpLine implements Line {
   }
 
   send(bytes: Uint8Array): void {
+    this.#events.passed(bytes.length, 0);
     this.#socket.write(bytes);
   }
 
@@ -78,12 +84,15 @@ class TcpLine implements Line {
 class UdpLine implements Line {
   readonly room = true;
   readonly #socket: dgram.Socket;
+  readonly #events: LineEvents;
   #closed = false;
 
   constructor(to: Address, events: LineEvents) {
     const socket = dgram.createSocket(net.isIPv6(to.host) ? 'udp6' : 'udp4');
     this.#socket = socket;
+    this.#events = events;
     socket.on('message', (bytes) => {
+      events.passed(0, bytes.length);
       if (!this.#closed) events.data(bytes);
     });
     // Nobody there is the same as no answer: the device's patience decides.
@@ -94,6 +103,7 @@ class UdpLine implements Line {
   }
 
   send(bytes: Uint8Array): void {
+    this.#events.passed(bytes.length, 0);
     this.#socket.send(bytes, () => {});
   }
 

@@ -27,6 +27,9 @@ export class Tally {
   failedConnects = 0;
   /** Times that no answer came in time; the device then sends again on a new connection or port. */
   timeouts = 0;
+  /** What passed the sockets. */
+  bytesSent = 0;
+  bytesReceived = 0;
   /** From the sending of what is answered to its answer. */
   readonly latency = new Latency();
   /** The same since somebody last looked. */
@@ -48,6 +51,8 @@ export class Tally {
     this.reconnects += other.reconnects;
     this.failedConnects += other.failedConnects;
     this.timeouts += other.timeouts;
+    this.bytesSent += other.bytesSent;
+    this.bytesReceived += other.bytesReceived;
     this.latency.merge(other.latency);
     this.recent.merge(other.recent);
   }

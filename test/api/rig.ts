@@ -6,6 +6,7 @@ import { createToken, type Scope } from '../../src/api/tokens.ts';
 import { type Office, openOffice } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
 
 export interface Answer {
   readonly status: number;
@@ -37,18 +38,9 @@ export class Api {
     const { config } = loadConfig({ env: { FIXGATE_DATA_DIR: directory, ...env } });
     const events: Api['events'] = [];
     const record = (device: string, event: object): number => events.push({ device, ...event });
-    const office = await openOffice(
-      config,
-      'test',
-      silentLog,
-      () => {},
-      record,
-      () => {},
-      () => {},
-      // Nobody listens there.
-      'http://127.0.0.1:9',
-      { rotate: async () => {}, erase: async () => ({ rows: 0 }) },
-    );
+    const hands = { rotate: async () => {}, erase: async () => ({ rows: 0 }) };
+    // Nobody listens at that address.
+    const office = await openOffice(config, 'test', silentLog, createMetrics(), () => {}, record, 'http://127.0.0.1:9', hands);
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
     const http = await startHttp(observed, { host: '127.0.0.1', port: 0, confirm: false });

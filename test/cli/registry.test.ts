@@ -164,7 +164,7 @@ describe('fixgate quarantine and usage', () => {
     await run(['devices', 'add', 'd-01']);
     expect((await run(['usage', 'd-01'])).out).toBe('nothing counted yet\n');
     await api.office.state.write([{ table: 'usage', key: 'd-01 1793491200000', add: { bytes_in: 71, records: 3 } }]);
-    expect((await run(['usage', 'd-01'])).lines[1]).toMatch(/^2026-11-01 \d\d:\d\d:\d\d +71 +3$/);
+    expect((await run(['usage', 'd-01'])).lines[1]).toMatch(/^2026-11-01 00:00:00 +2026-12-01 00:00:00 +71 /);
     expect(JSON.parse((await run(['usage', 'd-01', '--json'])).out)).toMatchObject({ cycles: [{ bytes_in: 71, records: 3 }] });
     expect(await run(['usage', 'd-02'])).toMatchObject({ code: 1 });
     expect(await run(['usage', 'd-01', '--cycles', 'x'])).toMatchObject({ code: 2, error: expect.stringContaining('limit') });

@@ -7,6 +7,8 @@ import { parseUsage } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { deviceSchema } from '../../src/registry/device.ts';
+import { Known } from '../../src/registry/known.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
@@ -160,6 +162,64 @@ describe('what passes the socket of a device', () => {
     meters.tick();
     expect(journal.usage).toEqual([]);
     expect(await unidentified('tcp')).toBe(toyFixes(1, 1).length);
+    expect(await unidentified('udp')).toBe(0);
+  });
+});
+
+describe('what a registry that answers late, or refuses, has to do with it', () => {
+  it('is counted for the device, also when nobody speaks any more', () => {
+    const owed: (() => void)[] = [];
+    const late = (id: string, found: (known: Known) => void): void => {
+      owed.push(() => found(new Known(id, undefined, false, false)));
+    };
+    host = { ...host, registry: { ...host.registry, lookup: late } };
+    for (const transport of ['tcp', 'udp'] as const) {
+      const { intake } = connect(transport);
+      for (const device of [A, B]) {
+        intake.push(Buffer.concat([toyLogin(device, false), toyFixes(2, 3)]));
+        expect(journal.usage).toEqual([]);
+        for (const answer of owed.splice(0)) answer();
+      }
+      settle();
+      clock.step(5000);
+      meters.tick();
+      for (const device of [A, B])
+        expect(journal.sum(device)).toMatchObject({ in: toyLogin(A, false).length + toyFixes(2, 3).length, records: 3 });
+      intake.closed('device');
+      journal.usage.length = 0;
+    }
+  });
+
+  it('is nobody’s when the device is refused, and not the next one’s', async () => {
+    const refusing = (id: string, found: (known: Known) => void): void => found(new Known(id, undefined, id === B, false));
+    host = { ...host, registry: { ...host.registry, lookup: refusing } };
+    const { intake, link } = connect();
+    for (const device of [A, B, A]) intake.push(Buffer.concat([toyLogin(device, false), toyFixes(2, 3)]));
+    settle();
+    intake.closed('device');
+    const each = toyLogin(A, false).length + toyFixes(2, 3).length;
+    expect(journal.sum(A)).toMatchObject({ in: 2 * each, records: 6 });
+    expect(journal.sum(B)).toMatchObject({ in: 0 });
+    expect((await unidentified('tcp')) + Number(journal.sum(A)['out'])).toBe(each + link.bytes);
+  });
+
+  it('is the device’s when it is turned away by its state: that costs as much', async () => {
+    const terminated = deviceSchema.parse({ id: B, state: 'terminated' });
+    const lookup = (id: string, found: (known: Known) => void): void =>
+      found(new Known(id, id === B ? terminated : undefined, false, false));
+    host = { ...host, registry: { ...host.registry, lookup } };
+    const { intake } = connect('udp');
+    intake.push(toyLogin(B, false));
+    intake.closed('terminated');
+    clock.step(5000);
+    meters.tick();
+    expect(journal.sum(B)).toMatchObject({ in: toyLogin(B, false).length, records: 0 });
+    const shared = connect();
+    for (const device of [A, B, A]) shared.intake.push(toyLogin(device, false));
+    shared.intake.closed('device');
+    meters.flush();
+    expect(journal.sum(A)).toMatchObject({ in: 2 * toyLogin(A, false).length });
+    expect(journal.sum(B)).toMatchObject({ in: 2 * toyLogin(B, false).length });
     expect(await unidentified('udp')).toBe(0);
   });
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
 import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
@@ -248,9 +249,11 @@ describe('while the registry has not answered', () => {
     const sent = [toyAlive(1), login, toyFixes(2, 3), toyAlive(3), toyFixes(4, 1)];
     const { intake, link } = connect();
     const all = Buffer.concat(sent);
-    if (how === 'at once') intake.push(all);
+    const lent = Buffer.from(all);
+    if (how === 'at once') intake.push(lent);
     else if (how === 'in frames') for (const frame of sent) intake.push(frame);
     else for (const byte of all) intake.push(Uint8Array.of(byte));
+    lent.fill(0);
     // A heartbeat of nobody promises nothing.
     const before = link.sent.length;
     expect([before, entries, intake.device, host.sessions.size]).toEqual([1, [], '', 0]);
@@ -296,6 +299,16 @@ describe('while the registry has not answered', () => {
     registry.answer();
     expect(frames()).toMatchObject([{ device: '352093086403655' }]);
     expect(link.sent).toEqual(['0005cafe010501']);
+  });
+
+  it('its bytes are counted, also when it gets no answer and leaves at once', () => {
+    const bytes = bytesOf(frameLines('h02').find(({ id }) => id === 'b2')?.hex ?? '');
+    const { intake } = connect(h02);
+    intake.push(bytes);
+    registry.answer();
+    intake.closed('device');
+    const usage = entries.filter(({ kind }) => kind === EntryKind.Usage).map(({ device, payload }) => ({ device, ...JSON.parse(payload) }));
+    expect(usage).toMatchObject([{ device: '4106011660', in: bytes.length, records: 1 }]);
   });
 
   it('holds so much and no more', () => {

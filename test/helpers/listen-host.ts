@@ -5,8 +5,11 @@ import { systemClock } from '../../src/clock.ts';
 import type { Codec } from '../../src/codec/index.ts';
 import type { Intake } from '../../src/intake/intake.ts';
 import { Meters } from '../../src/intake/meter.ts';
+import { EntryKind } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
-import type { Storage } from '../../src/journal/storage.ts';
+import { JournalReader } from '../../src/journal/reader.ts';
+import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
+import { parseUsage, type Traffic } from '../../src/journal/usage.ts';
 import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -34,6 +37,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
   const paused = new Set<{ resume(): void }>();
   const metrics = createMetrics();
   const lookalikes: string[] = [];
+  let overloaded = false;
   const journal = await Journal.open({
     directory,
     storage,
@@ -63,7 +67,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     paused,
     codecs,
     limits: { ...LIMITS, ...limits },
-    pendingBytes: () => journal.pendingBytes,
+    pendingBytes: () => (overloaded ? Number.POSITIVE_INFINITY : journal.pendingBytes),
     options: () => NO_OPTIONS,
     counters: (codec) => new CodecCounters(metrics, codec),
     lookalike: (expected, found) => lookalikes.push(`${expected.name}: ${found}`),
@@ -81,6 +85,24 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
       let sum = 0;
       for (const value of values)
         if (Object.entries(labels).every(([key, wanted]) => Reflect.get(value.labels, key) === wanted)) sum += value.value;
+      return sum;
+    },
+    /** As if the disk could not keep up. */
+    overload(on: boolean): void {
+      overloaded = on;
+    },
+    /** What the journal says that a device has used. */
+    async used(device: string): Promise<Traffic> {
+      await journal.flush();
+      const sum = { in: 0, out: 0, segments: 0, datagrams: 0, records: 0 };
+      const reader = new JournalReader(directory, nodeStorage, 1);
+      for (; await reader.fill(); reader.advance()) {
+        const entry = reader.peek();
+        if (entry?.kind !== EntryKind.Usage || entry.device !== device) continue;
+        const traffic = parseUsage(entry.bytes.toString('utf8', entry.start, entry.end));
+        for (const name of ['in', 'out', 'segments', 'datagrams', 'records'] as const) sum[name] += traffic?.[name] ?? Number.NaN;
+      }
+      await reader.close();
       return sum;
     },
     async close(): Promise<void> {

@@ -232,6 +232,40 @@ describe('a whole server meters', () => {
     first.removeData();
   }, 30_000);
 
+  it('while the state store is away: nobody else waits for it, and it gets what it has missed', async () => {
+    redis = await RedisServer.start('--appendonly', 'yes');
+    const env = { FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: redis.url, FIXGATE_DRAIN_MS: '2000' };
+    const first = await Server.start(env);
+    await redis.kill();
+    const client = new Client();
+    await client.connect(await first.port('teltonika'));
+    expect(await client.ask(handshake('356307042441013'), 1)).toBe(true);
+    for (let n = 0; n < 10; n++) expect(await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n), 4)).toBe(true);
+    client.close();
+    await vi.waitFor(
+      async () => expect((await inClickHouse(first)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, records: 10 }),
+      {
+        timeout: 10_000,
+        interval: 200,
+      },
+    );
+    await vi.waitFor(
+      async () =>
+        expect(await (await first.http('/readyz')).json()).toMatchObject({
+          parts: { state: { state: 'degraded' }, clickhouse: { state: 'up' } },
+        }),
+      { timeout: 5000 },
+    );
+    first.signal('SIGTERM');
+    expect(await first.exited).toBe(0);
+    await redis.up('--appendonly', 'yes');
+    server = await Server.start(env, first.dataDir);
+    const sums = await agreed(server, redis.url);
+    expect(sums.get('356307042441013')).toMatchObject({ bytes_in: client.sent, bytes_out: client.received, records: 10 });
+    await server.stop();
+    first.removeData();
+  }, 60_000);
+
   it.each(['lmdb', 'redis'])(
     'through kill -9 of workers and the shipper, with the sums in %s; and history rebuilds the same',
     async (kind) => {

@@ -97,7 +97,7 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
       },
       { timeout: 5000 },
     );
-    expect(counts.at(-1)).toBe(10);
+    await vi.waitFor(() => expect(counts.at(-1)).toBe(10), { timeout: 5000 });
     expect(await list.remove('old-2')).toBe(true);
     expect(await list.remove('old-2')).toBe(false);
     await vi.waitFor(() => expect(counts.at(-1)).toBe(9), { timeout: 5000 });

@@ -149,6 +149,26 @@ describe('a TCP listener', () => {
     expect(await world.count('closes', { reason: 'drain' })).toBe(50);
   });
 
+  it('meters for nobody what never said who it is, and for the device what comes while its connection ends', async () => {
+    await listen(toy);
+    const [http, garbage, device] = [await connect(), await connect(), await connect()];
+    http.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    garbage.send(Buffer.alloc(100, 0x99));
+    await http.until((d) => d.ended);
+    await vi.waitFor(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(118));
+    garbage.close();
+    await vi.waitFor(async () => expect(await world.count('unidentifiedBytes', { transport: 'tcp' })).toBe(118));
+    device.send(login);
+    await device.until((d) => d.received.length === ANSWER);
+    const closed = listener.close(1000);
+    await device.until((d) => d.ended);
+    device.send(Buffer.from('still here'));
+    await vi.waitFor(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(118 + login.length + 10));
+    device.close();
+    await closed;
+    expect(await world.used('12345678')).toMatchObject({ in: login.length + 10, out: ANSWER, segments: 3 });
+  });
+
   it('refuses more connections than its limit', async () => {
     await listen(toy, { connections: 2 });
     const all = [await connect(), await connect(), await connect()];
@@ -175,6 +195,9 @@ describe('an auto listener', () => {
     }
     await device.until((d) => d.received.length === ANSWER);
     expect(await world.count('frames', { codec: 'toy', result: 'login' })).toBe(1);
+    device.close();
+    await vi.waitFor(async () => expect(await world.used('12345678')).toMatchObject({ in: login.length, out: ANSWER }));
+    expect((await world.used('12345678')).segments).toBeGreaterThan(2);
   });
 
   it('closes what no codec knows', async () => {

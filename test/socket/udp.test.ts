@@ -30,6 +30,27 @@ afterEach(async () => {
 });
 
 describe('a UDP listener', () => {
+  it('meters for nobody what no codec knows, and for the device what is dropped', async () => {
+    await listen(undefined, { pendingBytes: 1 << 20 });
+    const [stranger, known] = [peer(), peer()];
+    stranger.send(Uint8Array.of(0x99, 0x98));
+    await vi.waitFor(async () => expect(await world.count('unidentifiedBytes', { transport: 'udp' })).toBe(2));
+    known.send(login);
+    await vi.waitFor(() => expect(known.received).toHaveLength(1));
+    world.overload(true);
+    known.send(toyFixes(2, 3));
+    await vi.waitFor(async () => expect(await world.count('rejects', { reason: 'overload' })).toBe(1));
+    world.overload(false);
+    world.host.meters.flush();
+    expect(await world.used('12345678')).toEqual({
+      in: login.length + toyFixes(2, 3).length,
+      out: known.received[0]?.length,
+      segments: 0,
+      datagrams: 3,
+      records: 0,
+    });
+  });
+
   it('keeps a session per peer: who logged in once is known in the next datagram', async () => {
     await listen(toy);
     const [known, unknown] = [peer(), peer()];

@@ -157,7 +157,7 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
     const enough: string[] = [];
     const end = other.watch((table, key) => enough.push(`${table} ${key}`));
     other.watch((table, key) => seen.push(`${table} ${key}`));
-    // Redis tells a new watcher that anything may have changed.
+    // Redis tells a new watcher that anything may have changed, and then perhaps of this as well.
     await store.write([{ table: 'quarantine', key: 'first', put: '1' }]);
     await vi.waitFor(() => expect(seen.some((line) => /^quarantine (first|undefined)$/.test(line))).toBe(true), { timeout: 5000 });
     end();
@@ -170,7 +170,16 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
     ]);
     await other.update('devices', 'b', () => '2');
     await store.write([{ table: 'devices', key: 'a', remove: true }]);
-    await vi.waitFor(() => expect(seen.toSorted()).toEqual(['devices a', 'devices a', 'devices b', 'usage a 1']), { timeout: 5000 });
+    await vi.waitFor(
+      () =>
+        expect(seen.filter((line) => !line.startsWith('quarantine')).toSorted()).toEqual([
+          'devices a',
+          'devices a',
+          'devices b',
+          'usage a 1',
+        ]),
+      { timeout: 5000 },
+    );
     expect(enough).toEqual([]);
   });
 

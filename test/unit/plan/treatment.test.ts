@@ -6,7 +6,7 @@ import { type Served, treatmentOf } from '../../../src/plan/treatment.ts';
 const plan: Plan = planSchema.parse({ name: 'p', exempt_events: ['sos', 'collision'] });
 const active: Served = { state: 'active', privacy: 'store' };
 const NOW = 1_000_000;
-const holding = (...held: Step[]): Policy => ({ cycle: 0, cycle_end: 2 * NOW, used_pct: 100, held });
+const holding = (...held: Step[]): Policy => ({ cycle: 0, cycle_end: 2 * NOW, used_pct: 100, held, news: [] });
 const treated = (device: Served | undefined, policy?: Policy): string => {
   const { mode, why, inService } = treatmentOf(device, plan, policy, NOW);
   return `${mode} ${why} ${inService}`;
