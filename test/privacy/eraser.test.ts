@@ -78,9 +78,13 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
         erased: expect.any(Number),
       });
     }, eventually);
-    expect(again.events).toEqual([
-      { device: 'gone', type: 'erased', by: 'somebody', removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } } },
-    ]);
+    await vi.waitFor(
+      () =>
+        expect(again.events).toEqual([
+          { device: 'gone', type: 'erased', by: 'somebody', removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } } },
+        ]),
+      eventually,
+    );
   });
 
   test('4: another installation on the same store does its own part of it', async () => {
