@@ -288,3 +288,36 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     expect([away.code === 0, existsSync(`${out}.2`)]).toEqual([false, false]);
   }, 120_000);
 });
+
+describe.skipIf(!chdbInstalled)('a device with privacy relay', () => {
+  it('is in the stream and not in the tables, and leaves the journal; what it told before stays', async () => {
+    redis = await RedisServer.start('--appendonly', 'yes');
+    const { running, call } = await start({ FIXGATE_REDIS_URL: redis.url, FIXGATE_DRAIN_MS: '1000' });
+    const relayed = async (): Promise<number> => {
+      const { lines } = await fixgate(['journal', 'verify', '--json'], '', { FIXGATE_DATA_DIR: running.dataDir });
+      const slots: { relayed: number }[] = JSON.parse(lines[0] ?? '[]');
+      return slots.reduce((sum, slot) => sum + slot.relayed, 0);
+    };
+    const T = Date.now() - 60_000;
+    const before = await connect(running, GONE);
+    await report(before, T);
+    before.close();
+    await call('PATCH', `/v1/devices/${GONE}`, { privacy: 'relay' });
+    const device = await vi.waitFor(async () => {
+      const { body } = await call('GET', `/v1/devices/${GONE}`);
+      expect(body['privacy']).toBe('relay');
+      return connect(running, GONE);
+    }, eventually);
+    for (let i = 1; i <= 5; i++) await report(device, T + 1000 * i);
+    await vi.waitFor(async () => {
+      expect(redis === undefined ? [] : (await streamTimes(redis, 'positions', GONE)).length).toBe(6);
+      expect(await rowsOf(running, 'positions', GONE)).toBe(1);
+    }, eventually);
+    expect(await relayed()).toBeGreaterThanOrEqual(5);
+    // The slots of workers that are replaced are written by nobody any more, so it need not wait for the minute.
+    running.signal('SIGHUP');
+    await vi.waitFor(async () => expect(await relayed()).toBe(0), eventually);
+    expect(await rowsOf(running, 'positions', GONE)).toBe(1);
+    expect((await fixgate(['journal', 'verify'], '', { FIXGATE_DATA_DIR: running.dataDir })).code).toBe(0);
+  }, 90_000);
+});
