@@ -126,9 +126,13 @@ export class Device {
     return this.#queue.length === 0 && this.#sent.length === 0 && this.#stored.length === 0;
   }
 
+  alarm(): void {
+    this.#track.alarm();
+  }
+
   /** Reads the position `count` times, evenly up to now over `overMs`, and sends it. */
   sample(count: number, overMs: number): void {
-    if (this.#queue.length + this.#stored.length >= MAX_QUEUE) return;
+    const isFull = this.#queue.length + this.#stored.length >= MAX_QUEUE;
     const now = this.#host.now();
     const samples = Array.from({ length: count }, (_, k) => this.#track.at(now - (overMs * (count - 1 - k)) / count));
     if (--this.#untilTurn < 0) {
@@ -136,6 +140,7 @@ export class Device {
       else this.#return();
       this.#untilTurn = some(this.#covered ? COVERED : UNCOVERED, this.#coverage);
     }
+    if (isFull) return;
     if (!this.#covered) {
       this.#stored.push(...samples);
       this.#tally.stored += count;

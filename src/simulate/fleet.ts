@@ -126,6 +126,11 @@ export class Fleet {
     this.#endsAt = Math.min(this.#endsAt, this.#clock.elapsed());
   }
 
+  /** Somebody presses the SOS button of every device. */
+  alarm(): void {
+    for (const { device } of this.#members) device.alarm();
+  }
+
   /** Milliseconds since the start, at most until the end of the sampling. */
   get sampledMs(): number {
     return Math.min(this.#clock.elapsed(), this.#endsAt) - this.#startedAt;

@@ -119,6 +119,11 @@ export class Track {
     };
   }
 
+  /** Somebody presses the SOS button: the next sample says so. */
+  alarm(): void {
+    this.#happenings.unshift('sos');
+  }
+
   #drive(seconds: number): void {
     const random = this.#random;
     this.#until -= seconds;

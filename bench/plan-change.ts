@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createToken } from '../src/api/tokens.ts';
+import { systemClock } from '../src/clock.ts';
+import { silentLog } from '../src/log.ts';
+import { LmdbStore } from '../src/state/lmdb.ts';
+import { handshake, packet } from '../test/helpers/teltonika.ts';
+import { freePort, startServer, wait } from './load/server.ts';
+
+/**
+ * `npm run bench:plan`: a plan changes, and all connected devices are on it. How many are treated by it after a while? Each device
+ * has used one record; the change caps records at one, with `discard`. Everything on one machine.
+ */
+const DEVICES = Number(process.argv[2] ?? 10_000);
+const AFTER_MS = 2_000;
+const AT_ONCE = 200;
+
+const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-bench-'));
+const [http, port] = [await freePort(), await freePort()];
+const server = startServer(
+  {
+    FIXGATE_DATA_DIR: dataDir,
+    FIXGATE_HTTP_PORT: String(http),
+    FIXGATE_LISTEN: `teltonika/tcp@127.0.0.1:${port}`,
+    FIXGATE_CLICKHOUSE_PORT: '0',
+    FIXGATE_WORKERS: '2',
+  },
+  http,
+);
+const sockets: net.Socket[] = [];
+
+function open(n: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ host: '127.0.0.1', port, noDelay: true }, () => socket.write(handshake(String(356307042000000 + n))));
+    sockets.push(socket);
+    socket.once('error', reject);
+    // The login's answer, then the record's.
+    socket.once('data', () => {
+      socket.write(packet(systemClock.now()));
+      socket.once('data', () => resolve());
+    });
+  });
+}
+
+try {
+  await server.ready();
+  const store = new LmdbStore({ directory: join(dataDir, 'state'), log: silentLog });
+  const token = await createToken(store, { name: 'bench', scopes: ['admin'], created: systemClock.now() });
+  for (let n = 0; n < DEVICES; n += AT_ONCE)
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, DEVICES - n) }, (_, k) => open(n + k)));
+  // Until every record has been counted.
+  for (;;) {
+    const usage = await store.list('usage', { limit: DEVICES + 1 });
+    if (usage.filter(({ value }) => /"records":[1-9]/.test(value)).length >= DEVICES) break;
+    await wait(500);
+  }
+  const changed = performance.now();
+  const answer = await fetch(`http://127.0.0.1:${http}/v1/plans/default`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ records_cap: 1, steps: [{ action: 'discard', at_pct: 100 }] }),
+  });
+  if (!answer.ok) throw new Error(await answer.text());
+  let written = 0;
+  while (written < DEVICES && performance.now() - changed < AFTER_MS) {
+    await wait(20);
+    written = (await store.list('policies', { limit: DEVICES + 1 })).length;
+  }
+  const decided = performance.now() - changed;
+  await wait(Math.max(0, AFTER_MS - (performance.now() - changed)));
+  const before = await server.metric('fixgate_withheld_records_total');
+  const answered = sockets.map((socket) => new Promise<void>((resolve) => socket.once('data', () => resolve())));
+  for (const socket of sockets) socket.write(packet(systemClock.now()));
+  await Promise.all(answered);
+  await wait(2500);
+  const treated = (await server.metric('fixgate_withheld_records_total')) - before;
+  await store.close();
+  process.stdout.write(`${DEVICES} connected devices on two workers; the plan changes\n`);
+  process.stdout.write(`decided for ${written} after ${Math.round(decided)} ms\n`);
+  process.stdout.write(`a record sent ${AFTER_MS} ms after the change was treated by the new plan: ${treated} of ${DEVICES}\n`);
+} finally {
+  for (const socket of sockets) socket.destroy();
+  await server.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+}
