@@ -8,7 +8,8 @@ import { added, type Changed, type Found, type Op, type StateStore, TABLES, type
  * The state store of one machine: an lmdb environment in the data directory, which all processes of the server have open.
  *
  * 1. A read looks into mapped pages and takes no lock; it sees what any process has committed, and of profiles what this
- *    one is about to.
+ *    one is about to. The library keeps a snapshot for some moments: who has been told of a change by another process must
+ *    not read that one, so `get` and `list` begin anew. `find`, on the byte path, may be those moments behind.
  * 2. A write is one transaction, and on disk when its promise resolves, or soon after where that is enough. Profiles gather and are committed together: many
  *    devices cost one sync of the disk.
  * 3. A process killed at any moment leaves what was committed before, and no lock.
@@ -86,6 +87,7 @@ export class LmdbStore implements StateStore, ProfileStore {
   }
 
   async get(table: Table, key: string): Promise<string | undefined> {
+    this.#root.resetReadTxn();
     return this.#table(table).get(key);
   }
 
@@ -95,6 +97,7 @@ export class LmdbStore implements StateStore, ProfileStore {
     const end = `${prefix}\x7f`;
     const entries: Found[] = [];
     const from = after !== undefined && after > prefix ? after : prefix;
+    this.#root.resetReadTxn();
     for (const { key, value } of this.#table(table).getRange({ start: from, end })) {
       if (key === after) continue;
       if (entries.length >= limit) break;
