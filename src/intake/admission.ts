@@ -76,8 +76,8 @@ export class Admission {
     return kept;
   }
 
-  /** Follows the pace and the country of the device. */
-  watch(frame: FrameResult, notices: Notices): void {
+  /** Follows the pace and the country of the device. `received`: epoch ms. */
+  watch(frame: FrameResult, received: number, notices: Notices): void {
     const programmedS = this.#record?.interval_s ?? this.#plan.interval_s ?? 0;
     const home = this.#record?.home_networks ?? [];
     const { pace, territory } = this.#seen;
@@ -91,7 +91,7 @@ export class Admission {
       }
       const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
       const mcc = cell < (frame.cellEnd[row] ?? 0) ? (frame.cellMcc[cell] ?? -1) : -1;
-      if (!follows || mcc < 0 || Number.isNaN(time) || !territory.saw(mcc, time, home)) continue;
+      if (!follows || mcc < 0 || !territory.saw(mcc, Number.isNaN(time) ? received : time, home)) continue;
       this.#service.roams(this.#device, territory.roaming);
       notices.event({ type: territory.roaming ? 'roaming_started' : 'roaming_ended', mcc });
     }

@@ -125,6 +125,8 @@ const MOVING_KMH = 5;
 const UNKNOWN = -1;
 /** For a device whose data goes to the stream only. */
 const RELAY: Marks = { keep: null, relay: true };
+/** No journal comes so far: such an answer waits for a call of its own. */
+const NEVER = Number.MAX_SAFE_INTEGER;
 /** Bytes of frames that are held while the registry is asked. */
 const MOST_HELD = 262_144;
 
@@ -463,7 +465,7 @@ export class Intake {
     if (FRAME.rows === 0) return;
     this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
     if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
-    this.#admission?.watch(FRAME, this);
+    this.#admission?.watch(FRAME, this.#received, this);
   }
 
   /** Nothing of the frame just decoded is kept: the documented exception to promise 1, or a refusal. */
@@ -676,12 +678,11 @@ export class Intake {
 
   #refuseLater(reason: string, penaltyMs: number, bytes: number): false {
     this.#closing = true;
-    this.outbox.owe(0, Settled.Refused, 0, this.#receivedAt, FRAME, bytes);
+    this.outbox.owe(NEVER, Settled.Refused, 0, this.#receivedAt, FRAME, bytes);
     this.#penalty = setTimeout(() => {
       this.#penalty = undefined;
-      this.#host.owing.add(this);
       this.#link.finish(reason);
-      this.release(this.#host.journal.durable);
+      this.release(NEVER);
     }, penaltyMs);
     return false;
   }

@@ -175,6 +175,10 @@ class TcpConnection implements Link {
 
   finish(reason: string): void {
     this.#reasonIs(reason);
+    if (this.#intake?.turnedAway === true) {
+      this.#socket.destroy();
+      return;
+    }
     this.#finishing = true;
     this.#socket.pause();
     if (this.#intake?.owes !== true) this.drained();

@@ -50,6 +50,8 @@ export class Service {
   readonly #listeners = new Set<(device: string | undefined) => void>();
   readonly #unwatch: () => void;
   #again: NodeJS.Timeout | undefined;
+  /** What has changed while everything is being read; undefined between. */
+  #meanwhile: [Table, string][] | undefined;
   #closed = false;
 
   constructor(store: StateStore, log: Log) {
@@ -108,6 +110,7 @@ export class Service {
       this.#read([table]);
       return;
     }
+    this.#meanwhile?.push([table, key]);
     this.#store.find(table, key, (text, readable) => {
       if (!readable) this.#read([table]);
       else if (table === 'plans') {
@@ -130,6 +133,8 @@ export class Service {
   }
 
   async #readAll(tables: readonly ('plans' | 'policies')[]): Promise<void> {
+    const meanwhile: [Table, string][] = [];
+    this.#meanwhile = meanwhile;
     for (const table of tables) {
       const texts = new Map<string, string>();
       for (let after: string | undefined; ; ) {
@@ -141,6 +146,8 @@ export class Service {
       if (table === 'plans') this.#plans = parsed(texts, parsePlan);
       else this.#policies = parsed(texts, parsePolicy);
     }
+    if (this.#meanwhile === meanwhile) this.#meanwhile = undefined;
+    for (const [table, key] of meanwhile) this.#changed(table, key);
     this.#tell(undefined);
   }
 

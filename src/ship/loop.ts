@@ -207,7 +207,8 @@ export class Loop {
   async #next(): Promise<boolean> {
     const { sink, batcher, watermarks } = this.#o;
     const behind = batcher.behind(watermarks.durable);
-    if (this.#between.length > 0) return false;
+    // Whoever woke the loop may have done so before it came here: nobody would wake it again.
+    if (this.#stopping || this.#between.length > 0) return false;
     if (behind === 0) {
       if (!(await this.#sleep(CHECK_MS, true))) {
         await sink.check();

@@ -151,3 +151,27 @@ it('a 1 MB plan: warned, slowed, decimated, discarded, and never a reconnect; SO
   expect(metrics).toMatch(/fixgate_plan_actions_total\{action="discard"\} 1\b/);
   expect(metrics).toMatch(/fixgate_withheld_records_total\{reason="discard"\} [1-9]\d{2,}/);
 }, 400_000);
+
+it('a throttled device is read at its rate, keeps what it has, and stays connected', async () => {
+  const { running, call } = await start();
+  await call('PUT', '/v1/plans/default', { bytes_cap: 10_000, steps: [{ action: 'throttle', at_pct: 100, bytes_per_s: 500 }] });
+  // About 3.5 kB/s.
+  const fleet = await fleetOf(running, 'teltonika', { records: 10, intervalMs: 200 });
+  const over = fleet.run();
+  onTestFinished(async () => {
+    fleet.finish();
+    await over;
+  });
+  const throttled = async (): Promise<boolean> =>
+    (await running.query(`SELECT count() FROM fixgate.events WHERE type = 'plan_step' FORMAT TSV`)).trim() === '1';
+  await vi.waitFor(async () => expect(await throttled()).toBe(true), { timeout: 60_000, interval: 200 });
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const [began, before] = [performance.now(), fleet.total().bytesSent];
+  await new Promise((resolve) => setTimeout(resolve, 12_000));
+  const { bytesSent, reconnects, timeouts, wrongAnswers } = fleet.total();
+  const rate = (1000 * (bytesSent - before)) / (performance.now() - began);
+  // A packet more or less.
+  expect(rate).toBeLessThan(800);
+  expect(rate).toBeGreaterThan(0);
+  expect([reconnects, timeouts, wrongAnswers]).toEqual([0, 0, 0]);
+}, 120_000);

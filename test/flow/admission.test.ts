@@ -1,0 +1,300 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
+import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { type Plan, planSchema, type Step } from '../../src/plan/plan.ts';
+import { Seen } from '../../src/plan/service.ts';
+import type { Policy } from '../../src/plan/steps.ts';
+import { Territory } from '../../src/plan/territory.ts';
+import { type Device, deviceSchema } from '../../src/registry/device.ts';
+import { Known } from '../../src/registry/known.ts';
+import { SessionTable } from '../../src/session/session-table.ts';
+import { hex } from '../../src/wire/index.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import { MemoryProfiles } from '../helpers/memory-profiles.ts';
+import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
+
+/** Invariant 12 of src/intake/intake.ts: what a device's state and plan mean for its frames. */
+
+interface Entry {
+  readonly kind: EntryKind;
+  readonly accepted: number;
+  readonly keep: string;
+  readonly relay: boolean;
+  readonly text: string;
+}
+
+let entries: Entry[];
+let host: IntakeHost;
+let clock: FakeClock;
+let metrics: ReturnType<typeof createMetrics>;
+let device: Device | undefined;
+let plan: Plan;
+let policy: Policy | undefined;
+let seen: Seen;
+let roams: boolean[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  entries = [];
+  roams = [];
+  clock = new FakeClock();
+  metrics = createMetrics();
+  device = deviceSchema.parse({ id: '12345678' });
+  plan = planSchema.parse({ name: 'default' });
+  policy = undefined;
+  seen = new Seen();
+  seen.territory = new Territory(false);
+  const journal = {
+    durable: 1_000_000,
+    accepting: true,
+    append(
+      _o: Origin,
+      kind: EntryKind,
+      _at: number,
+      _m: number,
+      accepted: number,
+      bytes: Uint8Array,
+      start: number,
+      end: number,
+      marks?: Marks,
+    ): number {
+      const keep = marks?.keep == null ? 'all' : hex(marks.keep, 0, Math.ceil(accepted / 8));
+      const text = kind === EntryKind.Event ? new TextDecoder().decode(bytes.subarray(start, end)) : '';
+      return entries.push({ kind, accepted, keep, relay: marks?.relay ?? false, text });
+    },
+  };
+  host = {
+    journal,
+    sessions: new SessionTable<Intake>(),
+    profiles: new MemoryProfiles(),
+    registry: { lookup: (id, found) => found(new Known(id, device, false, false)), seen: () => {} },
+    quarantine: { noted: () => {} },
+    downlink: NO_DOWNLINK,
+    meters: new Meters(journal, clock),
+    service: { plan: () => plan, policy: () => policy, seen: () => seen, roams: (_id, roaming) => roams.push(roaming) },
+    metrics,
+    clock,
+    log: silentLog,
+    owing: new Set(),
+    counters: (codec) => new CodecCounters(metrics, codec),
+    options: () => ({}),
+  };
+});
+afterEach(() => vi.useRealTimers());
+
+class RecordedLink implements Link {
+  readonly sent: string[] = [];
+  readonly finishes: string[] = [];
+  rate = 0;
+  send(bytes: Uint8Array): void {
+    this.sent.push(hex(bytes, 0, bytes.length));
+  }
+  close(reason: string): void {
+    this.finishes.push(`closed ${reason}`);
+  }
+  finish(reason: string): void {
+    this.finishes.push(reason);
+  }
+  drained(): void {}
+  throttle(bytesPerS: number): void {
+    this.rate = bytesPerS;
+  }
+}
+
+function connect(): { intake: Intake; link: RecordedLink } {
+  const link = new RecordedLink();
+  return { intake: new Intake(host, toy, 'tcp', '192.0.2.1:4000', link), link };
+}
+
+const holding = (...held: Step[]): Policy => ({ cycle: 0, cycle_end: Number.MAX_SAFE_INTEGER, used_pct: 100, held, news: [] });
+const frames = (): string[] =>
+  entries.filter(({ kind }) => kind === EntryKind.Frame).map(({ accepted, keep, relay }) => `${accepted} ${keep}${relay ? ' relay' : ''}`);
+const events = (): object[] => entries.filter(({ kind }) => kind === EntryKind.Event).map(({ text }) => JSON.parse(text));
+/** Third byte of a toy's answer: how many records the server took, ff: refused. */
+const taken = (link: RecordedLink): string[] => link.sent.map((answer) => answer.slice(4, 6));
+const login = toyLogin('12345678', false);
+const record = (more: object): Device => deviceSchema.parse({ id: '12345678', ...more });
+
+describe('what is withheld', () => {
+  it.each([{ state: 'suspended' }, { expires_at: 1 }, { activates_at: 4e12 }])(
+    'of a device that is not in service: everything, answered as taken: %o',
+    (more) => {
+      device = record(more);
+      const { intake, link } = connect();
+      intake.push(login);
+      intake.push(toyFixes(2, 3));
+      intake.push(toyStatus(3));
+      expect(taken(link)).toEqual(['00', '03', '01']);
+      expect(frames()).toEqual([]);
+      expect(link.finishes).toEqual([]);
+      // Replies to commands are no data.
+      intake.push(toyReply(4, 1, 'ok'));
+      expect(frames()).toEqual(['0 all']);
+    },
+  );
+
+  it('by `discard`: all but what is exempt', async () => {
+    policy = holding({ action: 'discard', at_pct: 100 });
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    intake.push(toyFixes(3, 1));
+    expect(taken(link)).toEqual(['00', '03', '01']);
+    expect(frames()).toEqual(['3 02']);
+    expect((await metrics.withheld.get()).values).toMatchObject([{ labels: { reason: 'discard' }, value: 3 }]);
+    expect(intake.meter.records).toBe(1);
+  });
+
+  it('by `decimate`: all but every event and one in a while, also over connections, and backlogs by their own times', () => {
+    policy = holding({ action: 'decimate', at_pct: 100, keep_every_s: 15 });
+    const first = connect();
+    first.intake.push(login);
+    // Rows at -30 s, at -20 s with SOS, and at -10 s with another event: all.
+    first.intake.push(toyFixes(2, 3));
+    // -10 s: 20 s from the one kept at -30 s. And then the same again: none.
+    first.intake.push(toyFixes(3, 1));
+    first.intake.push(toyFixes(4, 1));
+    expect(frames()).toEqual(['3 all', '1 all']);
+    const second = connect();
+    second.intake.push(login);
+    // -60 … -10 s: the first, the events, and -30 s and -10 s, which are 15 s and more from the one before.
+    second.intake.push(toyFixes(5, 6));
+    expect(frames()).toEqual(['3 all', '1 all', '6 2f']);
+    expect(taken(second.link)).toEqual(['00', '06']);
+  });
+
+  it('by `refuse`: at the door, and on the way what is not exempt', () => {
+    const inside = connect();
+    inside.intake.push(login);
+    policy = holding({ action: 'refuse', at_pct: 100 });
+    inside.intake.planChanged();
+    inside.intake.push(toyFixes(2, 3));
+    expect(inside.link.finishes).toEqual([]);
+    inside.intake.push(toyFixes(3, 1));
+    expect([frames(), taken(inside.link), inside.link.finishes]).toEqual([['3 02'], ['00', '03', 'ff'], ['refuse']]);
+    const outside = connect();
+    outside.intake.push(login);
+    expect([taken(outside.link), outside.link.finishes]).toEqual([['ff'], ['refuse']]);
+  });
+
+  it('of a terminated device: it is refused, and waits longer each time it is back', () => {
+    device = record({ state: 'terminated' });
+    const waits = [0, 5_000, 10_000, 20_000].map((penaltyMs) => {
+      const { intake, link } = connect();
+      intake.push(login);
+      const before = link.sent.length;
+      if (penaltyMs > 0) {
+        expect([before, intake.turnedAway]).toEqual([0, true]);
+        vi.advanceTimersByTime(penaltyMs - 1);
+        expect(link.sent).toEqual([]);
+        vi.advanceTimersByTime(1);
+      }
+      expect([taken(link), link.finishes]).toEqual([['ff'], ['terminated']]);
+      clock.step(penaltyMs);
+      return penaltyMs;
+    });
+    expect(waits).toHaveLength(4);
+    expect(frames()).toEqual([]);
+    // After an hour of peace it starts over.
+    clock.step(3_600_001);
+    const { intake, link } = connect();
+    intake.push(login);
+    expect(taken(link)).toEqual(['ff']);
+  });
+
+  it('ends when the device leaves while it waits', () => {
+    device = record({ state: 'terminated' });
+    connect().intake.push(login);
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.closed('device');
+    vi.advanceTimersByTime(600_000);
+    expect([link.sent, link.finishes]).toEqual([[], []]);
+  });
+
+  it('by a change of the record, at once', () => {
+    const { intake, link } = connect();
+    intake.push(login);
+    device = record({ state: 'suspended' });
+    intake.reconsider();
+    intake.push(toyFixes(2, 3));
+    expect(frames()).toEqual([]);
+    device = record({ state: 'active' });
+    intake.reconsider();
+    intake.push(toyFixes(3, 3));
+    expect(frames()).toEqual(['3 all']);
+    device = record({ state: 'terminated' });
+    intake.reconsider();
+    expect(link.finishes).toEqual(['terminated']);
+  });
+
+  it('by the time: a device expires, and recovery mode ends, in the middle of a connection', () => {
+    const until = clock.wall + 5_000;
+    policy = holding({ action: 'discard', at_pct: 100 });
+    device = record({ recovery: { reason: 'stolen', interval_s: 10, started: 0, until } });
+    const { intake } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 1));
+    expect(frames()).toEqual(['1 all']);
+    clock.step(5_000);
+    intake.push(toyFixes(3, 1));
+    expect(frames()).toEqual(['1 all']);
+  });
+});
+
+describe('what else a plan does', () => {
+  it('throttles the socket, and lets go of it', () => {
+    policy = holding({ action: 'throttle', at_pct: 90, bytes_per_s: 100 });
+    const { intake, link } = connect();
+    intake.push(login);
+    expect(link.rate).toBe(100);
+    policy = undefined;
+    intake.planChanged();
+    expect(link.rate).toBe(0);
+  });
+
+  it('relays what is not to be stored', () => {
+    device = record({ privacy: 'relay' });
+    policy = holding({ action: 'discard', at_pct: 100 });
+    const { intake } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    policy = undefined;
+    intake.planChanged();
+    intake.push(toyFixes(3, 1));
+    expect(frames()).toEqual(['3 02 relay', '1 all relay']);
+  });
+
+  it('tells of a device that measures much faster than programmed, and of one that leaves its countries', () => {
+    plan = planSchema.parse({ name: 'default', interval_s: 600 });
+    device = record({ home_networks: [310] });
+    const { intake } = connect();
+    intake.push(login);
+    // The rows of a frame are 10 s apart.
+    intake.push(toyFixes(2, 50));
+    for (let k = 0; k < 4; k++) {
+      intake.push(toyStatus(3 + k));
+      clock.step(30_000);
+    }
+    expect(events()).toEqual([
+      expect.objectContaining({ type: 'connected' }),
+      { type: 'tamper_rate', interval_s: 10, programmed_s: 600 },
+      { type: 'roaming_started', mcc: 262 },
+    ]);
+    expect(roams).toEqual([true]);
+  });
+
+  it('is no reason to forget an unknown frame', () => {
+    device = record({ state: 'suspended' });
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFrame(9, 0, 2, new Uint8Array(3)));
+    expect(frames()).toEqual([]);
+    expect(link.finishes).toEqual([]);
+  });
+});

@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../src/log.ts';
+import { planSchema } from '../../src/plan/plan.ts';
+import { Service } from '../../src/plan/service.ts';
+import { openState } from '../../src/state/open.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { RedisServer } from '../ship/rig.ts';
+
+let directory = '';
+let redis: RedisServer | undefined;
+let store: StateStore | undefined;
+let service: Service | undefined;
+
+afterEach(async () => {
+  service?.close();
+  await store?.close();
+  await redis?.stop();
+  redis = undefined;
+  rmSync(directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
+});
+
+async function open(kind: string): Promise<StateStore> {
+  directory = mkdtempSync(join(tmpdir(), 'fixgate-service-'));
+  if (kind === 'Redis') redis = await RedisServer.start();
+  store = await openState({ url: redis?.url ?? '', prefix: 'fixgate:', directory, log: silentLog });
+  return store;
+}
+
+const policy = (used_pct: number): string =>
+  JSON.stringify({ cycle: 1, cycle_end: 2, used_pct, held: [{ action: 'discard', at_pct: 100 }], news: [] });
+const soon = { timeout: 5_000, interval: 10 };
+
+describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
+  it('are read at the start, and follow every change', async () => {
+    const state = await open(kind);
+    const basic = planSchema.parse({ name: 'basic', bytes_cap: 5 });
+    await state.write([
+      { table: 'plans', key: 'basic', put: JSON.stringify(basic) },
+      { table: 'policies', key: 'd01', put: policy(100) },
+    ]);
+    const told: (string | undefined)[] = [];
+    service = new Service(state, silentLog);
+    service.onChange((device) => told.push(device));
+    const at = service;
+    await vi.waitFor(() => expect([at.plan('basic').bytes_cap, at.policy('d01')?.used_pct]).toEqual([5, 100]), soon);
+    expect([at.plan('other').bytes_cap, at.plan(undefined).name, at.policy('d02')]).toEqual([undefined, 'default', undefined]);
+    await state.write([
+      { table: 'plans', key: 'basic', put: JSON.stringify({ ...basic, bytes_cap: 7 }) },
+      { table: 'policies', key: 'd02', put: policy(120) },
+      { table: 'policies', key: 'd01', remove: true },
+    ]);
+    await vi.waitFor(
+      () => expect([at.plan('basic').bytes_cap, at.policy('d02')?.used_pct, at.policy('d01')]).toEqual([7, 120, undefined]),
+      soon,
+    );
+    expect(told).toEqual(expect.arrayContaining([undefined, 'd01', 'd02']));
+  });
+
+  it('miss no change of many at once', async () => {
+    const state = await open(kind);
+    service = new Service(state, silentLog);
+    const at = service;
+    const devices = Array.from({ length: 3_000 }, (_, n) => `d${String(n).padStart(5, '0')}`);
+    for (const round of [101, 102])
+      for (let from = 0; from < devices.length; from += 1_500)
+        await state.write(devices.slice(from, from + 1_500).map((key) => ({ table: 'policies', key, put: policy(round) }) as const));
+    await vi.waitFor(() => expect(devices.filter((device) => at.policy(device)?.used_pct !== 102)).toEqual([]), soon);
+  });
+
+  it('remember where a device was roaming', async () => {
+    const state = await open(kind);
+    service = new Service(state, silentLog);
+    service.seen('d01');
+    service.roams('d01', true);
+    await vi.waitFor(async () => expect(await state.get('territory', 'd01')).toBe('roaming'), soon);
+    const next = new Service(state, silentLog);
+    const seen = next.seen('d01');
+    await vi.waitFor(() => expect(seen.territory?.roaming).toBe(true), soon);
+    next.close();
+  });
+});

@@ -1,0 +1,190 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Outcome } from '../../src/command/desk.ts';
+import { silentLog } from '../../src/log.ts';
+import { cycleOf } from '../../src/plan/cycle.ts';
+import { type Plan, planSchema } from '../../src/plan/plan.ts';
+import { Plans } from '../../src/plan/plans.ts';
+import { parsePolicy } from '../../src/plan/steps.ts';
+import { usageKey } from '../../src/plan/usage.ts';
+import { Warden } from '../../src/plan/warden.ts';
+import { type Device, deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { openState } from '../../src/state/open.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { RedisServer } from '../ship/rig.ts';
+
+/** Numbers quote the invariants of src/plan/warden.ts. */
+
+let directory: string;
+let redis: RedisServer | undefined;
+let store: StateStore;
+let now: number;
+let events: string[];
+let asked: string[];
+const wardens: { warden: Warden; plans: Plans }[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'fixgate-warden-'));
+  now = Date.UTC(2026, 5, 10);
+  events = [];
+  asked = [];
+});
+
+afterEach(async () => {
+  for (const { warden, plans } of wardens.splice(0)) {
+    await warden.stop();
+    plans.close();
+  }
+  await store.close();
+  await redis?.stop();
+  redis = undefined;
+  rmSync(directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
+});
+
+async function open(kind: string): Promise<void> {
+  if (kind === 'Redis') redis = await RedisServer.start();
+  store = await openState({ url: redis?.url ?? '', prefix: 'fixgate:', directory, log: silentLog });
+}
+
+/** What a device had before, s. */
+let reported: number | undefined;
+
+function start(submit?: () => Promise<Outcome>): Warden {
+  const plans = new Plans(store);
+  const warden = new Warden({
+    store,
+    plans,
+    submit:
+      submit ??
+      (async (draft) => {
+        asked.push(`${draft.device} ${draft.parameters.seconds} ${draft.reason}`);
+        return { refused: 'conflict', problems: [] };
+      }),
+    intervalOf: async () => reported,
+    record: (device, event) => {
+      const { type, action = '', at_pct = '' } = Object(event);
+      events.push([device, type, action, at_pct].filter((part) => part !== '').join(' '));
+    },
+    count: () => {},
+    now: () => now,
+    log: silentLog,
+  });
+  warden.start();
+  wardens.push({ warden, plans });
+  return warden;
+}
+
+const put = (table: 'devices' | 'plans', key: string, value: object): Promise<boolean> =>
+  store.write([{ table, key, put: JSON.stringify(value) }]);
+const plan = (more: object): Plan => planSchema.parse({ name: 'basic', bytes_cap: 1000, ...more });
+const device = (more: object = {}): Device => deviceSchema.parse({ id: 'd01', plan: 'basic', ...more });
+const used = (bytes: number): Promise<boolean> =>
+  store.write([{ table: 'usage', key: usageKey('d01', cycleOf(plan({}), now)), add: { bytes_in: bytes } }]);
+const held = async (): Promise<string[]> => (parsePolicy(await store.get('policies', 'd01'))?.held ?? []).map(({ action }) => action);
+const until = (expected: readonly string[]): Promise<void> =>
+  vi.waitFor(() => expect(events).toEqual(expected), { timeout: 10_000, interval: 20 });
+
+const STEPS = [
+  { action: 'notify', at_pct: 80 },
+  { action: 'slow', at_pct: 90, interval_s: 600 },
+  { action: 'discard', at_pct: 120 },
+];
+
+describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
+  beforeEach(async () => {
+    await open(kind);
+    reported = 30;
+    await put('plans', 'basic', plan({ steps: STEPS }));
+    await put('devices', 'd01', device());
+  });
+
+  it('1, 4: begin with usage, each once, and end with the cycle: the interval before comes back', async () => {
+    start();
+    await used(799);
+    await used(1);
+    await until(['d01 plan_step notify 80']);
+    await used(100);
+    await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
+    await vi.waitFor(() => expect(asked).toEqual(['d01 600 plan basic']), { timeout: 5000 });
+    await used(300);
+    await vi.waitFor(async () => expect(await held()).toEqual(['notify', 'slow', 'discard']), { timeout: 5000 });
+    await used(50);
+    events.length = 0;
+    now = cycleOf(plan({}), now).end;
+    await until(['d01 plan_step_ended notify 80', 'd01 plan_step_ended slow 90', 'd01 plan_step_ended discard 120']);
+    await vi.waitFor(() => expect(asked.at(-1)).toMatch(/^d01 30 /), { timeout: 5000 });
+    await vi.waitFor(async () => expect(await store.get('policies', 'd01')).toBeUndefined(), { timeout: 5000 });
+    expect(asked).toHaveLength(2);
+  });
+
+  it('1: end when the cap is raised, not when usage is just below the threshold, and begin again for another plan', async () => {
+    start();
+    await used(805);
+    await until(['d01 plan_step notify 80']);
+    // 79.7 %: within the hysteresis of 2.
+    await put('plans', 'basic', plan({ bytes_cap: 1010, steps: STEPS }));
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    expect(events).toEqual(['d01 plan_step notify 80']);
+    await put('plans', 'basic', plan({ bytes_cap: 2000, steps: STEPS }));
+    await until(['d01 plan_step notify 80', 'd01 plan_step_ended notify 80']);
+    await put('plans', 'small', { ...plan({ bytes_cap: 500, steps: [{ action: 'discard', at_pct: 100 }] }), name: 'small' });
+    await put('devices', 'd01', device({ plan: 'small' }));
+    await until(['d01 plan_step notify 80', 'd01 plan_step_ended notify 80', 'd01 plan_step discard 100']);
+  });
+
+  it('2, 4: what a crash left unannounced is announced by the next, and asked for', async () => {
+    await used(950);
+    const cycle = cycleOf(plan({}), now);
+    const [notify, slow] = plan({ steps: STEPS }).steps;
+    const news = [notify, slow].map((step) => ({ step, begins: true }));
+    const policy = {
+      cycle: cycle.start,
+      cycle_end: cycle.end,
+      used_pct: 95,
+      held: [notify, slow],
+      slowed: { interval_s: 600, before_s: 30 },
+      news,
+    };
+    await store.write([{ table: 'policies', key: 'd01', put: JSON.stringify(policy) }]);
+    start();
+    await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
+    await vi.waitFor(() => expect(asked).toEqual(['d01 600 plan basic']), { timeout: 5000 });
+    await vi.waitFor(async () => expect(parsePolicy(await store.get('policies', 'd01'))?.news).toEqual([]), { timeout: 5000 });
+  });
+
+  it('3: two servers on one store announce once', async () => {
+    start();
+    start();
+    await used(950);
+    await vi.waitFor(async () => expect(await held()).toEqual(['notify', 'slow']), { timeout: 5000 });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(events).toEqual(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('4, 5: recovery mode asks for its interval, ends by itself, and gives back the one before', async () => {
+    const recovery = { reason: 'stolen', interval_s: 15, started: now, until: now + 60_000 };
+    await put('devices', 'd01', device({ recovery }));
+    start();
+    await vi.waitFor(() => expect(asked).toEqual(['d01 15 recovery: stolen']), { timeout: 5000 });
+    now += 60_000;
+    await until(['d01 recovery_ended']);
+    await vi.waitFor(() => expect(asked.at(-1)).toMatch(/^d01 30 /), { timeout: 5000 });
+    expect(parseDevice(await store.get('devices', 'd01'))?.recovery).toBeUndefined();
+    await vi.waitFor(async () => expect(await store.get('policies', 'd01')).toBeUndefined(), { timeout: 5000 });
+  });
+
+  it('tell of dates that pass, and of a command that cannot be sent', async () => {
+    await put('devices', 'd01', device({ activates_at: now + 5_000, expires_at: now + 20_000 }));
+    start(async () => ({ refused: 'invalid', problems: [{ field: 'type', problem: 'unknown' }] }));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    now += 6_000;
+    await until(['d01 device_activated']);
+    now += 15_000;
+    await until(['d01 device_activated', 'd01 device_expired']);
+    await used(900);
+    await vi.waitFor(() => expect(events).toContain('d01 plan_command_refused'), { timeout: 5000 });
+  });
+});
