@@ -2,7 +2,8 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { cycleOf } from '../plan/cycle.ts';
-import { UNLIMITED } from '../plan/plan.ts';
+import { stepSchema, UNLIMITED } from '../plan/plan.ts';
+import { parsePolicy } from '../plan/steps.ts';
 import { countersOf, usageOf } from '../plan/usage.ts';
 import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
 import type { Change } from '../registry/inventory.ts';
@@ -36,7 +37,12 @@ const cycle = z.object({
   records_cap: count.optional(),
   records_pct: count.optional(),
 });
-const usage = z.object({ device: z.string(), plan: z.string(), cycles: z.array(cycle) });
+const usage = z.object({
+  device: z.string(),
+  plan: z.string(),
+  held: z.array(stepSchema).describe('steps of the plan that hold now'),
+  cycles: z.array(cycle),
+});
 const device = { about: 'the device', schema: deviceSchema };
 const unknown = { about: 'there is no such device' };
 const wrong = { about: 'no device can be like this' };
@@ -172,7 +178,9 @@ export const DEVICE_ROUTES: readonly Route[] = [
         const { cycle: as, pct: _, ...used } = usageOf(countersOf(value), known, plan, cycleOf(plan, start));
         return { start, end: as.end, ...used };
       });
-      return { device: known.id, plan: known.plan, cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit) };
+      const policy = parsePolicy(await office.state.get('policies', known.id));
+      const held = policy === undefined || systemClock.now() >= policy.cycle_end ? [] : policy.held;
+      return { device: known.id, plan: known.plan, held, cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit) };
     },
   }),
   route({

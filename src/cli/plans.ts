@@ -9,7 +9,7 @@ import { table } from './table.ts';
 
 export const PLANS_HELP = `fixgate plans list|get|set|remove [options]
 
-Service plans, through the API of a running server. docs/registry.md says what their fields mean.
+Service plans, through the API of a running server. docs/plans.md says what their fields mean.
 
   list
   get <name>

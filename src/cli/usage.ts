@@ -38,6 +38,8 @@ export async function usage(args: string[]): Promise<number> {
     const cycles = listOf(found, 'cycles');
     if (cycles.length === 0) process.stdout.write('nothing counted yet\n');
     else table(cycles);
+    const held = listOf(found, 'held').map((step) => String(Reflect.get(step, 'action')));
+    if (held.length > 0) process.stdout.write(`steps that hold: ${held.join(', ')}\n`);
   }
   return EXIT.Ok;
 }

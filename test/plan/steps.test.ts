@@ -50,7 +50,7 @@ async function fleetOf(
     devices: more.devices ?? 1,
     intervalMs: more.intervalMs,
     durationMs: 600_000,
-    graceMs: 10_000,
+    graceMs: 60_000,
     timeoutMs: 10_000,
     window: 1,
     records: more.records,
@@ -68,12 +68,12 @@ it('a 1 MB plan: warned, slowed, decimated, discarded, and never a reconnect; SO
     overhead: { segment_bytes: 40 },
     steps: [
       { action: 'notify', at_pct: 80 },
-      { action: 'slow', at_pct: 90, interval_s: 2 },
+      { action: 'slow', at_pct: 90, interval_s: 1 },
       { action: 'decimate', at_pct: 100, keep_every_s: 60 },
       { action: 'discard', at_pct: 120 },
     ],
   });
-  const fleet = await fleetOf(running, 'teltonika', { records: 250, intervalMs: 600 });
+  const fleet = await fleetOf(running, 'teltonika', { records: 250, intervalMs: 300 });
   const over = fleet.run();
   let finished = false;
   onTestFinished(async () => {
@@ -102,7 +102,7 @@ it('a 1 MB plan: warned, slowed, decimated, discarded, and never a reconnect; SO
   expect([sent - acknowledged, wrongAnswers, reconnects, refused]).toEqual([0, 0, 0, 0]);
   expect(commands).toBeGreaterThan(0);
   // It was slowed by a command that it has obeyed.
-  expect(await call('GET', `/v1/devices/${id}/settings`)).toMatchObject({ reported: { interval: 2 } });
+  expect(await call('GET', `/v1/devices/${id}/settings`)).toMatchObject({ reported: { interval: 1 } });
 
   const [cycle] = Object((await call('GET', `/v1/devices/${id}/usage`))['cycles']);
   await vi.waitFor(
@@ -114,6 +114,8 @@ it('a 1 MB plan: warned, slowed, decimated, discarded, and never a reconnect; SO
     { timeout: 30_000, interval: 500 },
   );
   expect(cycle.bytes_cap).toBe(1_000_000);
+  const { held } = await call('GET', `/v1/devices/${id}/usage`);
+  expect(Object(held).map((step: object) => Reflect.get(step, 'action'))).toEqual(['notify', 'slow', 'decimate', 'discard']);
 
   const at = async (action: string): Promise<number> =>
     Number(
