@@ -4,18 +4,46 @@ import type { ListenerConfig } from '../config/schema.ts';
 import { AppError, systemCode } from '../errors.ts';
 
 /**
+ * Below those that the system gives to outgoing connections: between this and the workers' listening, one of them could be given the
+ * port.
+ */
+const LOWEST = 12_000;
+const HIGHEST = 32_000;
+const TRIES = 200;
+
+/**
  * Takes every configured port for a moment, alone, before the workers share it: with `reusePort` a second server on
  * the same port would not be refused but would silently get half of the devices. Port 0 becomes a real one here, so
- * that all workers use the same.
+ * that all workers use the same, and both transports of a codec.
  */
 export async function claimPorts(listeners: readonly ListenerConfig[]): Promise<ListenerConfig[]> {
   const claimed: ListenerConfig[] = [];
   for (const listener of listeners) {
-    const paired = claimed.find((other) => other.codec === listener.codec && other.transport !== listener.transport && listener.port === 0);
-    const port = await probe(listener, paired?.port ?? listener.port);
-    claimed.push({ ...listener, port });
+    const isPair = (other: ListenerConfig): boolean => other.codec === listener.codec && other.transport !== listener.transport;
+    const paired = listener.port === 0 ? claimed.find(isPair) : undefined;
+    if (paired !== undefined) claimed.push({ ...listener, port: paired.port });
+    else if (listener.port !== 0) claimed.push({ ...listener, port: await probe(listener, listener.port) });
+    else {
+      const taken = new Set(claimed.map(({ port }) => port));
+      const others = listeners.filter((other) => other.port === 0 && isPair(other));
+      claimed.push({ ...listener, port: await freePort([listener, ...others], taken) });
+    }
   }
   return claimed;
+}
+
+/** A port that is free for all of these. */
+async function freePort(listeners: readonly ListenerConfig[], taken: ReadonlySet<number>): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
+    if (taken.has(port)) continue;
+    try {
+      for (const listener of listeners) await probe(listener, port);
+      return port;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'PORT_IN_USE' || tries >= TRIES) throw error;
+    }
+  }
 }
 
 async function probe(listener: ListenerConfig, port: number): Promise<number> {
