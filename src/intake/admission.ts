@@ -28,7 +28,7 @@ let mask = new Uint8Array(32);
 export class Admission {
   readonly #service: PlanService;
   readonly #device: string;
-  readonly #seen: Seen;
+  #known: Seen | undefined;
   #record: Device | undefined;
   #plan: Plan;
   #treatment: Treatment;
@@ -37,7 +37,6 @@ export class Admission {
   constructor(service: PlanService, device: string, record: Device | undefined, now: number) {
     this.#service = service;
     this.#device = device;
-    this.#seen = service.seen(device);
     this.#record = record;
     this.#plan = service.plan(record?.plan);
     this.#treatment = this.#decide(now);
@@ -80,9 +79,9 @@ export class Admission {
   watch(frame: FrameResult, received: number, notices: Notices): void {
     const programmedS = this.#record?.interval_s ?? this.#plan.interval_s ?? 0;
     const home = this.#record?.home_networks ?? [];
+    if (programmedS === 0 && home.length === 0) return;
     const { pace, territory } = this.#seen;
-    const follows = territory !== undefined && (home.length > 0 || territory.roaming);
-    if (programmedS === 0 && !follows) return;
+    const follows = territory !== undefined && home.length > 0;
     for (let row = 0; row < frame.rows; row++) {
       const time = frame.time[row] ?? Number.NaN;
       if (programmedS > 0) {
@@ -97,9 +96,10 @@ export class Admission {
     }
   }
 
-  /** How long a refusal waits, ms. `elapsed`: monotonic. */
-  penalty(elapsed: number): number {
-    return this.#seen.penalty(elapsed);
+  /** Asked for when there is something to see: of most devices there is nothing. */
+  get #seen(): Seen {
+    this.#known ??= this.#service.seen(this.#device);
+    return this.#known;
   }
 
   #decide(now: number): Treatment {

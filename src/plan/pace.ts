@@ -11,7 +11,8 @@ const FASTER = 4;
 const QUIET_MS = 3_600_000;
 
 export class Pace {
-  readonly #times = new Float64Array(RECORDS);
+  /** Most devices are not followed. */
+  #times: Float64Array | undefined;
   #count = 0;
   #latest = Number.NEGATIVE_INFINITY;
   #said = Number.NEGATIVE_INFINITY;
@@ -20,9 +21,10 @@ export class Pace {
   saw(time: number, programmedS: number): number {
     if (!(time > this.#latest)) return 0;
     this.#latest = time;
+    const times = (this.#times ??= new Float64Array(RECORDS));
     const at = this.#count++ % RECORDS;
-    const first = this.#times[at] ?? time;
-    this.#times[at] = time;
+    const first = times[at] ?? time;
+    times[at] = time;
     if (this.#count <= RECORDS || time - this.#said < QUIET_MS) return 0;
     const meanS = (time - first) / RECORDS / 1000;
     if (meanS * FASTER > programmedS) return 0;

@@ -35,7 +35,27 @@ export interface Treatment {
   readonly until: number;
 }
 
+/** Of devices without anything special, one for each plan: there are many. */
+const plain = new WeakMap<Plan, Treatment>();
+
 export function treatmentOf(device: Served | undefined, plan: Plan, policy: Policy | undefined, now: number): Treatment {
+  if (policy !== undefined || !isPlain(device)) return decide(device, plan, policy, now);
+  let treatment = plain.get(plan);
+  if (treatment === undefined) {
+    treatment = decide(undefined, plan, undefined, now);
+    plain.set(plan, treatment);
+  }
+  return treatment;
+}
+
+function isPlain(device: Served | undefined): boolean {
+  if (device === undefined) return true;
+  const { state, privacy, activates_at, expires_at, recovery } = device;
+  const dated = activates_at !== undefined || expires_at !== undefined || recovery !== undefined;
+  return !dated && privacy === 'store' && (state === 'active' || state === 'pending');
+}
+
+function decide(device: Served | undefined, plan: Plan, policy: Policy | undefined, now: number): Treatment {
   const { activates_at: from = 0, expires_at: to = Number.POSITIVE_INFINITY, recovery } = device ?? {};
   const recovering = recovery !== undefined && now < recovery.until;
   const next = (...times: number[]): number => Math.min(...times.filter((time) => time > now), Number.POSITIVE_INFINITY);

@@ -50,9 +50,23 @@ export function patched(device: Device | undefined, patch: Readonly<Record<strin
   return Object.fromEntries(fields.filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** Undefined for what is none. */
+/** Most lists are empty, and there are many devices. */
+const NONE: never[] = [];
+
+/** Undefined for what is none. A record is checked when it is written: here, at every login, only what an older version may have left out. */
 export function parseDevice(text: string | undefined): Device | undefined {
   if (text === undefined) return undefined;
-  const result = deviceSchema.safeParse(JSON.parse(text));
-  return result.success ? result.data : undefined;
+  const value: unknown = JSON.parse(text);
+  const device = isWhole(value) ? value : deviceSchema.safeParse(value).data;
+  if (device === undefined) return undefined;
+  if (device.aliases.length === 0) device.aliases = NONE;
+  if (device.home_networks.length === 0) device.home_networks = NONE;
+  if (device.networks.length === 0) device.networks = NONE;
+  return device;
+}
+
+function isWhole(value: unknown): value is Device {
+  if (typeof value !== 'object' || value === null) return false;
+  const texts = ['id', 'plan', 'state', 'privacy'].every((name) => typeof Reflect.get(value, name) === 'string');
+  return texts && ['aliases', 'home_networks', 'networks'].every((name) => Array.isArray(Reflect.get(value, name)));
 }
