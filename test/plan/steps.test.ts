@@ -38,7 +38,7 @@ async function start(): Promise<Running> {
 async function fleetOf(
   running: Server,
   protocol: Protocol,
-  more: { records: number; intervalMs: number; devices?: number },
+  more: { records: number; intervalMs: number; graceMs: number },
 ): Promise<Fleet> {
   const fleet = new Fleet({
     protocols: [protocol],
@@ -47,10 +47,10 @@ async function fleetOf(
       host: '127.0.0.1',
       ports: { teltonika: await running.port('teltonika'), gt06: await running.port('gt06'), h02: await running.port('h02') },
     },
-    devices: more.devices ?? 1,
+    devices: 1,
     intervalMs: more.intervalMs,
     durationMs: 600_000,
-    graceMs: 60_000,
+    graceMs: more.graceMs,
     timeoutMs: 10_000,
     window: 1,
     records: more.records,
@@ -73,7 +73,7 @@ it('a 1 MB plan: warned, slowed, decimated, discarded, and never a reconnect; SO
       { action: 'discard', at_pct: 120 },
     ],
   });
-  const fleet = await fleetOf(running, 'teltonika', { records: 250, intervalMs: 600 });
+  const fleet = await fleetOf(running, 'teltonika', { records: 250, intervalMs: 600, graceMs: 60_000 });
   const over = fleet.run();
   let finished = false;
   onTestFinished(async () => {
@@ -154,8 +154,8 @@ it('a 1 MB plan: warned, slowed, decimated, discarded, and never a reconnect; SO
 it('a throttled device is read at its rate, keeps what it has, and stays connected', async () => {
   const { running, call } = await start();
   await call('PUT', '/v1/plans/default', { bytes_cap: 10_000, steps: [{ action: 'throttle', at_pct: 100, bytes_per_s: 500 }] });
-  // About 3.5 kB/s.
-  const fleet = await fleetOf(running, 'teltonika', { records: 10, intervalMs: 200 });
+  // About 3.5 kB/s; what waits at the end stays with the device.
+  const fleet = await fleetOf(running, 'teltonika', { records: 10, intervalMs: 200, graceMs: 1000 });
   const over = fleet.run();
   onTestFinished(async () => {
     fleet.finish();
