@@ -35,12 +35,6 @@ export function stepsHeld(plan: Plan, usedPct: number, before: readonly Step[]):
     .sort((a, b) => a.at_pct - b.at_pct);
 }
 
-/** Per cent of the cap that has less left; 0 where there is none. `share` of the caps applies: 1, or less in a cycle begun late. */
-export function usedPct(plan: Plan, bytes: number, records: number, share: number): number {
-  const of = (used: number, cap: number | undefined): number => (cap === undefined ? 0 : (100 * used) / Math.max(1, cap * share));
-  return Math.max(of(bytes, plan.bytes_cap), of(records, plan.records_cap));
-}
-
 export function isSame(a: Step, b: Step): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Plan, planSchema } from '../../../src/plan/plan.ts';
-import { parsePolicy, stepsHeld, usedPct } from '../../../src/plan/steps.ts';
+import { parsePolicy, stepsHeld } from '../../../src/plan/steps.ts';
 
 const plan: Plan = planSchema.parse({
   name: 'p',
@@ -34,13 +34,6 @@ describe('steps of a plan', () => {
     expect(actions(97.9, before)).toEqual(['notify', 'slow']);
     expect(actions(0, before)).toEqual([]);
     expect(actions(98.1)).toEqual(['notify', 'slow']);
-  });
-
-  it('go by the cap that has less left, and by the share of the cycle', () => {
-    expect(usedPct(plan, 500, 1, 1)).toBe(50);
-    expect(usedPct(plan, 500, 9, 1)).toBe(90);
-    expect(usedPct(plan, 500, 1, 0.5)).toBe(100);
-    expect(usedPct({ ...plan, bytes_cap: undefined, records_cap: undefined }, 500, 9, 1)).toBe(0);
   });
 
   it('are read back as they were written, and not from anything else', () => {
