@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { NOTHING } from '../../../src/plan/overhead.ts';
+import { type Plan, planSchema } from '../../../src/plan/plan.ts';
+import { usageOf } from '../../../src/plan/usage.ts';
+
+const cycle = { start: 0, end: 1000 };
+const plan = (more: object): Plan => planSchema.parse({ name: 'p', ...more });
+const pct = (of: Plan, bytes_in: number, records: number, activates_at?: number): number =>
+  usageOf({ ...NOTHING, bytes_in, records }, { id: 'd01', activates_at, first_seen: 0 }, of, cycle).pct;
+
+it('usage goes by the cap that has less left', () => {
+  const both = plan({ bytes_cap: 1000, records_cap: 10 });
+  expect([pct(both, 500, 1), pct(both, 500, 9), pct(both, 2000, 1)]).toEqual([50, 90, 200]);
+  expect(pct(plan({}), 500, 9)).toBe(0);
+});
+
+it('caps are smaller in a cycle that began late, where the plan says so', () => {
+  expect(pct(plan({ bytes_cap: 1000, prorate: true }), 500, 0, 500)).toBe(100);
+  expect(pct(plan({ bytes_cap: 1000 }), 500, 0, 500)).toBe(50);
+});
