@@ -66,6 +66,13 @@ it('invariant 4: has limits, also for what a small body unpacks to, and leaves n
   expect(await readdir(folder)).toEqual([]);
 });
 
+it('a body that ends too early, before anybody has begun to read it, is refused and ends nothing else', async () => {
+  const cut = new Uint8Array(gzipSync(ROWS).subarray(0, 500));
+  const answers = Array.from({ length: 200 }, () => send(cut, 'INSERT INTO t FORMAT CSV', { 'content-encoding': 'gzip' }));
+  expect(new Set(await Promise.all(answers))).toEqual(new Set(['354']));
+  expect(await readdir(folder)).toEqual([]);
+});
+
 it('a client that goes away in the middle leaves no file behind', async () => {
   for (const encoding of ['identity', 'gzip']) {
     const abandon = new AbortController();
