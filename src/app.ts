@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Readable } from 'node:stream';
+import type { ApiOffice } from './api/office.ts';
 import { systemClock } from './clock.ts';
 import { type ChildRole, tell, tellWhen } from './cluster/child-process.ts';
 import { lockDirectory } from './cluster/lock.ts';
@@ -34,7 +34,6 @@ import { Warden } from './plan/warden.ts';
 import { Eraser } from './privacy/eraser.ts';
 import { exportDevice } from './privacy/export.ts';
 import { forget } from './privacy/forget.ts';
-import type { Device } from './registry/device.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
@@ -48,8 +47,6 @@ import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
 import { createStateSink } from './sink/state/sink.ts';
 import { openState, type StateOptions } from './state/open.ts';
-import type { ProfileStore } from './state/profile.ts';
-import type { StateStore } from './state/store.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -386,18 +383,7 @@ async function claimSlot(directory: string): Promise<(() => void) | null> {
 }
 
 /** What the supervisor knows of devices and commands: the API's side of it. */
-export interface Office {
-  readonly state: StateStore & ProfileStore;
-  readonly desk: Desk;
-  readonly ledger: Ledger;
-  readonly shadow: Shadow;
-  readonly inventory: Inventory;
-  readonly quarantine: QuarantineList;
-  readonly plans: PlanList;
-  readonly codecs: ReadonlyMap<string, Codec>;
-  readonly eraser: Eraser;
-  /** `device` undefined: it has no record. */
-  export(id: string, device: Device | undefined): Promise<Readable>;
+export interface Office extends ApiOffice {
   close(): Promise<void>;
 }
 

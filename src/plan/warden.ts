@@ -268,12 +268,13 @@ export class Warden {
       this.#announce(verdict);
       if (verdict.asks !== undefined) await this.#ask(verdict, verdict.asks);
     }
-    await store.write(
-      verdicts.flatMap((verdict): Op[] => {
-        const { after } = verdict;
-        return [putOp(verdict, after === undefined ? undefined : { ...after, news: [] })];
-      }),
-    );
+    const announced = verdicts.map((verdict): Op[] => {
+      const { after } = verdict;
+      const text = textOf(after ?? lastWords(verdict));
+      return [expected(verdict, text), putOp(verdict, after === undefined ? undefined : { ...after, news: [] })];
+    });
+    // Where another server has written meanwhile, that stands.
+    if (!(await store.write(announced.flat()))) for (const ops of announced) await store.write(ops);
   }
 
   #announce({ device, plan, news, after }: Verdict): void {
@@ -304,7 +305,10 @@ function expected({ device }: Verdict, value: string | undefined): Op {
 }
 
 function putOp({ device }: Verdict, policy: Policy | undefined): Op {
-  return policy === undefined
-    ? { table: 'policies', key: device, remove: true }
-    : { table: 'policies', key: device, put: JSON.stringify(policy) };
+  const text = textOf(policy);
+  return text === undefined ? { table: 'policies', key: device, remove: true } : { table: 'policies', key: device, put: text };
+}
+
+function textOf(policy: Policy | undefined): string | undefined {
+  return policy === undefined ? undefined : JSON.stringify(policy);
 }

@@ -164,6 +164,19 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     expect(asked).toHaveLength(1);
   });
 
+  it('3: what another server writes while a command is handed in stands', async () => {
+    const theirs = JSON.stringify({ cycle: 1, cycle_end: now + 1e9, used_pct: 1, held: [], news: [] });
+    let handedIn = 0;
+    const warden = start(async () => {
+      if (handedIn++ === 0) await store.write([{ table: 'policies', key: 'd01', put: theirs }]);
+      return { refused: 'conflict', problems: [] };
+    });
+    await used(950);
+    await vi.waitFor(() => expect(handedIn).toBeGreaterThan(0), { timeout: 5000, interval: 5 });
+    await warden.stop();
+    expect(await store.get('policies', 'd01')).toBe(theirs);
+  });
+
   it('4, 5: recovery mode asks for its interval, ends by itself, and gives back the one before', async () => {
     const recovery = { reason: 'stolen', interval_s: 15, started: now, until: now + 60_000 };
     await put('devices', 'd01', device({ recovery }));
