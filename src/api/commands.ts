@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { COMMAND_STATES, CONDITIONS, type Command } from '../command/command.ts';
+import { CRITICAL_SCOPES, isCritical } from '../command/critical.ts';
 import type { Desk, Outcome } from '../command/desk.ts';
 import type { Ledger } from '../command/ledger.ts';
 import { deviceId } from '../registry/device.ts';
@@ -10,8 +11,6 @@ import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 import { allows, type Token } from './tokens.ts';
 
-/** Commands that stop a vehicle, or say anything: their own scope, and with `commands.confirm` a second request. */
-const GRAVE: Readonly<Record<string, 'engine' | 'custom'>> = { engine_stop: 'engine', custom: 'custom' };
 const CONFIRM_MS = 120_000;
 const MOST_WAITING = 1_000;
 /** How often a request that waits looks at its command. */
@@ -55,7 +54,7 @@ const byName = z.record(z.string(), value);
 const settings = z.object({ desired: byName, reported: byName, pending: z.record(z.string(), z.string()) });
 
 /**
- * Commands, their catalogue and the settings shadow (design.md sections 8 and 9). With `confirm`, grave commands take a second
+ * Commands, their catalogue and the settings shadow (design.md sections 8 and 9). With `confirm`, critical commands take a second
  * request.
  */
 export function commandRoutes(confirm: boolean): Route[] {
@@ -99,7 +98,7 @@ export function commandRoutes(confirm: boolean): Route[] {
         429: { about: 'too many open commands' },
       },
       async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, office, reply }) {
-        const scope = GRAVE[wanted.type];
+        const scope = isCritical(wanted.type) ? CRITICAL_SCOPES[wanted.type] : undefined;
         if (scope !== undefined && !allows(token, scope))
           return problem(reply, 403, `the token "${token.name}" lacks the scope \`${scope}\` for ${wanted.type}`);
         if (scope !== undefined && confirm && !isConfirmed(given, token, id, wanted)) return askToConfirm(reply, token, id, wanted);

@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { StateStore } from '../state/store.ts';
 
 /**
- * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also engine_stop. `custom`: also
- * the device's own language. `devices`: make, change and remove devices. `plans`: the same of plans. `erase`: erase what devices
+ * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also those that switch
+ * the engine or an output. `custom`: also the device's own language, and sending the device elsewhere (`command/critical.ts`). `devices`: make, change and remove devices. `plans`: the same of plans. `erase`: erase what devices
  * have sent. `admin`: everything.
  */
 export const SCOPES = ['read', 'commands', 'engine', 'custom', 'devices', 'plans', 'erase', 'admin'] as const;

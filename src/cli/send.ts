@@ -20,7 +20,7 @@ type: fixgate codecs <codec>. Exit code 0 when the device has answered (or is kn
   --ref <text>      repeated in every event
   --again           also when the same command is open already
   --protocol <p>    codec of a device that has never connected
-  --confirm <key>   what the server asked for, for engine_stop and custom
+  --confirm <key>   the key that the server asked for, for critical commands
   --url <url>       the server, default FIXGATE_URL or http://127.0.0.1:8080
   --json            the command as JSON
 

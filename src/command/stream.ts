@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { isAllowed } from './critical.ts';
 import type { Desk, Draft, Problem } from './desk.ts';
 
 /**
@@ -22,7 +23,7 @@ export interface CommandStreamOptions {
   /** Name of this consumer: the installation's. */
   readonly instance: string;
   readonly desk: Pick<Desk, 'submit'>;
-  /** Grave types (`engine_stop`, `custom`) that may come this way. */
+  /** Critical types that may come this way. */
   readonly allows: readonly string[];
   readonly record: (device: string, event: object) => void;
   readonly log: Log;
@@ -36,7 +37,6 @@ const CONNECT_MS = 3_000;
 /** Longer than a read blocks: then Redis is silent. */
 const COMMAND_MS = BLOCK_MS + 3_000;
 const QUIET_MS = 60_000;
-const GRAVE: readonly string[] = ['engine_stop', 'custom'];
 const NUMBERS = ['priority', 'not_before', 'expires'] as const;
 const TEXTS = ['requester', 'reason', 'ref', 'when', 'protocol'] as const;
 const FIELDS: readonly string[] = ['device', 'type', 'parameters', 'again', ...NUMBERS, ...TEXTS];
@@ -118,7 +118,7 @@ export class CommandStream {
   async #take(id: string, fields: ReadonlyMap<string, string>): Promise<void> {
     const problems: Problem[] = [];
     const draft = draftOf(id, fields, problems);
-    if (draft !== undefined && GRAVE.includes(draft.type) && !this.#o.allows.includes(draft.type))
+    if (draft !== undefined && !isAllowed(draft.type, this.#o.allows))
       problems.push({ field: 'type', problem: `${draft.type} does not come this way unless commands.streamAllows names it` });
     if (draft !== undefined && problems.length === 0) {
       const outcome = await this.#o.desk.submit(draft);

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { CRITICAL_TYPES } from '../command/critical.ts';
 
 /**
  * The one table of options (design.md section 11): type, validator, default and documentation. Times in ms, sizes in
@@ -117,10 +118,13 @@ export const configSchema = z.strictObject({
         .default(86_400_000)
         .describe('how long a command waits for its device when it does not say'),
       streamAllows: z
-        .array(z.enum(['engine_stop', 'custom']))
+        .array(z.enum(CRITICAL_TYPES))
         .default([])
-        .describe('grave commands that the Redis stream may carry, too'),
-      confirm: z.boolean().default(false).describe('engine_stop and custom take a second request that confirms them'),
+        .describe('critical commands that the Redis stream may carry, too; engine_stop includes engine_resume'),
+      confirm: z
+        .boolean()
+        .default(false)
+        .describe(`a second request must confirm ${CRITICAL_TYPES.join(', ')}`),
     })
     .prefault({}),
   http: z

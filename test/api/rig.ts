@@ -33,7 +33,7 @@ export class Api {
     this.#directory = directory;
   }
 
-  static async start(scopes: readonly Scope[] = ['admin'], env: Readonly<Record<string, string>> = {}): Promise<Api> {
+  static async start(scopes: readonly Scope[] = ['admin'], env: Readonly<Record<string, string>> = {}, confirm = false): Promise<Api> {
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-api-'));
     const { config } = loadConfig({ env: { FIXGATE_DATA_DIR: directory, ...env } });
     const events: Api['events'] = [];
@@ -43,7 +43,7 @@ export class Api {
     const office = await openOffice(config, 'test', silentLog, createMetrics(), () => {}, record, 'http://127.0.0.1:9', hands);
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
-    const http = await startHttp(observed, { host: '127.0.0.1', port: 0, confirm: false });
+    const http = await startHttp(observed, { host: '127.0.0.1', port: 0, confirm });
     return new Api(http, office, token, events, directory);
   }
 

@@ -95,7 +95,7 @@ describe('commands over HTTP', () => {
   }, 90_000);
 
   it('say what is wrong with a request, by field', async () => {
-    const { api, port } = await start();
+    const { api, port } = await start({}, ['read', 'commands', 'custom']);
     device(port, 1);
     const path = `/v1/devices/${imei(1)}/commands`;
     await vi.waitFor(async () => expect((await api.call('GET', `/v1/commands/catalog?device=${imei(1)}`)).status).toBe(200), {
