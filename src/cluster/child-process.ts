@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { closeInherited } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import { type FromChild, type Health, isToChild, type SendHandle, type ToChild } from './messages.ts';
@@ -19,6 +20,7 @@ const REPORT_MS = 1000;
 
 /** Runs this process as a child: starts the role when told, reports, drains, and never outlives the supervisor. */
 export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) => Promise<ChildRole>): void {
+  closeInherited();
   let role: ChildRole | undefined;
   let draining = false;
   const drain = (deadlineMs: number): void => {

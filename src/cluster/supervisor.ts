@@ -17,6 +17,7 @@ import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
 import { lockDirectory } from './lock.ts';
 import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
+import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
 import { recoverSlots } from './recover-slots.ts';
 import { Succession } from './succession.ts';
@@ -217,6 +218,7 @@ export class Supervisor {
     await checkCodecs(this.config);
     await makeDataDir(this.config.dataDir);
     await lockDirectory(this.config.dataDir, 2000);
+    await ownerOnly(this.config.dataDir, this.log);
     const instance = await instanceId(this.config.dataDir);
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;

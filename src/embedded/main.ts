@@ -11,6 +11,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';
 import { parseArgs } from 'node:util';
+import { closeInherited } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
 import type { EmbeddedClickHouse, EmbeddedMessage } from './clickhouse.ts';
 
@@ -20,6 +21,9 @@ process.env['UV_THREADPOOL_SIZE'] ??= '8';
 // The engine reads standard input for rows of an INSERT, wherever it leads. Opening takes the lowest number that is free: 0.
 closeSync(0);
 openSync(devNull, 'r');
+closeInherited();
+// As `main.ts`, for an engine that is started alone.
+process.umask(0o077);
 
 const CLOSE_MS = 10_000;
 
