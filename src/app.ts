@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ApiOffice } from './api/office.ts';
@@ -257,7 +256,7 @@ async function openJournal(
   orderOffset: number,
   calls: Pick<Parameters<typeof Journal.open>[0], 'onDurable' | 'onFailed' | 'onState'>,
 ): Promise<Journal> {
-  await mkdir(directory, { recursive: true });
+  await nodeStorage.makeDirectory(directory);
   await lockDirectory(directory, PREDECESSOR_WAIT_MS);
   const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
   // Twice the bound at which sockets pause: what a pause lets through still fits.
@@ -321,7 +320,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
 
   const { user: username, password, database } = config.clickhouse;
   const cursorPath = join(config.dataDir, 'cursor', `clickhouse-${targetName(config)}.json`);
-  await mkdir(dirname(cursorPath), { recursive: true });
+  await nodeStorage.makeDirectory(dirname(cursorPath));
   const sinks: Sink[] = [createClickHouseSink({ url: clickhouseUrl, username, password, database, cursorPath })];
   if (config.redis.url !== '') {
     const { url, prefix, maxLength } = config.redis;

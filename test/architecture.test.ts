@@ -82,7 +82,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'npm:zod',
   ],
   simulate: ['codec', 'record', 'wire'],
-  embedded: ['npm:chdb'],
+  embedded: ['npm:chdb', 'src/journal/storage.ts'],
   metrics: ['codec types', 'npm:prom-client'],
   config: ['codec', 'src/command/critical.ts', 'npm:zod', 'npm:yaml'],
   log: [],

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
+import { nodeStorage } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
 import { lockDirectory } from './lock.ts';
 
@@ -24,7 +24,7 @@ export class EventJournal {
 
   static async open(config: Config, orderOffset: number, log: Log): Promise<EventJournal> {
     const directory = join(config.dataDir, 'journal', String(SUPERVISOR_SLOT));
-    await mkdir(directory, { recursive: true });
+    await nodeStorage.makeDirectory(directory);
     await lockDirectory(directory, PREDECESSOR_WAIT_MS);
     const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
     const journal = await Journal.open({

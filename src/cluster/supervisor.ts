@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
@@ -9,6 +9,7 @@ import { checkCodecs } from '../config/check-codecs.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { recover } from '../journal/recovery.ts';
+import { nodeStorage, replaceFile } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
@@ -223,7 +224,7 @@ export class Supervisor {
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;
     const journals = join(config.dataDir, 'journal');
-    await mkdir(journals, { recursive: true });
+    await nodeStorage.makeDirectory(journals);
     const orderOffset = orderOffsetBehind(await recoverSlots(journals));
     this.#events = await EventJournal.open(config, orderOffset, this.log);
     const port = config.clickhouse.port === 0 && config.clickhouse.url === '' ? await freePort() : config.clickhouse.port;
@@ -450,7 +451,7 @@ function orderOffsetBehind(order: number): number {
 async function makeDataDir(directory: string): Promise<void> {
   const probe = join(directory, '.writable');
   try {
-    await mkdir(directory, { recursive: true });
+    await nodeStorage.makeDirectory(directory);
     await writeFile(probe, '');
     const { unlink } = await import('node:fs/promises');
     await unlink(probe);
@@ -473,8 +474,7 @@ async function instanceId(directory: string): Promise<string> {
     if (systemCode(error) !== 'ENOENT') throw new AppError('DATA_DIR_UNUSABLE', `cannot read ${file}: ${messageOf(error)}`, error);
   }
   const made = randomBytes(8).toString('hex');
-  await writeFile(`${file}.new`, `${made}\n`, { flush: true });
-  await rename(`${file}.new`, file);
+  await replaceFile(nodeStorage, file, `${made}\n`);
   return made;
 }
 

@@ -10,8 +10,9 @@
  * `partition_firstBlock_lastBlock_level[_mutation]`.
  */
 
-import { open, readdir, readFile, rename } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { nodeStorage, replaceFile } from '../journal/storage.ts';
 
 interface BlockRange {
   readonly partition: string;
@@ -58,15 +59,5 @@ export async function findOrphanNotes(tablePath: string, parts: readonly string[
 
 /** Replaces files, each all or nothing. */
 export async function replaceFiles(changes: ReadonlyMap<string, string>): Promise<void> {
-  for (const [path, text] of changes) {
-    const fresh = `${path}.tmp`;
-    const file = await open(fresh, 'w');
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(fresh, path);
-  }
+  for (const [path, text] of changes) await replaceFile(nodeStorage, path, text);
 }

@@ -1,6 +1,5 @@
-import { dirname } from 'node:path';
 import { AppError, messageOf, systemCode } from '../errors.ts';
-import { nodeStorage, OpenMode, readAll, type Storage, writeAll } from './storage.ts';
+import { nodeStorage, OpenMode, readAll, replaceFile, type Storage } from './storage.ts';
 
 /** Sequences per slot, first and last included. */
 export type Range = Readonly<Record<string, { readonly from: number; readonly to: number }>>;
@@ -73,17 +72,7 @@ export class Cursor {
 
   async #replace(positions: Map<string, number>, pending: Range | null): Promise<void> {
     const text = `${JSON.stringify({ version: VERSION, positions: Object.fromEntries(positions), pending })}\n`;
-    const bytes = Buffer.from(text, 'utf8');
-    const next = `${this.path}.next`;
-    const file = await this.#storage.open(next, OpenMode.Replace);
-    try {
-      await writeAll(file, bytes, 0, bytes.length, 0);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await this.#storage.rename(next, this.path);
-    await this.#storage.syncDirectory(dirname(this.path));
+    await replaceFile(this.#storage, this.path, text);
     this.#positions = positions;
     this.#pending = pending;
   }

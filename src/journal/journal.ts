@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { AppError, messageOf } from '../errors.ts';
-import { putU64le } from '../wire/index.ts';
 import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
-import { DURABLE_FILE, type Recovery, recover } from './recovery.ts';
+import { type Recovery, recover } from './recovery.ts';
 import { listSegments, SegmentWriter, segmentName } from './segment.ts';
 import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts';
+import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 /**
  * One slot's journal: `append` gathers entries in memory, a commit writes and synchronises all that gathered, and one
@@ -150,7 +150,7 @@ export class Journal {
   /** A dead segment that still holds entries reported failed. */
   #uncut: SegmentWriter | null = null;
   #mark: StorageFile;
-  readonly #markBytes = Buffer.alloc(8);
+  readonly #markBytes = watermarkBuffer();
   /** Commits failed since the last that did not. */
   #strikes = 0;
   /** Counts what speaks against the disk, so that a check knows whether something happened while it looked. */
@@ -392,9 +392,8 @@ export class Journal {
   }
 
   async #writeMark(watermark: number): Promise<void> {
-    putU64le(this.#markBytes, 0, watermark);
     try {
-      await writeAll(this.#mark, this.#markBytes, 0, 8, 0);
+      await writeWatermark(this.#mark, this.#markBytes, watermark);
     } catch (error) {
       // The entries are safe all the same, so their answers go out; recovery, or the next probe, catches up.
       this.#troubles++;
@@ -522,8 +521,7 @@ export class Journal {
     try {
       await this.#mark.close().catch(() => undefined);
       this.#mark = await this.#storage.open(join(this.#directory, DURABLE_FILE), OpenMode.Update);
-      putU64le(this.#markBytes, 0, this.durable);
-      await writeAll(this.#mark, this.#markBytes, 0, 8, 0);
+      await writeWatermark(this.#mark, this.#markBytes, this.durable);
     } finally {
       this.#busy = false;
       this.#schedule();

@@ -1,11 +1,11 @@
 import { AppError } from '../errors.ts';
 import { EntryView } from './entry.ts';
-import { readDurable } from './recovery.ts';
 import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
 import { nodeStorage, type Storage } from './storage.ts';
+import { readDurable } from './watermark.ts';
 
-export { readDurable } from './recovery.ts';
 export type { Damage } from './segment.ts';
+export { readDurable } from './watermark.ts';
 
 /** How often in a row a segment may be removed between being listed and being opened. */
 const OPEN_ATTEMPTS = 8;

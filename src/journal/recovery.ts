@@ -1,12 +1,8 @@
 import { join } from 'node:path';
-import { systemCode } from '../errors.ts';
-import { putU64le, u64le } from '../wire/index.ts';
 import { EntryView, SEGMENT_HEADER_BYTES } from './entry.ts';
 import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
-import { nodeStorage, OpenMode, readAll, type Storage, type StorageFile, writeAll } from './storage.ts';
-
-/** File in a slot's directory that holds the durable watermark: 8 bytes, little-endian, the highest sequence on disk. */
-export const DURABLE_FILE = 'durable';
+import { nodeStorage, OpenMode, type Storage } from './storage.ts';
+import { DURABLE_FILE, readDurable, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 export interface Recovery {
   /** Sound entries in the segments that were verified: the last one, and any above the old watermark. */
@@ -23,25 +19,6 @@ export interface Recovery {
   readonly order: number;
   /** Entries below the old watermark are gone: something other than a crash has been at the files. */
   readonly missing: boolean;
-}
-
-/** The watermark of a slot; 0 when there is none yet. */
-export async function readDurable(directory: string, storage: Storage = nodeStorage): Promise<number> {
-  let file: StorageFile;
-  try {
-    file = await storage.open(join(directory, DURABLE_FILE), OpenMode.Read);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
-  try {
-    const bytes = Buffer.alloc(8);
-    const got = await readAll(file, bytes, 0, 8, 0);
-    const value = got < 8 ? 0 : u64le(bytes, 0);
-    return Number.isSafeInteger(value) ? value : 0;
-  } finally {
-    await file.close();
-  }
 }
 
 /**
@@ -86,10 +63,12 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
       await segment.close();
     }
   }
-  if (firsts.length > 0) await storage.syncDirectory(directory);
   // `last` of a segment without entries is the number before its name: that one was given out, so it counts.
   const durable = Math.max(last, before);
-  if (firsts.length > 0) await writeDurable(directory, durable, storage);
+  if (firsts.length > 0) {
+    await writeDurable(directory, durable, storage);
+    await storage.syncDirectory(directory);
+  }
   return { entries, cutBytes, nextSequence: durable + 1, durable, damages, order, missing: last < before };
 }
 
@@ -105,9 +84,7 @@ async function cut(path: string, size: number, storage: Storage): Promise<void> 
 async function writeDurable(directory: string, value: number, storage: Storage): Promise<void> {
   const file = await storage.open(join(directory, DURABLE_FILE), OpenMode.Update);
   try {
-    const bytes = Buffer.alloc(8);
-    putU64le(bytes, 0, value);
-    await writeAll(file, bytes, 0, 8, 0);
+    await writeWatermark(file, watermarkBuffer(), value);
     await file.sync();
   } finally {
     await file.close();

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { readDurable } from './recovery.ts';
 import { rewriteSegment } from './rewrite.ts';
 import { type Damage, listSegments, relayName } from './segment.ts';
 import { nodeStorage, type Storage } from './storage.ts';
+import { readDurable } from './watermark.ts';
 
 /**
  * Takes what is marked relay out of one slot's journal once it has been delivered, while the slot is being appended to.
@@ -42,7 +42,8 @@ export async function dropRelayed(options: RelayedOptions): Promise<number> {
     const first = Number.parseInt(name.slice(0, 16), 16);
     const next = firsts.find((other) => other > first);
     const last = next === undefined ? await readDurable(directory, storage) : next - 1;
-    if (last > delivered) continue;
+    // Without a watermark that can be trusted, what the newest segment holds is not known to be delivered.
+    if (last === 0 || last > delivered) continue;
     const release = next === undefined ? await claim() : NOTHING;
     if (release === null) continue;
     try {

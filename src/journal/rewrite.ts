@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { EntryKind, EntryView, Origin, SEGMENT_HEADER_BYTES, segmentHeader, writeEntry } from './entry.ts';
 import { type Damage, SegmentReader, segmentName, WINDOW_BYTES } from './segment.ts';
-import { OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts';
+import { replaceFile, type Storage, type StorageFile, writeAll } from './storage.ts';
 
 /**
  * Takes entries out of a segment that is not written any more: a file without them takes its place.
@@ -14,7 +14,6 @@ import { OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts
 
 const NOBODY = new Origin('', 'tcp', '', '');
 const NO_BYTES = new Uint8Array(0);
-const FILE_SUFFIX = '.new';
 /** After so many entries the event loop gets a turn. */
 const BREATH_ENTRIES = 256;
 
@@ -41,16 +40,7 @@ export async function rewriteSegment(options: Rewriting): Promise<number> {
     if (entry.kind !== EntryKind.Void && goes(entry)) gone++;
   });
   if (gone === 0) return 0;
-  const file = await storage.open(path + FILE_SUFFIX, OpenMode.Replace);
-  try {
-    await copy(options, file);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await storage.setModified(path + FILE_SUFFIX, stat.modified);
-  await storage.rename(path + FILE_SUFFIX, path);
-  await storage.syncDirectory(directory);
+  await replaceFile(storage, path, (file) => copy(options, file), stat.modified);
   return gone;
 }
 

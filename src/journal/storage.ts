@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { dirname, resolve as resolvePath } from 'node:path';
 import { systemCode } from '../errors.ts';
 
 /**
@@ -7,7 +8,7 @@ import { systemCode } from '../errors.ts';
  * with the system's own error (`systemCode` reads its code).
  */
 export interface Storage {
-  /** Creates the directory and its parents; nothing happens if it exists. */
+  /** Creates the directory and its parents, so that they survive a power cut; nothing happens if it exists. */
   makeDirectory(path: string): Promise<void>;
   /** Names in the directory, unsorted; none if it does not exist. */
   list(directory: string): Promise<string[]>;
@@ -108,7 +109,13 @@ class NodeFile implements StorageFile {
 
 export const nodeStorage: Storage = {
   async makeDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+    const first = await fs.promises.mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+    if (first === undefined) return;
+    // The name of each new directory is kept by the one above it.
+    for (let made = resolvePath(path); ; made = dirname(made)) {
+      await nodeStorage.syncDirectory(dirname(made));
+      if (made === resolvePath(first)) return;
+    }
   },
 
   async list(directory) {
@@ -167,6 +174,33 @@ export const nodeStorage: Storage = {
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+/**
+ * Replaces a file in one step, or creates it: the old content is there or the new one, whatever happens in between, and once this has
+ * resolved, the new one. `content` is the bytes, or writes them. `modified`, epoch ms, is the time of the last write to set.
+ */
+export async function replaceFile(
+  storage: Storage,
+  path: string,
+  content: Uint8Array | string | ((file: StorageFile) => Promise<void>),
+  modified?: number,
+): Promise<void> {
+  const next = `${path}.new`;
+  const file = await storage.open(next, OpenMode.Replace);
+  try {
+    if (typeof content === 'function') await content(file);
+    else {
+      const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+      await writeAll(file, bytes, 0, bytes.length, 0);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  if (modified !== undefined) await storage.setModified(next, modified);
+  await storage.rename(next, path);
+  await storage.syncDirectory(dirname(path));
 }
 
 /** Writes all of `bytes[start, end)` at `position`, however many calls that takes. */

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { AppError, messageOf } from '../errors.ts';
-import { OpenMode, readAll, type Storage, writeAll } from '../journal/storage.ts';
+import { OpenMode, readAll, replaceFile, type Storage } from '../journal/storage.ts';
 
 /**
  * Devices whose data was erased, and up to when: what they had sent before then (received before, or with a time of their own
@@ -72,18 +72,8 @@ export class Erasures {
     for (const [device, before] of devices) merged.set(device, Math.max(before, merged.get(device) ?? 0));
     const sinks = new Map(this.#sinks).set(sink, merged);
     const lists = [...sinks].map(([name, list]) => [name, Object.fromEntries(list)]);
-    const bytes = Buffer.from(`${JSON.stringify({ version: VERSION, sinks: Object.fromEntries(lists) })}\n`, 'utf8');
-    const next = `${this.path}.next`;
     await this.#storage.makeDirectory(dirname(this.path));
-    const file = await this.#storage.open(next, OpenMode.Replace);
-    try {
-      await writeAll(file, bytes, 0, bytes.length, 0);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await this.#storage.rename(next, this.path);
-    await this.#storage.syncDirectory(dirname(this.path));
+    await replaceFile(this.#storage, this.path, `${JSON.stringify({ version: VERSION, sinks: Object.fromEntries(lists) })}\n`);
     this.#sinks = sinks;
   }
 }

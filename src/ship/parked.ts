@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { AppError, systemCode } from '../errors.ts';
 import { EntryKind, EntryView, entrySize, keepBytes, Origin, writeEntry } from '../journal/entry.ts';
-import { nodeStorage, OpenMode, readAll, type Storage, writeAll } from '../journal/storage.ts';
+import { nodeStorage, OpenMode, readAll, replaceFile, type Storage } from '../journal/storage.ts';
 import { Batch, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
 import type { Erased } from './erasures.ts';
@@ -108,6 +108,7 @@ async function claim(directory: string, sink: string, storage: Storage): Promise
   const taken = takenPath(directory, sink);
   if ((await storage.stat(taken)) === null && (await storage.stat(file)) !== null) {
     await storage.rename(file, taken);
+    await storage.syncDirectory(directory);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   }
   const earlier = await readParked(storage, retryPath(directory, sink));
@@ -121,6 +122,7 @@ async function claim(directory: string, sink: string, storage: Storage): Promise
   }
   await writeParked(storage, retryPath(directory, sink), all);
   await storage.remove(taken).catch(ignoreMissing);
+  await storage.syncDirectory(directory);
   return all;
 }
 
@@ -166,15 +168,7 @@ export async function writeParked(storage: Storage, path: string, lines: readonl
     await storage.remove(path).catch(ignoreMissing);
     return;
   }
-  const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), 'utf8');
-  const file = await storage.open(`${path}.new`, OpenMode.Replace);
-  try {
-    await writeAll(file, bytes, 0, bytes.length, 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await storage.rename(`${path}.new`, path);
+  await replaceFile(storage, path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }
 
 /** The journal entry that the line was made from. */

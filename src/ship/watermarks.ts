@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
-import { DURABLE_FILE } from '../journal/recovery.ts';
-import { OpenMode, readAll, type Storage, type StorageFile } from '../journal/storage.ts';
+import { OpenMode, type Storage, type StorageFile } from '../journal/storage.ts';
+import { DURABLE_FILE, readWatermark, watermarkBuffer } from '../journal/watermark.ts';
 import type { Log } from '../log.ts';
-import { u64le } from '../wire/index.ts';
 
 /**
  * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at:
- * every 5 ms while something moves, every 25 ms when nothing does. One look is a read or two of eight bytes per slot.
+ * every 5 ms while something moves, every 25 ms when nothing does. One look is a read or two of sixteen bytes per slot.
  *
  * The marks are those of one moment. If one slot's were older than another's, a device that moved between the two workers
  * might have its later entry visible and its earlier one not, and they would be delivered in that order (promise 7).
@@ -29,7 +28,7 @@ export class Watermarks {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #files = new Map<string, StorageFile>();
-  readonly #bytes = Buffer.alloc(8);
+  readonly #bytes = watermarkBuffer();
   readonly #listeners: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #listed = Number.NEGATIVE_INFINITY;
@@ -103,9 +102,8 @@ export class Watermarks {
     let moved = false;
     for (const [slot, file] of this.#files) {
       await this.#guard(slot, async () => {
-        if ((await readAll(file, this.#bytes, 0, 8, 0)) < 8) return;
-        const mark = u64le(this.#bytes, 0);
-        if (!Number.isSafeInteger(mark) || mark <= (marks.get(slot) ?? 0)) return;
+        const mark = await readWatermark(file, this.#bytes);
+        if (mark === undefined || mark <= (marks.get(slot) ?? 0)) return;
         marks.set(slot, mark);
         moved = true;
       });

@@ -286,10 +286,34 @@ describe('reader', () => {
   it('a watermark file that is missing, short or absurd is no watermark', async () => {
     const path = await directory();
     expect(await readDurable(path)).toBe(0);
-    for (const hex of ['', '01', '01000000000000', 'ffffffffffffffff']) {
+    const damaged = ['0500000000000000000000000000', '05000000000000000000000001000000', `${'00'.repeat(12)}ffffffff`];
+    for (const hex of ['', '01', '01000000000000', 'ffffffffffffffff', ...damaged]) {
       await writeFile(join(path, 'durable'), Buffer.from(hex, 'hex'));
       expect(await readDurable(path)).toBe(0);
     }
+  });
+
+  it('a watermark with any bit flipped is no watermark, recovery finds it again, and one without a checksum is read', async () => {
+    const path = await directory();
+    await filled(path, 5);
+    const file = join(path, 'durable');
+    const sound = await readFile(file);
+    expect(sound.length).toBe(16);
+    for (let bit = 0; bit < 8 * sound.length; bit++) {
+      const flipped = Buffer.from(sound);
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      await writeFile(file, flipped);
+      expect(await readDurable(path), `bit ${bit}`).toBe(0);
+    }
+    expect(await recover(path)).toMatchObject({ durable: 5, entries: 5, missing: false });
+    expect(await readFile(file)).toEqual(sound);
+    await writeFile(file, sound.subarray(0, 8));
+    expect(await readDurable(path)).toBe(5);
+    const slot = await open(path);
+    slot.append('next');
+    await slot.it.close();
+    expect((await readFile(file)).length).toBe(16);
+    expect(await readDurable(path)).toBe(6);
   });
 });
 

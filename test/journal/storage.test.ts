@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { nodeStorage, replaceFile, type Storage } from '../../src/journal/storage.ts';
+import { FaultStorage } from '../helpers/fault-storage.ts';
+import { directory } from './slot.ts';
+
+const SOURCE = join(import.meta.dirname, '../../src');
+
+describe('what must survive a power cut', () => {
+  it('a replaced file: its bytes are on disk before its name is, and its name before the call returns', async () => {
+    const path = join(await directory(), 'state.json');
+    const storage = new FaultStorage();
+    await replaceFile(storage, path, 'first');
+    await replaceFile(storage, path, 'second', 1_700_000_000_000);
+    expect(await readFile(path, 'utf8')).toBe('second');
+    expect((await stat(path)).mtimeMs).toBe(1_700_000_000_000);
+    const steps = storage.log.filter((step) => /^(write|sync|rename|syncDirectory) /.test(step)).map((step) => step.split(' ')[0]);
+    expect(steps).toEqual(['write', 'sync', 'rename', 'syncDirectory', 'write', 'sync', 'rename', 'syncDirectory']);
+  });
+
+  it('a file that cannot be replaced stays as it was', async () => {
+    for (const operation of ['open', 'write', 'sync', 'rename'] as const) {
+      const path = join(await directory(), 'state.json');
+      await writeFile(path, 'old');
+      const storage = new FaultStorage();
+      storage.fail(operation, /state/, 'EIO');
+      await expect(replaceFile(storage, path, 'new')).rejects.toMatchObject({ code: 'EIO' });
+      expect(await readFile(path, 'utf8')).toBe('old');
+    }
+  });
+
+  it('a new directory: its name, and those of the parents that were made with it, are kept by the ones above', async () => {
+    const root = await directory();
+    const synced: string[] = [];
+    const real = nodeStorage.syncDirectory;
+    const watched: Storage = { ...nodeStorage };
+    try {
+      nodeStorage.syncDirectory = async (path) => {
+        synced.push(path);
+        await real(path);
+      };
+      await watched.makeDirectory(join(root, 'journal', '0'));
+      await watched.makeDirectory(join(root, 'journal', '0'));
+    } finally {
+      nodeStorage.syncDirectory = real;
+    }
+    expect(synced).toEqual([join(root, 'journal'), root]);
+  });
+
+  it('nothing in the source replaces files in another way', () => {
+    const found: string[] = [];
+    for (const entry of readdirSync(SOURCE, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
+      const path = join(entry.parentPath, entry.name);
+      if (/\brename(Sync)?\(|renameSync/.test(readFileSync(path, 'utf8'))) found.push(path.slice(SOURCE.length + 1));
+    }
+    // parked.ts takes a file over, whose content stays: it synchronises the directory itself.
+    expect(found.sort()).toEqual(['journal/storage.ts', 'ship/parked.ts']);
+  });
+});
