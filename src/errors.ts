@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   CLICKHOUSE_REFUSED: 'the ClickHouse server refused the user, the database or the statement',
   SINK_UNREACHABLE: 'a sink does not answer',
   STATE_UNREACHABLE: 'the state store does not answer',
+  STATE_BUSY: 'others have changed the same record of the state store each time that a change was tried',
   WORKER_FAILED: 'a child process ended when it should not have',
 } as const;
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { deviceSchema } from '../registry/device.ts';
-import type { Inventory, Upsert, UpsertCounts } from '../registry/inventory.ts';
+import type { Inventory, PlanTexts, Upsert, UpsertCounts } from '../registry/inventory.ts';
 import { CSV_HEAD, CsvReader, csvLine, type LineReader, MAX_LINE, NdjsonReader } from './device-lines.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
@@ -88,7 +88,7 @@ export const BULK_ROUTES: readonly Route[] = [
 async function upsert(body: Readable, reader: LineReader, inventory: Inventory, by: string): Promise<z.infer<typeof outcome>> {
   const counts: UpsertCounts = { created: 0, changed: 0, unchanged: 0 };
   const problems: z.infer<typeof line>[] = [];
-  const plans = new Set<string>();
+  const plans: PlanTexts = new Map();
   let [number, lines, failed] = [0, 0, 0];
   let rows: Upsert[] = [];
   const fail = (at: number, what: z.infer<typeof line>['problems']): void => {

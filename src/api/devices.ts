@@ -208,11 +208,12 @@ export const DEVICE_ROUTES: readonly Route[] = [
 /** Answers what a change has come to. */
 export function changed(reply: FastifyReply, id: string, change: Change): FastifyReply {
   if (!('refused' in change)) return reply.code(change.before === undefined ? 201 : 200).send(change.after);
-  const status = { unknown: 404, exists: 409, conflict: 409, invalid: 422 }[change.refused];
+  const status = { unknown: 404, exists: 409, conflict: 409, busy: 409, invalid: 422 }[change.refused];
   const title = {
     unknown: `device ${id} is not known`,
     exists: `device ${id} is there already`,
     conflict: 'an id would stand for two devices',
+    busy: `device ${id} is being changed by others at this moment; send the request again`,
     invalid: 'no device can be like this',
   }[change.refused];
   return problem(reply, status, title, change.problems);

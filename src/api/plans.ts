@@ -60,9 +60,11 @@ export const PLAN_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 204: { about: 'removed' }, 404: { about: 'there is none of that name' }, 409: { about: 'devices are on it' } },
     async run({ params: { name }, token, office, reply }) {
-      if (name !== 'default' && (await office.inventory.isOnPlan(name)))
+      const outcome = await office.plans.remove(name, token.name, () => office.inventory.isOnPlan(name));
+      if (outcome === 'unknown') return problem(reply, 404, `there is no plan "${name}"`);
+      if (outcome === 'used')
         return problem(reply, 409, `devices are on the plan "${name}": GET /v1/devices?plan=${name} lists them; give them another first`);
-      return (await office.plans.remove(name, token.name)) ? reply.code(204).send() : problem(reply, 404, `there is no plan "${name}"`);
+      return reply.code(204).send();
     },
   }),
 ];

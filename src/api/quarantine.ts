@@ -43,10 +43,9 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
       422: { about: 'no device can be like this' },
     },
     async run({ params: { id }, body, token, office, reply }) {
-      const stranger = await office.quarantine.get(id);
-      if (stranger === undefined) return problem(reply, 404, `device ${id} is not in quarantine`);
-      const { protocol, transport, first_seen } = stranger;
-      return changed(reply, id, await office.inventory.adopt(id, { protocol, transport, first_seen, ...body }, token.name));
+      const change = await office.inventory.adopt(id, body, token.name);
+      if ('refused' in change && change.refused === 'unknown') return problem(reply, 404, `device ${id} is not in quarantine`);
+      return changed(reply, id, change);
     },
   }),
   route({

@@ -106,7 +106,7 @@ function serve(server: FastifyInstance, { method, path, streams, handle }: Route
 
 /** What Fastify, the state store or a defect has thrown, as a problem document. */
 function refused(error: unknown, reply: FastifyReply): FastifyReply {
-  if (error instanceof AppError) return problem(reply, 503, error.message);
+  if (error instanceof AppError) return problem(reply, error.code === 'STATE_BUSY' ? 409 : 503, error.message);
   const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
   if (status >= 500) return problem(reply, status, 'a defect of the server, please report it');
   const field = { 414: 'path', 415: 'content-type' }[status] ?? (/URL|url|PARAM/.test(systemCode(error)) ? 'path' : 'body');

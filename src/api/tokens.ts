@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { StateStore } from '../state/store.ts';
+import { AppError } from '../errors.ts';
+import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
 
 /**
  * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also those that switch
@@ -16,10 +17,23 @@ export interface Token {
   readonly created: number;
 }
 
-/** Makes a token and returns its text, which is kept nowhere: the table `tokens` has its hash only. */
+/**
+ * Makes a token and returns its text, which is kept nowhere: the table `tokens` has its hash, and the name, which one token has.
+ * Throws AppError USAGE when there is a token of that name.
+ */
 export async function createToken(store: StateStore, token: Token): Promise<string> {
   const text = `fg_${randomBytes(24).toString('base64url')}`;
-  await store.write([{ table: 'tokens', key: hashOf(text), put: JSON.stringify(token) }]);
+  const key = hashOf(text);
+  // A token of an earlier version has no entry for its name.
+  const isTaken = (await listTokens(store)).some(({ name }) => name === token.name);
+  const made =
+    !isTaken &&
+    (await store.write([
+      { table: 'tokens', key: nameKey(token.name), expect: undefined },
+      { table: 'tokens', key: nameKey(token.name), put: JSON.stringify({ hash: key }) },
+      { table: 'tokens', key, put: JSON.stringify(token) },
+    ]));
+  if (!made) throw new AppError('USAGE', `there is a token "${token.name}"; revoke it first, or take another name`);
   return text;
 }
 
@@ -30,10 +44,16 @@ export async function listTokens(store: StateStore): Promise<Token[]> {
 
 /** Removes all tokens of that name; returns how many there were. */
 export async function revokeToken(store: StateStore, name: string): Promise<number> {
-  const found = await store.list('tokens', { limit: 10_000 });
-  const keys = found.filter(({ value }) => parseToken(value)?.name === name).map(({ key }) => key);
-  if (keys.length > 0) await store.write(keys.map((key) => ({ table: 'tokens', key, remove: true })));
-  return keys.length;
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const found = (await store.list('tokens', { limit: 10_000 })).filter(({ value }) => parseToken(value)?.name === name);
+    const ops = found.flatMap(({ key, value }): Op[] => [
+      { table: 'tokens', key, expect: value },
+      { table: 'tokens', key, remove: true },
+    ]);
+    ops.push({ table: 'tokens', key: nameKey(name), remove: true });
+    if (await store.write(ops)) return found.length;
+  }
+  throw new AppError('STATE_BUSY', `tokens named "${name}" are being changed by others at this moment; try again`);
 }
 
 /** Whose token it is; undefined for none of ours. */
@@ -48,6 +68,10 @@ export function allows(token: Token, scope: Scope): boolean {
 
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+function nameKey(name: string): string {
+  return `name ${name}`;
 }
 
 function parseToken(text: string): Token | undefined {

@@ -30,6 +30,7 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   CLICKHOUSE_REFUSED: EXIT.Unavailable,
   SINK_UNREACHABLE: EXIT.Unavailable,
   STATE_UNREACHABLE: EXIT.Unavailable,
+  STATE_BUSY: EXIT.Unavailable,
   WORKER_FAILED: EXIT.Defect,
 };
 

@@ -51,8 +51,6 @@ export async function token(args: string[]): Promise<number> {
   });
   try {
     if (action === 'create') {
-      if ((await listTokens(store)).some((other) => other.name === name))
-        throw new AppError('USAGE', `there is a token "${name}"; revoke it first, or take another name`);
       const text = await createToken(store, { name, scopes, created: systemClock.now() });
       process.stdout.write(values.json ? `${JSON.stringify({ name, scopes, token: text })}\n` : `${text}\n`);
     } else if (action === 'ls') {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { StateStore } from '../state/store.ts';
+import { AppError } from '../errors.ts';
+import { MOST_TRIES, type StateStore } from '../state/store.ts';
 import { type Plan, parsePlan, UNLIMITED } from './plan.ts';
 
 export interface PlanListOptions {
@@ -40,11 +41,27 @@ export class PlanList {
     return before === undefined;
   }
 
-  /** False when there is no such plan. What holds for devices that are still on it: no caps. */
-  async remove(name: string, by: string): Promise<boolean> {
-    if ((await this.#o.store.get('plans', name)) === undefined) return false;
-    await this.#o.store.write([{ table: 'plans', key: name, remove: true }]);
-    this.#o.record('', { type: 'plan_removed', plan: name, by });
-    return true;
+  /**
+   * `used`: is any device on the plan? It is asked, and the plan is removed only if no device was put on it since. Throws AppError
+   * STATE_BUSY when devices are put on it, and taken off again, all the time.
+   */
+  async remove(name: string, by: string, used: () => Promise<boolean>): Promise<'removed' | 'unknown' | 'used'> {
+    const { store, record } = this.#o;
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const text = await store.get('plans', name);
+      if (text === undefined) return 'unknown';
+      const joins = await store.get('plan_joins', name);
+      // Without its record, `default` has no caps.
+      if (name !== UNLIMITED.name && (await used())) return 'used';
+      const removed = await store.write([
+        { table: 'plan_joins', key: name, expect: joins },
+        { table: 'plans', key: name, expect: text },
+        { table: 'plans', key: name, remove: true },
+      ]);
+      if (!removed) continue;
+      record('', { type: 'plan_removed', plan: name, by });
+      return 'removed';
+    }
+    throw new AppError('STATE_BUSY', `the plan "${name}" is being changed by others at this moment; send the request again`);
   }
 }

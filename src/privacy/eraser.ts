@@ -1,7 +1,7 @@
-import { messageOf } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
-import type { StateStore } from '../state/store.ts';
+import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
 import { type Erasure, parseErasure } from './erasure.ts';
 
 /**
@@ -73,16 +73,43 @@ export class Eraser {
 
   /** Erases what the device has sent up to now. `id` may be an alias. Resolves when the request is kept. */
   async request(id: string, by: string, registry: Erasure['registry']): Promise<Erasure> {
-    const { store, now, device, record } = this.#o;
+    const { device, record } = this.#o;
     const known = await device(id);
     const own = known?.id ?? id;
-    const before = now();
-    const erasure: Erasure = { device: own, ids: [...new Set([own, ...(known?.aliases ?? [])])], before, by, registry, instances: {} };
-    await store.write([{ table: 'erasures', key: own, put: JSON.stringify(erasure) }]);
+    const ids = [own, ...(known?.aliases ?? [])];
+    const erasure = await this.#keep(own, ids, by, registry);
+    const { before } = erasure;
     record(own, { type: 'erase_started', by, before, registry });
     this.#open.set(own, erasure);
     this.#wake();
     return erasure;
+  }
+
+  /**
+   * What another request for the same device has asked for, and is not done yet, is asked for by this one as well: its time is a later
+   * one, so that what was done for the other is done again.
+   */
+  async #keep(device: string, own: readonly string[], by: string, registry: Erasure['registry']): Promise<Erasure> {
+    const { store, now } = this.#o;
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const text = await store.get('erasures', device);
+      const last = parseErasure(text);
+      const open = last !== undefined && this.progress(last).waiting.length > 0 ? last : undefined;
+      const erasure: Erasure = {
+        device,
+        ids: [...new Set([...own, ...(open?.ids ?? [])])],
+        before: Math.max(now(), (last?.before ?? 0) + 1),
+        by,
+        registry: open?.registry === 'remove' ? 'remove' : registry,
+        instances: {},
+      };
+      const ops: Op[] = [
+        { table: 'erasures', key: device, expect: text },
+        { table: 'erasures', key: device, put: JSON.stringify(erasure) },
+      ];
+      if (await store.write(ops)) return erasure;
+    }
+    throw new AppError('STATE_BUSY', `others ask for the erasure of device ${device} at this moment; send the request again`);
   }
 
   async get(id: string): Promise<Erasure | undefined> {

@@ -1,6 +1,8 @@
 import { parseCommand } from '../command/command.ts';
+import { AppError } from '../errors.ts';
+import { parseDevice } from '../registry/device.ts';
 import type { ProfileStore } from '../state/profile.ts';
-import type { Op, StateStore, Table } from '../state/store.ts';
+import { MOST_TRIES, type Op, type StateStore, type Table } from '../state/store.ts';
 import type { Erasure } from './erasure.ts';
 
 /**
@@ -22,14 +24,27 @@ export async function forget(store: StateStore & ProfileStore, erasure: Erasure)
     add(counts, 'profiles', await store.forget(id));
   }
   if (erasure.registry === 'remove') {
-    add(counts, 'devices', await removeOne(store, 'devices', erasure.device));
-    for (const id of erasure.ids) if (id !== erasure.device) await removeOne(store, 'aliases', id);
+    add(counts, 'devices', await removeRecord(store, erasure));
   }
   return counts;
 }
 
 function add(counts: Record<string, number>, name: string, count: number): void {
   counts[name] = (counts[name] ?? 0) + count;
+}
+
+/** The record with the aliases that are still its own: one that stands for another device by now stays. */
+async function removeRecord(store: StateStore, { device, ids }: Erasure): Promise<number> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const text = await store.get('devices', device);
+    const ops: Op[] = [{ table: 'devices', key: device, expect: text }];
+    if (text !== undefined) ops.push({ table: 'devices', key: device, remove: true });
+    for (const key of new Set([...ids, ...(parseDevice(text)?.aliases ?? [])]))
+      if ((await store.get('aliases', key)) === device)
+        ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });
+    if (await store.write(ops)) return text === undefined ? 0 : 1;
+  }
+  throw new AppError('STATE_BUSY', `the record of device ${device} is being changed by others; it is removed later`);
 }
 
 async function removeOne(store: StateStore, table: Table, key: string): Promise<number> {

@@ -1,14 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Op, StateStore } from '../state/store.ts';
+import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
 import { type Device, deviceSchema, parseDevice, patched } from './device.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
+import { parseStranger } from './stranger.ts';
 
 /**
  * The device records and how they change: what the API and the desk do with them, in the supervisor.
  *
  * 1. A record, its aliases and its entry in quarantine change in one write, on the condition that they are as they were read.
+ *    A write that fails is tried again with a new look, `MOST_TRIES` times at most.
  * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
- * 3. What is written is a device in the sense of the schema, on a plan that there is.
+ * 3. What is written is a device in the sense of the schema, on a plan that there is: putting a device on a plan depends on
+ *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
  */
 const PAGE = 1_000;
@@ -19,7 +22,7 @@ const MOST_STEPS = 1_000;
 /** What a change came to. */
 export type Change =
   | { readonly before: Device | undefined; readonly after: Device | undefined }
-  | { readonly refused: 'unknown' | 'exists' | 'conflict' | 'invalid'; readonly problems: readonly FieldProblem[] };
+  | { readonly refused: 'unknown' | 'exists' | 'conflict' | 'invalid' | 'busy'; readonly problems: readonly FieldProblem[] };
 
 export interface DeviceFilter {
   readonly account?: string | undefined;
@@ -50,11 +53,17 @@ export interface InventoryOptions {
 
 /** What a change makes of a record: the new one, undefined to remove it, or why not. */
 type Made = { readonly device: unknown } | { readonly remove: true } | { readonly refused: 'unknown' | 'exists' };
+type Make = (before: Device | undefined) => Made | Promise<Made>;
 
 interface Step {
   readonly change: Change;
   readonly ops: readonly Op[];
+  /** The plan on which the device is put, with the text of its record. */
+  readonly joins: { readonly plan: string; readonly text: string | undefined } | undefined;
 }
+
+/** Plans that were found, by name, with the text of their records. */
+export type PlanTexts = Map<string, string>;
 
 export class Inventory {
   readonly #o: InventoryOptions;
@@ -133,10 +142,16 @@ export class Inventory {
     return this.#change(id, (before) => (before === undefined ? { refused: 'unknown' } : { remove: true }), by);
   }
 
-  /** Makes the record of a device that waits in quarantine. */
+  /** Makes the record of a device that waits in quarantine; `unknown` when it does not. */
   adopt(id: string, fields: Readonly<Record<string, unknown>>, by: string): Promise<Change> {
-    const device = patched(undefined, { ...fields, id });
-    return this.#change(id, (before) => (before === undefined ? { device } : { refused: 'exists' }), by, 'device_adopted');
+    const make = async (before: Device | undefined): Promise<Made> => {
+      const stranger = parseStranger(await this.#o.store.get('quarantine', id));
+      if (stranger === undefined) return { refused: 'unknown' };
+      if (before !== undefined) return { refused: 'exists' };
+      const { protocol, transport, first_seen } = stranger;
+      return { device: patched(undefined, { protocol, transport, first_seen, ...fields, id }) };
+    };
+    return this.#change(id, make, by, 'device_adopted');
   }
 
   /** Creates or changes many. Returns what is wrong, by line; the others are done. `plans`: kept from call to call of one upload. */
@@ -144,7 +159,7 @@ export class Inventory {
     rows: readonly Upsert[],
     by: string,
     counts: UpsertCounts,
-    plans: Set<string>,
+    plans: PlanTexts,
   ): Promise<{ line: number; problems: readonly FieldProblem[] }[]> {
     const wrong: { line: number; problems: readonly FieldProblem[] }[] = [];
     const done = (row: Upsert, change: Change): void => {
@@ -161,12 +176,7 @@ export class Inventory {
   }
 
   /** Returns the rows that are still to do, for something came between. */
-  async #together(
-    batch: readonly Upsert[],
-    by: string,
-    plans: Set<string>,
-    done: (row: Upsert, change: Change) => void,
-  ): Promise<Upsert[]> {
+  async #together(batch: readonly Upsert[], by: string, plans: PlanTexts, done: (row: Upsert, change: Change) => void): Promise<Upsert[]> {
     // Nobody in quarantine, nobody to take out.
     const trusting = (await this.#o.store.list('quarantine', { limit: 1 })).length === 0;
     const planned = await Promise.all(
@@ -181,8 +191,9 @@ export class Inventory {
         ops.push(...next.ops);
         at++;
       }
-      const written = ops.length === 0 || (await this.#o.store.write(ops));
-      for (const { row, change } of planned.slice(from, at)) {
+      const piece = planned.slice(from, at);
+      const written = await this.#write(ops, piece, plans);
+      for (const { row, change } of piece) {
         if (!written) left.push(row);
         else {
           if (!('refused' in change)) this.#said(change, by, '');
@@ -193,60 +204,76 @@ export class Inventory {
     return left;
   }
 
-  async #change(
-    id: string,
-    make: (before: Device | undefined) => Made,
-    by: string,
-    event = '',
-    plans: Set<string> = new Set(),
-  ): Promise<Change> {
-    for (;;) {
-      const { change, ops } = await this.#plan(id, make, plans);
-      if (ops.length > 0 && !(await this.#o.store.write(ops))) continue;
-      if (!('refused' in change)) this.#said(change, by, event);
-      return change;
+  /** Invariant 1. */
+  async #change(id: string, make: Make, by: string, event = '', plans: PlanTexts = new Map()): Promise<Change> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const step = await this.#plan(id, make, plans);
+      if (!(await this.#write(step.ops, [step], plans))) continue;
+      if (!('refused' in step.change)) this.#said(step.change, by, event);
+      return step.change;
     }
+    return refusal('busy', [{ field: 'id', problem: 'is being changed by others at this moment; send the request again' }]);
+  }
+
+  /** False when something has changed meanwhile. Invariant 3. */
+  async #write(ops: readonly Op[], steps: readonly Pick<Step, 'joins'>[], plans: PlanTexts): Promise<boolean> {
+    if (ops.length === 0) return true;
+    const joined = new Map<string, string | undefined>();
+    for (const { joins } of steps) if (joins !== undefined) joined.set(joins.plan, joins.text);
+    const conditions = [...joined].flatMap(([key, text]): Op[] => [
+      { table: 'plans', key, expect: text },
+      { table: 'plan_joins', key, add: { joined: 1 } },
+    ]);
+    const written = await this.#o.store.write([...ops, ...conditions]);
+    // What was known of the plans may be why.
+    if (!written) plans.clear();
+    return written;
   }
 
   /**
    * What a change would come to, and the write that makes it so if nothing has changed by then. `trusting`: what only the write itself
    * must know is not looked up; when it fails, the change is tried again with a look.
    */
-  async #plan(id: string, make: (before: Device | undefined) => Made, plans: Set<string>, trusting = false): Promise<Step> {
+  async #plan(id: string, make: Make, plans: PlanTexts, trusting = false): Promise<Step> {
     const { store } = this.#o;
     const text = await store.get('devices', id);
     const before = parseDevice(text);
-    const made = make(before);
-    if ('refused' in made) return { change: refusal(made.refused, []), ops: [] };
+    const nothing = (change: Change): Step => ({ change, ops: [], joins: undefined });
+    const made = await make(before);
+    if ('refused' in made) return nothing(refusal(made.refused, []));
     if ('remove' in made) {
       const aliases = (before?.aliases ?? []).map((key): Op => ({ table: 'aliases', key, remove: true }));
       const ops: Op[] = [{ table: 'devices', key: id, expect: text }, { table: 'devices', key: id, remove: true }, ...aliases];
-      return { change: { before, after: undefined }, ops };
+      return { change: { before, after: undefined }, ops, joins: undefined };
     }
     const checked = deviceSchema.safeParse(made.device);
-    if (!checked.success) return { change: refusal('invalid', problemsOf(checked.error.issues)), ops: [] };
+    if (!checked.success) return nothing(refusal('invalid', problemsOf(checked.error.issues)));
     const after = checked.data;
-    if (before !== undefined && isDeepStrictEqual(before, after)) return { change: { before, after }, ops: [] };
-    const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after))];
-    if (problems.length > 0)
-      return { change: refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems), ops: [] };
-    const ops = opsOf(text, before, after);
-    const strangers = (trusting ? [] : newIds(before, after)).map((key) => ({ table: 'quarantine', key }) as const);
-    for (const { table, key } of strangers) if ((await store.get(table, key)) !== undefined) ops.push({ table, key, remove: true });
-    return { change: { before, after }, ops };
+    if (before !== undefined && isDeepStrictEqual(before, after)) return nothing({ before, after });
+    const own = new Set<string>();
+    const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after, own))];
+    if (problems.length > 0) return nothing(refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems));
+    const ops = opsOf(text, before, after, own);
+    for (const key of newIds(before, after)) {
+      const stranger = trusting ? undefined : await store.get('quarantine', key);
+      ops.push({ table: 'quarantine', key, expect: stranger });
+      if (stranger !== undefined) ops.push({ table: 'quarantine', key, remove: true });
+    }
+    const isPut = after.plan !== 'default' && after.plan !== before?.plan;
+    return { change: { before, after }, ops, joins: isPut ? { plan: after.plan, text: plans.get(after.plan) } : undefined };
   }
 
   /** Invariant 3. `known`: plans that have been found. */
-  async #wrongPlan(plan: string, known: Set<string>): Promise<FieldProblem[]> {
+  async #wrongPlan(plan: string, known: PlanTexts): Promise<FieldProblem[]> {
     if (plan === 'default' || known.has(plan)) return [];
-    if ((await this.#o.store.get('plans', plan)) === undefined)
-      return [{ field: 'plan', problem: `there is no plan "${plan}"; make it first, or take another` }];
-    known.add(plan);
+    const text = await this.#o.store.get('plans', plan);
+    if (text === undefined) return [{ field: 'plan', problem: `there is no plan "${plan}"; make it first, or take another` }];
+    known.set(plan, text);
     return [];
   }
 
-  /** Invariant 2. */
-  async #wrongIds(before: Device | undefined, after: Device): Promise<FieldProblem[]> {
+  /** Invariant 2. `own` gets aliases that are the device's already though its record does not say so. */
+  async #wrongIds(before: Device | undefined, after: Device, own: Set<string>): Promise<FieldProblem[]> {
     const { store } = this.#o;
     const problems: FieldProblem[] = [];
     const main = before === undefined ? await store.get('aliases', after.id) : undefined;
@@ -257,6 +284,7 @@ export class Inventory {
       else if (after.aliases.indexOf(alias) < i) problems.push({ field, problem: 'is there twice' });
       if (before?.aliases.includes(alias) === true) continue;
       const other = await store.get('aliases', alias);
+      if (other === after.id) own.add(alias);
       if (other !== undefined && other !== after.id) problems.push({ field, problem: `is an alias of ${other}; remove it there first` });
       else if (alias !== after.id && (await store.get('devices', alias)) !== undefined)
         problems.push({ field, problem: `is a device of its own; remove device ${alias} first` });
@@ -295,7 +323,7 @@ function kept(before: Device | undefined): Partial<Device> {
   };
 }
 
-function refusal(refused: 'unknown' | 'exists' | 'conflict' | 'invalid', problems: readonly FieldProblem[]): Change {
+function refusal(refused: 'unknown' | 'exists' | 'conflict' | 'invalid' | 'busy', problems: readonly FieldProblem[]): Change {
   return { refused, problems };
 }
 
@@ -321,7 +349,7 @@ function isApart(rows: readonly Upsert[]): boolean {
 }
 
 /** The record and its aliases; fails when something of it has come to be somebody else's. */
-function opsOf(text: string | undefined, before: Device | undefined, after: Device): Op[] {
+function opsOf(text: string | undefined, before: Device | undefined, after: Device, own: ReadonlySet<string>): Op[] {
   const { id } = after;
   const ops: Op[] = [
     { table: 'devices', key: id, expect: text },
@@ -331,7 +359,7 @@ function opsOf(text: string | undefined, before: Device | undefined, after: Devi
   for (const key of newIds(before, after))
     if (key !== id)
       ops.push(
-        { table: 'aliases', key, expect: undefined },
+        { table: 'aliases', key, expect: own.has(key) ? id : undefined },
         { table: 'devices', key, expect: undefined },
         { table: 'aliases', key, put: id },
       );

@@ -64,8 +64,12 @@ export class QuarantineList {
 
   /** False when it is not there. A device that comes again is noted again. */
   async remove(id: string): Promise<boolean> {
-    if ((await this.#o.store.get('quarantine', id)) === undefined) return false;
-    return this.#o.store.write([{ table: 'quarantine', key: id, remove: true }]);
+    let wasThere = false;
+    await this.#o.store.update('quarantine', id, (text) => {
+      wasThere = text !== undefined;
+      return undefined;
+    });
+    return wasThere;
   }
 
   #look(): void {

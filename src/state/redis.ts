@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
-import { type Changed, type Found, type Op, type StateStore, TABLES, type Table } from './store.ts';
+import { type Changed, type Found, MOST_TRIES, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
 /**
  * The state store of many machines, in Redis. Keys below `<prefix>state:`: per table a hash of its values and a sorted set of
@@ -139,13 +139,14 @@ export class RedisStore implements StateStore, ProfileStore {
   }
 
   async update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined> {
-    for (;;) {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
       const before = await this.get(table, key);
       const after = change(before);
       if (after === before) return after;
       const op: Op = after === undefined ? { table, key, remove: true } : { table, key, put: after };
       if (await this.write([{ table, key, expect: before }, op])) return after;
     }
+    throw new AppError('STATE_BUSY', `others are changing the same record of ${table}; try again`);
   }
 
   watch(changed: Changed): () => void {

@@ -17,6 +17,8 @@ export const TABLES = [
   'aliases',
   /** Plan name → plan. */
   'plans',
+  /** Plan name → counter `joined`: writes that put devices on it. Removing a plan depends on it; it outlives the plan. */
+  'plan_joins',
   /** Device id → steps of its plan that hold. */
   'policies',
   /** Device id → `roaming` or `home`, as it was said last. */
@@ -52,6 +54,9 @@ export type Op =
    */
   | { readonly table: Table; readonly key: string; readonly add: Readonly<Record<string, number>> };
 
+/** How often a conditional write is tried: after that, others have changed the same record as often. */
+export const MOST_TRIES = 100;
+
 export interface Found {
   readonly key: string;
   readonly value: string;
@@ -73,7 +78,8 @@ export interface StateStore {
   write(ops: readonly Op[], until?: 'visible'): Promise<boolean>;
   /**
    * Puts what `change` makes of the current value (undefined: not there, or to be removed), trying again when somebody came
-   * between: `change` may be called several times and has no effects of its own. Returns the new value.
+   * between: `change` may be called several times and has no effects of its own. Returns the new value. Rejects with AppError
+   * STATE_BUSY after `MOST_TRIES`.
    */
   update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined>;
   /** Calls `changed` after each change, by this process or another. Returns how to end that. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../src/log.ts';
 import { openState } from '../../src/state/open.ts';
+import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
 
@@ -21,7 +22,7 @@ export class Stores {
   }
 
   /** As another process would; the same data until `clear`. */
-  async open(kind: 'lmdb' | 'redis'): Promise<StateStore> {
+  async open(kind: 'lmdb' | 'redis'): Promise<StateStore & ProfileStore> {
     if (this.#directory === '') this.#directory = mkdtempSync(join(tmpdir(), 'fixgate-registry-'));
     const url = kind === 'redis' ? (this.redis?.url ?? '') : '';
     const store = await openState({ url, prefix: 'test:', directory: this.#directory, log: silentLog });
