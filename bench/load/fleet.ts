@@ -1,88 +1,100 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Latency } from '../../src/simulate/latency.ts';
-import { isFromLoad, type LoadOrder, type LoadReport } from './messages.ts';
+import { type FleetOrder, type FromLoad, isFromLoad, type RunReport, type ToLoad } from './messages.ts';
 
 /** Device processes as one fleet. */
-export interface LoadResult extends Omit<LoadReport, 'latency'> {
+export interface RunResult extends Omit<RunReport, 'latency'> {
   readonly latency: Latency;
-  /** Of the measured time. */
   readonly packetsPerS: number;
 }
 
+export type FleetSettings = Omit<FleetOrder, 'type'>;
+
 const MODULE = fileURLToPath(new URL('./device.ts', import.meta.url));
 
-/** Runs `processes` of them on one order, whose devices and rate are shared out; resolves with the sum. */
-export async function runLoad(order: LoadOrder, processes: number): Promise<LoadResult> {
-  const reports = await Promise.all(
-    Array.from({ length: processes }, (_, k) => {
-      const devices = share(order.devices, processes, k);
-      const first = order.first + k * Math.ceil(order.devices / processes);
-      return report(start({ ...order, devices, first, rate: order.rate / processes }));
-    }),
-  );
-  const latency = new Latency();
-  let [packets, acknowledged, late, wrong, connected] = [0, 0, 0, 0, 0];
-  for (const one of reports) {
-    latency.merge(Latency.of(one.latency));
-    packets += one.packets;
-    acknowledged += one.acknowledged;
-    late += one.late;
-    wrong += one.wrong;
-    connected += one.connected;
-  }
-  return { packets, acknowledged, late, wrong, connected, latency, packetsPerS: (1000 * packets) / order.runMs };
-}
+export class LoadFleet {
+  readonly pids: readonly number[];
+  /** Number of the first device. */
+  readonly first: number;
+  /** Until the last device was logged in, ms. */
+  readonly connectMs: number;
+  /** Connections that were lost before the login. */
+  readonly lost: number;
+  readonly #children: readonly ChildProcess[];
 
-/** Opens connections that stay silent, for as long as `during` takes. */
-export async function whileConnected<T>(
-  port: number,
-  first: number,
-  devices: number,
-  processes: number,
-  during: () => Promise<T>,
-): Promise<T> {
-  const children: ChildProcess[] = [];
-  try {
-    await Promise.all(
-      Array.from({ length: processes }, (_, k) => {
-        const order = { port, first: first + k * Math.ceil(devices / processes), devices: share(devices, processes, k) };
-        const child = start({ ...order, records: 0, rate: 0, warmMs: 0, runMs: 0 });
-        children.push(child);
-        return connected(child);
+  private constructor(children: readonly ChildProcess[], first: number, connectMs: number, lost: number) {
+    this.#children = children;
+    this.first = first;
+    this.pids = children.map((child) => child.pid ?? 0);
+    this.connectMs = connectMs;
+    this.lost = lost;
+  }
+
+  /** Connects and logs in the devices, shared out over so many processes. */
+  static async connect(settings: FleetSettings, processes: number): Promise<LoadFleet> {
+    const each = Math.ceil(settings.devices / processes);
+    const children = Array.from({ length: processes }, () => fork(MODULE));
+    const said = await Promise.all(
+      children.map((child, k) => {
+        const devices = Math.max(0, Math.min(each, settings.devices - k * each));
+        return ask(child, { ...settings, type: 'connect', first: settings.first + k * each, devices });
       }),
     );
-    return await during();
-  } finally {
-    for (const child of children) child.kill('SIGKILL');
+    let [tookMs, lost] = [0, 0];
+    for (const message of said)
+      if (message.type === 'connected') {
+        tookMs = Math.max(tookMs, message.tookMs);
+        lost += message.lost;
+      }
+    return new LoadFleet(children, settings.first, tookMs, lost);
+  }
+
+  /** `rate`: packets per second of the whole fleet; 0: as fast as the answers come. */
+  async run(rate: number, runMs: number): Promise<RunResult> {
+    const share = rate / this.#children.length;
+    const said = await Promise.all(this.#children.map((child) => ask(child, { type: 'run', rate: share, runMs })));
+    const latency = new Latency();
+    let [packets, records, tookMs, unsent, wrong, lost] = [0, 0, 0, 0, 0, 0];
+    for (const message of said) {
+      if (message.type !== 'done') continue;
+      const { report } = message;
+      latency.merge(Latency.of(report.latency));
+      packets += report.packets;
+      records += report.records;
+      tookMs = Math.max(tookMs, report.tookMs);
+      unsent += report.unsent;
+      wrong += report.wrong;
+      lost += report.lost;
+    }
+    if (wrong > 0) throw new Error(`${wrong} wrong answers`);
+    return { packets, records, latency, tookMs, unsent, wrong, lost, packetsPerS: (1000 * packets) / Math.max(1, tookMs) };
+  }
+
+  /** Ends the processes, and with them the connections. */
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#children.map(
+        (child) =>
+          new Promise<void>((resolve) => {
+            if (child.exitCode !== null || child.signalCode !== null) return resolve();
+            child.once('exit', () => resolve());
+            child.kill('SIGKILL');
+          }),
+      ),
+    );
   }
 }
 
-function share(total: number, parts: number, index: number): number {
-  const each = Math.ceil(total / parts);
-  return Math.max(0, Math.min(each, total - index * each));
-}
-
-function start(order: LoadOrder): ChildProcess {
-  const child = fork(MODULE);
-  child.send(order);
-  return child;
-}
-
-function connected(child: ChildProcess): Promise<void> {
+function ask(child: ChildProcess, order: ToLoad): Promise<FromLoad> {
   return new Promise((resolve, reject) => {
-    child.on('message', (message) => {
-      if (isFromLoad(message) && message.type === 'connected') resolve();
+    const ended = (code: number | null): void => reject(new Error(`a process of devices ended with code ${code}`));
+    child.once('exit', ended);
+    child.once('message', (message) => {
+      child.off('exit', ended);
+      if (isFromLoad(message)) resolve(message);
+      else reject(new Error('a process of devices said something else'));
     });
-    child.on('exit', (code) => reject(new Error(`a device process ended with code ${code} while connecting`)));
-  });
-}
-
-function report(child: ChildProcess): Promise<LoadReport> {
-  return new Promise((resolve, reject) => {
-    child.on('message', (message) => {
-      if (isFromLoad(message) && message.type === 'done') resolve(message.report);
-    });
-    child.on('exit', (code) => reject(new Error(`a device process ended with code ${code}`)));
+    child.send(order);
   });
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import dgram from 'node:dgram';
 import net from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/clock.ts';
 
@@ -22,16 +23,23 @@ export interface Server {
 
 const START_MS = 60_000;
 const STOP_MS = 20_000;
-const BIN = fileURLToPath(new URL('../../bin/fixgate.js', import.meta.url));
+/** The root of this checkout. */
+export const HERE = fileURLToPath(new URL('../..', import.meta.url));
 
 export const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** `settings`: FIXGATE_* variables; those of the caller's own environment do not reach the server. */
-export function startServer(settings: Readonly<Record<string, string>>, httpPort: number): Server {
+/**
+ * `settings`: FIXGATE_* variables; those of the caller's own environment do not reach the server. `checkout`: whose server.
+ */
+export function startServer(settings: Readonly<Record<string, string>>, httpPort: number, checkout = HERE): Server {
   const env: Record<string, string> = { ...settings, FIXGATE_HTTP_PORT: String(httpPort) };
   for (const [name, value] of Object.entries(process.env)) if (!name.startsWith('FIXGATE_') && value !== undefined) env[name] ??= value;
   // A process group of its own: Ctrl-C is for the caller, which then ends the server in order.
-  const child: ChildProcess = spawn(process.execPath, [BIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child: ChildProcess = spawn(process.execPath, [join(checkout, 'bin/fixgate.js'), 'serve'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   let over = false;
   let said = '';
   const keep = (chunk: unknown): void => {
