@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { startEmbeddedClickHouse } from '../src/embedded/clickhouse.ts';
+import { SecretUrl } from '../src/secret.ts';
 import { createClickHouseSink } from '../src/sink/clickhouse/sink.ts';
 import { Batch } from '../src/sink/sink.ts';
 import { Fleet } from './fleet-rows.ts';
@@ -15,8 +16,17 @@ const BATCH_ROWS = 50_000;
 const rows = Number(process.argv[2] ?? 1_000_000);
 const directory = mkdtempSync(join(tmpdir(), 'fixgate-bytes-'));
 const embedded = await startEmbeddedClickHouse({ directory: join(directory, 'clickhouse'), port: 0 });
-const sink = createClickHouseSink({ url: embedded.url, cursorPath: join(directory, 'cursor.json') });
-const client = createClient({ url: embedded.url, request_timeout: 300_000, log: { level: ClickHouseLogLevel.OFF } });
+const sink = createClickHouseSink({
+  url: new SecretUrl(embedded.url),
+  password: embedded.secret,
+  cursorPath: join(directory, 'cursor.json'),
+});
+const client = createClient({
+  url: embedded.url,
+  password: embedded.secret.reveal(),
+  request_timeout: 300_000,
+  log: { level: ClickHouseLogLevel.OFF },
+});
 
 interface Column {
   readonly name: string;

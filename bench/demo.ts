@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/clock.ts';
+import { readSecret } from '../src/embedded/secret.ts';
 import { DEFAULT_PORTS, Fleet, PROTOCOLS } from '../src/simulate/fleet.ts';
 import type { Tally } from '../src/simulate/tally.ts';
 import { freePort, type Server, startServer, wait } from './load/server.ts';
@@ -63,8 +64,8 @@ async function demo(): Promise<number> {
     await Promise.race([ready, stopped]);
     const run = stopping ? Promise.resolve() : fleet.run();
     if (!stopping) {
-      console.log(tryNext(ports.teltonika, http, clickhouse));
-      await watch(fleet, clickhouse, server);
+      console.log(tryNext(ports.teltonika, http, directory));
+      await watch(fleet, directory, clickhouse, server);
     }
     console.log('\nending: the devices finish, then the server delivers what it holds');
     fleet.finish();
@@ -87,14 +88,14 @@ async function demo(): Promise<number> {
 }
 
 /** Prints until Ctrl-C, or until the server is gone. */
-async function watch(fleet: Fleet, clickhouse: number, server: Server): Promise<void> {
+async function watch(fleet: Fleet, directory: string, clickhouse: number, server: Server): Promise<void> {
   const terminal = process.stdout.isTTY === true;
   let drawn = 0;
   let before = new Map<string, number>();
   while (!stopping && !server.over) {
     const period = terminal ? TABLE_MS : LINE_MS;
     await Promise.race([wait(period), stopped, server.ended]);
-    const rows = await rowsByProtocol(clickhouse);
+    const rows = await rowsByProtocol(directory, clickhouse);
     const lines = terminal ? tableOf(fleet, before, rows, period) : [lineOf(fleet, rows)];
     before = new Map([...fleet.tallies].map(([name, tally]) => [name, tally.acknowledged]));
     for (const tally of fleet.tallies.values()) tally.recent.clear();
@@ -133,11 +134,13 @@ function sum(values: Iterable<number>): number {
 }
 
 /** Empty while ClickHouse does not answer. */
-async function rowsByProtocol(port: number): Promise<ReadonlyMap<string, number>> {
+async function rowsByProtocol(directory: string, port: number): Promise<ReadonlyMap<string, number>> {
   const rows = new Map<string, number>();
   try {
     const body = 'SELECT protocol, count() FROM fixgate.positions GROUP BY protocol FORMAT TSV';
-    const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body, signal: AbortSignal.timeout(2000) });
+    const secret = await readSecret(join(directory, 'clickhouse'));
+    const headers = { 'x-clickhouse-key': secret?.reveal() ?? '' };
+    const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers, body, signal: AbortSignal.timeout(2000) });
     if (!response.ok) return rows;
     for (const line of (await response.text()).split('\n')) {
       const [name = '', count] = line.split('\t');
@@ -149,11 +152,11 @@ async function rowsByProtocol(port: number): Promise<ReadonlyMap<string, number>
   return rows;
 }
 
-function tryNext(teltonika: number, http: number, clickhouse: number): string {
+function tryNext(teltonika: number, http: number, directory: string): string {
   const fixgate = existsSync(new URL('../node_modules/.bin/node', import.meta.url)) ? 'node_modules/.bin/node bin/fixgate.js' : 'fixgate';
   return `
 In another terminal, try
-  curl 'http://127.0.0.1:${clickhouse}/' -d 'SELECT device, time, lat, lon, speed_kmh FROM fixgate.positions ORDER BY received DESC LIMIT 5 FORMAT PrettyCompact'
+  FIXGATE_DATA_DIR=${directory} ${fixgate} sql 'SELECT device, time, lat, lon, speed_kmh FROM fixgate.positions ORDER BY received DESC LIMIT 5'
   curl http://127.0.0.1:${http}/metrics
   curl http://127.0.0.1:${http}/readyz
   printf '\\000\\017356307042441013' | nc -q1 127.0.0.1 ${teltonika} | od -An -tx1

@@ -40,7 +40,7 @@ import { Registry } from './registry/registry.ts';
 import { SessionTable } from './session/session-table.ts';
 import { Erasures, erasuresPath } from './ship/erasures.ts';
 import { JOURNAL, startShipper } from './ship/shipper.ts';
-import { checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
+import { type ClickHouseAccess, checkClickHouse, createClickHouseSink } from './sink/clickhouse/sink.ts';
 import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
@@ -308,8 +308,8 @@ function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: numb
   };
 }
 
-/** The shipper: the journals of all slots, into every configured sink. `clickhouseUrl`: the configured or the embedded one. */
-export async function startShipping(config: Config, instance: string, clickhouseUrl: string): Promise<ChildRole> {
+/** The shipper: the journals of all slots, into every configured sink. `clickhouse`: the configured or the embedded one. */
+export async function startShipping(config: Config, instance: string, clickhouse: ClickHouseAccess): Promise<ChildRole> {
   const log = processLog(config.logLevel, 'shipper');
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
@@ -318,12 +318,11 @@ export async function startShipping(config: Config, instance: string, clickhouse
   // A predecessor that is just ending must not deliver beside this one.
   await lockDirectory(journalDirectory, PREDECESSOR_WAIT_MS);
 
-  const { user: username, password, database } = config.clickhouse;
   const cursorPath = join(config.dataDir, 'cursor', `clickhouse-${targetName(config)}.json`);
   await nodeStorage.makeDirectory(dirname(cursorPath));
-  const sinks: Sink[] = [createClickHouseSink({ url: clickhouseUrl, username, password, database, cursorPath })];
-  if (config.redis.url !== '') {
-    const { url, prefix, maxLength } = config.redis;
+  const sinks: Sink[] = [createClickHouseSink({ ...clickhouse, cursorPath })];
+  const { url, prefix, maxLength } = config.redis;
+  if (url !== undefined) {
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
   }
   const state = await openState(stateOptions(config, log));
@@ -394,7 +393,7 @@ export interface ErasingHands {
   erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>>;
 }
 
-/** `clickhouseUrl`: the configured or the embedded one. `poke` reaches the worker that has the device, `record` journals an event. */
+/** `clickhouse`: the configured or the embedded one. `poke` reaches the worker that has the device, `record` journals an event. */
 export async function openOffice(
   config: Config,
   instance: string,
@@ -402,7 +401,7 @@ export async function openOffice(
   metrics: Metrics,
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
-  clickhouseUrl: string,
+  clickhouse: ClickHouseAccess,
   hands: ErasingHands,
 ): Promise<Office> {
   const codecs = await loadCodecs(config.codecs.packages);
@@ -457,7 +456,7 @@ export async function openOffice(
         return hands.erase(JOURNAL, devices);
       },
       clickhouse: (_erasure, devices) => hands.erase('clickhouse', devices),
-      ...(config.redis.url === '' ? {} : { redis: (_erasure, devices) => hands.erase('redis', devices) }),
+      ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => hands.erase('redis', devices) }),
       async state(erasure, devices) {
         await hands.erase('state', devices);
         return forget(state, erasure);
@@ -465,11 +464,9 @@ export async function openOffice(
     },
   });
   eraser.start();
-  const { user: username, password, database } = config.clickhouse;
-  const clickhouse = { url: clickhouseUrl, username, password, database };
   const { url, prefix } = config.redis;
   const stream =
-    url === ''
+    url === undefined
       ? undefined
       : new CommandStream({ url, prefix: `${prefix}:`, instance, desk, allows: config.commands.streamAllows, record, log });
   stream?.start();
@@ -518,7 +515,7 @@ function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]
 /** Names the ClickHouse that a cursor speaks of: another server or database has had nothing yet, and gets what the journal still holds. */
 function targetName(config: Config): string {
   const { url, database } = config.clickhouse;
-  const server = url === '' ? 'embedded' : createHash('sha256').update(url).digest('hex').slice(0, 8);
+  const server = url === undefined ? 'embedded' : createHash('sha256').update(url.reveal()).digest('hex').slice(0, 8);
   return `${server}-${database}`;
 }
 
@@ -528,6 +525,6 @@ function targetName(config: Config): string {
  */
 export async function checkStores(config: Config): Promise<void> {
   const { url, user: username, password, database } = config.clickhouse;
-  const unusable = url === '' ? null : await checkClickHouse({ url, username, password, database });
+  const unusable = url === undefined ? null : await checkClickHouse({ url, username, password, database });
   if (unusable !== null) throw unusable;
 }

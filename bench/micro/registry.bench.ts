@@ -15,7 +15,7 @@ const STRANGERS = 10_000;
 const PUT_TOGETHER = 5_000;
 
 const directory = mkdtempSync(join(tmpdir(), 'fixgate-bench-'));
-const store = await openState({ url: '', prefix: '', directory, log: silentLog });
+const store = await openState({ url: undefined, prefix: '', directory, log: silentLog });
 const idOf = (n: number): string => String(356_307_000_000_000 + n);
 const aliasOf = (n: number): string => `${7_042_000_000 + n}`;
 for (let from = 0; from < DEVICES; from += PUT_TOGETHER)

@@ -73,6 +73,7 @@ export class Rig {
         FIXGATE_HTTP_PORT: String(http),
         FIXGATE_LISTEN: PROTOCOLS.map((name) => `${name}@127.0.0.1:${ports[name]}`).join(','),
         FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${proxies.clickHouse.port}`,
+        FIXGATE_CLICKHOUSE_PASSWORD: stores.clickHouse.password,
         FIXGATE_REDIS_URL: `redis://127.0.0.1:${proxies.redis.port}`,
       },
       http,

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 
@@ -101,8 +102,14 @@ export class ClickHouseStore extends Process {
     });
   }
 
+  /** Of the user `default`; made with the engine's first start. */
+  get password(): string {
+    return readFileSync(join(this.directory, 'secret'), 'utf8').trim();
+  }
+
   async query(sql: string): Promise<string> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/`, { method: 'POST', body: sql, signal: AbortSignal.timeout(60_000) });
+    const init = { method: 'POST', headers: { 'x-clickhouse-key': this.password }, body: sql, signal: AbortSignal.timeout(60_000) };
+    const response = await fetch(`http://127.0.0.1:${this.port}/`, init);
     const text = await response.text();
     if (!response.ok) throw new Error(text);
     return text;

@@ -1,4 +1,5 @@
 import { AppError, messageOf } from '../errors.ts';
+import { SecretUrl } from '../secret.ts';
 
 /** Options of every command that talks to a running server. */
 export const API_OPTIONS = { url: { type: 'string' }, json: { type: 'boolean', default: false } } as const;
@@ -16,11 +17,11 @@ export interface Raw {
 
 /** The HTTP API of a running server. */
 export class Api {
-  readonly #url: string;
+  readonly #url: SecretUrl;
   readonly #token: string | undefined;
 
   constructor(url: string | undefined) {
-    this.#url = (url ?? process.env['FIXGATE_URL'] ?? 'http://127.0.0.1:8080').replace(/\/$/, '');
+    this.#url = new SecretUrl((url ?? process.env['FIXGATE_URL'] ?? 'http://127.0.0.1:8080').replace(/\/$/, ''));
     this.#token = process.env['FIXGATE_TOKEN'];
   }
 
@@ -58,9 +59,13 @@ export class Api {
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
     const body = raw === undefined ? {} : { body: raw.bytes, duplex: 'half' as const };
     try {
-      return await fetch(`${this.#url}${path}`, { method, headers, ...body });
+      return await fetch(`${this.#url.reveal()}${path}`, { method, headers, ...body });
     } catch (error) {
-      throw new AppError('SINK_UNREACHABLE', `no server answers at ${this.#url} (${messageOf(error)}); start it, or say --url`, error);
+      throw new AppError(
+        'SINK_UNREACHABLE',
+        `no server answers at ${this.#url} (${this.#url.scrub(messageOf(error))}); start it, or say --url`,
+        error,
+      );
     }
   }
 }

@@ -20,7 +20,7 @@ import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
 import type { Sink } from '../sink/sink.ts';
 import { createStateSink } from '../sink/state/sink.ts';
 import { EXIT } from './exit-code.ts';
-import { clickHouseOptions, stateStore } from './stores.ts';
+import { clickHouseAccess, stateStore } from './stores.ts';
 import { table } from './table.ts';
 
 export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config file] [--json]
@@ -240,7 +240,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
       store !== undefined
         ? createStateSink({ store, plans: new Plans(store), instance: `${instance}.parked` })
         : name === 'clickhouse'
-          ? clickHouse(config, cursorPath)
+          ? await clickHouse(config, cursorPath)
           : redis(config, instance);
     try {
       results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance, nodeStorage, erasures.of(name))) });
@@ -264,12 +264,13 @@ function instanceOf(config: Config): string {
   }
 }
 
-function clickHouse(config: Config, cursorPath: string): Sink {
-  return createClickHouseSink({ ...clickHouseOptions(config), cursorPath });
+async function clickHouse(config: Config, cursorPath: string): Promise<Sink> {
+  return createClickHouseSink({ ...(await clickHouseAccess(config)), cursorPath });
 }
 
 function redis(config: Config, instance: string): Sink {
   const { url, prefix, maxLength } = config.redis;
-  if (url === '') throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
+  if (url === undefined)
+    throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
   return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength });
 }

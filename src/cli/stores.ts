@@ -1,21 +1,32 @@
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import { readAddress, readSecret } from '../embedded/secret.ts';
 import { AppError } from '../errors.ts';
 import { processLog } from '../log-pino.ts';
+import { type Secret, SecretUrl } from '../secret.ts';
 import { openState } from '../state/open.ts';
 import type { StateStore } from '../state/store.ts';
 
 /** The stores of a configuration, for commands that work beside a running server. */
 
-/** Throws CONFIG_INVALID when nobody can know where the embedded ClickHouse listens. */
-export function clickHouseOptions({ clickhouse }: Config): { url: string; username: string; password: string; database: string } {
-  const { url, user: username, password, database, port } = clickhouse;
-  if (url === '' && port === 0)
+/** Where the embedded ClickHouse of a data directory keeps its files. */
+export function embeddedDirectory(config: Config): string {
+  return join(config.dataDir, 'clickhouse');
+}
+
+/** The configured ClickHouse, or the embedded one of the data directory. Throws DATA_DIR_UNUSABLE when there is none. */
+export async function clickHouseAccess(config: Config): Promise<{ url: SecretUrl; username: string; password: Secret; database: string }> {
+  const { url, user: username, password, database, port } = config.clickhouse;
+  if (url !== undefined) return { url, username, password, database };
+  const directory = embeddedDirectory(config);
+  const secret = await readSecret(directory);
+  const address = (await readAddress(directory)) ?? (port === 0 ? undefined : `http://127.0.0.1:${port}`);
+  if (secret === undefined || address === undefined)
     throw new AppError(
-      'CONFIG_INVALID',
-      'clickhouse.port is 0: set FIXGATE_CLICKHOUSE_URL to the address in the log of the running server',
+      'DATA_DIR_UNUSABLE',
+      `no embedded ClickHouse runs in ${directory}: start the server (fixgate serve), or set FIXGATE_DATA_DIR to its data directory`,
     );
-  return { url: url === '' ? `http://127.0.0.1:${port}` : url, username, password, database };
+  return { url: new SecretUrl(address), username: 'default', password: secret, database };
 }
 
 export function stateStore({ dataDir, redis, state }: Config): Promise<StateStore> {

@@ -7,7 +7,7 @@ import { isDeviceId } from '../session/identity.ts';
 import { UsageHistory } from '../sink/clickhouse/history.ts';
 import { meteredDevices, type Rebuilt, rebuildUsage } from '../sink/state/rebuild.ts';
 import { EXIT } from './exit-code.ts';
-import { clickHouseOptions, stateStore } from './stores.ts';
+import { clickHouseAccess, stateStore } from './stores.ts';
 import { table } from './table.ts';
 
 export const REBUILD_HELP = `fixgate usage rebuild --device <id>|--all [--cycle <date>] [--dry-run] [--config file] [--json]
@@ -42,7 +42,7 @@ export async function rebuild(args: string[]): Promise<number> {
   const date = values.cycle === undefined ? undefined : dateOf(values.cycle);
   const { config } = loadConfig({ file: values.config, env: process.env });
   const now = systemClock.now();
-  const history = new UsageHistory(clickHouseOptions(config));
+  const history = new UsageHistory(await clickHouseAccess(config));
   const store = await stateStore(config);
   const plans = new Plans(store);
   try {

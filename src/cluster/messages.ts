@@ -1,6 +1,5 @@
 import type dgram from 'node:dgram';
 import type net from 'node:net';
-import type { Config } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
 
@@ -18,11 +17,20 @@ export interface Health {
 /** A device that came to a worker (`since`: when, monotonic ms) or left it (`since` 0). */
 export type SessionMove = readonly [device: string, since: number];
 
+/** `ClickHouseAccess` on its way to a child: JSON cannot carry secrets. */
+export interface PackedAccess {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  readonly database: string;
+}
+
 /** Supervisor → worker or shipper. */
 export type ToChild =
   | {
       readonly type: 'start';
-      readonly config: Config;
+      /** Packed (`config/pack.ts`). */
+      readonly config: unknown;
       /** Random name of this installation, kept in the data directory: tokens and cursors carry it. */
       readonly instance: string;
       /** Of a worker. */
@@ -32,7 +40,7 @@ export type ToChild =
       /** Order of an entry = this + monotonic time in µs. */
       readonly orderOffset: number;
       /** Of the shipper: the ClickHouse to use, configured or embedded. */
-      readonly clickhouseUrl: string;
+      readonly clickhouse: PackedAccess;
     }
   | { readonly type: 'drain'; readonly deadlineMs: number }
   /** To a worker: the device has a newer connection on another one, since then. */

@@ -6,13 +6,16 @@ import { join } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { checkCodecs } from '../config/check-codecs.ts';
+import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
+import { clickHouseSecret } from '../embedded/secret.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { recover } from '../journal/recovery.ts';
 import { nodeStorage, replaceFile } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
+import { type Secret, SecretUrl } from '../secret.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
@@ -227,8 +230,9 @@ export class Supervisor {
     await nodeStorage.makeDirectory(journals);
     const orderOffset = orderOffsetBehind(await recoverSlots(journals));
     this.#events = await EventJournal.open(config, orderOffset, this.log);
-    const port = config.clickhouse.port === 0 && config.clickhouse.url === '' ? await freePort() : config.clickhouse.port;
-    const clickhouseUrl = config.clickhouse.url === '' ? `http://127.0.0.1:${port}` : config.clickhouse.url;
+    const embedded = config.clickhouse.url === undefined;
+    const port = config.clickhouse.port === 0 && embedded ? await freePort() : config.clickhouse.port;
+    const clickhouse = await clickHouseAccess(config, port);
     this.office = await openOffice(
       config,
       instance,
@@ -236,14 +240,14 @@ export class Supervisor {
       this.metrics,
       (device) => this.#poke(device),
       (device, event) => this.#events?.record(device, event),
-      clickhouseUrl,
+      clickhouse,
       {
         rotate: () => this.#rotate(),
         erase: (part, devices) => this.#ask(this.#shipper, (ticket) => ({ type: 'erase', ticket, part, devices: [...devices] })),
       },
     );
 
-    if (config.clickhouse.url === '') {
+    if (embedded) {
       this.#embedded = this.#post(
         'clickhouse',
         () => forkEmbedded(config.dataDir, port),
@@ -251,7 +255,9 @@ export class Supervisor {
       );
     }
     cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
-    this.#greeting = (slot, successor) => ({ type: 'start', config, instance, slot, successor, orderOffset, clickhouseUrl });
+    const packed = { ...clickhouse, url: clickhouse.url.reveal(), password: clickhouse.password.reveal() };
+    const raw = packConfig(config);
+    this.#greeting = (slot, successor) => ({ type: 'start', config: raw, instance, slot, successor, orderOffset, clickhouse: packed });
     for (let slot = 0; slot < config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
     this.#shipper = this.#post(
       'shipper',
@@ -268,8 +274,8 @@ export class Supervisor {
     this.log.info(
       {
         listeners: config.listeners.map((l) => `${l.codec} ${l.transport} ${l.host}:${l.port}`),
-        clickhouse: withoutCredentials(clickhouseUrl),
-        redis: config.redis.url === '' ? 'off: set FIXGATE_REDIS_URL to turn the stream on' : withoutCredentials(config.redis.url),
+        clickhouse: clickhouse.url,
+        redis: config.redis.url ?? 'off: set FIXGATE_REDIS_URL to turn the stream on',
       },
       'listening',
     );
@@ -478,13 +484,15 @@ async function instanceId(directory: string): Promise<string> {
   return made;
 }
 
-function withoutCredentials(url: string): string {
-  try {
-    const parsed = new URL(url);
-    return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
-  } catch {
-    return 'configured';
-  }
+/** The ClickHouse of the configuration; without one the embedded one on `port`, whose secret is made at the first start. */
+async function clickHouseAccess(
+  config: Config,
+  port: number,
+): Promise<{ url: SecretUrl; username: string; password: Secret; database: string }> {
+  const { url, user: username, password, database } = config.clickhouse;
+  if (url !== undefined) return { url, username, password, database };
+  const secret = await clickHouseSecret(join(config.dataDir, 'clickhouse'));
+  return { url: new SecretUrl(`http://127.0.0.1:${port}`), username: 'default', password: secret, database };
 }
 
 async function freePort(): Promise<number> {

@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { SecretUrl } from '../secret.ts';
 import { isAllowed } from './critical.ts';
 import type { Desk, Draft, Problem } from './desk.ts';
 
@@ -17,7 +18,7 @@ import type { Desk, Draft, Problem } from './desk.ts';
  *    by itself would, closed in between, never settle the commands that wait for it.
  */
 export interface CommandStreamOptions {
-  readonly url: string;
+  readonly url: SecretUrl;
   /** In front of every key. */
   readonly prefix: string;
   /** Name of this consumer: the installation's. */
@@ -66,7 +67,7 @@ export class CommandStream {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      const redis = new Redis(this.#o.url, {
+      const redis = new Redis(this.#o.url.reveal(), {
         connectionName: 'fixgate-commands',
         lazyConnect: true,
         retryStrategy: () => null,
@@ -133,7 +134,7 @@ export class CommandStream {
   #failed(error: unknown): void {
     if (this.#stopped || systemClock.elapsed() - this.#said < QUIET_MS) return;
     this.#said = systemClock.elapsed();
-    this.#o.log.warn({ stream: this.#key, error: messageOf(error) }, 'commands cannot be read from Redis; trying on');
+    this.#o.log.warn({ stream: this.#key, error: this.#o.url.scrub(messageOf(error)) }, 'commands cannot be read from Redis; trying on');
   }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { AppError, messageOf } from '../errors.ts';
+import { Secret, SecretUrl } from '../secret.ts';
 import { nearest } from './nearest.ts';
 import { CLIENT_VARIABLES, CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
 
@@ -141,5 +142,5 @@ export function leaves(value: unknown, path = ''): string[] {
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret || value instanceof SecretUrl);
 }

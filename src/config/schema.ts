@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { CRITICAL_TYPES } from '../command/critical.ts';
+import { Secret, type SecretUrl, secretUrl } from '../secret.ts';
 
 /**
  * The one table of options (design.md section 11): type, validator, default and documentation. Times in ms, sizes in
@@ -23,6 +24,20 @@ const both = (codec: string, at: number): z.input<typeof listener>[] => [
   { codec, transport: 'tcp', port: at },
   { codec, transport: 'udp', port: at },
 ];
+
+/** A URL of one of these schemes; '' is undefined. The text itself is in no message: it may carry a password. */
+const urlOf = (example: string, schemes: readonly string[], takesPath: boolean) =>
+  z
+    .string()
+    .default('')
+    .transform(secretUrl)
+    .refine((url) => url === undefined || isUsable(url, schemes, takesPath), `not a URL that can be used here; expected ${example}`);
+
+function isUsable(url: SecretUrl, schemes: readonly string[], takesPath: boolean): boolean {
+  return (takesPath && url.reveal().startsWith('/')) || (schemes.includes(url.protocol) && url.hasHost);
+}
+
+const redisUrl = urlOf('redis://[user:password@]host:port[/db] or rediss://…', ['redis:', 'rediss:'], true);
 
 export const configSchema = z.strictObject({
   dataDir: z.string().min(1).default('./data').describe('directory of the journal, cursors and the embedded stores'),
@@ -72,9 +87,14 @@ export const configSchema = z.strictObject({
     .prefault({}),
   clickhouse: z
     .strictObject({
-      url: z.string().default('').describe('http(s)://host:port of a ClickHouse server; empty: the embedded one'),
+      url: urlOf('http(s)://host:port', ['http:', 'https:'], false).describe(
+        'http(s)://host:port of a ClickHouse server; empty: the embedded one',
+      ),
       user: z.string().default('default'),
-      password: z.string().default(''),
+      password: z
+        .string()
+        .default('')
+        .transform((text) => new Secret(text)),
       database: z
         .string()
         .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
@@ -84,14 +104,14 @@ export const configSchema = z.strictObject({
     .prefault({}),
   redis: z
     .strictObject({
-      url: z.string().default('').describe('redis://… of the stream; empty: off'),
+      url: redisUrl.describe('redis://… of the stream; empty: off'),
       prefix: z.string().default('fixgate').describe('first part of every key'),
       maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
     })
     .prefault({}),
   state: z
     .strictObject({
-      url: z.string().default('').describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
+      url: redisUrl.describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
     })
     .prefault({}),
   registry: z

@@ -2,8 +2,9 @@
  * The embedded ClickHouse: the engine of the package `chdb` behind the part of ClickHouse's HTTP interface that
  * `@clickhouse/client`, curl and Grafana use. A default for one machine, not a product (design.md section 2).
  *
- * 1. It listens on a loopback address only, and answers only requests that were meant for one: no other host can
- *    reach it, and no web page can through a browser.
+ * 1. It listens on a loopback address only, and answers nothing, `/ping` included, without the secret of its directory
+ *    (`secret.ts`) in a header. The secret is the only boundary: who has it can read and write the files of this
+ *    process's user (`file()`, `INTO OUTFILE`). A request that a browser made for a page is refused even with it.
  * 2. A 200 to an INSERT means that its parts are on disk (fsync), also for tables that say nothing about it.
  * 3. The same `insert_deduplication_token` twice stores the rows once, whatever was killed in between, and a token
  *    never stands for rows that are not there.
@@ -13,23 +14,27 @@
  *    inserts, which have a lane of their own.
  * 6. One directory has one process. What a crash left behind is cleaned at the next start.
  *
- * <directory>/engine     the engine's own files
+ * <directory>/secret     who may ask
+ *            /address    where it listens, while it does
+ *            /engine     the engine's own files
  *            /config     written at every start
  *            /incoming   bodies of running inserts
  */
 
-import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, deflate, gzip, zstdCompress } from 'node:zlib';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import type { Secret } from '../secret.ts';
 import { Engine, type EngineResult } from './engine.ts';
 import { type Exception, engineException, exception } from './exception.ts';
 import { type Incoming, prepareIncoming, Refusal, receive } from './incoming.ts';
 import { Lane } from './lane.ts';
+import { clickHouseSecret, removeAddress, writeAddress } from './secret.ts';
 import { quoteName, quoteText, readStatement } from './statement.ts';
 
 export interface EmbeddedOptions {
@@ -50,6 +55,8 @@ export interface EmbeddedOptions {
 export interface EmbeddedClickHouse {
   /** For `@clickhouse/client`. */
   readonly url: string;
+  /** Password of the user `default`. */
+  readonly secret: Secret;
   /** Refuses new requests, stops running reads, and releases the directory. */
   close(): Promise<void>;
 }
@@ -76,7 +83,7 @@ export async function startEmbeddedClickHouse(options: EmbeddedOptions): Promise
   if (!isLoopback(host)) {
     throw new AppError(
       'PORT_DENIED',
-      `the embedded ClickHouse has no passwords and listens on loopback only, not on ${host}: ` +
+      `the embedded ClickHouse listens on loopback only, not on ${host}: ` +
         'use 127.0.0.1, or run a ClickHouse server and set FIXGATE_CLICKHOUSE_URL',
     );
   }
@@ -90,20 +97,31 @@ export async function startEmbeddedClickHouse(options: EmbeddedOptions): Promise
   server.maxConnections = 256;
   // The port comes first: it is the commonest failure and the cheapest to find.
   let service: Service | null = null;
+  const secret = await clickHouseSecret(directory);
+  const allowed = digest(secret.reveal());
   server.on('request', (request, response) => {
-    if (service === null) refuse(request, response, exception(210, 'NETWORK_ERROR', 'The embedded ClickHouse is starting'));
+    const refused = refusalOf(request, allowed);
+    if (refused !== null) refuse(request, response, refused);
+    else if (service === null) refuse(request, response, exception(210, 'NETWORK_ERROR', 'The embedded ClickHouse is starting'));
     else service.answer(request, response).catch(() => response.destroy());
   });
   const url = await listen(server, host, port);
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
     const engine = await Engine.open({ directory, resultBytes: options.maxResultBytes ?? 128 * 1024 * 1024 });
     // Only now, with the engine's lock held, is it certain that no other process is still writing there.
     await engine.repair();
     const folder = await prepareIncoming(directory);
     const serving = new Service(engine, folder, options.maxRequests ?? 64, options.maxInsertBytes ?? 256 * 1024 * 1024);
+    await writeAddress(directory, url);
     service = serving;
-    return { url, close: () => stop(server, engine, serving) };
+    return {
+      url,
+      secret,
+      async close(): Promise<void> {
+        await removeAddress(directory);
+        await stop(server, engine, serving);
+      },
+    };
   } catch (error) {
     server.close();
     server.closeAllConnections();
@@ -243,14 +261,9 @@ class Service {
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!isOurs(request)) return refuse(request, response, exception(497, 'ACCESS_DENIED', 'This is for programs on this machine only'));
     const url = new URL(request.url ?? '/', 'http://localhost');
     if (url.pathname === '/ping') return void response.end('Ok.\n');
     if (url.pathname !== '/') return refuse(request, response, { code: 0, status: 404, text: `There is no handle ${url.pathname}` });
-    if (!mayEnter(request, url)) {
-      const said = 'The embedded ClickHouse has one user, default, without a password';
-      return refuse(request, response, exception(516, 'AUTHENTICATION_FAILED', said));
-    }
     if (this.#closing || this.#requests >= this.#maxRequests) {
       const said = `Too many requests, the limit is ${this.#maxRequests}`;
       return refuse(request, response, this.#closing ? STOPPING : exception(202, 'TOO_MANY_SIMULTANEOUS_QUERIES', said));
@@ -323,21 +336,37 @@ class Service {
   }
 }
 
-/** A loopback name in Host and no foreign page in Origin: what a browser sends for another site's page has one or the other. */
-function isOurs(request: IncomingMessage): boolean {
-  const host = header(request, 'host');
-  const origin = header(request, 'origin');
-  return (host === '' || isLoopback(hostOf(`http://${host}`))) && (origin === '' || isLoopback(hostOf(origin)));
+const FROM_A_PAGE = exception(497, 'ACCESS_DENIED', 'Requests of web pages are refused');
+const FOREIGN_HOST = exception(497, 'ACCESS_DENIED', 'The Host of a request must be a loopback name');
+const NO_SECRET = {
+  ...exception(
+    516,
+    'AUTHENTICATION_FAILED',
+    'Send the user default and the secret of the data directory (fixgate clickhouse url says where it is) in the headers ' +
+      'X-ClickHouse-User and X-ClickHouse-Key, or as basic authorization; or use fixgate sql',
+  ),
+  // No browser may keep a password for this: there is no WWW-Authenticate.
+  status: 401,
+};
+
+/** Why a request is not answered, or null (invariant 1). */
+function refusalOf(request: IncomingMessage, allowed: Buffer): Exception | null {
+  // A browser adds these, and no page can take them away; a name that DNS points here is another name in Host.
+  if (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined) return FROM_A_PAGE;
+  if (!isLoopback(hostOf(`http://${header(request, 'host')}`))) return FOREIGN_HOST;
+  return mayEnter(request, allowed) ? null : NO_SECRET;
 }
 
 function hostOf(url: string): string {
   return URL.canParse(url) ? new URL(url).hostname.replaceAll(/[[\]]/g, '') : '';
 }
 
-/** User `default` without a password, in any of the three places where ClickHouse looks; absent counts as that. */
-function mayEnter(request: IncomingMessage, url: URL): boolean {
-  let user = header(request, 'x-clickhouse-user') || url.searchParams.get('user') || 'default';
-  let password = header(request, 'x-clickhouse-key') || url.searchParams.get('password') || '';
+/** The user `default` and the secret, in headers. In the URL they would end up in logs and histories: refused even when right. */
+function mayEnter(request: IncomingMessage, allowed: Buffer): boolean {
+  const params = new URLSearchParams(request.url?.split('?')[1] ?? '');
+  if (params.has('user') || params.has('password')) return false;
+  let user = header(request, 'x-clickhouse-user') || 'default';
+  let password = header(request, 'x-clickhouse-key');
   const [scheme, token] = header(request, 'authorization').split(' ', 2);
   if (scheme?.toLowerCase() === 'basic' && token !== undefined) {
     const pair = Buffer.from(token, 'base64').toString();
@@ -345,7 +374,12 @@ function mayEnter(request: IncomingMessage, url: URL): boolean {
     user = pair.slice(0, colon) || 'default';
     password = pair.slice(colon + 1);
   } else if (scheme !== '') return false;
-  return user === 'default' && password === '';
+  // Digests are of one length and say nothing about what they are of: comparing them takes the same time always.
+  return timingSafeEqual(digest(password), allowed) && user === 'default';
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }
 
 /** The SET and USE statements that make a fresh connection the request's own. */
@@ -354,7 +388,7 @@ function setupFor(request: IncomingMessage, params: URLSearchParams, form: FormD
   const sets: string[] = [];
   const entries = [...params, ...(form ?? [])];
   for (const [key, value] of entries) {
-    if (typeof value !== 'string' || NOT_SETTINGS.has(key)) continue;
+    if (typeof value !== 'string' || NOT_SETTINGS.has(key) || (key === 'readonly' && request.method !== 'POST')) continue;
     if (!/^\w+$/.test(key)) throw new Refusal(exception(115, 'UNKNOWN_SETTING', `Unknown setting ${key.slice(0, 64)}`));
     if ((key === 'compress' || key === 'decompress') && value !== '0') {
       throw new Refusal(exception(48, 'NOT_IMPLEMENTED', `${key}: use Content-Encoding and Accept-Encoding instead`));
@@ -362,8 +396,8 @@ function setupFor(request: IncomingMessage, params: URLSearchParams, form: FormD
     if (key.startsWith('param_')) setup += `SET ${key} = ${quoteText(value)};`;
     else sets.push(`${key} = ${quoteText(value)}`);
   }
-  // ClickHouse treats GET this way: a link must not change anything.
-  if (request.method !== 'POST' && !params.has('readonly')) sets.push('readonly = 2');
+  // ClickHouse treats GET this way: a link must not change anything. Last, so that it stands.
+  if (request.method !== 'POST') sets.push('readonly = 2');
   if (sets.length > 0) setup += `SET ${sets.join(', ')};`;
   const database = header(request, 'x-clickhouse-database') || params.get('database') || '';
   return database === '' ? setup : `${setup}USE ${quoteName(database)};`;
@@ -407,7 +441,6 @@ function refuse(request: IncomingMessage, response: ServerResponse, refused: Exc
   response.statusCode = refused.status;
   if (refused.code !== 0) response.setHeader('X-ClickHouse-Exception-Code', String(refused.code));
   response.setHeader('Content-Type', 'text/plain; charset=UTF-8');
-  if (refused.status === 401) response.setHeader('WWW-Authenticate', 'Basic');
   if (!request.complete) {
     // The rest of the body is not read: this connection cannot carry another request.
     response.setHeader('Connection', 'close');

@@ -4,7 +4,7 @@ import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
 import type { Device } from '../registry/device.ts';
 import { DeviceRows } from '../sink/clickhouse/device-rows.ts';
-import type { ClickHouseOptions } from '../sink/clickhouse/sink.ts';
+import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import type { StateStore } from '../state/store.ts';
 
 /**
@@ -15,7 +15,7 @@ import type { StateStore } from '../state/store.ts';
  * 2. What cannot be read is an error before the first byte, or breaks the file off: it never ends early and whole.
  */
 export interface ExportOptions {
-  readonly clickhouse: Omit<ClickHouseOptions, 'cursorPath'>;
+  readonly clickhouse: ClickHouseAccess;
   readonly store: StateStore;
   readonly ledger: Pick<Ledger, 'open' | 'finished'>;
   readonly shadow: Pick<Shadow, 'get'>;

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { SecretUrl } from '../secret.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
 import { type Changed, type Found, MOST_TRIES, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
@@ -74,7 +75,7 @@ const MAX_STEPS = 2_000;
 
 export interface RedisStoreOptions {
   /** `redis://[user:password@]host:port/db` or `rediss://…`. */
-  readonly url: string;
+  readonly url: SecretUrl;
   /** In front of every key, `fixgate:` by default. */
   readonly prefix?: string | undefined;
   readonly log: Log;
@@ -82,7 +83,7 @@ export interface RedisStoreOptions {
 
 export class RedisStore implements StateStore, ProfileStore {
   readonly #redis: Redis;
-  readonly #url: string;
+  readonly #url: SecretUrl;
   readonly #prefix: string;
   readonly #log: Log;
   readonly #watchers = new Set<Changed>();
@@ -216,7 +217,7 @@ export class RedisStore implements StateStore, ProfileStore {
   }
 
   #connection(name: string, commandTimeout: number | undefined): Redis {
-    const redis = new Redis(this.#url, {
+    const redis = new Redis(this.#url.reveal(), {
       connectionName: name,
       connectTimeout: CONNECT_MS,
       ...(commandTimeout === undefined ? {} : { commandTimeout }),
@@ -233,7 +234,7 @@ export class RedisStore implements StateStore, ProfileStore {
     try {
       return await ask();
     } catch (error) {
-      throw new AppError('STATE_UNREACHABLE', `the state store in Redis does not answer: ${messageOf(error)}`, error);
+      throw new AppError('STATE_UNREACHABLE', `the state store in Redis does not answer: ${this.#url.scrub(messageOf(error))}`, error);
     }
   }
 
@@ -279,7 +280,7 @@ export class RedisStore implements StateStore, ProfileStore {
     this.#quiet = setTimeout(() => {
       this.#quiet = undefined;
     }, QUIET_MS).unref();
-    this.#log.warn({ error: messageOf(error) }, 'the state store in Redis cannot be used');
+    this.#log.warn({ error: this.#url.scrub(messageOf(error)) }, 'the state store in Redis cannot be used');
   }
 }
 

@@ -7,6 +7,7 @@ import { type Office, openOffice } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
+import { SecretUrl } from '../../src/secret.ts';
 
 export interface Answer {
   readonly status: number;
@@ -40,7 +41,16 @@ export class Api {
     const record = (device: string, event: object): number => events.push({ device, ...event });
     const hands = { rotate: async () => {}, erase: async () => ({ rows: 0 }) };
     // Nobody listens at that address.
-    const office = await openOffice(config, 'test', silentLog, createMetrics(), () => {}, record, 'http://127.0.0.1:9', hands);
+    const office = await openOffice(
+      config,
+      'test',
+      silentLog,
+      createMetrics(),
+      () => {},
+      record,
+      { url: new SecretUrl('http://127.0.0.1:9') },
+      hands,
+    );
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
     const http = await startHttp(observed, { host: '127.0.0.1', port: 0, confirm });

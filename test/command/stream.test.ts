@@ -2,6 +2,7 @@ import net, { type AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { CommandStream } from '../../src/command/stream.ts';
 import { silentLog } from '../../src/log.ts';
+import { SecretUrl } from '../../src/secret.ts';
 
 /** What becomes of a connection attempt. */
 const AWAY = { refused: undefined, silent: (): void => {}, cut: (socket: net.Socket): void => void socket.destroy() } as const;
@@ -11,7 +12,7 @@ function streamFrom(port: number): CommandStream {
     throw new Error('nothing comes from a Redis that is away');
   };
   return new CommandStream({
-    url: `redis://127.0.0.1:${port}`,
+    url: new SecretUrl(`redis://127.0.0.1:${port}`),
     prefix: 'fixgate:',
     instance: 'test',
     desk: { submit },

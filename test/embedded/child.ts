@@ -2,11 +2,13 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Secret, SecretUrl } from '../../src/secret.ts';
 
 export const MAIN = fileURLToPath(new URL('../../src/embedded/main.ts', import.meta.url));
 
@@ -34,6 +36,23 @@ export type Outcome =
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 
 const started = new Set<ChildProcess>();
+/** Of the engines started here, by URL. */
+const secrets = new Map<string, string>();
+
+/** What may ask an engine that was started here; anything else is asked without a password. */
+export function accessOf(url: string): { url: SecretUrl; username: string; password: Secret } {
+  return { url: new SecretUrl(url), username: 'default', password: new Secret(secrets.get(url) ?? '') };
+}
+
+/** The same for `createClient`. */
+export function clientOf(url: string): { url: string; username: string; password: string } {
+  return { url, username: 'default', password: secrets.get(url) ?? '' };
+}
+
+/** The same as a header. */
+export function keyOf(url: string): { 'x-clickhouse-key': string } {
+  return { 'x-clickhouse-key': secrets.get(url) ?? '' };
+}
 
 /** Starts a child and waits until it is ready or says why not. */
 export async function launch(
@@ -51,6 +70,7 @@ export async function launch(
   const message: unknown = await Promise.race([once(child, 'message').then(([first]) => first), exit.then(() => null)]);
   if (typeof message !== 'object' || message === null || !('type' in message)) throw new Error('the child ended without a word');
   if (message.type === 'ready' && 'url' in message) {
+    secrets.set(String(message.url), readFileSync(join(directory, 'secret'), 'utf8').trim());
     const end = async (signal?: NodeJS.Signals): Promise<number | string> => {
       if (signal === undefined) child.disconnect();
       else child.kill(signal);
@@ -98,6 +118,8 @@ export async function ask(
   init: RequestInit = {},
 ): Promise<{ status: number; text: string; headers: Headers }> {
   const target = `${url}/?${new URLSearchParams(params).toString()}`;
-  const response = await fetch(target, { method: 'POST', body: statement, ...init });
+  const headers = new Headers(init.headers);
+  if (!headers.has('authorization') && !headers.has('x-clickhouse-key')) headers.set('x-clickhouse-key', keyOf(url)['x-clickhouse-key']);
+  const response = await fetch(target, { method: 'POST', body: statement, ...init, headers });
   return { status: response.status, text: await response.text(), headers: response.headers };
 }

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ask, chdbInstalled, cleanUp, freshDirectory, type Running, start } from './child.ts';
+import { ask, chdbInstalled, cleanUp, clientOf, freshDirectory, keyOf, type Running, start } from './child.ts';
 
 /** `length-prefixed text` of the Native and RowBinary formats, for texts under 128 bytes. */
 function shortText(text: string): Buffer {
@@ -38,7 +38,7 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
   beforeAll(async () => {
     directory = await freshDirectory();
     running = await start(directory);
-    client = createClient({ url: running.url, log: { level: ClickHouseLogLevel.OFF } });
+    client = createClient({ ...clientOf(running.url), log: { level: ClickHouseLogLevel.OFF } });
     await client.command({
       query: `CREATE TABLE t (id UInt32, name String DEFAULT 'none') ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100`,
     });
@@ -53,19 +53,23 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
     await client.command({ query: 'TRUNCATE TABLE t' });
   });
 
+  function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(`${running.url}${path}`, { headers: { ...keyOf(running.url), ...headers } });
+  }
+
   async function rows(): Promise<string> {
     return (await ask(running.url, 'SELECT id, name FROM t ORDER BY id, name')).text;
   }
 
   it('answers pings', async () => {
-    expect(await (await fetch(`${running.url}/ping`)).text()).toBe('Ok.\n');
-    expect(await (await fetch(running.url)).text()).toBe('Ok.\n');
+    expect(await (await get('/ping')).text()).toBe('Ok.\n');
+    expect(await (await get('/')).text()).toBe('Ok.\n');
     expect(await client.ping()).toMatchObject({ success: true });
     expect(await client.ping({ select: true })).toMatchObject({ success: true });
   });
 
   it('answers queries in the format asked for, in the URL or the body', async () => {
-    const answer = await fetch(`${running.url}/?query=SELECT+1&query_id=abc`);
+    const answer = await get('/?query=SELECT+1&query_id=abc');
     expect(await answer.text()).toBe('1\n');
     expect(answer.headers.get('x-clickhouse-query-id')).toBe('abc');
     expect(answer.headers.get('x-clickhouse-format')).toBe('TabSeparated');
@@ -109,6 +113,7 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
     await client.exec({ query: 'INSERT INTO t FORMAT Native', values });
     const listed = await fetch(`${running.url}/?query=INSERT+INTO+t+(id,name)+FORMAT+Native`, {
       method: 'POST',
+      headers: keyOf(running.url),
       body: new Uint8Array(nativeBlock([9], ['c'])),
     });
     expect(listed.status).toBe(200);
@@ -130,7 +135,7 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
     await client.command({ query: "INSERT INTO t (id, name) VALUES (7, 'FORMAT;'), (8, upper('values'))" });
     await client.command({ query: "INSERT INTO t (id, name) SELECT 9, 'select'" });
     const inBody = Buffer.concat([Buffer.from('INSERT INTO t FORMAT Native\n'), nativeBlock([10], ['body'])]);
-    expect((await fetch(running.url, { method: 'POST', body: new Uint8Array(inBody) })).status).toBe(200);
+    expect((await fetch(running.url, { method: 'POST', headers: keyOf(running.url), body: new Uint8Array(inBody) })).status).toBe(200);
     expect((await ask(running.url, '', { query: 'INSERT INTO t FORMAT Native' })).status).toBe(200);
     expect(await rows()).toBe('1\trow\n2\tbinary\n3\tjson\n4\tnone\n5\tcolumns\n6\tcsv\n7\tFORMAT;\n8\tVALUES\n9\tselect\n10\tbody\n');
     // Invariant 4: bodies go with their requests.
@@ -153,7 +158,7 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
 
   it('packs and unpacks', async () => {
     for (const codec of ['gzip', 'zstd', 'br'] as const) {
-      const packing = createClient({ url: running.url, compression: { request: { codec }, response: { codec } } });
+      const packing = createClient({ ...clientOf(running.url), compression: { request: { codec }, response: { codec } } });
       await packing.insert({ table: 't', values: [{ id: 1, name: codec }], format: 'JSONEachRow' });
       const result = await packing.query({ query: 'SELECT name FROM t', format: 'JSONEachRow' });
       expect(result.response_headers['content-encoding']).toBe(codec);
@@ -201,24 +206,62 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
     expect([unknown.status, unknown.headers.get('x-clickhouse-exception-code')]).toEqual([404, '115']);
   });
 
-  it('invariant 1: lets in nobody but programs on this machine', async () => {
-    const status = async (headers: Record<string, string>, params = {}) => (await ask(running.url, 'SELECT 1', params, { headers })).status;
-    expect(await status({ authorization: `Basic ${btoa('default:')}` })).toBe(200);
-    expect(await status({ 'x-clickhouse-user': 'default' })).toBe(200);
-    expect(await status({ authorization: `Basic ${btoa('default:secret')}` })).toBe(403);
-    expect(await status({}, { user: 'root' })).toBe(403);
-    expect(await status({ authorization: 'Bearer x' })).toBe(403);
-    expect(await status({ origin: 'http://127.0.0.1:3000' })).toBe(200);
-    expect(await status({ origin: 'https://example.org' })).toBe(403);
-    expect(await status({ origin: 'null' })).toBe(403);
-    // A name that someone else's DNS points at 127.0.0.1.
-    const rebound = request(`${running.url}/?query=SELECT+1`, { headers: { host: 'example.org:8123' } }).end();
-    const [answer] = await once(rebound, 'response');
-    expect(answer.statusCode).toBe(403);
-    answer.resume();
-    // A link or an image in a page is a GET without Origin: it changes nothing.
-    const link = await fetch(`${running.url}/?query=${encodeURIComponent('TRUNCATE TABLE t')}`);
-    expect(link.headers.get('x-clickhouse-exception-code')).toBe('164');
+  describe('invariant 1', () => {
+    const QUERIES = ['/?query=SELECT+1', '/ping', '/', '/nowhere', "/?query=SELECT+file('/etc/hostname')"];
+    const status = async (headers: Record<string, string>, path = '/?query=SELECT+1') => {
+      // Not fetch, which adds headers of its own.
+      const [answer] = await once(request(`${running.url}${path}`, { headers }).end(), 'response');
+      answer.resume();
+      return answer.statusCode;
+    };
+
+    it.each(QUERIES)('%s without the secret: 401, and no browser is asked to keep one', async (path) => {
+      for (const headers of [{}, { 'x-clickhouse-key': 'x' }, { authorization: `Basic ${btoa('default:')}` }]) {
+        for (const init of [{}, { method: 'POST', body: 'SELECT 1' }, { method: 'OPTIONS' }]) {
+          const answer = await fetch(`${running.url}${path}`, { ...init, headers });
+          expect(answer.status).toBe(401);
+          expect(answer.headers.get('www-authenticate')).toBeNull();
+          expect(await answer.text()).toMatch(/^Code: 516\. DB::Exception: .*fixgate sql/);
+        }
+      }
+    });
+
+    it('takes the secret in headers only', async () => {
+      const key = keyOf(running.url)['x-clickhouse-key'];
+      expect(await status({ 'x-clickhouse-key': key })).toBe(200);
+      expect(await status({ 'x-clickhouse-user': 'default', 'x-clickhouse-key': key })).toBe(200);
+      expect(await status({ authorization: `Basic ${btoa(`default:${key}`)}` })).toBe(200);
+      expect(await status({ 'x-clickhouse-user': 'root', 'x-clickhouse-key': key })).toBe(401);
+      expect(await status({ authorization: `Basic ${btoa(`root:${key}`)}` })).toBe(401);
+      expect(await status({ authorization: `Bearer ${key}` })).toBe(401);
+      // The header that is looked at first counts, right or wrong.
+      expect(await status({ authorization: `Basic ${btoa('default:x')}`, 'x-clickhouse-key': key })).toBe(401);
+      for (const query of [`password=${key}`, `user=default&password=${key}`])
+        for (const headers of [{}, { 'x-clickhouse-key': key }]) expect(await status(headers, `/?query=SELECT+1&${query}`)).toBe(401);
+    });
+
+    it('refuses what a page or another name may have sent, also with the secret', async () => {
+      const key = keyOf(running.url);
+      expect(await status({ ...key, origin: 'https://example.org' })).toBe(403);
+      expect(await status({ ...key, origin: 'http://127.0.0.1:3000' })).toBe(403);
+      expect(await status({ ...key, origin: 'null' })).toBe(403);
+      for (const site of ['none', 'same-origin', 'cross-site']) expect(await status({ ...key, 'sec-fetch-site': site })).toBe(403);
+      // A name that someone else's DNS points at 127.0.0.1.
+      for (const host of ['example.org:8123', '127.0.0.1.example.org', 'localhost.example.org'])
+        expect(await status({ ...key, host })).toBe(403);
+      for (const host of ['localhost', '127.0.0.1:8123', '[::1]:1']) expect(await status({ ...key, host })).toBe(200);
+      // Requests that URL cannot read end nothing.
+      const odd = request({ port: new URL(running.url).port, path: '//[', headers: key }).end();
+      await once(odd, 'response').catch(() => null);
+      expect(await status(key)).toBe(200);
+    });
+
+    it('a GET changes nothing, whatever it says about that', async () => {
+      for (const readonly of ['', '&readonly=0', '&readonly=0&readonly=0']) {
+        const link = await get(`/?query=${encodeURIComponent('TRUNCATE TABLE t')}${readonly}`);
+        expect(link.headers.get('x-clickhouse-exception-code')).toBe('164');
+      }
+    });
   });
 
   it('invariant 4: refuses a query text that is too long', async () => {
@@ -241,7 +284,7 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
     while (refused.status !== 503)
       refused = await ask(running.url, 'SELECT 1', {}, { signal: AbortSignal.timeout(500) }).catch(() => refused);
     expect(refused.headers.get('x-clickhouse-exception-code')).toBe('202');
-    expect(await (await fetch(`${running.url}/ping`)).text()).toBe('Ok.\n');
+    expect(await (await get('/ping')).text()).toBe('Ok.\n');
     abandon.abort();
     await Promise.all(reads);
     expect(answered).toBe(0);

@@ -3,7 +3,7 @@ import { cp, mkdir, open, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { chdbInstalled, cleanUp, freshDirectory, launch, MAIN, start } from './child.ts';
+import { ask, chdbInstalled, cleanUp, freshDirectory, keyOf, launch, MAIN, start } from './child.ts';
 
 afterAll(cleanUp);
 
@@ -33,7 +33,7 @@ it('says what to do where chdb is not installed', async () => {
   const copy = await freshDirectory();
   const rooms = dirname(dirname(MAIN));
   await cp(join(rooms, 'embedded'), join(copy, 'src', 'embedded'), { recursive: true });
-  await cp(join(rooms, 'errors.ts'), join(copy, 'src', 'errors.ts'));
+  for (const file of ['errors.ts', 'secret.ts']) await cp(join(rooms, file), join(copy, 'src', file));
   await writeFile(join(copy, 'package.json'), '{"type":"module"}');
   const outcome = await launch(join(copy, 'data'), { main: join(copy, 'src', 'embedded', 'main.ts') });
   expect(outcome).toMatchObject({ type: 'failed', code: 'CLICKHOUSE_MISSING', message: expect.stringContaining('FIXGATE_CLICKHOUSE_URL') });
@@ -56,7 +56,7 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
       code: 'DATA_DIR_UNUSABLE',
       message: expect.stringContaining(`process ${running.process.pid} is using ${directory}`),
     });
-    expect((await fetch(`${running.url}/ping`)).status).toBe(200);
+    expect((await fetch(`${running.url}/ping`, { headers: keyOf(running.url) })).status).toBe(200);
     expect(await running.end()).toBe(0);
   });
 
@@ -64,7 +64,7 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     const directory = join(await freshDirectory(), `it's <a> & "b" ü`);
     await mkdir(directory);
     const running = await start(directory);
-    const insert = (query: string, body: string) => fetch(`${running.url}/?query=${encodeURIComponent(query)}`, { method: 'POST', body });
+    const insert = (query: string, body: string) => ask(running.url, body, { query });
     expect((await insert('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a', '')).status).toBe(200);
     expect((await insert('INSERT INTO t FORMAT CSV', '1')).status).toBe(200);
     await running.end();
@@ -79,7 +79,7 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     await stdin.close();
     if (outcome.type === 'failed') throw new Error(outcome.message);
     const { running } = outcome;
-    const run = (body: string) => fetch(running.url, { method: 'POST', body }).then((answer) => answer.text());
+    const run = async (body: string) => (await ask(running.url, body)).text;
     expect(await run('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a')).toBe('');
     expect(await run('INSERT INTO t VALUES (1)')).toBe('');
     expect(await run('SELECT count() FROM t')).toBe('1\n');
@@ -96,16 +96,12 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
   it('stops with a query running when its parent lets go, and leaves signals to its parent', async () => {
     const running = await start(await freshDirectory());
     const endless = 'SELECT sleepEachRow(1) FROM system.numbers LIMIT 100 SETTINGS max_block_size = 1';
-    const query = fetch(running.url, { method: 'POST', body: endless }).catch(() => null);
+    const query = ask(running.url, endless).catch(() => null);
     running.process.kill('SIGINT');
     running.process.kill('SIGTERM');
     let seen = '';
     while (!seen.includes('sleepEachRow(1)')) {
-      const list = await fetch(running.url, {
-        method: 'POST',
-        body: `SELECT query FROM system.processes WHERE query NOT LIKE '%processes%'`,
-      });
-      seen = await list.text();
+      seen = (await ask(running.url, `SELECT query FROM system.processes WHERE query NOT LIKE '%processes%'`)).text;
     }
     expect(await running.end()).toBe(0);
     await query;

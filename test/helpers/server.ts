@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,10 +21,12 @@ export class Server {
   readonly exited: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #ownsData: boolean;
+  readonly #password: string | undefined;
   #changed: () => void = () => {};
 
   private constructor(env: Readonly<Record<string, string>>, dataDir: string | undefined) {
     this.#ownsData = dataDir === undefined;
+    this.#password = env['FIXGATE_CLICKHOUSE_PASSWORD'];
     this.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), 'fixgate-server-'));
     this.#child = spawn(process.execPath, [BIN, 'serve'], {
       cwd: ROOT,
@@ -95,9 +97,20 @@ export class Server {
     return String(clickhouse);
   }
 
+  /** The password of its ClickHouse: the configured one, or the embedded one's secret ('' before its first start). */
+  clickhousePassword(): string {
+    if (this.#password !== undefined) return this.#password;
+    const path = join(this.dataDir, 'clickhouse', 'secret');
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
+  }
+
   /** Runs a statement on the server's ClickHouse and returns the text. */
   async query(sql: string): Promise<string> {
-    const response = await fetch(await this.clickhouseUrl(), { method: 'POST', body: sql });
+    const response = await fetch(await this.clickhouseUrl(), {
+      method: 'POST',
+      headers: { 'x-clickhouse-key': this.clickhousePassword() },
+      body: sql,
+    });
     const text = await response.text();
     if (!response.ok) throw new Error(text);
     return text;

@@ -154,7 +154,9 @@ describe('the compose file', () => {
 
   it('configures the server with variables that it knows and services that are there', () => {
     const { clickhouse, redis } = loadConfig({ env: ENVIRONMENT }).config;
-    expect(Object.keys(COMPOSE.services)).toEqual(expect.arrayContaining([new URL(clickhouse.url).hostname, new URL(redis.url).hostname]));
+    expect(Object.keys(COMPOSE.services)).toEqual(
+      expect.arrayContaining([clickhouse.url, redis.url].map((url) => new URL(String(url)).hostname)),
+    );
     expect(COMPOSE.services['clickhouse']?.environment).toMatchObject({
       CLICKHOUSE_USER: clickhouse.user,
       CLICKHOUSE_PASSWORD: FIXGATE.environment['FIXGATE_CLICKHOUSE_PASSWORD'],

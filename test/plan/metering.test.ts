@@ -11,6 +11,7 @@ import { cycleOf } from '../../src/plan/cycle.ts';
 import { type Counters, NOTHING } from '../../src/plan/overhead.ts';
 import { UNLIMITED } from '../../src/plan/plan.ts';
 import { countersOf } from '../../src/plan/usage.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import { fixgate } from '../cli/command.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
@@ -74,7 +75,7 @@ class Client {
 type Sums = Map<string, Counters>;
 
 async function inStore(of: Server, redisUrl = ''): Promise<Sums> {
-  const store = await openState({ url: redisUrl, prefix: 'fixgate:', directory: join(of.dataDir, 'state'), log: silentLog });
+  const store = await openState({ url: secretUrl(redisUrl), prefix: 'fixgate:', directory: join(of.dataDir, 'state'), log: silentLog });
   try {
     const { start } = cycleOf(UNLIMITED, Date.now());
     const found = (await store.list('usage', { limit: 1000 })).filter(({ key }) => key.endsWith(` ${start}`));
@@ -316,13 +317,17 @@ describe('a whole server meters', () => {
       });
       const env = {
         FIXGATE_DATA_DIR: running.dataDir,
-        FIXGATE_CLICKHOUSE_URL: await running.clickhouseUrl(),
         ...(stateUrl === '' ? {} : { FIXGATE_STATE_URL: stateUrl }),
       };
       const rebuild = (...args: string[]) => fixgate(['usage', 'rebuild', ...args, '--json'], '', env);
       expect(await rebuild('--all', '--dry-run')).toMatchObject({ code: 0, out: '' });
       // And when a sum is wrong, it is found and set right.
-      const store = await openState({ url: stateUrl, prefix: 'fixgate:', directory: join(running.dataDir, 'state'), log: silentLog });
+      const store = await openState({
+        url: secretUrl(stateUrl),
+        prefix: 'fixgate:',
+        directory: join(running.dataDir, 'state'),
+        log: silentLog,
+      });
       const key = `356307042441000 ${cycleOf(UNLIMITED, Date.now()).start}`;
       await store.write([{ table: 'usage', key, add: { bytes_in: 12_345 } }]);
       expect(await rebuild('--device', '356307042441000', '--dry-run')).toMatchObject({ code: 1 });

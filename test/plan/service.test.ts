@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { planSchema } from '../../src/plan/plan.ts';
 import { Service } from '../../src/plan/service.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
@@ -25,7 +26,7 @@ afterEach(async () => {
 async function open(kind: string): Promise<StateStore> {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-service-'));
   if (kind === 'Redis') redis = await RedisServer.start();
-  store = await openState({ url: redis?.url ?? '', prefix: 'fixgate:', directory, log: silentLog });
+  store = await openState({ url: secretUrl(redis?.url ?? ''), prefix: 'fixgate:', directory, log: silentLog });
   return store;
 }
 

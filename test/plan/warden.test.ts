@@ -11,6 +11,7 @@ import { parsePolicy } from '../../src/plan/steps.ts';
 import { usageKey } from '../../src/plan/usage.ts';
 import { Warden } from '../../src/plan/warden.ts';
 import { type Device, deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
@@ -45,7 +46,7 @@ afterEach(async () => {
 
 async function open(kind: string): Promise<void> {
   if (kind === 'Redis') redis = await RedisServer.start();
-  store = await openState({ url: redis?.url ?? '', prefix: 'fixgate:', directory, log: silentLog });
+  store = await openState({ url: secretUrl(redis?.url ?? ''), prefix: 'fixgate:', directory, log: silentLog });
 }
 
 /** What a device had before, s. */

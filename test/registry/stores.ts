@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../src/log.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
@@ -25,7 +26,7 @@ export class Stores {
   async open(kind: 'lmdb' | 'redis'): Promise<StateStore & ProfileStore> {
     if (this.#directory === '') this.#directory = mkdtempSync(join(tmpdir(), 'fixgate-registry-'));
     const url = kind === 'redis' ? (this.redis?.url ?? '') : '';
-    const store = await openState({ url, prefix: 'test:', directory: this.#directory, log: silentLog });
+    const store = await openState({ url: secretUrl(url), prefix: 'test:', directory: this.#directory, log: silentLog });
     this.#opened.push(store);
     return store;
   }

@@ -13,12 +13,13 @@ import { nodeStorage } from '../../src/journal/storage.ts';
 import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics/catalog.ts';
+import { SecretUrl } from '../../src/secret.ts';
 import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { type Shipper, type ShipperOptions, startShipper } from '../../src/ship/shipper.ts';
 import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { createRedisStreamSink, type RedisStreamOptions } from '../../src/sink/redis-stream/sink.ts';
 import type { Sink } from '../../src/sink/sink.ts';
-import { launch, type Running } from '../embedded/child.ts';
+import { accessOf, clientOf, launch, type Running } from '../embedded/child.ts';
 import { NOWHERE, RECORD_BYTES, tiny } from './tiny.ts';
 
 export interface Sample {
@@ -139,11 +140,11 @@ export function clickHouseSink(
   url: string,
   options: { batchRows?: number; batchAgeMs?: number; database?: string } = {},
 ): Sink {
-  return createClickHouseSink({ url, cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
+  return createClickHouseSink({ ...accessOf(url), cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
 }
 
 export function redisSink(url: string, options: Pick<RedisStreamOptions, 'batchRows' | 'maxLength' | 'prefix' | 'onGroups'> = {}): Sink {
-  return createRedisStreamSink({ url, instance: INSTANCE, ...options });
+  return createRedisStreamSink({ url: new SecretUrl(url), instance: INSTANCE, ...options });
 }
 
 /** `device TAB time TAB id`, as a ledger has them. */
@@ -275,7 +276,7 @@ export class ClickHouseServer {
     this.#running = running;
     this.url = running.url;
     this.directory = directory;
-    this.client = createClient({ url: this.url, log: { level: ClickHouseLogLevel.OFF } });
+    this.client = createClient({ ...clientOf(this.url), log: { level: ClickHouseLogLevel.OFF } });
   }
 
   static async start(): Promise<ClickHouseServer> {
@@ -307,7 +308,8 @@ async function begin(directory: string, port: number): Promise<Running> {
 
 /** A shipper in a process of its own, with both sinks, to be killed. */
 export function shipperProcess(data: string, clickHouseUrl: string, redisUrl: string): () => Promise<void> {
-  const child = fork(join(import.meta.dirname, 'shipper-child.ts'), [data, clickHouseUrl, redisUrl], { execArgv: [] });
+  const env = { ...process.env, CLICKHOUSE_SECRET: clientOf(clickHouseUrl).password };
+  const child = fork(join(import.meta.dirname, 'shipper-child.ts'), [data, clickHouseUrl, redisUrl], { execArgv: [], env });
   return async () => {
     const ended = once(child, 'exit');
     child.kill('SIGKILL');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
+import { Secret, SecretUrl } from '../../src/secret.ts';
 import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { startShipper } from '../../src/ship/shipper.ts';
 import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
@@ -10,6 +11,7 @@ import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
 import { tiny } from './tiny.ts';
 
 const [data = '', clickHouseUrl = '', redisUrl = ''] = process.argv.slice(2);
+const access = { url: new SecretUrl(clickHouseUrl), password: new Secret(process.env['CLICKHOUSE_SECRET'] ?? '') };
 const defaults = {};
 startShipper({
   erasures: await Erasures.load(erasuresPath(data), nodeStorage),
@@ -17,8 +19,8 @@ startShipper({
   parkedDirectory: join(data, 'parked'),
   instance: 'rig',
   sinks: [
-    createClickHouseSink({ url: clickHouseUrl, cursorPath: join(data, 'clickhouse.cursor'), batchRows: 400, batchAgeMs: 50 }),
-    createRedisStreamSink({ url: redisUrl, instance: 'rig', batchRows: 100 }),
+    createClickHouseSink({ ...access, cursorPath: join(data, 'clickhouse.cursor'), batchRows: 400, batchAgeMs: 50 }),
+    createRedisStreamSink({ url: new SecretUrl(redisUrl), instance: 'rig', batchRows: 100 }),
   ],
   codecs: new Map([['tiny', tiny]]),
   optionsOf: () => defaults,

@@ -4,12 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test 
 import h02 from '../../codecs/h02/index.ts';
 import { defineCodec, eventIndex, FrameKind, FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
+import { Secret, SecretUrl } from '../../src/secret.ts';
 import { Decoder } from '../../src/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { migrate } from '../../src/sink/clickhouse/migrate.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/sink/sink.ts';
-import { chdbInstalled } from '../embedded/child.ts';
+import { accessOf, chdbInstalled } from '../embedded/child.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import {
   ClickHouseServer,
@@ -97,7 +98,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
 
     async function deliver(batch: Batch): Promise<void> {
       const data = dataDirectory();
-      const sink = createClickHouseSink({ url: server.url, cursorPath: join(data, 'cursor') });
+      const sink = createClickHouseSink({ ...accessOf(server.url), cursorPath: join(data, 'cursor') });
       await sink.open();
       await sink.deliver(batch, nobodyParks);
       await sink.close();
@@ -285,7 +286,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       ['over more months than an insert may touch by default', 105, 31 * 86_400_000],
     ])('%s, when it is sent again by a process that knows nothing of the first', async (_, size, spread) => {
       for (let again = 0; again < 2; again++) {
-        const sink = createClickHouseSink({ url: server.url, cursorPath: join(dataDirectory(), 'cursor') });
+        const sink = createClickHouseSink({ ...accessOf(server.url), cursorPath: join(dataDirectory(), 'cursor') });
         await sink.open();
         await sink.deliver(batchOf(size, spread, again), nobodyParks);
         await sink.close();
@@ -401,7 +402,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect(await counter(rig.metrics, 'fixgate_sink_parked_entries_total', { sink: 'clickhouse' })).toBe(3);
 
       const retry = async (): Promise<{ delivered: number; refused: number }> => {
-        const sink = createClickHouseSink({ url: server.url, cursorPath: join(data, 'parked.cursor') });
+        const sink = createClickHouseSink({ ...accessOf(server.url), cursorPath: join(data, 'parked.cursor') });
         try {
           return await retryParked(join(data, 'parked'), sink, new Decoder(new Map([['tiny', tiny]]), () => ({})), INSTANCE);
         } finally {
@@ -547,10 +548,10 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
   });
 
   test('a wrong password is said plainly', async () => {
-    const refused = await checkClickHouse({ url: server.url, username: 'default', password: 'wrong' });
+    const refused = await checkClickHouse({ ...accessOf(server.url), password: new Secret('wrong') });
     expect(refused).toMatchObject({ code: 'CLICKHOUSE_REFUSED', message: expect.stringContaining('check user, password and database') });
-    expect(await checkClickHouse({ url: server.url })).toBeNull();
-    expect(await checkClickHouse({ url: 'http://127.0.0.1:1' })).toBeNull();
+    expect(await checkClickHouse(accessOf(server.url))).toBeNull();
+    expect(await checkClickHouse({ url: new SecretUrl('http://127.0.0.1:1') })).toBeNull();
   });
 });
 
@@ -563,7 +564,7 @@ test('a server older than 24.8 is refused with what to do', async () => {
   onTestFinished(() => void old.close());
   const address = old.address();
   const url = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
-  const refused = await checkClickHouse({ url });
+  const refused = await checkClickHouse({ url: new SecretUrl(url) });
   expect(refused).toMatchObject({ code: 'CLICKHOUSE_OLD', message: expect.stringContaining('24.7.3.42 is older than 24.8') });
 });
 
@@ -577,5 +578,5 @@ test('one that accepts connections and says nothing does not keep the server fro
   const address = silent.address();
   const url = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
   // A request of a delivery may take longer than this test.
-  expect(await checkClickHouse({ url })).toBeNull();
+  expect(await checkClickHouse({ url: new SecretUrl(url) })).toBeNull();
 });

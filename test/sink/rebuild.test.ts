@@ -4,13 +4,14 @@ import { silentLog } from '../../src/log.ts';
 import { planSchema } from '../../src/plan/plan.ts';
 import { Plans } from '../../src/plan/plans.ts';
 import { countersOf } from '../../src/plan/usage.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { UsageHistory } from '../../src/sink/clickhouse/history.ts';
 import { meteredDevices, type RebuildOptions, type Rebuilt, rebuildUsage } from '../../src/sink/state/rebuild.ts';
 import { createStateSink } from '../../src/sink/state/sink.ts';
 import { openState } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
-import { chdbInstalled } from '../embedded/child.ts';
+import { accessOf, chdbInstalled } from '../embedded/child.ts';
 import { ClickHouseServer, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
 
 const OCTOBER = Date.UTC(2026, 9, 1);
@@ -40,7 +41,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
   async function world() {
     const data = dataDirectory();
     const store = await openState({
-      url: kind === 'redis' ? redis.url : '',
+      url: secretUrl(kind === 'redis' ? redis.url : ''),
       prefix: 'test:',
       directory: join(data, 'state'),
       log: silentLog,
@@ -51,7 +52,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
       createStateSink({ store, plans: new Plans(store), instance: INSTANCE, batchAgeMs: 20 }),
     ];
     const { shipper } = ship(data, sinks);
-    const history = new UsageHistory({ url: server.url });
+    const history = new UsageHistory(accessOf(server.url));
     onTestFinished(async () => {
       for (const slot of slots) await slot.journal.close();
       await shipper.close();

@@ -4,6 +4,7 @@ import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { Plans } from '../../src/plan/plans.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { startShipper } from '../../src/ship/shipper.ts';
 import { createStateSink } from '../../src/sink/state/sink.ts';
@@ -11,7 +12,7 @@ import { openState } from '../../src/state/open.ts';
 
 const [data = '', url = ''] = process.argv.slice(2);
 const defaults = {};
-const store = await openState({ url, prefix: 'test:', directory: join(data, 'state'), log: silentLog });
+const store = await openState({ url: secretUrl(url), prefix: 'test:', directory: join(data, 'state'), log: silentLog });
 startShipper({
   erasures: new Erasures(erasuresPath(data), nodeStorage),
   journalDirectory: join(data, 'journal'),

@@ -8,6 +8,7 @@ import { planSchema } from '../../src/plan/plan.ts';
 import { Plans } from '../../src/plan/plans.ts';
 import { countersOf, readUsage } from '../../src/plan/usage.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { createStateSink } from '../../src/sink/state/sink.ts';
 import { openState } from '../../src/state/open.ts';
@@ -40,7 +41,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
   });
 
   async function open(): Promise<StateStore> {
-    const store = await openState({ url: url(), prefix: 'test:', directory: join(data, 'state'), log: silentLog });
+    const store = await openState({ url: secretUrl(url()), prefix: 'test:', directory: join(data, 'state'), log: silentLog });
     onTestFinished(() => store.close());
     return store;
   }
@@ -179,7 +180,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
 
 it('waits for a Redis that is away, and counts once what is there when it is back', async () => {
   data = dataDirectory();
-  const store = await openState({ url: redis.url, prefix: 'test:', directory: '', log: silentLog });
+  const store = await openState({ url: secretUrl(redis.url), prefix: 'test:', directory: '', log: silentLog });
   onTestFinished(() => store.close());
   const slot = await Slot.open(data, 0);
   const rig = ship(data, [createStateSink({ store, plans: new Plans(store), instance: INSTANCE, batchAgeMs: 20 })]);

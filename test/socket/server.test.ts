@@ -3,6 +3,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { clickHouseSecret } from '../../src/embedded/secret.ts';
 import { crc16X25, putU16be } from '../../src/wire/index.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
@@ -211,7 +212,10 @@ describe('a ClickHouse that does not answer', () => {
     const address = gate.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     await new Promise((resolve) => gate.close(resolve));
-    const server = track(await Server.start({ FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${port}` }));
+    const directory = mkdtempSync(join(tmpdir(), 'fixgate-clickhouse-'));
+    const secret = await clickHouseSecret(directory);
+    const env = { FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${port}`, FIXGATE_CLICKHOUSE_PASSWORD: secret.reveal() };
+    const server = track(await Server.start(env));
     const device = await login(server);
     device.send(packet(Date.UTC(2026, 9, 1)));
     await device.until((d) => d.received.length === 5);
@@ -226,7 +230,6 @@ describe('a ClickHouse that does not answer', () => {
       { timeout: 10_000 },
     );
     const { startEmbeddedClickHouse } = await import('../../src/embedded/clickhouse.ts');
-    const directory = mkdtempSync(join(tmpdir(), 'fixgate-clickhouse-'));
     const clickhouse = await startEmbeddedClickHouse({ directory, port });
     await vi.waitFor(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'), {
       timeout: 20_000,

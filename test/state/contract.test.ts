@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import { counters, type StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
@@ -36,7 +37,7 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
   const url = (): string => (kind === 'redis' ? redis.url : '');
 
   async function open(): Promise<StateStore> {
-    const store = await openState({ url: url(), prefix: 'test:', directory, log: silentLog });
+    const store = await openState({ url: secretUrl(url()), prefix: 'test:', directory, log: silentLog });
     opened.push(store);
     return store;
   }
@@ -220,8 +221,8 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
 describe('the state store in redis', () => {
   it('goes on after its server was away, misses no change, and says what is the matter meanwhile', async () => {
     const server = await RedisServer.start('--appendonly', 'yes');
-    const store = await openState({ url: server.url, prefix: 'test:', directory, log: silentLog });
-    const other = await openState({ url: server.url, prefix: 'test:', directory, log: silentLog });
+    const store = await openState({ url: secretUrl(server.url), prefix: 'test:', directory, log: silentLog });
+    const other = await openState({ url: secretUrl(server.url), prefix: 'test:', directory, log: silentLog });
     try {
       const seen = new Set<string>();
       store.watch((table, key) => seen.add(`${table} ${key}`));

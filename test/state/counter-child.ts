@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { silentLog } from '../../src/log.ts';
+import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 
 /**
@@ -7,7 +8,7 @@ import { openState } from '../../src/state/open.ts';
  * come, until it is killed. Arguments: URL and directory of the store.
  */
 const [, , url = '', directory = ''] = process.argv;
-const store = await openState({ url, prefix: 'test:', directory, log: silentLog });
+const store = await openState({ url: secretUrl(url), prefix: 'test:', directory, log: silentLog });
 for (let n = 1; ; n++) {
   await store.write([
     { table: 'cursors', key: 'c', expect: n === 1 ? undefined : String(n - 1) },

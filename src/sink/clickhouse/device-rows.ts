@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import { plainError } from './errors.ts';
 import { quoteName, quoteText } from './migrate.ts';
-import { type ClickHouseOptions, connect } from './sink.ts';
+import { type ClickHouseAccess, connect } from './sink.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -14,12 +14,12 @@ const REQUEST_MS = 60_000;
  * Methods reject with AppError.
  */
 export class DeviceRows {
-  readonly #url: string;
+  readonly #access: ClickHouseAccess;
   readonly #database: string;
   readonly #client: ClickHouseClient;
 
-  constructor(options: Omit<ClickHouseOptions, 'cursorPath'>) {
-    this.#url = options.url;
+  constructor(options: ClickHouseAccess) {
+    this.#access = options;
     this.#database = options.database ?? 'fixgate';
     this.#client = connect(options, REQUEST_MS);
   }
@@ -60,7 +60,7 @@ export class DeviceRows {
       const result = await this.#client.query({ query, format: 'JSONEachRow', clickhouse_settings: settings });
       return await result.json<Row>();
     } catch (error) {
-      throw plainError(error, this.#url);
+      throw plainError(error, this.#access);
     }
   }
 }

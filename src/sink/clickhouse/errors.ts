@@ -1,5 +1,6 @@
 import { ClickHouseError } from '@clickhouse/client';
 import { AppError, messageOf, systemCode } from '../../errors.ts';
+import type { Secret, SecretUrl } from '../../secret.ts';
 
 /**
  * What ClickHouse's error codes mean for a batch. Anything that is not about the rows themselves is tried again for ever:
@@ -44,12 +45,19 @@ export function blamesRows(error: unknown): boolean {
   return ROWS.has(clickHouseCode(error));
 }
 
+/** Where the error came from; nothing secret of it gets into the text. */
+interface Place {
+  readonly url: SecretUrl;
+  readonly password?: Secret | undefined;
+}
+
 /** The error as one line for people, under our codes. */
-export function plainError(error: unknown, url: string): AppError {
+export function plainError(error: unknown, { url, password }: Place): AppError {
   if (error instanceof AppError) return error;
   const code = clickHouseCode(error);
   // A violated constraint quotes the row, which may be a place (promise 10).
-  const said = messageOf(error)
+  const text = url.scrub(messageOf(error));
+  const said = (password?.scrub(text) ?? text)
     .replaceAll(/\s+/g, ' ')
     .replace(/ Column values:.*/, '')
     .slice(0, 300);

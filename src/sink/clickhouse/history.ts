@@ -3,7 +3,7 @@ import type { Cycle } from '../../plan/cycle.ts';
 import type { Counters } from '../../plan/overhead.ts';
 import { plainError } from './errors.ts';
 import { quoteName, quoteText } from './migrate.ts';
-import { type ClickHouseOptions, connect } from './sink.ts';
+import { type ClickHouseAccess, connect } from './sink.ts';
 
 /** A place in the journal of a slot. */
 export interface Place {
@@ -19,12 +19,12 @@ const REQUEST_MS = 300_000;
 
 /** What the table `usage` says. Methods reject with AppError. */
 export class UsageHistory {
-  readonly #url: string;
+  readonly #access: ClickHouseAccess;
   readonly #client: ClickHouseClient;
   readonly #table: string;
 
-  constructor(options: Omit<ClickHouseOptions, 'cursorPath'>) {
-    this.#url = options.url;
+  constructor(options: ClickHouseAccess) {
+    this.#access = options;
     this.#client = connect(options, REQUEST_MS);
     this.#table = `${quoteName(options.database ?? 'fixgate')}.usage`;
   }
@@ -84,7 +84,7 @@ export class UsageHistory {
       const result = await this.#client.query({ query, format: 'JSONEachRow' });
       return await result.json<Record<string, unknown>>();
     } catch (error) {
-      throw plainError(error, this.#url);
+      throw plainError(error, this.#access);
     }
   }
 }

@@ -4,11 +4,22 @@ import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickh
 import { AppError } from '../../errors.ts';
 import { Cursor } from '../../journal/cursor.ts';
 import type { Storage } from '../../journal/storage.ts';
+import type { Secret, SecretUrl } from '../../secret.ts';
 import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
 import { BlockEncoder, type Pick } from './encode.ts';
 import { eraseFromTables } from './erase.ts';
 import { blamesRows, plainError } from './errors.ts';
 import { checkVersion, migrate, quoteName } from './migrate.ts';
+
+/** Where a ClickHouse is, and who asks. */
+export interface ClickHouseAccess {
+  /** `http://host:8123` or `https://…`. */
+  readonly url: SecretUrl;
+  readonly username?: string | undefined;
+  readonly password?: Secret | undefined;
+  /** Created if absent; `fixgate` by default. */
+  readonly database?: string | undefined;
+}
 
 /**
  * ClickHouse tables `positions`, `statuses`, `events` and `usage` (README.md beside this file).
@@ -20,13 +31,7 @@ import { checkVersion, migrate, quoteName } from './migrate.ts';
  *    and not the rows, and nothing is parked.
  * 5. The server need not be there: tables are migrated when it first answers.
  */
-export interface ClickHouseOptions {
-  /** `http://host:8123` or `https://…`. */
-  readonly url: string;
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
-  /** Created if absent; `fixgate` by default. */
-  readonly database?: string | undefined;
+export interface ClickHouseOptions extends ClickHouseAccess {
   /** The sink's position, a file of its own. */
   readonly cursorPath: string;
   readonly storage?: Storage | undefined;
@@ -52,24 +57,24 @@ export function createClickHouseSink(options: ClickHouseOptions): Sink {
  * Whether a server, if it answers at all, can be used: null, or the AppError CLICKHOUSE_OLD or CLICKHOUSE_REFUSED that
  * a person should see at once. A server that does not answer is no reason not to start.
  */
-export async function checkClickHouse(options: Omit<ClickHouseOptions, 'cursorPath'>): Promise<AppError | null> {
+export async function checkClickHouse(options: ClickHouseAccess): Promise<AppError | null> {
   const client = connect(options, LOOK_MS);
   try {
     await checkVersion(client);
     return null;
   } catch (error) {
-    const plain = plainError(error, options.url);
+    const plain = plainError(error, options);
     return plain.code === 'SINK_UNREACHABLE' ? null : plain;
   } finally {
     await client.close();
   }
 }
 
-export function connect(options: Omit<ClickHouseOptions, 'cursorPath'>, requestMs: number): ClickHouseClient {
+export function connect(options: ClickHouseAccess, requestMs: number): ClickHouseClient {
   return createClient({
-    url: options.url,
+    url: options.url.reveal(),
     username: options.username ?? 'default',
-    password: options.password ?? '',
+    password: options.password?.reveal() ?? '',
     application: 'fixgate',
     request_timeout: requestMs,
     max_open_connections: 2,
@@ -110,7 +115,7 @@ class ClickHouseSink implements Sink {
         await migrate(this.#client, this.#database, `${hostname()} ${this.#o.cursorPath}`);
         this.#migrated = true;
       } catch (error) {
-        throw plainError(error, this.#o.url);
+        throw plainError(error, this.#o);
       }
     }
     const cursor = this.#cursor;
@@ -126,14 +131,14 @@ class ClickHouseSink implements Sink {
     } catch (error) {
       // A database that was dropped or restored is migrated again.
       this.#migrated = false;
-      throw plainError(error, this.#o.url);
+      throw plainError(error, this.#o);
     }
     await cursor.commit();
   }
 
   async check(): Promise<void> {
     const answer = await this.#client.ping();
-    if (!answer.success) throw plainError(answer.error, this.#o.url);
+    if (!answer.success) throw plainError(answer.error, this.#o);
   }
 
   /** On a connection of its own, for a mutation of a large table takes its time. */
@@ -142,7 +147,7 @@ class ClickHouseSink implements Sink {
     try {
       return await eraseFromTables(client, this.#database, devices);
     } catch (error) {
-      throw plainError(error, this.#o.url);
+      throw plainError(error, this.#o);
     } finally {
       await client.close();
     }
@@ -203,7 +208,7 @@ class ClickHouseSink implements Sink {
       const { slot, sequence } = originOf(row);
       if (parked.has(`${slot} ${sequence}`)) continue;
       parked.add(`${slot} ${sequence}`);
-      await park(slot, sequence, plainError(error, this.#o.url).message);
+      await park(slot, sequence, plainError(error, this.#o).message);
     }
   }
 

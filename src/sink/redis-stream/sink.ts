@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { systemClock } from '../../clock.ts';
 import { AppError, messageOf } from '../../errors.ts';
+import type { SecretUrl } from '../../secret.ts';
 import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
 import { APPEND, appendArguments, LAST, lastRows } from './encode.ts';
 import { eraseFromStreams } from './erase.ts';
@@ -21,7 +22,7 @@ import { type StreamGroup, streamGroups } from './groups.ts';
  */
 export interface RedisStreamOptions {
   /** `redis://[user:password@]host:port/db` or `rediss://…`. */
-  readonly url: string;
+  readonly url: SecretUrl;
   /** Identity of this installation. */
   readonly instance: string;
   /** In front of every key, `fixgate:` by default. */
@@ -82,7 +83,7 @@ class RedisStreamSink implements Sink {
       return { delivered: (slot) => delivered.get(slot) ?? 0, pending: null };
     } catch (error) {
       this.#drop();
-      throw plain(error);
+      throw plain(error, this.#o.url);
     }
   }
 
@@ -102,10 +103,10 @@ class RedisStreamSink implements Sink {
       results = await transaction.exec();
     } catch (error) {
       this.#drop();
-      throw plain(error);
+      throw plain(error, this.#o.url);
     }
     const [failed, appended] = results?.[0] ?? [null, null];
-    if (failed !== null) throw plain(failed);
+    if (failed !== null) throw plain(failed, this.#o.url);
     if (appended !== 'appended') throw new AppError('SINK_UNREACHABLE', `${this.#cursor} was moved by somebody else: reading it again`);
     await this.#look(redis);
   }
@@ -117,7 +118,7 @@ class RedisStreamSink implements Sink {
       await this.#look(redis);
     } catch (error) {
       this.#drop();
-      throw plain(error);
+      throw plain(error, this.#o.url);
     }
   }
 
@@ -127,7 +128,7 @@ class RedisStreamSink implements Sink {
     try {
       return await eraseFromStreams(redis, this.#prefix, [...STREAMS, 'commands'], devices);
     } catch (error) {
-      throw plain(error);
+      throw plain(error, this.#o.url);
     } finally {
       redis.disconnect();
     }
@@ -155,7 +156,7 @@ class RedisStreamSink implements Sink {
   }
 
   async #connect(): Promise<Redis> {
-    const redis = new Redis(this.#o.url, {
+    const redis = new Redis(this.#o.url.reveal(), {
       lazyConnect: true,
       retryStrategy: () => null,
       autoResendUnfulfilledCommands: false,
@@ -174,7 +175,7 @@ class RedisStreamSink implements Sink {
       await redis.connect();
     } catch (error) {
       redis.disconnect();
-      throw plain(reason ?? error);
+      throw plain(reason ?? error, this.#o.url);
     }
     return redis;
   }
@@ -200,9 +201,9 @@ const MEANINGS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** One line that says what is the matter. Everything is tried again: a stream that misses entries is worse than one that waits. */
-function plain(error: unknown): AppError {
+function plain(error: unknown, url: SecretUrl): AppError {
   const inner = error instanceof Error && 'previousErrors' in error && Array.isArray(error.previousErrors) ? error.previousErrors[0] : null;
-  const said = messageOf(inner ?? error);
+  const said = url.scrub(messageOf(inner ?? error));
   const meaning = MEANINGS.find(([pattern]) => pattern.test(said))?.[1];
   return new AppError('SINK_UNREACHABLE', meaning === undefined ? `Redis: ${said}` : `${meaning}: ${said}`, error);
 }

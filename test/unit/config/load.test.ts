@@ -22,7 +22,7 @@ describe('configuration', () => {
     const { config } = loadConfig({ env: {} });
     expect(config.dataDir).toBe('./data');
     expect(config.http).toEqual({ host: '127.0.0.1', port: 8080 });
-    expect(config.clickhouse).toMatchObject({ url: '', port: 8123, database: 'fixgate' });
+    expect(config.clickhouse).toMatchObject({ url: undefined, port: 8123, database: 'fixgate' });
     expect(config.listeners.map((l) => `${l.codec} ${l.transport} ${l.port}`)).toEqual([
       'teltonika tcp 5027',
       'teltonika udp 5027',
