@@ -48,14 +48,18 @@ import { Strikes } from './strikes.ts';
  * 7. What earlier connections learned about the device is adopted before the frame behind the one that named it is
  *    decoded, and what this one learns is remembered for the next.
  * 8. A command leaves only when no answer is owed: never between a frame and its answer.
- * 9. Nothing learned about one device reads a frame of another: a connection that switches goes on with a fresh state.
+ * 9. Nothing of one device's turn on a connection is left in the turn of the next: not what it has taught, nor its options, record,
+ *    rate, way of commands or profile. `#endTurn` ends a turn; while the registry is asked who the next device is, its frames are cut
+ *    by a state of their own. The connection itself begins and ends once, with the first and the last device that was served.
  * 10. Every byte of the socket is metered before it is looked at (promise 8). What came before the device was known is its
  *    own; of a connection that switches each device has its frames and the answers to them.
  * 11. Nobody speaks for a device before the registry has said who that is: until then the frame that names it and those behind it
  *     are held, and nothing is stored, answered or promised. Whom the registry does not admit is refused, as far as the protocol can
  *     say so, and nothing of it is stored.
  * 12. What a device's state or plan withholds is answered as the treatment says, and never stored: see plan/treatment.ts. Replies to
- *     commands always pass. Who is refused and comes back at once waits for the refusal, longer each time.
+ *     commands always pass. Who is refused and comes back at once waits for the refusal, longer each time. A connection that other
+ *     devices use goes on.
+ * 13. A device that reports under its own id and under aliases has one turn.
  */
 
 /** What the intake needs of its socket. */
@@ -134,8 +138,6 @@ const MOST_HELD = 262_144;
 interface Held {
   readonly frames: Bytes[];
   bytes: number;
-  /** Under which the first of them is decoded. */
-  readonly memo: number;
 }
 
 /** A device that spoke earlier on the connection and is owed answers. */
@@ -172,6 +174,10 @@ export class Intake {
   readonly #splitter: Splitter | undefined;
   readonly #strikes = new Strikes();
   #origin: Origin | undefined;
+  /** Of the device that was served last: the connection is its, as far as it is anybody's. */
+  #served: Origin | undefined;
+  /** More than one device has been named. */
+  #shared = false;
   /** What the registry says of the id that frames carry: the device's, or an alias. */
   #known: Known | undefined;
   #held: Held | undefined;
@@ -346,13 +352,10 @@ export class Intake {
     this.#host.owing.delete(this);
     this.outbox.clear();
     this.#meterLast();
-    if (this.#origin === undefined) return;
-    this.#learnedLast();
-    this.#detach();
-    this.#host.sessions.leave(this.device, this);
-    this.#event(
-      `{"type":"disconnected","reason":"${reason}","bytes_in":${this.bytesIn},"bytes_out":${this.bytesOut},"frames":${this.framesIn}}`,
-    );
+    if (this.#origin !== undefined) this.#learnedLast();
+    this.#endTurn();
+    const counts = `"bytes_in":${this.bytesIn},"bytes_out":${this.bytesOut},"frames":${this.framesIn}`;
+    if (this.#served !== undefined) this.#journalEvent(this.#served, `{"type":"disconnected","reason":"${reason}",${counts}}`);
   }
 
   /** The registry has something else to say about the device, or about the id that it reports. */
@@ -396,8 +399,11 @@ export class Intake {
     this.#decode(bytes, start, end);
     let known: Known | undefined;
     if (this.#names()) {
-      known = this.#lookup(FRAME.deviceId, memo);
-      if (known === undefined) return this.#held === undefined || this.#hold(this.#held, bytes, start, end);
+      known = this.#lookup(FRAME.deviceId);
+      if (known === undefined) {
+        this.#waitForRegistry(bytes, start, end, memo);
+        return this.#held === undefined || this.#hold(this.#held, bytes, start, end);
+      }
       if (this.#reopens(known.id)) {
         memo = this.#readMemo();
         this.#decode(bytes, start, end);
@@ -413,13 +419,17 @@ export class Intake {
     if (FRAME.damaged !== '') counters.damaged(FRAME.damaged);
     if (FRAME.deviceId !== '' && FRAME.deviceId !== this.#known?.reported) {
       if (known === undefined) {
+        // What follows without a name is not of the device before.
+        this.#endTurn();
         counters.malformed('device_id');
         return this.#bad();
       }
       const reason = known.refusal(this.peer) || this.#outOfService(known);
       const rest = this.bytesIn - (this.#splitter?.noise ?? this.#noise) - this.#frameBytes + end - start;
       if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
-      this.#identify(known, rest);
+      // Invariant 13.
+      if (known.id === this.device) this.#known = known;
+      else this.#identify(known, rest);
     }
     const origin = this.#origin;
     const promises = FRAME.kind !== FrameKind.Login && FRAME.kind !== FrameKind.Heartbeat;
@@ -473,7 +483,7 @@ export class Intake {
     const refuses = treatment.mode === 'refuse' || treatment.mode === 'terminate';
     this.#noticed();
     this.#owe(0, promises && refuses ? Settled.Refused : Settled.Stored, refuses ? 0 : FRAME.rows, bytes);
-    if (!refuses || !promises) return !this.#closing;
+    if (!refuses || !promises || this.#shared) return !this.#closing;
     this.#closing = true;
     this.#link.finish(treatment.why);
     return false;
@@ -510,9 +520,13 @@ export class Intake {
 
   /** A codec that throws is caught here, once (style.md, errors). */
   #decode(bytes: Bytes, start: number, end: number): void {
+    this.#decodeWith(bytes, start, end, this.#state);
+  }
+
+  #decodeWith(bytes: Bytes, start: number, end: number, state: object): void {
     FRAME.reset(start, end);
     try {
-      this.#dialect.decode(bytes, start, end, this.#state, FRAME);
+      this.#dialect.decode(bytes, start, end, state, FRAME);
     } catch (error) {
       this.#threw(error);
       FRAME.malformed('codec_error');
@@ -573,34 +587,46 @@ export class Intake {
   #identify(known: Known, rest: number): void {
     const { sessions } = this.#host;
     const { id: device, reported } = known;
-    this.#leave();
-    const first = this.#origin === undefined;
+    const first = this.#served === undefined;
     const origin = new Origin(this.codec.name, this.transport, device, this.peer);
     this.device = device;
     this.record = known.device;
     this.#known = known;
     this.#origin = origin;
+    this.#served = origin;
     this.#admission = new Admission(this.#host.service, device, known.device, this.#host.clock.now());
     this.#link.throttle?.(this.treatment?.bytesPerS ?? 0);
     this.#meterFor(this.#host.meters.open(origin), rest);
     sessions.claim(device, this, this.#receivedAt);
     const alias = reported === device ? '' : `,"alias":"${reported}"`;
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"${alias}}`);
-    this.#recall(device);
+    this.#recall(origin);
     this.#seen(known, origin);
-    this.#moving = undefined;
     this.#contact = this.#contactOf(device, origin);
     this.#host.downlink.attached(this.#contact);
   }
 
-  #leave(): void {
-    if (this.device === '') return;
+  /** Invariant 9: after this nothing is left of the device that spoke. Whose the bytes are is decided by who comes next. */
+  #endTurn(): void {
     this.#detach();
-    this.#host.sessions.leave(this.device, this);
+    if (this.device !== '') this.#host.sessions.leave(this.device, this);
+    this.device = '';
+    this.record = undefined;
+    this.#known = undefined;
+    this.#origin = undefined;
+    this.#admission = undefined;
+    this.#moving = undefined;
+    this.#memo = UNKNOWN;
+    this.#kept = UNKNOWN;
+    this.#dropped = true;
+    if (this.#closed) return;
+    this.#link.throttle?.(0);
+    this.#options = this.#host.options(this.codec, '');
+    this.#stateIs(this.#dialect.open(this.#options, 0));
   }
 
   /** Who reports under this id? Undefined: the registry answers later, and frames are held from now on. */
-  #lookup(reported: string, memo: number): Known | undefined {
+  #lookup(reported: string): Known | undefined {
     if (this.#answered?.reported === reported) return this.#answered;
     let answer: Known | undefined;
     let held: Held | undefined;
@@ -609,10 +635,19 @@ export class Intake {
       else this.#resume(held, known);
     });
     if (answer === undefined) {
-      held = { frames: [], bytes: 0, memo };
+      held = { frames: [], bytes: 0 };
       this.#held = held;
     }
     return answer;
+  }
+
+  /** The frame just decoded names a device that is not known yet: until it is, the state is as it was before, with `memo`. */
+  #waitForRegistry(bytes: Bytes, start: number, end: number, memo: number): void {
+    this.#state = this.#dialect.open(this.#options, memo);
+    // The first device of a connection goes on with what the connection has taught.
+    if (this.#splitter === undefined || this.#served === undefined) return;
+    this.#splitter.state = this.#dialect.open(this.#host.options(this.codec, ''), 0);
+    this.#decodeWith(bytes, start, end, this.#splitter.state);
   }
 
   /** Invariant 11. */
@@ -634,7 +669,7 @@ export class Intake {
     this.#answered = known;
     this.#received = this.#host.clock.now();
     this.#receivedAt = this.#host.clock.elapsed();
-    this.#stateIs(this.#dialect.open(this.#options, held.memo));
+    this.#stateIs(this.#state);
     for (const frame of held.frames) if (!this.#frame(frame, 0, frame.length)) break;
     this.#answered = undefined;
     this.release(this.#host.journal.durable);
@@ -651,7 +686,7 @@ export class Intake {
     if (reason === 'unknown_device') quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end);
     else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
       this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
-    const shared = this.#origin !== undefined;
+    const shared = this.#served !== undefined;
     // Who is turned away by state or plan spends all the same; an id that is not known, or comes from elsewhere, is nobody's.
     const outOfService = reason === 'terminated' || reason === 'refuse';
     if (outOfService) this.#meterFor(meters.open(new Origin(this.codec.name, this.transport, known.id, this.peer)), rest);
@@ -663,13 +698,7 @@ export class Intake {
     // A datagram can be left without an answer; a connection that is closed at once is back at once.
     if (penaltyMs === 0) this.#owe(0, Settled.Refused, 0, end - start);
     else if (this.transport === 'tcp' && !shared) return this.#refuseLater(reason, penaltyMs, end - start);
-    this.#leave();
-    this.device = '';
-    this.record = undefined;
-    this.#known = undefined;
-    this.#origin = undefined;
-    this.#admission = undefined;
-    this.#dropped = true;
+    this.#endTurn();
     if (shared) return true;
     this.#closing = true;
     this.#link.finish(reason);
@@ -688,7 +717,7 @@ export class Intake {
   }
 
   #contactOf(device: string, origin: Origin): Contact {
-    const isClear = (): boolean => this.outbox.count === 0 && !this.#closed && !this.#closing;
+    const isClear = (): boolean => !this.owes && !this.#closed && !this.#closing;
     const isMoving = (): boolean | undefined => this.#moving;
     return {
       device,
@@ -780,10 +809,15 @@ export class Intake {
     return deviceId !== '' && deviceId !== this.#known?.reported && kind !== FrameKind.Malformed && isDeviceId(deviceId);
   }
 
-  /** Invariant 9, and a device with options of its own is read under them from its first frame. False: nothing has changed. */
+  /**
+   * Invariant 9: another device ends the turn before, and a device with options of its own is read under them from its first frame.
+   * False: nothing has changed.
+   */
   #reopens(device: string): boolean {
     const options = this.#host.options(this.codec, device);
-    if (this.device === '' && options === this.#options) return false;
+    if (device === this.device || (this.#served === undefined && options === this.#options)) return false;
+    this.#shared = this.#served !== undefined;
+    this.#endTurn();
     this.#options = options;
     this.#stateIs(this.#dialect.open(options, 0));
     return true;
@@ -795,11 +829,11 @@ export class Intake {
   }
 
   /** Invariant 7: asks for the device's profile, which comes at once or later. */
-  #recall(device: string): void {
+  #recall(turn: Origin): void {
     this.#kept = UNKNOWN;
     if (this.#dialect.adopt === undefined) return;
-    this.#host.profiles.findProfile(device, (profile) => {
-      if (!this.#closed && this.device === device) this.#adopt(profile);
+    this.#host.profiles.findProfile(turn.device, (profile) => {
+      if (!this.#closed && this.#origin === turn) this.#adopt(profile);
     });
   }
 

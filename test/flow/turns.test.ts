@@ -1,0 +1,379 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import h02 from '../../codecs/h02/index.ts';
+import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
+import type { Contact } from '../../src/command/downlink.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
+import { Meters } from '../../src/intake/meter.ts';
+import { EntryKind, type Origin } from '../../src/journal/entry.ts';
+import { silentLog } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics/catalog.ts';
+import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { planSchema, UNLIMITED } from '../../src/plan/plan.ts';
+import { Seen } from '../../src/plan/service.ts';
+import { type Device, deviceSchema } from '../../src/registry/device.ts';
+import { Known } from '../../src/registry/known.ts';
+import { SessionTable } from '../../src/session/session-table.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import { RecordFeed } from '../helpers/fixtures.ts';
+import { MemoryProfiles } from '../helpers/memory-profiles.ts';
+import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import toy, { toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+
+/**
+ * Several devices on one connection (intake invariants 9 to 13): whatever the devices before it were, and however their turns ended, a
+ * device is served as it would be on a connection of its own.
+ */
+
+const A = '4106011660';
+const B = '4106011661';
+const C = '4106011662';
+const SOS = 'FFFFFFFD';
+const CALM = 'FFFFFFFF';
+/** Seconds of the day of the frames of one test. */
+let second = 0;
+
+function position(id: string, status: string, speed = '000.00'): Uint8Array {
+  second++;
+  const time = `12${String(Math.floor(second / 60)).padStart(2, '0')}${String(second % 60).padStart(2, '0')}`;
+  return Buffer.from(`*HQ,${id},V1,${time},A,5133.8290,N,00000.0000,E,${speed},090.00,011126,${status}#`);
+}
+
+/** A position without an id, as H02 sends it: of the device that spoke last. */
+const anonymous = (status: string, speed?: string): Uint8Array => position('', status, speed);
+
+interface Stored {
+  readonly device: string;
+  readonly memo: number;
+  readonly bytes: Uint8Array;
+}
+
+const NO_OPTIONS: Options = { status: 'sinotrack' };
+const OWN_OPTIONS: Options = { status: 'sinotrack', maker: 'TH' };
+let stored: Stored[];
+let events: Record<string, unknown>[];
+let usage: Record<string, unknown>[];
+let profiles: MemoryProfiles;
+let devices: Map<string, Device>;
+let attached: Contact[];
+let throttles: number[];
+let sent: string[];
+let ends: string[];
+let late: boolean;
+let owed: (() => void)[];
+let host: IntakeHost;
+
+beforeEach(() => {
+  second = 0;
+  stored = [];
+  events = [];
+  usage = [];
+  profiles = new MemoryProfiles();
+  devices = new Map();
+  attached = [];
+  late = false;
+  owed = [];
+  const metrics = createMetrics();
+  const clock = new FakeClock();
+  const append = (
+    origin: Origin,
+    kind: EntryKind,
+    _at: number,
+    memo: number,
+    _n: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ) => {
+    const payload = bytes.slice(start, end);
+    const said = (): Record<string, unknown> => ({ device: origin.device, ...JSON.parse(new TextDecoder().decode(payload)) });
+    if (kind === EntryKind.Frame) stored.push({ device: origin.device, memo, bytes: payload });
+    else if (kind === EntryKind.Event) events.push(said());
+    else usage.push(said());
+    return 1;
+  };
+  const journal = { append, durable: 1000, accepting: true };
+  const refusing = planSchema.parse({ name: 'refusing', exempt_events: [], steps: [{ action: 'refuse', at_pct: 100 }] });
+  const held = { cycle: 0, cycle_end: clock.now() + 1e9, used_pct: 100, held: refusing.steps, news: [] };
+  host = {
+    journal,
+    sessions: new SessionTable<Intake>(),
+    profiles,
+    registry: {
+      lookup(reported, found) {
+        const answer = (): void => {
+          const device = [...devices.values()].find(({ id, aliases }) => id === reported || aliases.includes(reported));
+          found(new Known(reported, device, true, false));
+        };
+        if (late) owed.push(answer);
+        else answer();
+      },
+      seen: () => {},
+    },
+    quarantine: { noted: () => {} },
+    service: {
+      plan: (name) => (name === 'refusing' ? refusing : name === 'slow' ? planSchema.parse({ name: 'slow' }) : UNLIMITED),
+      policy: (device) => {
+        const plan = devices.get(device)?.plan;
+        if (plan === 'refusing') return held;
+        return plan === 'slow' ? { ...held, held: [{ action: 'throttle', at_pct: 1, bytes_per_s: 100 }] } : undefined;
+      },
+      seen: () => new Seen(),
+      roams: () => {},
+    },
+    downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
+    meters: new Meters(journal, clock),
+    metrics,
+    clock,
+    log: silentLog,
+    owing: new Set(),
+    counters: (codec) => new CodecCounters(metrics, codec),
+    options: (_codec, device) => (device === B ? OWN_OPTIONS : NO_OPTIONS),
+  };
+  for (const id of [A, C]) devices.set(id, deviceSchema.parse({ id }));
+});
+
+function connect(codec: Codec = h02): Intake {
+  throttles = [];
+  sent = [];
+  ends = [];
+  const link: Link = {
+    send: (bytes) => sent.push(new TextDecoder().decode(bytes)),
+    close: (reason) => ends.push(reason),
+    finish: (reason) => ends.push(reason),
+    drained() {},
+    throttle: (bytesPerS) => throttles.push(bytesPerS),
+  };
+  return new Intake(host, codec, 'tcp', '192.0.2.1:4000', link);
+}
+
+function push(intake: Intake, ...frames: Uint8Array[]): void {
+  for (const frame of frames) {
+    intake.push(frame);
+    for (const answer of owed.splice(0)) answer();
+  }
+}
+
+function eventsRead(of: string): unknown[] {
+  return stored
+    .filter(({ device }) => device === of)
+    .flatMap(({ device, memo, bytes }) => {
+      const connection = new RecordFeed(h02, 'tcp', { memo, device, options: NO_OPTIONS });
+      connection.feed.decode(bytes, 0, bytes.length);
+      return connection.records[0]?.map((record) => record['event'] ?? '') ?? [];
+    });
+}
+
+/** All that the turn of C leaves: the same as on a connection of its own. */
+function turnOfC(intake: Intake): unknown {
+  const before = { stored: stored.length, profiles: [...profiles.kept], sent: sent.length };
+  push(intake, position(C, SOS, '030.00'), anonymous(SOS, '030.00'));
+  const contact = attached.at(-1);
+  const saw = {
+    stored: stored.slice(before.stored).map(({ device, memo }) => [device, memo]),
+    events: eventsRead(C),
+    device: intake.device,
+    record: intake.record?.id,
+    treatment: intake.treatment?.mode,
+    throttle: throttles.at(-1),
+    session: host.sessions.get(C) === intake,
+    contact: contact?.device,
+    moving: contact?.moving,
+    answers: sent.length - before.sent,
+  };
+  contact?.transmit('status', {}, 1);
+  const command = sent.at(-1);
+  intake.closed('device');
+  const learned = [...profiles.kept].filter(([id]) => !before.profiles.some(([known]) => known === id)).map(([id, { memo }]) => [id, memo]);
+  const used = usage.filter(({ device }) => device === C);
+  return { ...saw, command, learned, records: used.reduce((sum, { records }) => sum + Number(records), 0), end: events.at(-1)?.['device'] };
+}
+
+/** How the turn before may have ended. B reads frames under options of its own. */
+const ENDINGS: readonly (readonly [string, () => void])[] = [
+  ['unknown to a closed registry', () => devices.delete(B)],
+  ['from a network that is not its own', () => devices.set(B, deviceSchema.parse({ id: B, networks: ['10.0.0.0/8'] }))],
+  ['terminated', () => devices.set(B, deviceSchema.parse({ id: B, state: 'terminated' }))],
+  ['served, on a plan that throttles', () => devices.set(B, deviceSchema.parse({ id: B, plan: 'slow' }))],
+  ['suspended', () => devices.set(B, deviceSchema.parse({ id: B, state: 'suspended' }))],
+];
+
+const BEFORE: readonly (readonly [string, readonly string[]])[] = [
+  ['behind one that is served', [A, B]],
+  ['twice', [A, B, A, B]],
+  ['with frames that do not name it', [A, B, '', '']],
+];
+
+describe('9: the turn of a device does not depend on the device before it, which was', () => {
+  for (const [options, when] of [
+    [NO_OPTIONS, 'at once'],
+    [OWN_OPTIONS, 'at once'],
+    [NO_OPTIONS, 'late'],
+  ] as const)
+    for (const [ending, arrange] of ENDINGS)
+      for (const [order, ids] of BEFORE)
+        it(`${ending}, ${order}, ${options === NO_OPTIONS ? 'with the same' : 'with other'} options; the registry answers ${when}`, () => {
+          host = { ...host, options: (_codec, device) => (device === B ? options : NO_OPTIONS) };
+          const alone = turnOfC(connect());
+          expect(alone).toMatchObject({ device: C, events: ['sos', ''], contact: C, moving: true, throttle: 0, end: C, learned: [] });
+          stored = [];
+          usage = [];
+          attached = [];
+          second = 0;
+          arrange();
+          late = when === 'late';
+          const intake = connect();
+          for (const id of ids) push(intake, id === '' ? anonymous(SOS) : position(id, SOS));
+          second = 0;
+          expect(turnOfC(intake)).toEqual(alone);
+          expect(ends).toEqual([]);
+          expect([...profiles.kept.keys()]).toEqual([]);
+        });
+});
+
+describe('while a device that is not admitted has its turn', () => {
+  it.each(ENDINGS.slice(0, 3))('nothing of the one before is left: %s', (_ending, arrange) => {
+    arrange();
+    devices.set(A, deviceSchema.parse({ id: A, plan: 'slow' }));
+    const intake = connect();
+    push(intake, position(A, CALM));
+    expect(throttles.at(-1)).toBe(100);
+    push(intake, position(B, SOS), anonymous(SOS));
+    expect(intake).toMatchObject({ device: '', record: undefined, treatment: undefined });
+    expect([throttles.at(-1), host.sessions.size, stored.length, ends]).toEqual([0, 0, 1, []]);
+    expect(profiles.kept.size).toBe(0);
+  });
+
+  it('a second one that is not admitted does not end the connection of the first device', () => {
+    const intake = connect();
+    push(intake, position(A, CALM), position(B, CALM), position('4106011669', CALM), position(A, CALM));
+    expect(ends).toEqual([]);
+    expect(stored.map(({ device }) => device)).toEqual([A, A]);
+  });
+
+  it('the connection began once, and ends once, with the last device that it served', () => {
+    const intake = connect();
+    push(intake, position(A, CALM), position(B, CALM), position(C, CALM), position(B, CALM));
+    intake.closed('device');
+    expect(events.map(({ type, device }) => [type, device])).toEqual([
+      ['connected', A],
+      ['disconnected', C],
+    ]);
+  });
+});
+
+describe('12: a device that its plan refuses', () => {
+  it('does not end a connection that others use', () => {
+    devices.set(B, deviceSchema.parse({ id: B, plan: 'refusing' }));
+    const intake = connect();
+    push(intake, position(A, CALM), position(B, CALM), position(C, SOS));
+    expect(ends).toEqual([]);
+    expect(stored.map(({ device }) => device)).toEqual([A, C]);
+  });
+});
+
+describe('11: while the registry is asked who another device is', () => {
+  it('no command leaves for the one before, addressed by what the frame has named', () => {
+    const intake = connect();
+    push(intake, position(A, CALM));
+    late = true;
+    intake.push(position(C, CALM));
+    expect(attached.at(-1)).toMatchObject({ device: A, clear: false });
+    for (const answer of owed.splice(0)) answer();
+    expect(attached.at(-1)).toMatchObject({ device: C, clear: true });
+  });
+
+  it('a profile of the one before that comes late is not lost, nor written over', () => {
+    profiles.kept.set(A, { codec: 'h02', memo: 1 << 17, updated: 0 });
+    profiles.late = true;
+    const intake = connect();
+    push(intake, position(A, CALM));
+    late = true;
+    intake.push(position(C, CALM));
+    profiles.answer();
+    for (const answer of owed.splice(0)) answer();
+    late = false;
+    profiles.late = false;
+    push(intake, position(A, CALM));
+    intake.closed('device');
+    expect([...profiles.kept]).toEqual([[A, { codec: 'h02', memo: 1 << 17, updated: 0 }]]);
+  });
+
+  it('its frames are cut by a state of their own', () => {
+    const cutting = new Set<object>();
+    const reading = new Set<object>();
+    const watched = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        frame(bytes, start, end, state) {
+          cutting.add(state);
+          return toyDialect.frame(bytes, start, end, state);
+        },
+        decode(bytes, start, end, state, out) {
+          reading.add(state);
+          toyDialect.decode(bytes, start, end, state, out);
+        },
+      },
+    });
+    devices.set('12345678', deviceSchema.parse({ id: '12345678' }));
+    devices.set('87654321', deviceSchema.parse({ id: '87654321' }));
+    const intake = connect(watched);
+    push(intake, toyLogin('12345678', true), toyFixes(2, 1));
+    const before = new Set(reading);
+    late = true;
+    intake.push(toyLogin('87654321', false));
+    cutting.clear();
+    intake.push(toyFixes(3, 1));
+    expect([...cutting].filter((state) => before.has(state))).toEqual([]);
+    // It has read the frame that named the device.
+    expect([...cutting]).toMatchObject([{ knots: false, told: true }]);
+    for (const answer of owed.splice(0)) answer();
+    expect(stored.slice(1)).toMatchObject([{ device: '87654321', memo: 0 }]);
+  });
+});
+
+describe('13: a device that reports under its id and an alias', () => {
+  it('has one turn: what it has raised stays raised, and its command stays in flight', () => {
+    devices.set(A, deviceSchema.parse({ id: A, aliases: [B] }));
+    host = { ...host, options: () => NO_OPTIONS };
+    const intake = connect();
+    push(intake, position(A, SOS), position(B, SOS), position(A, SOS));
+    expect(eventsRead(A)).toEqual(['sos', '', '']);
+    expect(attached).toHaveLength(1);
+  });
+});
+
+describe('a frame that names nobody who can be', () => {
+  it('ends the turn of the device before: what follows without a name is not its', () => {
+    const intake = connect();
+    push(intake, position(A, CALM), position('12', SOS), anonymous(SOS), position(A, SOS));
+    expect(eventsRead(A)).toEqual(['', 'sos']);
+    expect(intake.device).toBe(A);
+  });
+});
+
+describe('a profile that comes late', () => {
+  it('belongs to the turn that asked for it', () => {
+    profiles.kept.set(A, { codec: 'toy', memo: 1, updated: 0 });
+    const asked: (() => void)[] = [];
+    host = {
+      ...host,
+      profiles: {
+        remember: (...of) => profiles.remember(...of),
+        forget: async () => 0,
+        findProfile: (_id, found) => asked.push(() => found(undefined)),
+      },
+    };
+    devices.set('12345678', deviceSchema.parse({ id: '12345678' }));
+    devices.set('87654321', deviceSchema.parse({ id: '87654321' }));
+    const intake = connect(toy);
+    push(intake, toyLogin('12345678', false), toyLogin('87654321', false), toyLogin('12345678', true));
+    // The answer to the first question: of a turn that is over.
+    asked[0]?.();
+    push(intake, toyFixes(2, 1));
+    expect(profiles.writes).toBe(0);
+    asked[2]?.();
+    push(intake, toyFixes(3, 1));
+    expect(profiles.kept.get('12345678')).toMatchObject({ memo: 1 });
+  });
+});
