@@ -40,6 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/registry/device.ts',
     'state types',
     'src/state/store.ts',
+    'src/record/event.ts',
     'src/sink/clickhouse/device-rows.ts',
     'sink types',
     'npm:yazl',

@@ -2,8 +2,9 @@ import { Readable } from 'node:stream';
 import { ZipFile } from 'yazl';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
+import { EVENT_VERSION } from '../record/event.ts';
 import type { Device } from '../registry/device.ts';
-import { DeviceRows } from '../sink/clickhouse/device-rows.ts';
+import { DeviceRows, type Row } from '../sink/clickhouse/device-rows.ts';
 import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -23,7 +24,7 @@ export interface ExportOptions {
   readonly now: () => number;
 }
 
-const TABLES = ['positions', 'statuses', 'events', 'usage'];
+const TABLES = ['positions', 'statuses', 'usage'];
 const PAGE = 500;
 
 /** `device` undefined: it has no record. Rejects with AppError when ClickHouse does not answer. */
@@ -40,6 +41,9 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
       yield device === undefined ? [] : [device];
     },
     ...Object.fromEntries(TABLES.map((table) => [table, () => rows.pages(table, ids)])),
+    events: async function* () {
+      for await (const page of rows.pages('events', ids)) yield page.map(eventOf);
+    },
     cycles: () => cyclesOf(store, ids),
     commands: async function* () {
       for (const one of ids) yield [...(await ledger.finished(one)), ...(await ledger.open(one))];
@@ -49,6 +53,13 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
     },
   };
   return zipOf(files, options.now(), () => rows.close());
+}
+
+/** A row of the table as the stream has it, also one from before the envelope, whose data holds the type as well. */
+function eventOf(row: Row): object {
+  const { id, device, account = '', time, received = time, protocol = '', type } = row;
+  const { type: _, ...data } = JSON.parse(String(row['data'] ?? '{}'));
+  return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data };
 }
 
 /** What was counted in each billing cycle. */

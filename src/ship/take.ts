@@ -1,5 +1,6 @@
 import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { parseUsage } from '../journal/usage.ts';
+import { readEvent } from '../record/event.ts';
 import type { Batch } from '../sink/sink.ts';
 import { HASH, hash64 } from '../wire/index.ts';
 import type { Decoder } from './decoder.ts';
@@ -19,10 +20,11 @@ export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder:
 }
 
 function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: string): string {
-  const data = entry.bytes.toString('utf8', entry.start, entry.end).trim();
-  const type = eventType(data);
-  if (type === '') return 'an event that is no JSON object with a type';
-  batch.events.push(entry.device, type, idOf(slot, entry, instance), entry.received, data, slot, entry.sequence);
+  const event = readEvent(entry.bytes.toString('utf8', entry.start, entry.end));
+  if (event === undefined) return 'an event that is not a JSON object with a type';
+  const { device, received, codec: protocol } = entry;
+  const id = idOf(slot, entry, instance);
+  batch.events.push({ ...event, id, device, account: '', time: received, received, protocol }, slot, entry.sequence);
   return '';
 }
 
@@ -37,14 +39,4 @@ function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: strin
 function idOf(slot: string, entry: EntryView, instance: string): string {
   hash64(`${instance} ${slot} ${entry.sequence} ${entry.device}`, entry.bytes, entry.start, entry.end);
   return HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
-}
-
-function eventType(data: string): string {
-  try {
-    const value: unknown = JSON.parse(data);
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || !('type' in value)) return '';
-    return typeof value.type === 'string' ? value.type : '';
-  } catch {
-    return '';
-  }
 }

@@ -1,5 +1,6 @@
 import type { Codec } from '../codec/index.ts';
 import type { Traffic } from '../journal/usage.ts';
+import type { Event } from '../record/event.ts';
 import { Rows } from '../record/rows.ts';
 
 /**
@@ -69,30 +70,50 @@ export type Park = (slot: string, sequence: number, reason: string) => Promise<v
 export class EventRows {
   count = 0;
   device: string[] = [];
+  account: string[] = [];
+  protocol: string[] = [];
   type: string[] = [];
   /** 16 hex digits. */
   id: string[] = [];
-  /** When it happened, epoch ms. */
+  /** When it happened and when it was journaled, epoch ms. */
   time: number[] = [];
-  /** The event's JSON object as journaled. */
+  received: number[] = [];
+  /** The event's own fields, as the text of a JSON object. */
   data: string[] = [];
   slot: string[] = [];
   sequence: number[] = [];
 
   clear(): void {
     this.count = 0;
-    for (const column of [this.device, this.type, this.id, this.time, this.data, this.slot, this.sequence]) column.length = 0;
+    for (const column of [this.device, this.account, this.protocol, this.type, this.id, this.data, this.slot]) column.length = 0;
+    for (const column of [this.time, this.received, this.sequence]) column.length = 0;
   }
 
-  push(device: string, type: string, id: string, time: number, data: string, slot: string, sequence: number): void {
+  push(event: Event, slot: string, sequence: number): void {
     this.count++;
-    this.device.push(device);
-    this.type.push(type);
-    this.id.push(id);
-    this.time.push(time);
-    this.data.push(data);
+    this.device.push(event.device);
+    this.account.push(event.account);
+    this.protocol.push(event.protocol);
+    this.type.push(event.type);
+    this.id.push(event.id);
+    this.time.push(event.time);
+    this.received.push(event.received);
+    this.data.push(event.data);
     this.slot.push(slot);
     this.sequence.push(sequence);
+  }
+
+  at(row: number): Event {
+    return {
+      id: this.id[row] ?? '',
+      device: this.device[row] ?? '',
+      account: this.account[row] ?? '',
+      time: this.time[row] ?? 0,
+      received: this.received[row] ?? 0,
+      protocol: this.protocol[row] ?? '',
+      type: this.type[row] ?? '',
+      data: this.data[row] ?? '{}',
+    };
   }
 }
 

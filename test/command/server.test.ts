@@ -6,12 +6,14 @@ import { systemClock } from '../../src/clock.ts';
 import { Fleet } from '../../src/simulate/fleet.ts';
 import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';
+import { strictJson } from '../helpers/strict-json.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ObedientDevice } from './device.ts';
 
 let server: Server | undefined;
 let redis: RedisServer | undefined;
 const devices: ObedientDevice[] = [];
+const ENVELOPE = ['version', 'id', 'kind', 'device', 'account', 'time', 'received', 'protocol', 'type', 'data'];
 
 afterEach(async () => {
   for (const device of devices.splice(0)) device.stop();
@@ -198,7 +200,10 @@ describe('commands from the Redis stream', () => {
     const obedient = device(port, 1);
     const events = async (): Promise<string[]> =>
       (await client.xrange('fixgate:events', '-', '+')).flatMap(([, fields]) => {
-        const { type, state = '', ref = '', problems = [] } = JSON.parse(fields[fields.indexOf('data') + 1] ?? '{}');
+        const event = Object(strictJson(fields[fields.indexOf('data') + 1] ?? '{}'));
+        expect(Object.keys(event)).toEqual(ENVELOPE);
+        const { type, data } = event;
+        const { state = '', ref = '', problems = [] } = data;
         return String(type).startsWith('command')
           ? [`${type} ${ref} ${state}${problems.map((one: { field: string }) => one.field).join(',')}`]
           : [];

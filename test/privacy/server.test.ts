@@ -270,7 +270,8 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     expect(objects(files.get('device.ndjson'))).toMatchObject([{ id: OTHER, protocol: 'teltonika' }]);
     expect(objects(files.get('commands.ndjson'))).toMatchObject([{ type: 'set_interval' }]);
     expect(objects(files.get('settings.ndjson'))).toMatchObject([{ device: OTHER, desired: { interval: 60 } }]);
-    expect(objects(files.get('events.ndjson')).map(({ type }) => type)).toContain('connected');
+    const event = objects(files.get('events.ndjson')).find(({ type }) => type === 'connected');
+    expect(event).toMatchObject({ version: 1, kind: 'event', device: OTHER, protocol: 'teltonika', data: { transport: 'tcp' } });
 
     const out = join(running.dataDir, 'export.zip');
     const { http } = await running.logged('metrics and health');

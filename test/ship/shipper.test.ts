@@ -494,8 +494,8 @@ describe('invariant 5: entries that cannot be read', () => {
       [3, 'malformed: BAD'],
       [4, 'codec "gone" is not installed'],
       [5, '3 records were accepted, the codec now reads 1'],
-      [6, 'an event that is no JSON object with a type'],
-      [7, 'an event that is no JSON object with a type'],
+      [6, 'an event that is not a JSON object with a type'],
+      [7, 'an event that is not a JSON object with a type'],
     ]);
     expect(parked[0]).toMatchObject({ slot: '0', codec: 'tiny', device: 'd', accepted: 1, received: T, hex: broken.toString('hex') });
     expect(await counter(metrics, 'fixgate_sink_parked_entries_total', { sink: 'memory' })).toBe(6);
@@ -522,7 +522,7 @@ describe('invariant 5: entries that cannot be read', () => {
     expect(await retryParked(directory, again, decoder, INSTANCE)).toEqual({ delivered: 3, refused: 1 });
     expect(ofDevice(again, 'd')).toEqual(rising(T, 5));
     expect(await listParked(directory, 'memory')).toMatchObject([
-      { sequence: 6, kind: 'event', reason: 'an event that is no JSON object with a type' },
+      { sequence: 6, kind: 'event', reason: 'an event that is not a JSON object with a type' },
     ]);
   });
 

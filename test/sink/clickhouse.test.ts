@@ -273,7 +273,8 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         // A newer decoder may read something else: blocks that are alike are dropped even without a token.
         frame.speedKmh[row] = speed;
         batch.rows.append(frame, codec, 'd', T, 1, Buffer.from([1, 2, i & 255, i >> 8]));
-        batch.events.push('d', 'connected', batch.rows.id(i), T, `{"type":"connected","speed":${speed}}`, '0', i + 1);
+        const event = { device: 'd', account: 'a', protocol: 'p', type: 'connected', time: T, received: T };
+        batch.events.push({ ...event, id: batch.rows.id(i), data: `{"speed":${speed}}` }, '0', i + 1);
       }
       batch.locate('0', 1);
       batch.ranges = { 0: { from: 1, to: count } };
@@ -485,6 +486,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect(await rowsOf('SELECT number, about FROM fixgate.migrations')).toEqual([
         { number: 1, about: 'positions, statuses and events' },
         { number: 2, about: 'usage' },
+        { number: 3, about: 'envelope of events' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'events',
@@ -499,18 +501,26 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       const data = dataDirectory();
       const slot = await Slot.open(data, 0);
       slot.fixes('d', T, [{ time: T }]);
+      slot.event('d', T, { type: 'connected' });
       await slot.journal.flush();
       const first = ship(data, [clickHouseSink(data, server.url)]);
       expect(await first.shipper.drained(DEADLINE)).toBe(true);
       await first.shipper.close();
-      // As the version before left it.
+      // As the first version left it.
       await server.client.command({ query: 'DROP TABLE fixgate.usage' });
+      for (const column of ['received', 'account', 'protocol', 'version'])
+        await server.client.command({ query: `ALTER TABLE fixgate.events DROP COLUMN ${column}` });
       await server.client.command({ query: 'ALTER TABLE fixgate.migrations DELETE WHERE number > 1 SETTINGS mutations_sync = 2' });
       slot.usage('d', T, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
+      slot.event('d', T + 1, { type: 'disconnected', id: 'own' });
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 2]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 3]);
+      expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
+        { type: 'connected', data: '{}', at_once: 1, version: 0 },
+        { type: 'disconnected', data: '{"id":"own"}', at_once: 1, version: 1 },
+      ]);
     });
 
     test('a lock that was left behind is broken, a fresh one is not', async () => {
@@ -519,7 +529,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(2);
+      expect(await count('migrations')).toBe(3);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

@@ -91,13 +91,16 @@ describe('entries', () => {
     const [event] = await streamed(redis, 'fixgate:events');
     expect(event).toMatchObject({ device: '356307042441013', time: T + 1 });
     expect(event?.data).toEqual({
+      version: 1,
       kind: 'event',
       id: expect.stringMatching(/^[0-9a-f]{16}$/),
       device: '356307042441013',
+      account: '',
       time: T + 1,
+      received: T + 1,
+      protocol: expect.any(String),
       type: 'disconnected',
-      reason: 'peer',
-      bytes_in: 120,
+      data: { reason: 'peer', bytes_in: 120 },
     });
   });
 

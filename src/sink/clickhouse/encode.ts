@@ -1,5 +1,6 @@
 import { ROW_FLAG_NAMES } from '../../codec/index.ts';
 import type { AttributeView } from '../../record/attribute-view.ts';
+import { EVENT_VERSION } from '../../record/event.ts';
 import type { Rows } from '../../record/rows.ts';
 import type { EventRows, UsageRows } from '../sink.ts';
 import { Dictionary, NativeWriter } from './native.ts';
@@ -65,12 +66,18 @@ export class BlockEncoder {
     const { writer } = this;
     const n = pick.to - pick.from;
     writer.clear();
-    writer.block(5, n);
+    writer.block(9, n);
     this.#texts('device', events.device, pick);
     this.#identities(events, pick);
+    this.#times('received', events.received, pick);
     yield;
+    this.#lowCardinality('account', events.account, pick);
+    this.#lowCardinality('protocol', events.protocol, pick);
     this.#lowCardinality('type', events.type, pick);
     this.#texts('data', events.data, pick);
+    writer.column('version', 'UInt8');
+    writer.reserve(n);
+    for (let i = 0; i < n; i++) writer.u8(EVENT_VERSION);
   }
 
   /** `instance`: the installation whose journal they are from. */
@@ -155,11 +162,10 @@ export class BlockEncoder {
   }
 
   /** `time` and `id` of what is no record. */
-  #identities({ time, id }: { readonly time: readonly number[]; readonly id: readonly string[] }, { list, from, to }: Pick): void {
+  #identities({ time, id }: { readonly time: readonly number[]; readonly id: readonly string[] }, pick: Pick): void {
     const { writer } = this;
-    writer.column('time', TIME);
-    writer.reserve(8 * (to - from));
-    for (let i = from; i < to; i++) writer.i64(time[list[i] ?? 0] ?? 0);
+    const { list, from, to } = pick;
+    this.#times('time', time, pick);
     writer.column('id', 'FixedString(16)');
     writer.reserve(16 * (to - from));
     for (let i = from; i < to; i++) {
@@ -175,7 +181,7 @@ export class BlockEncoder {
     for (let i = from; i < to; i++) writer.i64(values[list[i] ?? 0] ?? 0);
   }
 
-  #times(name: string, values: Float64Array, { list, from, to }: Pick): void {
+  #times(name: string, values: Float64Array | readonly number[], { list, from, to }: Pick): void {
     const { writer } = this;
     writer.column(name, TIME);
     writer.reserve(8 * (to - from));

@@ -99,4 +99,15 @@ export const MIGRATIONS: readonly Migration[] = [
 ) ${ENGINE}`,
     ],
   },
+  {
+    number: 3,
+    about: 'envelope of events',
+    statements: (database) => [
+      `ALTER TABLE ${database}.events
+  ADD COLUMN IF NOT EXISTS received DateTime64(3, 'UTC') DEFAULT time CODEC(Delta, ZSTD(1)),
+  ADD COLUMN IF NOT EXISTS account LowCardinality(String) CODEC(ZSTD(1)),
+  ADD COLUMN IF NOT EXISTS protocol LowCardinality(String) CODEC(ZSTD(1)),
+  ADD COLUMN IF NOT EXISTS version UInt8 CODEC(ZSTD(1))`,
+    ],
+  },
 ];

@@ -1,3 +1,4 @@
+import { eventJson } from '../../record/event.ts';
 import type { Rows } from '../../record/rows.ts';
 import type { Batch } from '../sink.ts';
 
@@ -96,11 +97,6 @@ function before(batch: Batch, event: number, row: number): boolean {
 }
 
 function pushEvent(args: string[], batch: Batch, event: number): void {
-  const { events } = batch;
-  const device = events.device[event] ?? '';
-  const time = String(events.time[event]);
-  const data = events.data[event] ?? '{}';
-  // The journaled object, with what names the event in front of its own fields.
-  const head = `{"kind":"event","id":"${events.id[event]}","device":${JSON.stringify(device)},"time":${time},`;
-  args.push(EVENTS, device, time, head + data.slice(1).trimStart());
+  const one = batch.events.at(event);
+  args.push(EVENTS, one.device, String(one.time), eventJson(one));
 }
