@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { EntryView } from './entry.ts';
 import { rewriteSegment } from './rewrite.ts';
 import { type Damage, listSegments, relayName } from './segment.ts';
 import { nodeStorage, type Storage } from './storage.ts';
@@ -7,7 +8,8 @@ import { readDurable } from './watermark.ts';
 /**
  * Takes what is marked relay out of one slot's journal once it has been delivered, while the slot is being appended to.
  *
- *  1. Only what every sink that relays has passed goes, and only from segments that are not written any more.
+ *  1. Only what every sink that relays has passed goes, and only from segments that are not written any more. What was
+ *     appended while this was waiting for its turn has not been passed, and stays.
  *  2. A file beside a segment names those that are looked at. It goes last: after a crash the segment is looked at again.
  */
 export interface RelayedOptions {
@@ -46,9 +48,15 @@ export async function dropRelayed(options: RelayedOptions): Promise<number> {
     if (last === 0 || last > delivered) continue;
     const release = next === undefined ? await claim() : NOTHING;
     if (release === null) continue;
+    let stay = 0;
+    const goes = (entry: EntryView): boolean => {
+      if (!entry.relay) return false;
+      if (entry.sequence > delivered) stay++;
+      return entry.sequence <= delivered;
+    };
     try {
-      gone += await rewriteSegment({ storage, directory, first, goes: (entry) => entry.relay, onDamage });
-      await storage.remove(join(directory, relayName(first)));
+      gone += await rewriteSegment({ storage, directory, first, goes, onDamage });
+      if (stay === 0) await storage.remove(join(directory, relayName(first)));
     } finally {
       release();
     }

@@ -50,8 +50,8 @@ export class Service {
   readonly #listeners = new Set<(device: string | undefined) => void>();
   readonly #unwatch: () => void;
   #again: NodeJS.Timeout | undefined;
-  /** What has changed while everything is being read; undefined between. */
-  #meanwhile: [Table, string][] | undefined;
+  /** What has changed while tables are being read: a list for each reading, for several may overlap. */
+  readonly #readings = new Set<[Table, string][]>();
   #closed = false;
 
   constructor(store: StateStore, log: Log) {
@@ -110,7 +110,7 @@ export class Service {
       this.#read([table]);
       return;
     }
-    this.#meanwhile?.push([table, key]);
+    for (const meanwhile of this.#readings) meanwhile.push([table, key]);
     this.#store.find(table, key, (text, readable) => {
       if (!readable) this.#read([table]);
       else if (table === 'plans') {
@@ -134,21 +134,26 @@ export class Service {
 
   async #readAll(tables: readonly ('plans' | 'policies')[]): Promise<void> {
     const meanwhile: [Table, string][] = [];
-    this.#meanwhile = meanwhile;
-    for (const table of tables) {
-      const texts = new Map<string, string>();
-      for (let after: string | undefined; ; ) {
-        const page = await this.#store.list(table, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-        for (const { key, value } of page) texts.set(key, value);
-        after = page.at(-1)?.key;
-        if (page.length < PAGE) break;
-      }
-      if (table === 'plans') this.#plans = parsed(texts, parsePlan);
-      else this.#policies = parsed(texts, parsePolicy);
+    this.#readings.add(meanwhile);
+    try {
+      for (const table of tables) await this.#readTable(table);
+    } finally {
+      this.#readings.delete(meanwhile);
     }
-    if (this.#meanwhile === meanwhile) this.#meanwhile = undefined;
     for (const [table, key] of meanwhile) this.#changed(table, key);
     this.#tell(undefined);
+  }
+
+  async #readTable(table: 'plans' | 'policies'): Promise<void> {
+    const texts = new Map<string, string>();
+    for (let after: string | undefined; ; ) {
+      const page = await this.#store.list(table, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      for (const { key, value } of page) texts.set(key, value);
+      after = page.at(-1)?.key;
+      if (page.length < PAGE) break;
+    }
+    if (table === 'plans') this.#plans = parsed(texts, parsePlan);
+    else this.#policies = parsed(texts, parsePolicy);
   }
 
   #tell(device: string | undefined): void {

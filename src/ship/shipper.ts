@@ -224,11 +224,13 @@ class RunningShipper implements Shipper {
     const now = this.#clock.now();
     let size = 0;
     let earliest = 0;
-    for (const [slot, mark] of this.#watermarks.durable) {
-      const delivered = Math.min(mark, ...this.#loops.map((loop) => loop.delivered(slot)));
+    for (const slot of this.#watermarks.durable.keys()) {
+      this.#compare(slot);
       try {
         const directory = join(journalDirectory, slot);
         const report = await this.#exclusive(async () => {
+          // Looked at when its turn has come: a store may have gone back to an older position meanwhile.
+          const delivered = Math.min(this.#mark(slot), ...this.#loops.map((loop) => loop.delivered(slot)));
           const done = await retain({ directory, storage: this.#storage, delivered, now, keepMs, maxBytes });
           await this.#dropRelayed(slot, directory);
           return done;
@@ -238,7 +240,6 @@ class RunningShipper implements Shipper {
       } catch (error) {
         this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments of a slot cannot be removed');
       }
-      this.#compare(slot, mark);
     }
     metrics.journalSize.set(size);
     for (const loop of this.#loops) loop.measure(now, earliest);
@@ -283,8 +284,16 @@ class RunningShipper implements Shipper {
     this.#o.log.error({ ...damage }, 'bytes of the journal could not be read back');
   }
 
-  /** A journal that ends below its cursor was replaced by another: what is in it would look delivered. */
-  #compare(slot: string, mark: number): void {
+  #mark(slot: string): number {
+    return this.#watermarks.durable.get(slot) ?? 0;
+  }
+
+  /**
+   * A journal that ends below its cursor was replaced by another: what is in it would look delivered. Both are read in one
+   * step: a mark from before an await lies below what has been delivered since.
+   */
+  #compare(slot: string): void {
+    const mark = this.#mark(slot);
     const delivered = Math.max(0, ...this.#loops.map((loop) => loop.delivered(slot)));
     const before = this.#below.get(slot);
     if (delivered <= mark) this.#below.delete(slot);

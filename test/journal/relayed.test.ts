@@ -208,3 +208,23 @@ describe('entries marked relay', () => {
     }
   });
 });
+
+describe('invariant 1 of taking out', () => {
+  it('what was appended while the claim was waited for has not been delivered, and stays', async () => {
+    const path = await directory();
+    const slot = await open(path);
+    relay(slot, 'delivered');
+    await slot.it.flush();
+    // The worker takes one more before it ends and its slot can be claimed.
+    const claim = async (): Promise<() => void> => {
+      relay(slot, 'acknowledged');
+      await slot.it.close();
+      return () => {};
+    };
+    expect(await drop(path, 1, { claim })).toBe(1);
+    expect(await texts(path)).toEqual(['acknowledged']);
+    expect(await marked(path)).toHaveLength(1);
+    expect(await drop(path, 2, { claim: async () => () => {} })).toBe(1);
+    expect([await texts(path), await marked(path)]).toEqual([[''], []]);
+  });
+});

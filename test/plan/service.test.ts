@@ -7,7 +7,7 @@ import { planSchema } from '../../src/plan/plan.ts';
 import { Service } from '../../src/plan/service.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
-import type { StateStore } from '../../src/state/store.ts';
+import type { Changed, StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
 
 let directory = '';
@@ -33,6 +33,49 @@ async function open(kind: string): Promise<StateStore> {
 const policy = (used_pct: number): string =>
   JSON.stringify({ cycle: 1, cycle_end: 2, used_pct, held: [{ action: 'discard', at_pct: 100 }], news: [] });
 const soon = { timeout: 5_000, interval: 10 };
+
+it('a table that is read while another is read anew keeps what changed meanwhile', async () => {
+  const state = await open('lmdb');
+  const basic = planSchema.parse({ name: 'basic', bytes_cap: 5 });
+  await state.write([{ table: 'plans', key: 'basic', put: JSON.stringify(basic) }]);
+  const read = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  let changed: Changed = () => {};
+  const slow: StateStore = {
+    find: (...args) => state.find(...args),
+    get: (...args) => state.get(...args),
+    write: (...args) => state.write(...args),
+    update: (...args) => state.update(...args),
+    close: () => state.close(),
+    watch: (listener) => {
+      changed = listener;
+      return state.watch(listener);
+    },
+    list: async (table, page) => {
+      const found = await state.list(table, page);
+      if (table === 'plans') {
+        read.resolve();
+        await release.promise;
+      }
+      return found;
+    },
+  };
+  service = new Service(slow, silentLog);
+  const at = service;
+  let tables = 0;
+  at.onChange((device) => {
+    if (device === undefined) tables++;
+  });
+  await read.promise;
+  changed('policies', undefined);
+  await vi.waitFor(() => expect(tables).toBe(1), soon);
+  await state.write([{ table: 'plans', key: 'basic', put: JSON.stringify({ ...basic, bytes_cap: 7 }) }]);
+  await vi.waitFor(() => expect(at.plan('basic').bytes_cap).toBe(7), soon);
+  const before = tables;
+  release.resolve();
+  await vi.waitFor(() => expect(tables).toBeGreaterThan(before), soon);
+  await vi.waitFor(() => expect(at.plan('basic').bytes_cap).toBe(7), soon);
+});
 
 describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
   it('are read at the start, and follow every change', async () => {

@@ -470,6 +470,33 @@ describe('a sink that is away', () => {
   });
 });
 
+test('what is delivered while the journal is tended does not make it look shorter than what was delivered from it', async () => {
+  const data = dataDirectory();
+  const storage = new FaultStorage();
+  const sink = new MemorySink();
+  const slot = await Slot.open(data, 0);
+  let at = T;
+  const deliver = async (): Promise<void> => {
+    slot.fixes('d', at, [{ time: at++ }]);
+    await slot.journal.flush();
+    await until(() => sink.rows.length === at - T);
+  };
+  const { said } = shipping(data, [sink], { storage });
+  await deliver();
+  for (let turn = 0; turn < 2; turn++) {
+    const held = storage.hold('stat', /\.seg$/);
+    await held.reached;
+    await deliver();
+    held.release();
+  }
+  // The next turn begins when all of the last one is over.
+  const last = storage.hold('stat', /\.seg$/);
+  await last.reached;
+  expect(said).toEqual([]);
+  last.release();
+  await slot.journal.close();
+});
+
 describe('invariant 5: entries that cannot be read', () => {
   test('are parked with their bytes and the reason; the others go on', async () => {
     const data = dataDirectory();
