@@ -118,7 +118,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     if (id === undefined) void eachSession(sessions, (intake) => intake.reconsider());
     else sessions.get(id)?.reconsider();
   });
-  const service = new Service(state, log);
+  const service = new Service(state, log, config.service.alarms === 'pass');
   service.onChange((device) => {
     if (device === undefined) void eachSession(sessions, (intake) => intake.planChanged());
     else sessions.get(device)?.planChanged();

@@ -101,6 +101,17 @@ export class Outbox {
     return false;
   }
 
+  /** An answer that waits for `sequence` waits for its turn only. */
+  free(sequence: number): void {
+    for (let k = 0; k < this.count; k++) {
+      const at = ((this.#tail + k) % this.#capacity) * STRIDE;
+      if (this.#ring[at + SEQUENCE] !== sequence) continue;
+      this.#ring[at + SEQUENCE] = 0;
+      this.bytes -= this.#ring[at + BYTES] ?? 0;
+      this.#ring[at + BYTES] = 0;
+    }
+  }
+
   /** Forgets everything owed: the connection is gone, or its commit failed. */
   clear(): void {
     this.count = 0;

@@ -35,11 +35,22 @@ export const EVENTS = [
   'driver_identified',
 ] as const;
 
+/** Alarms that a person raises, or that are about a person: they pass what a device's state or plan withholds. */
+const PERSONAL_ALARMS: readonly EventName[] = ['sos', 'fall_down'];
+const PERSONAL = new Set<number>();
+
 export type EventName = Exclude<(typeof EVENTS)[number], ''>;
 
 /** Index of a standard event; used when a codec builds its tables, not per frame. */
 export function eventIndex(name: EventName): number {
   return EVENTS.indexOf(name);
+}
+
+for (const name of PERSONAL_ALARMS) PERSONAL.add(eventIndex(name));
+
+/** Is this value of the event column an alarm of a person? */
+export function isPersonalAlarm(value: number): boolean {
+  return PERSONAL.has(value);
 }
 
 /** Value of the event column for a code that has no standard name: the record says `unknown_<code>`. `code` ≥ 0. */

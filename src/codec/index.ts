@@ -16,7 +16,7 @@ export type {
   Transport,
 } from './contract.ts';
 export { type CodecDefinition, defineCodec } from './define-codec.ts';
-export { EVENTS, type EventName, eventIndex, eventName, unknownEvent } from './events.ts';
+export { EVENTS, type EventName, eventIndex, eventName, isPersonalAlarm, unknownEvent } from './events.ts';
 export { FRAME_KIND_NAMES, FrameKind, Settled } from './frame-kind.ts';
 export { FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from './frame-result.ts';
 export { defineLayout, type Field, type Layout } from './layout.ts';

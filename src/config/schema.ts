@@ -128,6 +128,14 @@ export const configSchema = z.strictObject({
         .describe('unknown devices that are remembered; the longest silent go first'),
     })
     .prefault({}),
+  service: z
+    .strictObject({
+      alarms: z
+        .enum(['pass', 'drop'])
+        .default('pass')
+        .describe('pass: alarms of persons (sos, fall_down) are stored, whatever a state or plan withholds; drop: as any other record'),
+    })
+    .prefault({}),
   commands: z
     .strictObject({
       attempts: z.int().min(1).max(20).default(3).describe('how often a command without a reply is sent at most'),

@@ -1,4 +1,4 @@
-import { eventName, type FrameResult } from '../codec/index.ts';
+import { eventName, type FrameResult, isPersonalAlarm } from '../codec/index.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Seen, Service } from '../plan/service.ts';
 import { type Treatment, treatmentOf } from '../plan/treatment.ts';
@@ -9,10 +9,11 @@ import type { Device } from '../registry/device.ts';
  *
  * 1. Which records of a frame are kept depends on the frame, the treatment and what was kept before; it is written into the journal
  *    with the frame, so that a later reading keeps the same.
- * 2. Of a device in service, exempt events are always kept, and with `decimate` every event.
+ * 2. Of a device in service, exempt events are always kept, and with `decimate` every event. Alarms of persons are kept of any device
+ *    that is not terminated, unless the configuration says otherwise.
  */
 
-export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams'>;
+export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass'>;
 
 /** Events that have nothing to do with the frame's answer. */
 export interface Notices {
@@ -28,6 +29,8 @@ let mask = new Uint8Array(32);
 export class Admission {
   readonly #service: PlanService;
   readonly #device: string;
+  /** Of the records that `select` has kept last, those that only being an alarm of a person has kept. */
+  passed = 0;
   #known: Seen | undefined;
   #record: Device | undefined;
   #plan: Plan;
@@ -66,6 +69,7 @@ export class Admission {
     const length = Math.ceil(rows / 8);
     if (mask.length < length) mask = new Uint8Array(2 * length);
     mask.fill(0, 0, length);
+    this.passed = 0;
     let kept = 0;
     for (let row = 0; row < rows; row++) {
       if (!this.#keeps(frame, row, treatment, received)) continue;
@@ -110,7 +114,11 @@ export class Admission {
   #keeps(frame: FrameResult, row: number, treatment: Treatment, received: number): boolean {
     const event = frame.event[row] ?? EVENT_NONE;
     if (treatment.inService && event !== EVENT_NONE && treatment.exempt.includes(eventName(event))) return true;
-    if (treatment.mode !== 'decimate') return false;
+    if (treatment.mode !== 'decimate') {
+      if (treatment.mode === 'terminate' || !this.#service.alarmsPass || !isPersonalAlarm(event)) return false;
+      this.passed++;
+      return true;
+    }
     if (event !== EVENT_NONE) return true;
     const seen = this.#seen;
     const given = frame.time[row] ?? Number.NaN;

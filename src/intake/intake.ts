@@ -453,6 +453,8 @@ export class Intake {
     if (treatment !== undefined && treatment.mode !== 'keep' && !isReply) {
       kept = this.#admission?.select(FRAME, treatment, this.#received) ?? accepted;
       if (kept < accepted) this.#host.metrics.withheld.inc({ reason: treatment.why }, accepted - kept);
+      const passed = this.#admission?.passed ?? 0;
+      if (passed > 0) this.#host.metrics.alarmsPassed.inc({ reason: treatment.why }, passed);
       if (kept === 0) return this.#withhold(treatment, promises, end - start);
       if (kept < accepted) marks = { keep: this.#admission?.mask ?? null, relay: treatment.relay };
     }
@@ -482,8 +484,15 @@ export class Intake {
   #withhold(treatment: Treatment, promises: boolean, bytes: number): boolean {
     const refuses = treatment.mode === 'refuse' || treatment.mode === 'terminate';
     this.#noticed();
-    this.#owe(0, promises && refuses ? Settled.Refused : Settled.Stored, refuses ? 0 : FRAME.rows, bytes);
-    if (!refuses || !promises || this.#shared) return !this.#closing;
+    const ends = refuses && promises && !this.#shared;
+    // Where logins are refused, the penalty is there.
+    const isFirst = ends && this.transport === 'tcp' && this.#host.service.alarmsPass && this.#penalty === undefined;
+    const penaltyMs = isFirst ? this.#penaltyMs(this.device) : 0;
+    if (penaltyMs > 0) this.#penalise(treatment.why, penaltyMs);
+    // An alarm that comes behind a refusal that waits is stored all the same.
+    const sequence = ends && this.#penalty !== undefined ? NEVER : 0;
+    this.#owe(sequence, promises && refuses ? Settled.Refused : Settled.Stored, refuses ? 0 : FRAME.rows, bytes);
+    if (!ends || this.#penalty !== undefined) return !this.#closing;
     this.#closing = true;
     this.#link.finish(treatment.why);
     return false;
@@ -494,7 +503,8 @@ export class Intake {
     const { service, clock } = this.#host;
     const { mode } = new Admission(service, known.id, known.device, clock.now()).at(clock.now());
     if (mode === 'terminate') return 'terminated';
-    return mode === 'refuse' && FRAME.kind === FrameKind.Login ? 'refuse' : '';
+    // Behind a refused login no alarm could come: its frames are refused instead.
+    return mode === 'refuse' && FRAME.kind === FrameKind.Login && !service.alarmsPass ? 'refuse' : '';
   }
 
   /** The steps that hold for the device, or its plan, have changed. */
@@ -694,7 +704,7 @@ export class Intake {
       this.#meterFor(new Meter(undefined), rest);
       this.#refused = true;
     }
-    const penaltyMs = outOfService ? this.#host.service.seen(known.id).penalty(clock.elapsed()) : 0;
+    const penaltyMs = outOfService ? this.#penaltyMs(known.id) : 0;
     // A datagram can be left without an answer; a connection that is closed at once is back at once.
     if (penaltyMs === 0) this.#owe(0, Settled.Refused, 0, end - start);
     else if (this.transport === 'tcp' && !shared) return this.#refuseLater(reason, penaltyMs, end - start);
@@ -707,13 +717,24 @@ export class Intake {
 
   #refuseLater(reason: string, penaltyMs: number, bytes: number): false {
     this.#closing = true;
-    this.outbox.owe(NEVER, Settled.Refused, 0, this.#receivedAt, FRAME, bytes);
+    this.#penalise(reason, penaltyMs);
+    this.#owe(NEVER, Settled.Refused, 0, bytes);
+    return false;
+  }
+
+  /** How long a refused device is kept waiting for the refusal: longer each time. */
+  #penaltyMs(device: string): number {
+    return this.#host.service.seen(device).penalty(this.#host.clock.elapsed());
+  }
+
+  #penalise(reason: string, penaltyMs: number): void {
     this.#penalty = setTimeout(() => {
       this.#penalty = undefined;
+      this.#closing = true;
+      this.outbox.free(NEVER);
       this.#link.finish(reason);
-      this.release(NEVER);
+      this.release(this.#host.journal.durable);
     }, penaltyMs);
-    return false;
   }
 
   #contactOf(device: string, origin: Origin): Contact {

@@ -43,6 +43,11 @@ export function createMetrics() {
       ['transport'],
     ),
     withheld: counter('fixgate_withheld_records_total', "Records that were not stored because of a device's state or plan.", ['reason']),
+    alarmsPassed: counter(
+      'fixgate_alarms_passed_total',
+      "Alarms of persons that were stored although a device's state or plan withholds its records.",
+      ['reason'],
+    ),
     treated: gauge('fixgate_treated_sessions', 'Sessions of known devices by how they are treated.', ['treatment']),
     answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
     answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),

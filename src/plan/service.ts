@@ -42,6 +42,8 @@ export class Seen {
 }
 
 export class Service {
+  /** Alarms of persons are stored whatever a device's state or plan withholds, except of a terminated one. */
+  readonly alarmsPass: boolean;
   readonly #store: StateStore;
   readonly #log: Log;
   #plans = new Map<string, Plan>();
@@ -54,7 +56,8 @@ export class Service {
   readonly #readings = new Set<[Table, string][]>();
   #closed = false;
 
-  constructor(store: StateStore, log: Log) {
+  constructor(store: StateStore, log: Log, alarmsPass = true) {
+    this.alarmsPass = alarmsPass;
     this.#store = store;
     this.#log = log;
     this.#unwatch = store.watch((table, key) => this.#changed(table, key));

@@ -37,11 +37,13 @@ let plan: Plan;
 let policy: Policy | undefined;
 let seen: Seen;
 let roams: boolean[];
+let alarmsPass: boolean;
 
 beforeEach(() => {
   vi.useFakeTimers();
   entries = [];
   roams = [];
+  alarmsPass = false;
   clock = new FakeClock();
   metrics = createMetrics();
   device = deviceSchema.parse({ id: '12345678' });
@@ -76,7 +78,15 @@ beforeEach(() => {
     quarantine: { noted: () => {} },
     downlink: NO_DOWNLINK,
     meters: new Meters(journal, clock),
-    service: { plan: () => plan, policy: () => policy, seen: () => seen, roams: (_id, roaming) => roams.push(roaming) },
+    service: {
+      plan: () => plan,
+      policy: () => policy,
+      seen: () => seen,
+      roams: (_id, roaming) => roams.push(roaming),
+      get alarmsPass() {
+        return alarmsPass;
+      },
+    },
     metrics,
     clock,
     log: silentLog,
@@ -244,6 +254,83 @@ describe('what is withheld', () => {
     clock.step(5_000);
     intake.push(toyFixes(3, 1));
     expect(frames()).toEqual(['1 all']);
+  });
+});
+
+describe('an alarm of a person', () => {
+  beforeEach(() => {
+    alarmsPass = true;
+  });
+  /** One record, an SOS. */
+  const sos = (serial: number): Uint8Array => toyFrame(2, 0, serial, Uint8Array.from([1, ...toyFixes(serial, 2).subarray(9 + 18, 9 + 36)]));
+  const passed = async (): Promise<unknown[]> =>
+    (await metrics.alarmsPassed.get()).values.map(({ labels, value }) => [labels.reason, value]);
+
+  it.each([
+    [{ state: 'suspended' }, 'suspended'],
+    [{ expires_at: 1 }, 'expired'],
+    [{ activates_at: 4e12 }, 'pending'],
+  ])('passes, of a device that is not in service, and is answered as the rest: %o', async (more, why) => {
+    device = record(more);
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    intake.push(toyFixes(3, 1));
+    expect([frames(), taken(link), link.finishes]).toEqual([['3 02'], ['00', '03', '01'], []]);
+    expect(await passed()).toEqual([[why, 1]]);
+    expect(intake.meter.records).toBe(1);
+  });
+
+  it('passes when the plan does not exempt it and a step discards', () => {
+    plan = planSchema.parse({ name: 'default', exempt_events: [] });
+    policy = holding({ action: 'discard', at_pct: 100 });
+    const { intake } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    expect(frames()).toEqual(['3 02']);
+  });
+
+  it('passes a step that refuses: the login is admitted, for what may come behind it', () => {
+    plan = planSchema.parse({ name: 'default', exempt_events: [] });
+    policy = holding({ action: 'refuse', at_pct: 100 });
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(sos(2));
+    expect([frames(), taken(link), link.finishes]).toEqual([['1 all'], ['00', '01'], []]);
+    intake.push(toyFixes(3, 1));
+    expect([frames(), taken(link), link.finishes]).toEqual([['1 all'], ['00', '01', 'ff'], ['refuse']]);
+  });
+
+  it('is stored while its device waits to be refused, and answered in its turn', () => {
+    policy = holding({ action: 'refuse', at_pct: 100 });
+    const first = connect();
+    first.intake.push(login);
+    first.intake.push(toyFixes(2, 1));
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 1));
+    intake.push(sos(3));
+    intake.push(toyFixes(4, 1));
+    expect([frames(), taken(link), link.finishes]).toEqual([['1 all'], ['00'], []]);
+    vi.advanceTimersByTime(5_000);
+    expect([taken(link).join(''), link.finishes]).toEqual(['00ff', ['refuse']]);
+    expect(link.sent.join('').match(/5441(..)/g)).toEqual(['544100', '5441ff', '544101', '5441ff']);
+  });
+
+  it('of a terminated device does not pass', () => {
+    device = record({ state: 'terminated' });
+    const { intake, link } = connect();
+    intake.push(Buffer.concat([login, sos(2)]));
+    expect([frames(), link.finishes]).toEqual([[], ['terminated']]);
+  });
+
+  it('does not bring other events along', () => {
+    device = record({ state: 'suspended' });
+    const { intake } = connect();
+    intake.push(login);
+    // Its third record carries an event without a name.
+    intake.push(toyFixes(2, 3));
+    expect(frames()).toEqual(['3 02']);
   });
 });
 

@@ -119,6 +119,7 @@ beforeEach(() => {
       },
       seen: () => new Seen(),
       roams: () => {},
+      alarmsPass: true,
     },
     downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
     meters: new Meters(journal, clock),
