@@ -33,7 +33,9 @@ import { Warden } from './plan/warden.ts';
 import { Eraser } from './privacy/eraser.ts';
 import { exportDevice } from './privacy/export.ts';
 import { forget } from './privacy/forget.ts';
+import { Forgetter } from './registry/forgetter.ts';
 import { Inventory } from './registry/inventory.ts';
+import { Newcomers } from './registry/newcomers.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
 import { Registry } from './registry/registry.ts';
@@ -123,6 +125,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     if (device === undefined) void eachSession(sessions, (intake) => intake.planChanged());
     else sessions.get(device)?.planChanged();
   });
+  const newcomers = new Newcomers(config.registry.newIds, config.workers, () => systemClock.elapsed());
   const quarantine = new Quarantine({
     store: state,
     now,
@@ -143,6 +146,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     profiles: state,
     registry,
     quarantine,
+    newcomers,
     downlink,
     meters,
     service,
@@ -385,8 +389,9 @@ export interface Office extends ApiOffice {
   close(): Promise<void>;
 }
 
-/** What the other processes do for an erasure. */
+/** What the other processes do, and know. */
 export interface ErasingHands {
+  isConnected(device: string): boolean;
   /** Resolves when everything journaled so far is in segments that are not written any more. */
   rotate(): Promise<unknown>;
   /** As the shipper's. */
@@ -427,6 +432,15 @@ export async function openOffice(
   });
   // A store that does not answer is no reason not to start: what expires is looked after once it does.
   desk.start();
+  const forgetter = new Forgetter({
+    store: state,
+    afterMs: config.registry.mode === 'open' ? config.registry.forgetAfter : 0,
+    isConnected: hands.isConnected,
+    record,
+    now,
+    log,
+  });
+  forgetter.start();
   const shadow = new Shadow(state);
   const warden = new Warden({
     store: state,
@@ -485,6 +499,7 @@ export async function openOffice(
       await eraser.stop();
       await stream?.stop();
       await warden.stop();
+      await forgetter.stop();
       await desk.stop();
       await quarantine.stop();
       await state.close();

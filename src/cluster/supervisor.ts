@@ -242,6 +242,7 @@ export class Supervisor {
       (device, event) => this.#events?.record(device, event),
       clickhouse,
       {
+        isConnected: (device) => this.#directory.slotOf(device) !== undefined,
         rotate: () => this.#rotate(),
         erase: (part, devices) => this.#ask(this.#shipper, (ticket) => ({ type: 'erase', ticket, part, devices: [...devices] })),
       },

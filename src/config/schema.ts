@@ -120,6 +120,22 @@ export const configSchema = z.strictObject({
         .enum(['open', 'closed'])
         .default('open')
         .describe('open: an unknown device is served, on the plan `default`; closed: it is turned away and put in quarantine'),
+      newIds: z
+        .strictObject({
+          address: z.int().min(1).default(100).describe('new ids a minute of one address (IPv4, or /64 of IPv6), over all workers'),
+          total: z.int().min(1).default(1000).describe('new ids a minute in all'),
+          exempt: z
+            .array(z.union([z.cidrv4(), z.cidrv6()]))
+            .default(['127.0.0.0/8', '::1/128'])
+            .describe('networks without these bounds, CIDR'),
+        })
+        .prefault({})
+        .describe('how fast an open registry takes unknown ids for devices; those beyond go to quarantine'),
+      forgetAfter: z
+        .int()
+        .min(0)
+        .default(2_592_000_000)
+        .describe('ms after which a device is forgotten that came once, and that nobody has changed since; 0: never'),
       quarantine: z
         .int()
         .min(1)

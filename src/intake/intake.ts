@@ -23,6 +23,8 @@ import type { Treatment } from '../plan/treatment.ts';
 import { attributeView, viewsOf } from '../record/attribute-view.ts';
 import type { Device } from '../registry/device.ts';
 import type { Known } from '../registry/known.ts';
+import { addressOf } from '../registry/network.ts';
+import type { Newcomers } from '../registry/newcomers.ts';
 import type { Quarantine } from '../registry/quarantine.ts';
 import type { Registry } from '../registry/registry.ts';
 import { isDeviceId } from '../session/identity.ts';
@@ -102,6 +104,8 @@ export interface IntakeHost {
   readonly profiles: ProfileStore;
   readonly registry: Pick<Registry, 'lookup' | 'seen'>;
   readonly quarantine: Pick<Quarantine, 'noted'>;
+  /** How many ids that are not known may become devices. */
+  readonly newcomers: Pick<Newcomers, 'admit'>;
   /** Gets commands to the devices. */
   readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
   /** What devices use. */
@@ -353,6 +357,8 @@ export class Intake {
     this.outbox.clear();
     this.#meterLast();
     if (this.#origin !== undefined) this.#learnedLast();
+    // A long connection is no short appearance.
+    if (this.#origin !== undefined && this.#known?.device?.provisional === true) this.#seen(this.#known, this.#origin);
     this.#endTurn();
     const counts = `"bytes_in":${this.bytesIn},"bytes_out":${this.bytesOut},"frames":${this.framesIn}`;
     if (this.#served !== undefined) this.#journalEvent(this.#served, `{"type":"disconnected","reason":"${reason}",${counts}}`);
@@ -369,7 +375,7 @@ export class Intake {
     if (this.#closed || this.#closing || this.#origin === undefined || known.reported !== before?.reported) return;
     // What cannot be read now is no news.
     if (known.unread) return;
-    const reason = known.id === this.device ? known.refusal(this.peer) : 'alias_changed';
+    const reason = known.id === this.device ? known.refusal(this.peer) || (before.unread ? this.#excess(known) : '') : 'alias_changed';
     if (reason !== '') {
       this.#detach();
       this.#link.finish(reason);
@@ -424,7 +430,7 @@ export class Intake {
         counters.malformed('device_id');
         return this.#bad();
       }
-      const reason = known.refusal(this.peer) || this.#outOfService(known);
+      const reason = known.refusal(this.peer) || this.#outOfService(known) || this.#excess(known);
       const rest = this.bytesIn - (this.#splitter?.noise ?? this.#noise) - this.#frameBytes + end - start;
       if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
       // Invariant 13.
@@ -496,6 +502,19 @@ export class Intake {
     this.#closing = true;
     this.#link.finish(treatment.why);
     return false;
+  }
+
+  /** Is the device new, and one too many? */
+  #excess(known: Known): '' | 'new_id_rate' {
+    if (!known.isNew) return '';
+    const address = addressOf(this.peer);
+    const verdict = this.#host.newcomers.admit(address);
+    if (verdict === 'excess_news')
+      this.#journalEvent(
+        new Origin(this.codec.name, this.transport, known.reported, this.peer),
+        JSON.stringify({ type: 'new_ids_limited', address }),
+      );
+    return verdict === 'admitted' ? '' : 'new_id_rate';
   }
 
   /** Why the device is turned away at the door, by its state or its plan; '' when it is not. */
@@ -693,7 +712,8 @@ export class Intake {
   #refuse(reason: string, known: Known, bytes: Bytes, start: number, end: number, rest: number): boolean {
     const { metrics, meters, quarantine, clock } = this.#host;
     metrics.rejects.inc({ reason });
-    if (reason === 'unknown_device') quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end);
+    if (reason === 'unknown_device' || reason === 'new_id_rate')
+      quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end, reason === 'new_id_rate');
     else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
       this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
     const shared = this.#served !== undefined;

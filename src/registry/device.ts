@@ -29,6 +29,10 @@ export const deviceSchema = z
     protocol: z.string().max(32).optional().describe('codec that it spoke last'),
     transport: z.enum(['tcp', 'udp']).optional().describe('that it spoke last'),
     first_seen: time.optional(),
+    provisional: z
+      .boolean()
+      .optional()
+      .describe('made by a first contact, and neither has the device come back nor has anybody changed it: it may be forgotten'),
   })
   .describe('device');
 export type Device = z.infer<typeof deviceSchema>;
@@ -42,6 +46,12 @@ export type DevicePatch = z.infer<typeof devicePatchSchema>;
 /** Without the default: a field that is not given stays as it is. */
 function bare(field: z.core.$ZodType): z.core.$ZodType {
   return field instanceof z.ZodDefault ? field.unwrap() : field;
+}
+
+/** The device when a person or a program has changed it. */
+export function settled(device: Device): Device {
+  const { provisional, ...rest } = device;
+  return provisional === undefined ? device : rest;
 }
 
 /** The device with the change made; what it then is must still be checked. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
-import { type Device, deviceSchema, parseDevice, patched } from './device.ts';
+import { type Device, deviceSchema, parseDevice, patched, settled } from './device.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
 import { parseStranger } from './stranger.ts';
 
@@ -248,7 +248,7 @@ export class Inventory {
     }
     const checked = deviceSchema.safeParse(made.device);
     if (!checked.success) return nothing(refusal('invalid', problemsOf(checked.error.issues)));
-    const after = checked.data;
+    const after = settled(checked.data);
     if (before !== undefined && isDeepStrictEqual(before, after)) return nothing({ before, after });
     const own = new Set<string>();
     const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after, own))];

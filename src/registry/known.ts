@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { Device } from './device.ts';
+import { addressOf } from './network.ts';
 
 const QUIET_MS = 60_000;
 
@@ -27,11 +28,15 @@ export class Known {
     this.#networks = device === undefined || device.networks.length === 0 ? undefined : blockList(device.networks);
   }
 
+  /** An open registry would make a device of it. */
+  get isNew(): boolean {
+    return this.device === undefined && !this.unread && this.#refusal === '';
+  }
+
   /** Why the device is not served from `peer` (address and port): a label of fixgate_rejects_total; '' when it is. */
   refusal(peer: string): '' | 'unknown_device' | 'registry_unreachable' | 'network_refused' {
     if (this.#refusal !== '' || this.#networks === undefined) return this.#refusal;
-    const address = peer.slice(0, peer.lastIndexOf(':'));
-    // A listener on :: sees IPv4 peers under mapped addresses; the list takes them for what they are.
+    const address = addressOf(peer);
     return this.#networks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ? '' : 'network_refused';
   }
 

@@ -6,7 +6,7 @@ import { type Bytes, hex } from '../wire/index.ts';
 import { parseStranger, type Stranger } from './stranger.ts';
 
 /**
- * Notes unknown devices that a closed registry turns away; in each worker.
+ * Notes unknown devices that a closed registry turns away, and those beyond the rates of an open one; in each worker.
  *
  * 1. A flood costs no write per frame: what is noted gathers for a second, and of so many ids only.
  * 2. A device that has been adopted meanwhile does not come back to the list.
@@ -30,6 +30,8 @@ export interface QuarantineOptions {
 export class Quarantine {
   readonly #o: QuarantineOptions;
   #waiting = new Map<string, Stranger>();
+  /** Those among them that are no news. */
+  #quiet = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -37,10 +39,11 @@ export class Quarantine {
     this.#o = options;
   }
 
-  /** The device was turned away for bytes[start, end). For the byte path: waits for nothing, never throws. */
-  noted(id: string, protocol: string, transport: Transport, bytes: Bytes, start: number, end: number): void {
+  /** The device was turned away for bytes[start, end). For the byte path: waits for nothing, never throws. `quiet`: `added` is not told. */
+  noted(id: string, protocol: string, transport: Transport, bytes: Bytes, start: number, end: number, quiet = false): void {
     const before = this.#waiting.get(id);
     if (before === undefined && this.#waiting.size >= MOST_WAITING) return;
+    if (quiet) this.#quiet.add(id);
     const now = this.#o.now();
     const frame = before !== undefined && before.frames.length >= SAMPLES ? '' : hex(bytes, start, Math.min(end, start + SAMPLE_BYTES));
     this.#waiting.set(id, {
@@ -59,19 +62,21 @@ export class Quarantine {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const waiting = this.#waiting;
+    const quiet = this.#quiet;
     this.#waiting = new Map();
-    this.#writing = this.#writing.then(() => this.#write(waiting));
+    this.#quiet = new Set();
+    this.#writing = this.#writing.then(() => this.#write(waiting, quiet));
     return this.#writing;
   }
 
-  async #write(waiting: ReadonlyMap<string, Stranger>): Promise<void> {
-    const written = await Promise.allSettled([...waiting].map(([id, stranger]) => this.#merge(id, stranger)));
+  async #write(waiting: ReadonlyMap<string, Stranger>, quiet: ReadonlySet<string>): Promise<void> {
+    const written = await Promise.allSettled([...waiting].map(([id, stranger]) => this.#merge(id, stranger, quiet.has(id))));
     const failed = written.find((one) => one.status === 'rejected');
     if (failed !== undefined)
       this.#o.log.warn({ error: messageOf(failed.reason) }, 'the quarantine cannot be written; devices are noted at their next contact');
   }
 
-  async #merge(id: string, stranger: Stranger): Promise<void> {
+  async #merge(id: string, stranger: Stranger, quiet: boolean): Promise<void> {
     const { store, added } = this.#o;
     for (let tries = 0; tries < TRIES; tries++) {
       const text = await store.get('quarantine', id);
@@ -93,7 +98,7 @@ export class Quarantine {
         { table: 'quarantine', key: id, put: JSON.stringify(after) },
       ]);
       if (!written) continue;
-      if (before === undefined) added(id, after);
+      if (before === undefined && !quiet) added(id, after);
       return;
     }
   }

@@ -2,7 +2,7 @@ import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Op, StateStore } from '../state/store.ts';
-import { type Device, deviceSchema, parseDevice } from './device.ts';
+import { type Device, deviceSchema, parseDevice, settled } from './device.ts';
 import { Known } from './known.ts';
 
 /**
@@ -23,6 +23,8 @@ const GATHER_MS = 200;
 /** How often what could not be read is asked for again. */
 const AGAIN_MS = 2_000;
 const TRIES = 5;
+/** A device that speaks again so long after its first contact has come to stay. */
+const RETURN_MS = 3_600_000;
 
 export interface RegistryOptions {
   readonly store: StateStore;
@@ -94,7 +96,7 @@ export class Registry {
   seen(known: Known, protocol: string, transport: Transport, told: (event: object) => void): void {
     const before = known.device;
     if (known.unread) return;
-    if (before?.protocol === protocol && before.transport === transport && !this.#isDue(before)) return;
+    if (before?.protocol === protocol && before.transport === transport && !this.#isDue(before) && !this.#isBack(before)) return;
     this.#note(known, protocol, transport, told).catch((error: unknown) =>
       this.#o.log.warn({ error: messageOf(error) }, 'a contact cannot be noted in the registry; it is at the next one'),
     );
@@ -112,6 +114,11 @@ export class Registry {
     return device.state === 'pending' && (device.activates_at === undefined || device.activates_at <= this.#o.now());
   }
 
+  #isBack(device: Device): boolean {
+    const { provisional, first_seen } = device;
+    return provisional === true && first_seen !== undefined && this.#o.now() - first_seen >= RETURN_MS;
+  }
+
   async #note(known: Known, protocol: string, transport: Transport, told: (event: object) => void): Promise<void> {
     const { store, now } = this.#o;
     const key = known.id;
@@ -120,14 +127,14 @@ export class Registry {
       const before = parseDevice(text);
       // Removed meanwhile, or by now the alias of another.
       if (before === undefined && known.device !== undefined) return;
-      const device = before ?? deviceSchema.parse({ id: key });
+      const device = before ?? { ...deviceSchema.parse({ id: key }), provisional: true };
       const state = this.#isDue(device) ? 'active' : device.state;
-      const after: Device = { first_seen: now(), ...device, protocol, transport, state };
+      const after: Device = { first_seen: now(), ...(this.#isBack(device) ? settled(device) : device), protocol, transport, state };
       const ops: Op[] = [
         { table: 'devices', key, expect: text },
         { table: 'devices', key, put: JSON.stringify(after) },
       ];
-      if (before === undefined) ops.push({ table: 'aliases', key, expect: undefined });
+      if (before === undefined) ops.push({ table: 'aliases', key, expect: undefined }, { table: 'quarantine', key, remove: true });
       if (!(await store.write(ops))) continue;
       if (before === undefined) told({ type: 'device_created', protocol, plan: after.plan });
       else if (before.state !== state) told({ type: 'device_changed', fields: ['state'], state });

@@ -39,7 +39,7 @@ export class Api {
     const { config } = loadConfig({ env: { FIXGATE_DATA_DIR: directory, ...env } });
     const events: Api['events'] = [];
     const record = (device: string, event: object): number => events.push({ device, ...event });
-    const hands = { rotate: async () => {}, erase: async () => ({ rows: 0 }) };
+    const hands = { isConnected: () => false, rotate: async () => {}, erase: async () => ({ rows: 0 }) };
     // Nobody listens at that address.
     const office = await openOffice(
       config,

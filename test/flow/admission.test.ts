@@ -76,6 +76,7 @@ beforeEach(() => {
     profiles: new MemoryProfiles(),
     registry: { lookup: (id, found) => found(new Known(id, device, false, false)), seen: () => {} },
     quarantine: { noted: () => {} },
+    newcomers: { admit: () => 'admitted' },
     downlink: NO_DOWNLINK,
     meters: new Meters(journal, clock),
     service: {

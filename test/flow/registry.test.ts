@@ -98,6 +98,7 @@ beforeEach(() => {
     profiles: new MemoryProfiles(),
     registry,
     quarantine: { noted: (id, _protocol, _transport, bytes, start, end) => registry.noted.push(`${id} ${hex(bytes, start, end)}`) },
+    newcomers: { admit: () => 'admitted' },
     downlink: NO_DOWNLINK,
     metrics,
     clock,

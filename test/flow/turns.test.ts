@@ -110,6 +110,7 @@ beforeEach(() => {
       seen: () => {},
     },
     quarantine: { noted: () => {} },
+    newcomers: { admit: () => 'admitted' },
     service: {
       plan: (name) => (name === 'refusing' ? refusing : name === 'slow' ? planSchema.parse({ name: 'slow' }) : UNLIMITED),
       policy: (device) => {

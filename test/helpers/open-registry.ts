@@ -9,5 +9,6 @@ export const NO_CAPS = { plan: () => UNLIMITED, policy: () => undefined, seen: (
 export const OPEN_REGISTRY = {
   registry: { lookup: (id: string, found: (known: Known) => void) => found(new Known(id, undefined, false, false)), seen: () => {} },
   quarantine: { noted: () => {} },
+  newcomers: { admit: (): 'admitted' => 'admitted' },
   service: NO_CAPS,
 };

@@ -1,0 +1,102 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../src/log.ts';
+import { deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { Forgetter } from '../../src/registry/forgetter.ts';
+import { Inventory } from '../../src/registry/inventory.ts';
+import type { Known } from '../../src/registry/known.ts';
+import { Registry } from '../../src/registry/registry.ts';
+import type { ProfileStore } from '../../src/state/profile.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { Stores } from './stores.ts';
+
+/** Numbers quote the invariants of src/registry/forgetter.ts. */
+
+const stores = new Stores();
+const registries: Registry[] = [];
+const DAY = 86_400_000;
+const START = 1_793_491_200_000;
+let now = START;
+beforeAll(() => stores.start());
+afterAll(() => stores.stop());
+afterEach(async () => {
+  for (const registry of registries.splice(0)) registry.close();
+  await stores.clear();
+  now = START;
+});
+
+const lookup = (registry: Registry, id: string): Promise<Known> => new Promise((resolve) => registry.lookup(id, resolve));
+
+function rig(store: StateStore & ProfileStore) {
+  const registry = new Registry({ store, mode: 'open', now: () => now, log: silentLog });
+  registries.push(registry);
+  const connected = new Set<string>();
+  const events: unknown[] = [];
+  const record = (device: string, event: object): void => {
+    events.push({ device, ...event });
+  };
+  const forgetter = new Forgetter({
+    store,
+    afterMs: 30 * DAY,
+    isConnected: (device) => connected.has(device),
+    record,
+    now: () => now,
+    log: silentLog,
+  });
+  const contact = async (id: string): Promise<void> => {
+    registry.seen(await lookup(registry, id), 'h02', 'tcp', () => {});
+  };
+  const read = async (id: string) => parseDevice(await store.get('devices', id));
+  return { registry, connected, events, forgetter, contact, read, inventory: new Inventory({ store, now: () => now, record: () => {} }) };
+}
+
+describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind) => {
+  it('1: are forgotten after their time, with their profile; what they used stays', async () => {
+    const store = await stores.open(kind);
+    const { forgetter, contact, read, events } = rig(store);
+    await contact('once-1');
+    await vi.waitFor(async () => expect(await read('once-1')).toMatchObject({ provisional: true, first_seen: START }));
+    store.remember('once-1', { codec: 'h02', memo: 1, updated: now });
+    await store.write([{ table: 'usage', key: `once-1 ${START}`, add: { bytes_in: 5 } }]);
+    now += 30 * DAY;
+    expect(await forgetter.sweep()).toBe(0);
+    now++;
+    expect(await forgetter.sweep()).toBe(1);
+    expect([await read('once-1'), events]).toEqual([undefined, [{ device: 'once-1', type: 'device_removed', by: 'registry.forgetAfter' }]]);
+    expect(await new Promise((resolve) => store.findProfile('once-1', resolve))).toBeUndefined();
+    expect(await store.get('usage', `once-1 ${START}`)).toBe('{"bytes_in":5}');
+  });
+
+  it('1: stay when they have come back, or somebody has changed them, or made them, or waits for them, or they are connected', async () => {
+    const store = await stores.open(kind);
+    const { registry, forgetter, contact, read, inventory, connected } = rig(store);
+    for (const id of ['back-1', 'noted-1', 'waits-1', 'here-1']) {
+      await contact(id);
+      await vi.waitFor(async () => expect(await read(id)).toMatchObject({ provisional: true }));
+    }
+    await inventory.create(deviceSchema.parse({ id: 'made-1' }), 'test');
+    await contact('made-1');
+    await vi.waitFor(async () => expect(await read('made-1')).toMatchObject({ first_seen: START }));
+    // A record of an earlier version says nothing of how it came.
+    await store.write([{ table: 'devices', key: 'old-1', put: JSON.stringify(deviceSchema.parse({ id: 'old-1', first_seen: START })) }]);
+    await inventory.patch('noted-1', { account: 'acme' }, 'test');
+    await inventory.patch('noted-1', { account: null }, 'test');
+    await store.write([{ table: 'commands', key: 'waits-1 c1', put: '{}' }]);
+    connected.add('here-1');
+    now += 3_600_000;
+    // The worker has learned of the record that its contact has made.
+    await vi.waitFor(async () => expect((await lookup(registry, 'back-1')).device?.provisional).toBe(true));
+    await contact('back-1');
+    await vi.waitFor(async () => expect(await read('back-1')).not.toHaveProperty('provisional'));
+    now += 60 * DAY;
+    expect(await forgetter.sweep()).toBe(0);
+  });
+
+  it('leave the quarantine when they are admitted', async () => {
+    const store = await stores.open(kind);
+    const { contact, read } = rig(store);
+    await store.write([{ table: 'quarantine', key: 'late-1', put: '{}' }]);
+    await contact('late-1');
+    await vi.waitFor(async () => expect(await read('late-1')).toBeDefined());
+    expect(await store.get('quarantine', 'late-1')).toBeUndefined();
+  });
+});
