@@ -110,7 +110,7 @@ const SOCKET_FILES = [
   /^src\/api\//,
   /^src\/simulate\//,
   // A device's networks are matched against where it connects from.
-  /^src\/registry\/known\.ts$/,
+  /^src\/registry\/networks\.ts$/,
   // One takes every port for a moment before the workers share it; the other is a lock that dies with its process.
   /^src\/cluster\/(ports|lock|succession)\.ts$/,
 ];

@@ -1,6 +1,6 @@
-import { BlockList, isIPv6 } from 'node:net';
+import { addressOf } from '../wire/network.ts';
 import type { Device } from './device.ts';
-import { addressOf } from './network.ts';
+import { Networks } from './networks.ts';
 
 const QUIET_MS = 60_000;
 
@@ -16,7 +16,7 @@ export class Known {
   readonly unread: boolean;
   /** Why the device is not served from anywhere; '' when it is. */
   readonly #refusal: '' | 'unknown_device' | 'registry_unreachable';
-  readonly #networks: BlockList | undefined;
+  readonly #networks: Networks | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(reported: string, device: Device | undefined, closed: boolean, unread: boolean) {
@@ -25,7 +25,7 @@ export class Known {
     this.device = device;
     this.unread = unread;
     this.#refusal = device !== undefined || !closed ? '' : unread ? 'registry_unreachable' : 'unknown_device';
-    this.#networks = device === undefined || device.networks.length === 0 ? undefined : blockList(device.networks);
+    this.#networks = device === undefined || device.networks.length === 0 ? undefined : new Networks(device.networks);
   }
 
   /** An open registry would make a device of it. */
@@ -36,8 +36,7 @@ export class Known {
   /** Why the device is not served from `peer` (address and port): a label of fixgate_rejects_total; '' when it is. */
   refusal(peer: string): '' | 'unknown_device' | 'registry_unreachable' | 'network_refused' {
     if (this.#refusal !== '' || this.#networks === undefined) return this.#refusal;
-    const address = addressOf(peer);
-    return this.#networks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') ? '' : 'network_refused';
+    return this.#networks.includes(addressOf(peer)) ? '' : 'network_refused';
   }
 
   /** Is another refusal worth an event? Once in a while. `now` in monotonic ms. */
@@ -46,13 +45,4 @@ export class Known {
     this.#toldAt = now;
     return true;
   }
-}
-
-function blockList(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = '', prefix = ''] = network.split('/');
-    list.addSubnet(address, Number(prefix), isIPv6(address) ? 'ipv6' : 'ipv4');
-  }
-  return list;
 }

@@ -1,5 +1,5 @@
-import { BlockList, isIPv6 } from 'node:net';
-import { networkOf } from './network.ts';
+import { networkOf } from '../wire/network.ts';
+import { Networks } from './networks.ts';
 
 /**
  * How many ids that the registry does not know become devices, so that invented ids cannot fill an open one.
@@ -27,7 +27,7 @@ export type Verdict = 'admitted' | 'excess' | 'excess_news';
 export class Newcomers {
   readonly #address: number;
   readonly #total: number;
-  readonly #exempt: BlockList;
+  readonly #exempt: Networks;
   /** Monotonic ms. */
   readonly #now: () => number;
   readonly #admitted = new Map<string, { count: number; told: boolean }>();
@@ -38,11 +38,7 @@ export class Newcomers {
   constructor(rates: NewcomerRates, workers: number, now: () => number) {
     this.#address = Math.ceil(rates.address / workers);
     this.#total = Math.ceil(rates.total / workers);
-    this.#exempt = new BlockList();
-    for (const network of rates.exempt) {
-      const [address = '', prefix = ''] = network.split('/');
-      this.#exempt.addSubnet(address, Number(prefix), isIPv6(address) ? 'ipv6' : 'ipv4');
-    }
+    this.#exempt = new Networks(rates.exempt);
     this.#now = now;
   }
 
@@ -53,7 +49,7 @@ export class Newcomers {
 
   /** An id that the registry does not know has come from this address. */
   admit(address: string): Verdict {
-    if (this.#exempt.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return 'admitted';
+    if (this.#exempt.includes(address)) return 'admitted';
     const now = this.#now();
     if (now - this.#since >= MINUTE_MS) {
       this.#since = now;
