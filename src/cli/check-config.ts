@@ -1,8 +1,7 @@
 import { parseArgs } from 'node:util';
-import { checkCodecs } from '../config/check-codecs.ts';
 import { explainConfig } from '../config/explain.ts';
-import { loadConfig } from '../config/load.ts';
 import { CONFIG_FILE_VARIABLE, ENVIRONMENT } from '../config/schema.ts';
+import { checkedConfig } from './configuration.ts';
 import { EXIT } from './exit-code.ts';
 
 export const CHECK_CONFIG_HELP = `fixgate check-config [--config file] [--json]
@@ -21,8 +20,7 @@ ${ENVIRONMENT.map(([name, path]) => `  ${name.padEnd(28)} ${path}`).join('\n')}
 
 export async function checkConfig(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { config: { type: 'string' }, json: { type: 'boolean', default: false } } });
-  const loaded = loadConfig({ file: values.config, env: process.env });
-  await checkCodecs(loaded.config);
+  const loaded = await checkedConfig({ file: values.config, env: process.env });
   const options = explainConfig(loaded);
   if (values.json) {
     process.stdout.write(`${JSON.stringify(options)}\n`);

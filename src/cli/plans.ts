@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { parse } from 'yaml';
+import { readYaml } from '../config/yaml.ts';
 import { AppError, messageOf } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
@@ -54,7 +54,7 @@ export async function plans(args: string[]): Promise<number> {
 
 function read(file: string): unknown {
   try {
-    return parse(readFileSync(file, 'utf8'));
+    return readYaml(readFileSync(file, 'utf8'));
   } catch (error) {
     throw new AppError('USAGE', `cannot read ${file}: ${messageOf(error)}`, error);
   }

@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import { startHttp } from '../api/server.ts';
 import { checkStores } from '../app.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
-import { loadConfig } from '../config/load.ts';
 import { processLog } from '../log-pino.ts';
+import { checkedConfig } from './configuration.ts';
 
 export const SERVE_HELP = `fixgate serve [--config file]
 
@@ -22,7 +22,7 @@ const LINGER_MS = 1_000;
 /** Runs until a signal; resolves with the exit code. */
 export async function serve(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { config: { type: 'string' } } });
-  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { config } = await checkedConfig({ file: values.config, env: process.env });
   await checkStores(config);
   const log = processLog(config.logLevel, 'supervisor');
   const supervisor = new Supervisor(config, log);

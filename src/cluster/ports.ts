@@ -1,7 +1,7 @@
 import dgram from 'node:dgram';
 import net, { isIPv6 } from 'node:net';
 import type { ListenerConfig } from '../config/schema.ts';
-import { AppError, systemCode } from '../errors.ts';
+import { AppError, messageOf, systemCode } from '../errors.ts';
 
 /**
  * Below those that the system gives to outgoing connections: between this and the workers' listening, one of them could be given the
@@ -30,6 +30,26 @@ export async function claimPorts(listeners: readonly ListenerConfig[]): Promise<
     }
   }
   return claimed;
+}
+
+/** Ports below this may need a privilege. */
+const UNPRIVILEGED = 1024;
+
+/**
+ * What keeps these from being listened at, whichever programs run at the moment: an address that is not this machine's, a port that needs a
+ * privilege. A port that is held is none: the server itself may hold it.
+ */
+export async function addressProblems(listeners: readonly ListenerConfig[]): Promise<{ index: number; problem: string }[]> {
+  const problems: { index: number; problem: string }[] = [];
+  for (const [index, listener] of listeners.entries()) {
+    try {
+      await probe(listener, listener.port < UNPRIVILEGED ? listener.port : 0);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'PORT_IN_USE') continue;
+      problems.push({ index, problem: messageOf(error) });
+    }
+  }
+  return problems;
 }
 
 /** A port that is free for all of these. */

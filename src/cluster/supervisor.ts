@@ -5,7 +5,6 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
-import { checkCodecs } from '../config/check-codecs.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
@@ -219,7 +218,6 @@ export class Supervisor {
 
   /** Starts everything; throws AppError with the reason and the remedy when something cannot start. */
   async start(): Promise<void> {
-    await checkCodecs(this.config);
     await makeDataDir(this.config.dataDir);
     await lockDirectory(this.config.dataDir, 2000);
     await ownerOnly(this.config.dataDir, this.log);

@@ -12,13 +12,25 @@ import { checkOptions } from './options.ts';
  * package's name and the remedy.
  */
 export async function loadCodecs(packages: readonly string[]): Promise<ReadonlyMap<string, Codec>> {
+  return tryCodecs(packages, (error) => {
+    throw error;
+  });
+}
+
+/** The same without those that cannot be had: `failed` is told why. */
+export async function tryCodecs(packages: readonly string[], failed: (error: AppError) => void): Promise<ReadonlyMap<string, Codec>> {
   const codecs = new Map<string, Codec>();
   for (const codec of BUILTIN_CODECS) codecs.set(codec.name, codec);
   for (const name of packages) {
-    const codec = await importCodec(name);
-    if (codecs.has(codec.name))
-      throw new AppError('CODEC_INVALID', `package ${name}: a codec named ${codec.name} is there already; remove one of them`);
-    codecs.set(codec.name, codec);
+    try {
+      const codec = await importCodec(name);
+      if (codecs.has(codec.name))
+        throw new AppError('CODEC_INVALID', `package ${name}: a codec named ${codec.name} is there already; remove one of them`);
+      codecs.set(codec.name, codec);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      failed(error);
+    }
   }
   return codecs;
 }
@@ -37,6 +49,17 @@ export function codecOptions(
   byCodec: Readonly<Record<string, Given>>,
   byDevice: Readonly<Record<string, Given>>,
 ): OptionsOf {
+  const { problems, optionsOf } = checkCodecOptions(codecs, byCodec, byDevice);
+  if (problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('; '));
+  return optionsOf;
+}
+
+/** The same, with the problems. */
+export function checkCodecOptions(
+  codecs: ReadonlyMap<string, Codec>,
+  byCodec: Readonly<Record<string, Given>>,
+  byDevice: Readonly<Record<string, Given>>,
+): { readonly problems: readonly string[]; readonly optionsOf: OptionsOf } {
   const problems: string[] = [];
   const checked = (where: string, codec: Codec, given: Given): Options => {
     const found: string[] = [];
@@ -58,8 +81,7 @@ export function codecOptions(
         problems.push(`devices.${device}.${key}: no codec has this option; fixgate codecs <codec> lists them`);
     own.set(device, of);
   }
-  if (problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('; '));
-  return (codec, device) => own.get(device)?.get(codec) ?? general.get(codec) ?? {};
+  return { problems, optionsOf: (codec, device) => own.get(device)?.get(codec) ?? general.get(codec) ?? {} };
 }
 
 async function importCodec(name: string): Promise<Codec> {

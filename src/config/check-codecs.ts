@@ -1,14 +1,13 @@
 import type { Codec } from '../codec/index.ts';
-import { codecOptions, loadCodecs } from '../codec/registry.ts';
-import { AppError, messageOf } from '../errors.ts';
+import { checkCodecOptions, tryCodecs } from '../codec/registry.ts';
 import { nearest } from './nearest.ts';
 import type { Config } from './schema.ts';
 
-/** What the schema cannot know: that the codecs named are there, speak the transport, and know their options. Throws AppError with all problems. */
-export async function checkCodecs(config: Config): Promise<ReadonlyMap<string, Codec>> {
-  const codecs = await loadCodecs(config.codecs.packages);
-  const names = [...codecs.keys()];
+/** What the schema cannot know: that the codecs named are there, speak the transport, and know their options. */
+export async function codecProblems(config: Config): Promise<string[]> {
   const problems: string[] = [];
+  const codecs: ReadonlyMap<string, Codec> = await tryCodecs(config.codecs.packages, (error) => problems.push(error.message));
+  const names = [...codecs.keys()];
   const unknown = (name: string): string => {
     const close = nearest(name, names);
     return `no codec ${name}; ${close === undefined ? `known are ${names.join(', ')}` : `did you mean ${close}?`}`;
@@ -22,11 +21,6 @@ export async function checkCodecs(config: Config): Promise<ReadonlyMap<string, C
       );
   });
   for (const name of Object.keys(config.codecs.options)) if (!codecs.has(name)) problems.push(`codecs.options.${name}: ${unknown(name)}`);
-  try {
-    codecOptions(codecs, config.codecs.options, config.devices);
-  } catch (error) {
-    problems.push(messageOf(error));
-  }
-  if (problems.length > 0) throw new AppError('CONFIG_INVALID', problems.join('; '));
-  return codecs;
+  problems.push(...checkCodecOptions(codecs, config.codecs.options, config.devices).problems);
+  return problems;
 }

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { AppError, messageOf } from '../errors.ts';
 import { Secret, SecretUrl } from '../secret.ts';
-import { nearest } from './nearest.ts';
+import { nearest, nearestVariable } from './nearest.ts';
 import { CLIENT_VARIABLES, CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
+import { readYaml } from './yaml.ts';
+
+const PREFIX = 'FIXGATE_';
 
 export interface Loaded {
   readonly config: Config;
@@ -12,15 +14,43 @@ export interface Loaded {
   readonly origins: ReadonlyMap<string, string>;
 }
 
+export interface ConfigSource {
+  readonly file?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Problems that are named; the others are counted. */
+const MOST_NAMED = 50;
+/** Wrong names for which the nearest known one is looked for. */
+const MOST_HINTS = 20;
+/** What a listener that is wrong is taken for while the rest is looked at: it disturbs no other. */
+const NO_LISTENER = { codec: 'auto', transport: 'tcp', port: 0 };
+
 /**
  * One YAML or JSON file plus FIXGATE_* variables into a checked config. Variables win over the file. Throws AppError
  * CONFIG_INVALID that lists every problem with its key and remedy.
  */
-export function loadConfig(from: { file?: string | undefined; env: Readonly<Record<string, string | undefined>> }): Loaded {
+export function loadConfig(from: ConfigSource): Loaded {
+  const { loaded, problems } = readConfig(from);
+  refuse(problems);
+  return loaded;
+}
+
+/** Throws AppError CONFIG_INVALID when there are problems. */
+export function refuse(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  const named = problems.slice(0, MOST_NAMED).join('; ');
+  const more = problems.length > MOST_NAMED ? `; and ${problems.length - MOST_NAMED} more` : '';
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  throw new AppError('CONFIG_INVALID', `the configuration has ${count}: ${named}${more}`);
+}
+
+/** The same with the problems; what is wrong is left out of the config, so that the rest can be looked at further. */
+export function readConfig(from: ConfigSource): { readonly loaded: Loaded; readonly problems: string[] } {
   const problems: string[] = [];
   const origins = new Map<string, string>();
   const file = from.file ?? from.env[CONFIG_FILE_VARIABLE];
-  const raw = file === undefined ? {} : readFile(file);
+  const raw = file === undefined ? {} : readFile(file, problems);
   for (const path of leaves(raw)) origins.set(path, `file ${file}`);
   for (const [name, path, reading] of ENVIRONMENT) {
     const text = from.env[name];
@@ -34,42 +64,63 @@ export function loadConfig(from: { file?: string | undefined; env: Readonly<Reco
   }
   const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE, ...CLIENT_VARIABLES];
   for (const name of Object.keys(from.env)) {
-    if (name.startsWith('FIXGATE_') && !known.includes(name)) problems.push(`${name}: unknown variable${hint(name, known)}`);
-  }
-  const checked = configSchema.safeParse(raw);
-  if (!checked.success) for (const issue of checked.error.issues) problems.push(...explainIssue(issue));
-  if (problems.length > 0 || !checked.success) {
-    throw new AppError(
-      'CONFIG_INVALID',
-      `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}: ${problems.join('; ')}`,
+    if (!name.startsWith(PREFIX) || known.includes(name)) continue;
+    const close = nearestVariable(name, known, PREFIX);
+    problems.push(
+      `${name}: unknown variable${close === undefined ? '; fixgate check-config --help lists them' : `; did you mean ${close}?`}`,
     );
   }
-  return { config: checked.data, origins };
+  const checked = configSchema.safeParse(raw);
+  if (checked.success) return { loaded: { config: checked.data, origins }, problems };
+  let hints = MOST_HINTS;
+  for (const issue of checked.error.issues) problems.push(...explainIssue(issue, () => hints-- > 0));
+  for (const issue of checked.error.issues) leaveOut(raw, issue);
+  const rest = configSchema.safeParse(raw);
+  return { loaded: { config: rest.success ? rest.data : configSchema.parse({}), origins }, problems };
 }
 
-function readFile(file: string): Record<string, unknown> {
+/** Takes what is wrong out, so that its default holds. */
+function leaveOut(raw: Record<string, unknown>, issue: z.core.$ZodIssue): void {
+  const [first, index] = issue.path;
+  if (first === 'listeners' && typeof index === 'number' && Array.isArray(raw['listeners'])) {
+    raw['listeners'][index] = NO_LISTENER;
+    return;
+  }
+  const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+  for (const path of paths) {
+    let at: unknown = raw;
+    for (const part of path.slice(0, -1)) at = typeof at === 'object' && at !== null ? Reflect.get(at, part) : undefined;
+    const last = path.at(-1);
+    if (typeof at === 'object' && at !== null && last !== undefined) Reflect.deleteProperty(at, last);
+  }
+}
+
+function readFile(file: string, problems: string[]): Record<string, unknown> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new AppError('CONFIG_INVALID', `cannot read the configuration file ${file}: ${messageOf(error)}`, error);
+    problems.push(`cannot read the configuration file ${file}: ${messageOf(error)}`);
+    return {};
   }
   let value: unknown;
   try {
-    value = parseYaml(text);
+    value = readYaml(text);
   } catch (error) {
-    throw new AppError('CONFIG_INVALID', `${file} is neither YAML nor JSON: ${messageOf(error).split('\n')[0]}`, error);
+    problems.push(`${file} is neither YAML nor JSON: ${messageOf(error).split('\n')[0]}`);
+    return {};
   }
   if (value === null || value === undefined) return {};
-  if (!isObject(value)) throw new AppError('CONFIG_INVALID', `${file} must hold keys and values, like "workers: 4"`);
-  return value;
+  if (isObject(value)) return value;
+  problems.push(`${file} must hold keys and values, like "workers: 4"`);
+  return {};
 }
 
-function explainIssue(issue: z.core.$ZodIssue): string[] {
+function explainIssue(issue: z.core.$ZodIssue, mayHint: () => boolean): string[] {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(issue.path);
-    return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: unknown key${hint(key, known)}`);
+    return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: unknown key${mayHint() ? hint(key, known) : ''}`);
   }
   return [`${path || 'configuration'}: ${issue.message}`];
 }
