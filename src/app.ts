@@ -33,6 +33,7 @@ import { Warden } from './plan/warden.ts';
 import { Eraser } from './privacy/eraser.ts';
 import { exportDevice } from './privacy/export.ts';
 import { forget } from './privacy/forget.ts';
+import { isKept } from './privacy/kept.ts';
 import { Forgetter } from './registry/forgetter.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Newcomers } from './registry/newcomers.ts';
@@ -494,6 +495,7 @@ export async function openOffice(
     plans: new PlanList({ store: state, record }),
     codecs,
     eraser,
+    isKept: (id, device) => isKept(state, clickhouse, id, device),
     export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
     async close(): Promise<void> {
       await eraser.stop();

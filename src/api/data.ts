@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
+import { AppError } from '../errors.ts';
 import type { Eraser } from '../privacy/eraser.ts';
 import { type Erasure, erasureSchema } from '../privacy/erasure.ts';
 import { deviceId } from '../registry/device.ts';
@@ -37,8 +38,15 @@ export const DATA_ROUTES: readonly Route[] = [
       wait: wait.default(30),
     }),
     body: NO_BODY,
-    answers: { 200: finished, 202: running },
-    async run({ params: { id }, query, token, office: { eraser }, reply }) {
+    answers: { 200: finished, 202: running, 404: { about: 'nothing of it is kept' } },
+    async run({ params: { id }, query, token, office, reply }) {
+      const { eraser } = office;
+      // A ClickHouse that is away may have something of it: the erasure waits for it.
+      const isKept = await office.isKept(id, await office.inventory.get(id)).catch((error: unknown) => {
+        if (error instanceof AppError) return true;
+        throw error;
+      });
+      if (!isKept) return problem(reply, 404, `nothing of device ${id} is kept`);
       const asked = await eraser.request(id, token.name, query.registry);
       const found = (await settled(eraser, asked.device, asked.before, query.wait)) ?? asked;
       const answer = shown(eraser, found);
@@ -72,10 +80,12 @@ export const DATA_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: {
       200: { about: 'a zip', media: ['application/zip'] },
+      404: { about: 'nothing of it is kept' },
       503: { about: 'the server is starting, or ClickHouse does not answer' },
     },
     async run({ params: { id }, office, reply }) {
       const device = await office.inventory.get(id);
+      if (!(await office.isKept(id, device))) return problem(reply, 404, `nothing of device ${id} is kept`);
       const zip = await office.export(id, device);
       return reply
         .type('application/zip')

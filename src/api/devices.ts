@@ -40,6 +40,7 @@ const cycle = z.object({
 const usage = z.object({
   device: z.string(),
   plan: z.string(),
+  time_zone: z.string().describe('of the plan: in which cycles begin'),
   held: z.array(stepSchema).describe('steps of the plan that hold now'),
   cycles: z.array(cycle),
 });
@@ -180,7 +181,13 @@ export const DEVICE_ROUTES: readonly Route[] = [
       });
       const policy = parsePolicy(await office.state.get('policies', known.id));
       const held = policy === undefined || systemClock.now() >= policy.cycle_end ? [] : policy.held;
-      return { device: known.id, plan: known.plan, held, cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit) };
+      return {
+        device: known.id,
+        plan: known.plan,
+        time_zone: plan.time_zone,
+        held,
+        cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit),
+      };
     },
   }),
   route({

@@ -47,9 +47,10 @@ export class Api {
     return answerOf(await this.#fetch('POST', path, raw));
   }
 
-  /** The body as it comes. */
-  async text(path: string): Promise<AsyncIterable<Uint8Array>> {
+  /** The body as it comes; undefined when what the path names is not there. */
+  async text(path: string): Promise<AsyncIterable<Uint8Array> | undefined> {
     const response = await this.#fetch('GET', path, undefined);
+    if (response.status === 404) return undefined;
     if (!response.ok || response.body === null) throw refusal(await response.json().catch(() => undefined), response.status);
     return response.body;
   }

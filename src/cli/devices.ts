@@ -4,9 +4,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../errors.ts';
+import { deviceSchema } from '../registry/device.ts';
 import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldOf, fieldsOf, lines, listOf } from './fields.ts';
+import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
 import { table } from './table.ts';
 
 export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|import|export [options]
@@ -25,13 +26,15 @@ The registry of devices, through the API of a running server.
   --format <f>            ndjson or csv (default: as the file's name ends, else ndjson)
 
 Fields: account, plan, state, aliases, networks, home_networks (lists: a,b), interval_s, privacy, activates_at, expires_at, protocol
+Times: 2027-01-01, 2027-01-01T08:00, with Z or +02:00 at the end, or epoch ms
+
+  --zone <zone>           time zone of times without one, default UTC: Europe/Berlin
 
 ${API_HELP} read --scope devices
 
   fixgate devices add 356307042441013 account=acme plan=gold networks=10.0.0.0/8
 `;
 
-const LISTS = ['aliases', 'networks', 'home_networks'];
 const SHOWN = ['id', 'account', 'plan', 'state', 'protocol', 'aliases'];
 const PAGE = 1000;
 const NAMED = 20;
@@ -47,9 +50,11 @@ export async function devices(args: string[]): Promise<number> {
       state: { type: 'string' },
       format: { type: 'string' },
       output: { type: 'string' },
+      zone: { type: 'string', default: 'UTC' },
     },
   });
   const [action = '', id, ...pairs] = positionals;
+  const zone = zoneOf(values.zone);
   const api = new Api(values.url);
   const print = (record: unknown): number => {
     process.stdout.write(values.json ? `${JSON.stringify(record)}\n` : lines(record));
@@ -61,11 +66,11 @@ export async function devices(args: string[]): Promise<number> {
     throw new AppError('USAGE', `fixgate devices ${action}: say list, get, add, set, remove, import or export`);
   if (id === undefined) throw new AppError('USAGE', `say fixgate devices ${action} <${action === 'import' ? 'file' : 'id'}>`);
   if (action === 'import') return importAll(api, id, formatOf(values.format, id), values.json);
-  if (action === 'add') return print(await api.call('POST', '/v1/devices', withoutNulls({ ...fieldsOf(pairs, LISTS), id })));
+  if (action === 'add') return print(await api.call('POST', '/v1/devices', withoutNulls({ ...fieldsOf(pairs, deviceSchema, zone), id })));
   const path = `/v1/devices/${encodeURIComponent(id)}`;
   if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'say fixgate devices set <id> name=value …');
   const method = { get: 'GET', set: 'PATCH', remove: 'DELETE' }[action] ?? 'GET';
-  const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, LISTS) : undefined);
+  const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, deviceSchema, zone) : undefined);
   if (found === undefined) {
     process.stderr.write(`fixgate: device ${id} is not known\n`);
     return EXIT.Found;
@@ -96,7 +101,7 @@ async function list(api: Api, { json, account, plan, state }: Filter): Promise<n
 }
 
 async function exportAll(api: Api, format: string, output: string | undefined): Promise<number> {
-  const text = await api.text(`/v1/devices/export?format=${format}`);
+  const text = (await api.text(`/v1/devices/export?format=${format}`)) ?? [];
   try {
     if (output !== undefined) await pipeline(text, createWriteStream(output));
     else

@@ -1,25 +1,110 @@
+import { z } from 'zod';
 import { AppError } from '../errors.ts';
+import { firstMoment } from '../plan/cycle.ts';
 
-/** `name=value` pairs of a command line as the fields of a record; `name=` removes one. */
-export function fieldsOf(pairs: readonly string[], lists: readonly string[]): Record<string, unknown> {
+/**
+ * `name=value` pairs of a command line as the fields of a record; `name=` removes one. The schema of the record says how a text is read:
+ * as it stands for a text, and numbers also as dates (in `zone`) or sizes where the field holds a time or bytes. A name that the schema does
+ * not have is left to the server, which names it.
+ */
+export function fieldsOf(pairs: readonly string[], schema: z.ZodObject, zone = 'UTC'): Record<string, unknown> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=');
       if (at < 1) throw new AppError('USAGE', `"${pair}" is no field; say name=value`);
       const [name, text] = [pair.slice(0, at), pair.slice(at + 1)];
-      if (lists.includes(name)) return [name, text.split(',').filter(Boolean).map(fieldValue)];
-      return [name, text === '' ? null : fieldValue(text)];
+      const field = Object.hasOwn(schema.shape, name) ? bare(schema.shape[name]) : undefined;
+      if (text === '') return [name, field instanceof z.ZodArray ? [] : null];
+      return [name, field === undefined ? text : readField(name, field, text, zone)];
     }),
   );
 }
 
-/** Numbers, true and false, and JSON objects and lists are what they look like. */
-function fieldValue(text: string): unknown {
-  if (!/^(-?(0|[1-9]\d{0,14})(\.\d+)?|true|false|[[{].*)$/s.test(text)) return text;
+function readField(name: string, field: z.core.$ZodType, text: string, zone: string): unknown {
+  if (field instanceof z.ZodNumber) return readNumber(name, field, text, zone);
+  if (field instanceof z.ZodBoolean) {
+    if (text === 'true' || text === 'false') return text === 'true';
+    throw new AppError('USAGE', `${name}="${text}" is not true or false`);
+  }
+  if (field instanceof z.ZodArray) {
+    const element = bare(field.element);
+    if (isStructure(element)) return jsonOf(name, text);
+    return text
+      .split(',')
+      .filter(Boolean)
+      .map((one) => readField(name, element, one, zone));
+  }
+  return isStructure(field) ? jsonOf(name, text) : text;
+}
+
+function isStructure(field: z.core.$ZodType): boolean {
+  return field instanceof z.ZodObject || field instanceof z.ZodDiscriminatedUnion || field instanceof z.ZodRecord;
+}
+
+function readNumber(name: string, field: z.ZodNumber, text: string, zone: string): number {
+  const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
+  if (value !== undefined) return value;
+  const format = field.meta()?.['format'];
+  const read = format === 'epoch-ms' ? timeOf(text, zone) : format === 'bytes' ? sizeOf(text) : undefined;
+  if (read !== undefined) return read;
+  const how = { 'epoch-ms': 'a time: 2027-01-01, 2027-01-01T08:00 or epoch ms', bytes: 'a size: 500000, 500kB, 20MB or 20MiB' }[
+    String(format)
+  ];
+  throw new AppError('USAGE', `${name}="${text}" is not ${how ?? 'a number'}`);
+}
+
+/** A date, or a date and a time of day, epoch ms: in the zone unless it says its offset. Undefined for what is none. */
+export function timeOf(text: string, zone: string): number | undefined {
+  const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text);
+  if (match === null) return undefined;
+  const [, date, clock = '00:00', offset] = match;
+  const time = Date.parse(`${date}T${clock}${offset ?? 'Z'}`);
+  // A day that the month does not have is read as one of the next.
+  if (Number.isNaN(time) || new Date(`${date}T00:00Z`).toISOString().slice(0, 10) !== date) return undefined;
+  return offset === undefined ? firstMoment(zone, time) : time;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
+
+/** Bytes; undefined for what is no size. */
+export function sizeOf(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?([kmgt]?i?)b$/i.exec(text);
+  const unit = UNITS[match?.[2]?.toLowerCase() ?? 'none'];
+  return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit);
+}
+
+/** Throws AppError USAGE for what is no time zone. */
+export function zoneOf(text: string): string {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: text });
+    return text;
+  } catch {
+    throw new AppError('USAGE', `--zone "${text}" is not an IANA time zone like Europe/Berlin`);
+  }
+}
+
+function bare(field: z.core.$ZodType | undefined): z.core.$ZodType {
+  let at = field ?? z.unknown();
+  while (at instanceof z.ZodOptional || at instanceof z.ZodNullable || at instanceof z.ZodDefault || at instanceof z.ZodPrefault)
+    at = at.unwrap();
+  return at;
+}
+
+function jsonOf(name: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new AppError('USAGE', `"${text}" is not JSON`);
+    throw new AppError('USAGE', `${name}="${text}" is not JSON`);
   }
 }
 

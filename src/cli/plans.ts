@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readYaml } from '../config/yaml.ts';
 import { AppError, messageOf } from '../errors.ts';
+import { planSchema } from '../plan/plan.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldsOf, lines, listOf } from './fields.ts';
@@ -19,10 +20,9 @@ Service plans, through the API of a running server. docs/plans.md says what thei
 
 ${API_HELP} read --scope plans
 
-  fixgate plans set gold bytes_cap=50000000 'steps=[{"action":"notify","at_pct":80},{"action":"decimate","at_pct":100,"keep_every_s":300}]'
+  fixgate plans set gold bytes_cap=50MB 'steps=[{"action":"notify","at_pct":80},{"action":"decimate","at_pct":100,"keep_every_s":300}]'
 `;
 
-const LISTS = ['exempt_events'];
 const SHOWN = ['name', 'bytes_cap', 'records_cap', 'anchor_day', 'time_zone', 'steps'];
 
 export async function plans(args: string[]): Promise<number> {
@@ -41,7 +41,7 @@ export async function plans(args: string[]): Promise<number> {
   let found: unknown;
   if (action === 'set') {
     const before = values.file === undefined ? await api.find('GET', path) : read(values.file);
-    const fields = Object.entries({ ...(typeof before === 'object' ? before : {}), ...fieldsOf(pairs, LISTS) });
+    const fields = Object.entries({ ...(typeof before === 'object' ? before : {}), ...fieldsOf(pairs, planSchema) });
     found = await api.call('PUT', path, Object.fromEntries(fields.filter(([, value]) => value !== null)));
   } else found = await api.find(action === 'get' ? 'GET' : 'DELETE', path);
   if (found === undefined) {

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
+import { deviceSchema } from '../registry/device.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldOf, fieldsOf, lines, listOf } from './fields.ts';
+import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
 import { table } from './table.ts';
 
 export const QUARANTINE_HELP = `fixgate quarantine list|adopt|remove [options]
@@ -11,6 +12,7 @@ Unknown devices that a closed registry (FIXGATE_REGISTRY=closed) has turned away
 
   list
   adopt <id> [name=value …]   makes it a device, served at its next contact; fields as in fixgate devices add
+    --zone <zone>             time zone of times without one, default UTC
   remove <id>                 forgets it; it is there again when it comes again
 
 ${API_HELP} read --scope devices
@@ -18,18 +20,24 @@ ${API_HELP} read --scope devices
   fixgate quarantine adopt 356307042441013 account=acme plan=gold
 `;
 
-const LISTS = ['aliases', 'networks', 'home_networks'];
 const PAGE = 1000;
 
 export async function quarantine(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: API_OPTIONS });
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...API_OPTIONS, zone: { type: 'string', default: 'UTC' } },
+  });
   const [action = '', id, ...pairs] = positionals;
   const api = new Api(values.url);
   if (action === 'list') return list(api, values.json);
   if (!['adopt', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate quarantine ${action}: say list, adopt or remove`);
   if (id === undefined) throw new AppError('USAGE', `say fixgate quarantine ${action} <id>`);
   const path = `/v1/quarantine/${encodeURIComponent(id)}`;
-  const found = action === 'adopt' ? await api.find('POST', `${path}/adopt`, fieldsOf(pairs, LISTS)) : await api.find('DELETE', path);
+  const found =
+    action === 'adopt'
+      ? await api.find('POST', `${path}/adopt`, fieldsOf(pairs, deviceSchema, zoneOf(values.zone)))
+      : await api.find('DELETE', path);
   if (found === undefined) {
     process.stderr.write(`fixgate: device ${id} is not in quarantine\n`);
     return EXIT.Found;

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
-import { parseOption } from '../codec/index.ts';
 import { AppError } from '../errors.ts';
 import { API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
+import { timeOf } from './fields.ts';
 
 export const SEND_HELP = `fixgate send <device> <type> [name=value …] [options]
 
@@ -13,8 +13,8 @@ type: fixgate codecs <codec>. Exit code 0 when the device has answered (or is kn
   --wait <s>        how long to watch, default 60; the command goes on without us
   --no-wait         only hand it in
   --when <c>        any, moving or stopped: only while the vehicle does (default any)
-  --not-before <s>  not before so many seconds from now
-  --expires <s>     given up after so many seconds (default: the server's)
+  --not-before <t>  not before so many seconds from now, or a time in UTC or with its offset: 2027-01-01T08:00+01:00
+  --expires <t>     given up after so many seconds, or at a time (default: the server's)
   --priority <n>    -9 to 9; higher goes first
   --reason <text>   for the record
   --ref <text>      repeated in every event
@@ -95,13 +95,11 @@ export async function send(args: string[]): Promise<number> {
   return values['no-wait'] || command.state === 'answered' || (command.state === 'sent' && command.ended > 0) ? EXIT.Ok : EXIT.Found;
 }
 
-/** The values are of the types that they look like; the server says when one should not be. */
-function parameterOf(pair: string): [string, string | number | boolean] {
+/** Texts: the server reads them as the types that the command has. */
+function parameterOf(pair: string): [string, string] {
   const at = pair.indexOf('=');
   if (at < 1) throw new AppError('USAGE', `"${pair}" is no parameter; say name=value`);
-  const text = pair.slice(at + 1);
-  const type = text === 'true' || text === 'false' ? 'boolean' : /^-?\d+(\.\d+)?$/.test(text) ? 'number' : 'string';
-  return [pair.slice(0, at), parseOption({ type, about: '' }, text)];
+  return [pair.slice(0, at), pair.slice(at + 1)];
 }
 
 function numberOf(option: string, text: string | undefined): number | undefined {
@@ -112,6 +110,8 @@ function numberOf(option: string, text: string | undefined): number | undefined 
 }
 
 function inSeconds(option: string, text: string | undefined): number | undefined {
+  const moment = text === undefined ? undefined : timeOf(text, 'UTC');
+  if (moment !== undefined) return moment;
   const seconds = numberOf(option, text);
   return seconds === undefined ? undefined : Math.round(systemClock.now() + seconds * 1000);
 }

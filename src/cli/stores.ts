@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { readAddress, readSecret } from '../embedded/secret.ts';
 import { AppError } from '../errors.ts';
@@ -29,6 +30,12 @@ export async function clickHouseAccess(config: Config): Promise<{ url: SecretUrl
   return { url: new SecretUrl(address), username: 'default', password: secret, database };
 }
 
-export function stateStore({ dataDir, redis, state }: Config): Promise<StateStore> {
+/** Throws DATA_DIR_UNUSABLE where no server has ever run: a store that is made here would be another one than the server's. */
+export async function stateStore({ dataDir, redis, state }: Config): Promise<StateStore> {
+  if (state.url === undefined && !existsSync(join(dataDir, 'state', 'data.mdb')))
+    throw new AppError(
+      'DATA_DIR_UNUSABLE',
+      `there is no server's data in ${resolve(dataDir)}: start the server first, or say where its data is with FIXGATE_DATA_DIR or --config <file>`,
+    );
   return openState({ url: state.url, prefix: `${redis.prefix}:`, directory: join(dataDir, 'state'), log: processLog('error', 'cli') });
 }

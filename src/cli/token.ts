@@ -1,16 +1,15 @@
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createToken, listTokens, revokeToken, SCOPES, type Scope } from '../api/tokens.ts';
 import { systemClock } from '../clock.ts';
 import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
-import { processLog } from '../log-pino.ts';
-import { openState } from '../state/open.ts';
 import { EXIT } from './exit-code.ts';
+import { stateStore } from './stores.ts';
 
 export const TOKEN_HELP = `fixgate token create|ls|revoke [--name name] [--scope scope …] [--config file] [--json]
 
-Bearer tokens of the HTTP API. Works on the state store of the configuration, beside a running server.
+Bearer tokens of the HTTP API. Works on the state store of the configuration, beside a running server or one that has run
+there before.
 
   create            makes a token and prints it, once: only its hash is kept
     --name <name>   who uses it: stands in commands and events as the requester
@@ -42,13 +41,7 @@ export async function token(args: string[]): Promise<number> {
     throw new AppError('USAGE', '--name must be given: 1 to 64 letters, digits, and . _ @ -');
   const name = values.name ?? '';
   const scopes = values.scope.map(scopeOf);
-  const log = processLog('error', 'cli');
-  const store = await openState({
-    url: config.state.url,
-    prefix: `${config.redis.prefix}:`,
-    directory: join(config.dataDir, 'state'),
-    log,
-  });
+  const store = await stateStore(config);
   try {
     if (action === 'create') {
       const text = await createToken(store, { name, scopes, created: systemClock.now() });

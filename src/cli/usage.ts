@@ -2,13 +2,14 @@ import { parseArgs } from 'node:util';
 import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { listOf } from './fields.ts';
+import { fieldOf, listOf } from './fields.ts';
 import { table } from './table.ts';
 import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
 
 export const USAGE_HELP = `fixgate usage <device> [options]
 
-What was counted of a device in each billing cycle, the newest first, through the API of a running server.
+What was counted of a device in each billing cycle, the newest first, through the API of a running server. Times are in the time zone of
+the device's plan, which stands in the head.
 
   --cycles <n>      how many, default 12
 
@@ -37,7 +38,7 @@ export async function usage(args: string[]): Promise<number> {
   else {
     const cycles = listOf(found, 'cycles');
     if (cycles.length === 0) process.stdout.write('nothing counted yet\n');
-    else table(cycles);
+    else table(cycles, undefined, String(fieldOf(found, 'time_zone') ?? 'UTC'));
     const held = listOf(found, 'held').map((step) => String(Reflect.get(step, 'action')));
     if (held.length > 0) process.stdout.write(`steps that hold: ${held.join(', ')}\n`);
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options } from '../codec/index.ts';
+import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
@@ -202,7 +202,7 @@ export class Desk {
       return {};
     }
     const wrong: string[] = [];
-    const parameters = checkOptions(rule.parameters, draft.parameters, wrong);
+    const parameters = checkOptions(rule.parameters, readTexts(rule.parameters, draft.parameters), wrong);
     for (const text of wrong) {
       const [name = '', ...rest] = text.split(': ');
       problems.push({ field: `parameters.${name}`, problem: rest.join(': ') });
@@ -314,4 +314,13 @@ function example(rules: Readonly<Record<string, OptionRule>>): Options {
     else values[name] = rule.oneOf?.[0] ?? (name === 'text' ? 'status' : '192.0.2.1');
   }
   return values;
+}
+
+/** Texts where a rule asks for a number or a boolean, as a command line gives them, as what they say; the rest as it is. */
+function readTexts(
+  rules: Readonly<Record<string, OptionRule>>,
+  given: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(given);
+  return Object.fromEntries(entries.map(([key, value]) => [key, typeof value === 'string' ? parseOption(rules[key], value) : value]));
 }

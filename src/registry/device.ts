@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
-const time = z.int().min(0).max(253_402_300_799_999);
+const time = z.int().min(0).max(253_402_300_799_999).meta({ format: 'epoch-ms' });
 export const deviceId = z.string().regex(/^[A-Za-z0-9:_-]{3,32}$/, 'must be a device id: 3 to 32 letters, digits, -, _ or :');
 const mcc = z.int().min(200).max(799);
 const cidr = z.union([z.cidrv4(), z.cidrv6()]);

@@ -206,7 +206,9 @@ describe('a codec package', () => {
 
     expect(await refused('fixgate-codec-none')).toEqual({
       code: 78,
-      stderr: expect.stringMatching(/^fixgate: cannot load the codec package fixgate-codec-none: [^\n]*; install it or [^\n]*\n$/),
+      stderr: expect.stringMatching(
+        /^fixgate: the configuration has a problem: cannot load the codec package fixgate-codec-none: [^\n]*; install it or [^\n]*\n$/,
+      ),
     });
     // Installed, but something that it needs is not: that is what is said.
     writeFileSync(join(bad, 'index.js'), "import 'tide-tables';");
