@@ -2,8 +2,8 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { addressProblems } from '../cluster/ports.ts';
+import { portProblems } from '../cluster/shared-ports.ts';
 import { codecProblems } from '../config/check-codecs.ts';
-import { portProblems } from '../config/check-ports.ts';
 import { type ConfigSource, type Loaded, readConfig, refuse } from '../config/load.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 

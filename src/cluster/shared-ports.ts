@@ -1,5 +1,4 @@
-import { isIP } from 'node:net';
-import type { Config } from './schema.ts';
+import type { Config } from '../config/schema.ts';
 
 /** One place that the server listens at: the option that says so, and what listens there. */
 interface Place {
@@ -55,7 +54,7 @@ function isOverlap(one: string, two: string): boolean {
 
 /** `::` takes IPv4 as well. */
 function isWild(wild: string, other: string): boolean {
-  return wild === '::' || (wild === '0.0.0.0' && isIP(other) !== 6);
+  return wild === '::' || (wild === '0.0.0.0' && !other.includes(':'));
 }
 
 function addressesOf(host: string): string[] {
@@ -65,6 +64,6 @@ function addressesOf(host: string): string[] {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(bare)?.[1];
   if (mapped !== undefined) return [mapped];
   // One way of writing each IPv6 address; one with a zone stays as it is.
-  if (isIP(bare) === 6 && !bare.includes('%')) return [new URL(`http://[${bare}]`).hostname.slice(1, -1)];
-  return [bare];
+  const url = bare.includes(':') ? URL.parse(`http://[${bare}]`) : null;
+  return [url?.hostname.slice(1, -1) ?? bare];
 }
