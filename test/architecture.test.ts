@@ -29,10 +29,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'registry types',
     'plan',
     'src/record/attribute-view.ts',
+    'src/record/time-rules.ts',
     'codec',
     'wire',
   ],
-  command: ['codec', 'registry types', 'state types', 'npm:ioredis'],
+  command: ['codec', 'registry types', 'state types', 'src/state/store.ts', 'npm:ioredis'],
   privacy: [
     'command types',
     'src/command/command.ts',

@@ -1,4 +1,4 @@
-import type { Command, CommandRule } from '../../src/codec/index.ts';
+import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
 import { type Bytes, putAscii, putU8, putU16be, putU32be } from '../../src/wire/index.ts';
 import { head, headLong, seal, sealLong } from './answer.ts';
 import type { Gt06State } from './state.ts';
@@ -47,8 +47,27 @@ export const COMMANDS: readonly CommandRule[] = [
     type: 'custom',
     about: 'any text command; the closing # is added where it is missing',
     parameters: { text: { type: 'string', about: 'printable ASCII without ; and without # but at the end' } },
+    switches: relayIn,
   },
 ];
+
+/** The relay commands of section 9.4, in any case; a password may stand in front of the state. */
+function relayIn(parameters: Options): readonly Switching[] {
+  const [name = '', ...fields] = String(parameters['text'])
+    .replaceAll('#', '')
+    .toUpperCase()
+    .split(',')
+    .map((field) => field.trim());
+  if (name === 'HFYD') return [RELAY_OFF];
+  if (name === 'DYD') return [RELAY_ON];
+  // The name alone is a query.
+  if ((name !== 'RELAY' && name !== 'PRELAY') || fields.length === 0) return [];
+  const state = fields.at(-1);
+  return [state === '0' || state === 'OFF' ? RELAY_OFF : RELAY_ON];
+}
+
+const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
+const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
 /** The text of a command, '' when its parameters do not make one. */
 function commandText(command: Command, state: Gt06State): string {

@@ -1,4 +1,4 @@
-import type { Command, CommandRule } from '../../src/codec/index.ts';
+import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
 import { type Bytes, putAscii, putDecimal, putU16be } from '../../src/wire/index.ts';
 import type { H02State } from './state.ts';
 
@@ -51,8 +51,28 @@ export const COMMANDS: readonly CommandRule[] = [
       text: { type: 'string', about: 'command and parameters without maker, id and time' },
       timed: { type: 'boolean', fallback: true, about: 'false for the HuaSunTek commands that have no time field' },
     },
+    switches: relayIn,
   },
 ];
+
+const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
+const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
+
+/**
+ * `S20[,HHMMSS],C,t1[,t2 …]`, where a single t1 = 0 restores and everything else cuts (section 9.1), and the texts of section 10
+ * that `CMD` carries: 940 cuts, 941 restores.
+ */
+function relayIn(parameters: Options): readonly Switching[] {
+  const [name = '', ...rest] = String(parameters['text'])
+    .toUpperCase()
+    .split(',')
+    .map((field) => field.trim());
+  const fields = parameters['timed'] === false ? rest.slice(1) : rest;
+  if (name === 'S20') return [fields.length === 2 && fields[1] === '0' ? RELAY_OFF : RELAY_ON];
+  if (name !== 'CMD') return [];
+  const text = fields.join(',');
+  return text.startsWith('941') ? [RELAY_OFF] : text.startsWith('940') ? [RELAY_ON] : [];
+}
 
 /** A command, its parameters, and where its time field stands. */
 interface Line {

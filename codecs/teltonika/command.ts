@@ -1,4 +1,4 @@
-import type { Command, CommandRule, OptionRule, Options } from '../../src/codec/index.ts';
+import type { Command, CommandRule, OptionRule, Options, Switching } from '../../src/codec/index.ts';
 import { type Bytes, crc16Arc, putAscii, putU8, putU32be } from '../../src/wire/index.ts';
 import type { State } from './frame.ts';
 import { Codec12, Codec14 } from './message.ts';
@@ -69,6 +69,7 @@ export const COMMANDS: readonly CommandRule[] = [
       seconds: { type: 'number', fallback: 0, min: 0, max: 86_400, about: 'back again after this time; 0: stays' },
       max_speed_kmh: { type: 'number', fallback: 0, min: 0, max: 255, about: 'waits until the vehicle is slower; 0: at once' },
     },
+    switches: (parameters, options) => [switching(number(parameters, 'output'), parameters['on'] === true, options)],
   },
   { type: 'status', about: 'State of firmware, network and GNSS (getinfo)', parameters: NONE },
   { type: 'network', about: 'State of the modem (getstatus)', parameters: NONE },
@@ -102,8 +103,34 @@ export const COMMANDS: readonly CommandRule[] = [
     type: 'custom',
     about: 'Any command text of the device',
     parameters: { text: { type: 'string', about: 'printable ASCII, at most 160 characters' } },
+    switches: outputsIn,
   },
 ];
+
+/** Outputs that the relay of an engine may hang on. */
+export const ENGINE_OUTPUTS: OptionRule = {
+  type: 'string',
+  fallback: '1234',
+  about: 'digital outputs that can keep the vehicle from driving, like 1 or 12: switching them on waits until it stands; - for none',
+};
+
+function switching(output: number, on: boolean, options: Options): Switching {
+  const engine = options['engine_outputs'] ?? ENGINE_OUTPUTS.fallback;
+  return { output, on, immobilises: on && String(engine).includes(String(output)) };
+}
+
+/** `setdigout` and `setigndigout`: one character an output, 0, 1 or `?` (section 7.1). */
+function outputsIn(parameters: Options, options: Options): readonly Switching[] {
+  const words = String(parameters['text']).toLowerCase().split(' ');
+  const found: Switching[] = [];
+  for (const [at, word] of words.entries()) {
+    if (!word.endsWith('digout')) continue;
+    const states = words.slice(at + 1).find((state) => state !== '') ?? '1111';
+    for (const [line, state] of [...states.slice(0, 4)].entries())
+      if (state !== '?') found.push(switching(line + 1, state !== '0', options));
+  }
+  return found;
+}
 
 /** First digits of the acquisition parameters (section 7.3), by network: parked, moving. */
 const PROFILES: Readonly<Record<string, readonly [stopped: number, moving: number]>> = {

@@ -1,7 +1,7 @@
 import { defineCodec } from '../../src/codec/index.ts';
 import { type Bytes, u16be } from '../../src/wire/index.ts';
 import { ATTRIBUTES, FAMILIES } from './attributes.ts';
-import { COMMANDS } from './command.ts';
+import { COMMANDS, ENGINE_OUTPUTS } from './command.ts';
 import { MESSAGES, Reason, type State } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { readReply } from './read-reply.ts';
@@ -34,6 +34,7 @@ export default defineCodec<State>({
       oneOf: ['codec_12', 'codec_14'],
       about: 'codec 14 names the device in every command: for links that a proxy shares out; FM firmware 03.25.04 and newer',
     },
+    engine_outputs: ENGINE_OUTPUTS,
   },
   commands: COMMANDS,
   replyMs: 60_000,

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
-import { COMMAND_STATES, CONDITIONS, type Command } from '../command/command.ts';
+import { COMMAND_STATES, CONDITIONS, type Command, isPending } from '../command/command.ts';
 import { CRITICAL_SCOPES, isCritical } from '../command/critical.ts';
 import type { Desk, Outcome } from '../command/desk.ts';
 import type { Ledger } from '../command/ledger.ts';
@@ -23,20 +23,30 @@ const body = z
   .strictObject({
     type: z.string().min(1).max(64).describe('one of the catalogue'),
     parameters: z.record(z.string().max(64), value).default({}),
-    reason: z.string().max(200).optional().describe('for the record'),
+    reason: z
+      .string()
+      .max(200)
+      .optional()
+      .describe('for the record; needed where a command that can keep a vehicle from driving goes at any speed'),
     ref: z.string().max(200).optional().describe('repeated in every event'),
     not_before: time.optional().describe('epoch ms'),
-    expires: time.optional().describe('epoch ms'),
+    expires: time
+      .optional()
+      .describe('epoch ms; 10 minutes from now, or from `not_before`, for a command that can keep a vehicle from driving'),
     priority: z.int().min(-9).max(9).optional().describe('higher goes first'),
-    when: z.enum(CONDITIONS).optional().describe('only while the last fix says so'),
+    when: z
+      .enum(CONDITIONS)
+      .optional()
+      .describe('only while a position of the last two minutes says so; `stopped` for a command that can keep a vehicle from driving'),
     again: z.boolean().optional().describe('also when the same command is open'),
     protocol: z.string().max(16).optional().describe('codec of a device that has never connected'),
     confirm: z.string().max(64).optional().describe('of the answer to the first request, when `commands.confirm` asks for a second'),
   })
   .describe('command');
-const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).default(0).describe('seconds to wait for its end');
+const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).default(0).describe('seconds to wait for its end, or until it is unknown');
 const ofDevice = z.strictObject({ id: deviceId });
-const ofCommand = z.strictObject({ id: deviceId, command: z.string().regex(/^[\x21-\x7e]{1,100}$/, 'must be the id of a command') });
+const commandId = z.string().regex(/^[\x21-\x7e]{1,100}$/, 'must be the id of a command');
+const ofCommand = z.strictObject({ id: deviceId, command: commandId });
 
 const command = z
   .looseObject({
@@ -47,6 +57,10 @@ const command = z
     ended: time.describe('0: it is open'),
     attempts: z.int(),
     reply: z.string(),
+    opposed: z
+      .array(z.object({ id: z.string(), type: z.string(), state: z.enum(COMMAND_STATES) }))
+      .optional()
+      .describe('earlier commands that do the opposite and were open: cancelled, or on their way'),
   })
   .describe('command in the ledger');
 const codecs = z.object({ codecs: z.array(z.object({ protocol: z.string(), commands: z.array(z.looseObject({ type: z.string() })) })) });
@@ -113,10 +127,13 @@ export function commandRoutes(confirm: boolean): Route[] {
       params: ofDevice,
       query: NOTHING,
       body: NO_BODY,
-      answers: { 200: { about: 'the commands', schema: z.object({ open: z.array(command), ended: z.array(command) }) } },
+      answers: {
+        200: { about: 'the commands; unknown ones are open', schema: z.object({ open: z.array(command), ended: z.array(command) }) },
+      },
       async run({ params, office }) {
         const id = await office.inventory.idOf(params.id);
-        return { open: await office.ledger.open(id), ended: await office.ledger.finished(id) };
+        const { ledger } = office;
+        return { open: [...(await ledger.unknown(id)), ...(await ledger.open(id))], ended: await ledger.finished(id) };
       },
     }),
     route({
@@ -131,7 +148,26 @@ export function commandRoutes(confirm: boolean): Route[] {
       async run({ params, query, office, reply }) {
         const id = await office.inventory.idOf(params.id);
         const found = await settled(office.ledger, id, params.command, query.wait);
-        return found ?? problem(reply, 404, `device ${id} has no command ${params.command}`);
+        return found === undefined
+          ? problem(reply, 404, `device ${id} has no command ${params.command}`)
+          : withOpposed(office.ledger, found);
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/commands/{command}/outcome',
+      scope: 'commands',
+      about: 'Say how an unknown command came out, as a look at the vehicle has shown.',
+      params: z.strictObject({ command: commandId }),
+      query: NOTHING,
+      body: z.strictObject({
+        outcome: z.enum(['done', 'failed']),
+        reason: z.string().min(1).max(200).describe('for the record: how that is known'),
+      }),
+      answers: { 200: { about: 'the command', schema: command }, 404: { about: 'no unknown command has that id' } },
+      async run({ params, body: { outcome, reason }, token, office, reply }) {
+        const settled = await office.desk.settle(params.command, outcome, token.name, reason);
+        return settled ?? problem(reply, 404, `no command ${params.command} is unknown: it has ended, or there is none`);
       },
     }),
     route({
@@ -194,7 +230,10 @@ async function handIn(reply: FastifyReply, at: ApiOffice, draft: Parameters<Desk
   if ('command' in outcome) {
     const { id, device: of } = outcome.command;
     const found = waitS === 0 ? outcome.command : await settled(at.ledger, of, id, waitS);
-    return reply.code(201).header('location', `/v1/devices/${of}/commands/${id}`).send(found);
+    return reply
+      .code(201)
+      .header('location', `/v1/devices/${of}/commands/${id}`)
+      .send(found && (await withOpposed(at.ledger, found)));
   }
   const status = { invalid: 422, unknown_device: 404, conflict: 409, full: 429 }[outcome.refused];
   const title = {
@@ -206,12 +245,22 @@ async function handIn(reply: FastifyReply, at: ApiOffice, draft: Parameters<Desk
   return problem(reply, status, title, outcome.problems, outcome.other === undefined ? {} : { command: outcome.other });
 }
 
-/** The command when it has ended, or as it is after `waitS` seconds. */
+/** The command, and what has become of those that it is the opposite of. */
+async function withOpposed(ledger: Ledger, found: Command): Promise<object> {
+  if (found.opposes.length === 0) return found;
+  const others = await Promise.all(found.opposes.map((id) => ledger.get(found.device, id)));
+  return {
+    ...found,
+    opposed: others.flatMap((other) => (other === undefined ? [] : [{ id: other.id, type: other.type, state: other.state }])),
+  };
+}
+
+/** The command when it has ended or is unknown, or as it is after `waitS` seconds. */
 async function settled(ledger: Ledger, id: string, command: string, waitS: number): Promise<Command | undefined> {
   const until = systemClock.elapsed() + waitS * 1000;
   for (;;) {
     const found = await ledger.get(id, command);
-    if (found === undefined || found.ended > 0 || systemClock.elapsed() >= until) return found;
+    if (found === undefined || !isPending(found) || systemClock.elapsed() >= until) return found;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }

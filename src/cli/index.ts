@@ -69,6 +69,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'outcome',
+    about: 'say how a command came out that was sent and not answered',
+    load: async () => {
+      const { OUTCOME_HELP, outcome } = await import('./outcome.ts');
+      return { help: OUTCOME_HELP, run: outcome };
+    },
+  },
+  {
     name: 'devices',
     about: 'list, add, change, import and export devices',
     load: async () => {

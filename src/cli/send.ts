@@ -12,7 +12,8 @@ type: fixgate codecs <codec>. Exit code 0 when the device has answered (or is kn
 
   --wait <s>        how long to watch, default 60; the command goes on without us
   --no-wait         only hand it in
-  --when <c>        any, moving or stopped: only while the vehicle does (default any)
+  --when <c>        any, moving or stopped: only while the vehicle does. Default any; stopped for a command that can keep the
+                    vehicle from driving, which goes at any speed only with --when any and --reason
   --not-before <t>  not before so many seconds from now, or a time in UTC or with its offset: 2027-01-01T08:00+01:00
   --expires <t>     given up after so many seconds, or at a time (default: the server's)
   --priority <n>    -9 to 9; higher goes first
@@ -87,10 +88,18 @@ export async function send(args: string[]): Promise<number> {
   };
   tell();
   const waitS = values['no-wait'] ? 0 : (numberOf('--wait', values.wait) ?? 60);
-  for (const until = systemClock.elapsed() + waitS * 1000; command.ended === 0 && systemClock.elapsed() < until; tell())
+  for (
+    const until = systemClock.elapsed() + waitS * 1000;
+    command.ended === 0 && command.state !== 'unknown' && systemClock.elapsed() < until;
+    tell()
+  )
     command = shown(await api.call('GET', `${path}/${command.id}?wait=${LONG_POLL_S}`));
   if (values.json) process.stdout.write(`${JSON.stringify(command)}\n`);
   else if (command.reply !== '') process.stdout.write(`\n${command.reply}\n`);
+  else if (command.state === 'unknown')
+    process.stderr.write(
+      `${command.id} is unknown: it was sent, no reply came, and it is not sent again; look at the vehicle, then: fixgate outcome ${command.id} done|failed --reason <text>\n`,
+    );
   else if (command.ended === 0) process.stderr.write(`${command.id} is ${command.state}; it goes on without us\n`);
   return values['no-wait'] || command.state === 'answered' || (command.state === 'sent' && command.ended > 0) ? EXIT.Ok : EXIT.Found;
 }

@@ -53,6 +53,20 @@ export interface CommandRule {
    * the connection, or a reply; `contact`: its next word, for it never replies.
    */
   readonly shownBy?: 'reply' | 'fix' | 'departure' | 'contact';
+  /**
+   * Which outputs a command with these parameters switches, under the codec's options for the device. Pure, never throws; a text it
+   * cannot read is taken for the worst. Absent: none, but the host knows `engine_stop`, `engine_resume` and `set_output`.
+   */
+  readonly switches?: (parameters: Options, options: Options) => readonly Switching[];
+}
+
+/** What a command does to one output of the device. */
+export interface Switching {
+  /** The device's number of it; 0: its engine relay, where that has no number. */
+  readonly output: number;
+  readonly on: boolean;
+  /** The vehicle may be unable to drive then: such a command waits until it stands. */
+  readonly immobilises: boolean;
 }
 
 /** What the text of a reply means. */

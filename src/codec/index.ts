@@ -13,6 +13,7 @@ export type {
   OptionValue,
   Reading,
   StreamDialect,
+  Switching,
   Transport,
 } from './contract.ts';
 export { type CodecDefinition, defineCodec } from './define-codec.ts';

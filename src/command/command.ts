@@ -1,7 +1,12 @@
-import type { Options } from '../codec/index.ts';
+import type { Options, Switching } from '../codec/index.ts';
+import { isCritical } from './critical.ts';
+import { switchingsOf } from './switching.ts';
 
-/** What a command can be in. `sent` is an end for a command that the device does not reply to, see `ended`. */
-export const COMMAND_STATES = ['queued', 'sent', 'answered', 'failed', 'expired', 'cancelled'] as const;
+/**
+ * What a command can be in. `sent` is an end for a command that the device does not reply to, see `ended`. `unknown`: a critical
+ * command has left, and no reply has come; it is open until one comes, or a person says how it came out.
+ */
+export const COMMAND_STATES = ['queued', 'sent', 'answered', 'failed', 'expired', 'cancelled', 'unknown'] as const;
 export type CommandState = (typeof COMMAND_STATES)[number];
 
 /** When a device may get a command: its last fix says that it moves, or that it stands. */
@@ -25,6 +30,8 @@ export interface CommandRequest {
   /** -9 to 9; higher goes first. */
   readonly priority: number;
   readonly when: Condition;
+  /** Outputs that it switches. */
+  readonly switches: readonly Switching[];
 }
 
 /** One transition. `note` says why, for people; '' when the state says it all. */
@@ -47,19 +54,53 @@ export interface Command extends CommandRequest {
   /** Not sent again before. */
   readonly next_attempt: number;
   readonly history: readonly Transition[];
+  /** What the bytes sent last carry where the protocol echoes a key; 0: none. */
+  readonly key: number;
+  /** Ids of earlier commands that were open, and that do the opposite. */
+  readonly opposes: readonly string[];
   /** The device's reply as it came, '' before. */
   readonly reply: string;
   /** What is known to be in it, under standard names. */
   readonly values: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** Waits, or is on its way: `unknown` is neither, and not ended. */
+export function isPending(command: Pick<Command, 'state' | 'ended'>): boolean {
+  return command.ended === 0 && command.state !== 'unknown';
+}
+
+export function immobilises(command: Pick<Command, 'switches'>): boolean {
+  return command.switches.some((one) => one.immobilises);
+}
+
+/** Does one switch an output on that the other switches off? */
+export function areOpposite(a: Pick<Command, 'switches'>, b: Pick<Command, 'switches'>): boolean {
+  return a.switches.some(({ output, on }) => b.switches.some((other) => other.output === output && other.on !== on));
+}
+
+/** A critical command that was sent, or may have been, is not sent again. */
+export function mayHaveLeft(command: Pick<Command, 'type' | 'attempts'>): boolean {
+  return isCritical(command.type) && command.attempts > 0;
+}
+
 /** Undefined for text that is no command. */
 export function parseCommand(text: string | undefined): Command | undefined {
   const value: unknown = text === undefined ? undefined : JSON.parse(text);
-  return isCommand(value) ? value : undefined;
+  return isStored(value) ? current(value) : undefined;
+}
+
+/** Earlier versions did not write all of it. */
+type Stored = Omit<Command, 'switches' | 'key' | 'opposes'> & Partial<Pick<Command, 'switches' | 'key' | 'opposes'>>;
+
+function current(stored: Stored): Command {
+  const { key = 0, opposes = [] } = stored;
+  if (stored.switches !== undefined) return { ...stored, switches: stored.switches, key, opposes };
+  const found = { ...stored, switches: switchingsOf(undefined, stored.type, stored.parameters, {}), key, opposes };
+  // It was asked for when a stop went at any speed.
+  return immobilises(found) && found.ended === 0 ? { ...found, when: 'stopped' } : found;
 }
 
 /** Only this program writes the table: the tag is enough. */
-function isCommand(value: unknown): value is Command {
+function isStored(value: unknown): value is Stored {
   return typeof value === 'object' && value !== null && 'id' in value && 'state' in value && 'history' in value;
 }

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption } from '../codec/index.ts';
+import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption, type Switching } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
 import type { Changed, StateStore } from '../state/store.ts';
-import { CONDITIONS, type Command, type CommandRequest, type Condition } from './command.ts';
+import { CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
+import { isCritical } from './critical.ts';
 import { commandEvent } from './downlink.ts';
-import { type Ledger, OPEN_COMMANDS } from './ledger.ts';
+import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
+import { switchingsOf } from './switching.ts';
 
 /**
  * Where commands are handed in, checked, cancelled and given up; in the supervisor.
@@ -14,8 +16,10 @@ import { type Ledger, OPEN_COMMANDS } from './ledger.ts';
  * 1. Nothing gets into the ledger that the device's codec cannot encode: what is wrong is said at once, all of it, by field.
  * 2. No parameter carries what separates or ends commands on the wire (`#`, `;`, control or non-ASCII characters). Only the
  *    text of `custom` may, as far as its codec lets it: there it is the device's own language.
- * 3. A command like one that is still open is refused unless `again` is said.
+ * 3. A command like one that is still open is refused unless `again` is said, also when both are handed in at once.
  * 4. An open command ends as expired when its time is over, also when its device never comes back.
+ * 5. A command that may keep the vehicle from driving waits until it stands, unless the caller says `any` and why, and it
+ *    expires soon: nobody expects yesterday's stop in today's traffic.
  */
 export interface Draft {
   readonly device: string;
@@ -26,9 +30,10 @@ export interface Draft {
   readonly ref?: string | undefined;
   /** Epoch ms; 0 or absent: at once. */
   readonly not_before?: number | undefined;
-  /** Epoch ms; absent: the configured time from now. */
+  /** Epoch ms; absent: the configured time from now, or ten minutes from `not_before` for a command that immobilises. */
   readonly expires?: number | undefined;
   readonly priority?: number | undefined;
+  /** Absent: `any`, or `stopped` for a command that immobilises. */
   readonly when?: string | undefined;
   /** Also when the same command is open already. */
   readonly again?: boolean | undefined;
@@ -70,6 +75,7 @@ export interface DeskOptions {
 }
 
 const SWEEP_MS = 1_000;
+const IMMOBILISING_EXPIRY_MS = 600_000;
 /** A command that was sent is given up so long after its time: a reply in between still counts. */
 const GRACE_MS = 60_000;
 const PAGE = 1_000;
@@ -122,28 +128,27 @@ export class Desk {
       return refuse('invalid', 'protocol', `no codec "${protocol}"; there are ${[...this.#o.codecs.keys()].join(', ')}`);
     const parameters = this.#check(draft, codec, known, problems);
     const at = now();
-    const expires = draft.expires ?? at + expiryMs;
+    const notBefore = draft.not_before ?? 0;
+    const switches = problems.length > 0 ? [] : this.#switches(codec, draft, parameters);
+    const stops = immobilises({ switches });
+    const longestMs = stops ? Math.min(expiryMs, IMMOBILISING_EXPIRY_MS) : expiryMs;
+    const expires = draft.expires ?? (stops ? Math.max(at, notBefore) : at) + longestMs;
     if (!(expires > at && expires <= at + LONGEST_MS))
       problems.push({ field: 'expires', problem: 'must be epoch ms within the next 366 days' });
-    const notBefore = draft.not_before ?? 0;
     if (!(notBefore >= 0 && notBefore < expires)) problems.push({ field: 'not_before', problem: 'must be epoch ms before `expires`' });
     const priority = draft.priority ?? 0;
     if (!Number.isInteger(priority) || Math.abs(priority) > 9)
       problems.push({ field: 'priority', problem: 'must be a whole number from -9 to 9' });
-    const when = conditionOf(draft.when ?? 'any');
+    const when = conditionOf(draft.when ?? (stops ? 'stopped' : 'any'));
     if (when === undefined) problems.push({ field: 'when', problem: `must be one of ${CONDITIONS.join(', ')}` });
+    else if (stops && when === 'moving')
+      problems.push({ field: 'when', problem: 'must be stopped, or any with a reason: this command can keep the vehicle from driving' });
+    else if (stops && when === 'any' && (draft.reason ?? '').trim() === '')
+      problems.push({ field: 'reason', problem: 'must say why this command, which can keep the vehicle from driving, goes at any speed' });
     for (const field of ['reason', 'ref'] as const)
       if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
     if (problems.length > 0 || when === undefined) return { refused: 'invalid', problems };
 
-    const open = await ledger.open(draft.device);
-    const same = open.find((other) => other.type === draft.type && isEqual(other.parameters, parameters));
-    if (same !== undefined && draft.again !== true && same.id !== draft.id)
-      return {
-        ...refuse('conflict', 'type', `the same command is ${same.state} already as ${same.id}; say \`again\` to queue another`),
-        other: same.id,
-      };
-    if (open.length >= OPEN_COMMANDS) return refuse('full', 'device', `has ${OPEN_COMMANDS} open commands; cancel some`);
     const request: CommandRequest = {
       device: draft.device,
       type: draft.type,
@@ -155,16 +160,37 @@ export class Desk {
       expires,
       priority,
       when,
+      switches,
     };
     const id = draft.id ?? newId(at);
-    const command = await ledger.submit(request, id);
+    let refused: Outcome | undefined;
+    const command = await ledger.submit(request, id, (open, unknown) => {
+      refused = draft.again === true ? undefined : sameAs(request, open);
+      refused ??= tooMany(request, open, unknown);
+      return refused === undefined;
+    });
     if (command === undefined) {
-      const there = await ledger.get(draft.device, id);
-      return there === undefined ? refuse('conflict', 'id', 'has been used') : { command: there };
+      const there = refused ?? (await ledger.get(draft.device, id));
+      if (there === undefined) return refuse('conflict', 'id', 'has been used');
+      return 'id' in there ? { command: there } : there;
     }
     this.#said(command);
+    for (const opposed of command.opposes) {
+      const other = await ledger.get(draft.device, opposed);
+      if (other?.state === 'cancelled' && other.history.at(-1)?.note === opposedBy(command)) this.#said(other);
+    }
     poke(draft.device);
     return { command };
+  }
+
+  /** A person says how a command came out; undefined when there is no unknown one of that id. */
+  async settle(id: string, outcome: 'done' | 'failed', requester: string, reason: string): Promise<Command | undefined> {
+    const command = await this.#o.ledger.unknownOf(id);
+    if (command === undefined) return undefined;
+    const state = outcome === 'done' ? 'answered' : 'failed';
+    const settled = await this.#o.ledger.settled(command, state, `by ${requester}: ${reason}`);
+    if (settled !== undefined) this.#said(settled);
+    return settled;
   }
 
   /** Undefined when there is no such command; a command that does not wait any more comes back as it is. */
@@ -219,6 +245,16 @@ export class Desk {
     return parameters;
   }
 
+  /** A codec that throws is taken at its worst. */
+  #switches(codec: Codec, draft: Draft, parameters: Options): readonly Switching[] {
+    try {
+      const rule = codec.commands.find(({ type }) => type === draft.type);
+      return switchingsOf(rule, draft.type, parameters, this.#o.optionsOf(codec, draft.device));
+    } catch {
+      return [{ output: 0, on: true, immobilises: true }];
+    }
+  }
+
   #encodes(codec: Codec, device: string, transport: 'tcp' | 'udp' | undefined, type: string, parameters: Options): boolean {
     const dialect = (transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
     try {
@@ -249,7 +285,7 @@ export class Desk {
   async #read(key: string): Promise<void> {
     const [device = '', id = ''] = key.split(' ');
     const command = await this.#o.ledger.get(device, id);
-    if (command === undefined || command.ended > 0) this.#deadlines.delete(key);
+    if (command === undefined || !isPending(command)) this.#deadlines.delete(key);
     else this.#deadlines.set(key, deadlineOf(command));
   }
 
@@ -274,6 +310,21 @@ export class Desk {
   #failed(error: unknown): void {
     this.#o.log.warn({ error: messageOf(error) }, 'the ledger of commands cannot be read; trying on');
   }
+}
+
+/** Invariant 3. */
+function sameAs(request: CommandRequest, open: readonly Command[]): Outcome | undefined {
+  const same = open.find((other) => other.type === request.type && isEqual(other.parameters, request.parameters));
+  if (same === undefined) return undefined;
+  const problem = `the same command is ${same.state} already as ${same.id}; say \`again\` to queue another`;
+  return { ...refuse('conflict', 'type', problem), other: same.id };
+}
+
+function tooMany(request: CommandRequest, open: readonly Command[], unknown: readonly Command[]): Outcome | undefined {
+  if (open.length >= OPEN_COMMANDS) return refuse('full', 'device', `has ${OPEN_COMMANDS} open commands; cancel some`);
+  if (isCritical(request.type) && unknown.length >= OPEN_COMMANDS)
+    return refuse('full', 'device', `has ${OPEN_COMMANDS} commands of unknown outcome; say how they came out`);
+  return undefined;
 }
 
 function refuse(refused: 'invalid' | 'unknown_device' | 'conflict' | 'full', field: string, problem: string) {

@@ -1,8 +1,8 @@
 import type { Codec, CommandRule, Options, Reading, Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Command } from './command.ts';
-import type { Ledger } from './ledger.ts';
+import { type Command, mayHaveLeft } from './command.ts';
+import { type Ledger, opposedBy } from './ledger.ts';
 import type { Shadow } from './shadow.ts';
 
 /**
@@ -12,15 +12,16 @@ import type { Shadow } from './shadow.ts';
  * 2. On TCP a command goes at once, but never between a frame and the answer that it is owed; on UDP right behind an
  *    uplink, when the way back is open.
  * 3. The ledger says `sent` before the bytes leave; what was marked by a connection that is gone counts as an attempt
- *    without a reply.
+ *    without a reply, and a critical command is unknown then: its bytes leave once.
  * 4. A reply belongs to the command in flight when its key comes back, or when the protocol has no keys. One that comes
- *    late belongs to the command it lapsed for, as long as nothing else has been sent.
+ *    late belongs to the command it lapsed for, as long as nothing else has been sent, or to the unknown one with its key.
  * 5. What shows that a command was carried out is the codec's to say: a reply that reads like one to it, a position, or the
  *    end of the connection. A reply that refuses makes it failed. A text in no documented form, or one without a position
  *    where that was asked for, counts when nothing better comes in time: what the device has replied to is not sent again.
  *    A position is newer than the request, by its own time.
  * 6. Steps of a device's connections happen one after the other, and an error of the store ends none of them for good: it is
  *    tried again. While an outcome is known and not written, its command is not taken for lost.
+ * 7. What a command waits for (its time, the vehicle's standing still) is asked again in the moment its bytes leave.
  */
 
 /** A device's connection as the downlink sees it. */
@@ -30,10 +31,12 @@ export interface Contact {
   readonly transport: Transport;
   /** No answer is owed. */
   readonly clear: boolean;
-  /** Its last fix says that it moves; undefined: not known. */
+  /** Its last live position says that it moves; undefined: there is none, or not of late. */
   readonly moving: boolean | undefined;
   /** Somebody waits for a position: `fixed` is told of the next one. */
   wantsFix: boolean;
+  /** A command waits until `moving` says something else: then `poke` is called. */
+  wantsMotion: boolean;
   /** Asks for `ready` when the way is clear (invariant 2). */
   wait(): void;
   /** Writes the command; false when the codec cannot encode it for this device. */
@@ -194,13 +197,13 @@ class Line {
     else this.#land();
     this.#settle(async () => {
       const { ledger, shadow } = this.#o;
-      const values = { ...attributes, ...(reading ?? this.#read(undefined, text))?.values };
-      if (flight !== undefined && reading?.outcome === 'refused')
-        this.#said(await ledger.failed(flight.command, 'refused by the device', text));
-      else if (flight !== undefined && reading !== undefined)
-        this.#said(
-          await ledger.answered(flight.command, text, values, reading.outcome === 'deferred' ? 'the device does it when it can' : ''),
-        );
+      const late = reading === undefined && echoes && key > 0 ? await ledger.unknownBy(device, key) : undefined;
+      const command = reading === undefined ? late : flight?.command;
+      const read = reading ?? this.#read(late, text);
+      const values = { ...attributes, ...(read ?? this.#read(undefined, text))?.values };
+      if (command !== undefined && read?.outcome === 'refused') this.#said(await ledger.failed(command, 'refused by the device', text));
+      else if (command !== undefined && read !== undefined)
+        this.#said(await ledger.answered(command, text, values, read.outcome === 'deferred' ? 'the device does it when it can' : ''));
       for (const { name, value } of await shadow.told(device, values)) this.contact.event({ type: 'settings_drift', setting: name, value });
     });
   }
@@ -275,23 +278,38 @@ class Line {
     const { contact } = this;
     let best: Command | undefined;
     let soonest = Number.POSITIVE_INFINITY;
-    for (let command of await ledger.open(contact.device)) {
+    const open = await ledger.open(contact.device);
+    contact.wantsMotion = false;
+    for (let command of open) {
       // Nothing is in flight here: who marked it is gone.
       if (command.state === 'sent') {
         const back = this.#said(await ledger.unanswered(command, 'the connection ended before the reply', false));
-        if (back === undefined || back.ended > 0) continue;
+        if (back?.state !== 'queued') continue;
         command = back;
+      }
+      // It was on its way when the other came, and is back unsent.
+      const opposing = open.find(({ opposes }) => opposes.includes(command.id));
+      if (opposing !== undefined) {
+        this.#said(await ledger.cancelled(command, opposedBy(opposing)));
+        continue;
       }
       const at = now();
       if (at >= command.expires) {
         this.#said(await ledger.expired(command));
         continue;
       }
+      if (mayHaveLeft(command)) {
+        this.#said(await ledger.unanswered(command, 'sent once by an earlier version', false));
+        continue;
+      }
       const from = Math.max(command.not_before, command.next_attempt);
       if (at < from) soonest = Math.min(soonest, from - at);
-      else if (isMet(command, contact.moving) && (best === undefined || command.priority > best.priority)) best = command;
+      else if (!isMet(command, contact.moving)) contact.wantsMotion = true;
+      else if (best === undefined || command.priority > best.priority) best = command;
       soonest = Math.min(soonest, command.expires - at);
     }
+    // Something may have come meanwhile: the reply to a command that was to go again. Its step looks again.
+    if (this.#gone || this.#settling > 0) return;
     this.#next = best;
     if (best === undefined) {
       if (Number.isFinite(soonest)) this.#again(soonest);
@@ -301,7 +319,7 @@ class Line {
 
   async #send(command: Command): Promise<void> {
     this.#next = undefined;
-    const claimed = this.#said(await this.#o.ledger.sending(command));
+    const claimed = this.#said(await this.#o.ledger.sending(command, this.#nextKey()));
     if (claimed === undefined) return this.#choose();
     this.#claimed = claimed;
     // The claim took a moment: the way may be closed again. On UDP it still is right behind the uplink.
@@ -313,11 +331,18 @@ class Line {
     const { ledger } = this.#o;
     this.#claimed = undefined;
     this.#lapsed = undefined;
+    const isOpposed =
+      command.switches.length > 0 && (await ledger.open(this.contact.device)).some(({ opposes }) => opposes.includes(command.id));
     if (this.#gone) {
       this.#said(await ledger.unsent(command, 'the connection ended first'));
       return;
     }
-    const key = this.#nextKey();
+    // Invariant 7. From here to the bytes nothing waits.
+    if (isOpposed || this.#settling > 0 || this.#o.now() >= command.expires || !isMet(command, this.contact.moving)) {
+      this.#said(await ledger.unsent(command, 'what it waited for is not so any more'));
+      return this.#choose();
+    }
+    const { key } = command;
     if (!this.contact.transmit(command.type, command.parameters, key)) {
       this.#said(await ledger.failed(command, 'the codec cannot encode this for the device: check the parameters and the device family'));
       return this.#choose();

@@ -1,5 +1,15 @@
-import type { StateStore } from '../state/store.ts';
-import { type Command, type CommandRequest, type CommandState, parseCommand, type Transition } from './command.ts';
+import { AppError } from '../errors.ts';
+import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
+import {
+  areOpposite,
+  type Command,
+  type CommandRequest,
+  type CommandState,
+  mayHaveLeft,
+  parseCommand,
+  type Transition,
+} from './command.ts';
+import { isCritical } from './critical.ts';
 import { Shadow } from './shadow.ts';
 
 /**
@@ -11,18 +21,27 @@ import { Shadow } from './shadow.ts';
  *        queued ⇄ sent → answered | failed
  *           └──────┴──→ expired
  *        queued → cancelled
+ *        sent → unknown → answered | failed       critical commands
  *
  *    and `sent` is an end where the device does not reply.
- * 2. Open commands and ended ones are kept apart, so that a device's contact reads only the open ones.
+ * 2. Open commands, unknown ones and ended ones are kept apart, so that a device's contact reads only the open ones, and unknown
+ *    ones hold nothing up. A command only moves in that order, and is looked for in that order.
  * 3. A command is marked sent before its bytes leave. A crash in between leaves it sent and unanswered, like a lost reply:
  *    it is sent again, as far as its attempts go; one that was answered never is. The mark need not wait for the disk: what a
  *    power cut takes of it is an attempt that is not counted.
- * 4. The settings shadow changes in the same write: nobody sees one without the other.
- * 5. Kept: the last 100 ended commands of each device.
+ * 4. A critical command is transmitted at most once: its mark is on disk before its first byte, and without a reply it becomes
+ *    unknown. It ends by a late reply, or when a person says how it came out.
+ * 5. The settings shadow changes in the same write: nobody sees one without the other.
+ * 6. Kept: the last 100 ended commands of each device, and all unknown ones.
+ * 7. Handing in is one step: what it was decided by (the device's open commands) is still so when it is written. Earlier commands
+ *    that do the opposite and have not left are cancelled in the same write.
  */
 export const OPEN_COMMANDS = 100;
 const KEPT = 100;
+const PAGE = 1_000;
 const HISTORY = 50;
+/** A key is a second of the day: a reply after longer may belong to another command. */
+const KEY_MS = 43_200_000;
 /** Wait before the second attempt, doubled for each further one. */
 const BACK_OFF_MS = 15_000;
 
@@ -40,28 +59,39 @@ export class Ledger {
     this.#attempts = attempts;
   }
 
-  /** Adds a command under `id`; undefined when that id has been used already. */
-  async submit(request: CommandRequest, id: string): Promise<Command | undefined> {
+  /**
+   * Adds a command under `id` when `admits` says so of the device's open and unknown ones, which it may be asked several times;
+   * undefined when it does not, or the id has been used already (invariant 7).
+   */
+  async submit(request: CommandRequest, id: string, admits: Admits = () => true): Promise<Command | undefined> {
     const now = this.#now();
     const first: Transition = { state: 'queued', time: now, note: '' };
-    const begun = { state: first.state, ended: 0, attempts: 0, next_attempt: 0, history: [first], reply: '', values: {} };
-    const command: Command = { ...request, id, created: now, ...begun };
-    const key = keyOf(command);
-    for (;;) {
-      if ((await this.get(command.device, id)) !== undefined) return undefined;
+    const begun = { state: first.state, ended: 0, attempts: 0, next_attempt: 0, history: [first], key: 0, reply: '', values: {} };
+    const { device } = request;
+    const key = `${device} ${id}`;
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const last = await this.#store.get('submitted', device);
+      if ((await this.get(device, id)) !== undefined) return undefined;
+      const open = await this.open(device);
+      const unknown = await this.unknown(device);
+      if (!admits(open, unknown)) return undefined;
+      const opposites = [...unknown, ...open].filter((other) => areOpposite(request, other));
+      const command: Command = { ...request, id, created: now, ...begun, opposes: opposites.map((other) => other.id) };
       const written = await this.#store.write([
-        { table: 'finished', key, expect: undefined },
-        { table: 'commands', key, expect: undefined },
+        { table: 'submitted', key: device, expect: last },
+        { table: 'submitted', key: device, put: id },
+        ...PLACES.map((table): Op => ({ table, key, expect: undefined })),
         { table: 'commands', key, put: JSON.stringify(command) },
+        ...(await this.#cancelling(opposites.filter(isHeld), command)),
         ...(await this.#shadow.asked(command)),
       ]);
       if (written) return command;
     }
+    throw contended(device);
   }
 
   async get(device: string, id: string): Promise<Command | undefined> {
-    const key = `${device} ${id}`;
-    return parseCommand((await this.#store.get('commands', key)) ?? (await this.#store.get('finished', key)));
+    return parseCommand((await this.#find(`${device} ${id}`))?.text);
   }
 
   /** Open commands of a device, or of all, oldest first. */
@@ -75,20 +105,43 @@ export class Ledger {
     return found.flatMap(({ value }) => parseCommand(value) ?? []);
   }
 
+  /** Commands of a device that have left and of which nothing more is known, oldest first. */
+  async unknown(device: string): Promise<Command[]> {
+    const found = await this.#store.list('unknown', { prefix: `${device} `, limit: 2 * OPEN_COMMANDS });
+    return found.flatMap(({ value }) => parseCommand(value) ?? []);
+  }
+
+  /** The unknown command of that id, of whatever device. */
+  async unknownOf(id: string): Promise<Command | undefined> {
+    for (let after: string | undefined; ; ) {
+      const page = await this.#store.list('unknown', { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      const found = page.find(({ key }) => key.endsWith(` ${id}`));
+      if (found !== undefined) return parseCommand(found.value);
+      after = page.at(-1)?.key;
+      if (page.length < PAGE) return undefined;
+    }
+  }
+
+  /** The unknown command whose bytes carried this key. */
+  async unknownBy(device: string, key: number): Promise<Command | undefined> {
+    const since = this.#now() - KEY_MS;
+    return (await this.unknown(device)).findLast((command) => command.key === key && (command.history.at(-1)?.time ?? 0) >= since);
+  }
+
   /** Ended commands of a device, oldest first. */
   async finished(device: string): Promise<Command[]> {
     const found = await this.#store.list('finished', { prefix: `${device} `, limit: 2 * KEPT });
     return found.flatMap(({ value }) => parseCommand(value) ?? []);
   }
 
-  /** Invariant 3: from here on, somebody is sending it. Undefined when it is not there to be sent. */
-  sending(command: Command): Promise<Command | undefined> {
+  /** Invariants 3 and 4: from here on, somebody is sending it. Undefined when it is not there to be sent. */
+  sending(command: Command, key = 0): Promise<Command | undefined> {
     return this.#move(command, 'sent', '', (found) =>
-      found.state === 'queued' && found.attempts === command.attempts ? { attempts: found.attempts + 1 } : undefined,
+      isHeld(found) && found.attempts === command.attempts ? { attempts: found.attempts + 1, key } : undefined,
     );
   }
 
-  /** It could not be put on the wire after all. */
+  /** It is certain that no byte of it left. */
   unsent(command: Command, note: string): Promise<Command | undefined> {
     return this.#move(command, 'queued', note, (found) => (isThisAttempt(found, command) ? { attempts: found.attempts - 1 } : undefined));
   }
@@ -99,13 +152,12 @@ export class Ledger {
   }
 
   answered(command: Command, reply: string, values: Command['values'], note = ''): Promise<Command | undefined> {
-    return this.#end(command, 'answered', note, (found) =>
-      found.state === 'queued' || found.state === 'sent' ? { reply, values } : undefined,
-    );
+    return this.#end(command, 'answered', note, () => ({ reply, values }));
   }
 
   /** No reply came, or the connection ended before it: again later, or never. */
   unanswered(command: Command, note: string, waits: boolean): Promise<Command | undefined> {
+    if (mayHaveLeft(command)) return this.#lost(command, note);
     if (command.attempts >= this.#attempts) return this.failed(command, note);
     if (this.#now() >= command.expires) return this.expired(command);
     const pause = waits ? BACK_OFF_MS * 2 ** (command.attempts - 1) : 0;
@@ -116,18 +168,32 @@ export class Ledger {
   /** `reply`: what the device said, where that is why. */
   failed(command: Command, note: string, reply = ''): Promise<Command | undefined> {
     return this.#end(command, 'failed', note, (found) =>
-      found.state === 'queued' || isThisAttempt(found, command) ? { reply } : undefined,
+      found.state === 'queued' || isThisAttempt(found, command) || (found.state === 'unknown' && reply !== '') ? { reply } : undefined,
     );
   }
 
   /** Does nothing to one that has been sent since it was read: its reply may be on the way. */
   expired(command: Command): Promise<Command | undefined> {
-    return this.#end(command, 'expired', '', (found) => (found.state === 'queued' || isThisAttempt(found, command) ? {} : undefined));
+    if (mayHaveLeft(command)) return this.#lost(command, 'its time is over');
+    const note = command.when === 'any' || command.attempts > 0 ? '' : `no recent position of the device said ${command.when}`;
+    return this.#end(command, 'expired', note, (found) => (isHeld(found) || isThisAttempt(found, command) ? {} : undefined));
   }
 
   /** Undefined when it is not waiting any more. */
   cancelled(command: Command, note: string): Promise<Command | undefined> {
-    return this.#end(command, 'cancelled', note, (found) => (found.state === 'queued' ? {} : undefined));
+    return this.#end(command, 'cancelled', note, (found) => (isHeld(found) ? {} : undefined));
+  }
+
+  /** A person says how an unknown command came out. Undefined when it is not unknown any more. */
+  settled(command: Command, state: 'answered' | 'failed', note: string): Promise<Command | undefined> {
+    return this.#end(command, state, note, (found) => (found.state === 'unknown' ? {} : undefined));
+  }
+
+  /** Invariant 4. */
+  #lost(command: Command, note: string): Promise<Command | undefined> {
+    return this.#move(command, 'unknown', note, (found) =>
+      isThisAttempt(found, command) || (found.state === 'queued' && mayHaveLeft(found)) ? {} : undefined,
+    );
   }
 
   #move(command: Command, state: CommandState, note: string, change: Change): Promise<Command | undefined> {
@@ -143,35 +209,50 @@ export class Ledger {
   /** Invariant 1. */
   async #transition(command: Command, state: CommandState, note: string, change: Change, ends: boolean): Promise<Command | undefined> {
     const key = keyOf(command);
-    for (;;) {
-      const text = await this.#store.get('commands', key);
-      const found = parseCommand(text);
-      const changed = found === undefined ? undefined : change(found);
-      if (found === undefined || changed === undefined) return undefined;
-      const time = this.#now();
-      const history = [...found.history, { state, time, note }].slice(-HISTORY);
-      const next: Command = { ...found, ...changed, state, history, ended: ends ? time : 0 };
-      const value = JSON.stringify(next);
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const place = await this.#find(key);
+      const found = parseCommand(place?.text);
+      const changed = found === undefined || found.ended > 0 ? undefined : change(found);
+      if (place === undefined || found === undefined || changed === undefined) return undefined;
+      const next = this.#next(found, changed, state, note, ends);
       const shadow = !ends ? [] : await (state === 'answered' ? this.#shadow.confirmed(next) : this.#shadow.dropped(next));
-      const written = await this.#store.write(
-        ends
-          ? [
-              { table: 'commands', key, expect: text },
-              { table: 'commands', key, remove: true },
-              { table: 'finished', key, put: value },
-              ...shadow,
-            ]
-          : [
-              { table: 'commands', key, expect: text },
-              { table: 'commands', key, put: value },
-            ],
-        state === 'sent' && !ends ? 'visible' : undefined,
-      );
-      if (written) return next;
+      const isMark = state === 'sent' && !ends;
+      if (await this.#store.write([...moved(key, place, next), ...shadow], isMark && !isCritical(next.type) ? 'visible' : undefined))
+        return next;
     }
+    throw contended(command.device);
   }
 
-  /** Invariant 5. */
+  #next(found: Command, changed: Partial<Command>, state: CommandState, note: string, ends: boolean): Command {
+    const time = this.#now();
+    const history = [...found.history, { state, time, note }].slice(-HISTORY);
+    return { ...found, ...changed, state, history, ended: ends ? time : 0 };
+  }
+
+  /** Steps of a write that cancel these commands in favour of a later one. */
+  async #cancelling(commands: readonly Command[], by: Command): Promise<Op[]> {
+    const ops: Op[] = [];
+    for (const command of commands) {
+      const key = keyOf(command);
+      const text = await this.#store.get('commands', key);
+      const found = parseCommand(text);
+      // One that is on its way by now is not cancelled: should it come back unsent, its device's line does that.
+      if (text === undefined || found === undefined || !isHeld(found)) continue;
+      ops.push(...moved(key, { table: 'commands', text }, this.#next(found, {}, 'cancelled', opposedBy(by), true)));
+    }
+    return ops;
+  }
+
+  /** Invariant 2. */
+  async #find(key: string): Promise<Place | undefined> {
+    for (const table of PLACES) {
+      const text = await this.#store.get(table, key);
+      if (text !== undefined) return { table, text };
+    }
+    return undefined;
+  }
+
+  /** Invariant 6. */
   async #forget(device: string): Promise<void> {
     const all = await this.#store.list('finished', { prefix: `${device} `, limit: 2 * KEPT });
     if (all.length <= KEPT) return;
@@ -181,9 +262,37 @@ export class Ledger {
 
 /** What a transition changes beside the state; undefined: it does not apply any more. */
 type Change = (found: Command) => Partial<Command> | undefined;
+type Admits = (open: readonly Command[], unknown: readonly Command[]) => boolean;
+
+/** Invariant 2. */
+const PLACES = ['commands', 'unknown', 'finished'] as const;
+interface Place {
+  readonly table: (typeof PLACES)[number];
+  readonly text: string;
+}
+
+/** Steps of a write that put a command where it belongs, on the condition that it is still as it was read. */
+function moved(key: string, { table, text }: Place, next: Command): Op[] {
+  const to = next.ended > 0 ? 'finished' : next.state === 'unknown' ? 'unknown' : 'commands';
+  const remove: Op[] = table === to ? [] : [{ table, key, remove: true }];
+  return [{ table, key, expect: text }, ...remove, { table: to, key, put: JSON.stringify(next) }];
+}
+
+export function opposedBy(later: Command): string {
+  return `by ${later.type} ${later.id}`;
+}
+
+function contended(device: string): AppError {
+  return new AppError('STATE_BUSY', `the commands of device ${device} are being changed by others at this moment; send the request again`);
+}
 
 function keyOf(command: { readonly device: string; readonly id: string }): string {
   return `${command.device} ${command.id}`;
+}
+
+/** It waits here, and no byte of it is on its way. */
+function isHeld(found: Command): boolean {
+  return found.state === 'queued' && !mayHaveLeft(found);
 }
 
 function isThisAttempt(found: Command, command: Command): boolean {

@@ -154,13 +154,20 @@ export const configSchema = z.strictObject({
     .prefault({}),
   commands: z
     .strictObject({
-      attempts: z.int().min(1).max(20).default(3).describe('how often a command without a reply is sent at most'),
+      attempts: z
+        .int()
+        .min(1)
+        .max(20)
+        .default(3)
+        .describe('how often a command without a reply is sent at most; a critical one is sent once'),
       expiryMs: z
         .int()
         .min(1000)
         .max(31_622_400_000)
         .default(86_400_000)
-        .describe('how long a command waits for its device when it does not say'),
+        .describe(
+          'how long a command waits for its device when it does not say; at most 10 minutes if it can keep the vehicle from driving',
+        ),
       streamAllows: z
         .array(z.enum(CRITICAL_TYPES))
         .default([])

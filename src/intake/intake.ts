@@ -33,6 +33,7 @@ import type { Bytes } from '../wire/index.ts';
 import { addressOf } from '../wire/network.ts';
 import { Admission, type PlanService } from './admission.ts';
 import { Meter, type Meters } from './meter.ts';
+import { Motion } from './motion.ts';
 import { Strikes } from './strikes.ts';
 
 /**
@@ -127,8 +128,6 @@ const FRAME = new FrameResult();
 const REQUEST = new AckRequest();
 const ANSWERS = new Uint8Array(65536);
 const ENCODER = new TextEncoder();
-/** A fix that is slower stands. */
-const MOVING_KMH = 5;
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
 /** For a device whose data goes to the stream only. */
@@ -205,7 +204,7 @@ export class Intake {
   #contact: Contact | undefined;
   /** A command waits until no answer is owed. */
   #waits = false;
-  #moving: boolean | undefined;
+  #motion = new Motion();
   /** Length of the chunk being pushed, and of all frames so far: what lies behind a frame is counted from them. */
   #chunkBytes = 0;
   #frameBytes = 0;
@@ -481,7 +480,8 @@ export class Intake {
   /** What the frame just decoded says beside what is stored of it. */
   #noticed(): void {
     if (FRAME.rows === 0) return;
-    this.#moved(FRAME.speedKmh[FRAME.rows - 1] ?? Number.NaN);
+    if (this.#motion.saw(FRAME, this.#received, this.#receivedAt) && this.#contact?.wantsMotion === true)
+      this.#host.downlink.poke(this.device);
     if (this.#contact?.wantsFix === true) this.#fixed(this.#contact);
     this.#admission?.watch(FRAME, this.#received, this);
   }
@@ -644,7 +644,7 @@ export class Intake {
     this.#known = undefined;
     this.#origin = undefined;
     this.#admission = undefined;
-    this.#moving = undefined;
+    this.#motion = new Motion();
     this.#memo = UNKNOWN;
     this.#kept = UNKNOWN;
     this.#dropped = true;
@@ -759,7 +759,7 @@ export class Intake {
 
   #contactOf(device: string, origin: Origin): Contact {
     const isClear = (): boolean => !this.owes && !this.#closed && !this.#closing;
-    const isMoving = (): boolean | undefined => this.#moving;
+    const isMoving = (): boolean | undefined => this.#motion.at(this.#host.clock.elapsed());
     return {
       device,
       codec: this.codec,
@@ -771,6 +771,7 @@ export class Intake {
         return isMoving();
       },
       wantsFix: false,
+      wantsMotion: false,
       wait: () => {
         this.#waits = true;
         // On UDP the way is open right behind an uplink only.
@@ -833,15 +834,6 @@ export class Intake {
     const speed = FRAME.speedKmh[row] ?? Number.NaN;
     const more = Number.isNaN(speed) ? {} : { speed_kmh: speed };
     this.#host.downlink.fixed(contact, { time, valid: FRAME.valid[row] === 1, lat, lon, ...more });
-  }
-
-  #moved(speedKmh: number): void {
-    if (Number.isNaN(speedKmh)) return;
-    const moving = speedKmh >= MOVING_KMH;
-    if (moving === this.#moving) return;
-    this.#moving = moving;
-    // A command may wait for that.
-    this.#host.downlink.poke(this.device);
   }
 
   /** Has the frame just decoded named a device, other than the one before? */

@@ -18,7 +18,7 @@ import type { StateStore } from '../state/store.ts';
 export interface ExportOptions {
   readonly clickhouse: ClickHouseAccess;
   readonly store: StateStore;
-  readonly ledger: Pick<Ledger, 'open' | 'finished'>;
+  readonly ledger: Pick<Ledger, 'open' | 'unknown' | 'finished'>;
   readonly shadow: Pick<Shadow, 'get'>;
   /** Wall clock, epoch ms: the time of the files. */
   readonly now: () => number;
@@ -46,7 +46,7 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
     },
     cycles: () => cyclesOf(store, ids),
     commands: async function* () {
-      for (const one of ids) yield [...(await ledger.finished(one)), ...(await ledger.open(one))];
+      for (const one of ids) yield [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
     },
     settings: async function* () {
       for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];

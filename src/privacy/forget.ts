@@ -11,15 +11,14 @@ import type { Erasure } from './erasure.ts';
  * of what.
  */
 const PAGE = 500;
-const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory'] as const;
+const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'submitted'] as const;
 
 export async function forget(store: StateStore & ProfileStore, erasure: Erasure): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const id of erasure.ids) {
     add(counts, 'usage', await removeAll(store, 'usage', id, () => true));
     const isOld = (text: string): boolean => (parseCommand(text)?.created ?? 0) < erasure.before;
-    add(counts, 'commands', await removeAll(store, 'commands', id, isOld));
-    add(counts, 'commands', await removeAll(store, 'finished', id, isOld));
+    for (const table of ['commands', 'unknown', 'finished'] as const) add(counts, 'commands', await removeAll(store, table, id, isOld));
     for (const table of ONE_EACH) add(counts, table, await removeOne(store, table, id));
     add(counts, 'profiles', await store.forget(id));
   }

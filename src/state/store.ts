@@ -29,8 +29,12 @@ export const TABLES = [
   'cursors',
   /** `<device> <command id>` → command that is still open. */
   'commands',
+  /** The same of critical commands that have left and of which nothing more is known. */
+  'unknown',
   /** The same of commands that have ended. */
   'finished',
+  /** Device id → id of the command that was handed in last: it orders those who hand in at once. */
+  'submitted',
   /** Device id → desired, reported and pending settings. */
   'settings',
   /** Unknown device id → counters and samples. */

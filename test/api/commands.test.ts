@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { CRITICAL_SCOPES, CRITICAL_TYPES, isAllowed } from '../../src/command/critical.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { RedisServer } from '../ship/rig.ts';
 import { Api } from './rig.ts';
 
 let api: Api | undefined;
@@ -21,22 +22,25 @@ const PATH = '/v1/devices/356307042440001/commands';
 const wanted = (type: keyof typeof PARAMETERS): object => ({ type, parameters: PARAMETERS[type], protocol: 'teltonika' });
 
 describe('critical commands', () => {
-  it.each(CRITICAL_TYPES)('%s needs its scope', async (type) => {
+  it.each([...new Set(Object.values(CRITICAL_SCOPES))])('need their scope: %s', async (scope) => {
     api = await Api.start(['read', 'commands']);
-    const scope = CRITICAL_SCOPES[type];
-    expect(await api.call('POST', PATH, wanted(type))).toMatchObject({
-      status: 403,
-      body: { title: expect.stringContaining(`\`${scope}\``) },
-    });
     const token = await api.token(['commands', scope]);
-    expect(await api.call('POST', PATH, wanted(type), { authorization: `Bearer ${token}` })).toMatchObject({ status: 201 });
+    for (const type of CRITICAL_TYPES.filter((one) => CRITICAL_SCOPES[one] === scope)) {
+      const refused = await api.call('POST', PATH, wanted(type));
+      expect([type, refused]).toMatchObject([type, { status: 403, body: { title: expect.stringContaining(`\`${scope}\``) } }]);
+      const made = await api.call('POST', PATH, wanted(type), { authorization: `Bearer ${token}` });
+      expect([type, made.status]).toEqual([type, 201]);
+    }
   });
 
-  it.each(CRITICAL_TYPES)('%s is confirmed by a second request where that is configured', async (type) => {
-    api = await Api.start(['admin'], {}, true);
-    const asked = await api.call('POST', PATH, wanted(type));
-    expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
-    expect(await api.call('POST', PATH, { ...wanted(type), confirm: asked.body['confirm'] })).toMatchObject({ status: 201 });
+  it('are confirmed by a second request where that is configured', async () => {
+    api = await Api.start(['admin'], {}, { confirm: true });
+    for (const type of CRITICAL_TYPES) {
+      const asked = await api.call('POST', PATH, wanted(type));
+      expect([type, asked]).toMatchObject([type, { status: 428, body: { confirm: expect.any(String) } }]);
+      const made = await api.call('POST', PATH, { ...wanted(type), confirm: asked.body['confirm'] });
+      expect([type, made.status]).toEqual([type, 201]);
+    }
     expect(await api.call('POST', PATH, { type: 'version', protocol: 'teltonika' })).toMatchObject({ status: 201 });
   });
 
@@ -55,3 +59,150 @@ it('`commands.streamAllows` knows every critical type', () => {
   expect(streamAllows(['engine_stop', 'custom'])).toEqual(['engine_stop', 'custom']);
   expect(streamAllows(['version'])).toBeUndefined();
 });
+
+describe('a command that can keep a vehicle from driving', () => {
+  const at = (device: string): string => `/v1/devices/${device}/commands`;
+
+  it('waits until it stands, and not for long, whatever words it is said in', async () => {
+    api = await Api.start();
+    for (const [n, [protocol, type, parameters]] of (
+      [
+        ['teltonika', 'engine_stop', {}],
+        ['teltonika', 'set_output', { on: true, output: 3 }],
+        ['teltonika', 'custom', { text: 'setdigout ?1 5' }],
+        ['teltonika', 'custom', { text: ' SetDigOut  1' }],
+        ['gt06', 'engine_stop', {}],
+        ['gt06', 'custom', { text: 'DYD#' }],
+        ['gt06', 'custom', { text: 'dyd,000000' }],
+        ['gt06', 'custom', { text: 'PRELAY,1#' }],
+        ['gt06', 'custom', { text: 'Relay,666666,1' }],
+        ['h02', 'engine_stop', {}],
+        ['h02', 'custom', { text: 'S20,1,1' }],
+        ['h02', 'custom', { text: 'S20,130305,1,1', timed: false }],
+        ['h02', 'custom', { text: 'CMD,9400000' }],
+      ] as const
+    ).entries()) {
+      const path = at(String(4_000_000_000 + n));
+      const wanted = { type, parameters, protocol };
+      const { body } = await api.call('POST', path, wanted);
+      expect([wanted, body]).toMatchObject([wanted, { state: 'queued', when: 'stopped' }]);
+      expect(Math.abs(Number(body['expires']) - Number(body['created']) - 600_000)).toBeLessThan(60_000);
+      const anyhow = { ...wanted, when: 'any', again: true };
+      expect(await api.call('POST', path, anyhow)).toMatchObject({ status: 422, body: { problems: [{ field: 'reason' }] } });
+      expect(await api.call('POST', path, { ...anyhow, when: 'moving' })).toMatchObject({
+        status: 422,
+        body: { problems: [{ field: 'when' }] },
+      });
+      expect(await api.call('POST', path, { ...anyhow, reason: 'stolen' })).toMatchObject({ status: 201, body: { when: 'any' } });
+    }
+  });
+
+  it('is not one that lets it drive, or that only asks', async () => {
+    api = await Api.start();
+    for (const [n, [protocol, type, parameters]] of (
+      [
+        ['teltonika', 'set_output', { on: false }],
+        ['teltonika', 'custom', { text: 'setdigout 0?' }],
+        ['teltonika', 'custom', { text: 'getver' }],
+        ['gt06', 'custom', { text: 'HFYD#' }],
+        ['gt06', 'custom', { text: 'RELAY#' }],
+        ['gt06', 'engine_resume', {}],
+        ['h02', 'custom', { text: 'S20,1,0' }],
+        ['h02', 'custom', { text: 'CMD,9410000' }],
+      ] as const
+    ).entries()) {
+      const wanted = { type, parameters, protocol };
+      const { body } = await api.call('POST', at(String(4_000_000_000 + n)), wanted);
+      expect([wanted, body]).toMatchObject([wanted, { state: 'queued', when: 'any' }]);
+      expect(Math.abs(Number(body['expires']) - Number(body['created']) - 86_400_000)).toBeLessThan(60_000);
+    }
+  });
+
+  it('is switching on the outputs that the configuration names', async () => {
+    api = await Api.start(['admin'], {}, { yaml: 'codecs: { options: { teltonika: { engine_outputs: "1" } } }' });
+    const whens: unknown[] = [];
+    for (const output of [1, 2])
+      whens.push(
+        (await api.call('POST', at('d-01'), { type: 'set_output', parameters: { output, on: true }, protocol: 'teltonika' })).body['when'],
+      );
+    expect(whens).toEqual(['stopped', 'any']);
+  });
+
+  it('and the opposite of an earlier one: the earlier one is cancelled, both are in the answer, and each is an event', async () => {
+    api = await Api.start();
+    const { office, events } = api;
+    const left = (await api.call('POST', at('d-01'), { type: 'engine_stop', protocol: 'gt06' })).body;
+    const claimed = await office.ledger.get('d-01', String(left['id']));
+    if (claimed !== undefined) await office.ledger.sending(claimed);
+    const held = (await api.call('POST', at('d-01'), { type: 'custom', parameters: { text: 'DYD#' }, protocol: 'gt06' })).body;
+    const answer = await api.call('POST', at('d-01'), { type: 'engine_resume', protocol: 'gt06' });
+    const opposed = [
+      { id: left['id'], type: 'engine_stop', state: 'sent' },
+      { id: held['id'], type: 'custom', state: 'cancelled' },
+    ];
+    expect(answer).toMatchObject({ status: 201, body: { state: 'queued', opposed } });
+    expect((await api.call('GET', `${at('d-01')}/${answer.body['id']}`)).body).toMatchObject({ opposed });
+    expect(events.filter((event) => event['state'] === 'cancelled')).toMatchObject([
+      { id: held['id'], note: `by engine_resume ${answer.body['id']}` },
+    ]);
+    const on = (await api.call('POST', at('d-02'), { type: 'set_output', parameters: { output: 2, on: true }, protocol: 'teltonika' }))
+      .body;
+    const off = await api.call('POST', at('d-02'), { type: 'custom', parameters: { text: 'setdigout ?0' }, protocol: 'teltonika' });
+    expect(off.body['opposed']).toEqual([{ id: on['id'], type: 'set_output', state: 'cancelled' }]);
+  });
+});
+
+describe('a command that is unknown', () => {
+  it('stands among the open ones, is no reason to refuse another, and ends when a person says how it came out', async () => {
+    api = await Api.start();
+    const { ledger } = api.office;
+    const { body } = await api.call('POST', PATH, wanted('engine_resume'));
+    const queued = await ledger.get('356307042440001', String(body['id']));
+    const sent = queued && (await ledger.sending(queued));
+    if (sent === undefined) throw new Error('not sent');
+    await ledger.unanswered(sent, 'no reply', true);
+    expect(await api.call('GET', `${PATH}/${body['id']}?wait=60`)).toMatchObject({ body: { state: 'unknown', ended: 0 } });
+    expect((await api.call('GET', PATH)).body).toMatchObject({ open: [{ id: body['id'], state: 'unknown' }], ended: [] });
+    expect(await api.call('POST', PATH, wanted('engine_resume'))).toMatchObject({ status: 201 });
+    const path = `/v1/commands/${body['id']}/outcome`;
+    expect(await api.call('DELETE', `${PATH}/${body['id']}`)).toMatchObject({ status: 409 });
+    expect(await api.call('POST', path, { outcome: 'perhaps', reason: 'x' })).toMatchObject({ status: 400 });
+    expect(await api.call('POST', path, { outcome: 'done' })).toMatchObject({ status: 400 });
+    const looking = await api.token(['read']);
+    expect(await api.call('POST', path, { outcome: 'done', reason: 'x' }, { authorization: `Bearer ${looking}` })).toMatchObject({
+      status: 403,
+    });
+    expect(await api.call('POST', path, { outcome: 'done', reason: 'it drives' })).toMatchObject({
+      status: 200,
+      body: { state: 'answered' },
+    });
+    expect(await api.call('POST', path, { outcome: 'failed', reason: 'it does not' })).toMatchObject({ status: 404 });
+    expect(api.events.filter((event) => event['id'] === body['id']).at(-1)).toMatchObject({
+      state: 'answered',
+      final: true,
+      note: 'by tester: it drives',
+    });
+  });
+});
+
+it.each(['lmdb', 'redis'] as const)(
+  'of ten of the same that are handed in at once, one is there: %s',
+  async (kind) => {
+    const redis = kind === 'redis' ? await RedisServer.start() : undefined;
+    onTestFinished(() => redis?.stop());
+    api = await Api.start(['admin'], redis === undefined ? {} : { FIXGATE_STATE_URL: redis.url });
+    const { call } = api;
+    const same = { type: 'locate', protocol: 'teltonika' };
+    const answers = await Promise.all(Array.from({ length: 10 }, () => call.call(api, 'POST', PATH, same)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array.from({ length: 9 }, () => 409)]);
+    expect((await api.call('GET', PATH)).body).toMatchObject({ open: { length: 1 } });
+    // And of different ones, all.
+    const others = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        call.call(api, 'POST', PATH, { type: 'get_parameter', parameters: { id: n + 1 }, protocol: 'teltonika' }),
+      ),
+    );
+    expect(new Set(others.map(({ status }) => status))).toEqual(new Set([201]));
+  },
+  30_000,
+);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HttpServer, startHttp } from '../../src/api/server.ts';
@@ -34,9 +34,16 @@ export class Api {
     this.#directory = directory;
   }
 
-  static async start(scopes: readonly Scope[] = ['admin'], env: Readonly<Record<string, string>> = {}, confirm = false): Promise<Api> {
+  /** `yaml`: the configuration file. */
+  static async start(
+    scopes: readonly Scope[] = ['admin'],
+    env: Readonly<Record<string, string>> = {},
+    { confirm = false, yaml = '' } = {},
+  ): Promise<Api> {
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-api-'));
-    const { config } = loadConfig({ env: { FIXGATE_DATA_DIR: directory, ...env } });
+    const file = join(directory, 'fixgate.yaml');
+    writeFileSync(file, yaml);
+    const { config } = loadConfig({ file, env: { FIXGATE_DATA_DIR: directory, ...env } });
     const events: Api['events'] = [];
     const record = (device: string, event: object): number => events.push({ device, ...event });
     const hands = { isConnected: () => false, rotate: async () => {}, erase: async () => ({ rows: 0 }) };

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { ascii, crc16Arc, putAscii, putU8, putU32be, u32be } from '../../src/wire/index.ts';
-import { handshake } from '../helpers/teltonika.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
 
 /** A command as the device got it. */
 export interface Got {
@@ -18,12 +18,16 @@ export class ObedientDevice {
   readonly imei: string;
   readonly got: Got[] = [];
   connections = 0;
+  /** The server has accepted who it says it is. */
+  greeted = false;
   /** When the server ended a connection, by its number, `performance.now()`. */
   readonly cut = new Map<number, number>();
   readonly #port: number;
   readonly #replyMs: number;
   readonly #reply: (text: string) => string;
   #socket: net.Socket | undefined;
+  /** Takes commands and says nothing. */
+  mute = false;
   #stopped = false;
   #busy = 0;
 
@@ -33,6 +37,11 @@ export class ObedientDevice {
     this.#reply = reply;
     this.#replyMs = replyMs;
     this.#connect();
+  }
+
+  /** Sends a position of now; the answer of the server is dropped. */
+  report(speedKmh: number): void {
+    this.#socket?.write(packet(Date.now(), speedKmh));
   }
 
   /** Leaves properly, between two commands, and comes back. */
@@ -50,14 +59,16 @@ export class ObedientDevice {
     const socket = net.connect({ port: this.#port, host: '127.0.0.1', noDelay: true }, () => socket.write(handshake(this.imei)));
     this.#socket = socket;
     let held = Buffer.alloc(0);
-    let greeted = false;
+    this.greeted = false;
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
       held = Buffer.concat([held, chunk]);
-      if (!greeted && held.length > 0) {
-        greeted = true;
+      if (!this.greeted && held.length > 0) {
+        this.greeted = true;
         held = held.subarray(1);
       }
+      // Answers to positions: a count of records.
+      while (held.length >= 4 && u32be(held, 0) !== 0) held = held.subarray(4);
       for (let size = frameSize(held); size > 0 && held.length >= size; size = frameSize(held)) {
         this.#take(ascii(held, 15, size - 5), connection, socket);
         held = held.subarray(size);
@@ -76,7 +87,7 @@ export class ObedientDevice {
     this.#busy++;
     setTimeout(() => {
       // After its own goodbye a device says nothing more.
-      if (socket.destroyed || socket.writableEnded) return;
+      if (socket.destroyed || socket.writableEnded || this.mute) return;
       got.answered = performance.now();
       socket.write(replyOf(this.#reply(text)));
       this.#busy--;

@@ -45,6 +45,7 @@ class Device implements Contact {
   readonly sent: { readonly type: string; readonly key: number }[] = [];
   readonly events: object[] = [];
   wantsFix = false;
+  wantsMotion = false;
   waits = false;
   refuses = false;
 
@@ -88,7 +89,16 @@ class Device implements Contact {
 }
 
 async function queue(type = 'version', more: Partial<CommandRequest> = {}): Promise<Command> {
-  const rest = { requester: 'me', reason: '', ref: '', not_before: 0, expires: Date.now() + 60_000, priority: 0, when: 'any' } as const;
+  const rest = {
+    requester: 'me',
+    reason: '',
+    ref: '',
+    not_before: 0,
+    expires: Date.now() + 60_000,
+    priority: 0,
+    when: 'any',
+    switches: [],
+  } as const;
   const command = await ledger.submit({ device: 'd01', type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
   if (command === undefined) throw new Error('not submitted');
   downlink.poke('d01');
@@ -305,6 +315,114 @@ describe('commands on their way down', () => {
     await device.got(2);
     device.reply('Firmware of another family');
     await comesTo(command, 'queued');
+  });
+
+  it.each(['engine_stop', 'engine_resume', 'set_output', 'set_server', 'custom'])(
+    '3: %s leaves once; without a reply it is unknown, and holds nothing up',
+    async (type) => {
+      const device = new Device({ ...impatient, replyMs: 40 });
+      const command = await queue(type);
+      const other = await queue('status');
+      await device.got(1);
+      await comesTo(command, 'unknown');
+      await device.got(2);
+      device.reply('INI:1');
+      await comesTo(other, 'answered');
+      downlink.detached(device);
+      const back = new Device();
+      await comesTo(await queue('version', { expires: Date.now() + 100, when: 'stopped' }), 'expired');
+      expect([device.sent.map((one) => one.type), back.sent]).toEqual([[type, 'status'], []]);
+      expect(await ledger.get('d01', command.id)).toMatchObject({ state: 'unknown', attempts: 1, ended: 0 });
+    },
+  );
+
+  it('3: one that was marked when its worker was killed is unknown, whether its bytes had left or not', async () => {
+    const command = await queue('engine_stop');
+    await ledger.sending(command, 1);
+    const device = new Device();
+    await comesTo(command, 'unknown');
+    await comesTo(await queue('version', { expires: Date.now() + 50, when: 'moving' }), 'expired');
+    expect(device.sent).toEqual([]);
+  });
+
+  it('3: it is unknown when the connection ends before the reply', async () => {
+    const device = new Device();
+    const command = await queue('engine_stop');
+    await device.got(1);
+    downlink.detached(device);
+    expect((await comesTo(command, 'unknown')).history.at(-1)?.note).toContain('the connection ended');
+  });
+
+  it('4: an unknown one ends by its late reply: on the same connection, or by the key that comes back on any', async () => {
+    const device = new Device({ ...impatient, replyMs: 40 });
+    const first = await queue('engine_stop');
+    await device.got(1);
+    await comesTo(first, 'unknown');
+    device.reply('DOUT1:1');
+    await comesTo(first, 'answered');
+    downlink.detached(device);
+    const echoing = new Device({ ...gt06, replyMs: 40 });
+    const second = await queue('engine_stop');
+    await echoing.got(1);
+    await comesTo(second, 'unknown');
+    const third = await queue('engine_resume');
+    await echoing.got(2);
+    downlink.detached(echoing);
+    await comesTo(third, 'unknown');
+    const later = new Device(gt06);
+    later.reply('DYD=Success!', echoing.sent[0]?.key);
+    expect(await comesTo(second, 'answered')).toMatchObject({ reply: 'DYD=Success!' });
+    later.reply('HFYD=Fail!', echoing.sent[1]?.key);
+    await comesTo(third, 'failed');
+  });
+
+  it('7: are asked once more in the moment they leave: the vehicle has begun to move', async () => {
+    const device = new Device();
+    device.moving = false;
+    const marked = ledger.sending.bind(ledger);
+    const sending = vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
+      const claimed = await marked(command, key);
+      device.clear = false;
+      return claimed;
+    });
+    const command = await queue('engine_stop', { when: 'stopped' });
+    await vi.waitFor(() => expect(device.waits).toBe(true));
+    device.moving = true;
+    device.open();
+    await comesTo(command, 'queued');
+    expect([device.sent, (await ledger.get('d01', command.id))?.attempts, device.wantsMotion]).toEqual([[], 0, true]);
+    device.moving = false;
+    downlink.poke('d01');
+    await device.got(1);
+    expect(sending).toHaveBeenCalledTimes(2);
+  });
+
+  it('7: a stop that is marked and has not left gives way to its resume', async () => {
+    const device = new Device();
+    const marked = ledger.sending.bind(ledger);
+    vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
+      const claimed = await marked(command, key);
+      device.clear = false;
+      return claimed;
+    });
+    const stop = await queue('engine_stop', { switches: [{ output: 1, on: true, immobilises: true }] });
+    await vi.waitFor(() => expect(device.waits).toBe(true));
+    const resume = await queue('engine_resume', { switches: [{ output: 1, on: false, immobilises: false }] });
+    device.open();
+    await device.got(1);
+    expect(device.sent[0]?.type).toBe('engine_resume');
+    expect((await comesTo(stop, 'cancelled')).history.at(-1)?.note).toBe(`by engine_resume ${resume.id}`);
+  });
+
+  it('a stop that has left gets its resume', async () => {
+    const device = new Device({ ...impatient, replyMs: 40 });
+    const stop = await queue('engine_stop', { switches: [{ output: 1, on: true, immobilises: true }] });
+    await device.got(1);
+    const resume = await queue('engine_resume', { switches: [{ output: 1, on: false, immobilises: false }] });
+    await device.got(2);
+    expect(device.sent.map(({ type }) => type)).toEqual(['engine_stop', 'engine_resume']);
+    expect((await ledger.get('d01', resume.id))?.opposes).toEqual([stop.id]);
+    await comesTo(stop, 'unknown');
   });
 
   it('end as sent when the device does not reply, or ends the connection as it should', async () => {

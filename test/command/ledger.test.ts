@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
+import { CRITICAL_TYPES } from '../../src/command/critical.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import { silentLog } from '../../src/log.ts';
@@ -27,7 +28,16 @@ afterEach(async () => {
 const open = (): Ledger => new Ledger(store, () => now, 3);
 
 function request(more: Partial<CommandRequest> = {}): CommandRequest {
-  const rest = { requester: 'me', reason: '', ref: '', not_before: 0, expires: now + 60_000, priority: 0, when: 'any' } as const;
+  const rest = {
+    requester: 'me',
+    reason: '',
+    ref: '',
+    not_before: 0,
+    expires: now + 60_000,
+    priority: 0,
+    when: 'any',
+    switches: [],
+  } as const;
   return { device: 'd01', type: 'version', parameters: {}, ...rest, ...more };
 }
 
@@ -134,12 +144,148 @@ describe('the ledger', () => {
     expect(await ledger.expired(await queued(ledger, 'c3'))).toMatchObject({ state: 'expired' });
   });
 
-  it('5: keeps the last hundred of those that ended', async () => {
+  it('6: keeps the last hundred of those that ended', async () => {
     const ledger = open();
     for (let n = 100; n < 220; n++) await ledger.cancelled(await queued(ledger, `c${n}`), '');
     await ledger.cancelled(await queued(ledger, 'c001', { device: 'd02' }), '');
     const kept = await ledger.finished('d01');
     expect([kept.length, kept[0]?.id, kept.at(-1)?.id, (await ledger.finished('d02')).length]).toEqual([100, 'c120', 'c219', 1]);
+  });
+});
+
+describe('a critical command', () => {
+  const stop = { type: 'engine_stop', switches: [{ output: 0, on: true, immobilises: true }] };
+  const resume = { type: 'engine_resume', switches: [{ output: 0, on: false, immobilises: false }] };
+
+  it.each(CRITICAL_TYPES)('4: %s is sent once, and unknown without a reply', async (type) => {
+    const ledger = open();
+    const claimed = await sent(ledger, await queued(ledger, 'c1', { type }));
+    const lost = await ledger.unanswered(claimed, 'no reply', true);
+    expect(lost).toMatchObject({ state: 'unknown', ended: 0, attempts: 1 });
+    if (lost === undefined) throw new Error('gone');
+    expect([await ledger.open('d01'), (await ledger.unknown('d01')).map(({ id }) => id)]).toEqual([[], ['c1']]);
+    const again = [
+      ledger.sending(lost),
+      ledger.unsent(claimed, ''),
+      ledger.cancelled(lost, ''),
+      ledger.expired(lost),
+      ledger.silent(claimed, ''),
+    ];
+    expect(await Promise.all(again)).toEqual(again.map(() => undefined));
+    expect(await ledger.get('d01', 'c1')).toEqual(lost);
+  });
+
+  it('4: it ends by a late reply, or when a person says how it came out, once', async () => {
+    const ledger = open();
+    const lost = async (id: string): Promise<Command> => {
+      const claimed = await ledger.sending(await queued(ledger, id, stop), 4711);
+      const unknown = claimed === undefined ? undefined : await ledger.unanswered(claimed, 'no reply', true);
+      if (unknown === undefined) throw new Error('not unknown');
+      return unknown;
+    };
+    const [first, second, third] = [await lost('c1'), await lost('c2'), await lost('c3')];
+    expect((await ledger.unknownBy('d01', 4711))?.id).toBe('c3');
+    expect(await ledger.unknownBy('d01', 4712)).toBeUndefined();
+    expect(await ledger.answered(first, 'DYD=Success!', {})).toMatchObject({ state: 'answered', reply: 'DYD=Success!' });
+    expect(await ledger.failed(second, 'refused by the device', 'DYD=Fail!')).toMatchObject({ state: 'failed' });
+    expect((await ledger.unknownOf('c3'))?.device).toBe('d01');
+    expect(await ledger.settled(third, 'answered', 'by me: seen')).toMatchObject({ state: 'answered', ended: now });
+    expect([await ledger.settled(third, 'failed', ''), await ledger.unknownOf('c3'), await ledger.unknown('d01')]).toEqual([
+      undefined,
+      undefined,
+      [],
+    ]);
+    expect((await ledger.finished('d01')).map(({ id }) => id)).toEqual(['c1', 'c2', 'c3']);
+    now += 86_400_000;
+    await lost('c4');
+    now += 50_000_000;
+    // The same second of another day.
+    expect(await ledger.unknownBy('d01', 4711)).toBeUndefined();
+  });
+
+  it('4: its mark waits for the disk, that of others does not', async () => {
+    const written = vi.spyOn(store, 'write');
+    const ledger = open();
+    await sent(ledger, await queued(ledger, 'c1', stop));
+    await sent(ledger, await queued(ledger, 'c2'));
+    const waits = written.mock.calls.flatMap(([ops, until]) =>
+      ops.flatMap((op) => ('put' in op && op.table === 'commands' && op.put.includes('"state":"sent"') ? [until] : [])),
+    );
+    expect(waits).toEqual([undefined, 'visible']);
+  });
+
+  it('4: one that was sent does not expire when its time is over, and what it has ended is found unknown', async () => {
+    const ledger = open();
+    const claimed = await sent(ledger, await queued(ledger, 'c1', stop));
+    now += 600_000;
+    expect(await ledger.expired(claimed)).toMatchObject({ state: 'unknown' });
+    expect(await ledger.expired(await queued(ledger, 'c2', stop))).toMatchObject({ state: 'expired' });
+  });
+
+  it('7: cancels the opposite that has not left, and is there whatever has', async () => {
+    const ledger = open();
+    await queued(ledger, 'c1', stop);
+    await sent(ledger, await queued(ledger, 'c2', stop));
+    await queued(ledger, 'c3', { ...stop, switches: [{ output: 2, on: true, immobilises: true }] });
+    expect(await queued(ledger, 'c4', resume)).toMatchObject({ state: 'queued', opposes: ['c1', 'c2'] });
+    const states = await Promise.all(['c1', 'c2', 'c3', 'c4'].map(async (id) => (await ledger.get('d01', id))?.state));
+    expect(states).toEqual(['cancelled', 'sent', 'queued', 'queued']);
+    expect((await ledger.get('d01', 'c1'))?.history.at(-1)?.note).toBe('by engine_resume c4');
+  });
+
+  it('7: of several that are handed in at once, as many are there as were admitted', async () => {
+    const admits = (open: readonly Command[]): boolean => open.length < 3;
+    const all = await Promise.all(Array.from({ length: 10 }, (_, n) => open().submit(request(), `c${n}`, admits)));
+    expect(all.filter((one) => one !== undefined)).toHaveLength(3);
+    expect(await open().open('d01')).toHaveLength(3);
+  });
+});
+
+describe('commands that an earlier version has written', () => {
+  /** As the ledger wrote it before critical commands were sent once. */
+  const text = (more: object): string =>
+    JSON.stringify({
+      device: 'd01',
+      type: 'engine_stop',
+      parameters: {},
+      requester: 'me',
+      reason: '',
+      ref: '',
+      not_before: 0,
+      expires: 2_000_000,
+      priority: 0,
+      when: 'any',
+      id: 'c1',
+      created: 900_000,
+      state: 'queued',
+      ended: 0,
+      attempts: 0,
+      next_attempt: 0,
+      history: [{ state: 'queued', time: 900_000, note: '' }],
+      reply: '',
+      values: {},
+      ...more,
+    });
+
+  it('a queued stop waits for the vehicle, one that was sent before is not sent again', async () => {
+    await store.write([
+      { table: 'commands', key: 'd01 c1', put: text({}) },
+      { table: 'commands', key: 'd01 c2', put: text({ id: 'c2', attempts: 1 }) },
+      { table: 'commands', key: 'd01 c3', put: text({ id: 'c3', type: 'version' }) },
+      { table: 'finished', key: 'd01 c0', put: text({ id: 'c0', state: 'answered', ended: 950_000, attempts: 1 }) },
+    ]);
+    const ledger = open();
+    const [first, second, third] = await ledger.open('d01');
+    if (first === undefined || second === undefined || third === undefined) throw new Error('not read');
+    expect([first.when, third.when, (await ledger.finished('d01'))[0]?.when]).toEqual(['stopped', 'any', 'any']);
+    expect(first).toMatchObject({ key: 0, opposes: [], switches: [{ output: 0, on: true, immobilises: true }] });
+    expect(await ledger.sending(second)).toBeUndefined();
+    expect(await ledger.unanswered(second, 'sent once by an earlier version', false)).toMatchObject({ state: 'unknown' });
+    expect(await ledger.sending(third)).toMatchObject({ state: 'sent' });
+    expect(await queued(ledger, 'c4', { type: 'engine_resume', switches: [{ output: 0, on: false, immobilises: false }] })).toMatchObject({
+      opposes: ['c2', 'c1'],
+    });
+    expect(await ledger.get('d01', 'c1')).toMatchObject({ state: 'cancelled' });
   });
 });
 

@@ -49,7 +49,7 @@ async function start(
 }
 
 const imei = (n: number): string => String(356307042000000 + n);
-const parameter = (text: string): string => `Param ID:${text.split(' ')[1]} Value:1`;
+const parameter = (text: string): string => (text.startsWith('setdigout') ? 'DOUT1:0' : `Param ID:${text.split(' ')[1]} Value:1`);
 
 function device(port: number, n: number, replyMs = 0): ObedientDevice {
   const made = new ObedientDevice(port, imei(n), parameter, replyMs);
@@ -145,7 +145,7 @@ describe('commands over HTTP', () => {
     const { api, port } = await start({ FIXGATE_CONFIG: config }, ['read', 'commands', 'engine']);
     const obedient = device(port, 1);
     const path = `/v1/devices/${imei(1)}/commands`;
-    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika' };
+    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika', when: 'any', reason: 'a test' };
     const asked = await api.call('POST', path, wanted);
     expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
     expect(await api.call('POST', path, { ...wanted, parameters: { output: 2 }, confirm: asked.body['confirm'] })).toMatchObject({
@@ -156,6 +156,46 @@ describe('commands over HTTP', () => {
     await vi.waitFor(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']), { timeout: 20_000 });
     expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
   }, 90_000);
+});
+
+describe('an engine stop', () => {
+  it('waits until the vehicle stands, leaves once, is unknown when the worker is killed, and ends by a word of a person', async () => {
+    const { running, api, port } = await start({}, ['read', 'commands', 'engine']);
+    const obedient = device(port, 1);
+    obedient.mute = true;
+    const path = `/v1/devices/${imei(1)}/commands`;
+    const states = async (): Promise<unknown> => (await api.call('GET', path)).body;
+    await vi.waitFor(() => expect(obedient.greeted).toBe(true), { timeout: 20_000 });
+    obedient.report(60);
+    const stop = await api.call('POST', path, { type: 'engine_stop', protocol: 'teltonika' });
+    expect(stop).toMatchObject({ status: 201, body: { state: 'queued', when: 'stopped' } });
+    // What goes behind it has been answered, so that it was looked at.
+    obedient.mute = false;
+    expect(await api.call('POST', `${path}?wait=20`, { type: 'get_parameter', parameters: { id: 1 } })).toMatchObject({
+      body: { state: 'answered' },
+    });
+    obedient.mute = true;
+    expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 1']);
+    obedient.report(3);
+    await vi.waitFor(() => expect(obedient.got.at(-1)?.text).toBe('setdigout 1 ? 10'), { timeout: 20_000 });
+    expect(await states()).toMatchObject({ open: [{ state: 'sent' }] });
+    for (const worker of running.children('worker')) process.kill(worker, 'SIGKILL');
+    await vi.waitFor(async () => expect(await states()).toMatchObject({ open: [{ state: 'unknown', attempts: 1 }] }), {
+      timeout: 30_000,
+      interval: 100,
+    });
+    obedient.mute = false;
+    const resume = await api.call('POST', `${path}?wait=30`, { type: 'engine_resume' });
+    expect(resume).toMatchObject({
+      body: { state: 'answered', opposed: [{ id: stop.body['id'], type: 'engine_stop', state: 'unknown' }] },
+    });
+    const { http } = await running.logged('metrics and health');
+    const args = ['outcome', String(stop.body['id']), 'done', '--reason', 'the driver says so'];
+    const said = await fixgate(args, '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: api.token });
+    expect([said.code, said.out]).toEqual([0, `${stop.body['id']}  answered\n`]);
+    expect(await states()).toMatchObject({ open: [], ended: { length: 3 } });
+    expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 1', 'setdigout 1 ? 10', 'setdigout 0']);
+  }, 120_000);
 });
 
 describe('fixgate send', () => {

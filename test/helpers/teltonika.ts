@@ -8,7 +8,7 @@ export function handshake(imei: string): Uint8Array {
 }
 
 /** Codec 8 with one record without elements, 59.3293 18.0686 (protocol, sections 2 and 3). */
-export function packet(time: number): Uint8Array {
+export function packet(time: number, speedKmh = 0): Uint8Array {
   const out = new Uint8Array(45);
   putU32be(out, 4, 33);
   out[8] = 8;
@@ -17,6 +17,7 @@ export function packet(time: number): Uint8Array {
   putU32be(out, 19, 180686000);
   putU32be(out, 23, 593293000);
   out[31] = 9;
+  putU16be(out, 32, speedKmh);
   out[40] = 1;
   putU32be(out, 41, crc16Arc(out, 8, 41));
   return out;
