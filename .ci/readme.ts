@@ -14,7 +14,7 @@ const commands = [...part.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => matc
 const EXPECTED: readonly (readonly [string, RegExp])[] = [
   ['nc -q', /01 00 00 00 01/],
   [
-    'curl',
+    'fixgate sql',
     /device:\s+356307042441013\ntime:\s+2025-06-01 12:00:00.000\nlat:\s+59\.3293\nlon:\s+18\.0686\nspeed_kmh:\s+54\nignition:\s+(1|true)\nexternal_v:\s+13\.8/,
   ],
   ['fixgate decode', /356307042441013/],

@@ -65,6 +65,10 @@ export class SecretUrl {
     return parsed(this.#text)?.protocol ?? '';
   }
 
+  get hasPassword(): boolean {
+    return (parsed(this.#text)?.password ?? '') !== '';
+  }
+
   get hasHost(): boolean {
     return (parsed(this.#text)?.host ?? '') !== '';
   }

@@ -133,6 +133,22 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'sql',
+    about: 'run a statement in ClickHouse, embedded or configured',
+    load: async () => {
+      const { SQL_HELP, sql } = await import('./sql.ts');
+      return { help: SQL_HELP, run: sql };
+    },
+  },
+  {
+    name: 'clickhouse',
+    about: 'say where ClickHouse listens, and where its password is',
+    load: async () => {
+      const { CLICKHOUSE_HELP, clickhouse } = await import('./clickhouse.ts');
+      return { help: CLICKHOUSE_HELP, run: clickhouse };
+    },
+  },
+  {
     name: 'journal',
     about: 'list, verify and print what is in the journal, and retry what a sink refused',
     load: async () => {

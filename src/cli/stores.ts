@@ -15,8 +15,16 @@ export function embeddedDirectory(config: Config): string {
   return join(config.dataDir, 'clickhouse');
 }
 
+/** Where a ClickHouse is, and who asks. */
+export interface Access {
+  readonly url: SecretUrl;
+  readonly username: string;
+  readonly password: Secret;
+  readonly database: string;
+}
+
 /** The configured ClickHouse, or the embedded one of the data directory. Throws DATA_DIR_UNUSABLE when there is none. */
-export async function clickHouseAccess(config: Config): Promise<{ url: SecretUrl; username: string; password: Secret; database: string }> {
+export async function clickHouseAccess(config: Config): Promise<Access> {
   const { url, user: username, password, database, port } = config.clickhouse;
   if (url !== undefined) return { url, username, password, database };
   const directory = embeddedDirectory(config);

@@ -9,9 +9,9 @@
  * 3. The same `insert_deduplication_token` twice stores the rows once, whatever was killed in between, and a token
  *    never stands for rows that are not there.
  * 4. Memory is bounded: rows on their way in are in a file, requests beyond the queue are answered 503, texts,
- *    results and the engine have limits.
+ *    results and the engine have limits, which no statement can raise.
  * 5. The event loop never waits for the engine: `/ping` answers while queries run, and slow reads cannot hold up
- *    inserts, which have a lane of their own.
+ *    inserts, which have a lane of their own, as has the parsing of statements.
  * 6. One directory has one process. What a crash left behind is cleaned at the next start.
  *
  * <directory>/secret     who may ask
@@ -70,7 +70,11 @@ const DEFAULT_PORT = 8123;
 /** Threads that statements may occupy; `main.ts` sizes the pool so that file work always finds a thread beside them. */
 const INSERT_WIDTH = 2;
 const QUERY_WIDTH = 2;
+const PARSE_WIDTH = 1;
 const STOP_READS_MS = 250;
+/** Statements whose normal form is remembered, and how long they may be. */
+const KNOWN_TEXTS = 100;
+const KNOWN_TEXT = 1000;
 const MAX_QUERY_BYTES = 1024 * 1024;
 
 /**
@@ -230,6 +234,8 @@ function header(request: IncomingMessage, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
+const ROWS_REMEDY = 'write FORMAT and its name without a comment between them, and put the statement into the parameter `query`';
+
 const STOPPING = exception(236, 'ABORTED', 'The embedded ClickHouse is stopping');
 
 class Service {
@@ -239,6 +245,8 @@ class Service {
   readonly #maxInsertBytes: number;
   readonly #inserts = new Lane(INSERT_WIDTH);
   readonly #queries = new Lane(QUERY_WIDTH);
+  readonly #parses = new Lane(PARSE_WIDTH);
+  readonly #normals = new Map<string, string>();
   #requests = 0;
   #closing = false;
   #idle: (() => void) | null = null;
@@ -248,6 +256,21 @@ class Service {
     this.#folder = folder;
     this.#maxRequests = maxRequests;
     this.#maxInsertBytes = maxInsertBytes;
+  }
+
+  /** The engine's form of a statement; those of programs come again and again. */
+  async #normal(text: string): Promise<string> {
+    const known = this.#normals.get(text);
+    if (known !== undefined) return known;
+    const normal = await this.#parses.run(
+      () => true,
+      () => this.#engine.normalise(text),
+    );
+    if (text.length <= KNOWN_TEXT) {
+      if (this.#normals.size >= KNOWN_TEXTS) this.#normals.clear();
+      this.#normals.set(text, normal ?? '');
+    }
+    return normal ?? '';
   }
 
   /** Refuses what comes from now on, stops the reads, and waits for the inserts. */
@@ -283,7 +306,7 @@ class Service {
     let incoming: Incoming | null = null;
     try {
       const limits = { queryBytes: MAX_QUERY_BYTES, insertBytes: this.#maxInsertBytes };
-      incoming = await receive(request, params.get('query') ?? '', this.#folder, limits);
+      incoming = await receive(request, params.get('query') ?? '', this.#folder, limits, (text) => this.#normal(text));
       if (incoming.text.trim() === '') {
         if (request.method === 'GET') return void response.end('Ok.\n');
         throw new Refusal(exception(62, 'SYNTAX_ERROR', 'Empty query'));
@@ -298,18 +321,6 @@ class Service {
 
   async #run(request: IncomingMessage, response: ServerResponse, params: URLSearchParams, incoming: Incoming): Promise<void> {
     const { insert, text } = incoming;
-    const setup = setupFor(request, params, incoming.form);
-    const asked = header(request, 'x-clickhouse-format') || params.get('default_format') || 'TabSeparated';
-    let format = asked;
-    let sql = text;
-    if (insert !== null) {
-      sql = `${insert.target} FROM INFILE ${quoteText(incoming.file)} ${insert.settings} FORMAT ${insert.format}`;
-    } else {
-      const statement = readStatement(text);
-      if (statement.several) throw new Refusal(exception(62, 'SYNTAX_ERROR', 'One statement a request, please'));
-      if (statement.namesFile) throw new Refusal(exception(48, 'NOT_IMPLEMENTED', 'INTO OUTFILE and FROM INFILE do not work over HTTP'));
-      if (statement.format !== '') format = statement.format;
-    }
     const mark = this.#engine.mark();
     let gone = false;
     let running = false;
@@ -318,6 +329,19 @@ class Service {
       // Nobody waits for the answer: the lane is worth more. An insert is let finish.
       if (running && insert === null) this.#engine.kill(mark).catch(() => {});
     });
+    const setup = setupFor(request, params, incoming.form);
+    const asked = header(request, 'x-clickhouse-format') || params.get('default_format') || 'TabSeparated';
+    let format = asked;
+    let sql = text;
+    if (insert !== null) {
+      sql = `${insert.target} FROM INFILE ${quoteText(incoming.file)} ${insert.settings} FORMAT ${insert.format}`;
+    } else {
+      const statement = readStatement(await this.#normal(text));
+      if (statement.insert !== null)
+        throw new Refusal(exception(62, 'SYNTAX_ERROR', `The rows of this INSERT were not found: ${ROWS_REMEDY}`));
+      if (statement.namesFile) throw new Refusal(exception(48, 'NOT_IMPLEMENTED', 'INTO OUTFILE and FROM INFILE do not work over HTTP'));
+      if (statement.format !== '') format = statement.format;
+    }
     const lane = insert === null ? this.#queries : this.#inserts;
     const result = await lane.run(
       () => !gone && (insert !== null || !this.#closing),

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { findOrphanNotes, replaceFiles } from './repair.ts';
@@ -72,8 +72,19 @@ function loadChdb(): Chdb {
 }
 
 const MIB = 1024 * 1024;
+/** Of a statement that is only parsed: the largest text of a request, quoted. */
+const MAX_PARSED_BYTES = 8 * MIB;
+/** Longest that a statement may run. */
+const MAX_SECONDS = 300;
+/** Threads that the engine keeps when they have nothing to do. Each holds three files of /proc open, and its stack. */
+const IDLE_THREADS = 8;
+/** How long a part that was merged into another stays on disk and in memory. */
+const OLD_PARTS_SECONDS = 60;
 
-/** Server settings. Caches are small because an idle server should be; merges keep to the pool sizes chdb starts with. */
+/**
+ * Server settings. Caches are small because an idle server should be; merges keep to the pool sizes chdb starts with. Pools
+ * that a server with thousands of parts would need are small too: their threads stay, and are counted by `IDLE_THREADS`.
+ */
 function serverConfig(memoryBytes: number, usersPath: string): string {
   return xml({
     timezone: 'UTC',
@@ -87,12 +98,19 @@ function serverConfig(memoryBytes: number, usersPath: string): string {
     uncompressed_cache_size: 0,
     query_condition_cache: { max_size_in_bytes: 8 * MIB },
     compiled_expression_cache_size: 16 * MIB,
+    max_thread_pool_free_size: IDLE_THREADS,
+    max_active_parts_loading_thread_pool_size: 4,
+    max_outdated_parts_loading_thread_pool_size: 2,
+    max_unexpected_parts_loading_thread_pool_size: 2,
+    max_parts_cleaning_thread_pool_size: 2,
     merge_tree: {
       // A server relies on replicas; one machine alone has only its disk. 200 means: survives a power cut.
       fsync_after_insert: 1,
       fsync_part_directory: 1,
       // Merged parts replace synced ones, so they are synced too, whatever their size.
       min_rows_to_fsync_after_merge: 1,
+      // Which is why the parts they replaced need not stay for minutes.
+      old_parts_lifetime: OLD_PARTS_SECONDS,
     },
   });
 }
@@ -100,16 +118,19 @@ function serverConfig(memoryBytes: number, usersPath: string): string {
 /** One user without a password, as on a fresh server, but without what reaches files, hosts and programs: table
  * functions, engines and dictionaries. */
 function usersConfig(memoryBytes: number, resultBytes: number): string {
+  const threads = availableParallelism();
+  const limits = {
+    max_memory_usage: Math.floor(memoryBytes / 2),
+    // A result is held in memory until it is sent.
+    max_result_bytes: resultBytes,
+    max_execution_time: MAX_SECONDS,
+    max_threads: threads,
+    max_insert_threads: threads,
+  };
+  // 0 would mean: without a limit.
+  const constraints = Object.fromEntries(Object.entries(limits).map(([name, max]) => [name, { min: 1, max }]));
   return xml({
-    profiles: {
-      default: {
-        max_memory_usage: Math.floor(memoryBytes / 2),
-        // A result is held in memory until it is sent.
-        max_result_bytes: resultBytes,
-        result_overflow_mode: 'throw',
-        max_execution_time: 300,
-      },
-    },
+    profiles: { default: { ...limits, result_overflow_mode: 'throw', constraints } },
     quotas: { default: '' },
     users: {
       default: {
@@ -136,6 +157,12 @@ function xml(value: XmlValue, name = 'clickhouse'): string {
 
 function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/** The machine's memory, or what the cgroup of this process may use of it. */
+function availableMemory(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(totalmem(), constrained) : totalmem();
 }
 
 export interface EngineOptions {
@@ -172,6 +199,11 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
+/** The name as a text for a comparison; one that is a parameter of the request stays that. */
+function nameText(name: string): string {
+  return /^\{\w+:Identifier\}$/.test(name) ? name.replace(':Identifier', ':String') : quoteText(name);
+}
+
 export class Engine {
   readonly #chdb: Chdb;
   readonly #path: string;
@@ -191,7 +223,7 @@ export class Engine {
     const chdb = loadChdb();
     const config = join(options.directory, 'config');
     const path = join(options.directory, 'engine');
-    const memoryBytes = Math.min(2048 * MIB, Math.floor(totalmem() * 0.4));
+    const memoryBytes = Math.min(2048 * MIB, Math.floor(availableMemory() * 0.4));
     await mkdir(config, { recursive: true, mode: 0o700 });
     await mkdir(path, { recursive: true, mode: 0o700 });
     const users = join(config, 'users.xml');
@@ -267,14 +299,32 @@ export class Engine {
   }
 
   /**
+   * The statement in the engine's normal form, not executed.
+   * @throws Error with ClickHouse's message when it is none, or more than one.
+   */
+  async normalise(text: string): Promise<string> {
+    try {
+      const { bytes } = await this.run(
+        `SELECT formatQuerySingleLine(${quoteText(text)})`,
+        `SET max_query_size = ${MAX_PARSED_BYTES};`,
+        'RawBLOB',
+      );
+      return Buffer.from(bytes).toString();
+    } catch (error) {
+      // It goes on with our own statement around the text.
+      throw new Error(messageOf(error).replace(/ ?: In scope SELECT formatQuerySingleLine.*\. \(SYNTAX_ERROR\)/s, ' (SYNTAX_ERROR)'));
+    }
+  }
+
+  /**
    * Runs an INSERT and syncs what the engine leaves to chance: it syncs a part's files and then renames the part into
    * the table's directory, but syncs neither that directory nor the log of deduplication tokens.
    * @throws Error with ClickHouse's message, or of the file system.
    */
   async insert(sql: string, setup: string, insert: InsertStatement): Promise<EngineResult> {
     const result = await this.run(sql, setup, 'Null');
-    const database = insert.database === '' ? 'currentDatabase()' : quoteText(insert.database);
-    const where = `WHERE database = ${database} AND name = ${quoteText(insert.table)}`;
+    const database = insert.database === '' ? 'currentDatabase()' : nameText(insert.database);
+    const where = `WHERE database = ${database} AND name = ${nameText(insert.table)}`;
     const paths = await this.#rows(`SELECT arrayJoin(data_paths) FROM system.tables ${where}`, setup);
     for (const [path = ''] of paths) {
       await syncFile(path);

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { type Exception, exception } from './exception.ts';
-import { type InsertStatement, readStatement } from './statement.ts';
+import { type InsertStatement, type Normalise, splitInsert } from './statement.ts';
 
 /** How far into a body the head of an INSERT is looked for. */
 const HEAD_BYTES = 64 * 1024;
@@ -53,23 +53,29 @@ export async function prepareIncoming(directory: string): Promise<string> {
  * Reads one request. The caller removes `file` when it is not ''.
  * @throws Refusal when the body is too large or its encoding is unknown.
  */
-export async function receive(request: IncomingMessage, urlQuery: string, folder: string, limits: BodyLimits): Promise<Incoming> {
+export async function receive(
+  request: IncomingMessage,
+  urlQuery: string,
+  folder: string,
+  limits: BodyLimits,
+  normalise: Normalise,
+): Promise<Incoming> {
   const chunks = decoded(request)[Symbol.asyncIterator]();
   if (urlQuery !== '') {
-    const { insert } = readStatement(urlQuery);
-    if (insert !== null) {
-      const first = Buffer.from(urlQuery.slice(insert.dataAt));
-      return { text: urlQuery, insert, file: await store(first, chunks, folder, limits.insertBytes), form: null };
+    const split = await splitInsert(urlQuery, normalise);
+    if (split !== null) {
+      const first = Buffer.from(urlQuery.slice(split.dataAt));
+      return { text: urlQuery, insert: split.insert, file: await store(first, chunks, folder, limits.insertBytes), form: null };
     }
   }
 
   const head = await gather(chunks, Buffer.alloc(0), HEAD_BYTES);
   if (urlQuery === '') {
     // One byte a character, so that offsets hold and rows in a binary format do no harm.
-    const insert = readStatement(head.toString('latin1')).insert;
-    if (insert !== null) {
-      const file = await store(head.subarray(insert.dataAt), chunks, folder, limits.insertBytes);
-      return { text: head.toString('utf8', 0, insert.dataAt), insert: inUtf8(insert), file, form: null };
+    const split = await splitInsert(head.toString('latin1'), (text) => normalise(Buffer.from(text, 'latin1').toString('utf8')));
+    if (split !== null) {
+      const file = await store(head.subarray(split.dataAt), chunks, folder, limits.insertBytes);
+      return { text: head.toString('utf8', 0, split.dataAt), insert: split.insert, file, form: null };
     }
   }
 
@@ -83,17 +89,6 @@ export async function receive(request: IncomingMessage, urlQuery: string, folder
   }
   const text = body.toString('utf8');
   return { text: urlQuery === '' ? text : text === '' ? urlQuery : `${urlQuery}\n${text}`, insert: null, file: '', form: null };
-}
-
-function inUtf8(insert: InsertStatement): InsertStatement {
-  const utf8 = (text: string) => Buffer.from(text, 'latin1').toString('utf8');
-  return {
-    ...insert,
-    database: utf8(insert.database),
-    table: utf8(insert.table),
-    target: utf8(insert.target),
-    settings: utf8(insert.settings),
-  };
 }
 
 async function formOf(body: Buffer<ArrayBuffer>, type: string): Promise<FormData> {

@@ -15,7 +15,7 @@ import { closeInherited } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
 import type { EmbeddedClickHouse, EmbeddedMessage } from './clickhouse.ts';
 
-// Four statements at a time take a thread each; bodies and compression need some beside them. Before the first use of the pool.
+// Four statements and one that is parsed take a thread each; bodies and compression need some beside them. Before the first use of the pool.
 process.env['UV_THREADPOOL_SIZE'] ??= '8';
 
 // The engine reads standard input for rows of an INSERT, wherever it leads. Opening takes the lowest number that is free: 0.

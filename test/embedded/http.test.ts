@@ -189,12 +189,38 @@ describe.skipIf(!chdbInstalled)('the HTTP interface', () => {
       'ACCESS_DENIED',
     ],
     ["SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString')", 497, 403, 'ACCESS_DENIED'],
+    ["SELECT 1 /* /* */ ' */ INTO OUTFILE '/tmp/fixgate-x' APPEND FORMAT CSV -- '", 48, 501, 'NOT_IMPLEMENTED'],
+    ["SELECT $a$'$a$ INTO OUTFILE $b$/tmp/fixgate-x$b$", 48, 501, 'NOT_IMPLEMENTED'],
+    ["INSERT INTO t FROM INFILE '/etc/hostname' FORMAT CSV", 48, 501, 'NOT_IMPLEMENTED'],
+    ["INSERT INTO t /* /* */ ' */ FROM INFILE '/etc/hostname' FORMAT CSV -- '", 48, 501, 'NOT_IMPLEMENTED'],
+    ['SELECT 1 /* /* */ */; DROP TABLE t', 62, 400, 'SYNTAX_ERROR'],
+    ['INSERT INTO t FORMAT /* no */ CSV\n1', 62, 400, 'SYNTAX_ERROR'],
     ['SELECT number FROM system.numbers LIMIT 100000000', 396, 500, 'TOO_MANY_ROWS_OR_BYTES'],
   ])('%s fails as %i', async (statement, code, status, name) => {
     const answer = await ask(running.url, statement);
     expect(answer.text).toMatch(new RegExp(`^Code: ${code}\\. DB::Exception: [^]*\\(${name}\\)`));
     expect(answer.status).toBe(status);
     expect(answer.headers.get('x-clickhouse-exception-code')).toBe(String(code));
+  });
+
+  it('invariant 4: no statement raises a limit', async () => {
+    // Of threads, 0 is what the engine finds right: one a processor.
+    const limits = { max_memory_usage: ['0'], max_result_bytes: ['0'], max_execution_time: ['0'], max_threads: [], max_insert_threads: [] };
+    for (const [name, none] of Object.entries(limits)) {
+      for (const value of [...none, '99999999999']) {
+        const inStatement = await ask(running.url, `SELECT 1 SETTINGS ${name} = ${value}`);
+        expect([name, value, inStatement.headers.get('x-clickhouse-exception-code')]).toEqual([name, value, '452']);
+        const inUrl = await ask(running.url, 'SELECT 1', { [name]: value });
+        expect([name, value, inUrl.headers.get('x-clickhouse-exception-code')]).toEqual([name, value, '452']);
+      }
+      expect((await ask(running.url, 'SELECT 1', { [name]: '1' })).headers.get('x-clickhouse-exception-code')).not.toBe('452');
+    }
+  });
+
+  it('inserts into a table that a parameter names', async () => {
+    const query = 'INSERT INTO {d:Identifier}.{t:Identifier} FORMAT CSV';
+    expect((await ask(running.url, '1,a', { query, param_d: 'default', param_t: 't' })).status).toBe(200);
+    expect(await rows()).toBe('1\ta\n');
   });
 
   it('gives errors that the client understands', async () => {

@@ -1,0 +1,34 @@
+import { spawnSync } from 'node:child_process';
+
+/**
+ * Programs that the tests run for real, by Debian package. What is missing is installed with apt when this user may;
+ * otherwise the line to type is printed and the tests do not start.
+ */
+const TOOLS: readonly { readonly command: string; readonly packageName: string; readonly why: string }[] = [
+  { command: 'redis-server', packageName: 'redis-server', why: 'streams and the state store' },
+  { command: 'chromium', packageName: 'chromium', why: 'web pages that attack the embedded ClickHouse' },
+  { command: 'unshare', packageName: 'util-linux', why: 'servers in network namespaces of their own' },
+];
+
+const isThere = ({ command }: { readonly command: string }): boolean => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+
+function apt(...args: string[]): boolean {
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  const [command = '', ...rest] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args];
+  return spawnSync(command, rest, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
+}
+
+const missing = TOOLS.filter((tool) => !isThere(tool));
+if (missing.length > 0) {
+  const packages = missing.map(({ packageName }) => packageName);
+  console.log(`installing with apt what the tests need: ${packages.join(', ')}`);
+  // A package with a service may start it where there is an init system; the tests start their own servers on free ports.
+  if (!apt('install', '-y', '--no-install-recommends', ...packages) && apt('update'))
+    apt('install', '-y', '--no-install-recommends', ...packages);
+  const lacking = missing.filter((tool) => !isThere(tool));
+  for (const { command, why } of lacking) console.error(`missing: ${command} (${why})`);
+  if (lacking.length > 0) {
+    console.error(`Install it and run the tests again: apt-get install ${lacking.map(({ packageName }) => packageName).join(' ')}`);
+    process.exit(1);
+  }
+}
