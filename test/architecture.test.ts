@@ -33,7 +33,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'codec',
     'wire',
   ],
-  command: ['codec', 'registry types', 'state types', 'src/state/store.ts', 'npm:ioredis'],
+  command: ['codec', 'registry types', 'src/registry/field-problem.ts', 'state types', 'src/state/store.ts', 'npm:ioredis'],
   privacy: [
     'command types',
     'src/command/command.ts',
@@ -88,7 +88,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   simulate: ['codec', 'record', 'wire'],
   embedded: ['npm:chdb', 'src/journal/storage.ts'],
   metrics: ['codec types', 'npm:prom-client'],
-  config: ['codec', 'src/command/critical.ts', 'npm:zod', 'npm:yaml'],
+  config: ['codec', 'src/command/critical.ts', 'src/registry/field-problem.ts', 'npm:zod', 'npm:yaml'],
   log: [],
   'log-pino': ['npm:pino'],
   clock: [],

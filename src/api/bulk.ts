@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { deviceSchema } from '../registry/device.ts';
+import { textProblems } from '../registry/field-problem.ts';
 import type { Inventory, PlanTexts, Upsert, UpsertCounts } from '../registry/inventory.ts';
 import { CSV_HEAD, CsvReader, csvLine, type LineReader, MAX_LINE, NdjsonReader } from './device-lines.ts';
 import { problem } from './problem.ts';
@@ -105,7 +106,9 @@ async function upsert(body: Readable, reader: LineReader, inventory: Inventory, 
     const read = reader.read(text);
     if (read === undefined) continue;
     lines++;
+    const texts = 'problem' in read ? [] : textProblems(read.patch);
     if ('problem' in read) fail(number, [{ field: 'line', problem: read.problem }]);
+    else if (texts.length > 0) fail(number, texts);
     else rows.push({ line: number, ...read });
     if (rows.length >= GATHERED) await done();
   }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type FieldProblem, problemsOf } from '../registry/field-problem.ts';
+import { type FieldProblem, problemsOf, textProblems } from '../registry/field-problem.ts';
 import { tokenOf } from './access.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
@@ -99,8 +99,10 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
 
 /** The value as the schema has it; undefined, with what is wrong added to `problems`, when it is not. */
 function checked<S extends z.ZodType>(schema: S, value: unknown, problems: FieldProblem[]): { readonly data: z.infer<S> } | undefined {
+  const texts = textProblems(value);
   const result = z.safeParse(schema, value);
-  if (result.success) return result;
+  problems.push(...texts);
+  if (result.success) return texts.length === 0 ? result : undefined;
   problems.push(...problemsOf(result.error.issues));
   return undefined;
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
-import { type Bytes, hex } from '../wire/index.ts';
+import { type Bytes, hex, visible } from '../wire/index.ts';
 import { EXIT } from './exit-code.ts';
 import { type HexLine, HexLines } from './hex-lines.ts';
 import { codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';
@@ -198,6 +198,11 @@ class JsonPrinter extends Output implements Printer {
 class TablePrinter extends Output implements Printer {
   #line = 0;
 
+  /** Lines for a terminal, on which nothing of the device's may act. */
+  override write(lines: string): void {
+    super.write(lines.split('\n').map(visible).join('\n'));
+  }
+
   begin(): void {
     this.#line++;
   }
@@ -213,12 +218,12 @@ class TablePrinter extends Output implements Printer {
       `${String(this.#line).padStart(4)}  @${String(message.offset).padEnd(6)} ${`${message.length} bytes`.padEnd(11)} ${type.padEnd(9)} ${what.join(' ')}  device ${device ?? 'unknown'}\n`,
     );
     for (const record of records) this.write(`${recordText(record)}\n`);
-    if (reply !== null) this.write(`      reply   ${reply}\n`);
+    if (reply !== null) this.write(`      reply   ${visible(reply)}\n`);
     if (explain !== undefined) {
       if (explain.length === 0) this.write('      this codec cannot explain this frame\n');
       for (const note of explain)
         this.write(
-          `      ${String(note.at).padStart(5)} +${String(note.length).padEnd(4)} ${note.name.padEnd(28)} ${note.raw}${note.value === undefined ? '' : `  = ${note.value}`}\n`,
+          `      ${String(note.at).padStart(5)} +${String(note.length).padEnd(4)} ${note.name.padEnd(28)} ${visible(note.raw)}${note.value === undefined ? '' : `  = ${visible(note.value)}`}\n`,
         );
     }
     this.write(`      answer  ${answer === null ? '(none)' : answerText(answer)}\n`);
@@ -244,7 +249,7 @@ function recordText(record: Readonly<Record<string, unknown>>): string {
   const others = Object.entries(fields).map(
     ([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
   );
-  return `      ${String(kind).padEnd(6)}  ${when}  ${place}  ${others.join(' ')}  #${String(id)}`;
+  return `      ${String(kind).padEnd(6)}  ${when}  ${place}  ${visible(others.join(' '))}  #${String(id)}`;
 }
 
 /** Hex, and as text where it is one. */

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../errors.ts';
 import { deviceSchema } from '../registry/device.ts';
+import { visible } from '../wire/index.ts';
 import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
@@ -127,7 +128,7 @@ async function importAll(api: Api, file: string, format: string, json: boolean):
     const counts = ['created', 'changed', 'unchanged', 'failed'].map((name) => `${fieldOf(outcome, name)} ${name}`);
     process.stdout.write(`${counts.join(', ')}\n`);
     for (const one of listOf(outcome, 'problems').slice(0, NAMED))
-      process.stderr.write(`line ${fieldOf(one, 'line')}: ${listOf(one, 'problems').map(problemText).join('; ')}\n`);
+      process.stderr.write(`line ${fieldOf(one, 'line')}: ${visible(listOf(one, 'problems').map(problemText).join('; '))}\n`);
     if (failed > NAMED) process.stderr.write(`… and ${failed - NAMED} more; --json names them\n`);
   }
   return failed > 0 ? EXIT.Found : EXIT.Ok;

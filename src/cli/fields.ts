@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { firstMoment } from '../plan/cycle.ts';
+import { visible } from '../wire/index.ts';
 
 /**
  * `name=value` pairs of a command line as the fields of a record; `name=` removes one. The schema of the record says how a text is read:
@@ -122,7 +123,7 @@ export function listOf(answer: unknown, name: string): object[] {
 /** A record for people: a line a field. */
 export function lines(record: unknown): string {
   return Object.entries(typeof record === 'object' && record !== null ? record : {})
-    .map(([name, value]) => `${name.padEnd(14)} ${shown(value)}\n`)
+    .map(([name, value]) => `${name.padEnd(14)} ${visible(shown(value))}\n`)
     .join('');
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { nearest } from '../config/nearest.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import { visible } from '../wire/index.ts';
 import { EXIT, EXIT_MEANING, exitCodeOf } from './exit-code.ts';
 
 /**
@@ -209,7 +210,7 @@ function find(name: string): Command {
 
 /** Tells a person what went wrong, in one line, and picks the exit code. */
 function report(error: unknown, help: string): number {
-  const say = (message: string): void => void process.stderr.write(`fixgate: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  const say = (message: string): void => void process.stderr.write(`fixgate: ${visible(message.replaceAll(/\s*\n\s*/g, ' '))}\n`);
   if (error instanceof AppError) {
     say(error.message);
     return exitCodeOf(error.code);

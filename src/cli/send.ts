@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { visible } from '../wire/index.ts';
 import { API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { timeOf } from './fields.ts';
@@ -83,7 +84,7 @@ export async function send(args: string[]): Promise<number> {
   const tell = (): void => {
     if (values.json) return;
     for (const { state, time, note } of command.history.slice(told))
-      process.stdout.write(`${clock(time)}  ${state}${note === '' ? '' : `  ${note}`}\n`);
+      process.stdout.write(`${clock(time)}  ${state}${note === '' ? '' : `  ${visible(note)}`}\n`);
     told = command.history.length;
   };
   tell();
@@ -95,7 +96,7 @@ export async function send(args: string[]): Promise<number> {
   )
     command = shown(await api.call('GET', `${path}/${command.id}?wait=${LONG_POLL_S}`));
   if (values.json) process.stdout.write(`${JSON.stringify(command)}\n`);
-  else if (command.reply !== '') process.stdout.write(`\n${command.reply}\n`);
+  else if (command.reply !== '') process.stdout.write(`\n${command.reply.split('\n').map(visible).join('\n')}\n`);
   else if (command.state === 'unknown')
     process.stderr.write(
       `${command.id} is unknown: it was sent, no reply came, and it is not sent again; look at the vehicle, then: fixgate outcome ${command.id} done|failed --reason <text>\n`,

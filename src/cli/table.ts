@@ -1,3 +1,5 @@
+import { visible } from '../wire/index.ts';
+
 /** Names of fields that hold epoch ms. */
 const TIMES = ['start', 'end', 'last_seen'];
 
@@ -8,7 +10,7 @@ const TIMES = ['start', 'end', 'last_seen'];
 export function table(rows: readonly object[], names: readonly string[] = Object.keys(rows[0] ?? {}), zone = 'UTC'): void {
   if (rows.length === 0) return;
   const clock = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' });
-  const cells = rows.map((row) => names.map((name) => cell(name, Reflect.get(row, name), clock)));
+  const cells = rows.map((row) => names.map((name) => visible(cell(name, Reflect.get(row, name), clock))));
   const head = names.map((name) => (TIMES.includes(name) ? `${name} (${zone})` : name));
   const widths = head.map((name, at) => Math.max(name.length, ...cells.map((line) => (line[at] ?? '').length)));
   for (const line of [head, ...cells])

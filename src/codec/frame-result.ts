@@ -1,3 +1,4 @@
+import { plainText } from '../wire/index.ts';
 import { FrameKind } from './frame-kind.ts';
 
 /** Bits of the `flags` column that a codec may set; the host adds others (design.md section 5). */
@@ -17,6 +18,8 @@ const ITEMS = 1024;
  * attrEnd[r]:     3        5        6   row 0 owns [0,3), row 1 [3,5), row 2 [5,6)
  * ```
  * `cellEnd` and `wifiEnd` work the same way. Attributes, cells and Wi-Fi are added to the row opened last.
+ *
+ * Texts are made plain as they come in (`plainText` in wire): whatever a device sends, every reader gets the same text.
  */
 export class FrameResult {
   kind: FrameKind = FrameKind.Ignored;
@@ -34,7 +37,6 @@ export class FrameResult {
   ticketC = 0;
   /** Command key echoed by a Reply, or -1 when the protocol replies in order. */
   replyKey = -1;
-  replyText = '';
 
   rows = 0;
   /** Bytes [from, to) of the record itself: what makes it the same record when sent again (no frame serial, no checksum). Defaults to the frame. */
@@ -82,8 +84,17 @@ export class FrameResult {
   /** dBm, or 0 when absent. */
   wifiRssiDbm = new Int16Array(ROWS);
 
+  #replyText = '';
   #start = 0;
   #end = 0;
+
+  get replyText(): string {
+    return this.#replyText;
+  }
+
+  set replyText(text: string) {
+    this.#replyText = plainText(text);
+  }
 
   /** The host calls this before each decode with the frame's bounds. */
   reset(start: number, end: number): void {
@@ -96,7 +107,7 @@ export class FrameResult {
     this.ticketB = 0;
     this.ticketC = 0;
     this.replyKey = -1;
-    this.replyText = '';
+    this.#replyText = '';
     this.#start = start;
     this.#end = end;
     this.#clearRows();
@@ -138,7 +149,7 @@ export class FrameResult {
 
   /** Adds a text to the last row. */
   attrText(id: number, value: string): void {
-    this.texts.push(value);
+    this.texts.push(plainText(value));
     this.attr(id, this.texts.length - 1);
   }
 
@@ -160,7 +171,7 @@ export class FrameResult {
     const k = this.wifis;
     if (k === this.wifiRssiDbm.length) this.wifiRssiDbm = grown(this.wifiRssiDbm, new Int16Array(k * 2));
     this.wifis = k + 1;
-    this.wifiMac.push(mac);
+    this.wifiMac.push(plainText(mac));
     this.wifiRssiDbm[k] = rssiDbm;
     this.wifiEnd[this.rows - 1] = this.wifis;
   }

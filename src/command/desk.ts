@@ -3,6 +3,7 @@ import { type Codec, type CommandRule, checkOptions, type OptionRule, type Optio
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
+import { textProblems } from '../registry/field-problem.ts';
 import type { Changed, StateStore } from '../state/store.ts';
 import { CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
 import { isCritical } from './critical.ts';
@@ -147,6 +148,7 @@ export class Desk {
       problems.push({ field: 'reason', problem: 'must say why this command, which can keep the vehicle from driving, goes at any speed' });
     for (const field of ['reason', 'ref'] as const)
       if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
+    problems.push(...textProblems({ reason: draft.reason, ref: draft.ref, requester: draft.requester }));
     if (problems.length > 0 || when === undefined) return { refused: 'invalid', problems };
 
     const request: CommandRequest = {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { AppError, messageOf } from '../errors.ts';
+import { textProblems } from '../registry/field-problem.ts';
 import { Secret, SecretUrl } from '../secret.ts';
 import { nearest, nearestVariable } from './nearest.ts';
 import { CLIENT_VARIABLES, CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
@@ -70,6 +71,7 @@ export function readConfig(from: ConfigSource): { readonly loaded: Loaded; reado
       `${name}: unknown variable${close === undefined ? '; fixgate check-config --help lists them' : `; did you mean ${close}?`}`,
     );
   }
+  for (const { field, problem } of textProblems(raw)) problems.push(`${field}: ${problem}`);
   const checked = configSchema.safeParse(raw);
   if (checked.success) return { loaded: { config: checked.data, origins }, problems };
   let hints = MOST_HINTS;

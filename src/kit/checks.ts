@@ -18,7 +18,7 @@ import {
 import { messageOf } from '../errors.ts';
 import { Stop } from '../frame/splitter.ts';
 import type { Bytes } from '../wire/bytes.ts';
-import { hex } from '../wire/text.ts';
+import { hex, isPlainText } from '../wire/text.ts';
 import { difference, Feed, type FeedSettings, type FrameSnapshot, feed, KIT_NOW, kitOptions } from './feed.ts';
 import { cutRandomly, joined, mutate, Random } from './mutate.ts';
 
@@ -314,6 +314,8 @@ class Run {
       onDecoded: (out, _bytes, start, end) => {
         const problem = insane(codec, out, start, end);
         if (problem !== '') report('sanity', problem);
+        const unplain = unplainReading(codec, out);
+        if (unplain !== '') report('sanity', unplain);
         const memo = codec[sample.transport]?.memo?.(connection.state) ?? 0;
         if (!Number.isInteger(memo) || memo < 0 || memo > 0x7fffffff) report('sanity', `memo ${memo} is not 31 bits`);
         const unfit = this.#unfitAnswer(sample, out, connection.state);
@@ -527,6 +529,8 @@ function insane(codec: Codec, out: FrameResult, start: number, end: number): str
   } else if (!codec.messages.includes(out.name)) return `name "${out.name}" is not in the codec's messages`;
   if (out.damaged !== '' && !codec.reasons.includes(out.damaged)) return `damaged "${out.damaged}" is not in the codec's reasons`;
   if (!/^[\x21-\x7e]{0,64}$/.test(out.deviceId)) return `device id ${JSON.stringify(out.deviceId)}`;
+  for (const text of [out.replyText, ...out.texts])
+    if (!isPlainText(text)) return `the text ${JSON.stringify(text)} has control characters or lone surrogates: hand it in with attrText`;
   if (!Number.isInteger(out.replyKey) || out.replyKey < -1) return `reply key ${out.replyKey}`;
   for (const ticket of [out.ticketA, out.ticketB, out.ticketC]) if (!Number.isFinite(ticket)) return `ticket ${ticket}`;
   let texts = 0;
@@ -570,6 +574,15 @@ function insane(codec: Codec, out: FrameResult, start: number, end: number): str
   if (attr !== out.attrs || cell !== out.cells || wifi !== out.wifis) return `${names}: attributes, cells or access points of no row`;
   if (texts !== out.texts.length) return `${names}: a text under an id that the codec does not declare as text`;
   return '';
+}
+
+/** A text that the codec's `readReply` makes and that is not plain, '' when all are. */
+function unplainReading(codec: Codec, out: FrameResult): string {
+  if (out.kind !== FrameKind.Reply || codec.readReply === undefined) return '';
+  const bad = Object.entries(codec.readReply(undefined, out.replyText)?.values ?? {}).find(
+    ([, value]) => typeof value === 'string' && !isPlainText(value),
+  );
+  return bad === undefined ? '' : `readReply makes ${bad[0]} ${JSON.stringify(bad[1])}, with control characters or lone surrogates`;
 }
 
 function insaneRow(out: FrameResult, r: number, start: number, end: number): string {

@@ -12,6 +12,35 @@ export function ascii(bytes: Bytes, start: number, end: number): string {
   return text;
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for.
+const UNPLAIN = /[\0-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for.
+const CONTROL = /\r\n|[\0-\x09\x0b-\x1f\x7f-\x9f]/g;
+/** What a terminal acts upon or shows as something else: control, format and separator characters, lone surrogates. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Text from outside as it is kept: well-formed, and of the control characters only the line feed. CR LF is a line feed, a tab
+ * or a CR a blank, any other control character and a lone surrogate U+FFFD.
+ */
+export function plainText(text: string): string {
+  if (!UNPLAIN.test(text)) return text;
+  return text.toWellFormed().replace(CONTROL, (found) => (found === '\r\n' ? '\n' : found === '\t' || found === '\r' ? ' ' : '\ufffd'));
+}
+
+/** Whether `plainText` would leave it as it is. */
+export function isPlainText(text: string): boolean {
+  return plainText(text) === text;
+}
+
+/** Text for a terminal, on one line: what would not be seen or would act on it is written as an escape. */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, (found) => {
+    const short = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }[found];
+    return short ?? `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`;
+  });
+}
+
 /** Lower-case hexadecimal of bytes[start, end), two characters a byte. */
 export function hex(bytes: Bytes, start: number, end: number): string {
   let text = '';

@@ -91,6 +91,10 @@ describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
       interval_s: 30,
       state: 'active',
     });
+    expect((await api.call('POST', '/v1/devices/bulk', 'id,account\nd-07,a\u0007\nd-08,\u202eok\n', CSV)).body).toMatchObject({
+      created: 1,
+      problems: [{ line: 2, problems: [{ field: 'account' }] }],
+    });
     // An empty field says nothing.
     await api.call('POST', '/v1/devices/bulk', 'id,account,state\nd-02,acme,\n', CSV);
     expect(await device('d-02')).toMatchObject({ account: 'acme', state: 'suspended' });

@@ -101,6 +101,8 @@ describe('a device over HTTP', () => {
       ['POST', '/v1/devices', { id: 'd 1' }, 400, ['id']],
       ['POST', '/v1/devices', { id: 'd-02', colour: 'red', state: 'gone' }, 400, ['state', 'colour']],
       ['POST', '/v1/devices', { id: 'd-02', networks: ['10.0.0.0'] }, 400, ['networks.0']],
+      ['POST', '/v1/devices', { id: 'd-02', account: 'a\ud800' }, 400, ['account']],
+      ['POST', '/v1/devices', { id: 'd-02', account: 'a\u001b[31m' }, 400, ['account']],
       ['POST', '/v1/devices', { id: 'd-02', home_networks: [99] }, 400, ['home_networks.0']],
       ['POST', '/v1/devices', { id: 'd-02', plan: 'gold' }, 422, ['plan']],
       ['PATCH', '/v1/devices/d-01', { plan: 'gold' }, 422, ['plan']],

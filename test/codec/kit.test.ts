@@ -325,6 +325,18 @@ describe('each check fails, alone, on a toy that breaks its rule', () => {
     expect(failing(codec)).toEqual(['sanity']);
   });
 
+  it('sanity: a text that did not come in through attrText, and one that a reading cuts in two', () => {
+    const direct = broken({
+      decode(bytes, start, end, state, out) {
+        toyDialect.decode(bytes, start, end, state, out);
+        for (let k = 0; k < out.texts.length; k++) out.texts[k] = '\u001b[2J';
+      },
+    });
+    expect(failing(direct)).toContain('sanity');
+    const cut = defineCodec({ ...toyDefinition, readReply: () => ({ outcome: 'done', values: { model: '𝄞'.slice(0, 1) } }) });
+    expect(failing(cut)).toContain('sanity');
+  });
+
   it('sanity: a command that does not fit', () => {
     expect(failing(broken({ encodeCommand: () => 5000 }))).toEqual(['sanity']);
   });

@@ -235,6 +235,8 @@ describe('commands from the Redis stream', () => {
     );
     await client.xadd('fixgate:commands', '*', 'device', imei(1), 'type', 'get_parameter', 'parameters', '[7]', 'ref', 'a2');
     await client.xadd('fixgate:commands', '*', 'device', imei(1), 'type', 'engine_stop', 'ref', 'a3', 'protocol', 'teltonika');
+    const bell = ['device', imei(1), 'type', 'get_parameter', 'parameters', '{"id":8}', 'reason', 'bell\u0007', 'ref', 'a4'];
+    await client.xadd('fixgate:commands', '*', ...bell, 'protocol', 'teltonika');
     await client.xadd('fixgate:commands', '*', 'colour', 'red');
     const { port } = await start({ FIXGATE_REDIS_URL: redis.url });
     const obedient = device(port, 1);
@@ -257,6 +259,7 @@ describe('commands from the Redis stream', () => {
             'command a1 answered',
             'command_refused a2 parameters',
             'command_refused a3 type',
+            'command_refused a4 reason',
             'command_refused  colour,device,type',
           ].sort(),
         ),

@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { StreamDialect } from '../../src/codec/index.ts';
 import { chdbInstalled } from '../embedded/child.ts';
+import { strictJson } from '../helpers/strict-json.ts';
 import { ClickHouseServer, clickHouseSink, dataDirectory, RedisServer, redisSink, Slot, ship, streamLedger, tableLedger } from './rig.ts';
+import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
+const { tcp: DIALECT } = tiny;
+if (DIALECT === undefined) throw new Error('tiny is a codec for TCP');
 
 describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
   let redis: RedisServer;
@@ -39,5 +44,40 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
     expect(await streamLedger(redis.client(), 'fixgate:statuses')).toEqual((await tableLedger(clickHouse.client, 'statuses')).sort());
     expect(await tableLedger(clickHouse.client, 'statuses')).toHaveLength(100);
     expect(await streamLedger(redis.client(), 'fixgate:events')).toEqual((await tableLedger(clickHouse.client, 'events')).sort());
+  });
+
+  test('what a device sends for text is well-formed, without control characters, and the same in the table and the stream', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 2);
+    const said = 'a\ud800b\u0000\u001b[31m\u009bm\u007f é☂𝄞\r\nnext\tline\udc00';
+    const kept = 'a\ufffdb\ufffd\ufffd[31m\ufffdm\ufffd é☂𝄞\nnext line\ufffd';
+    slot.fixes('odd', T, [{ time: T, place: false }]);
+    slot.event('odd', T + 1, { type: 'command', reply: said, values: { list: [said] } });
+    await slot.journal.close();
+    const tcp: StreamDialect = {
+      ...DIALECT,
+      decode: (bytes, start, end, state, out) => {
+        DIALECT.decode(bytes, start, end, state, out);
+        out.attrText(3, said);
+        out.replyText = said;
+        expect(out.replyText).toBe(kept);
+      },
+    };
+    const { shipper } = ship(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)], {
+      codecs: new Map([['tiny', { ...tiny, tcp }]]),
+    });
+    onTestFinished(() => shipper.close());
+    expect(await shipper.drained(20_000)).toBe(true);
+    const client = redis.client();
+    const streamedOf = async (name: string): Promise<unknown[]> =>
+      (await client.xrange(`fixgate:${name}`, '-', '+'))
+        .filter(([, fields]) => fields.includes('odd'))
+        .map(([, fields]) => strictJson(fields[fields.indexOf('data') + 1] ?? ''));
+    const rows = async (query: string): Promise<unknown[]> => (await clickHouse.client.query({ query, format: 'JSONEachRow' })).json();
+    expect(await streamedOf('statuses')).toMatchObject([{ attrs: { reply: kept } }]);
+    expect(await rows("SELECT texts['reply'] AS reply FROM fixgate.statuses WHERE device = 'odd'")).toEqual([{ reply: kept }]);
+    const own = { reply: kept, values: { list: [kept] } };
+    expect(await streamedOf('events')).toMatchObject([{ type: 'command', data: own }]);
+    expect(await rows("SELECT data FROM fixgate.events WHERE device = 'odd'")).toEqual([{ data: JSON.stringify(own) }]);
   });
 });

@@ -48,6 +48,11 @@ describe('configuration', () => {
     expect(JSON.stringify([...explained.values()])).not.toContain('secret');
   });
 
+  it('refuses texts with control characters and lone surrogates, wherever they stand', () => {
+    const yaml = 'dataDir: "a\\u0007"\ncodecs: {packages: ["x\\ud800"]}\n';
+    expect(() => loadConfig({ file: file(yaml), env: {} })).toThrow(/dataDir: must be text without .*codecs\.packages\.0: must be text/);
+  });
+
   it('reads listeners from one variable', () => {
     const { config } = loadConfig({ env: { FIXGATE_LISTEN: 'teltonika/tcp:0, gt06/udp@::1:99,auto@127.0.0.1:5000' } });
     expect(config.listeners.map((l) => [l.codec, l.transport, l.host, l.port])).toEqual([
