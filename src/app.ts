@@ -328,7 +328,10 @@ export async function startShipping(config: Config, instance: string, clickhouse
   const sinks: Sink[] = [createClickHouseSink({ ...clickhouse, cursorPath })];
   const { url, prefix, maxLength } = config.redis;
   if (url !== undefined) {
-    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, onGroups: groupWatch(metrics, log) }));
+    const { host, pathname } = new URL(url.reveal());
+    const witnessPath = join(config.dataDir, 'cursor', `redis-${hashed(`${host}${pathname} ${prefix}`)}.json`);
+    const reports = { onGroups: groupWatch(metrics, log), onCursorLost: cursorLoss(metrics, log) };
+    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, ...reports }));
   }
   const state = await openState(stateOptions(config, log));
   sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
@@ -529,10 +532,26 @@ function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]
   };
 }
 
+function cursorLoss(metrics: Metrics, log: Log): (slots: readonly string[], resumed: boolean) => void {
+  return (slots, resumed) => {
+    metrics.cursorLost.inc({ outcome: resumed ? 'resumed' : 'repeated' }, slots.length);
+    if (resumed) log.warn({ slots }, 'Redis lost the cursor of the stream: delivery goes on behind the last entry that is in the streams');
+    else
+      log.error(
+        { slots },
+        'Redis lost the cursor of the stream and entries: all that the journal holds is delivered again, and consumers get it twice; check maxmemory-policy and persistence of Redis',
+      );
+  };
+}
+
+function hashed(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}
+
 /** Names the ClickHouse that a cursor speaks of: another server or database has had nothing yet, and gets what the journal still holds. */
 function targetName(config: Config): string {
   const { url, database } = config.clickhouse;
-  const server = url === undefined ? 'embedded' : createHash('sha256').update(url.reveal()).digest('hex').slice(0, 8);
+  const server = url === undefined ? 'embedded' : hashed(url.reveal());
   return `${server}-${database}`;
 }
 

@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util';
+import { checkRedis } from '../config/check-redis.ts';
 import { explainConfig } from '../config/explain.ts';
 import { CONFIG_FILE_VARIABLE, ENVIRONMENT } from '../config/schema.ts';
 import { checkedConfig } from './configuration.ts';
 import { EXIT } from './exit-code.ts';
 
-export const CHECK_CONFIG_HELP = `fixgate check-config [--config file] [--json]
+export const CHECK_CONFIG_HELP = `fixgate check-config [--config file] [--online] [--json]
 
 Checks the configuration as fixgate serve would read it and prints every option with its value and where that came
 from; secrets are masked. All problems are named at once, with exit code 78.
 
   --config <file>   YAML or JSON (default: ${CONFIG_FILE_VARIABLE})
+  --online          also asks the configured Redis whether it keeps what is given to it
   --json            [{"key","value","origin"}]
 
 Variables, which win over the file
@@ -19,8 +21,12 @@ ${ENVIRONMENT.map(([name, path]) => `  ${name.padEnd(28)} ${path}`).join('\n')}
 `;
 
 export async function checkConfig(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { config: { type: 'string' }, json: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({
+    args,
+    options: { config: { type: 'string' }, online: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  });
   const loaded = await checkedConfig({ file: values.config, env: process.env });
+  if (values.online) await checkRedis(loaded.config);
   const options = explainConfig(loaded);
   if (values.json) {
     process.stdout.write(`${JSON.stringify(options)}\n`);

@@ -72,6 +72,17 @@ export function createMetrics() {
     sinkUp: gauge('fixgate_sink_up', '1 when the last attempt to deliver succeeded.', ['sink'], 'min'),
     sinkBatches: counter('fixgate_sink_batches_total', 'Batches by outcome.', ['sink', 'outcome']),
     sinkRows: counter('fixgate_sink_rows_total', 'Rows delivered.', ['sink', 'kind']),
+    sinkConcern: gauge(
+      'fixgate_sink_concern',
+      'Something at the target of a sink needs an operator though it delivers, like an eviction policy of Redis: 1 yes, 0 no.',
+      ['sink'],
+      'max',
+    ),
+    cursorLost: counter(
+      'fixgate_stream_cursor_lost_total',
+      'Cursors that Redis had lost: delivery resumed behind the last entry, or was repeated from what the journal holds.',
+      ['outcome'],
+    ),
     sinkSeconds: histogram('fixgate_sink_deliver_seconds', 'Time to deliver one batch.', SECONDS, ['sink']),
     duplicates: counter('fixgate_sink_duplicates_total', 'Records that a device sent again and that were not delivered twice.', ['sink']),
     parked: counter('fixgate_sink_parked_entries_total', 'Entries set aside because the sink refuses them.', ['sink']),

@@ -55,6 +55,9 @@ export class Loop {
   #stood: Delivered = () => 0;
   readonly #came = new Map<string, number>();
   #health: SinkHealth;
+  #concern = '';
+  /** Degraded because it does not take what it is given. */
+  #away = true;
   #stopping = false;
   #hurry = false;
   #wake: (() => void) | null = null;
@@ -311,10 +314,19 @@ export class Loop {
   }
 
   #up(): void {
-    const { metrics, sink, log } = this.#o;
+    const { metrics, sink, clock, log } = this.#o;
     metrics.sinkUp.set({ sink: sink.name }, 1);
-    if (this.#health.state === 'degraded') log.info({ sink: sink.name }, 'sink is up');
-    this.#health = { state: 'up' };
+    if (this.#away) log.info({ sink: sink.name }, 'sink is up');
+    this.#away = false;
+    const reason = sink.concern ?? '';
+    if (reason !== this.#concern) {
+      this.#concern = reason;
+      metrics.sinkConcern.set({ sink: sink.name }, reason === '' ? 0 : 1);
+      if (reason !== '') log.error({ sink: sink.name, reason }, 'sink needs attention');
+    }
+    if (reason === '') this.#health = { state: 'up' };
+    else if (this.#health.state === 'up' || this.#health.reason !== reason)
+      this.#health = { state: 'degraded', reason, since: clock.now() };
   }
 
   #fail(error: unknown): void {
@@ -323,8 +335,9 @@ export class Loop {
     metrics.sinkUp.set({ sink: sink.name }, 0);
     metrics.sinkBatches.inc({ sink: sink.name, outcome: 'retry' });
     const now = clock.now();
-    const since = this.#health.state === 'degraded' ? this.#health.since : now;
+    const since = this.#away && this.#health.state === 'degraded' ? this.#health.since : now;
     this.#health = { state: 'degraded', reason, since };
+    this.#away = true;
     if (now - (this.#logged.get(reason) ?? 0) < REPEAT_MS) return;
     if (this.#logged.size > 100) this.#logged.clear();
     this.#logged.set(reason, now);

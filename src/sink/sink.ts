@@ -25,6 +25,8 @@ export interface Sink {
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */
   deliver(batch: Batch, park: Park): Promise<void>;
+  /** What an operator has to see to though everything is delivered; '' or absent: nothing. */
+  readonly concern?: string;
   /** A cheap look whether the target is still there, made when there is nothing to deliver. Rejects when it is not. */
   check(): Promise<void>;
   /**

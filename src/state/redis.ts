@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { SecretUrl } from '../secret.ts';
+import { evictionConcern } from './eviction.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
 import { type Changed, type Found, MOST_TRIES, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
@@ -164,6 +165,10 @@ export class RedisStore implements StateStore, ProfileStore {
       this.#reader?.disconnect();
       this.#reader = undefined;
     };
+  }
+
+  concern(): Promise<string> {
+    return this.#asked(() => evictionConcern(this.#redis));
   }
 
   findProfile(device: string, found: (profile: Profile | undefined) => void): void {

@@ -143,7 +143,7 @@ export function clickHouseSink(
   return createClickHouseSink({ ...accessOf(url), cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
 }
 
-export function redisSink(url: string, options: Pick<RedisStreamOptions, 'batchRows' | 'maxLength' | 'prefix' | 'onGroups'> = {}): Sink {
+export function redisSink(url: string, options: Omit<Partial<RedisStreamOptions>, 'url' | 'instance'> = {}): Sink {
   return createRedisStreamSink({ url: new SecretUrl(url), instance: INSTANCE, ...options });
 }
 

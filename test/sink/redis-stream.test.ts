@@ -1,10 +1,14 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { checkRedis } from '../../src/config/check-redis.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { type StreamGroup, streamGroups } from '../../src/sink/redis-stream/groups.ts';
+import { Witness } from '../../src/sink/redis-stream/witness.ts';
+import type { Sink } from '../../src/sink/sink.ts';
 import {
   counter,
   dataDirectory,
@@ -223,6 +227,145 @@ describe('invariant 1: the cursor and the entries are one', () => {
     await slot.journal.close();
     expect(await Promise.all([one.shipper.drained(DEADLINE), other.shipper.drained(DEADLINE)])).toEqual([true, true]);
     expect(await times('d')).toEqual(rising(T, 1000));
+  });
+});
+
+describe('invariant 6: a cursor that is gone', () => {
+  /** A sink with a witness in the data directory that notes what became of lost cursors. */
+  const witnessing = (data: string, lost: string[]): Sink =>
+    redisSink(server.url, {
+      witnessPath: join(data, 'witness'),
+      onCursorLost: (slots, resumed) => lost.push(`${slots.join(' ')} ${resumed ? 'resumed' : 'repeated'}`),
+    });
+
+  /** Everything delivered by a shipper that has ended. */
+  const delivered = async (data: string, lost: string[]): Promise<void> => {
+    const { shipper } = ship(data, [witnessing(data, lost)]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await shipper.close();
+  };
+
+  test('is put back where the streams end, while the server runs and between two runs', async () => {
+    const data = dataDirectory();
+    const lost: string[] = [];
+    const slot = await filled(data, 500);
+    const other = await Slot.open(data, 3);
+    other.fixes('e', T, [{ time: T, place: false }]);
+    other.event('e', T + 1, { type: 'connected' });
+    await other.journal.close();
+    const { shipper } = ship(data, [witnessing(data, lost)]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    await redis.del('fixgate:cursor:rig');
+    slot.fixes('d', T + 500, [{ time: T + 500 }]);
+    await slot.journal.flush();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(lost).toEqual(['0 3 resumed']);
+    // Nobody is left who remembers.
+    await shipper.close();
+    await redis.del('fixgate:cursor:rig');
+    slot.fixes('d', T + 501, [{ time: T + 501 }]);
+    await slot.journal.close();
+    await delivered(data, lost);
+    await redis.hdel('fixgate:cursor:rig', '3');
+    await delivered(data, lost);
+    expect(lost.slice(1)).toEqual(['0 3 resumed', '3 resumed']);
+    expect(await times('d')).toEqual(rising(T, 502));
+    expect(await redis.hgetall('fixgate:cursor:rig')).toEqual({ 0: '502', 3: '2' });
+    expect([await redis.xlen('fixgate:statuses'), await redis.xlen('fixgate:events')]).toEqual([1, 1]);
+  });
+
+  test.each(['positions', 'events'])(
+    'with entries of %s: what the journal holds comes again, said once, and nothing is missing',
+    async (stream) => {
+      const data = dataDirectory();
+      const lost: string[] = [];
+      const slot = await filled(data, 300);
+      slot.event('d', T + 1, { type: 'connected' });
+      await slot.journal.flush();
+      await delivered(data, lost);
+      await redis.del('fixgate:cursor:rig', `fixgate:${stream}`);
+      slot.fixes('d', T + 300, [{ time: T + 300 }]);
+      await slot.journal.close();
+      await delivered(data, lost);
+      await delivered(data, lost);
+      expect(lost).toEqual(['0 repeated']);
+      expect([...new Set(await times('d'))]).toEqual(rising(T, 301));
+      expect(await redis.xlen('fixgate:events')).toBe(stream === 'events' ? 1 : 2);
+    },
+  );
+
+  test('after a failover: one that was set back is believed, and is the one that is put back later', async () => {
+    const data = dataDirectory();
+    const lost: string[] = [];
+    const slot = await filled(data, 100);
+    await delivered(data, lost);
+    await redis.config('SET', 'appendonly', 'no');
+    await redis.save();
+    await copyFile(join(server.directory, 'dump.rdb'), join(server.directory, 'older.rdb'));
+    for (let i = 100; i < 200; i++) slot.fixes('d', T + i, [{ time: T + i }]);
+    await slot.journal.flush();
+    await delivered(data, lost);
+    await server.kill();
+    await server.up('--dbfilename', 'older.rdb');
+    expect(await redis.hgetall('fixgate:cursor:rig')).toEqual({ 0: '100' });
+    await delivered(data, lost);
+    expect(lost).toEqual([]);
+    await redis.del('fixgate:cursor:rig');
+    await delivered(data, lost);
+    expect(lost).toEqual(['0 resumed']);
+    expect(await times('d')).toEqual(rising(T, 200));
+    // Set back and gone: the last entry known is not there.
+    await server.kill();
+    await server.up('--dbfilename', 'older.rdb');
+    await redis.del('fixgate:cursor:rig');
+    slot.fixes('d', T + 200, [{ time: T + 200 }]);
+    await slot.journal.close();
+    await delivered(data, lost);
+    expect(lost).toEqual(['0 resumed', '0 repeated']);
+    expect([...new Set(await times('d'))]).toEqual(rising(T, 201));
+  });
+
+  test('a witness that is torn gives way to the one before, and one of another installation is none', async () => {
+    const path = join(dataDirectory(), 'witness');
+    const witness = await Witness.open(path, 'rig');
+    for (let turn = 1; turn <= 3; turn++) {
+      witness.delivered.set('0', turn);
+      witness.last.set('fixgate:positions', { id: `${turn}-0`, sum: turn });
+      await witness.write('rig');
+    }
+    await witness.close();
+    const reread = async (instance: string): Promise<unknown[]> => {
+      const again = await Witness.open(path, instance);
+      await again.close();
+      return [again.delivered.get('0'), again.last.get('fixgate:positions')?.id];
+    };
+    expect(await reread('rig')).toEqual([3, '3-0']);
+    expect(await reread('other')).toEqual([undefined, undefined]);
+    const bytes = await readFile(path);
+    bytes.write('9', 65_536 + 40);
+    await writeFile(path, bytes);
+    expect(await reread('rig')).toEqual([2, '2-0']);
+  });
+});
+
+describe('invariant 7: a Redis that may evict our keys', () => {
+  test('is degraded with the remedy though it takes everything, until it may not', async () => {
+    const data = dataDirectory();
+    await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    const slot = await filled(data, 10);
+    await slot.journal.close();
+    const rig = shipping(data, [redisSink(server.url)]);
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+    expect(reason(rig)).toContain('maxmemory-policy allkeys-lru');
+    expect(rig.said.filter((line) => line.includes('needs attention'))).toHaveLength(1);
+    expect(await counter(rig.metrics, 'fixgate_sink_concern', { sink: 'redis' })).toBe(1);
+    const { config } = loadConfig({ env: { FIXGATE_REDIS_URL: server.url, FIXGATE_STATE_URL: server.url } });
+    await expect(checkRedis(config)).rejects.toThrow(/redis\.url: .*allkeys-lru.*state\.url: .*allkeys-lru/);
+    await redis.config('SET', 'maxmemory-policy', 'volatile-lru');
+    await checkRedis(config);
+    await server.dropOthers();
+    await until(() => rig.shipper.health()['redis']?.state === 'up');
+    expect(await counter(rig.metrics, 'fixgate_sink_concern', { sink: 'redis' })).toBe(0);
   });
 });
 

@@ -9,9 +9,11 @@ const AHEAD_MS = 300_000;
 const POSITIONS = '2';
 const STATUSES = '3';
 const EVENTS = '4';
+const STREAM_KEYS: readonly string[] = [POSITIONS, STATUSES, EVENTS];
 
 /**
- * Appends a batch. The cursor is compared before anything is written, and moved with the entries: they are one.
+ * Appends a batch. The cursor is compared before anything is written, and moved with the entries: they are one. Returns the id of
+ * the last entry added to each stream, '' for none.
  *
  *     KEYS  cursor, positions, statuses, events
  *     ARGV  MAXLEN, number of slots, (slot, sequence it must stand at, sequence to move to) …,
@@ -30,11 +32,12 @@ for i = 2, 4 do
     return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. type .. ', not a stream')
   end
 end
+local last = {'', '', ''}
 for i = fields + 1, #ARGV, 4 do
-  redis.call('XADD', KEYS[tonumber(ARGV[i])], 'MAXLEN', '~', ARGV[1], '*', 'device', ARGV[i + 1], 'time', ARGV[i + 2], 'data', ARGV[i + 3])
+  last[tonumber(ARGV[i]) - 1] = redis.call('XADD', KEYS[tonumber(ARGV[i])], 'MAXLEN', '~', ARGV[1], '*', 'device', ARGV[i + 1], 'time', ARGV[i + 2], 'data', ARGV[i + 3])
 end
 for i = 3, fields, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
-return 'appended'
+return last
 `;
 
 /**
@@ -76,6 +79,17 @@ export function appendArguments(batch: Batch, maxLength: number): string[] {
   }
   for (; event < events.count; event++) pushEvent(args, batch, event);
   return args;
+}
+
+/** Data of the last entry for each stream among the arguments of `APPEND`, '' for none. */
+export function lastData(args: readonly string[]): string[] {
+  const found = STREAM_KEYS.map(() => '');
+  const first = 2 + 3 * Number(args[1]);
+  for (let at = args.length - 4; at >= first && found.includes(''); at -= 4) {
+    const stream = STREAM_KEYS.indexOf(args[at] ?? '');
+    if (found[stream] === '') found[stream] = args[at + 3] ?? '';
+  }
+  return found;
 }
 
 /** Row of the newest real fix of each device in the batch: valid, and not from the future. */

@@ -2,10 +2,12 @@ import { Redis } from 'ioredis';
 import { systemClock } from '../../clock.ts';
 import { AppError, messageOf } from '../../errors.ts';
 import type { SecretUrl } from '../../secret.ts';
+import { evictionConcern } from '../../state/eviction.ts';
 import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
-import { APPEND, appendArguments, LAST, lastRows } from './encode.ts';
+import { APPEND, appendArguments, LAST, lastData, lastRows } from './encode.ts';
 import { eraseFromStreams } from './erase.ts';
 import { type StreamGroup, streamGroups } from './groups.ts';
+import { streamEntry, Witness } from './witness.ts';
 
 /**
  * Redis streams `<prefix>positions`, `<prefix>statuses` and `<prefix>events` with the fields device, time (epoch ms) and
@@ -19,6 +21,10 @@ import { type StreamGroup, streamGroups } from './groups.ts';
  *    shipper, or a command that was stuck somewhere, cannot come between.
  * 4. A last position never moves backwards in time, and never into the future, also when our clock is set.
  * 5. Trimming does not wait for readers, but a consumer group that it has overtaken is reported.
+ * 6. A cursor that is there is believed: a failover may have set it back, and the entries with it. Where it is gone, the witness in
+ *    the data directory says how far a slot had come, if the streams still end with the entries that it names; else the slot
+ *    is delivered again from what the journal holds. In doubt twice, never missing.
+ * 7. A Redis that may evict our keys is reported as long as it may.
  */
 export interface RedisStreamOptions {
   /** `redis://[user:password@]host:port/db` or `rediss://…`. */
@@ -33,6 +39,10 @@ export interface RedisStreamOptions {
   readonly batchRows?: number | undefined;
   /** Gets the state of the streams' consumer groups every ten seconds or so. */
   readonly onGroups?: ((groups: readonly StreamGroup[]) => void) | undefined;
+  /** File of the witness; without one it is forgotten with the process. */
+  readonly witnessPath?: string | undefined;
+  /** Cursors of these slots were gone (invariant 6): `resumed` behind what is in the streams, or delivered again. */
+  readonly onCursorLost?: ((slots: readonly string[], resumed: boolean) => void) | undefined;
 }
 
 const STREAMS = ['positions', 'statuses', 'events'];
@@ -41,7 +51,7 @@ const CONNECT_MS = 5_000;
 const MAX_BATCH_ROWS = 10_000;
 /** A transaction that takes longer has an unknown outcome. */
 const COMMAND_MS = 10_000;
-const GROUPS_MS = 10_000;
+const LOOK_MS = 10_000;
 
 /** Nothing is connected before `open`. */
 export function createRedisStreamSink(options: RedisStreamOptions): Sink {
@@ -52,6 +62,7 @@ class RedisStreamSink implements Sink {
   readonly name = 'redis';
   readonly takes = 'records';
   readonly relays = true;
+  concern = '';
   readonly limits: BatchLimits;
   readonly #o: RedisStreamOptions;
   readonly #prefix: string;
@@ -59,6 +70,7 @@ class RedisStreamSink implements Sink {
   readonly #streams: readonly string[];
   #redis: Redis | null = null;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #witness: Witness | undefined;
 
   constructor(options: RedisStreamOptions) {
     this.#o = options;
@@ -74,12 +86,9 @@ class RedisStreamSink implements Sink {
     const redis = await this.#connect();
     this.#redis = redis;
     try {
-      const delivered = new Map<string, number>();
-      for (const [slot, text] of Object.entries(await redis.hgetall(this.#cursor))) {
-        const sequence = Number(text);
-        if (!Number.isSafeInteger(sequence) || sequence < 0) throw new Error(`field ${slot} of ${this.#cursor} is no sequence: ${text}`);
-        delivered.set(slot, sequence);
-      }
+      await this.#lookAtPolicy(redis);
+      this.#witness ??= await Witness.open(this.#o.witnessPath, this.#o.instance);
+      const delivered = await this.#position(redis, this.#witness);
       return { delivered: (slot) => delivered.get(slot) ?? 0, pending: null };
     } catch (error) {
       this.#drop();
@@ -92,7 +101,8 @@ class RedisStreamSink implements Sink {
     const prefix = this.#prefix;
     const keys = [this.#cursor, ...this.#streams];
     const transaction = redis.multi();
-    transaction.eval(APPEND, keys.length, ...keys, ...appendArguments(batch, this.#o.maxLength ?? 1_000_000));
+    const args = appendArguments(batch, this.#o.maxLength ?? 1_000_000);
+    transaction.eval(APPEND, keys.length, ...keys, ...args);
     const last = lastRows(batch.rows, batch.resent);
     if (last.size > 0) {
       const lastKeys = [...last.keys()].map((device) => `${prefix}last:${device}`);
@@ -107,7 +117,9 @@ class RedisStreamSink implements Sink {
     }
     const [failed, appended] = results?.[0] ?? [null, null];
     if (failed !== null) throw plain(failed, this.#o.url);
-    if (appended !== 'appended') throw new AppError('SINK_UNREACHABLE', `${this.#cursor} was moved by somebody else: reading it again`);
+    if (!Array.isArray(appended))
+      throw new AppError('SINK_UNREACHABLE', `${this.#cursor} is not where this server left it: reading it again`);
+    await this.#remember(batch, appended.map(String), lastData(args));
     await this.#look(redis);
   }
 
@@ -136,15 +148,69 @@ class RedisStreamSink implements Sink {
 
   async close(): Promise<void> {
     this.#drop();
+    await this.#witness?.close();
   }
 
-  /** Invariant 5. Whether it can be looked at is no question of delivery: a user may be forbidden to. */
+  /** Invariant 6. */
+  async #position(redis: Redis, witness: Witness): Promise<Map<string, number>> {
+    // Together: the entries that the streams end with where the cursor stands there.
+    const transaction = redis.multi().hgetall(this.#cursor);
+    for (const stream of this.#streams) transaction.xrevrange(stream, '+', '-', 'COUNT', 1);
+    const [cursor, ...ends] = (await transaction.exec())?.map(([failed, reply]) => (failed === null ? reply : failed)) ?? [];
+    if (cursor instanceof Error) throw cursor;
+    const delivered = positions(cursor, this.#cursor);
+    const lost = [...witness.delivered.keys()].filter((slot) => !delivered.has(slot));
+    if (lost.length > 0) {
+      const resumed = await this.#holds(redis, witness);
+      if (resumed) await redis.hset(this.#cursor, ...lost.flatMap((slot) => [slot, String(witness.delivered.get(slot))]));
+      for (const slot of lost) if (resumed) delivered.set(slot, witness.delivered.get(slot) ?? 0);
+      this.#o.onCursorLost?.(lost, resumed);
+    }
+    witness.delivered.clear();
+    for (const [slot, sequence] of delivered) witness.delivered.set(slot, sequence);
+    witness.last.clear();
+    for (const [index, stream] of this.#streams.entries()) {
+      const end = lastEntry(ends[index]);
+      if (end !== undefined) witness.last.set(stream, streamEntry(...end));
+    }
+    await witness.write(this.#o.instance).catch(() => undefined);
+    return delivered;
+  }
+
+  /** Whether every entry that the witness names is in its stream. */
+  async #holds(redis: Redis, witness: Witness): Promise<boolean> {
+    for (const [stream, { id, sum }] of witness.last) {
+      const found = lastEntry(await redis.xrange(stream, id, id));
+      if (found === undefined || streamEntry(...found).sum !== sum) return false;
+    }
+    return witness.last.size > 0;
+  }
+
+  /** The batch is in the streams. A file that cannot be written costs entries that come twice, and only if the cursor is lost as well. */
+  async #remember(batch: Batch, ids: readonly string[], data: readonly string[]): Promise<void> {
+    const witness = this.#witness;
+    if (witness === undefined) return;
+    for (const [slot, { to }] of Object.entries(batch.ranges)) witness.delivered.set(slot, to);
+    for (const [index, stream] of this.#streams.entries()) {
+      const id = ids[index] ?? '';
+      if (id !== '') witness.last.set(stream, streamEntry(id, data[index] ?? ''));
+    }
+    await witness.write(this.#o.instance).catch(() => undefined);
+  }
+
+  /** Invariant 7. Where a user may not ask, nothing is known. */
+  async #lookAtPolicy(redis: Redis): Promise<void> {
+    this.concern = await evictionConcern(redis).catch(() => '');
+  }
+
+  /** Invariants 5 and 7. Whether it can be looked at is no question of delivery: a user may be forbidden to. */
   async #look(redis: Redis): Promise<void> {
     const { onGroups } = this.#o;
-    if (onGroups === undefined || systemClock.elapsed() - this.#lookedAt < GROUPS_MS) return;
+    if (systemClock.elapsed() - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = systemClock.elapsed();
+    await this.#lookAtPolicy(redis);
     try {
-      onGroups(await streamGroups(redis, this.#streams));
+      if (onGroups !== undefined) onGroups(await streamGroups(redis, this.#streams));
     } catch {
       // Looked at again next time.
     }
@@ -184,6 +250,26 @@ class RedisStreamSink implements Sink {
     this.#redis?.disconnect();
     this.#redis = null;
   }
+}
+
+/** The fields of the cursor. */
+function positions(cursor: unknown, key: string): Map<string, number> {
+  const delivered = new Map<string, number>();
+  for (const [slot, text] of Object.entries(Object(cursor))) {
+    const sequence = Number(text);
+    if (!Number.isSafeInteger(sequence) || sequence < 0) throw new Error(`field ${slot} of ${key} is no sequence: ${text}`);
+    delivered.set(slot, sequence);
+  }
+  return delivered;
+}
+
+/** Id and data of the first entry in an answer of XRANGE. */
+function lastEntry(answer: unknown): [id: string, data: string] | undefined {
+  const [entry] = Array.isArray(answer) ? answer : [];
+  if (!Array.isArray(entry)) return undefined;
+  const [id, fields] = entry;
+  const list: readonly unknown[] = Array.isArray(fields) ? fields : [];
+  return [String(id), String(list[list.indexOf('data') + 1])];
 }
 
 /** What is known about the first word of Redis's errors, for people. */

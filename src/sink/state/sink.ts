@@ -38,6 +38,7 @@ class StateSink implements Sink {
   readonly name = 'state';
   readonly takes = 'usage';
   readonly relays = false;
+  concern = '';
   readonly limits: BatchLimits;
   readonly #o: StateSinkOptions;
   /** Cursors by slot, as the store has them. */
@@ -49,6 +50,7 @@ class StateSink implements Sink {
   }
 
   async open(): Promise<Position> {
+    await this.#lookAtStore();
     const prefix = cursorPrefix(this.#o.instance);
     const cursors = new Map<string, string>();
     const delivered = new Map<string, number>();
@@ -82,10 +84,15 @@ class StateSink implements Sink {
 
   async check(): Promise<void> {
     await this.#o.store.get('cursors', cursorPrefix(this.#o.instance).trim());
+    await this.#lookAtStore();
   }
 
   async close(): Promise<void> {
     this.#o.plans.close();
+  }
+
+  async #lookAtStore(): Promise<void> {
+    this.concern = (await this.#o.store.concern?.().catch(() => '')) ?? '';
   }
 
   /** Cursors behind the batch, by slot. */
