@@ -547,7 +547,7 @@ export class Intake {
     this.#host.owing.add(this);
   }
 
-  /** A codec that throws is caught here, once (style.md, errors). */
+  /** A codec that throws is caught here, once (STYLE.md, Errors and options). */
   #decode(bytes: Bytes, start: number, end: number): void {
     this.#decodeWith(bytes, start, end, this.#state);
   }
