@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { findInstance } from '../cluster/instance.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -45,7 +46,12 @@ here changes the journal, and the server may run meanwhile.
 dump shows where devices were: treat what it prints like the database.
 `;
 
-const KINDS: Readonly<Record<number, string>> = { [EntryKind.Frame]: 'frame', [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
+const KINDS: Readonly<Record<number, string>> = {
+  [EntryKind.Frame]: 'frame',
+  [EntryKind.Event]: 'event',
+  [EntryKind.Usage]: 'usage',
+  [EntryKind.Identity]: 'identity',
+};
 
 const SINKS = ['clickhouse', 'redis', 'state'];
 
@@ -230,7 +236,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   }
   const decoder = await decoderOf(config);
   const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
-  const instance = instanceOf(config);
+  const instance = await instanceOf(config);
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
   const results: { sink: string; delivered: number; refused: number }[] = [];
   for (const name of SINKS) {
@@ -255,13 +261,11 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
   return results.some(({ refused }) => refused > 0) ? EXIT.Found : EXIT.Ok;
 }
 
-function instanceOf(config: Config): string {
-  const path = join(config.dataDir, 'instance');
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new AppError('DATA_DIR_UNUSABLE', `cannot read ${path}: ${messageOf(error)}; the server makes it when it starts`, error);
-  }
+async function instanceOf({ dataDir }: Config): Promise<string> {
+  const instance = await findInstance(dataDir);
+  if (instance === undefined)
+    throw new AppError('DATA_DIR_UNUSABLE', `no server has run in ${dataDir}: it gets its identity when one starts`);
+  return instance;
 }
 
 async function clickHouse(config: Config, cursorPath: string): Promise<Sink> {

@@ -5,25 +5,26 @@ import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
+import { instancePeer, journalInstance, SUPERVISOR_SLOT } from './instance.ts';
 import { lockDirectory } from './lock.ts';
 
-/** Slot of the supervisor's own journal, above those of all workers. */
-const SUPERVISOR_SLOT = 1000;
 /** How long somebody who looks after the journal may hold it. */
 const PREDECESSOR_WAIT_MS = 5000;
 
 const ENCODER = new TextEncoder();
 
-/** Events that no worker sees: what the API and the ledger do. They go the way of all others. */
+/** Events that no worker sees: what the API and the ledger do. They go the way of all others, in a slot above those of all workers. */
 export class EventJournal {
   readonly #journal: Journal;
+  readonly #peer: string;
 
-  private constructor(journal: Journal) {
+  private constructor(journal: Journal, instance: string) {
     this.#journal = journal;
+    this.#peer = instancePeer(instance);
   }
 
-  static async open(config: Config, orderOffset: number, log: Log): Promise<EventJournal> {
-    const directory = join(config.dataDir, 'journal', String(SUPERVISOR_SLOT));
+  static async open(config: Config, instance: string, orderOffset: number, log: Log): Promise<EventJournal> {
+    const directory = join(config.dataDir, 'journal', SUPERVISOR_SLOT);
     await nodeStorage.makeDirectory(directory);
     await lockDirectory(directory, PREDECESSOR_WAIT_MS);
     const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
@@ -39,13 +40,14 @@ export class EventJournal {
       onDurable: () => {},
       onFailed: (_from, _to, error) => log.error({ error: error.message }, 'events of the supervisor could not be journaled and are lost'),
     });
-    return new EventJournal(journal);
+    journalInstance(journal, instance);
+    return new EventJournal(journal, instance);
   }
 
   /** Durable soon after. `device` may be '' for an event of no device. */
   record(device: string, event: object): void {
     const bytes = ENCODER.encode(JSON.stringify(event));
-    this.#journal.append(new Origin('', 'tcp', device, ''), EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
+    this.#journal.append(new Origin('', 'tcp', device, this.#peer), EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
   }
 
   /** Everything recorded so far is in segments that are not written any more. */

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
-import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
@@ -10,7 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { recover } from '../journal/recovery.ts';
-import { nodeStorage, replaceFile } from '../journal/storage.ts';
+import { nodeStorage } from '../journal/storage.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
@@ -18,6 +17,7 @@ import { type Secret, SecretUrl } from '../secret.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
+import { openInstance } from './instance.ts';
 import { lockDirectory } from './lock.ts';
 import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
 import { ownerOnly } from './owner-only.ts';
@@ -221,13 +221,13 @@ export class Supervisor {
     await makeDataDir(this.config.dataDir);
     await lockDirectory(this.config.dataDir, 2000);
     await ownerOnly(this.config.dataDir, this.log);
-    const instance = await instanceId(this.config.dataDir);
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;
     const journals = join(config.dataDir, 'journal');
     await nodeStorage.makeDirectory(journals);
     const orderOffset = orderOffsetBehind(await recoverSlots(journals));
-    this.#events = await EventJournal.open(config, orderOffset, this.log);
+    const instance = await openInstance(config.dataDir, this.log);
+    this.#events = await EventJournal.open(config, instance, orderOffset, this.log);
     const embedded = config.clickhouse.url === undefined;
     const port = config.clickhouse.port === 0 && embedded ? await freePort() : config.clickhouse.port;
     const clickhouse = await clickHouseAccess(config, port);
@@ -467,20 +467,6 @@ async function makeDataDir(directory: string): Promise<void> {
       error,
     );
   }
-}
-
-/** The installation's name: made once, kept with its data, so that cursors in shared stores are this installation's own. */
-async function instanceId(directory: string): Promise<string> {
-  const file = join(directory, 'instance');
-  try {
-    const found = (await readFile(file, 'utf8')).trim();
-    if (/^[0-9a-f]{16}$/.test(found)) return found;
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw new AppError('DATA_DIR_UNUSABLE', `cannot read ${file}: ${messageOf(error)}`, error);
-  }
-  const made = randomBytes(8).toString('hex');
-  await replaceFile(nodeStorage, file, `${made}\n`);
-  return made;
 }
 
 /** The ClickHouse of the configuration; without one the embedded one on `port`, whose secret is made at the first start. */

@@ -23,7 +23,8 @@ import { putU16le, putU32le, putU64le, u16le, u32le, u64le } from '../wire/index
  *     16  8  received       epoch ms
  *     24  4  memo           the codec's memo: how the frame reads when decoded alone
  *     28  4  accepted       how many leading records of the frame were accepted
- *     32  1  kind           1 frame, 2 event, 3 usage; 4 void: an entry was here and has been removed, no names, no bytes.
+ *     32  1  kind           1 frame, 2 event, 3 usage; 4 void: an entry was here and has been removed, no names, no bytes;
+ *                           6 identity: the peer names the installation, no bytes.
  *                           A reader passes over kinds that it does not know.
  *     33  1  flags          bit 0: `order` is there; bit 1: `keep` is there; bit 2: relay, the entry goes to the stream and to no
  *                           table, and leaves the journal once it has. A reader ignores bits that it does not know: what
@@ -64,7 +65,8 @@ const ORDER_BYTES = 8;
 /** Longest keep mask that fits before `head` overflows, whatever the names in the origin: half a million records. */
 export const MAX_KEEP_BYTES = 0xffff - ENTRY_HEAD_BYTES - 3 * 255 - ORDER_BYTES;
 
-export const EntryKind = { Frame: 1, Event: 2, Usage: 3, Void: 4 } as const;
+/** 5 is of a later version. */
+export const EntryKind = { Frame: 1, Event: 2, Usage: 3, Void: 4, Identity: 6 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 export type Transport = 'tcp' | 'udp';
