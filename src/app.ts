@@ -14,12 +14,14 @@ import { Ledger } from './command/ledger.ts';
 import { Shadow } from './command/shadow.ts';
 import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
+import { Vitals } from './descriptors.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
 import { METER_TICK_MS, Meters } from './intake/meter.ts';
 import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import { nodeStorage } from './journal/storage.ts';
+import { ConnectionLimit } from './listen/connection-limit.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
 import type { Log } from './log.ts';
@@ -66,6 +68,7 @@ export interface WorkerStart {
   readonly slot: number;
   readonly successor: boolean;
   readonly orderOffset: number;
+  readonly stateDamage: string;
 }
 
 /**
@@ -73,7 +76,7 @@ export interface WorkerStart {
  * successor listens when it is told to.
  */
 export async function startWorker(start: WorkerStart): Promise<ChildRole> {
-  const { config, slot, successor, orderOffset } = start;
+  const { config, slot, successor, orderOffset, stateDamage } = start;
   const log = processLog(config.logLevel, `worker-${slot}`);
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
@@ -106,7 +109,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const { cutBytes, entries } = journal.recovery;
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
-  const state = await openState(stateOptions(config, log));
+  const state = await openState(stateOptions(config, log, stateDamage, suspectState));
   const sessions = new SessionTable<Intake>(toSupervisor());
   const now = (): number => systemClock.now();
   const downlink = new Downlink({
@@ -118,12 +121,12 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   });
   const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((id) => {
-    if (id === undefined) void eachSession(sessions, (intake) => intake.reconsider());
+    if (id === undefined) eachSession(sessions, (intake) => intake.reconsider(), log);
     else sessions.get(id)?.reconsider();
   });
   const service = new Service(state, log, config.service.alarms === 'pass');
   service.onChange((device) => {
-    if (device === undefined) void eachSession(sessions, (intake) => intake.planChanged());
+    if (device === undefined) eachSession(sessions, (intake) => intake.planChanged(), log);
     else sessions.get(device)?.planChanged();
   });
   const newcomers = new Newcomers(config.registry.newIds, config.workers, () => systemClock.elapsed());
@@ -158,6 +161,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     paused,
     codecs: [...codecs.values()],
     limits: config.limits,
+    connections: new ConnectionLimit(config.limits.connections, log),
     pendingBytes: () => journal.pendingBytes,
     options: optionsOf,
     counters(codec) {
@@ -179,13 +183,15 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
 
   const listeners = new Listeners(config.listeners, codecs, host);
   if (!successor) await listeners.openAll();
-  const stopSampling = sample(metrics, journal, host, slot);
+  const vitals = new Vitals();
+  const stopSampling = sample(metrics, journal, host, vitals, slot);
 
   return {
     metrics,
-    health: () => ({ [`worker-${slot}`]: journalHealth(journal) }),
+    health: () => ({ [`worker-${slot}`]: workerHealth(journal, host.connections, vitals) }),
     take(message, socket): void {
-      if (message.type === 'superseded') sessions.yield(message.device, message.since);
+      if (message.type === 'state_damaged') state.abandon(message.damage);
+      else if (message.type === 'superseded') sessions.yield(message.device, message.since);
       else if (message.type === 'commands') downlink.poke(message.device);
       else if (message.type === 'rotate')
         tellWhen(
@@ -229,17 +235,26 @@ function handOver(listeners: Listeners, index: number): void {
 }
 
 /** A few at a time: devices go on talking meanwhile. */
-async function eachSession(sessions: SessionTable<Intake>, look: (intake: Intake) => void): Promise<void> {
-  let looked = 0;
-  for (const intake of sessions) {
-    look(intake);
-    if (++looked % RECONSIDERED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
-  }
+function eachSession(sessions: SessionTable<Intake>, look: (intake: Intake) => void, log: Log): void {
+  const all = async (): Promise<void> => {
+    let looked = 0;
+    for (const intake of sessions) {
+      look(intake);
+      if (++looked % RECONSIDERED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  all().catch((error: unknown) =>
+    log.error({ error: messageOf(error) }, 'a change has not reached all sessions; a defect, please report it'),
+  );
 }
 
 /** The state store that the configuration names, shared by all processes. */
-function stateOptions(config: Config, log: Log): StateOptions {
-  return { url: config.state.url, prefix: `${config.redis.prefix}:`, directory: join(config.dataDir, 'state'), log };
+function stateOptions(config: Config, log: Log, damage: string, onTrouble: () => void): StateOptions {
+  return { url: config.state.url, prefix: `${config.redis.prefix}:`, directory: join(config.dataDir, 'state'), log, damage, onTrouble };
+}
+
+function suspectState(): void {
+  tell({ type: 'state_suspect' });
 }
 
 /** Gathers what the session table has to say. */
@@ -272,14 +287,17 @@ async function openJournal(
   return Journal.open({ directory, firstSequence, order, segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, maxPendingBytes, ...calls });
 }
 
-function journalHealth(journal: Journal): Health {
-  return journal.state === JournalState.Open
-    ? { state: 'up', reason: '' }
-    : { state: 'down', reason: `journal ${journal.state}: ${journal.reason}` };
+const NO_DESCRIPTORS = 'no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE)';
+
+function workerHealth(journal: Journal, connections: ConnectionLimit, vitals: Vitals): Health {
+  if (journal.state !== JournalState.Open) return { state: 'down', reason: `journal ${journal.state}: ${journal.reason}` };
+  if (vitals.exhausted) return { state: 'degraded', reason: NO_DESCRIPTORS };
+  if (connections.full) return { state: 'degraded', reason: `all ${connections.most} connections are taken; newcomers are closed` };
+  return { state: 'up', reason: '' };
 }
 
 /** Copies the journal's totals and the loop's lag into the catalogue once a second. */
-function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: number): () => void {
+function sample(metrics: Metrics, journal: Journal, host: ListenHost, vitals: Vitals, slot: number): () => void {
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
   let commits = 0;
@@ -302,7 +320,8 @@ function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: numb
     metrics.treated.reset();
     for (const [treatment, count] of treated) metrics.treated.set({ treatment }, count);
     metrics.loopLag.set({ process: `worker-${slot}` }, lag.max / 1e9);
-    metrics.memory.set(process.memoryUsage.rss());
+    metrics.memory.set(vitals.take().memoryBytes);
+    metrics.connectionsFull.set(host.connections.full ? 1 : 0);
     lag.reset();
   };
   const timer = setInterval(take, SAMPLE_MS);
@@ -314,7 +333,12 @@ function sample(metrics: Metrics, journal: Journal, host: ListenHost, slot: numb
 }
 
 /** The shipper: the journals of all slots, into every configured sink. `clickhouse`: the configured or the embedded one. */
-export async function startShipping(config: Config, instance: string, clickhouse: ClickHouseAccess): Promise<ChildRole> {
+export async function startShipping(
+  config: Config,
+  instance: string,
+  clickhouse: ClickHouseAccess,
+  stateDamage: string,
+): Promise<ChildRole> {
   const log = processLog(config.logLevel, 'shipper');
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
@@ -333,7 +357,7 @@ export async function startShipping(config: Config, instance: string, clickhouse
     const reports = { onGroups: groupWatch(metrics, log), onCursorLost: cursorLoss(metrics, log) };
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, ...reports }));
   }
-  const state = await openState(stateOptions(config, log));
+  const state = await openState(stateOptions(config, log, stateDamage, suspectState));
   sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
   const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const { keepMs, maxBytes } = config.journal;
@@ -355,19 +379,22 @@ export async function startShipping(config: Config, instance: string, clickhouse
 
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
+  const vitals = new Vitals();
   return {
     metrics,
     health(): Readonly<Record<string, Health>> {
       metrics.loopLag.set({ process: 'shipper' }, lag.max / 1e9);
-      metrics.memory.set(process.memoryUsage.rss());
+      metrics.memory.set(vitals.take().memoryBytes);
       lag.reset();
       const parts: Record<string, Health> = {};
+      if (vitals.exhausted) parts['shipper'] = { state: 'degraded', reason: NO_DESCRIPTORS };
       for (const [sink, health] of Object.entries(shipper.health()))
         parts[sink] = { state: health.state, reason: health.state === 'degraded' ? health.reason : '' };
       return parts;
     },
     take(message): void {
-      if (message.type === 'erase') tellWhen(message.ticket, shipper.erase(message.part, new Map(message.devices)));
+      if (message.type === 'state_damaged') state.abandon(message.damage);
+      else if (message.type === 'erase') tellWhen(message.ticket, shipper.erase(message.part, new Map(message.devices)));
     },
     async drain(deadlineMs: number): Promise<void> {
       const all = await shipper.drained(deadlineMs);
@@ -390,11 +417,17 @@ async function claimSlot(directory: string): Promise<(() => void) | null> {
 
 /** What the supervisor knows of devices and commands: the API's side of it. */
 export interface Office extends ApiOffice {
+  /** The state store is damaged: nothing touches it any more. */
+  abandonState(damage: string): void;
   close(): Promise<void>;
 }
 
-/** What the other processes do, and know. */
-export interface ErasingHands {
+/** What the supervisor and the other processes do for the office. */
+export interface OfficeHands {
+  /** Why the state store must not be opened; '' when it may. */
+  readonly stateDamage: string;
+  /** The state store could not be read or written. */
+  suspectState(): void;
   isConnected(device: string): boolean;
   /** Resolves when everything journaled so far is in segments that are not written any more. */
   rotate(): Promise<unknown>;
@@ -411,15 +444,14 @@ export async function openOffice(
   poke: (device: string) => void,
   record: (device: string, event: object) => void,
   clickhouse: ClickHouseAccess,
-  hands: ErasingHands,
+  hands: OfficeHands,
 ): Promise<Office> {
   const codecs = await loadCodecs(config.codecs.packages);
-  const state = await openState(stateOptions(config, log));
+  const state = await openState(stateOptions(config, log, hands.stateDamage, () => hands.suspectState()));
   const now = (): number => systemClock.now();
   const inventory = new Inventory({ store: state, now, record });
   const count = (devices: number): void => metrics.quarantine.set(devices);
   const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
-  quarantine.start();
   const ledger = new Ledger(state, now, config.commands.attempts);
   const desk = new Desk({
     ledger,
@@ -434,8 +466,6 @@ export async function openOffice(
     record,
     count: (to) => metrics.commands.inc({ state: to }),
   });
-  // A store that does not answer is no reason not to start: what expires is looked after once it does.
-  desk.start();
   const forgetter = new Forgetter({
     store: state,
     afterMs: config.registry.mode === 'open' ? config.registry.forgetAfter : 0,
@@ -444,7 +474,6 @@ export async function openOffice(
     now,
     log,
   });
-  forgetter.start();
   const shadow = new Shadow(state);
   const warden = new Warden({
     store: state,
@@ -460,7 +489,6 @@ export async function openOffice(
     now,
     log,
   });
-  warden.start();
   const eraser = new Eraser({
     store: state,
     instance,
@@ -481,13 +509,21 @@ export async function openOffice(
       },
     },
   });
-  eraser.start();
   const { url, prefix } = config.redis;
   const stream =
     url === undefined
       ? undefined
       : new CommandStream({ url, prefix: `${prefix}:`, instance, desk, allows: config.commands.streamAllows, record, log });
-  stream?.start();
+  const stop = async (): Promise<void> => {
+    await eraser.stop();
+    await stream?.stop();
+    await warden.stop();
+    await forgetter.stop();
+    await desk.stop();
+    await quarantine.stop();
+  };
+  // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
+  if (hands.stateDamage === '') for (const part of [quarantine, desk, forgetter, warden, eraser, stream]) part?.start();
   return {
     state,
     desk,
@@ -500,13 +536,12 @@ export async function openOffice(
     eraser,
     isKept: (id, device) => isKept(state, clickhouse, id, device),
     export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
+    abandonState(damage): void {
+      state.abandon(damage);
+      stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'what works on the state store has not ended in order'));
+    },
     async close(): Promise<void> {
-      await eraser.stop();
-      await stream?.stop();
-      await warden.stop();
-      await forgetter.stop();
-      await desk.stop();
-      await quarantine.stop();
+      await stop();
       await state.close();
     },
   };

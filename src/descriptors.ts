@@ -1,4 +1,6 @@
-import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { devNull } from 'node:os';
+import { systemCode } from './errors.ts';
 
 /** File descriptors of this process, as Linux shows them in /proc. Elsewhere these functions find nothing and change nothing. */
 
@@ -7,6 +9,8 @@ const OWN = '/proc/self/fd';
 const STANDARD = 2;
 /** O_CLOEXEC in the octal flags of fdinfo: Node sets it on each descriptor that it opens, and none that has it survives an exec. */
 const CLOEXEC = 0o2000000;
+/** Descriptors that are not for connections. A worker with the customary eight listeners uses about 50. */
+const RESERVED = 128;
 
 /**
  * Closes the files that were open in the parent and that this process has inherited: lmdb opens its data file without
@@ -21,6 +25,75 @@ export function closeInherited(): string[] {
     closeSync(fd);
     return [path];
   });
+}
+
+/** How many descriptors this process may have open; infinite where that is not limited or not known. Node raises it to the hard limit. */
+export function descriptorLimit(): number {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
+    return limit === null ? Number.POSITIVE_INFINITY : Number(limit[1]);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** `wanted` connections, or as many as the limit of descriptors allows. At least half of a small limit is for connections. */
+export function connectionsWithin(wanted: number, descriptors: number): number {
+  return Math.max(1, Math.min(wanted, Math.max(descriptors - RESERVED, Math.floor(descriptors / 2))));
+}
+
+/** What a process says of itself once a second. Never throws: reading it takes a descriptor, and there may be none left. */
+export class Vitals {
+  /** Resident memory when it was read last. */
+  memoryBytes = 0;
+  /** No descriptor is left. */
+  exhausted = false;
+
+  take(): this {
+    try {
+      this.memoryBytes = process.memoryUsage.rss();
+      this.exhausted = false;
+    } catch (error) {
+      this.exhausted = isExhausted(error);
+    }
+    return this;
+  }
+}
+
+/** Whether the error says that this process, or the whole system, has no descriptor left. */
+export function isExhausted(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
+/** Descriptors held back for files that must be opened when no other is left. */
+export class DescriptorReserve {
+  readonly #count: number;
+  readonly #held: number[] = [];
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** Does the work; when it fails for want of a descriptor, once more with those that were held back. */
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    this.#hold();
+    try {
+      return await work();
+    } catch (error) {
+      if (!isExhausted(error)) throw error;
+      for (const fd of this.#held.splice(0)) closeSync(fd);
+      return await work();
+    }
+  }
+
+  #hold(): void {
+    try {
+      while (this.#held.length < this.#count) this.#held.push(openSync(devNull, 'r'));
+    } catch {
+      // As many as there are.
+    }
+  }
 }
 
 function numbers(): number[] {

@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Readiness } from '../cluster/supervisor.ts';
+import { connectionsWithin, descriptorLimit } from '../descriptors.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
@@ -33,6 +34,8 @@ export interface HttpOptions {
   readonly confirm: boolean;
 }
 
+/** Beyond it, connections are closed at once. */
+const MOST_CONNECTIONS = 1_000;
 /** Largest body of a request, in bytes. */
 const BODY_LIMIT = 65_536;
 
@@ -74,7 +77,11 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(await observed.metricsText()),
   );
   try {
+    // Below what the process may have open: the state store, the event journal and new children need descriptors, too.
+    server.server.maxConnections = connectionsWithin(MOST_CONNECTIONS, descriptorLimit());
     const url = await server.listen({ host, port });
+    // A connection that cannot be accepted must not end the process.
+    server.server.on('error', () => {});
     return { url, close: () => server.close() };
   } catch (error) {
     if (systemCode(error) === 'EADDRINUSE')

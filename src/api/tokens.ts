@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AppError } from '../errors.ts';
+import { jsonOf } from '../json.ts';
 import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
 
 /**
@@ -75,7 +76,7 @@ function nameKey(name: string): string {
 }
 
 function parseToken(text: string): Token | undefined {
-  const value: unknown = JSON.parse(text);
+  const value: unknown = jsonOf(text);
   return isToken(value) ? value : undefined;
 }
 

@@ -11,7 +11,7 @@ export const EXIT_MEANING: readonly (readonly [number, string])[] = [
   [EXIT.Unavailable, 'something outside is not there: a port is taken or not permitted, a server does not answer'],
   [EXIT.Defect, 'a defect of fixgate itself'],
   [EXIT.Directory, 'the data directory cannot be used'],
-  [EXIT.Disk, 'the journal cannot be read or written'],
+  [EXIT.Disk, 'the journal or the state store cannot be read or written'],
   [EXIT.Configuration, 'the configuration has a problem'],
 ];
 
@@ -31,6 +31,8 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   SINK_UNREACHABLE: EXIT.Unavailable,
   STATE_UNREACHABLE: EXIT.Unavailable,
   STATE_BUSY: EXIT.Unavailable,
+  DUMP_INVALID: EXIT.Usage,
+  STATE_DAMAGED: EXIT.Disk,
   WORKER_FAILED: EXIT.Defect,
 };
 

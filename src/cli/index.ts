@@ -158,6 +158,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'state',
+    about: 'verify, dump, load and rebuild the state store: devices, plans, usage, commands',
+    load: async () => {
+      const { STATE_HELP, state } = await import('./state.ts');
+      return { help: STATE_HELP, run: state };
+    },
+  },
+  {
     name: 'check-config',
     about: 'check the configuration and show every option with its origin',
     load: async () => {

@@ -5,8 +5,7 @@ import { readAddress, readSecret } from '../embedded/secret.ts';
 import { AppError } from '../errors.ts';
 import { processLog } from '../log-pino.ts';
 import { type Secret, SecretUrl } from '../secret.ts';
-import { openState } from '../state/open.ts';
-import type { StateStore } from '../state/store.ts';
+import { openState, type State } from '../state/open.ts';
 
 /** The stores of a configuration, for commands that work beside a running server. */
 
@@ -39,7 +38,7 @@ export async function clickHouseAccess(config: Config): Promise<Access> {
 }
 
 /** Throws DATA_DIR_UNUSABLE where no server has ever run: a store that is made here would be another one than the server's. */
-export async function stateStore({ dataDir, redis, state }: Config): Promise<StateStore> {
+export async function stateStore({ dataDir, redis, state }: Config): Promise<State> {
   if (state.url === undefined && !existsSync(join(dataDir, 'state', 'data.mdb')))
     throw new AppError(
       'DATA_DIR_UNUSABLE',

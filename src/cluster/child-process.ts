@@ -41,7 +41,7 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
   process.on('message', (message, socket: SendHandle | undefined) => {
     if (!isToChild(message)) return;
     if (message.type === 'drain') drain(message.deadlineMs);
-    else if (message.type !== 'start') role?.take?.(message, socket);
+    else if (message.type !== 'start') taken(role, message, socket);
     else
       start(message).then(
         (started) => {
@@ -64,9 +64,23 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
   process.on('disconnect', () => process.exit(1));
 }
 
+/** Never rejects: it runs in a timer. */
 async function report(role: ChildRole): Promise<void> {
-  const metrics = await role.metrics.registry.getMetricsAsJSON();
-  await new Promise<void>((resolve) => tell({ type: 'report', health: role.health(), metrics }, resolve));
+  try {
+    const metrics = await role.metrics.registry.getMetricsAsJSON();
+    await new Promise<void>((resolve) => tell({ type: 'report', health: role.health(), metrics }, resolve));
+  } catch (error) {
+    process.stderr.write(`fixgate: a report failed: ${messageOf(error)}\n`);
+  }
+}
+
+/** A message that cannot be followed must not end the process, and its devices' connections with it. */
+function taken(role: ChildRole | undefined, message: ToChild, socket: SendHandle | undefined): void {
+  try {
+    role?.take?.(message, socket);
+  } catch (error) {
+    process.stderr.write(`fixgate: the message "${message.type}" failed: ${messageOf(error)}\n`);
+  }
 }
 
 /** Tells the supervisor how what it asked for has come out. */

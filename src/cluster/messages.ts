@@ -39,12 +39,16 @@ export type ToChild =
       readonly successor: boolean;
       /** Order of an entry = this + monotonic time in µs. */
       readonly orderOffset: number;
+      /** Why the state store must not be opened; '' when it may. */
+      readonly stateDamage: string;
       /** Of the shipper: the ClickHouse to use, configured or embedded. */
       readonly clickhouse: PackedAccess;
     }
   | { readonly type: 'drain'; readonly deadlineMs: number }
   /** To a worker: the device has a newer connection on another one, since then. */
   | { readonly type: 'superseded'; readonly device: string; readonly since: number }
+  /** To worker and shipper: the state store is damaged and must not be touched any more. */
+  | { readonly type: 'state_damaged'; readonly damage: string }
   /** To a worker: look for commands to this device. */
   | { readonly type: 'commands'; readonly device: string }
   /** To a worker: answer when everything appended so far is in segments that are not written any more. */
@@ -63,6 +67,8 @@ export type FromChild =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson }
+  /** The state store could not be read or written: is it damaged? */
+  | { readonly type: 'state_suspect' }
   /** Of a worker, in the order in which it happened. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] }
   /** What the ticket was for is done, and how much of what; or why it is not, when `trouble` is not ''. */
@@ -76,6 +82,7 @@ const TO_CHILD: readonly string[] = [
   'start',
   'drain',
   'superseded',
+  'state_damaged',
   'commands',
   'rotate',
   'erase',
@@ -87,6 +94,7 @@ const FROM_CHILD: readonly string[] = [
   'ready',
   'failed',
   'report',
+  'state_suspect',
   'sessions',
   'done',
   'handed_over',

@@ -22,7 +22,7 @@ const GROUP_AND_OTHERS = 0o077;
 export async function ownerOnly(directory: string, log: Log): Promise<void> {
   const kept: string[] = [];
   const names = await readdir(directory);
-  const foreign = names.filter((name) => !DATA_NAMES.includes(name.replace(/\.new$/, '')) && !IGNORED.includes(name));
+  const foreign = names.filter((name) => !DATA_NAMES.includes(name.replace(/\..*$/, '')) && !IGNORED.includes(name));
   if (foreign.length === 0) await tighten(directory, kept);
   for (const name of names) if (!foreign.includes(name) && !IGNORED.includes(name)) await tightenAll(join(directory, name), kept);
   if (kept.length > 0)

@@ -46,10 +46,14 @@ export class Succession {
 
   #pass(index: number, socket: unknown): void {
     if (socket instanceof net.Server) {
+      // The successor accepts whom this process cannot.
+      socket.on('error', () => {});
       socket.on('connection', (connection) => this.#heir.send({ type: 'connection', index }, connection));
       this.#heir.send({ type: 'listen', index }, socket, () => socket.close());
-    } else if (socket instanceof dgram.Socket) this.#heir.send({ type: 'listen', index }, socket, () => socket.close());
-    else this.#heir.send({ type: 'listen', index });
+    } else if (socket instanceof dgram.Socket) {
+      socket.on('error', () => {});
+      this.#heir.send({ type: 'listen', index }, socket, () => socket.close());
+    } else this.#heir.send({ type: 'listen', index });
   }
 
   async #until(done: () => boolean): Promise<boolean> {

@@ -6,6 +6,7 @@ import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
+import { Vitals } from '../descriptors.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { recover } from '../journal/recovery.ts';
@@ -14,6 +15,7 @@ import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
 import { type Secret, SecretUrl } from '../secret.ts';
+import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
@@ -47,6 +49,9 @@ const WORKER_SHARE = 0.5;
 /** No child reads what the server is given on standard input. */
 const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
 const EMBEDDED_CLOSE_MS = 10_000;
+/** What ends a process that reads a damaged page of a mapped file, among other things. */
+const CRASHES: readonly (string | null)[] = ['SIGBUS', 'SIGSEGV', 'SIGABRT', 'SIGILL', 'SIGFPE'];
+const STATE_STORE = 'state_store';
 /** For what the supervisor itself has open; a state store that does not answer must not keep the server from ending. */
 const OFFICE_CLOSE_MS = 5_000;
 
@@ -77,6 +82,8 @@ class Post {
   readonly #spawn: () => Running;
   readonly #greeting: (life: number) => ToChild | undefined;
   #reports = false;
+  /** Why it died is being looked into. */
+  #looking: Promise<void> = Promise.resolve();
   /** Takes what the child says beyond its start and its reports; undefined: it has ended. */
   heard: (message: FromChild | undefined, socket?: unknown) => void = () => {};
 
@@ -124,12 +131,15 @@ class Post {
         this.running = undefined;
         this.ready = false;
         this.health = {};
-        void aggregate.ended(life);
+        aggregate
+          .ended(life)
+          .catch((error: unknown) => log.error({ error: messageOf(error) }, 'the counters of an ended process are lost'));
         this.heard(undefined);
         if (this.#ending) {
           resolve();
           return;
         }
+        if (CRASHES.includes(signal)) this.#looking = this.#supervisor.suspectState();
         const why = failure?.message ?? (signal === null ? `ended with code ${code}` : `killed by ${signal}`);
         if (!started) reject(failure ?? new AppError('WORKER_FAILED', `${this.name} ${why} while starting`));
         else {
@@ -165,7 +175,8 @@ class Post {
     if (systemClock.elapsed() - this.#startedAt > SETTLED_MS) this.#pauseMs = FIRST_PAUSE_MS;
     const pauseMs = this.#pauseMs;
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
-    setTimeout(() => {
+    setTimeout(async () => {
+      await this.#looking;
       if (this.#ending) return;
       this.start().catch((error: unknown) => {
         this.#supervisor.log.error({ child: this.name, error: messageOf(error) }, 'a process cannot be started again; trying on');
@@ -191,6 +202,7 @@ interface Asked {
 export class Supervisor {
   readonly metrics = createMetrics();
   readonly aggregate = new MetricsAggregate();
+  readonly #vitals = new Vitals();
   readonly log: Log;
   config: Config;
   readonly #posts: Post[] = [];
@@ -210,6 +222,9 @@ export class Supervisor {
   #stopping: Promise<void> | undefined;
   #tickets = 0;
   readonly #asked = new Map<number, Asked>();
+  /** Which file is damaged and what to do, '' while the state store is sound. */
+  #stateDamage = '';
+  #checkingState: Promise<void> | undefined;
 
   constructor(config: Config, log: Log) {
     this.config = config;
@@ -221,6 +236,7 @@ export class Supervisor {
     await makeDataDir(this.config.dataDir);
     await lockDirectory(this.config.dataDir, 2000);
     await ownerOnly(this.config.dataDir, this.log);
+    await this.#checkState(true);
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;
     const journals = join(config.dataDir, 'journal');
@@ -240,6 +256,8 @@ export class Supervisor {
       (device, event) => this.#events?.record(device, event),
       clickhouse,
       {
+        stateDamage: this.#stateDamage,
+        suspectState: () => void this.suspectState(),
         isConnected: (device) => this.#directory.slotOf(device) !== undefined,
         rotate: () => this.#rotate(),
         erase: (part, devices) => this.#ask(this.#shipper, (ticket) => ({ type: 'erase', ticket, part, devices: [...devices] })),
@@ -256,14 +274,26 @@ export class Supervisor {
     cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
     const packed = { ...clickhouse, url: clickhouse.url.reveal(), password: clickhouse.password.reveal() };
     const raw = packConfig(config);
-    this.#greeting = (slot, successor) => ({ type: 'start', config: raw, instance, slot, successor, orderOffset, clickhouse: packed });
+    this.#greeting = (slot, successor) => ({
+      type: 'start',
+      config: raw,
+      instance,
+      slot,
+      successor,
+      orderOffset,
+      clickhouse: packed,
+      stateDamage: this.#stateDamage,
+    });
     for (let slot = 0; slot < config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
     this.#shipper = this.#post(
       'shipper',
       () => ofProcess(fork(modulePath('./shipper', import.meta.url), [], { stdio: CHILD_STDIO })),
       () => this.#greeting(-1, false),
     );
-    this.#shipper.heard = (message) => this.#answered(this.#shipper, message);
+    this.#shipper.heard = (message) => {
+      if (message?.type === 'state_suspect') void this.suspectState();
+      else this.#answered(this.#shipper, message);
+    };
     try {
       await Promise.all(this.#posts.map((post) => post.start()));
     } catch (error) {
@@ -301,16 +331,43 @@ export class Supervisor {
       if (!post.ready || post.silent) parts[post.name] = { state: 'down', reason: 'starting or restarting' };
       Object.assign(parts, post.health);
     }
-    const needed = (name: string): boolean => name === 'supervisor' || name.startsWith('worker-');
-    const unready = Object.entries(parts).some(([name, health]) => needed(name) && health.state !== 'up');
+    if (this.#stateDamage !== '') parts[STATE_STORE] = { state: 'down', reason: this.#stateDamage };
+    const needed = (name: string): boolean => name === 'supervisor' || name === STATE_STORE || name.startsWith('worker-');
+    const unready = Object.entries(parts).some(([name, health]) => needed(name) && health.state === 'down');
     const degraded = Object.values(parts).some((health) => health.state !== 'up');
     return { status: unready ? 'unready' : degraded ? 'degraded' : 'ready', parts };
   }
 
   async metricsText(): Promise<string> {
-    this.metrics.memory.set(process.memoryUsage.rss());
+    this.metrics.memory.set(this.#vitals.take().memoryBytes);
     const own: MetricsJson = await this.metrics.registry.getMetricsAsJSON();
     return this.aggregate.text(own);
+  }
+
+  /** Something points at a damaged state store: a process has crashed, or could not read it. Never rejects. */
+  suspectState(): Promise<void> {
+    this.#checkingState ??= this.#checkState(false).finally(() => {
+      this.#checkingState = undefined;
+    });
+    return this.#checkingState;
+  }
+
+  /** Has another process read the whole store, and keeps every process from it when it is damaged. `exclusive`: none has it open. */
+  async #checkState(exclusive: boolean): Promise<void> {
+    if (this.config.state.url !== undefined || this.#stateDamage !== '') return;
+    const directory = join(this.config.dataDir, 'state');
+    try {
+      const { damage } = await checkStore(directory, exclusive);
+      if (damage === '') return;
+      this.#stateDamage = damageText(directory, damage);
+    } catch (error) {
+      this.log.warn({ error: messageOf(error) }, 'the state store cannot be checked');
+      return;
+    }
+    this.log.error({ file: join(directory, DATA_FILE) }, this.#stateDamage);
+    this.office?.abandonState(this.#stateDamage);
+    for (const post of [...this.#workers.values(), this.#shipper])
+      post?.running?.send({ type: 'state_damaged', damage: this.#stateDamage });
   }
 
   async #stop(drainMs: number): Promise<void> {
@@ -391,6 +448,7 @@ export class Supervisor {
       this.#answered(post, message);
       if (message === undefined) this.#directory.forget(slot);
       else if (message.type === 'sessions') this.#directory.moved(slot, message.moves);
+      else if (message.type === 'state_suspect') void this.suspectState();
       else if (message.type !== 'done') this.#succession?.heard(message, socket);
     };
     this.#workers.set(slot, post);
@@ -493,8 +551,11 @@ function forkEmbedded(dataDir: string, port: number): Running {
 }
 
 function ofProcess(child: ChildProcess): Running {
+  // Without a listener, a process that cannot be started or reached would end this one.
+  child.on('error', () => {});
+  if (child.pid === undefined) throw new AppError('WORKER_FAILED', 'no process can be started: no descriptor or no process is left');
   return {
-    pid: child.pid ?? 0,
+    pid: child.pid,
     // A message to a process that is just dying is answered by its exit.
     send: (message, socket, sent) => void child.send(message, socket, undefined, () => sent?.()),
     kill: (signal) => void child.kill(signal),
@@ -507,5 +568,6 @@ function ofProcess(child: ChildProcess): Running {
 }
 
 function ofWorker(worker: Worker): Running {
+  worker.on('error', () => {});
   return ofProcess(worker.process);
 }

@@ -1,4 +1,5 @@
 import type { Options, Switching } from '../codec/index.ts';
+import { jsonOf } from '../json.ts';
 import { isCritical } from './critical.ts';
 import { switchingsOf } from './switching.ts';
 
@@ -85,7 +86,7 @@ export function mayHaveLeft(command: Pick<Command, 'type' | 'attempts'>): boolea
 
 /** Undefined for text that is no command. */
 export function parseCommand(text: string | undefined): Command | undefined {
-  const value: unknown = text === undefined ? undefined : JSON.parse(text);
+  const value: unknown = jsonOf(text);
   return isStored(value) ? current(value) : undefined;
 }
 

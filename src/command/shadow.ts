@@ -1,4 +1,5 @@
 import type { OptionValue } from '../codec/index.ts';
+import { jsonOf } from '../json.ts';
 import type { Op, StateStore } from '../state/store.ts';
 import type { Command } from './command.ts';
 
@@ -116,7 +117,7 @@ function without(pending: Settings['pending'], name: string, id: string): Settin
 }
 
 function parse(text: string | undefined): Settings {
-  const value: unknown = text === undefined ? undefined : JSON.parse(text);
+  const value: unknown = jsonOf(text);
   return isSettings(value) ? value : NONE;
 }
 

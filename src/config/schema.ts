@@ -64,7 +64,13 @@ export const configSchema = z.strictObject({
     .describe('codec options of single devices, by device id: what the server should not have to learn, like variant or time_zone'),
   limits: z
     .strictObject({
-      connections: z.int().min(1).default(50_000).describe('connections per worker and listener'),
+      connections: z
+        .int()
+        .min(1)
+        .default(50_000)
+        .describe(
+          'TCP connections per worker over all listeners, fewer where the limit of file descriptors asks for it; UDP peers per listener',
+        ),
       pendingBytes: z.int().min(65_536).default(mib(16)).describe('bytes not yet durable, per worker; above, sockets are paused'),
       connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),
       identifyMs: z.int().min(1000).default(30_000).describe('time for a device to say who it is'),

@@ -110,6 +110,8 @@ export async function startEmbeddedClickHouse(options: EmbeddedOptions): Promise
     else service.answer(request, response).catch(() => response.destroy());
   });
   const url = await listen(server, host, port);
+  // A connection that cannot be accepted, for want of descriptors, must not end the process.
+  server.on('error', () => {});
   try {
     const engine = await Engine.open({ directory, resultBytes: options.maxResultBytes ?? 128 * 1024 * 1024 });
     // Only now, with the engine's lock held, is it certain that no other process is still writing there.

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { dirname, resolve as resolvePath } from 'node:path';
+import { DescriptorReserve } from '../descriptors.ts';
 import { systemCode } from '../errors.ts';
 
 /**
@@ -107,6 +108,9 @@ class NodeFile implements StorageFile {
   }
 }
 
+/** A segment and its directory can be opened when nothing else can: who is connected is answered. */
+const reserve = new DescriptorReserve(4);
+
 export const nodeStorage: Storage = {
   async makeDirectory(path) {
     const first = await fs.promises.mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
@@ -120,7 +124,7 @@ export const nodeStorage: Storage = {
 
   async list(directory) {
     try {
-      return await fs.promises.readdir(directory);
+      return await reserve.use(() => fs.promises.readdir(directory));
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return [];
       throw error;
@@ -128,9 +132,12 @@ export const nodeStorage: Storage = {
   },
 
   open(path, mode) {
-    return new Promise((resolve, reject) => {
-      fs.open(path, FLAGS[mode], FILE_MODE, (error, fd) => (error === null ? resolve(new NodeFile(fd)) : reject(error)));
-    });
+    return reserve.use(
+      () =>
+        new Promise((resolve, reject) => {
+          fs.open(path, FLAGS[mode], FILE_MODE, (error, fd) => (error === null ? resolve(new NodeFile(fd)) : reject(error)));
+        }),
+    );
   },
 
   async remove(path) {
@@ -161,7 +168,7 @@ export const nodeStorage: Storage = {
   },
 
   async syncDirectory(directory) {
-    const handle = await fs.promises.open(directory, 'r');
+    const handle = await reserve.use(() => fs.promises.open(directory, 'r'));
     try {
       await handle.sync();
     } finally {

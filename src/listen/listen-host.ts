@@ -1,9 +1,10 @@
 import type { Codec } from '../codec/index.ts';
 import type { Intake, IntakeHost } from '../intake/intake.ts';
+import type { ConnectionLimit } from './connection-limit.ts';
 
 /** Bounds and deadlines of one worker's sockets. Times in ms, sizes in bytes. */
 export interface ListenLimits {
-  /** TCP connections, and UDP peers, held at once. */
+  /** UDP peers of one listener; TCP connections: see `ListenHost.connections`. */
   readonly connections: number;
   /** Bytes received and not yet durable, of the worker and of one connection: above, reading pauses. */
   readonly pendingBytes: number;
@@ -29,6 +30,8 @@ export interface ListenHost extends IntakeHost {
   /** Every codec that can be recognised. */
   readonly codecs: readonly Codec[];
   readonly limits: ListenLimits;
+  /** TCP connections of all listeners. */
+  readonly connections: ConnectionLimit;
   /** Bytes appended and not yet durable. */
   pendingBytes(): number;
   /** Connections that wait for the disk; `resume` is called on them when the watermark moves. */

@@ -8,11 +8,20 @@ export const RECOGNISE_BYTES = 32;
 export function recogniseCodec(codecs: readonly Codec[], bytes: Bytes, end: number): Codec | undefined | null {
   let open = false;
   for (const codec of codecs) {
-    const verdict = codec.recognise(bytes, 0, end);
+    const verdict = verdictOf(codec, bytes, end);
     if (verdict === true) return codec;
     if (verdict === undefined) open = true;
   }
   return open && end < RECOGNISE_BYTES ? undefined : null;
+}
+
+/** A codec that throws does not know these bytes: a stranger must not be able to end the process through it. */
+function verdictOf(codec: Codec, bytes: Bytes, end: number): boolean | undefined {
+  try {
+    return codec.recognise(bytes, 0, end);
+  } catch {
+    return false;
+  }
 }
 
 const FOREIGN: readonly (readonly [string, string])[] = [

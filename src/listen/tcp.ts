@@ -3,6 +3,7 @@ import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
 import { Intake, type Link } from '../intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
+import { Seldom } from '../seldom.ts';
 import type { Bytes } from '../wire/index.ts';
 import { ahead, type ListenAt, type ListenHost } from './listen-host.ts';
 import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts';
@@ -45,14 +46,18 @@ export interface TcpListener {
 /** `given`: a listening socket of another worker, already open. */
 export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Server): Promise<TcpListener> {
   const connections = new Set<TcpConnection>();
+  const acceptErrors = new Seldom('connections cannot be accepted', host.clock);
   const bytes = bytesCounters(host.metrics, 'tcp');
   const accept = (socket: net.Socket): void => {
-    if (connections.size >= host.limits.connections) {
+    if (!host.connections.enter()) {
       host.metrics.rejects.inc({ reason: 'connections' });
       socket.destroy();
       return;
     }
-    const connection = new TcpConnection(socket, at, host, bytes, () => connections.delete(connection));
+    const connection = new TcpConnection(socket, at, host, bytes, () => {
+      connections.delete(connection);
+      host.connections.leave();
+    });
     connections.add(connection);
   };
   const adopt = (socket: net.Socket): void => {
@@ -63,6 +68,11 @@ export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Serv
   };
   const server = given ?? net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS });
   server.on('connection', given === undefined ? accept : adopt);
+  // Without a listener for it, a connection that cannot be accepted would end the process.
+  server.on('error', (error) => {
+    host.metrics.rejects.inc({ reason: 'accept_failed' });
+    acceptErrors.warn(host.log, { error: error.message, port: at.port });
+  });
   const sweep = setInterval(() => {
     const now = host.clock.elapsed();
     for (const connection of connections) connection.sweep(now);

@@ -34,6 +34,12 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
   const bytes = bytesCounters(host.metrics, 'udp');
   socket.on('message', (datagram, from) => {
     bytes.in.inc(datagram.length);
+    // A forged source: nothing can be sent to it, and the socket throws when that is tried.
+    if (from.port === 0) {
+      host.metrics.rejects.inc({ reason: 'port_zero' });
+      host.metrics.unidentifiedBytes.inc({ transport: 'udp' }, datagram.length);
+      return;
+    }
     const key = `${from.address}:${from.port}`;
     let peer = peers.get(key);
     if (host.pendingBytes() > host.limits.pendingBytes) {

@@ -27,6 +27,7 @@ export function createMetrics() {
     registry,
     // The way in.
     connections: gauge('fixgate_connections', 'TCP connections open now.', ['codec']),
+    connectionsFull: gauge('fixgate_connections_full', 'Workers whose connections are all taken: newcomers are closed.'),
     sessions: gauge('fixgate_sessions', 'Devices identified and live now.'),
     accepts: counter('fixgate_accepts_total', 'TCP connections accepted, and UDP peers first heard.', ['codec', 'transport']),
     rejects: counter('fixgate_rejects_total', 'Connections, datagrams and devices turned away.', ['reason']),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonOf } from '../json.ts';
 
 /**
  * A service plan (design.md section 7): the table `plans`, by name. Bytes count both directions, overhead included; times in
@@ -61,7 +62,7 @@ export const UNLIMITED: Plan = planSchema.parse({ name: 'default' });
 /** Undefined for what is none. */
 export function parsePlan(text: string | undefined): Plan | undefined {
   if (text === undefined) return undefined;
-  const result = planSchema.safeParse(JSON.parse(text));
+  const result = planSchema.safeParse(jsonOf(text));
   return result.success ? result.data : undefined;
 }
 

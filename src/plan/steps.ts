@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonOf } from '../json.ts';
 import { type Plan, type Step, stepSchema } from './plan.ts';
 
 /**
@@ -21,7 +22,7 @@ export type Policy = z.infer<typeof policySchema>;
 /** Undefined for what is none. */
 export function parsePolicy(text: string | undefined): Policy | undefined {
   if (text === undefined) return undefined;
-  const result = policySchema.safeParse(JSON.parse(text));
+  const result = policySchema.safeParse(jsonOf(text));
   return result.success ? result.data : undefined;
 }
 

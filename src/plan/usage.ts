@@ -1,3 +1,4 @@
+import { jsonOf } from '../json.ts';
 import type { Device } from '../registry/device.ts';
 import type { StateStore } from '../state/store.ts';
 import { type Cycle, cycleOf, proration } from './cycle.ts';
@@ -49,7 +50,7 @@ export function usageOf(counters: Counters, device: Metered, plan: Plan, cycle: 
 
 /** A record of the table `usage`; zeros for none. */
 export function countersOf(text: string | undefined): Counters {
-  const value: unknown = text === undefined ? {} : JSON.parse(text);
+  const value: unknown = jsonOf(text);
   const count = (name: keyof Counters): number => {
     const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : 0;
     return typeof found === 'number' ? found : 0;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonOf } from '../json.ts';
 
 /**
  * That a device's data was or is being erased: the table `erasures`, by the device's id. Times in epoch ms. It stays, for what
@@ -21,6 +22,6 @@ export type Erasure = z.infer<typeof erasureSchema>;
 /** Undefined for what is none. */
 export function parseErasure(text: string | undefined): Erasure | undefined {
   if (text === undefined) return undefined;
-  const result = erasureSchema.safeParse(JSON.parse(text));
+  const result = erasureSchema.safeParse(jsonOf(text));
   return result.success ? result.data : undefined;
 }

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { ZipFile } from 'yazl';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
+import { jsonOf } from '../json.ts';
 import { EVENT_VERSION } from '../record/event.ts';
 import type { Device } from '../registry/device.ts';
 import { DeviceRows, type Row } from '../sink/clickhouse/device-rows.ts';
@@ -58,7 +59,7 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
 /** A row of the table as the stream has it, also one from before the envelope, whose data holds the type as well. */
 function eventOf(row: Row): object {
   const { id, device, account = '', time, received = time, protocol = '', type } = row;
-  const { type: _, ...data } = JSON.parse(String(row['data'] ?? '{}'));
+  const { type: _, ...data }: { type?: unknown } = objectOf(String(row['data'] ?? '{}'));
   return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data };
 }
 
@@ -67,7 +68,7 @@ async function* cyclesOf(store: StateStore, ids: readonly string[]): AsyncGenera
   for (const id of ids) {
     for (let after: string | undefined; ; ) {
       const page = await store.list('usage', { prefix: `${id} `, limit: PAGE, ...(after === undefined ? {} : { after }) });
-      yield page.map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...JSON.parse(value) }));
+      yield page.map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...objectOf(value) }));
       after = page.at(-1)?.key;
       if (page.length < PAGE) break;
     }
@@ -99,4 +100,9 @@ function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly obje
 
 async function* linesOf(pages: AsyncGenerator<readonly object[]>): AsyncGenerator<string> {
   for await (const page of pages) if (page.length > 0) yield page.map((one) => `${JSON.stringify(one)}\n`).join('');
+}
+
+function objectOf(text: string): object {
+  const value = jsonOf(text);
+  return typeof value === 'object' && value !== null ? value : {};
 }

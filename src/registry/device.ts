@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonOf } from '../json.ts';
 
 /** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
 const time = z.int().min(0).max(253_402_300_799_999).meta({ format: 'epoch-ms' });
@@ -66,7 +67,7 @@ const NONE: never[] = [];
 /** Undefined for what is none. A record is checked when it is written: here, at every login, only what an older version may have left out. */
 export function parseDevice(text: string | undefined): Device | undefined {
   if (text === undefined) return undefined;
-  const value: unknown = JSON.parse(text);
+  const value: unknown = jsonOf(text);
   const device = isWhole(value) ? value : deviceSchema.safeParse(value).data;
   if (device === undefined) return undefined;
   if (device.aliases.length === 0) device.aliases = NONE;

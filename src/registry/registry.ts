@@ -14,7 +14,8 @@ import { Known } from './known.ts';
  * 3. An open registry serves whom it does not know. It serves those, too, whom it cannot look up: under the id that they report,
  *    until the store can be read again and says otherwise.
  * 4. A closed one serves nobody without a record. Whom it cannot look up it does not serve either, but does not call unknown.
- * 5. Bounded: what is kept ready, and what is asked again.
+ * 5. A store that is damaged is not away: whom it cannot look up is not served, for it is not known how. Who was looked up before is.
+ * 6. Bounded: what is kept ready, and what is asked again.
  */
 const PATIENCE_MS = 2_000;
 const MOST_KEPT = 50_000;
@@ -147,41 +148,41 @@ export class Registry {
       waiting,
       id: reported,
       stale: false,
-      late: setTimeout(() => this.#answer(reported, asked, undefined, false), PATIENCE_MS),
+      late: setTimeout(() => this.#answer(reported, asked, undefined, false, false), PATIENCE_MS),
     };
     this.#asked.set(reported, asked);
-    this.#find(asked, reported, (device, readable) => {
+    this.#find(asked, reported, (device, readable, isDamaged) => {
       if (this.#asked.get(reported) !== asked) return;
       if (asked.stale && readable) {
         clearTimeout(asked.late);
         this.#ask(reported, asked.waiting);
-      } else this.#answer(reported, asked, device, readable);
+      } else this.#answer(reported, asked, device, readable, isDamaged);
     });
   }
 
   /** The record under this id, or of the device whose alias it is. */
-  #find(asked: Asked, reported: string, found: (device: Device | undefined, readable: boolean) => void): void {
+  #find(asked: Asked, reported: string, found: (device: Device | undefined, readable: boolean, isDamaged: boolean) => void): void {
     const { store } = this.#o;
     store.find('devices', reported, (own, readable) => {
       if (!readable || own !== undefined) {
-        found(parseDevice(own), readable);
+        found(...recordOf(own, readable, store.mayBeAway));
         return;
       }
       store.find('aliases', reported, (main, aliasReadable) => {
         if (!aliasReadable || main === undefined) {
-          found(undefined, aliasReadable);
+          found(undefined, aliasReadable, !aliasReadable && !store.mayBeAway);
           return;
         }
         asked.id = main;
-        store.find('devices', main, (text, mainReadable) => found(parseDevice(text), mainReadable));
+        store.find('devices', main, (text, mainReadable) => found(...recordOf(text, mainReadable, store.mayBeAway)));
       });
     });
   }
 
-  #answer(reported: string, asked: Asked, device: Device | undefined, readable: boolean): void {
+  #answer(reported: string, asked: Asked, device: Device | undefined, readable: boolean, isDamaged: boolean): void {
     clearTimeout(asked.late);
     this.#asked.delete(reported);
-    const known = new Known(reported, device, this.#o.mode === 'closed', !readable);
+    const known = new Known(reported, device, this.#o.mode === 'closed' || isDamaged, !readable);
     if (readable) this.#keep(known);
     else this.#askAgain(reported);
     for (const found of asked.waiting) found(known);
@@ -240,4 +241,15 @@ export class Registry {
   #tell(id: string | undefined): void {
     for (const listener of this.#listeners) listener(id);
   }
+}
+
+/** A record that is there and is none cannot be read: the device has one, so it must not be treated as if it had not. */
+function recordOf(
+  text: string | undefined,
+  readable: boolean,
+  mayBeAway: boolean,
+): [device: Device | undefined, readable: boolean, isDamaged: boolean] {
+  const device = parseDevice(text);
+  const isNone = text !== undefined && device === undefined;
+  return [device, readable && !isNone, isNone || (!readable && !mayBeAway)];
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonOf } from '../json.ts';
 
 /** An unknown device in quarantine: the table `quarantine`, by id. Times in epoch ms. */
 const time = z.int().min(0);
@@ -18,6 +19,6 @@ export type Stranger = z.infer<typeof strangerSchema>;
 /** Undefined for what is none. */
 export function parseStranger(text: string | undefined): Stranger | undefined {
   if (text === undefined) return undefined;
-  const result = strangerSchema.safeParse(JSON.parse(text));
+  const result = strangerSchema.safeParse(jsonOf(text));
   return result.success ? result.data : undefined;
 }

@@ -36,9 +36,12 @@ export interface LmdbOptions {
   readonly log: Log;
   /** Devices kept. */
   readonly maxDevices?: number;
+  /** Told, at most once in `QUIET_MS`, that something could not be read or written. */
+  readonly onTrouble?: () => void;
 }
 
 export class LmdbStore implements StateStore, ProfileStore {
+  readonly mayBeAway = false;
   readonly #root: RootDatabase;
   readonly #profiles: Database<string, string>;
   readonly #tables = new Map<Table, Database<string, string>>();
@@ -46,6 +49,8 @@ export class LmdbStore implements StateStore, ProfileStore {
   readonly #changes: Database<string, number>;
   readonly #log: Log;
   readonly #maxDevices: number;
+  readonly #onTrouble: () => void;
+  #abandoned = false;
   readonly #watchers = new Set<Changed>();
   #seen = 0;
   #watching: NodeJS.Timeout | undefined;
@@ -60,6 +65,7 @@ export class LmdbStore implements StateStore, ProfileStore {
   constructor(options: LmdbOptions) {
     this.#log = options.log;
     this.#maxDevices = options.maxDevices ?? MAX_DEVICES;
+    this.#onTrouble = options.onTrouble ?? (() => {});
     try {
       this.#root = open({ path: options.directory, noSubdir: false, maxDbs: 32 });
       this.#profiles = this.#root.openDB<string, string>({ name: 'profiles', encoding: 'string' });
@@ -163,6 +169,33 @@ export class LmdbStore implements StateStore, ProfileStore {
     await this.#profiles.remove(device);
     await this.#root.flushed;
     return known;
+  }
+
+  async profiles(after: string | undefined, limit: number): Promise<Found[]> {
+    this.#root.resetReadTxn();
+    const entries: Found[] = [];
+    for (const { key, value } of this.#profiles.getRange(after === undefined ? {} : { start: after })) {
+      if (key === after) continue;
+      if (entries.length >= limit) break;
+      entries.push({ key, value });
+    }
+    return entries;
+  }
+
+  async putProfiles(profiles: readonly Found[]): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const { key, value } of profiles) this.#profiles.put(key, value);
+    });
+    await this.#root.flushed;
+  }
+
+  /** Ends all use of it without touching its pages. */
+  abandon(): void {
+    this.#abandoned = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#quiet);
+    clearInterval(this.#watching);
+    this.#watchers.clear();
   }
 
   /** Commits the profiles that wait. Does not reject: a disk that refuses is logged, and what was learned is learned again. */
@@ -275,10 +308,11 @@ export class LmdbStore implements StateStore, ProfileStore {
   }
 
   #failed(error: unknown): void {
-    if (this.#quiet !== undefined) return;
+    if (this.#quiet !== undefined || this.#abandoned) return;
     this.#quiet = setTimeout(() => {
       this.#quiet = undefined;
     }, QUIET_MS).unref();
+    this.#onTrouble();
     this.#log.warn({ error: messageOf(error) }, 'the state store cannot be used; what devices teach is not kept until it can');
   }
 }

@@ -1,3 +1,5 @@
+import { jsonOf } from '../json.ts';
+
 /** What the server has learned about one device, in terms of the codec that learned it. */
 export interface Profile {
   /** Name of the codec whose memo it is. */
@@ -23,7 +25,7 @@ export interface ProfileStore {
 
 /** Undefined for what another version may have written. */
 export function parseProfile(text: string): Profile | undefined {
-  const value: unknown = JSON.parse(text);
+  const value: unknown = jsonOf(text);
   if (typeof value !== 'object' || value === null || !('codec' in value) || !('memo' in value) || !('updated' in value)) return undefined;
   const { codec, memo, updated } = value;
   if (typeof codec !== 'string' || typeof memo !== 'number' || typeof updated !== 'number') return undefined;

@@ -83,6 +83,7 @@ export interface RedisStoreOptions {
 }
 
 export class RedisStore implements StateStore, ProfileStore {
+  readonly mayBeAway = true;
   readonly #redis: Redis;
   readonly #url: SecretUrl;
   readonly #prefix: string;
@@ -195,6 +196,23 @@ export class RedisStore implements StateStore, ProfileStore {
   forget(device: string): Promise<number> {
     this.#waiting.delete(device);
     return this.#asked(() => this.#redis.hdel(`${this.#prefix}profiles`, device));
+  }
+
+  /** In the order of their keys. Reads all keys each time: for a command, not for a server. */
+  async profiles(after: string | undefined, limit: number): Promise<Found[]> {
+    const name = `${this.#prefix}profiles`;
+    return this.#asked(async () => {
+      const keys = (await this.#redis.hkeys(name)).filter((key) => after === undefined || key > after).sort();
+      const page = keys.slice(0, limit);
+      const values = page.length === 0 ? [] : await this.#redis.hmget(name, ...page);
+      return page.flatMap((key, i) => (typeof values[i] === 'string' ? [{ key, value: values[i] }] : []));
+    });
+  }
+
+  async putProfiles(profiles: readonly Found[]): Promise<void> {
+    if (profiles.length === 0) return;
+    const fields = profiles.flatMap(({ key, value }) => [key, value]);
+    await this.#asked(() => this.#redis.hset(`${this.#prefix}profiles`, ...fields));
   }
 
   /** Writes the profiles that wait. Does not reject: what was learned is learned again. */

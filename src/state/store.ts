@@ -1,3 +1,5 @@
+import { jsonOf } from '../json.ts';
+
 /**
  * The state store (design.md section 7): what is known about devices, plans, usage and commands, shared by all processes of a
  * server. Two implementations, lmdb for one machine and Redis for many, pass one suite of tests.
@@ -70,6 +72,8 @@ export interface Found {
 export type Changed = (table: Table, key: string | undefined) => void;
 
 export interface StateStore {
+  /** Does a look-up that fails mean that the store is away, and will answer again? Otherwise it is damaged. */
+  readonly mayBeAway: boolean;
   /**
    * Calls `found` once, before it returns where the answer is at hand (lmdb), else later; undefined when there is none or it cannot
    * be read, and then `readable` is false. For the byte path: never throws.
@@ -103,7 +107,7 @@ export function added(before: string | undefined, add: Readonly<Record<string, n
 
 /** The fields of a counter record; none for what is none. */
 export function counters(text: string | undefined): Record<string, number> {
-  const value: unknown = text === undefined ? {} : JSON.parse(text);
+  const value: unknown = jsonOf(text);
   const found: Record<string, number> = {};
   if (typeof value === 'object' && value !== null)
     for (const [name, sum] of Object.entries(value)) if (typeof sum === 'number') found[name] = sum;

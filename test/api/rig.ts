@@ -46,7 +46,13 @@ export class Api {
     const { config } = loadConfig({ file, env: { FIXGATE_DATA_DIR: directory, ...env } });
     const events: Api['events'] = [];
     const record = (device: string, event: object): number => events.push({ device, ...event });
-    const hands = { isConnected: () => false, rotate: async () => {}, erase: async () => ({ rows: 0 }) };
+    const hands = {
+      stateDamage: '',
+      suspectState: () => {},
+      isConnected: () => false,
+      rotate: async () => {},
+      erase: async () => ({ rows: 0 }),
+    };
     // Nobody listens at that address.
     const office = await openOffice(
       config,

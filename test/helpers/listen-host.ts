@@ -10,6 +10,7 @@ import { Journal } from '../../src/journal/journal.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
 import { parseUsage, type Traffic } from '../../src/journal/usage.ts';
+import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
 import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -67,6 +68,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     paused,
     codecs,
     limits: { ...LIMITS, ...limits },
+    connections: new ConnectionLimit(limits.connections ?? LIMITS.connections, silentLog),
     pendingBytes: () => (overloaded ? Number.POSITIVE_INFINITY : journal.pendingBytes),
     options: () => NO_OPTIONS,
     counters: (codec) => new CodecCounters(metrics, codec),

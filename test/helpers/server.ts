@@ -24,11 +24,12 @@ export class Server {
   readonly #password: string | undefined;
   #changed: () => void = () => {};
 
-  private constructor(env: Readonly<Record<string, string>>, dataDir: string | undefined) {
+  private constructor(env: Readonly<Record<string, string>>, dataDir: string | undefined, under: readonly string[] = []) {
     this.#ownsData = dataDir === undefined;
     this.#password = env['FIXGATE_CLICKHOUSE_PASSWORD'];
     this.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), 'fixgate-server-'));
-    this.#child = spawn(process.execPath, [BIN, 'serve'], {
+    const [program = process.execPath, ...args] = [...under, process.execPath, BIN, 'serve'];
+    this.#child = spawn(program, args, {
       cwd: ROOT,
       env: {
         PATH: process.env['PATH'],
@@ -57,9 +58,9 @@ export class Server {
     return new Server(env, dataDir);
   }
 
-  /** Starts and waits until it listens. `dataDir` continues another server's data. */
-  static async start(env: Readonly<Record<string, string>> = {}, dataDir?: string): Promise<Server> {
-    const server = new Server(env, dataDir);
+  /** Starts and waits until it listens. `dataDir` continues another server's data; `under`: a command that executes the server. */
+  static async start(env: Readonly<Record<string, string>> = {}, dataDir?: string, under?: readonly string[]): Promise<Server> {
+    const server = new Server(env, dataDir, under);
     await server.logged('listening');
     return server;
   }

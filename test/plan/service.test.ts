@@ -42,6 +42,7 @@ it('a table that is read while another is read anew keeps what changed meanwhile
   const release = Promise.withResolvers<void>();
   let changed: Changed = () => {};
   const slow: StateStore = {
+    mayBeAway: state.mayBeAway,
     find: (...args) => state.find(...args),
     get: (...args) => state.get(...args),
     write: (...args) => state.write(...args),

@@ -30,6 +30,7 @@ function interposed(store: StateStore & ProfileStore, table: Op['table'], betwee
     await between();
   };
   return {
+    mayBeAway: store.mayBeAway,
     find: (...args) => store.find(...args),
     get: (...args) => store.get(...args),
     list: (...args) => store.list(...args),

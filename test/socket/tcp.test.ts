@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { defineCodec } from '../../src/codec/index.ts';
+import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
 import type { ListenLimits } from '../../src/listen/listen-host.ts';
 import { listenTcp, type TcpListener } from '../../src/listen/tcp.ts';
+import { silentLog } from '../../src/log.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import toy, { toyAlive, toyDefinition, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
@@ -174,6 +176,44 @@ describe('a TCP listener', () => {
     const all = [await connect(), await connect(), await connect()];
     await vi.waitFor(() => expect(all.filter((d) => d.ended)).toHaveLength(1));
     expect(await world.count('rejects', { reason: 'connections' })).toBe(1);
+  });
+
+  it('counts the connections of all listeners of a worker, and logs once that there is no room', async () => {
+    const lines: string[] = [];
+    world = await openHost([toy], {});
+    const connections = new ConnectionLimit(2, { ...silentLog, warn: (_fields, message) => void lines.push(message) });
+    const host = { ...world.host, connections };
+    listener = await listenTcp({ codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 }, host);
+    const second = await listenTcp({ codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 }, host);
+    const [first, other] = [await connect(), await TcpDevice.connect(second.port)];
+    const late = [await connect(), await TcpDevice.connect(second.port)];
+    await vi.waitFor(() => expect(late.filter((d) => d.ended)).toHaveLength(2));
+    expect(connections.full).toBe(true);
+    expect(lines).toHaveLength(1);
+    first.send(login);
+    await first.until((d) => d.received.length === ANSWER);
+    other.close();
+    await vi.waitFor(() => expect(connections.full).toBe(false));
+    const next = await TcpDevice.connect(second.port);
+    next.send(toyLogin('22222222', false));
+    await next.until((d) => d.received.length === ANSWER);
+    await second.close(0);
+  });
+
+  it('survives a connection that cannot be accepted, and a codec that throws at first bytes', async () => {
+    const broken = {
+      ...toy,
+      recognise: () => {
+        throw new Error('a defect of a codec');
+      },
+    };
+    world = await openHost([broken, toy], {});
+    listener = await listenTcp({ codec: undefined, host: '127.0.0.1', port: 0, idleMs: 60_000 }, world.host);
+    listener.socket.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }));
+    expect(await world.count('rejects', { reason: 'accept_failed' })).toBe(1);
+    const device = await connect();
+    device.send(login);
+    await device.until((d) => d.received.length === ANSWER);
   });
 
   it('says that a device of another protocol is on the wrong port, and leaves it connected', async () => {

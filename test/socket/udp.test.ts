@@ -90,6 +90,16 @@ describe('a UDP listener', () => {
     await vi.waitFor(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
   });
 
+  it('drops a datagram with a forged source port of 0, which nothing can be sent to, and goes on', async () => {
+    await listen(toy);
+    const forged = { address: '127.0.0.1', family: 'IPv4' as const, port: 0, size: login.length };
+    listener.socket.emit('message', Buffer.from(login), forged);
+    const device = peer();
+    device.send(toyLogin('22222222', false));
+    await vi.waitFor(() => expect(device.received).toHaveLength(1));
+    expect(await world.count('rejects', { reason: 'port_zero' })).toBe(1);
+  });
+
   it('turns away what no codec knows', async () => {
     await listen(undefined);
     peer().send(Buffer.from('hello'));

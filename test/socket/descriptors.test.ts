@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { connectionsWithin } from '../../src/descriptors.ts';
+import { Server } from '../helpers/server.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
+
+const LIMIT = 256;
+const FULL = 'all connections are taken: newcomers are closed, who is connected stays';
+
+let server: Server | undefined;
+const directory = mkdtempSync(join(tmpdir(), 'fixgate-descriptors-'));
+afterEach(async () => {
+  await server?.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** The next descriptor that the process asks for is refused; it keeps those that it has. Undone by the returned function. */
+function exhaust(pid: number): () => void {
+  const taken = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+  let lowest = 0;
+  while (taken.has(lowest)) lowest++;
+  const set = (limit: number): Buffer => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${limit}:`]);
+  set(lowest);
+  return () => void set(LIMIT);
+}
+
+async function reports(device: TcpDevice, times: number): Promise<void> {
+  for (let n = 0; n < times; n++) {
+    const before = device.received.length;
+    device.send(packet(Date.UTC(2026, 9, 1) + 1000 * before));
+    await device.until((d) => d.received.length === before + 4 || d.ended);
+    expect(device.ended).toBe(false);
+  }
+}
+
+describe('a server that runs out of file descriptors', () => {
+  it('closes newcomers, keeps who is connected, says so once, and loses no process', async () => {
+    // The silent ones below must not be closed for their silence.
+    writeFileSync(join(directory, 'config.yaml'), 'workers: 1\nlimits: { identifyMs: 600000 }\n');
+    server = await Server.start({ FIXGATE_CONFIG: join(directory, 'config.yaml') }, undefined, ['prlimit', `--nofile=${LIMIT}:${LIMIT}`]);
+    const here = server;
+    const port = await here.port('teltonika');
+    const lines = (message: string): number => here.log.filter(({ msg }) => msg === message).length;
+    const readiness = async (): Promise<string> => (await here.http('/readyz')).text();
+    const device = await TcpDevice.connect(port);
+    device.send(handshake('356307042441013'));
+    await device.until((d) => d.received.length === 1);
+    const pids = [...here.children('worker'), ...here.children('shipper'), ...here.children('clickhouse')];
+
+    // At the bound: it lies below the limit of descriptors.
+    const most = connectionsWithin(50_000, LIMIT);
+    const others: TcpDevice[] = [];
+    while (others.length < most + 5) others.push(await TcpDevice.connect(await here.port(others.length % 2 === 0 ? 'gt06' : 'h02')));
+    const closed = (): number => others.filter(({ ended }) => ended).length;
+    await vi.waitFor(() => expect(closed()).toBe(6), { timeout: 20_000 });
+    await reports(device, 3);
+    await vi.waitFor(async () => expect(await readiness()).toContain(`all ${most} connections are taken`), { timeout: 10_000 });
+    expect(JSON.parse(await readiness())).toMatchObject({ status: 'degraded' });
+    expect([lines(FULL), closed()]).toEqual([1, 6]);
+    await vi.waitFor(async () => expect(await (await here.http('/metrics')).text()).toContain('fixgate_connections_full 1'));
+    for (const other of others) other.close();
+    await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 10_000 });
+
+    // Beyond it: something else has taken them all, in each process but the one that answers here.
+    const restore = pids.map(exhaust);
+    await vi.waitFor(async () => expect((await readiness()).match(/no file descriptor is left/g)).toHaveLength(2), { timeout: 10_000 });
+    await reports(device, 3);
+    const refused = await TcpDevice.connect(port);
+    await refused.until((d) => d.ended);
+    await reports(device, 3);
+    for (const undo of restore) undo();
+    await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 20_000 });
+    expect([...here.children('worker'), ...here.children('shipper'), ...here.children('clickhouse')]).toEqual(pids);
+
+    // And in the supervisor, when it has to start a process.
+    const undo = exhaust(here.pid);
+    for (const pid of here.children('worker')) process.kill(pid, 'SIGKILL');
+    await here.logged('a process cannot be started again; trying on');
+    undo();
+    await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 30_000 });
+    await vi.waitFor(async () => expect(await here.query('SELECT count() FROM fixgate.positions FINAL')).toBe('9\n'), { timeout: 20_000 });
+  }, 120_000);
+});
+
+describe('the bound of connections', () => {
+  it('leaves descriptors for everything else, and at least half of a small limit for connections', () => {
+    expect(connectionsWithin(50_000, 1024)).toBe(896);
+    expect(connectionsWithin(50_000, 256)).toBe(128);
+    expect(connectionsWithin(50_000, 64)).toBe(32);
+    expect(connectionsWithin(50_000, 1_048_576)).toBe(50_000);
+    expect(connectionsWithin(50_000, Number.POSITIVE_INFINITY)).toBe(50_000);
+    expect(connectionsWithin(10, 1024)).toBe(10);
+  });
+});

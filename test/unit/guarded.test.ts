@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+/**
+ * What is called in a timer or in the handler of an event, and throws, ends the process. These calls throw in bad times only: when no
+ * descriptor is left, when the peer is gone, when another program wrote the text. So they stand in few places, which are listed here,
+ * and which say what is done about it. The command line and the simulator may end with an error.
+ */
+const SRC = join(import.meta.dirname, '../../src');
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
+  (file) => file.endsWith('.ts') && !/^(cli|simulate)\//.test(file),
+);
+
+/** Lines of the files that match, as `file: line`; those of the files named are left out. */
+function found(pattern: RegExp, except: readonly string[]): string[] {
+  return FILES.filter((file) => !except.includes(file)).flatMap((file) =>
+    readFileSync(join(SRC, file), 'utf8')
+      .split('\n')
+      .filter((line) => pattern.test(line) && !/^\s*(\*|\/\/)/.test(line))
+      .map((line) => `${file}: ${line.trim()}`),
+  );
+}
+
+describe('calls that throw in bad times', () => {
+  it('memory is read by Vitals, which counts a missing descriptor', () => {
+    expect(found(/memoryUsage|resourceUsage|process\.cpuUsage/, ['descriptors.ts'])).toEqual([]);
+  });
+
+  it('text from outside is parsed by jsonOf, or within a try', () => {
+    const outside = FILES.flatMap((file) => {
+      const lines = readFileSync(join(SRC, file), 'utf8').split('\n');
+      return lines.flatMap((line, at) => {
+        if (!line.includes('JSON.parse(') || file === 'json.ts') return [];
+        return lines.slice(Math.max(0, at - 3), at + 1).some((before) => /\btry \{/.test(before)) ? [] : [file];
+      });
+    });
+    // The engine's own output, in an awaited query; and the file of erasures, read at start, whose damage is to be said.
+    expect(outside).toEqual(['embedded/engine.ts', 'ship/erasures.ts']);
+  });
+
+  it('files are read and written without blocking, apart from what happens once, at the start', () => {
+    const atStart = [
+      'config/load.ts',
+      'state/pages.ts',
+      'state/check.ts',
+      'state/rebuild.ts',
+      'embedded/main.ts',
+      'descriptors.ts',
+      'cluster/lock.ts',
+    ];
+    expect(
+      found(/\b(open|close|read|write|stat|lstat|statfs|readdir|readFile|writeFile|mkdir|rm|rename|unlink|exists|access)Sync\(/, atStart),
+    ).toEqual([]);
+  });
+
+  it('whatever opens a server, a socket or a process listens to its errors', () => {
+    const opens = /\b(createServer|createSocket|Fastify|fork)\(|instanceof (net\.Server|dgram\.Socket)/;
+    const deaf = FILES.filter((file) => {
+      const source = readFileSync(join(SRC, file), 'utf8');
+      return (
+        source.split('\n').some((line) => opens.test(line) && !/^\s*(\*|\/\/|import)/.test(line)) && !/\.(on|once)\('error'/.test(source)
+      );
+    });
+    // It passes an open socket on to the files that listen to its errors.
+    expect(deaf).toEqual(['listen/listeners.ts']);
+  });
+
+  it('a message to another process has a callback: without one, a closed channel is an error event', () => {
+    const sends = found(/process\.send\(|child\.send\(/, []);
+    expect(sends.filter((line) => !/=> (done|sent\?\.)\(\)\)/.test(line))).toEqual([
+      'embedded/main.ts: if (process.send !== undefined) process.send(message);',
+    ]);
+  });
+});
