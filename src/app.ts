@@ -4,8 +4,9 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ApiOffice } from './api/office.ts';
 import { systemClock } from './clock.ts';
 import { type ChildRole, tell, tellWhen } from './cluster/child-process.ts';
-import { lockDirectory } from './cluster/lock.ts';
 import type { Health, SessionMove } from './cluster/messages.ts';
+import { ownedStorage } from './cluster/owned-storage.ts';
+import { Release } from './cluster/release.ts';
 import type { Codec } from './codec/index.ts';
 import { codecOptions, loadCodecs } from './codec/registry.ts';
 import { Desk } from './command/desk.ts';
@@ -20,10 +21,13 @@ import type { Intake } from './intake/intake.ts';
 import { METER_TICK_MS, Meters } from './intake/meter.ts';
 import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
-import { nodeStorage } from './journal/storage.ts';
+import { nodeStorage, type Storage } from './journal/storage.ts';
 import { ConnectionLimit } from './listen/connection-limit.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
+import { endAtOnce } from './lock/end.ts';
+import { lockDirectory } from './lock/lock.ts';
+import { Tenure } from './lock/tenure.ts';
 import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
@@ -66,6 +70,8 @@ const NAMED_ADDRESSES = 10_000;
 export interface WorkerStart {
   readonly config: Config;
   readonly slot: number;
+  /** Names the supervisor's taking of the data directory. */
+  readonly owner: string;
   readonly successor: boolean;
   readonly orderOffset: number;
   readonly stateDamage: string;
@@ -86,12 +92,16 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const paused = new Set<{ resume(): void }>();
   const named = new Set<string>();
 
+  const tenure = await tenureOf(config, start.owner, log);
+  const release = new Release(tenure, (watermark) => {
+    for (const intake of owing) intake.release(watermark);
+    for (const connection of paused) connection.resume();
+  });
   const directory = join(config.dataDir, 'journal', String(slot));
-  const journal = await openJournal(config, directory, orderOffset, {
+  const journal = await openJournal(config, directory, orderOffset, ownedStorage(nodeStorage, tenure), {
     onDurable(watermark: number): void {
       meters.durable(watermark);
-      for (const intake of owing) intake.release(watermark);
-      for (const connection of paused) connection.resume();
+      release.durable(watermark);
     },
     onFailed(from: number, to: number, error: AppError): void {
       metrics.journalFailures.inc();
@@ -274,17 +284,29 @@ async function openJournal(
   config: Config,
   directory: string,
   orderOffset: number,
+  storage: Storage,
   calls: Pick<Parameters<typeof Journal.open>[0], 'onDurable' | 'onFailed' | 'onState'>,
 ): Promise<Journal> {
   await nodeStorage.makeDirectory(directory);
-  await lockDirectory(directory, PREDECESSOR_WAIT_MS);
+  await lockDirectory(directory, PREDECESSOR_WAIT_MS, { parent: process.ppid });
   const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
   // Twice the bound at which sockets pause: what a pause lets through still fits.
   const maxPendingBytes = 2 * config.limits.pendingBytes;
   // A journal that was wiped must not count from 1 again: cursors in the stores would take its entries for delivered.
   const firstSequence = Math.floor(systemClock.now() / 1000) * 2 ** 20;
   const order = (): number => Math.floor(orderOffset + 1000 * systemClock.elapsed());
-  return Journal.open({ directory, firstSequence, order, segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, maxPendingBytes, ...calls });
+  return Journal.open({
+    directory,
+    storage,
+    firstSequence,
+    order,
+    segmentBytes,
+    segmentAgeMs,
+    minFreeBytes,
+    maxBytes,
+    maxPendingBytes,
+    ...calls,
+  });
 }
 
 const NO_DESCRIPTORS = 'no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE)';
@@ -336,6 +358,7 @@ function sample(metrics: Metrics, journal: Journal, host: ListenHost, vitals: Vi
 export async function startShipping(
   config: Config,
   instance: string,
+  owner: string,
   clickhouse: ClickHouseAccess,
   stateDamage: string,
 ): Promise<ChildRole> {
@@ -344,8 +367,10 @@ export async function startShipping(
   const codecs = await loadCodecs(config.codecs.packages);
   const optionsOf = codecOptions(codecs, config.codecs.options, config.devices);
   const journalDirectory = join(config.dataDir, 'journal');
+  const tenure = await tenureOf(config, owner, log);
+  const storage = ownedStorage(nodeStorage, tenure);
   // A predecessor that is just ending must not deliver beside this one.
-  await lockDirectory(journalDirectory, PREDECESSOR_WAIT_MS);
+  await lockDirectory(journalDirectory, PREDECESSOR_WAIT_MS, { parent: process.ppid });
 
   const cursorPath = join(config.dataDir, 'cursor', `clickhouse-${targetName(config)}.json`);
   await nodeStorage.makeDirectory(dirname(cursorPath));
@@ -359,7 +384,7 @@ export async function startShipping(
   }
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
   sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
-  const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
+  const erasures = await Erasures.load(erasuresPath(config.dataDir), storage);
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
   const shipper = startShipper({
@@ -371,6 +396,8 @@ export async function startShipping(
     optionsOf,
     metrics,
     log,
+    storage,
+    confirm: () => tenure.confirm(),
     keepMs,
     maxBytes,
     erasures,
@@ -405,11 +432,29 @@ export async function startShipping(
   };
 }
 
+/** Resolves when the data directory is surely this server's. Another server's taking it ends this process. */
+async function tenureOf(config: Config, random: string, log: Log): Promise<Tenure> {
+  const tenure = new Tenure({
+    directory: config.dataDir,
+    random,
+    lost(owner) {
+      const { host, pid, since } = owner;
+      log.error({ host, pid, since }, 'another server has taken the data directory: this process answers nothing more and ends');
+      endAtOnce();
+    },
+  });
+  await tenure.confirm();
+  return tenure;
+}
+
 /** Keeps a slot's worker from starting until the result is called; null when one runs. */
 async function claimSlot(directory: string): Promise<(() => void) | null> {
   try {
-    const lock = await lockDirectory(directory, 0);
-    return () => void lock.close();
+    const lock = await lockDirectory(directory, 0, { parent: process.ppid });
+    // Where there are no locks, a worker may be writing all the same.
+    if (lock.works) return () => void lock.close();
+    await lock.close();
+    return null;
   } catch {
     return null;
   }

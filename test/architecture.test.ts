@@ -65,7 +65,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/journal/usage.ts',
   ],
   listen: ['intake', 'session types', 'metrics', 'codec types', 'wire types'],
-  cluster: ['session types', 'metrics', 'config', 'app', 'ship', 'journal', 'state', 'src/embedded/secret.ts'],
+  lock: [],
+  cluster: ['session types', 'metrics', 'config', 'app', 'ship', 'journal', 'state', 'lock', 'src/embedded/secret.ts'],
   state: ['npm:lmdb', 'npm:ioredis'],
   api: [
     'session types',
@@ -87,7 +88,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'npm:zod',
   ],
   simulate: ['codec', 'record', 'wire'],
-  embedded: ['npm:chdb', 'src/journal/storage.ts'],
+  embedded: ['lock', 'npm:chdb', 'src/journal/storage.ts'],
   metrics: ['codec types', 'npm:prom-client'],
   config: [
     'codec',
@@ -123,8 +124,8 @@ const SOCKET_FILES = [
   /^src\/simulate\//,
   // A device's networks are matched against where it connects from.
   /^src\/registry\/networks\.ts$/,
-  // One takes every port for a moment before the workers share it; the other is a lock that dies with its process.
-  /^src\/cluster\/(ports|lock|succession)\.ts$/,
+  // One takes every port for a moment before the workers share it, the other hands listening sockets over.
+  /^src\/cluster\/(ports|succession)\.ts$/,
 ];
 
 const FORBIDDEN_NAMES = /(^|[/-])(utils?|helpers?|common|misc|manager)(\.ts$|[/-])/;

@@ -11,6 +11,7 @@ import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
 import { listSegments, relayName, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
+import { lockDirectory } from '../lock/lock.ts';
 import { Plans } from '../plan/plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
@@ -234,6 +235,18 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
     else table(found);
     return found.length === 0 ? EXIT.Ok : EXIT.Found;
   }
+  if (!existsSync(directory)) return retryParkedEntries(config, json);
+  // Two retries at a time would both deliver what is there. The server adds to it meanwhile.
+  const lock = await lockDirectory(directory, 0);
+  try {
+    return await retryParkedEntries(config, json);
+  } finally {
+    await lock.close();
+  }
+}
+
+async function retryParkedEntries(config: Config, json: boolean): Promise<number> {
+  const directory = join(config.dataDir, 'parked');
   const decoder = await decoderOf(config);
   const erasures = await Erasures.load(erasuresPath(config.dataDir), nodeStorage);
   const instance = await instanceOf(config);

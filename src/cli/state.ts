@@ -5,10 +5,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
-import { lockDirectory } from '../cluster/lock.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
+import { lockDirectory } from '../lock/lock.ts';
 import { processLog } from '../log-pino.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
 import { dumpLines, entriesOf, isEmpty, putEntries, readDump } from '../state/dump.ts';
@@ -128,7 +128,7 @@ async function exclusively<T>(config: Config, work: (directory: string) => Promi
   try {
     return await work(directoryOf(config));
   } finally {
-    lock.close();
+    await lock.close();
   }
 }
 

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { closeInherited } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
+import { endAtOnce, endOnUncaught, leave } from '../lock/end.ts';
 import type { Metrics } from '../metrics/catalog.ts';
 import { type FromChild, type Health, isToChild, type SendHandle, type ToChild } from './messages.ts';
 
@@ -30,11 +31,11 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
     done.then(
       async () => {
         if (role !== undefined) await report(role);
-        process.exit(0);
+        leave(0);
       },
       (error: unknown) => {
         process.stderr.write(`fixgate: ${messageOf(error)}\n`);
-        process.exit(1);
+        leave(1);
       },
     );
   };
@@ -52,7 +53,7 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
         },
         (error: unknown) => {
           tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () =>
-            process.exit(1),
+            leave(1),
           );
         },
       );
@@ -61,7 +62,9 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
   process.on('SIGHUP', () => {});
-  process.on('disconnect', () => process.exit(1));
+  // Before the listener of node:cluster, which would leave through the exit handlers.
+  process.prependListener('disconnect', endAtOnce);
+  endOnUncaught((message, done) => tell({ type: 'failed', code: 'WORKER_FAILED', message }, done));
 }
 
 /** Never rejects: it runs in a timer. */

@@ -4,9 +4,11 @@ import type { Config } from '../config/schema.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
 import { nodeStorage } from '../journal/storage.ts';
+import { type DirectoryLock, lockDirectory } from '../lock/lock.ts';
+import type { Tenure } from '../lock/tenure.ts';
 import type { Log } from '../log.ts';
 import { instancePeer, journalInstance, SUPERVISOR_SLOT } from './instance.ts';
-import { lockDirectory } from './lock.ts';
+import { ownedStorage } from './owned-storage.ts';
 
 /** How long somebody who looks after the journal may hold it. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -18,18 +20,22 @@ export class EventJournal {
   readonly #journal: Journal;
   readonly #peer: string;
 
-  private constructor(journal: Journal, instance: string) {
+  readonly #lock: DirectoryLock;
+
+  private constructor(journal: Journal, instance: string, lock: DirectoryLock) {
     this.#journal = journal;
     this.#peer = instancePeer(instance);
+    this.#lock = lock;
   }
 
-  static async open(config: Config, instance: string, orderOffset: number, log: Log): Promise<EventJournal> {
+  static async open(config: Config, instance: string, orderOffset: number, tenure: Tenure, log: Log): Promise<EventJournal> {
     const directory = join(config.dataDir, 'journal', SUPERVISOR_SLOT);
     await nodeStorage.makeDirectory(directory);
-    await lockDirectory(directory, PREDECESSOR_WAIT_MS);
+    const lock = await lockDirectory(directory, PREDECESSOR_WAIT_MS);
     const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
     const journal = await Journal.open({
       directory,
+      storage: ownedStorage(nodeStorage, tenure),
       // As in a worker: a journal that was wiped must not count from 1 again.
       firstSequence: Math.floor(systemClock.now() / 1000) * 2 ** 20,
       order: () => Math.floor(orderOffset + 1000 * systemClock.elapsed()),
@@ -41,7 +47,7 @@ export class EventJournal {
       onFailed: (_from, _to, error) => log.error({ error: error.message }, 'events of the supervisor could not be journaled and are lost'),
     });
     journalInstance(journal, instance);
-    return new EventJournal(journal, instance);
+    return new EventJournal(journal, instance, lock);
   }
 
   /** Durable soon after. `device` may be '' for an event of no device. */
@@ -58,5 +64,6 @@ export class EventJournal {
   async close(): Promise<void> {
     await this.#journal.flush();
     await this.#journal.close();
+    await this.#lock.close();
   }
 }

@@ -33,6 +33,8 @@ export type ToChild =
       readonly config: unknown;
       /** Random name of this installation, kept in the data directory: tokens and cursors carry it. */
       readonly instance: string;
+      /** Names the supervisor's taking of the data directory: see lock/ownership.ts. */
+      readonly owner: string;
       /** Of a worker. */
       readonly slot: number;
       /** Of a worker that replaces another: it is told which sockets to listen on. */

@@ -9,7 +9,7 @@ import type { Log } from '../log.ts';
  */
 
 /** Everything that the server puts into its data directory, and the directories below each. */
-export const DATA_NAMES: readonly string[] = ['journal', 'state', 'cursor', 'parked', 'clickhouse', 'instance'];
+export const DATA_NAMES: readonly string[] = ['journal', 'state', 'cursor', 'parked', 'clickhouse', 'instance', 'lock', 'owner'];
 /** Made and removed by others, and no reason to believe that the directory serves another purpose. */
 const IGNORED: readonly string[] = ['lost+found'];
 

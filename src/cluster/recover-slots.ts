@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { recover } from '../journal/recovery.ts';
-import { lockDirectory } from './lock.ts';
+import { type Recovery, recover } from '../journal/recovery.ts';
+import { nodeStorage, type Storage } from '../journal/storage.ts';
+import { lockDirectory } from '../lock/lock.ts';
 
 /** How long the process that had a slot before may take to end. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -12,18 +13,20 @@ const PREDECESSOR_WAIT_MS = 5000;
  * slot recovered and another not, a device that has moved between the two would have its later records delivered first.
  * Returns the highest order that an entry has, 0 without any.
  */
-export async function recoverSlots(journals: string): Promise<number> {
+export async function recoverSlots(journals: string, storage: Storage = nodeStorage): Promise<number> {
   let order = 0;
-  for (const name of await readdir(journals)) {
-    if (!/^\d+$/.test(name)) continue;
-    const slot = join(journals, name);
-    // A worker that outlived its supervisor may still be appending.
-    const lock = await lockDirectory(slot, PREDECESSOR_WAIT_MS);
-    try {
-      order = Math.max(order, (await recover(slot)).order);
-    } finally {
-      await new Promise((resolve) => lock.close(resolve));
-    }
-  }
+  for (const name of await readdir(journals))
+    if (/^\d+$/.test(name)) order = Math.max(order, (await recoverSlot(join(journals, name), storage)).order);
   return order;
+}
+
+/** Recovers one slot, when no other process has it any more. */
+export async function recoverSlot(slot: string, storage: Storage): Promise<Recovery> {
+  // A worker that outlived its supervisor may still be appending.
+  const lock = await lockDirectory(slot, PREDECESSOR_WAIT_MS);
+  try {
+    return await recover(slot, storage);
+  } finally {
+    await lock.close();
+  }
 }

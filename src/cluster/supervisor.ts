@@ -9,8 +9,9 @@ import type { Config } from '../config/schema.ts';
 import { Vitals } from '../descriptors.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
-import { recover } from '../journal/recovery.ts';
 import { nodeStorage } from '../journal/storage.ts';
+import { inUse } from '../lock/lock.ts';
+import { Ownership } from '../lock/ownership.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
@@ -20,12 +21,13 @@ import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
 import { openInstance } from './instance.ts';
-import { lockDirectory } from './lock.ts';
 import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
+import { ownedStorage } from './owned-storage.ts';
 import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
-import { recoverSlots } from './recover-slots.ts';
+import { recoverSlot, recoverSlots } from './recover-slots.ts';
 import { Succession } from './succession.ts';
+import { Watchdog } from './watchdog.ts';
 
 /**
  * The primary process: forks one worker per slot, the shipper and the embedded ClickHouse, restarts what dies, and
@@ -33,10 +35,13 @@ import { Succession } from './succession.ts';
  *
  * 1. A slot's number is stable: a restarted worker continues the same journal directory.
  * 2. A child that dies is started again, after a pause that grows while it keeps dying.
- * 3. A child that cannot start at the first start ends the server with that child's reason; later it is tried again.
+ * 3. A child that cannot start at the first start ends the server with that child's reason; later it is tried again. One
+ *    that was killed from outside while it started is started again, like any other.
  * 4. Workers are replaced one at a time: the new one listens, on a slot that nobody else has, before the old one stops.
  * 5. Down: workers first (no more data comes in, all that is durable is answered), then the shipper (what is durable
  *    is delivered, as far as the time goes), then the embedded ClickHouse.
+ * 6. The data directory is this server's before anything in it is read, and no process of it outlives the supervisor for
+ *    long. When another server has taken it all the same, the children are killed: see lock/ownership.ts.
  */
 
 const FIRST_PAUSE_MS = 100;
@@ -44,6 +49,10 @@ const LONGEST_PAUSE_MS = 10_000;
 /** A child that lived this long has earned the short pause again. */
 const SETTLED_MS = 30_000;
 const START_MS = 60_000;
+/** How long the supervisor before this one may take to end. */
+const PREDECESSOR_WAIT_MS = 2000;
+/** Sent by a person, a program or a system short of memory; the others are the child's own doing. */
+const FROM_OUTSIDE: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'];
 /** Part of the drain time that the workers may use; the rest is the shipper's. */
 const WORKER_SHARE = 0.5;
 /** No child reads what the server is given on standard input. */
@@ -77,6 +86,8 @@ class Post {
   life = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #ending = false;
+  /** The child that ended last was killed from outside. */
+  #killed = false;
   #startedAt = 0;
   readonly #supervisor: Supervisor;
   readonly #spawn: () => Running;
@@ -99,13 +110,31 @@ class Post {
     return this.#reports && Object.keys(this.health).length === 0;
   }
 
+  /** Invariant 3. Resolves when the child is ready. */
+  async firstStart(): Promise<void> {
+    while (!this.#ending) {
+      try {
+        await this.start();
+        return;
+      } catch (error) {
+        if (!this.#killed || this.#ending) throw error;
+        this.#supervisor.log.warn(
+          { child: this.name, error: messageOf(error) },
+          'a process was killed while it started and is started again',
+        );
+        await new Promise((resolve) => setTimeout(resolve, this.#pause()));
+      }
+    }
+  }
+
   /** Starts the child; resolves when it is ready, rejects with its reason when it cannot start. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
       const running = this.#spawn();
-      const { log, metrics, aggregate } = this.#supervisor;
+      const { log, metrics, aggregate, watchdog } = this.#supervisor;
       const life = `${this.name}/${++this.life}`;
       this.running = running;
+      watchdog?.watch(running.pid);
       this.#startedAt = systemClock.elapsed();
       let failure: AppError | undefined;
       const late = setTimeout(() => {
@@ -127,6 +156,8 @@ class Post {
       });
       running.onExit((code, signal) => {
         clearTimeout(late);
+        watchdog?.forget(running.pid);
+        this.#killed = failure === undefined && signal !== null && FROM_OUTSIDE.includes(signal);
         const started = this.ready;
         this.running = undefined;
         this.ready = false;
@@ -171,10 +202,14 @@ class Post {
     clearTimeout(late);
   }
 
-  #again(): void {
+  #pause(): number {
     if (systemClock.elapsed() - this.#startedAt > SETTLED_MS) this.#pauseMs = FIRST_PAUSE_MS;
     const pauseMs = this.#pauseMs;
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
+    return pauseMs;
+  }
+
+  #again(): void {
     setTimeout(async () => {
       await this.#looking;
       if (this.#ending) return;
@@ -182,7 +217,7 @@ class Post {
         this.#supervisor.log.error({ child: this.name, error: messageOf(error) }, 'a process cannot be started again; trying on');
         this.#again();
       });
-    }, pauseMs);
+    }, this.#pause());
   }
 }
 
@@ -205,6 +240,11 @@ export class Supervisor {
   readonly #vitals = new Vitals();
   readonly log: Log;
   config: Config;
+  watchdog: Watchdog | undefined;
+  /** Rejects when another server has taken the data directory. */
+  readonly lost: Promise<never>;
+  #lose: (error: AppError) => void = () => {};
+  #ownership: Ownership | undefined;
   readonly #posts: Post[] = [];
   /** By slot. */
   readonly #workers = new Map<number, Post>();
@@ -229,21 +269,51 @@ export class Supervisor {
   constructor(config: Config, log: Log) {
     this.config = config;
     this.log = log;
+    this.lost = new Promise((_, reject) => {
+      this.#lose = reject;
+    });
+    // It is waited for while the server runs.
+    this.lost.catch(() => {});
   }
 
   /** Starts everything; throws AppError with the reason and the remedy when something cannot start. */
   async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.stop(0);
+      throw error;
+    }
+  }
+
+  /** Drains and ends all children. Calling it again changes nothing. */
+  stop(drainMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs);
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
     await makeDataDir(this.config.dataDir);
-    await lockDirectory(this.config.dataDir, 2000);
+    const ownership = await Ownership.take(this.config.dataDir, {
+      waitMs: PREDECESSOR_WAIT_MS,
+      log: this.log,
+      lost: (owner) => this.#abandon(inUse(this.config.dataDir, owner)),
+    });
+    this.#ownership = ownership;
+    await ownership.tenure.confirm();
     await ownerOnly(this.config.dataDir, this.log);
     await this.#checkState(true);
+    const storage = ownedStorage(nodeStorage, ownership.tenure);
+    this.watchdog = new Watchdog();
+    const journals = join(this.config.dataDir, 'journal');
+    await nodeStorage.makeDirectory(journals);
+    // Before the ports: a worker that outlived its supervisor may still have them.
+    const orderOffset = orderOffsetBehind(await recoverSlots(journals, storage));
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
     const config = this.config;
-    const journals = join(config.dataDir, 'journal');
-    await nodeStorage.makeDirectory(journals);
-    const orderOffset = orderOffsetBehind(await recoverSlots(journals));
     const instance = await openInstance(config.dataDir, this.log);
-    this.#events = await EventJournal.open(config, instance, orderOffset, this.log);
+    await ownership.name(instance);
+    this.#events = await EventJournal.open(config, instance, orderOffset, ownership.tenure, this.log);
     const embedded = config.clickhouse.url === undefined;
     const port = config.clickhouse.port === 0 && embedded ? await freePort() : config.clickhouse.port;
     const clickhouse = await clickHouseAccess(config, port);
@@ -278,6 +348,7 @@ export class Supervisor {
       type: 'start',
       config: raw,
       instance,
+      owner: ownership.random,
       slot,
       successor,
       orderOffset,
@@ -294,12 +365,7 @@ export class Supervisor {
       if (message?.type === 'state_suspect') void this.suspectState();
       else this.#answered(this.#shipper, message);
     };
-    try {
-      await Promise.all(this.#posts.map((post) => post.start()));
-    } catch (error) {
-      await this.stop(0);
-      throw error;
-    }
+    await Promise.all(this.#posts.map((post) => post.firstStart()));
     this.log.info(
       {
         listeners: config.listeners.map((l) => `${l.codec} ${l.transport} ${l.host}:${l.port}`),
@@ -308,12 +374,6 @@ export class Supervisor {
       },
       'listening',
     );
-  }
-
-  /** Drains and ends all children. Calling it again changes nothing. */
-  stop(drainMs: number): Promise<void> {
-    this.#stopping ??= this.#stop(drainMs);
-    return this.#stopping;
   }
 
   /** Replaces all workers by new processes, one after the other, while devices can connect all the time. Never rejects. */
@@ -386,6 +446,19 @@ export class Supervisor {
     const shipperMs = Math.max(0, until - systemClock.elapsed());
     await this.#shipper?.stop(drain(shipperMs), shipperMs + 2000);
     await this.#embedded?.stop((running) => running.release(), EMBEDDED_CLOSE_MS);
+    this.watchdog?.close();
+    await this.#ownership?.close();
+  }
+
+  /** Invariant 6: no child may touch the directory of another server once more. */
+  #abandon(error: AppError): void {
+    this.#stopping ??= Promise.resolve();
+    for (const post of [...this.#posts, ...this.#workers.values()]) {
+      post.retire();
+      post.running?.kill('SIGKILL');
+    }
+    this.watchdog?.close();
+    this.#lose(error);
   }
 
   async #closeOwn(): Promise<void> {
@@ -404,7 +477,8 @@ export class Supervisor {
 
   async #replaceWorkers(): Promise<void> {
     const { drainMs, dataDir } = this.config;
-    if (this.#workers.size === 0) return;
+    const ownership = this.#ownership;
+    if (this.#workers.size === 0 || ownership === undefined) return;
     this.log.info({ workers: this.#workers.size }, 'replacing the workers');
     for (const [slot, old] of [...this.#workers]) {
       const spare = this.#spareSlot();
@@ -427,7 +501,7 @@ export class Supervisor {
       await old.stop((running) => running.send({ type: 'drain', deadlineMs: drainMs }), drainMs + 2000);
       this.#workers.delete(slot);
       // Should it have been killed at the deadline, nobody else finishes its journal.
-      await recover(join(dataDir, 'journal', String(slot))).catch((error: unknown) => {
+      await recoverSlot(join(dataDir, 'journal', String(slot)), ownedStorage(nodeStorage, ownership.tenure)).catch((error: unknown) => {
         this.log.error(
           { slot, error: messageOf(error) },
           'the journal of a replaced worker cannot be closed; it is tried again at the next start',

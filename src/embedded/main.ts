@@ -9,10 +9,13 @@
  */
 
 import { closeSync, openSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { parseArgs } from 'node:util';
 import { closeInherited } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
+import { endAtOnce, endOnUncaught, leave } from '../lock/end.ts';
+import { lockDirectory } from '../lock/lock.ts';
 import type { EmbeddedClickHouse, EmbeddedMessage } from './clickhouse.ts';
 
 // Four statements and one that is parsed take a thread each; bodies and compression need some beside them. Before the first use of the pool.
@@ -28,21 +31,37 @@ process.umask(0o077);
 const CLOSE_MS = 10_000;
 
 function tell(message: EmbeddedMessage): void {
-  if (process.send !== undefined) process.send(message);
+  // A parent that is gone hears nothing more, which is no error: `disconnect` is the way out.
+  if (process.send !== undefined) process.send(message, undefined, undefined, () => {});
   else if (message.type === 'ready') console.log(`embedded ClickHouse on ${message.url}`);
   else console.error(`${message.code}: ${message.message}`);
 }
 
 function end(running: EmbeddedClickHouse): void {
   // A statement that cannot be stopped must not keep the directory from the next process; the engine survives a kill.
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), CLOSE_MS).unref();
+  setTimeout(endAtOnce, CLOSE_MS).unref();
   running.close().then(
-    () => process.exit(0),
+    () => leave(0),
     (error: unknown) => {
       console.error(messageOf(error));
-      process.exit(1);
+      leave(1);
     },
   );
+}
+
+endOnUncaught((message, done) => {
+  tell({ type: 'failed', code: 'WORKER_FAILED', message });
+  done();
+});
+
+/** Before the port and the engine: an orphan of an earlier server has both, and is ended here. */
+async function lock(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new AppError('DATA_DIR_UNUSABLE', `the embedded ClickHouse cannot use ${directory}: ${messageOf(error)}`, error);
+  }
+  await lockDirectory(directory, 0, { parent: process.send === undefined ? undefined : process.ppid });
 }
 
 try {
@@ -53,6 +72,7 @@ try {
   const port = Number(values.port ?? '8123');
   if (!Number.isInteger(port) || port < 0 || port > 65535) throw new AppError('USAGE', `embedded ClickHouse: no such port: ${values.port}`);
 
+  await lock(values.directory);
   const { startEmbeddedClickHouse } = await import('./clickhouse.ts');
   const running = await startEmbeddedClickHouse({ directory: values.directory, host: values.host ?? '127.0.0.1', port });
   let ending = false;

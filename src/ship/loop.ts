@@ -26,6 +26,8 @@ export interface LoopOptions {
   readonly log: Log;
   /** One loop of several counts what all of them see: doubtful times, damage. */
   readonly first: boolean;
+  /** Resolves when it may be delivered: see ShipperOptions. */
+  readonly confirm?: (() => Promise<void>) | undefined;
   /** The position may have moved. */
   readonly onProgress: () => void;
 }
@@ -232,8 +234,9 @@ export class Loop {
   }
 
   async #deliver(): Promise<void> {
-    const { sink, parking, metrics, clock } = this.#o;
+    const { sink, parking, metrics, clock, confirm } = this.#o;
     await parking.flush();
+    await confirm?.();
     const begun = clock.elapsed();
     await sink.deliver(this.#batch, (slot, sequence, reason) => this.#park(slot, sequence, reason));
     metrics.sinkSeconds.observe({ sink: sink.name }, (clock.elapsed() - begun) / 1000);

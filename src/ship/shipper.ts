@@ -49,6 +49,8 @@ export interface ShipperOptions {
   readonly log: Log;
   readonly clock?: Clock | undefined;
   readonly storage?: Storage | undefined;
+  /** Resolves when it is sure that no other server has taken the data directory; asked before anything is delivered or erased. */
+  readonly confirm?: (() => Promise<void>) | undefined;
   /** How long delivered segments are kept, 24 h. */
   readonly keepMs?: number | undefined;
   /** Budget of each slot's journal; above it, delivered segments go before `keepMs` is over. */
@@ -158,6 +160,7 @@ class RunningShipper implements Shipper {
       await this.#o.erasures.add(part, devices);
       return parking.erase(devices);
     });
+    await this.#o.confirm?.();
     const counts = await this.#o.sinks.find(({ name }) => name === part)?.erase?.(devices);
     return { ...counts, parked };
   }
@@ -214,6 +217,7 @@ class RunningShipper implements Shipper {
       clock: this.#clock,
       log,
       first,
+      confirm: this.#o.confirm,
       onProgress: () => this.#progress?.(),
     });
   }

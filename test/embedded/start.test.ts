@@ -31,9 +31,7 @@ it('names a port that is taken, and the remedy', async () => {
 it('says what to do where chdb is not installed', async () => {
   // A copy outside the project finds no node_modules.
   const copy = await freshDirectory();
-  const rooms = dirname(dirname(MAIN));
-  await cp(join(rooms, 'embedded'), join(copy, 'src', 'embedded'), { recursive: true });
-  for (const file of ['errors.ts', 'secret.ts']) await cp(join(rooms, file), join(copy, 'src', file));
+  await cp(dirname(dirname(MAIN)), join(copy, 'src'), { recursive: true });
   await writeFile(join(copy, 'package.json'), '{"type":"module"}');
   const outcome = await launch(join(copy, 'data'), { main: join(copy, 'src', 'embedded', 'main.ts') });
   expect(outcome).toMatchObject({ type: 'failed', code: 'CLICKHOUSE_MISSING', message: expect.stringContaining('FIXGATE_CLICKHOUSE_URL') });
@@ -54,7 +52,7 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     expect(await launch(directory)).toMatchObject({
       type: 'failed',
       code: 'DATA_DIR_UNUSABLE',
-      message: expect.stringContaining(`process ${running.process.pid} is using ${directory}`),
+      message: expect.stringContaining(`${directory} is in use by another fixgate: process ${running.process.pid} on host `),
     });
     expect((await fetch(`${running.url}/ping`, { headers: keyOf(running.url) })).status).toBe(200);
     expect(await running.end()).toBe(0);

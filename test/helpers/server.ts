@@ -53,9 +53,9 @@ export class Server {
     });
   }
 
-  /** Starts and does not wait: for servers that must not come up. */
-  static spawn(env: Readonly<Record<string, string>> = {}, dataDir?: string): Server {
-    return new Server(env, dataDir);
+  /** Starts and does not wait: for servers that must not come up. `under`: a command that executes the server. */
+  static spawn(env: Readonly<Record<string, string>> = {}, dataDir?: string, under?: readonly string[]): Server {
+    return new Server(env, dataDir, under);
   }
 
   /** Starts and waits until it listens. `dataDir` continues another server's data; `under`: a command that executes the server. */

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { lockDirectory } from '../../../src/cluster/lock.ts';
 import { recoverSlots } from '../../../src/cluster/recover-slots.ts';
 import { EntryKind, Origin } from '../../../src/journal/entry.ts';
 import { Journal } from '../../../src/journal/journal.ts';
 import { readDurable } from '../../../src/journal/reader.ts';
+import { lockDirectory } from '../../../src/lock/lock.ts';
 
 const ENTRIES = 5;
 
@@ -33,7 +33,7 @@ it('recovers every slot there is, whether it has a worker or not', async () => {
   await recoverSlots(journals);
   expect(await Promise.all(slots.map((slot) => readDurable(slot)))).toEqual([ENTRIES, ENTRIES, ENTRIES]);
   // Nothing is left in the way of the workers.
-  for (const slot of slots) (await lockDirectory(slot, 0)).close();
+  for (const slot of slots) await (await lockDirectory(slot, 0)).close();
 });
 
 it('touches nothing while the process that had the slot before is still there', async () => {
@@ -44,7 +44,7 @@ it('touches nothing while the process that had the slot before is still there', 
   // The lock is asked for again and again meanwhile.
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(await readDurable(slot)).toBe(0);
-  held.close();
+  await held.close();
   await recovered;
   expect(await readDurable(slot)).toBe(ENTRIES);
 });

@@ -1,0 +1,78 @@
+import { systemClock } from '../clock.ts';
+import { type Owner, readOwner } from './owner.ts';
+
+/**
+ * What each process of a server knows of who owns the data directory.
+ *
+ * 1. `sure` says that the record was seen to be this server's at most SURE_MS ago, by the monotonic clock. It costs no call
+ *    to the system.
+ * 2. While the record cannot be read, nothing is sure: what depends on it waits.
+ * 3. The record of another server is final: `lost` is called once, and nothing that waits goes on.
+ */
+export interface TenureOptions {
+  readonly directory: string;
+  /** Of this server's record. */
+  readonly random: string;
+  /** Must end the process. */
+  lost(owner: Owner): void;
+  readonly lookMs?: number | undefined;
+  readonly sureMs?: number | undefined;
+}
+
+const SURE_MS = 1000;
+const LOOK_MS = 400;
+const RETRY_MS = 50;
+
+export class Tenure {
+  readonly #o: TenureOptions;
+  readonly #sureMs: number;
+  readonly #timer: NodeJS.Timeout;
+  #seenAt = Number.NEGATIVE_INFINITY;
+  #lost = false;
+  #looking: Promise<void> | null = null;
+
+  constructor(options: TenureOptions) {
+    this.#o = options;
+    this.#sureMs = options.sureMs ?? SURE_MS;
+    this.#timer = setInterval(() => void this.#look(), options.lookMs ?? LOOK_MS);
+    this.#timer.unref();
+  }
+
+  get sure(): boolean {
+    return systemClock.elapsed() - this.#seenAt <= this.#sureMs;
+  }
+
+  /** Resolves when it is sure; never, when the directory has another owner. */
+  async confirm(): Promise<void> {
+    while (!this.sure) {
+      await this.#look();
+      if (this.#lost) await new Promise(() => {});
+      if (!this.sure) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#read().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  async #read(): Promise<void> {
+    const began = systemClock.elapsed();
+    const found = await readOwner(this.#o.directory).catch(() => null);
+    if (this.#lost || found === null || found.owner === null) return;
+    if (found.owner.random === this.#o.random) {
+      this.#seenAt = began;
+      return;
+    }
+    this.#lost = true;
+    this.#seenAt = Number.NEGATIVE_INFINITY;
+    this.stop();
+    this.#o.lost(found.owner);
+  }
+}

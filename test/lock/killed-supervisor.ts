@@ -1,0 +1,32 @@
+import { expect, vi } from 'vitest';
+import { isAlive, processOf } from '../../src/lock/process.ts';
+import { Random } from '../../src/simulate/random.ts';
+import { Server } from '../helpers/server.ts';
+
+export const KILLS = 5;
+
+/** Moments in the life of a server, in their order. */
+const MOMENTS: readonly ((server: Server) => boolean)[] = [
+  (server) => server.children('clickhouse').length > 0,
+  (server) => server.children('shipper').length > 0,
+  (server) => server.log.some(({ msg }) => msg === 'listening'),
+  (server) => server.log.some(({ msg, sink }) => msg === 'sink is up' && sink === 'clickhouse'),
+];
+
+/** Kills supervisors of one data directory, at different moments. Each next one must start, and nothing of the earlier ones stay. */
+export async function killedSupervisor(dataDir: string, times: number, track: (server: Server) => Server): Promise<void> {
+  const random = new Random(1);
+  const env = { FIXGATE_WORKERS: '1', FIXGATE_LISTEN: 'teltonika@127.0.0.1:0' };
+  for (let round = 0; round < times; round++) {
+    const server = Server.spawn(env, dataDir);
+    const moment = MOMENTS[round < MOMENTS.length ? round : random.int(MOMENTS.length)] ?? (() => true);
+    await vi.waitFor(() => expect([moment(server), server.stderr]).toEqual([true, '']), { timeout: 100_000, interval: 20 });
+    const children = (['worker', 'shipper', 'clickhouse'] as const).flatMap((role) => server.children(role)).map(processOf);
+    server.signal('SIGKILL');
+    await server.exited;
+    // A process that hangs is killed by the watchdog after its time, or by the next server.
+    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), { timeout: 60_000, interval: 20 });
+  }
+  const last = track(Server.spawn(env, dataDir));
+  await last.logged('listening');
+}
