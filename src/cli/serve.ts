@@ -4,6 +4,7 @@ import { checkStores } from '../app.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { processLog } from '../log-pino.ts';
 import { checkedConfig } from './configuration.ts';
+import { startedByNpm, whenEnded } from './npm.ts';
 
 export const SERVE_HELP = `fixgate serve [--config file]
 
@@ -14,6 +15,7 @@ Without a configuration it keeps its data in ./data, listens on the customary po
   --config file   YAML or JSON; FIXGATE_* variables win over it (fixgate check-config shows the result)
 
 SIGTERM or Ctrl-C finishes what is owed (drainMs, 10 s) and ends with code 0; a second one ends at once.
+Started by npm or npx, it ends the same way when they end.
 SIGHUP replaces the workers one by one, with the ports open all the time; each has drainMs to finish.
 `;
 
@@ -28,27 +30,33 @@ export async function serve(args: string[]): Promise<number> {
   const supervisor = new Supervisor(config, log);
   const stopped = new Promise<void>((resolve) => {
     let asked = false;
+    const ask = (why: object): void => {
+      asked = true;
+      log.info(why, 'draining');
+      resolve();
+    };
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
       process.on(signal, () => {
         if (asked) process.exit(1);
-        asked = true;
-        log.info({ signal }, 'draining');
-        resolve();
+        ask({ signal });
       });
+    whenEnded(startedByNpm(process.env), () => {
+      if (!asked) ask({ reason: 'npm, which started this server, has ended' });
+    });
   });
   // A terminal that goes away sends the same signal: there it means the end.
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
   const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm });
   log.info({ http: http.url }, 'metrics and health');
   try {
-    await supervisor.start();
-    await stopped;
+    await Promise.race([supervisor.start(), supervisor.lost]);
+    await Promise.race([stopped, supervisor.lost]);
     await supervisor.stop(config.drainMs);
   } finally {
     await http.close();
+    // A connection to a store that is silent would keep the process.
+    setTimeout(() => process.exit(), LINGER_MS).unref();
   }
   log.info({}, 'stopped');
-  // A connection to a store that is silent would keep the process.
-  setTimeout(() => process.exit(0), LINGER_MS).unref();
   return 0;
 }
