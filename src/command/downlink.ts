@@ -22,6 +22,8 @@ import type { Shadow } from './shadow.ts';
  * 6. Steps of a device's connections happen one after the other, and an error of the store ends none of them for good: it is
  *    tried again. While an outcome is known and not written, its command is not taken for lost.
  * 7. What a command waits for (its time, the vehicle's standing still) is asked again in the moment its bytes leave.
+ * 8. What a device with privacy relay has replied may say where it is: it is in the event, which goes to the stream, and not in
+ *    the ledger, which stays.
  */
 
 /** A device's connection as the downlink sees it. */
@@ -31,6 +33,8 @@ export interface Contact {
   readonly transport: Transport;
   /** No answer is owed. */
   readonly clear: boolean;
+  /** What it says goes to the stream only. */
+  readonly relay: boolean;
   /** Its last live position says that it moves; undefined: there is none, or not of late. */
   readonly moving: boolean | undefined;
   /** Somebody waits for a position: `fixed` is told of the next one. */
@@ -55,6 +59,7 @@ export interface DownlinkOptions {
   readonly count: (state: Command['state']) => void;
 }
 
+const WITHHELD = 'the reply is in the stream only';
 /** After a failure of the store, and for anything that no timer covers. */
 const AGAIN_MS = 5_000;
 const LONGEST_MS = 60_000;
@@ -201,9 +206,10 @@ class Line {
       const command = reading === undefined ? late : flight?.command;
       const read = reading ?? this.#read(late, text);
       const values = { ...attributes, ...(read ?? this.#read(undefined, text))?.values };
-      if (command !== undefined && read?.outcome === 'refused') this.#said(await ledger.failed(command, 'refused by the device', text));
+      if (command !== undefined && read?.outcome === 'refused')
+        this.#said(await ledger.failed(command, 'refused by the device', this.contact.relay ? '' : text), text);
       else if (command !== undefined && read !== undefined)
-        this.#said(await ledger.answered(command, text, values, read.outcome === 'deferred' ? 'the device does it when it can' : ''));
+        await this.#answered(command, text, values, read.outcome === 'deferred' ? 'the device does it when it can' : '');
       for (const { name, value } of await shadow.told(device, values)) this.contact.event({ type: 'settings_drift', setting: name, value });
     });
   }
@@ -212,9 +218,7 @@ class Line {
     const flight = this.#flight;
     if (flight === undefined || this.#rule(flight.command)?.shownBy !== 'fix' || !isNewer(fix, flight.command)) return;
     this.#land();
-    this.#settle(async () => {
-      this.#said(await this.#o.ledger.answered(flight.command, flight.heard?.text ?? '', fix, 'by a position'));
-    });
+    this.#settle(() => this.#answered(flight.command, flight.heard?.text ?? '', fix, 'by a position'));
   }
 
   /** The connection is gone, or not the device's any more. Resolves when that is in the ledger. */
@@ -230,7 +234,7 @@ class Line {
       if (claimed !== undefined && claimed === this.#claimed) this.#said(await ledger.unsent(claimed, 'the connection ended first'));
       if (flight === undefined) return;
       const { command, heard } = flight;
-      if (heard !== undefined) this.#said(await ledger.answered(command, heard.text, heard.values, this.#shortOf(command)));
+      if (heard !== undefined) await this.#answered(command, heard.text, heard.values, this.#shortOf(command));
       else if (this.#rule(command)?.shownBy === 'departure')
         this.#said(await ledger.silent(command, 'the connection ended, as this command makes it'));
       else this.#said(await ledger.unanswered(command, ended, false));
@@ -382,7 +386,7 @@ class Line {
     }
     this.#settle(async () => {
       const { ledger } = this.#o;
-      if (heard !== undefined) this.#said(await ledger.answered(flight.command, heard.text, heard.values, this.#shortOf(flight.command)));
+      if (heard !== undefined) await this.#answered(flight.command, heard.text, heard.values, this.#shortOf(flight.command));
       else this.#said(await ledger.unanswered(flight.command, `no reply within ${this.contact.codec.replyMs / 1000} s`, true));
     });
   }
@@ -405,11 +409,18 @@ class Line {
     if (!this.#gone) this.#later = setTimeout(() => this.look(), Math.min(LONGEST_MS, Math.max(1, ms)));
   }
 
-  /** Makes the transition an event, if it was one. */
-  #said(command: Command | undefined): Command | undefined {
+  /** Invariant 8. */
+  async #answered(command: Command, reply: string, values: Command['values'], note: string): Promise<void> {
+    const { ledger } = this.#o;
+    if (!this.contact.relay) this.#said(await ledger.answered(command, reply, values, note));
+    else this.#said(await ledger.answered(command, '', {}, note === '' ? WITHHELD : `${note}; ${WITHHELD}`), reply, values);
+  }
+
+  /** Makes the transition an event, if it was one. `reply` and `values`: what the ledger may not have. */
+  #said(command: Command | undefined, reply = command?.reply ?? '', values = command?.values ?? {}): Command | undefined {
     if (command === undefined) return undefined;
     this.#o.count(command.state);
-    this.contact.event(commandEvent(command));
+    this.contact.event(commandEvent({ ...command, reply, values }));
     return command;
   }
 

@@ -759,6 +759,7 @@ export class Intake {
 
   #contactOf(device: string, origin: Origin): Contact {
     const isClear = (): boolean => !this.owes && !this.#closed && !this.#closing;
+    const isRelay = (): boolean => this.treatment?.relay === true;
     const isMoving = (): boolean | undefined => this.#motion.at(this.#host.clock.elapsed());
     return {
       device,
@@ -766,6 +767,9 @@ export class Intake {
       transport: this.transport,
       get clear() {
         return isClear();
+      },
+      get relay() {
+        return isRelay();
       },
       get moving() {
         return isMoving();
@@ -779,7 +783,7 @@ export class Intake {
       },
       transmit: (type, parameters, key) => this.#transmit(type, parameters, key),
       // What a device has replied may be where it is.
-      event: (event) => this.#journalEvent(origin, JSON.stringify(event), this.treatment?.relay === true ? RELAY : undefined),
+      event: (event) => this.#journalEvent(origin, JSON.stringify(event), isRelay() ? RELAY : undefined),
     };
   }
 

@@ -41,6 +41,7 @@ class Device implements Contact {
   readonly codec: Codec;
   readonly transport: Transport;
   clear = true;
+  relay = false;
   moving: boolean | undefined;
   readonly sent: { readonly type: string; readonly key: number }[] = [];
   readonly events: object[] = [];
@@ -271,6 +272,35 @@ describe('commands on their way down', () => {
     expect(device.wantsFix).toBe(false);
     const event = { state: 'answered', values: expect.objectContaining({ lat: 1, lon: 2 }) };
     await vi.waitFor(() => expect(device.events).toContainEqual(expect.objectContaining(event)));
+  });
+
+  it('8: what a device with privacy relay replies is in its events, and nowhere in the ledger', async () => {
+    const device = new Device({ ...teltonika, replyMs: 150 });
+    device.relay = true;
+    const place = { time: Date.now() + 60_000, lat: 5.125, lon: 6.375 };
+    const old = 'GPS:1 Sat:9 Lat:5.125 Long:6.375 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36';
+    const commands = [await queue('locate'), await queue('locate'), await queue('get_parameter', { parameters: { id: 99_999 } })];
+    await device.got(1);
+    await vi.waitFor(() => expect(device.wantsFix).toBe(true));
+    downlink.fixed(device, place);
+    await device.got(2);
+    device.reply(old);
+    await device.got(3);
+    device.reply('Error: invalid ID');
+    const ended = await Promise.all(commands.map((command, n) => comesTo(command, n < 2 ? 'answered' : 'failed')));
+    expect(ended.map(({ reply, values }) => [reply, values])).toEqual(ended.map(() => ['', {}]));
+    expect(ended[0]?.history.at(-1)?.note).toBe('by a position; the reply is in the stream only');
+    const stored = JSON.stringify(
+      await Promise.all((['commands', 'finished', 'settings'] as const).map((table) => store.list(table, { limit: 100 }))),
+    );
+    expect(stored).not.toMatch(/5\.125|6\.375|invalid ID/);
+    expect(device.events).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ state: 'answered', values: place }),
+        expect.objectContaining({ state: 'answered', reply: old }),
+        expect.objectContaining({ state: 'failed', reply: 'Error: invalid ID' }),
+      ]),
+    );
   });
 
   it('5: a position in the reply itself, of now, is one', async () => {
