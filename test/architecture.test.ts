@@ -30,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'plan',
     'src/record/attribute-view.ts',
     'src/record/time-rules.ts',
+    'src/record/time-rules.ts',
     'codec',
     'wire',
   ],

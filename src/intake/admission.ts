@@ -2,6 +2,7 @@ import { eventName, type FrameResult, isPersonalAlarm } from '../codec/index.ts'
 import type { Plan } from '../plan/plan.ts';
 import type { Seen, Service } from '../plan/service.ts';
 import { type Treatment, treatmentOf } from '../plan/treatment.ts';
+import { JUDGED, judgeTime } from '../record/time-rules.ts';
 import type { Device } from '../registry/device.ts';
 
 /**
@@ -13,7 +14,7 @@ import type { Device } from '../registry/device.ts';
  *    that is not terminated, unless the configuration says otherwise.
  */
 
-export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass'>;
+export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'>;
 
 /** Events that have nothing to do with the frame's answer. */
 export interface Notices {
@@ -77,6 +78,17 @@ export class Admission {
       kept++;
     }
     return kept;
+  }
+
+  /** Is every record of the frame from before the device was erased? Judged as when it is delivered. `received`: epoch ms. */
+  isErased(frame: FrameResult, received: number): boolean {
+    const before = this.#service.erasedBefore(this.#device);
+    if (before === 0 || frame.rows === 0) return false;
+    for (let row = 0; row < frame.rows; row++) {
+      judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
+      if (JUDGED.time >= before) return false;
+    }
+    return true;
   }
 
   /** Follows the pace and the country of the device. `received`: epoch ms. */

@@ -63,6 +63,8 @@ import { Strikes } from './strikes.ts';
  *     commands always pass. Who is refused and comes back at once waits for the refusal, longer each time. A connection that other
  *     devices use goes on.
  * 13. A device that reports under its own id and under aliases has one turn.
+ * 14. A frame of nothing but records from before its device was erased is answered and not journaled: what was erased does not
+ *     come back to the disk from the device's memory. In a frame with newer records, delivery leaves the old ones out.
  */
 
 /** What the intake needs of its socket. */
@@ -453,6 +455,12 @@ export class Intake {
     const accepted = FRAME.rows;
     const treatment = this.#admission?.at(this.#received);
     const isReply = FRAME.kind === FrameKind.Reply;
+    // Invariant 14.
+    if (this.#admission?.isErased(FRAME, this.#received) === true) {
+      this.#host.metrics.withheld.inc({ reason: 'erased' }, accepted);
+      this.#owe(0, Settled.Stored, accepted, end - start);
+      return !this.#closing;
+    }
     let marks = treatment?.relay === true ? RELAY : undefined;
     let kept = accepted;
     if (treatment !== undefined && treatment.mode !== 'keep' && !isReply) {

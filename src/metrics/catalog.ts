@@ -43,7 +43,11 @@ export function createMetrics() {
       'Payload bytes, both ways, of connections and datagrams that never said whose they are: metered for no device.',
       ['transport'],
     ),
-    withheld: counter('fixgate_withheld_records_total', "Records that were not stored because of a device's state or plan.", ['reason']),
+    withheld: counter(
+      'fixgate_withheld_records_total',
+      "Records that were not stored because of a device's state or plan, or because they had been erased.",
+      ['reason'],
+    ),
     alarmsPassed: counter(
       'fixgate_alarms_passed_total',
       "Alarms of persons that were stored although a device's state or plan withholds its records.",

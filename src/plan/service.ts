@@ -9,7 +9,7 @@ import { Territory } from './territory.ts';
 /**
  * Plans, and which of their steps hold for whom, as one worker needs them: at hand on the byte path.
  *
- * 1. Both tables are kept in memory, and follow the store's watch. Until they have been read, and while the store cannot be, what was
+ * 1. The tables are kept in memory, and follow the store's watch. Until they have been read, and while the store cannot be, what was
  *    known last holds: no caps at first.
  * 2. What has been seen of a device outlives its connection; bounded, the longest silent go first.
  */
@@ -41,6 +41,16 @@ export class Seen {
   }
 }
 
+/** Tables that are kept in memory. */
+const FOLLOWED = ['plans', 'policies', 'erasures'] as const;
+type Followed = (typeof FOLLOWED)[number];
+
+/** What of an erasure a worker needs: up to when everything of these ids was erased, epoch ms. */
+interface Erased {
+  readonly ids: readonly string[];
+  readonly before: number;
+}
+
 export class Service {
   /** Alarms of persons are stored whatever a device's state or plan withholds, except of a terminated one. */
   readonly alarmsPass: boolean;
@@ -48,6 +58,9 @@ export class Service {
   readonly #log: Log;
   #plans = new Map<string, Plan>();
   #policies = new Map<string, Policy>();
+  #erasures = new Map<string, Erased>();
+  /** The same by every id. */
+  #erased = new Map<string, number>();
   readonly #seen = new Map<string, Seen>();
   readonly #listeners = new Set<(device: string | undefined) => void>();
   readonly #unwatch: () => void;
@@ -61,7 +74,7 @@ export class Service {
     this.#store = store;
     this.#log = log;
     this.#unwatch = store.watch((table, key) => this.#changed(table, key));
-    this.#read(['plans', 'policies']);
+    this.#read(FOLLOWED);
   }
 
   plan(name: string | undefined): Plan {
@@ -70,6 +83,11 @@ export class Service {
 
   policy(device: string): Policy | undefined {
     return this.#policies.get(device);
+  }
+
+  /** What the device measured before this was erased, epoch ms; 0: nothing was. */
+  erasedBefore(device: string): number {
+    return this.#erased.get(device) ?? 0;
   }
 
   /** Calls `listener` when another treatment may be due for a device; undefined: for any. */
@@ -108,7 +126,7 @@ export class Service {
   }
 
   #changed(table: Table, key: string | undefined): void {
-    if (table !== 'plans' && table !== 'policies') return;
+    if (table !== 'plans' && table !== 'policies' && table !== 'erasures') return;
     if (key === undefined) {
       this.#read([table]);
       return;
@@ -119,6 +137,9 @@ export class Service {
       else if (table === 'plans') {
         put(this.#plans, key, parsePlan(text));
         this.#tell(undefined);
+      } else if (table === 'erasures') {
+        put(this.#erasures, key, parseErased(text));
+        this.#erased = byId(this.#erasures);
       } else {
         put(this.#policies, key, parsePolicy(text));
         this.#tell(key);
@@ -126,16 +147,16 @@ export class Service {
     });
   }
 
-  #read(tables: readonly ('plans' | 'policies')[]): void {
+  #read(tables: readonly Followed[]): void {
     clearTimeout(this.#again);
     this.#readAll(tables).catch((error: unknown) => {
       if (this.#closed) return;
       this.#failed(error);
-      this.#again = setTimeout(() => this.#read(['plans', 'policies']), AGAIN_MS);
+      this.#again = setTimeout(() => this.#read(FOLLOWED), AGAIN_MS);
     });
   }
 
-  async #readAll(tables: readonly ('plans' | 'policies')[]): Promise<void> {
+  async #readAll(tables: readonly Followed[]): Promise<void> {
     const meanwhile: [Table, string][] = [];
     this.#readings.add(meanwhile);
     try {
@@ -147,7 +168,7 @@ export class Service {
     this.#tell(undefined);
   }
 
-  async #readTable(table: 'plans' | 'policies'): Promise<void> {
+  async #readTable(table: Followed): Promise<void> {
     const texts = new Map<string, string>();
     for (let after: string | undefined; ; ) {
       const page = await this.#store.list(table, { limit: PAGE, ...(after === undefined ? {} : { after }) });
@@ -156,7 +177,11 @@ export class Service {
       if (page.length < PAGE) break;
     }
     if (table === 'plans') this.#plans = parsed(texts, parsePlan);
-    else this.#policies = parsed(texts, parsePolicy);
+    else if (table === 'policies') this.#policies = parsed(texts, parsePolicy);
+    else {
+      this.#erasures = parsed(texts, parseErased);
+      this.#erased = byId(this.#erasures);
+    }
   }
 
   #tell(device: string | undefined): void {
@@ -166,6 +191,19 @@ export class Service {
   #failed(error: unknown): void {
     if (!this.#closed) this.#log.warn({ error: messageOf(error) }, 'plans cannot be read or noted; what was known last holds');
   }
+}
+
+function parseErased(text: string | undefined): Erased | undefined {
+  const value: unknown = text === undefined ? undefined : JSON.parse(text);
+  if (typeof value !== 'object' || value === null || !('before' in value) || !('ids' in value)) return undefined;
+  const { before, ids } = value;
+  return typeof before === 'number' && Array.isArray(ids) ? { before, ids: ids.map(String) } : undefined;
+}
+
+function byId(erasures: ReadonlyMap<string, Erased>): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { ids, before } of erasures.values()) for (const id of ids) found.set(id, Math.max(before, found.get(id) ?? 0));
+  return found;
 }
 
 function put<T>(map: Map<string, T>, key: string, value: T | undefined): void {

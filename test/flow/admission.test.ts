@@ -38,12 +38,14 @@ let policy: Policy | undefined;
 let seen: Seen;
 let roams: boolean[];
 let alarmsPass: boolean;
+let erasedBefore: number;
 
 beforeEach(() => {
   vi.useFakeTimers();
   entries = [];
   roams = [];
   alarmsPass = false;
+  erasedBefore = 0;
   clock = new FakeClock();
   metrics = createMetrics();
   device = deviceSchema.parse({ id: '12345678' });
@@ -84,6 +86,7 @@ beforeEach(() => {
       policy: () => policy,
       seen: () => seen,
       roams: (_id, roaming) => roams.push(roaming),
+      erasedBefore: () => erasedBefore,
       get alarmsPass() {
         return alarmsPass;
       },
@@ -148,6 +151,21 @@ describe('what is withheld', () => {
       expect(frames()).toEqual(['0 all']);
     },
   );
+
+  it('14: what is from before the device was erased: answered, and not written to the journal again', async () => {
+    erasedBefore = 1000 * 1_793_491_200 - 5_000;
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    expect([taken(link), frames()]).toEqual([['00', '03'], []]);
+    expect((await metrics.withheld.get()).values).toMatchObject([{ labels: { reason: 'erased' }, value: 3 }]);
+    // The newest of these is from after it.
+    erasedBefore -= 10_000;
+    intake.push(toyFixes(3, 3));
+    intake.push(toyFixes(4, 1));
+    expect(frames()).toEqual(['3 all', '1 all']);
+    expect(taken(link)).toEqual(['00', '03', '03', '01']);
+  });
 
   it('by `discard`: all but what is exempt', async () => {
     policy = holding({ action: 'discard', at_pct: 100 });

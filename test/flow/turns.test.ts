@@ -121,6 +121,7 @@ beforeEach(() => {
       seen: () => new Seen(),
       roams: () => {},
       alarmsPass: true,
+      erasedBefore: () => 0,
     },
     downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
     meters: new Meters(journal, clock),

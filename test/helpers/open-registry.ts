@@ -3,7 +3,14 @@ import { Seen } from '../../src/plan/service.ts';
 import { Known } from '../../src/registry/known.ts';
 
 /** Plans without caps. */
-export const NO_CAPS = { plan: () => UNLIMITED, policy: () => undefined, seen: () => new Seen(), roams: () => {}, alarmsPass: true };
+export const NO_CAPS = {
+  plan: () => UNLIMITED,
+  policy: () => undefined,
+  seen: () => new Seen(),
+  roams: () => {},
+  alarmsPass: true,
+  erasedBefore: () => 0,
+};
 
 /** A registry that serves everybody, and what it puts in quarantine, for hosts whose tests are not about them. */
 export const OPEN_REGISTRY = {

@@ -104,6 +104,18 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
     expect(told).toEqual(expect.arrayContaining([undefined, 'd01', 'd02']));
   });
 
+  it('know up to when a device was erased, by each of its ids', async () => {
+    const state = await open(kind);
+    const erasure = (before: number): string => JSON.stringify({ device: 'd01', ids: ['d01', 'a01'], before });
+    await state.write([{ table: 'erasures', key: 'd01', put: erasure(5) }]);
+    service = new Service(state, silentLog);
+    const at = service;
+    const known = (): number[] => ['d01', 'a01', 'd02'].map((id) => at.erasedBefore(id));
+    await vi.waitFor(() => expect(known()).toEqual([5, 5, 0]), soon);
+    await state.write([{ table: 'erasures', key: 'd01', put: erasure(7) }]);
+    await vi.waitFor(() => expect(known()).toEqual([7, 7, 0]), soon);
+  });
+
   it('miss no change of many at once', async () => {
     const state = await open(kind);
     service = new Service(state, silentLog);
