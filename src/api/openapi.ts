@@ -19,7 +19,7 @@ const COMMON: Readonly<Record<number, AnswerRule>> = {
   503: { about: 'the server is starting, or the state store does not answer' },
 };
 
-export function openApi(routes: readonly Route[]): object {
+export function openApi(routes: readonly Route[], publicUrl: string): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const operations = paths[route.path] ?? {};
@@ -29,6 +29,7 @@ export function openApi(routes: readonly Route[]): object {
   return {
     openapi: '3.1.0',
     info: { title: 'Fixgate', version: '1', description: 'GPS tracker server. Times are epoch ms. Tokens: `fixgate token create`.' },
+    ...(publicUrl === '' ? {} : { servers: [{ url: publicUrl }] }),
     paths,
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },

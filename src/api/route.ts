@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type FieldProblem, problemsOf, textProblems } from '../registry/field-problem.ts';
-import { tokenOf } from './access.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import type { Scope, Token } from './tokens.ts';
@@ -9,7 +8,7 @@ import type { Scope, Token } from './tokens.ts';
 /**
  * One operation of the API, said once: what Fastify serves, what is checked and what `/openapi.json` says come from it.
  *
- * 1. Nothing runs before the token is known and may, and every part of the request is as its schema says.
+ * 1. Nothing runs, and no body is read, before the token is known and may; and every part of the request is as its schema says.
  * 2. What is wrong with a request is said at once, all of it, by field: 400 with a problem document.
  */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -60,7 +59,8 @@ export interface Route {
   readonly body: z.ZodType | undefined;
   readonly streams: readonly string[];
   readonly answers: Readonly<Record<number, AnswerRule>>;
-  handle(office: ApiOffice | undefined, request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
+  /** `token`: whose request it is; its scope has been checked. */
+  handle(office: ApiOffice, token: Token, request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
 }
 
 /** No parameters, no query. */
@@ -81,10 +81,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     body: hasBody || streams.length > 0 ? body : undefined,
     streams,
     answers,
-    async handle(office, request, reply) {
-      if (office === undefined) return problem(reply, 503, 'the server is starting; try again');
-      const token = await tokenOf(request, reply, office.state, scope);
-      if (token === undefined) return reply;
+    async handle(office, token, request, reply) {
       const problems: FieldProblem[] = [];
       const [p, q, b] = [
         checked(params, request.params, problems),

@@ -2,17 +2,21 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Readiness } from '../cluster/supervisor.ts';
 import { connectionsWithin, descriptorLimit } from '../descriptors.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { tokenOf } from './access.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
 import { DATA_ROUTES } from './data.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
+import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
 import type { ApiOffice } from './office.ts';
 import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
 import type { Route } from './route.ts';
+import type { Token } from './tokens.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -30,14 +34,29 @@ export interface Observed {
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
+  /** URL under which people and programs reach the server, '' for none. */
+  readonly publicUrl: string;
+  /** Addresses and networks of proxies whose word about the client is believed. */
+  readonly trustedProxies: readonly string[];
   /** Grave commands take a second request. */
   readonly confirm: boolean;
+  readonly log: Log;
+  /** Time for the head of a request, 10 s, and for the body of an ordinary one, 15 s. */
+  readonly headMs?: number | undefined;
+  readonly bodyMs?: number | undefined;
 }
 
 /** Beyond it, connections are closed at once. */
 const MOST_CONNECTIONS = 1_000;
+/** What is answered without a token. */
+const WITHOUT_TOKEN = ['/openapi.json', '/docs', '/healthz', '/readyz', '/metrics'].map((path) => ({ method: 'GET', path }));
+
 /** Largest body of a request, in bytes. */
 const BODY_LIMIT = 65_536;
+const HEAD_MS = 10_000;
+const BODY_MS = 15_000;
+/** For the whole of a request with its body: an upload of many devices. */
+const REQUEST_MS = 600_000;
 
 /**
  * HTTP of the supervisor: `/metrics` for Prometheus, `/healthz` (the process lives), `/readyz` (devices are served;
@@ -46,15 +65,19 @@ const BODY_LIMIT = 65_536;
  * Loopback by default.
  */
 export async function startHttp(observed: Observed, options: HttpOptions): Promise<HttpServer> {
-  const { host, port } = options;
+  const { host, port, publicUrl, trustedProxies, log, headMs = HEAD_MS, bodyMs = BODY_MS } = options;
   const server = Fastify({
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_MS,
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
+    // The hook of the edge says what is missing.
+    http: { headersTimeout: headMs, requireHostHeader: false, connectionsCheckingInterval: Math.min(5_000, headMs) },
+    clientErrorHandler: refuseRaw,
     // A path that cannot be read reaches no route.
     frameworkErrors: (error, _request, reply) => void refused(error, reply),
   });
-  server.setNotFoundHandler((request, reply) => problem(reply, 404, `there is nothing at ${request.method} ${request.url.split('?')[0]}`));
-  server.setErrorHandler((error, _request, reply) => refused(error, reply));
+  guardEdge(server, { host, publicUrl, bodyMs });
   const routes: readonly Route[] = [
     ...DEVICE_ROUTES,
     ...BULK_ROUTES,
@@ -63,8 +86,20 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     ...PLAN_ROUTES,
     ...QUARANTINE_ROUTES,
   ];
-  for (const route of routes) serve(server, route, observed);
-  const description = openApi(routes);
+  const wrong = new WrongTokens(log);
+  for (const route of routes) serve(server, route, observed, wrong, bodyMs);
+  const misses = [...routes, ...WITHOUT_TOKEN].map(({ method, path }) => ({ method, pattern: patternOf(path) }));
+  // Before its body is read.
+  server.addHook('onRequest', async (request, reply) => {
+    if (!request.is404) return;
+    const path = request.url.split('?')[0] ?? '';
+    const allowed = misses.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+    if (allowed.length === 0) return problem(reply, 404, `there is nothing at ${request.method} ${path}`);
+    reply.header('allow', allowed.join(', '));
+    return problem(reply, 405, `${path} takes ${allowed.join(' and ')}, not ${request.method}`);
+  });
+  server.setErrorHandler((error, _request, reply) => refused(error, reply));
+  const description = openApi(routes, publicUrl);
   const page = docsPage(routes);
   server.get('/openapi.json', () => description);
   server.get('/docs', (_request, reply) => reply.type('text/html; charset=utf-8').send(page));
@@ -98,17 +133,35 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   }
 }
 
-function serve(server: FastifyInstance, { method, path, streams, handle }: Route, observed: Observed): void {
+function serve(server: FastifyInstance, route: Route, observed: Observed, wrong: WrongTokens, bodyMs: number): void {
+  const { method, path, scope: needed, streams, handle } = route;
   const url = path.replace(/\{(\w+)\}/g, ':$1');
-  const handler = (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => handle(observed.office, request, reply);
-  if (streams.length === 0) server.route({ method, url, handler });
+  const admitted = new WeakMap<FastifyRequest, { readonly office: ApiOffice; readonly token: Token }>();
+  const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    const { office } = observed;
+    if (office === undefined) return problem(reply, 503, 'the server is starting; try again');
+    const token = await tokenOf(request, reply, office.state, needed, wrong);
+    if (token === undefined) return reply;
+    admitted.set(request, { office, token });
+    if (streams.length === 0) limitBody(request, reply, bodyMs);
+    return undefined;
+  };
+  const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    const by = admitted.get(request);
+    return by === undefined ? problem(reply, 401, 'a bearer token is needed') : handle(by.office, by.token, request, reply);
+  };
+  if (streams.length === 0) server.route({ method, url, onRequest, handler });
   // Of this route alone: a scope of its own.
   else
     server.register(async (scope) => {
       scope.removeAllContentTypeParsers();
       scope.addContentTypeParser([...streams], (_request, payload, done) => done(null, payload));
-      scope.route({ method, url, handler });
+      scope.route({ method, url, onRequest, handler });
     });
+}
+
+function patternOf(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
 }
 
 /** What Fastify, the state store or a defect has thrown, as a problem document. */

@@ -46,8 +46,9 @@ export async function serve(args: string[]): Promise<number> {
   });
   // A terminal that goes away sends the same signal: there it means the end.
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
-  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm });
-  log.info({ http: http.url }, 'metrics and health');
+  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, log });
+  const { publicUrl } = config.http;
+  log.info({ http: http.url, ...(publicUrl === '' ? {} : { publicUrl }) }, 'metrics and health');
   try {
     await Promise.race([supervisor.start(), supervisor.lost]);
     await Promise.race([stopped, supervisor.lost]);

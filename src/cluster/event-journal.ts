@@ -19,13 +19,14 @@ const ENCODER = new TextEncoder();
 export class EventJournal {
   readonly #journal: Journal;
   readonly #peer: string;
-
   readonly #lock: DirectoryLock;
+  readonly #log: Log;
 
-  private constructor(journal: Journal, instance: string, lock: DirectoryLock) {
+  private constructor(journal: Journal, instance: string, lock: DirectoryLock, log: Log) {
     this.#journal = journal;
     this.#peer = instancePeer(instance);
     this.#lock = lock;
+    this.#log = log;
   }
 
   static async open(config: Config, instance: string, orderOffset: number, tenure: Tenure, log: Log): Promise<EventJournal> {
@@ -47,13 +48,19 @@ export class EventJournal {
       onFailed: (_from, _to, error) => log.error({ error: error.message }, 'events of the supervisor could not be journaled and are lost'),
     });
     journalInstance(journal, instance);
-    return new EventJournal(journal, instance, lock);
+    return new EventJournal(journal, instance, lock, log);
   }
 
-  /** Durable soon after. `device` may be '' for an event of no device. */
+  /** Durable soon after. `device` may be '' for an event of no device. One that the journal cannot take is logged. */
   record(device: string, event: object): void {
     const bytes = ENCODER.encode(JSON.stringify(event));
-    this.#journal.append(new Origin('', 'tcp', device, this.#peer), EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
+    const origin = new Origin('', 'tcp', device, this.#peer);
+    const at = this.#journal.append(origin, EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
+    if (at < 0)
+      this.#log.error(
+        { device, type: 'type' in event ? String(event.type) : '', bytes: bytes.length, journal: this.#journal.state },
+        'an event could not be journaled and is lost',
+      );
   }
 
   /** Everything recorded so far is in segments that are not written any more. */

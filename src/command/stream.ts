@@ -13,7 +13,8 @@ import type { Desk, Draft, Problem } from './desk.ts';
  *
  * 1. At least once: an entry is acknowledged when its command is in the ledger, or refused. The command's id is the entry's, so
  *    that reading an entry again makes no second command.
- * 2. What is refused, malformed entries included, becomes an event `command_refused` with `ref`, the entry and the problems.
+ * 2. What is refused, malformed entries included, becomes an event `command_refused` with `ref`, the entry and the problems, each
+ *    cut to a bounded length, and one line of the log a minute.
  * 3. A Redis that is away is waited for; entries wait there. Each attempt has a connection of its own: one that ioredis reopens
  *    by itself would, closed in between, never settle the commands that wait for it.
  */
@@ -38,6 +39,11 @@ const CONNECT_MS = 3_000;
 /** Longer than a read blocks: then Redis is silent. */
 const COMMAND_MS = BLOCK_MS + 3_000;
 const QUIET_MS = 60_000;
+/** As the body of a request to the API. */
+const MAX_BYTES = 65_536;
+/** Of what is refused, an event tells this much. */
+const MOST_NAMED = 20;
+const MOST_TOLD = 300;
 const NUMBERS = ['priority', 'not_before', 'expires'] as const;
 const TEXTS = ['requester', 'reason', 'ref', 'when', 'protocol'] as const;
 const FIELDS: readonly string[] = ['device', 'type', 'parameters', 'again', ...NUMBERS, ...TEXTS];
@@ -49,6 +55,7 @@ export class CommandStream {
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
   #said = Number.NEGATIVE_INFINITY;
+  #refused = Number.NEGATIVE_INFINITY;
 
   constructor(options: CommandStreamOptions) {
     this.#o = options;
@@ -118,7 +125,10 @@ export class CommandStream {
 
   async #take(id: string, fields: ReadonlyMap<string, string>): Promise<void> {
     const problems: Problem[] = [];
-    const draft = draftOf(id, fields, problems);
+    let bytes = 0;
+    for (const [name, value] of fields) bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
+    if (bytes > MAX_BYTES) problems.push({ field: 'entry', problem: `has ${bytes} bytes; a command has ${MAX_BYTES} at most` });
+    const draft = problems.length > 0 ? undefined : draftOf(id, fields, problems);
     if (draft !== undefined && !isAllowed(draft.type, this.#o.allows))
       problems.push({ field: 'type', problem: `${draft.type} does not come this way unless commands.streamAllows names it` });
     if (draft !== undefined && problems.length === 0) {
@@ -127,8 +137,17 @@ export class CommandStream {
       problems.push(...outcome.problems);
     }
     const device = fields.get('device') ?? '';
-    const event = { type: 'command_refused', entry: id, ref: fields.get('ref') ?? '', command: fields.get('type') ?? '', problems };
+    // Bounded: an event that does not fit in the journal would be lost.
+    const [ref, command] = [cut(fields.get('ref')), cut(fields.get('type'))];
+    const named = problems.slice(0, MOST_NAMED).map(({ field, problem }) => ({ field: cut(field), problem: cut(problem) }));
+    const event = { type: 'command_refused', entry: id, ref, command, problems: named };
     this.#o.record(isDeviceName(device) ? device : '', event);
+    if (systemClock.elapsed() - this.#refused < QUIET_MS) return;
+    this.#refused = systemClock.elapsed();
+    this.#o.log.warn(
+      { stream: this.#key, entry: id, problems: named },
+      'a command from Redis was refused; each is an event command_refused',
+    );
   }
 
   #failed(error: unknown): void {
@@ -161,6 +180,10 @@ function draftOf(id: string, fields: ReadonlyMap<string, string>, problems: Prob
   const parameters = parametersOf(fields.get('parameters') ?? '{}', problems);
   if (problems.length > 0 || parameters === undefined) return undefined;
   return { requester: 'stream', ...texts, ...numbers, device, type, parameters, again: fields.get('again') === 'true', id: `s${id}` };
+}
+
+function cut(text = ''): string {
+  return text.length > MOST_TOLD ? `${text.slice(0, MOST_TOLD)}…` : text;
 }
 
 function parametersOf(text: string, problems: Problem[]): Readonly<Record<string, unknown>> | undefined {

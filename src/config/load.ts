@@ -56,11 +56,7 @@ export function readConfig(from: ConfigSource): { readonly loaded: Loaded; reado
   for (const [name, path, reading] of ENVIRONMENT) {
     const text = from.env[name];
     if (text === undefined || text === '') continue;
-    put(
-      raw,
-      path.split('.'),
-      reading === 'number' ? numberOf(name, text, problems) : reading === 'listeners' ? listenersOf(name, text, problems) : text,
-    );
+    put(raw, path.split('.'), READINGS[reading](name, text, problems));
     origins.set(path, name);
   }
   const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE, ...CLIENT_VARIABLES];
@@ -148,6 +144,15 @@ function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
 function hint(word: string, known: readonly string[]): string {
   const close = nearest(word, known);
   return close === undefined ? (known.length > 0 ? `; known are ${known.join(', ')}` : '') : `; did you mean ${close}?`;
+}
+
+const READINGS = { text: (_: string, text: string): unknown => text, number: numberOf, list: listOf, listeners: listenersOf } as const;
+
+function listOf(_: string, text: string): unknown {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean);
 }
 
 function numberOf(name: string, text: string, problems: string[]): unknown {

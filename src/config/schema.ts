@@ -188,6 +188,14 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().default('127.0.0.1').describe('address of metrics and health'),
       port: port.default(8080).describe('0 takes a free one'),
+      publicUrl: z
+        .union([z.literal(''), z.url({ protocol: /^https?$/, error: 'must be a URL like https://fixgate.example.org' })])
+        .default('')
+        .describe('URL under which people and programs reach the server, through a proxy; its name is taken in `Host`'),
+      trustedProxies: z
+        .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: 'must be an address or a network like 10.0.0.0/8' }))
+        .default([])
+        .describe('proxies whose X-Forwarded-For and -Host are believed'),
     })
     .prefault({}),
 });
@@ -212,6 +220,8 @@ export const ENVIRONMENT = [
   ['FIXGATE_REGISTRY', 'registry.mode', 'text'],
   ['FIXGATE_HTTP_HOST', 'http.host', 'text'],
   ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
+  ['FIXGATE_HTTP_PUBLIC_URL', 'http.publicUrl', 'text'],
+  ['FIXGATE_HTTP_TRUSTED_PROXIES', 'http.trustedProxies', 'list'],
 ] as const;
 /** Read by the command line itself, not an option: the configuration file. */
 export const CONFIG_FILE_VARIABLE = 'FIXGATE_CONFIG';

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type HttpServer, startHttp } from '../../src/api/server.ts';
+import { type HttpOptions, type HttpServer, startHttp } from '../../src/api/server.ts';
 import { createToken, type Scope } from '../../src/api/tokens.ts';
 import { type Office, openOffice } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -38,7 +38,7 @@ export class Api {
   static async start(
     scopes: readonly Scope[] = ['admin'],
     env: Readonly<Record<string, string>> = {},
-    { confirm = false, yaml = '' } = {},
+    { confirm = false, yaml = '', edge = {} }: { confirm?: boolean; yaml?: string; edge?: Partial<HttpOptions> } = {},
   ): Promise<Api> {
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-api-'));
     const file = join(directory, 'fixgate.yaml');
@@ -66,7 +66,7 @@ export class Api {
     );
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
-    const http = await startHttp(observed, { host: '127.0.0.1', port: 0, confirm });
+    const http = await startHttp(observed, { ...config.http, port: 0, confirm, log: silentLog, ...edge });
     return new Api(http, office, token, events, directory);
   }
 

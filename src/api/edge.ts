@@ -1,0 +1,128 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { systemClock } from '../clock.ts';
+import { systemCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { problem } from './problem.ts';
+
+/**
+ * What is true of every request, before any route: where it may be meant for, how long it may take, and what is answered when it does not
+ * come to a route.
+ *
+ * 1. A name in `Host` that is not this server's is refused: a web page whose name was made to lead here cannot use the API. Addresses are
+ *    taken, for no page can have one as its name.
+ * 2. Every refusal is a problem document, also of what is not HTTP.
+ * 3. Nothing waits without bound: the head of a request, its body, a body that comes though the request was refused.
+ */
+
+/** Paths of machines that look after this one, by whatever name they call it. */
+const WATCHED = ['/metrics', '/healthz', '/readyz'];
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
+
+export interface EdgeOptions {
+  /** Address listened on. */
+  readonly host: string;
+  /** URL under which people and programs reach the server, '' for none. */
+  readonly publicUrl: string;
+  /** Time for the body of an ordinary request. */
+  readonly bodyMs: number;
+}
+
+export function guardEdge(server: FastifyInstance, options: EdgeOptions): void {
+  const names = new Set(['localhost', options.host.toLowerCase(), URL.parse(options.publicUrl)?.hostname ?? '']);
+  const isOpen = !LOOPBACK.test(options.host);
+  server.addHook('onRequest', async (request, reply) => {
+    const { hostname } = request;
+    const isWatched = isOpen && WATCHED.includes(request.url.split('?')[0] ?? '');
+    if (isWatched || isAddress(hostname) || names.has(hostname.toLowerCase())) return;
+    // Of HTTP/1.0, which no page can send.
+    if (hostname === '' && request.raw.httpVersion === '1.0') return;
+    const title =
+      hostname === ''
+        ? 'the header Host is missing'
+        : 'this server has another name: set http.publicUrl to the URL under which it is reached';
+    return problem(reply, hostname === '' ? 400 : 421, title);
+  });
+  server.addHook('onSend', async (request, reply) => {
+    // Refused before its body was read: the connection cannot go on, and does not wait for the rest.
+    if (hasBody(request) && !request.raw.complete) reply.header('connection', 'close');
+  });
+}
+
+/** Answers 408 when the body has not come in time. For routes that gather it before they run. */
+export function limitBody(request: FastifyRequest, reply: FastifyReply, bodyMs: number): void {
+  if (!hasBody(request)) return;
+  const late = setTimeout(() => {
+    if (!request.raw.complete && !reply.sent) problem(reply, 408, `the body has not come within ${bodyMs / 1000} s`);
+  }, bodyMs);
+  const done = (): void => clearTimeout(late);
+  request.raw.once('end', done);
+  request.raw.once('close', done);
+}
+
+/** What Node could not read as a request, or waited for too long. */
+export function refuseRaw(error: Error, socket: Duplex): void {
+  if (systemCode(error) === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, title] =
+    systemCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? [408, 'the request has not come in time']
+      : systemCode(error) === 'HPE_HEADER_OVERFLOW'
+        ? [431, 'the head of the request is too large']
+        : [400, 'the request is not HTTP'];
+  const body = JSON.stringify({ type: 'about:blank', status, title });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    'content-type: application/problem+json; charset=utf-8',
+    `content-length: ${body.length}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function isAddress(hostname: string): boolean {
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname) || /^\[[0-9a-f:.]+\]$/i.test(hostname);
+}
+
+/** Wrong tokens of one address in this time, beyond which it has to wait. */
+const MOST_WRONG = 100;
+const WINDOW_MS = 60_000;
+/** Addresses remembered. */
+const MOST_ADDRESSES = 10_000;
+
+/** Wrong tokens by address: bounded, and said once a minute. */
+export class WrongTokens {
+  readonly #log: Log;
+  readonly #wrong = new Map<string, { count: number; readonly until: number }>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Seconds that the address has to wait, 0 for none. */
+  waitOf(address: string): number {
+    const found = this.#wrong.get(address);
+    const left = (found?.until ?? 0) - systemClock.elapsed();
+    return found !== undefined && found.count >= MOST_WRONG && left > 0 ? Math.ceil(left / 1000) : 0;
+  }
+
+  note(address: string): void {
+    const now = systemClock.elapsed();
+    const found = this.#wrong.get(address);
+    if (found !== undefined && found.until > now) {
+      found.count++;
+      return;
+    }
+    if (this.#wrong.size >= MOST_ADDRESSES) this.#wrong.clear();
+    this.#wrong.delete(address);
+    this.#wrong.set(address, { count: 1, until: now + WINDOW_MS });
+    this.#log.warn({ address }, 'a request with a token that is not known was refused');
+  }
+}
