@@ -1,6 +1,7 @@
 # The image runs from dist/ and has no embedded ClickHouse: set FIXGATE_CLICKHOUSE_URL (deploy/compose.yaml does).
 # A codec package of your own is put into /app/node_modules, by a volume or an image on top of this one (codecs/README.md).
-FROM node:24-bookworm-slim AS build
+ARG NODE_IMAGE=node:24-bookworm-slim
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # Only the embedded ClickHouse (560 MB) is left out: the binaries of the compiler and of lmdb are optional dependencies, too.
@@ -11,7 +12,7 @@ COPY codecs codecs
 # The link is where a codec package finds fixgate/codec and fixgate/wire.
 RUN npm run build && npm prune --omit=dev && ln -s .. node_modules/fixgate
 
-FROM node:24-bookworm-slim
+FROM ${NODE_IMAGE}
 ENV NODE_ENV=production FIXGATE_DATA_DIR=/data FIXGATE_HTTP_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules

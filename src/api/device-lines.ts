@@ -4,7 +4,8 @@ import type { Device } from '../registry/device.ts';
  * Devices as lines of text, in and out.
  *
  * NDJSON: a device as JSON on each line. CSV: comma separated with quotes (RFC 4180) and a line of column names; a field does not span
- * lines; lists are separated by spaces; an empty field says nothing. `recovery` is not among the columns.
+ * lines; lists are separated by spaces; an empty field says nothing. `recovery` is not among the columns. What a spreadsheet would take for a
+ * formula (=, +, -, @, a tab or a carriage return first) has an apostrophe in front, which is taken off again when it is read.
  *
  *     id,aliases,account,plan,state,networks
  *     356307042441013,7042441013 A-7,acme,gold,active,10.0.0.0/8
@@ -73,7 +74,7 @@ export class CsvReader implements LineReader {
     if (fields.length !== columns.length) return { problem: `has ${fields.length} fields, the first line ${columns.length}` };
     const patch: Record<string, unknown> = {};
     for (const [i, name] of columns.entries()) {
-      const text = fields[i] ?? '';
+      const text = unguarded(fields[i] ?? '');
       if (text !== '') patch[name] = readField(name, text);
     }
     const { id } = patch;
@@ -102,8 +103,16 @@ function readField(name: string, text: string): unknown {
 }
 
 function quoted(value: unknown): string {
-  const text = Array.isArray(value) ? value.join(' ') : String(value ?? '');
+  const text = guarded(Array.isArray(value) ? value.join(' ') : String(value ?? ''));
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function guarded(text: string): string {
+  return /^'*[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+}
+
+function unguarded(text: string): string {
+  return /^''*[=+\-@\t\r]/.test(text) ? text.slice(1) : text;
 }
 
 /** Undefined when a quote does not end. */

@@ -139,7 +139,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     params,
     query: NOTHING,
     body: wanted,
-    answers: { 200: device, 404: unknown, 422: wrong },
+    answers: { 200: device, 404: unknown, 409: { about: 'the device is terminated' }, 422: wrong },
     async run({ params: { id }, body, token, office, reply }) {
       const started = systemClock.now();
       if (body.until <= started)
@@ -219,7 +219,7 @@ export function changed(reply: FastifyReply, id: string, change: Change): Fastif
   const title = {
     unknown: `device ${id} is not known`,
     exists: `device ${id} is there already`,
-    conflict: 'an id would stand for two devices',
+    conflict: change.problems.some(({ field }) => field === 'state') ? `device ${id} is terminated` : 'an id would stand for two devices',
     busy: `device ${id} is being changed by others at this moment; send the request again`,
     invalid: 'no device can be like this',
   }[change.refused];

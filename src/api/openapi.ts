@@ -16,6 +16,9 @@ const COMMON: Readonly<Record<number, AnswerRule>> = {
   400: { about: 'the request cannot be understood' },
   401: { about: 'a bearer token is needed' },
   403: { about: 'the token lacks the scope' },
+  408: { about: 'the body has not come in time' },
+  421: { about: 'the server has another name: http.publicUrl' },
+  429: { about: 'too many wrong tokens from this address' },
   503: { about: 'the server is starting, or the state store does not answer' },
 };
 

@@ -12,6 +12,7 @@ import { parseStranger } from './stranger.ts';
  * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
  * 3. What is written is a device in the sense of the schema, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
+ *    None is terminated and in recovery: it is not served, so nothing would come of it.
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
  */
 const PAGE = 1_000;
@@ -53,6 +54,11 @@ export interface InventoryOptions {
 
 /** What a change makes of a record: the new one, undefined to remove it, or why not. */
 type Made = { readonly device: unknown } | { readonly remove: true } | { readonly refused: 'unknown' | 'exists' };
+
+const TERMINATED: FieldProblem = {
+  field: 'state',
+  problem: 'is terminated: the device is not served, so nothing would come of a recovery; make it active first',
+};
 type Make = (before: Device | undefined) => Made | Promise<Made>;
 
 interface Step {
@@ -248,7 +254,8 @@ export class Inventory {
     }
     const checked = deviceSchema.safeParse(made.device);
     if (!checked.success) return nothing(refusal('invalid', problemsOf(checked.error.issues)));
-    const after = settled(checked.data);
+    const after = endedWithService(before, settled(checked.data));
+    if (after === undefined) return nothing(refusal('conflict', [TERMINATED]));
     if (before !== undefined && isDeepStrictEqual(before, after)) return nothing({ before, after });
     const own = new Set<string>();
     const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after, own))];
@@ -309,6 +316,14 @@ export class Inventory {
       record(id, { type: 'recovery_started', reason: recovery.reason, until: recovery.until, by });
     if (recovery === undefined && before?.recovery !== undefined) record(id, { type: 'recovery_ended', by });
   }
+}
+
+/** The device without a recovery that its termination ends; undefined when a recovery is wanted of one that is terminated. */
+function endedWithService(before: Device | undefined, after: Device): Device | undefined {
+  if (after.state !== 'terminated' || after.recovery === undefined) return after;
+  if (!isDeepStrictEqual(before?.recovery, after.recovery)) return undefined;
+  const { recovery: _, ...rest } = after;
+  return rest;
 }
 
 /** What a replacement leaves alone unless it says otherwise. */

@@ -167,6 +167,28 @@ describe('recovery over HTTP', () => {
   });
 });
 
+describe('recovery of a terminated device', () => {
+  it('is refused by every way with the reason, and ends with the service', async () => {
+    const recovery = { reason: 'stolen', interval_s: 10, until: Date.now() + 3_600_000 };
+    await api.call('POST', '/v1/devices', { id: 'd-01', state: 'terminated' });
+    const whole = { ...recovery, started: Date.now() };
+    for (const [method, path, body] of [
+      ['POST', '/v1/devices/d-01/recovery', recovery],
+      ['PATCH', '/v1/devices/d-01', { recovery: whole }],
+      ['PUT', '/v1/devices/d-01', { state: 'terminated', recovery: whole }],
+      ['POST', '/v1/devices', { id: 'd-09', state: 'terminated', recovery: whole }],
+    ] as const) {
+      const refused = await api.call(method, path, body);
+      expect([path, refused.status, fieldsOf(refused)]).toEqual([path, 409, ['state']]);
+      expect(refused.text).toContain('make it active first');
+    }
+    await api.call('PATCH', '/v1/devices/d-01', { state: 'active' });
+    expect((await api.call('POST', '/v1/devices/d-01/recovery', recovery)).status).toBe(200);
+    expect((await api.call('PATCH', '/v1/devices/d-01', { state: 'terminated' })).body).not.toHaveProperty('recovery');
+    expect(typesOf('d-01').at(-1)).toBe('recovery_ended');
+  });
+});
+
 describe('what is known about a device over HTTP', () => {
   it('usage by billing cycle, the newest first', async () => {
     const { state } = api.office;

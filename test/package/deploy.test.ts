@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -20,9 +21,20 @@ function instructions(name: string): string[] {
 const commandOf = (json: string): string[] => z.array(z.string()).parse(JSON.parse(json));
 
 const service = z.strictObject({
-  image: z.string().regex(/:.*\d/, 'a version, so that two machines run the same').optional(),
+  image: z
+    .string()
+    .regex(/:v?\d+\.\d+/, 'a version, so that two machines run the same')
+    .optional(),
   build: z.string().optional(),
   restart: z.literal('unless-stopped'),
+  read_only: z.literal(true),
+  cap_drop: z.tuple([z.literal('ALL')]),
+  // Not root; the images of the server and of Prometheus say so themselves.
+  user: z.enum(['clickhouse', 'redis']).optional(),
+  security_opt: z.tuple([z.literal('no-new-privileges:true')]),
+  mem_limit: z.string().regex(/^\d+[mg]$/),
+  pids_limit: z.int().min(1),
+  tmpfs: z.array(z.string().regex(/^\//)),
   stop_grace_period: z
     .string()
     .regex(/^\d+s$/)
@@ -30,7 +42,7 @@ const service = z.strictObject({
   depends_on: z.record(z.string(), z.strictObject({ condition: z.literal('service_healthy') })).optional(),
   environment: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
   command: z.array(z.string()).optional(),
-  ulimits: z.strictObject({ nofile: z.int() }).optional(),
+  ulimits: z.strictObject({ nofile: z.int().min(65_536) }),
   ports: z.array(z.string().regex(/^(127\.0\.0\.1:)?(\d+):(\d+)(\/(tcp|udp))?$/)).default([]),
   volumes: z.array(z.string().regex(/^[^:]+:\/[^:]+(:ro)?$/)).default([]),
   healthcheck: z
@@ -38,12 +50,12 @@ const service = z.strictObject({
     .optional(),
 });
 const COMPOSE = z
-  .strictObject({ services: z.record(z.string(), service), volumes: z.record(z.string(), z.null()) })
-  .parse(parse(text('deploy/compose.yaml')));
+  .strictObject({ services: z.record(z.string(), service), volumes: z.record(z.string(), z.null()), 'x-hardened': z.unknown() })
+  .parse(parse(text('deploy/compose.yaml'), { merge: true }));
 const FIXGATE = service.parse(COMPOSE.services['fixgate']);
-/** As compose reads `${NAME:-default}` where NAME is not set. */
+/** As compose reads `${NAME:?message}` where NAME is set. */
 const ENVIRONMENT = Object.fromEntries(
-  Object.entries(FIXGATE.environment).map(([name, value]) => [name, String(value).replaceAll(/\$\{\w+:-(\w*)\}/g, '$1')]),
+  Object.entries(FIXGATE.environment).map(([name, value]) => [name, String(value).replaceAll(/\$\{\w+:\?[^}]*\}/g, 'given')]),
 );
 
 const PROMETHEUS = z
@@ -94,7 +106,8 @@ describe('the image', () => {
   it('runs the needed Node as another user than root, with its data in a volume that is this user’s', () => {
     const { engines } = JSON.parse(text('package.json'));
     const major = /\d+/.exec(engines.node)?.[0];
-    for (const base of instructions('FROM')) expect(base).toMatch(new RegExp(`^node:${major}-`));
+    expect(instructions('ARG')).toEqual([expect.stringMatching(new RegExp(`^NODE_IMAGE=node:${major}-`))]);
+    expect(instructions('FROM')).toEqual(['${NODE_IMAGE} AS build', '${NODE_IMAGE}']);
     expect(instructions('USER')).toEqual(['node']);
     expect(instructions('VOLUME')).toEqual(['/data']);
     expect(instructions('RUN').at(-1)).toBe('mkdir /data && chown node:node /data');
@@ -144,6 +157,41 @@ describe('the compose file', () => {
   it('builds this repository and gives the server time to drain', () => {
     expect(existsSync(join(ROOT, 'deploy', FIXGATE.build ?? '', 'Dockerfile'))).toBe(true);
     expect(Number.parseInt(FIXGATE.stop_grace_period ?? '10s', 10) * 1000).toBeGreaterThan(loadConfig({ env: {} }).config.drainMs);
+  });
+
+  it('has no password of its own: it does not start without one', () => {
+    const secrets = Object.values(COMPOSE.services).flatMap((one) =>
+      Object.entries(one.environment).filter(([name]) => /PASSWORD|SECRET|TOKEN/.test(name)),
+    );
+    expect(secrets.length).toBeGreaterThan(0);
+    for (const [, value] of secrets) expect(value).toMatch(/^\$\{\w+:\?[^}]+\}$/);
+  });
+
+  it('lets each container write where it must, and nowhere else', () => {
+    for (const [name, one] of Object.entries(COMPOSE.services)) {
+      const written = one.volumes.filter((volume) => !volume.endsWith(':ro'));
+      expect([name, written.length, one.tmpfs.includes('/tmp')]).toEqual([name, 1, true]);
+    }
+    expect([COMPOSE.services['clickhouse']?.user, COMPOSE.services['redis']?.user]).toEqual(['clickhouse', 'redis']);
+  });
+
+  it('has a script that pins every image by its digest', () => {
+    const script = join(ROOT, 'deploy/pin-digests.sh');
+    expect(statSync(script).mode & 0o111).not.toBe(0);
+    const bin = mkdtempSync(join(tmpdir(), 'fixgate-docker-'));
+    try {
+      // What the real one says of an image's manifest.
+      writeFileSync(join(bin, 'docker'), '#!/bin/sh\necho "sha256:$(printf %s "$5" | sha256sum | cut -c1-64)"\n', { mode: 0o755 });
+      const { status, stdout, stderr } = spawnSync(script, { encoding: 'utf8', env: { PATH: `${bin}:${process.env['PATH']}` } });
+      expect([status, stderr]).toEqual([0, expect.stringMatching(/NODE_IMAGE=node:24-[\w-]+@sha256:[0-9a-f]{64}\n$/)]);
+      const pinned = z
+        .strictObject({ services: z.record(z.string(), z.strictObject({ image: z.string().regex(/@sha256:[0-9a-f]{64}$/) })) })
+        .parse(parse(stdout));
+      const images = Object.entries(COMPOSE.services).flatMap(([name, { image }]) => (image === undefined ? [] : [[name, image]]));
+      expect(Object.entries(pinned.services).map(([name, { image }]) => [name, image.split('@')[0]])).toEqual(images);
+    } finally {
+      rmSync(bin, { recursive: true });
+    }
   });
 
   it('waits only for services that say whether they are healthy', () => {
