@@ -25,8 +25,6 @@ export interface EdgeOptions {
   readonly host: string;
   /** URL under which people and programs reach the server, '' for none. */
   readonly publicUrl: string;
-  /** Time for the body of an ordinary request. */
-  readonly bodyMs: number;
 }
 
 export function guardEdge(server: FastifyInstance, options: EdgeOptions): void {

@@ -77,7 +77,7 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     // A path that cannot be read reaches no route.
     frameworkErrors: (error, _request, reply) => void refused(error, reply),
   });
-  guardEdge(server, { host, publicUrl, bodyMs });
+  guardEdge(server, { host, publicUrl });
   const routes: readonly Route[] = [
     ...DEVICE_ROUTES,
     ...BULK_ROUTES,

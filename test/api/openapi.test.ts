@@ -195,6 +195,7 @@ describe('the description of the API', () => {
       'GET /v1/plans/{name}',
       'GET /v1/quarantine',
       'PATCH /v1/devices/{id}',
+      'POST /v1/commands/{command}/outcome',
       'POST /v1/devices',
       'POST /v1/devices/bulk',
       'POST /v1/devices/{id}/commands',
