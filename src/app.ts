@@ -25,6 +25,7 @@ import { nodeStorage, type Storage } from './journal/storage.ts';
 import { ConnectionLimit } from './listen/connection-limit.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
+import { Lookalikes } from './listen/lookalikes.ts';
 import { endAtOnce } from './lock/end.ts';
 import { lockDirectory } from './lock/lock.ts';
 import { Tenure } from './lock/tenure.ts';
@@ -63,8 +64,6 @@ const SAMPLE_MS = 1000;
 const MOVES_MS = 20;
 /** Sessions looked at between two turns of the event loop. */
 const RECONSIDERED_AT_ONCE = 200;
-/** Addresses remembered so that each is named once in the log. */
-const NAMED_ADDRESSES = 10_000;
 
 /** What a worker is told. */
 export interface WorkerStart {
@@ -90,7 +89,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const counters = new Map<Codec, CodecCounters>();
   const owing = new Set<Intake>();
   const paused = new Set<{ resume(): void }>();
-  const named = new Set<string>();
+  const lookalikes = new Lookalikes(log, systemClock);
 
   const tenure = await tenureOf(config, start.owner, log);
   const release = new Release(tenure, (watermark) => {
@@ -184,10 +183,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     },
     lookalike(expected, found, peer) {
       metrics.lookalikes.inc({ codec: expected.name, looks_like: found });
-      const address = peer.slice(0, peer.lastIndexOf(':'));
-      if (named.has(address) || named.size >= NAMED_ADDRESSES) return;
-      named.add(address);
-      log.warn({ address, port: expected.name }, `looks like ${found} on the port of ${expected.name}: check the device's server port`);
+      lookalikes.seen(expected.name, found, peer);
     },
   };
 

@@ -65,9 +65,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'src/journal/storage.ts',
     'src/journal/usage.ts',
   ],
-  listen: ['intake', 'session types', 'metrics', 'codec types', 'wire types'],
+  listen: ['intake', 'session types', 'metrics', 'codec types', 'wire types', 'src/wire/network.ts'],
   lock: [],
-  cluster: ['session types', 'metrics', 'config', 'app', 'ship', 'journal', 'state', 'lock', 'src/embedded/secret.ts'],
+  cluster: ['wire', 'session types', 'metrics', 'config', 'app', 'ship', 'journal', 'state', 'lock', 'src/embedded/secret.ts'],
   state: ['npm:lmdb', 'npm:ioredis'],
   api: [
     'session types',

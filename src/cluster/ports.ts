@@ -2,6 +2,7 @@ import dgram from 'node:dgram';
 import net, { isIPv6 } from 'node:net';
 import type { ListenerConfig } from '../config/schema.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import { placeOf } from '../wire/network.ts';
 
 /**
  * Below those that the system gives to outgoing connections: between this and the workers' listening, one of them could be given the
@@ -18,7 +19,10 @@ const TRIES = 200;
  */
 export async function claimPorts(listeners: readonly ListenerConfig[]): Promise<ListenerConfig[]> {
   const claimed: ListenerConfig[] = [];
-  for (const listener of listeners) {
+  const hasIPv6 = await canListen('::');
+  for (const wanted of listeners) {
+    // A machine without IPv6 has IPv4 only.
+    const listener = wanted.host === '::' && !hasIPv6 ? { ...wanted, host: '0.0.0.0' } : wanted;
     const isPair = (other: ListenerConfig): boolean => other.codec === listener.codec && other.transport !== listener.transport;
     const paired = listener.port === 0 ? claimed.find(isPair) : undefined;
     if (paired !== undefined) claimed.push({ ...listener, port: paired.port });
@@ -32,6 +36,15 @@ export async function claimPorts(listeners: readonly ListenerConfig[]): Promise<
   return claimed;
 }
 
+async function canListen(host: string): Promise<boolean> {
+  try {
+    await probeTcp(host, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Ports below this may need a privilege. */
 const UNPRIVILEGED = 1024;
 
@@ -41,9 +54,13 @@ const UNPRIVILEGED = 1024;
  */
 export async function addressProblems(listeners: readonly ListenerConfig[]): Promise<{ index: number; problem: string }[]> {
   const problems: { index: number; problem: string }[] = [];
+  const hasIPv6 = await canListen('::');
   for (const [index, listener] of listeners.entries()) {
     try {
-      await probe(listener, listener.port < UNPRIVILEGED ? listener.port : 0);
+      await probe(
+        listener.host === '::' && !hasIPv6 ? { ...listener, host: '0.0.0.0' } : listener,
+        listener.port < UNPRIVILEGED ? listener.port : 0,
+      );
     } catch (error) {
       if (error instanceof AppError && error.code === 'PORT_IN_USE') continue;
       problems.push({ index, problem: messageOf(error) });
@@ -67,7 +84,7 @@ async function freePort(listeners: readonly ListenerConfig[], taken: ReadonlySet
 }
 
 async function probe(listener: ListenerConfig, port: number): Promise<number> {
-  const where = `${listener.transport.toUpperCase()} ${listener.host}:${port}`;
+  const where = `${listener.transport.toUpperCase()} ${placeOf(listener.host, port)}`;
   try {
     return listener.transport === 'tcp' ? await probeTcp(listener.host, port) : await probeUdp(listener.host, port);
   } catch (error) {

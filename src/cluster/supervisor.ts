@@ -17,6 +17,7 @@ import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
 import { type Secret, SecretUrl } from '../secret.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
+import { placeOf } from '../wire/network.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
@@ -368,7 +369,7 @@ export class Supervisor {
     await Promise.all(this.#posts.map((post) => post.firstStart()));
     this.log.info(
       {
-        listeners: config.listeners.map((l) => `${l.codec} ${l.transport} ${l.host}:${l.port}`),
+        listeners: config.listeners.map((l) => `${l.codec} ${l.transport} ${placeOf(l.host, l.port)}`),
         clickhouse: clickhouse.url,
         redis: config.redis.url ?? 'off: set FIXGATE_REDIS_URL to turn the stream on',
       },

@@ -163,7 +163,7 @@ function numberOf(name: string, text: string, problems: string[]): unknown {
 }
 
 /**
- * `codec[/tcp|/udp][@host]:port`, several separated by commas; without a transport both are opened.
+ * `codec[/tcp|/udp][@host]:port`, several separated by commas; without a transport both are opened. The host may be `[::1]`.
  * Example: `teltonika:5027,gt06/tcp:5023,auto/udp@127.0.0.1:5000`.
  */
 function listenersOf(name: string, text: string, problems: string[]): unknown {

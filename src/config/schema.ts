@@ -10,11 +10,14 @@ import { Secret, type SecretUrl, secretUrl } from '../secret.ts';
 const port = z.int().min(0).max(65535);
 const mib = (n: number): number => n * 1024 * 1024;
 
+/** As it stands in a URL, `[::1]`, or without the brackets. */
+const host = z.string().overwrite((text) => text.trim().replace(/^\[(.*)\]$/, '$1'));
+
 const listener = z
   .strictObject({
     codec: z.string().describe('teltonika, gt06, h02, the name of an installed codec, or auto: the first bytes decide'),
     transport: z.enum(['tcp', 'udp']),
-    host: z.string().default('0.0.0.0').describe('address to listen on'),
+    host: host.default('::').describe('address to listen on; `::` (or `[::]`): every one, IPv6 and IPv4'),
     port: port.describe('0 takes a free one'),
     idleMs: z.int().min(1000).default(900_000).describe('silence after which a connection is closed'),
   })
@@ -186,7 +189,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   http: z
     .strictObject({
-      host: z.string().default('127.0.0.1').describe('address of metrics and health'),
+      host: host.default('127.0.0.1').describe('address of metrics and health'),
       port: port.default(8080).describe('0 takes a free one'),
       publicUrl: z
         .union([z.literal(''), z.url({ protocol: /^https?$/, error: 'must be a URL like https://fixgate.example.org' })])

@@ -2,6 +2,7 @@ import dgram from 'node:dgram';
 import net from 'node:net';
 import type { Codec, Transport } from '../codec/index.ts';
 import { AppError, messageOf } from '../errors.ts';
+import { placeOf } from '../wire/network.ts';
 import type { ListenHost } from './listen-host.ts';
 import { listenTcp, type TcpListener } from './tcp.ts';
 import { listenUdp, type UdpListener } from './udp.ts';
@@ -46,7 +47,7 @@ export class Listeners {
     } catch (error) {
       throw new AppError(
         'PORT_IN_USE',
-        `cannot listen on ${listener.transport} ${listener.host}:${listener.port}: ${messageOf(error)}`,
+        `cannot listen on ${listener.transport} ${placeOf(listener.host, listener.port)}: ${messageOf(error)}`,
         error,
       );
     }

@@ -5,6 +5,7 @@ import { Intake, type Link } from '../intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import { Seldom } from '../seldom.ts';
 import type { Bytes } from '../wire/index.ts';
+import { peerOf } from '../wire/network.ts';
 import { ahead, type ListenAt, type ListenHost } from './listen-host.ts';
 import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts';
 
@@ -151,7 +152,7 @@ class TcpConnection implements Link {
     this.#socket = socket;
     this.#at = at;
     this.#host = host;
-    this.#peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    this.#peer = peerOf(socket.remoteAddress ?? '', socket.remotePort ?? 0);
     this.#openedAt = host.clock.elapsed();
     this.#lastSeen = this.#openedAt;
     host.metrics.connections.inc({ codec: this.#label });

@@ -5,6 +5,7 @@ import { systemCode } from '../errors.ts';
 import { Intake, type Link } from '../intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
+import { peerOf } from '../wire/network.ts';
 import type { ListenAt, ListenHost } from './listen-host.ts';
 import { recogniseCodec } from './recognise.ts';
 
@@ -40,7 +41,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
       host.metrics.unidentifiedBytes.inc({ transport: 'udp' }, datagram.length);
       return;
     }
-    const key = `${from.address}:${from.port}`;
+    const key = peerOf(from.address, from.port);
     let peer = peers.get(key);
     if (host.pendingBytes() > host.limits.pendingBytes) {
       host.metrics.rejects.inc({ reason: 'overload' });

@@ -2,9 +2,22 @@ const MAPPED = '::ffff:';
 /** Groups of 16 bits. */
 const IPV6_GROUPS = 8;
 
-/** The address of a peer `address:port`. IPv4 that a listener on :: has seen is IPv4. */
+/** A peer as `address:port`: in logs, events and the journal. IPv4 that a listener on :: has seen (`::ffff:192.0.2.1`) is IPv4. */
+export function peerOf(address: string, port: number): string {
+  return `${unmapped(address)}:${port}`;
+}
+
+/** The address of a peer, also of one that an earlier version has noted. */
 export function addressOf(peer: string): string {
-  const address = peer.slice(0, peer.lastIndexOf(':'));
+  return unmapped(peer.slice(0, peer.lastIndexOf(':')));
+}
+
+/** A host and port to show: an IPv6 address is put in brackets. */
+export function placeOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function unmapped(address: string): string {
   return address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address;
 }
 

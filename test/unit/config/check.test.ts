@@ -70,7 +70,7 @@ http: { port: 21001 }
       'listeners.1.port: ',
       'listeners.3.port: h02 and gt06 (listeners.2.port) both listen on tcp 21002',
       'listeners.4: cannot listen on UDP 192.0.2.1',
-      'http.port: HTTP and gt60 (listeners.0.port) both listen on tcp 21001 (0.0.0.0 and 127.0.0.1 overlap)',
+      'http.port: HTTP and gt60 (listeners.0.port) both listen on tcp 21001 (:: and 127.0.0.1 overlap)',
       'dataDir: ',
     ])
       expect(message).toContain(part);
@@ -79,11 +79,9 @@ http: { port: 21001 }
 
   it.each([
     ['teltonika/tcp:21000,gt06/tcp:21000', 'listeners.1.port: gt06 and teltonika (listeners.0.port) both listen on tcp 21000'],
-    [
-      'gt06/udp@127.0.0.1:21000,gt06/udp:21000',
-      'gt06 and gt06 (listeners.0.port) both listen on udp 21000 (127.0.0.1 and 0.0.0.0 overlap)',
-    ],
+    ['gt06/udp@127.0.0.1:21000,gt06/udp:21000', 'gt06 and gt06 (listeners.0.port) both listen on udp 21000 (127.0.0.1 and :: overlap)'],
     ['gt06/tcp@:::21000,h02/tcp@127.0.0.1:21000', '(:: and 127.0.0.1 overlap)'],
+    ['gt06/tcp@[::]:21000,h02/tcp@0.0.0.0:21000', '(:: and 0.0.0.0 overlap)'],
     ['gt06/tcp@localhost:21000,h02/tcp@127.0.0.1:21000', '(localhost and 127.0.0.1 overlap)'],
     ['gt06/tcp@::1:21000,h02/tcp@0:0:0:0:0:0:0:1:21000', '(::1 and 0:0:0:0:0:0:0:1 overlap)'],
     ['gt06/tcp:8080', 'http.port: HTTP and gt06 (listeners.0.port)'],

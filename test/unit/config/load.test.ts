@@ -54,10 +54,14 @@ describe('configuration', () => {
   });
 
   it('reads listeners from one variable', () => {
-    const { config } = loadConfig({ env: { FIXGATE_LISTEN: 'teltonika/tcp:0, gt06/udp@::1:99,auto@127.0.0.1:5000' } });
+    const { config } = loadConfig({
+      env: { FIXGATE_LISTEN: 'teltonika/tcp:0, gt06/udp@::1:99,h02/tcp@[::]:98,h02/udp@[2001:db8::1]:97,auto@127.0.0.1:5000' },
+    });
     expect(config.listeners.map((l) => [l.codec, l.transport, l.host, l.port])).toEqual([
-      ['teltonika', 'tcp', '0.0.0.0', 0],
+      ['teltonika', 'tcp', '::', 0],
       ['gt06', 'udp', '::1', 99],
+      ['h02', 'tcp', '::', 98],
+      ['h02', 'udp', '2001:db8::1', 97],
       ['auto', 'tcp', '127.0.0.1', 5000],
       ['auto', 'udp', '127.0.0.1', 5000],
     ]);
