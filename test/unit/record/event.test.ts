@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseCommand } from '../../../src/command/command.ts';
 import { commandEvent } from '../../../src/command/downlink.ts';
@@ -9,6 +11,8 @@ import { Batch } from '../../../src/sink/sink.ts';
 import { strictJson } from '../../helpers/strict-json.ts';
 
 const T = Date.UTC(2026, 9, 1);
+/** Rooms that journal events. */
+const PRODUCERS = /^(app\.ts|(intake|cluster|command|plan|privacy|registry)\/.*\.ts)$/;
 const ENVELOPE = ['version', 'id', 'kind', 'device', 'account', 'time', 'received', 'protocol', 'type', 'data'];
 
 /** The event as consumers get it when the journal has that text. */
@@ -27,7 +31,7 @@ function delivered(json: string, device = 'd1'): string {
 describe('invariant 1: what the host says and what the event says are in namespaces of their own', () => {
   test('a step of a command: its id is not the event’s', () => {
     const fields = { id: 'c1', type: 'locate', state: 'sent', ended: 0, attempts: 1, requester: 'me', ref: '', reply: '' };
-    const command = parseCommand(JSON.stringify({ ...fields, values: {}, history: [] }));
+    const command = parseCommand(JSON.stringify({ ...fields, parameters: {}, values: {}, history: [] }));
     if (command === undefined) throw new Error('not a command');
     expect(strictJson(delivered(JSON.stringify(commandEvent(command))))).toEqual({
       version: 1,
@@ -48,6 +52,23 @@ describe('invariant 1: what the host says and what the event says are in namespa
     expect(Object.keys(event)).toEqual(ENVELOPE);
     expect([event.kind, event.device, event.type]).toEqual(['event', 'd1', 'x']);
     expect(Object.entries(event.data)).toEqual([[name, 'own']]);
+  });
+
+  test('every event that the source makes, whatever else it may say', () => {
+    const types = new Set<string>();
+    for (const name of readdirSync('src', { recursive: true, encoding: 'utf8' })) {
+      if (!PRODUCERS.test(name)) continue;
+      const text = readFileSync(join('src', name), 'utf8');
+      for (const [, said = ''] of text.matchAll(/\btype"?: ?([^,}]+)/g))
+        for (const [, type = ''] of said.matchAll(/['"]([a-z]+(?:_[a-z]+)*)['"]/g)) types.add(type);
+    }
+    for (const type of ['command', 'command_refused', 'connected', 'device_created', 'erased', 'plan_step', 'settings_drift'])
+      expect(types).toContain(type);
+    const hostile = Object.fromEntries(ENVELOPE.filter((name) => name !== 'type').map((name) => [name, 'own']));
+    for (const type of types) {
+      const event = Object(strictJson(delivered(JSON.stringify({ type, ...hostile }))));
+      expect([Object.keys(event), event.type, event.kind, event.data]).toEqual([ENVELOPE, type, 'event', hostile]);
+    }
   });
 
   test('a journaled text that names a field twice', () => {
