@@ -4,13 +4,14 @@ import { epochMs } from '../../src/wire/index.ts';
 /** What the text of a reply means (protocol document, sections 9.3 to 9.6). */
 
 /** In this order, the first that fits (9.3). */
-const REFUSED = /error|fail|invalid|not support|no permission|password.*wrong|wrong.*password/i;
+const REFUSED = /error|fail|invalid|not support|no permission/i;
 const DEFERRED = /delay|speed limit|unvalued fix|not fixed/i;
 
 export function readReply(_command: Command | undefined, text: string): Reading {
   // A state in which the setting was already is what was asked for.
   const already = /already in the state/i.test(text);
-  const outcome = already ? 'done' : REFUSED.test(text) && !isReport(text) ? 'refused' : DEFERRED.test(text) ? 'deferred' : 'done';
+  const refused = REFUSED.test(text) || (/password/i.test(text) && /wrong/i.test(text));
+  const outcome = already ? 'done' : refused && !isReport(text) ? 'refused' : DEFERRED.test(text) ? 'deferred' : 'done';
   return { outcome, values: outcome === 'refused' ? {} : values(text) };
 }
 
@@ -58,15 +59,15 @@ function values(text: string): Options {
 
 /** WHERE# and DWXX# (9.5): hemisphere letter and degrees, or degrees and minutes; the date is in the device's own zone. */
 function position(text: string): Options {
-  const place = /Lat:([NS])(\d{1,2})(?:\.(\d+)|d([\d.]+)m),Lon:([EW])(\d{1,3})(?:\.(\d+)|d([\d.]+)m)/.exec(text);
+  const place = /Lat:([NS])(\d{1,2})(?:\.(\d{1,12})|d([\d.]{1,12})m),Lon:([EW])(\d{1,3})(?:\.(\d{1,12})|d([\d.]{1,12})m)/.exec(text);
   if (place === null) return {};
   const degrees = (whole = '', decimals: string | undefined, minutes: string | undefined): number =>
     minutes === undefined ? Number(`${whole}.${decimals ?? ''}`) : Number(whole) + Number(minutes) / 60;
   const lat = (place[1] === 'S' ? -1 : 1) * degrees(place[2], place[3], place[4]);
   const lon = (place[5] === 'W' ? -1 : 1) * degrees(place[6], place[7], place[8]);
-  const course = /Course:([\d.]+)/.exec(text)?.[1];
-  const speed = /Speed:([\d.]+)/.exec(text)?.[1];
-  const date = /DateTime:(\d{2,4})-(\d{1,2})-(\d{1,2})\s+(\d{1,2}):(\d{2}):(\d{2})/.exec(text)?.slice(1).map(Number);
+  const course = /Course:([\d.]{1,12})/.exec(text)?.[1];
+  const speed = /Speed:([\d.]{1,12})/.exec(text)?.[1];
+  const date = /DateTime:(\d{2,4})-(\d{1,2})-(\d{1,2})\s{1,4}(\d{1,2}):(\d{2}):(\d{2})/.exec(text)?.slice(1).map(Number);
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = date ?? [];
   const local = epochMs(year < 100 ? 2000 + year : year, month, day, hour, minute, second);
   return {

@@ -79,11 +79,14 @@ interface Piece {
 const GROUP = ['time', 'validity', 'latitude', 'N or S', 'longitude', 'E or W', 'speed', 'course', 'date', 'status'] as const;
 const CELL = ['MCC', 'MNC', 'LAC', 'CID'] as const;
 
+/** More than any message has: what is behind them is one. */
+const MOST_PIECES = 256;
+
 function explainText(bytes: Bytes, start: number, end: number, note: Note): void {
   const pieces: Piece[] = [];
   let from = start;
   for (let p = start; p < end; p++) {
-    if (bytes[p] !== 0x2c && p !== end - 1) continue;
+    if (p !== end - 1 && (bytes[p] !== 0x2c || pieces.length >= MOST_PIECES)) continue;
     pieces.push({ at: from, raw: ascii(bytes, from, p) });
     from = p + 1;
   }

@@ -17,8 +17,11 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   clear_alarms: ['R7'],
 };
 
+/** More than any reply has. */
+const MOST_FIELDS = 64;
+
 export function readReply(command: Command | undefined, text: string): Reading | undefined {
-  const fields = text.split(',').map((field) => field.trim());
+  const fields = text.split(',', MOST_FIELDS).map((field) => field.trim());
   const [keyword = ''] = fields;
   if (command !== undefined) {
     const expected = KEYWORDS[command.type] ?? [String(command.parameters['text'] ?? '').split(',')[0] ?? ''];

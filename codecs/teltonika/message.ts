@@ -93,8 +93,6 @@ function data(bytes: Bytes, at: number, last: number, codec: number, type: numbe
 /** `GPS:1 Sat:7 Lat:54.71473 Long:25.30304 Alt:147 Speed:0 Dir:77 Date: 2007/8/24 Time: 13:4:36`: the reply to `getgps`. */
 const GETGPS =
   /^GPS:(\d+) Sat:(\d+) Lat:(-?[\d.]+) Long:(-?[\d.]+) Alt:(-?\d+) Speed:(\d+) Dir:(\d+) Date: ?(\d+)\/(\d+)\/(\d+) Time: ?(\d+):(\d+):(\d+)/;
-/** `Ver:03.18.14_04 … Hw:FMB120 … IMEI:…`: the reply to `getver`. */
-const GETVER = /^Ver:(\S+) .*\bHw:(\S+) .*\bIMEI:/;
 
 /** What a text says that has a place of its own in a record. */
 function meaning(text: string, out: FrameResult): void {
@@ -104,13 +102,20 @@ function meaning(text: string, out: FrameResult): void {
     const card = text.split('|')[4];
     if (card !== undefined && card !== '') out.attrText(DRIVER, card);
   }
-  const version = GETVER.exec(text);
-  if (version !== null) {
-    out.attrText(FIRMWARE, version[1] ?? '');
-    out.attrText(MODEL, version[2] ?? '');
-  }
+  version(text, out);
   const gps = GETGPS.exec(text)?.slice(1).map(Number);
   if (gps !== undefined) position(gps, out);
+}
+
+/** `Ver:03.18.14_04 … Hw:FMB120 … IMEI:…`: the reply to `getver`. */
+function version(text: string, out: FrameResult): void {
+  const words = text.startsWith('Ver:') ? text.split(/\s/) : [];
+  const firmware = words[0]?.slice(4) ?? '';
+  const hardware = words.findIndex((word) => word.startsWith('Hw:'));
+  const model = words[hardware]?.slice(3) ?? '';
+  if (firmware === '' || model === '' || !words.some((word, k) => k > hardware && word.startsWith('IMEI:'))) return;
+  out.attrText(FIRMWARE, firmware);
+  out.attrText(MODEL, model);
 }
 
 function position(values: readonly number[], out: FrameResult): void {

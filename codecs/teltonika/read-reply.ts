@@ -5,7 +5,7 @@ import { epochMs } from '../../src/wire/index.ts';
 
 interface Shape {
   /** What every reply to the command looks like. */
-  readonly form: RegExp;
+  readonly form: { test(text: string): boolean };
   read?(text: string): Options;
 }
 
@@ -15,7 +15,7 @@ const OUTPUTS: Shape = { form: /DOUT/i, read: outputs };
 const SHAPES: Readonly<Record<string, Shape>> = {
   locate: { form: /^GPS:/i, read: position },
   status: { form: /^(INI|RTC):/i, read: (text) => named(text, INFO) },
-  version: { form: /Ver.*IMEI/i, read: (text) => named(text, VERSION) },
+  version: { form: { test: isVersion }, read: (text) => named(text, VERSION) },
   network: { form: /^Data Link/i, read: (text) => named(text, STATUS) },
   inputs: { form: /^DI1:/i, read: lines },
   get_parameter: PARAMETERS,
@@ -36,6 +36,13 @@ export function readReply(command: Command | undefined, text: string): Reading |
   // Section 7.2: anything else is delivered as it is. The documented reply to another command is none to this one.
   if (shape !== undefined && !refused && !shape.form.test(text)) return said === undefined ? { outcome: 'unclear', values: {} } : undefined;
   return { outcome: refused ? 'refused' : 'done', values: refused ? {} : ((shape ?? said)?.read?.(text) ?? {}) };
+}
+
+/** `Ver`, and `IMEI` behind it. Two searches: a pattern would look for the second from each of the first. */
+function isVersion(text: string): boolean {
+  const words = text.toLowerCase();
+  const first = words.indexOf('ver');
+  return first >= 0 && words.indexOf('imei', first) > 0;
 }
 
 /** Names in the text and ours. */

@@ -218,7 +218,12 @@ function find(name: string): Command {
 
 /** Tells a person what went wrong, in one line, and picks the exit code. */
 function report(error: unknown, help: string): number {
-  const say = (message: string): void => void process.stderr.write(`fixgate: ${visible(message.replaceAll(/\s*\n\s*/g, ' '))}\n`);
+  const say = (message: string): void => {
+    const lines = message.split('
+').map((line) => line.trim());
+    process.stderr.write(`fixgate: ${visible(lines.filter((line) => line !== '').join(' '))}
+`);
+  };
   if (error instanceof AppError) {
     say(error.message);
     return exitCodeOf(error.code);

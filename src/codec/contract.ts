@@ -151,7 +151,8 @@ export interface Codec {
   readonly replyMs: number;
   /**
    * Reads the text of a reply to this command, or one that nobody asked for (undefined). Undefined: no reply to such a command looks
-   * like this. Absent: every text is one and says nothing.
+   * like this. Absent: every text is one and says nothing. The host hands in 4096 characters at most; the kit checks that the cost
+   * grows with the length only.
    */
   readonly readReply: ((command: Command | undefined, text: string) => Reading | undefined) | undefined;
   readonly layouts: readonly Layout[];

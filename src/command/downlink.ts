@@ -64,6 +64,8 @@ const WITHHELD = 'the reply is in the stream only';
 const AGAIN_MS = 5_000;
 const LONGEST_MS = 60_000;
 const SECONDS_A_DAY = 86_400;
+/** Of a reply, as much as is read: longer than any that is documented. The whole of it is kept. */
+const MOST_READ = 4_096;
 /** Devices tell whole seconds. */
 const SECOND_MS = 1_000;
 
@@ -372,7 +374,7 @@ class Line {
   /** Undefined when the text is no reply to that command. */
   #read(command: Command | undefined, text: string): Reading | undefined {
     const { readReply } = this.contact.codec;
-    return readReply === undefined ? { outcome: 'done', values: {} } : readReply(command, text);
+    return readReply === undefined ? { outcome: 'done', values: {} } : readReply(command, text.slice(0, MOST_READ));
   }
 
   #late(): void {

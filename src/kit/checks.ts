@@ -20,6 +20,7 @@ import { Stop } from '../frame/splitter.ts';
 import type { Bytes } from '../wire/bytes.ts';
 import { hex, isPlainText } from '../wire/text.ts';
 import { difference, Feed, type FeedSettings, type FrameSnapshot, feed, KIT_NOW, kitOptions } from './feed.ts';
+import { frameProblem, readReplyProblem, textsOf } from './linear.ts';
 import { cutRandomly, joined, mutate, Random } from './mutate.ts';
 
 /**
@@ -34,6 +35,7 @@ import { cutRandomly, joined, mutate, Random } from './mutate.ts';
  * 5. hostile: damaged bytes, checksums repaired, never throw, never cost more than their length, never break rules 1, 2 and 4.
  * 6. answers-fit: an answer stays inside the room that `maxAnswerBytes` promises, however a frame was settled.
  * 7. sanity: every value is in its range and every name in its list, for samples and for damaged bytes alike.
+ * 8. linear: `readReply`, `decode` and `explain` of text eight times as long cost at most twelve times the processor time.
  */
 export const CHECK_NAMES = [
   'every-split',
@@ -45,6 +47,7 @@ export const CHECK_NAMES = [
   'hostile',
   'answers-fit',
   'sanity',
+  'linear',
 ] as const;
 export type CheckName = (typeof CHECK_NAMES)[number];
 
@@ -59,6 +62,8 @@ export interface Sample {
 export interface CheckSettings {
   /** Repairs the checksum of one damaged frame in place, and its length field when asked, so that hostile bytes get past them. */
   readonly reseal?: (bytes: Uint8Array, transport: Transport, length: boolean) => void;
+  /** Replies that the protocol documents: the check `linear` repeats their words, beside those of the samples. */
+  readonly texts?: readonly string[];
   /** Default 1. */
   readonly seed?: number;
   /** Damaged conversations to try. Default 2000. */
@@ -86,6 +91,9 @@ const FOREIGN_MEMOS = 8;
 const ANY_MEMOS = 5;
 /** Room for a command's bytes. */
 export const COMMAND_ROOM = 1024;
+/** Texts, and frames of different names, that are made long. */
+const MOST_TEXTS = 40;
+const MOST_STRETCHED = 24;
 const GUARD = 64;
 const MARGIN = 37;
 
@@ -105,6 +113,7 @@ class Run {
   readonly failures: Failure[] = [];
   readonly #codec: Codec;
   readonly #reseal: CheckSettings['reseal'];
+  readonly #texts: readonly string[];
   readonly #seed: number;
   readonly #rounds: number;
   readonly #seen = new Set<string>();
@@ -112,6 +121,7 @@ class Run {
   constructor(codec: Codec, settings: CheckSettings) {
     this.#codec = codec;
     this.#reseal = settings.reseal;
+    this.#texts = settings.texts ?? [];
     this.#seed = settings.seed ?? 1;
     this.#rounds = settings.rounds ?? 2000;
   }
@@ -131,6 +141,7 @@ class Run {
       );
     this.#hostile(sound);
     this.#commands();
+    this.#linear(sound);
   }
 
   #fail(check: CheckName, transport: Transport, sample: string, detail: string, chunks: readonly Bytes[]): void {
@@ -434,6 +445,32 @@ class Run {
             if (problem !== '') this.#fail('sanity', transport, `command ${rule.type} ${JSON.stringify(command.parameters)}`, problem, []);
           }
     }
+  }
+
+  #linear(samples: readonly Sample[]): void {
+    // A codec that throws, or does not come to an end, has been told so.
+    if (this.failures.some(({ check }) => check === 'hostile')) return;
+    const texts = new Set(this.#texts);
+    const seen = new Set<string>();
+    for (const sample of samples) {
+      const { transport } = sample;
+      const { frames } = this.#feed(sample, copies(sample.chunks));
+      for (const text of textsOf(frames)) texts.add(text);
+      const bytes = joined(sample.chunks);
+      for (const { offset, length, name } of frames) {
+        if (seen.has(`${transport} ${name}`) || seen.size >= MOST_STRETCHED) continue;
+        seen.add(`${transport} ${name}`);
+        const frame = bytes.slice(offset, offset + length);
+        const reseal = (stretched: Uint8Array): void => this.#reseal?.(stretched, transport, true);
+        const problem = frameProblem(this.#codec, transport, frame, [...texts], reseal, sample.options);
+        if (problem === '') continue;
+        this.#fail('linear', transport, sample.name, problem, [frame]);
+        // One is enough: the next would take as long.
+        return;
+      }
+    }
+    const problem = readReplyProblem(this.#codec, [...texts].slice(0, MOST_TEXTS));
+    if (problem !== '') this.#fail('linear', this.#codec.tcp === undefined ? 'udp' : 'tcp', 'replies', problem, []);
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../../src/kit/index.ts';
 import { type Bytes, crc16Arc, crc16X25, putU16be, putU32be } from '../../src/wire/index.ts';
 import { bytesOf, frameLines, hostileLines, streamLines } from '../helpers/fixtures.ts';
+import { REPLY_TEXTS } from '../helpers/reply-texts.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin, toyReply, toyReseal, toyStatus } from '../helpers/toy-codec.ts';
 
 const login = toyLogin('12345678', false);
@@ -341,6 +342,25 @@ describe('each check fails, alone, on a toy that breaks its rule', () => {
     expect(failing(broken({ encodeCommand: () => 5000 }))).toEqual(['sanity']);
   });
 
+  it('linear: a pattern that looks for a second word from each of the first', () => {
+    const codec = defineCodec({
+      ...toyDefinition,
+      readReply: (_, text) => ({ outcome: /Version.*IMEI/.test(text) ? 'done' : 'unclear', values: {} }),
+    });
+    expect(failing(codec)).toEqual([]);
+    expect(failing(codec, { ...SETTINGS, texts: ['Version:1 IMEI:2'] })).toEqual(['linear']);
+  });
+
+  it('linear: an annotation that looks back at every byte', () => {
+    const dialect: typeof toyDialect = {
+      ...toyDialect,
+      explain(bytes, start, end, _state, note) {
+        for (let p = start; p < end; p++) for (let back = start; back < p; back++) if (bytes[back] === 0x01) note(p, 1, 'one', '');
+      },
+    };
+    expect(failing(defineCodec({ ...toyDefinition, maxFrameBytes: 16_384, tcp: dialect, udp: dialect }))).toEqual(['linear']);
+  });
+
   it('sanity: a sample without a frame', () => {
     const failures = checkCodec(toy, [{ name: 'nothing', transport: 'tcp', chunks: [bytesOf('0102')] }], SETTINGS);
     expect(failures.map((failure) => failure.check)).toEqual(['sanity']);
@@ -414,7 +434,7 @@ describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s',
     () => {
       const samples = samplesOf(name);
       expect(samples.length).toBeGreaterThan(0);
-      const settings = { reseal: RESEAL[name] ?? (() => {}), rounds: ROUNDS, seed: SEED };
+      const settings = { reseal: RESEAL[name] ?? (() => {}), rounds: ROUNDS, seed: SEED, texts: REPLY_TEXTS[name] ?? [] };
       expect(checkCodec(codec, samples, settings).map(describeFailure)).toEqual([]);
       // The time that a run may take; work that grows with a number in the bytes is found by the kit itself.
     },

@@ -347,6 +347,20 @@ describe('commands on their way down', () => {
     await comesTo(command, 'queued');
   });
 
+  it('5: of a long reply the beginning is read, and all of it is kept', async () => {
+    const lengths: number[] = [];
+    const readReply: Codec['readReply'] = (_, text) => {
+      lengths.push(text.length);
+      return { outcome: 'done', values: {} };
+    };
+    const device = new Device({ ...impatient, readReply });
+    const command = await queue();
+    await device.got(1);
+    device.reply('Ver'.repeat(5000));
+    expect((await comesTo(command, 'answered')).reply).toHaveLength(15_000);
+    expect(lengths).toEqual([4096]);
+  });
+
   it.each(['engine_stop', 'engine_resume', 'set_output', 'set_server', 'custom'])(
     '3: %s leaves once; without a reply it is unknown, and holds nothing up',
     async (type) => {
@@ -420,7 +434,8 @@ describe('commands on their way down', () => {
     device.moving = true;
     device.open();
     await comesTo(command, 'queued');
-    expect([device.sent, (await ledger.get('d01', command.id))?.attempts, device.wantsMotion]).toEqual([[], 0, true]);
+    await vi.waitFor(() => expect(device.wantsMotion).toBe(true));
+    expect([device.sent, (await ledger.get('d01', command.id))?.attempts]).toEqual([[], 0]);
     device.moving = false;
     downlink.poke('d01');
     await device.got(1);

@@ -45,6 +45,9 @@ export function blamesRows(error: unknown): boolean {
   return ROWS.has(clickHouseCode(error));
 }
 
+/** Of an error's text, which may quote rows, as much as is looked at. */
+const MOST_SAID = 4_096;
+
 /** Where the error came from; nothing secret of it gets into the text. */
 interface Place {
   readonly url: SecretUrl;
@@ -58,6 +61,7 @@ export function plainError(error: unknown, { url, password }: Place): AppError {
   // A violated constraint quotes the row, which may be a place (promise 10).
   const text = url.scrub(messageOf(error));
   const said = (password?.scrub(text) ?? text)
+    .slice(0, MOST_SAID)
     .replaceAll(/\s+/g, ' ')
     .replace(/ Column values:.*/, '')
     .slice(0, 300);
