@@ -219,10 +219,8 @@ function find(name: string): Command {
 /** Tells a person what went wrong, in one line, and picks the exit code. */
 function report(error: unknown, help: string): number {
   const say = (message: string): void => {
-    const lines = message.split('
-').map((line) => line.trim());
-    process.stderr.write(`fixgate: ${visible(lines.filter((line) => line !== '').join(' '))}
-`);
+    const lines = message.split('\n').map((line) => line.trim());
+    process.stderr.write(`fixgate: ${visible(lines.filter((line) => line !== '').join(' '))}\n`);
   };
   if (error instanceof AppError) {
     say(error.message);

@@ -3,7 +3,7 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Device, deviceSchema, parseDevice } from '../registry/device.ts';
 import type { Op, StateStore, Table } from '../state/store.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, Step } from './plan.ts';
 import type { Plans } from './plans.ts';
 import { isSame, type Policy, parsePolicy, stepsHeld } from './steps.ts';
 import { readUsage } from './usage.ts';
@@ -18,6 +18,7 @@ import { readUsage } from './usage.ts';
  * 3. A policy is written on the condition that it is still as it was read: several servers on one store take turns.
  * 4. `slow` and recovery mode ask for an interval with a command; when they end, the one before is asked for again, where it is known.
  * 5. Recovery mode ends by itself, and takes itself out of the device's record.
+ * 6. A step that cannot act does not hold: datagrams cannot be made to wait.
  */
 export interface WardenOptions {
   readonly store: StateStore;
@@ -179,7 +180,7 @@ export class Warden {
     const recovery = device.recovery;
     if (plan.steps.length === 0 && before === undefined && recovery === undefined) return undefined;
     const { pct, cycle } = await readUsage(store, device, plan, now);
-    const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []);
+    const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []).filter((step) => canHold(step, device));
     const slow = held.reduce((most, step) => (step.action === 'slow' ? Math.max(most, step.interval_s) : most), 0);
     const wanted = recovery?.interval_s ?? (slow > 0 ? slow : undefined);
     const usual = before?.slowed?.before_s ?? device.interval_s ?? plan.interval_s ?? (await this.#o.intervalOf(id));
@@ -311,4 +312,9 @@ function putOp({ device }: Verdict, policy: Policy | undefined): Op {
 
 function textOf(policy: Policy | undefined): string | undefined {
   return policy === undefined ? undefined : JSON.stringify(policy);
+}
+
+/** Invariant 6. */
+function canHold(step: Step, device: Device): boolean {
+  return step.action !== 'throttle' || device.transport !== 'udp';
 }

@@ -101,6 +101,20 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await put('devices', 'd01', device());
   });
 
+  it('6: `throttle` does not hold for a device on UDP, and begins when it comes over TCP', async () => {
+    await put('plans', 'basic', plan({ steps: [...STEPS.slice(0, 1), { action: 'throttle', at_pct: 80, bytes_per_s: 100 }] }));
+    await put('devices', 'd01', device({ transport: 'udp' }));
+    start();
+    await used(900);
+    await until(['d01 plan_step notify 80']);
+    expect(await held()).toEqual(['notify']);
+    await put('devices', 'd01', device({ transport: 'tcp' }));
+    await until(['d01 plan_step notify 80', 'd01 plan_step throttle 80']);
+    await put('devices', 'd01', device({ transport: 'udp' }));
+    await until(['d01 plan_step notify 80', 'd01 plan_step throttle 80', 'd01 plan_step_ended throttle 80']);
+    expect(await held()).toEqual(['notify']);
+  });
+
   it('1, 4: begin with usage, each once, and end with the cycle: the interval before comes back', async () => {
     start();
     await used(799);
