@@ -71,16 +71,21 @@ export async function acquire(
   options: LockOptions,
 ): Promise<{ readonly works: boolean; release(): void }> {
   const { lockFile = sqliteLock, orphanMs = ORPHAN_MS } = options;
+  let killed = false;
   for (let waited = 0; ; waited += RETRY_MS) {
     const taken = tryLock(directory, lockFile);
     if (typeof taken === 'function') return kept(true, taken);
     const owner = (await readOwner(directory).catch(() => null))?.owner ?? null;
     const running = owner !== null && !owner.ended && isRunning(owner);
     if (!running && (taken === 'unable' || !locksWork(directory, lockFile))) return kept(false, () => {});
-    if (owner !== null && isOrphan(owner)) {
-      if (waited >= orphanMs) process.kill(owner.pid, 'SIGKILL');
-      if (waited >= orphanMs + KILLED_MS) throw inUse(directory, owner);
-    } else if (waited >= waitMs) throw inUse(directory, owner);
+    const orphan = owner !== null && isOrphan(owner);
+    if (orphan && waited >= orphanMs) {
+      killed = true;
+      process.kill(owner.pid, 'SIGKILL');
+    }
+    // One that is dying looks dead before the last of its threads has let go of the lock.
+    const longest = killed ? orphanMs + KILLED_MS : orphan ? Number.POSITIVE_INFINITY : waitMs;
+    if (waited >= longest) throw inUse(directory, owner);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }

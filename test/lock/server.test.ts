@@ -99,7 +99,7 @@ it('a worker that finds the record of another server ends without answering, and
 it(
   `a supervisor that is killed leaves no process and no lock behind, ${KILLS} times`,
   () => killedSupervisor(freshData(), KILLS, track),
-  90_000,
+  400_000,
 );
 
 it('a worker that is killed while the server starts is started again', async () => {
