@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { systemClock } from '../../src/clock.ts';
 import type { Random } from '../../src/simulate/random.ts';
 import { flipBit, takeBackUnsynced, tearTails } from './damage.ts';
@@ -202,6 +203,41 @@ const clockStep: Fault = {
   },
 };
 
+/** Another server tries to start on the same data directory, where the network of the first one cannot be seen. */
+const secondServer: Fault = {
+  name: 'second server',
+  side: 'server',
+  lastsMs: 0,
+  unsupported: () => (run('unshare', '--map-root-user', '--net', 'true') ? '' : 'there are no network namespaces for this user'),
+  async run(rig) {
+    const { pid } = rig.server;
+    const { code, said } = await rig.server.second();
+    if (code !== 73 || !said.includes(`process ${pid} on host`)) throw new Error(`the second server ended with ${code}: ${said}`);
+    return 'refused with code 73, the holder named';
+  },
+};
+
+/** Fewer descriptors than are open: nothing more can be opened, in one worker. */
+const noDescriptors: Fault = {
+  name: 'descriptors run out',
+  side: 'server',
+  lastsMs: 15 * SECOND,
+  unsupported: () => (run('prlimit', '--version') ? '' : 'there is no prlimit'),
+  async run(rig, lastsMs, random) {
+    const pid = await child(rig, 'worker', random);
+    const limits = ['--pid', String(pid), '--nofile', '--output', 'SOFT', '--noheadings', '--raw'];
+    const before = spawnSync('prlimit', limits, { encoding: 'utf8' }).stdout.trim();
+    if (!run('prlimit', '--pid', String(pid), '--nofile=16:')) throw new Error('the limit cannot be set');
+    await wait(lastsMs);
+    run('prlimit', '--pid', String(pid), `--nofile=${before}:`);
+    return '';
+  },
+};
+
+function run(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+}
+
 const rollingRestart: Fault = {
   name: 'rolling restart',
   side: 'server',
@@ -239,6 +275,8 @@ export const FAULTS: readonly Fault[] = [
   flippedBit,
   powerCut,
   clockStep,
+  secondServer,
+  noDescriptors,
   rollingRestart,
   killStore('ClickHouse', (rig) => rig.clickHouse),
   killStore('Redis', (rig) => rig.redis),

@@ -3,6 +3,12 @@ import { once } from 'node:events';
 import { createWriteStream, readdirSync, readFileSync, type WriteStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+/** How a second server on the same data directory ended. */
+export interface Refusal {
+  readonly code: number | null;
+  readonly said: string;
+}
+
 /** What a child of the server does. */
 export type Role = 'worker' | 'shipper';
 
@@ -105,6 +111,21 @@ export class Server {
     clearTimeout(late);
     if (code !== 0) throw new Error(`SIGTERM ended it with ${String(code)}`);
     await this.ready();
+  }
+
+  /** Starts another one on the same data directory, in a network namespace of its own, and waits for its end. */
+  async second(): Promise<Refusal> {
+    const args = ['--map-root-user', '--net', process.execPath, BIN, 'serve'];
+    // Loopback is down there; the directory is refused before any other port is needed.
+    const child = spawn('unshare', args, { env: { ...this.#env, FIXGATE_HTTP_HOST: '0.0.0.0' }, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (chunk) => {
+      said += chunk;
+    });
+    const late = setTimeout(() => child.kill('SIGKILL'), START_MS);
+    const [code] = await once(child, 'close');
+    clearTimeout(late);
+    return { code: typeof code === 'number' ? code : null, said };
   }
 
   /** Kills every process of it at once and keeps it down while `work` is done to its files. */

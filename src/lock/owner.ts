@@ -37,6 +37,8 @@ export interface Found {
 const FILE = 'owner';
 const FILE_MODE = 0o600;
 const RECORD_BYTES = 1024;
+/** None left in the process, or on the machine. */
+const NO_DESCRIPTOR: readonly string[] = ['EMFILE', 'ENFILE'];
 
 export function newOwner(random: string, parent: number | null): Owner {
   const since = timeNow();
@@ -56,6 +58,38 @@ export async function readOwner(directory: string): Promise<Found | null> {
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return null;
     throw error;
+  }
+}
+
+/**
+ * Reads the record again and again. Each time by its name, which a file server answers with what is there now; without a descriptor
+ * left, through one that was kept.
+ */
+export class OwnerReader {
+  readonly #directory: string;
+  #kept: FileHandle | undefined;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** As `readOwner`. */
+  async read(): Promise<Found | null> {
+    try {
+      const found = await readOwner(this.#directory);
+      if (found !== null) this.#kept ??= await open(join(this.#directory, FILE), 'r');
+      return found;
+    } catch (error) {
+      if (this.#kept === undefined || !NO_DESCRIPTOR.includes(systemCode(error))) throw error;
+      const bytes = Buffer.alloc(RECORD_BYTES);
+      const { bytesRead } = await this.#kept.read(bytes, 0, RECORD_BYTES, 0);
+      return parse(bytes.toString('utf8', 0, bytesRead));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#kept?.close();
+    this.#kept = undefined;
   }
 }
 

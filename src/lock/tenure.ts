@@ -1,12 +1,12 @@
 import { systemClock } from '../clock.ts';
-import { type Owner, readOwner } from './owner.ts';
+import { type Owner, OwnerReader } from './owner.ts';
 
 /**
  * What each process of a server knows of who owns the data directory.
  *
  * 1. `sure` says that the record was seen to be this server's at most SURE_MS ago, by the monotonic clock. It costs no call
  *    to the system.
- * 2. While the record cannot be read, nothing is sure: what depends on it waits.
+ * 2. While the record cannot be read, nothing is sure: what depends on it waits. It can be read without a free descriptor.
  * 3. The record of another server is final: `lost` is called once, and nothing that waits goes on.
  */
 export interface TenureOptions {
@@ -26,6 +26,7 @@ const RETRY_MS = 50;
 export class Tenure {
   readonly #o: TenureOptions;
   readonly #sureMs: number;
+  readonly #reader: OwnerReader;
   readonly #timer: NodeJS.Timeout;
   #seenAt = Number.NEGATIVE_INFINITY;
   #lost = false;
@@ -33,6 +34,7 @@ export class Tenure {
 
   constructor(options: TenureOptions) {
     this.#o = options;
+    this.#reader = new OwnerReader(options.directory);
     this.#sureMs = options.sureMs ?? SURE_MS;
     this.#timer = setInterval(() => void this.#look(), options.lookMs ?? LOOK_MS);
     this.#timer.unref();
@@ -53,6 +55,7 @@ export class Tenure {
 
   stop(): void {
     clearInterval(this.#timer);
+    void Promise.resolve(this.#looking).then(() => this.#reader.close());
   }
 
   #look(): Promise<void> {
@@ -64,7 +67,7 @@ export class Tenure {
 
   async #read(): Promise<void> {
     const began = systemClock.elapsed();
-    const found = await readOwner(this.#o.directory).catch(() => null);
+    const found = await this.#reader.read().catch(() => null);
     if (this.#lost || found === null || found.owner === null) return;
     if (found.owner.random === this.#o.random) {
       this.#seenAt = began;

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ownedStorage } from '../../src/cluster/owned-storage.ts';
 import { Release } from '../../src/cluster/release.ts';
@@ -155,6 +157,25 @@ describe('a tenure', () => {
     expect([confirmed, watched.sure]).toEqual([false, false]);
     await writeOwner(directory, mine);
     await confirming;
+  });
+
+  it('stays sure when no descriptor is left', async () => {
+    const directory = freshDirectory();
+    await writeOwner(directory, mine);
+    const script = `
+      import { openSync } from 'node:fs';
+      const { Tenure } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/lock/tenure.ts'))});
+      const tenure = new Tenure({ directory: ${JSON.stringify(directory)}, random: 'mine', lost() {}, sureMs: 50 });
+      await tenure.confirm();
+      try { for (;;) openSync('/dev/null'); } catch (error) { console.log(error.code); }
+      while (tenure.sure);
+      await tenure.confirm();
+      console.log('sure');
+      process.exit();
+    `;
+    const child = spawn('sh', ['-c', 'ulimit -n 100; exec "$@"', 'sh', process.execPath, '--input-type=module', '-e', script]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    expect(await text(child.stdout)).toBe('EMFILE\nsure\n');
   });
 
   it('lets no answer go, and no byte be written or cut, once there is another owner (invariant 3)', async () => {
