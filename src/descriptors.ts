@@ -66,33 +66,31 @@ export function isExhausted(error: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE';
 }
 
-/** Descriptors held back for files that must be opened when no other is left. */
-export class DescriptorReserve {
-  readonly #count: number;
-  readonly #held: number[] = [];
+/** Held back for the files without which no device can be answered: segments of the journal, and who owns the data directory. */
+const HELD_BACK = 4;
+const heldBack: number[] = [];
 
-  constructor(count: number) {
-    this.#count = count;
-  }
-
-  /** Does the work; when it fails for want of a descriptor, once more with those that were held back. */
-  async use<T>(work: () => Promise<T>): Promise<T> {
-    this.#hold();
+/** Does the work; when it fails for want of a descriptor, once more with those that were held back. */
+export async function withReserve<T>(work: () => Promise<T>): Promise<T> {
+  holdBack();
+  try {
+    return await work();
+  } catch (error) {
+    if (!isExhausted(error)) throw error;
+    for (const fd of heldBack.splice(0)) closeSync(fd);
     try {
       return await work();
-    } catch (error) {
-      if (!isExhausted(error)) throw error;
-      for (const fd of this.#held.splice(0)) closeSync(fd);
-      return await work();
+    } finally {
+      holdBack();
     }
   }
+}
 
-  #hold(): void {
-    try {
-      while (this.#held.length < this.#count) this.#held.push(openSync(devNull, 'r'));
-    } catch {
-      // As many as there are.
-    }
+function holdBack(): void {
+  try {
+    while (heldBack.length < HELD_BACK) heldBack.push(openSync(devNull, 'r'));
+  } catch {
+    // As many as there are.
   }
 }
 

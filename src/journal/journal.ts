@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
+import { isExhausted } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
 import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
 import { type Recovery, recover } from './recovery.ts';
@@ -470,6 +471,8 @@ export class Journal {
         if (troubles === this.#troubles && this.stalledMs <= this.#stallMs) this.#refuse(JournalState.Open, '');
       }
     } catch (error) {
+      // It says nothing of the disk: what is open can be written.
+      if (isExhausted(error) && this.state === JournalState.Open) return;
       this.#refuse(isNoSpace(error) ? JournalState.Full : JournalState.Sick, messageOf(error));
     }
   }

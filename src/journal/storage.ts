@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { dirname, resolve as resolvePath } from 'node:path';
-import { DescriptorReserve } from '../descriptors.ts';
+import { withReserve } from '../descriptors.ts';
 import { systemCode } from '../errors.ts';
 
 /**
@@ -108,9 +108,6 @@ class NodeFile implements StorageFile {
   }
 }
 
-/** A segment and its directory can be opened when nothing else can: who is connected is answered. */
-const reserve = new DescriptorReserve(4);
-
 export const nodeStorage: Storage = {
   async makeDirectory(path) {
     const first = await fs.promises.mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
@@ -124,7 +121,7 @@ export const nodeStorage: Storage = {
 
   async list(directory) {
     try {
-      return await reserve.use(() => fs.promises.readdir(directory));
+      return await withReserve(() => fs.promises.readdir(directory));
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return [];
       throw error;
@@ -132,7 +129,7 @@ export const nodeStorage: Storage = {
   },
 
   open(path, mode) {
-    return reserve.use(
+    return withReserve(
       () =>
         new Promise((resolve, reject) => {
           fs.open(path, FLAGS[mode], FILE_MODE, (error, fd) => (error === null ? resolve(new NodeFile(fd)) : reject(error)));
@@ -168,7 +165,7 @@ export const nodeStorage: Storage = {
   },
 
   async syncDirectory(directory) {
-    const handle = await reserve.use(() => fs.promises.open(directory, 'r'));
+    const handle = await withReserve(() => fs.promises.open(directory, 'r'));
     try {
       await handle.sync();
     } finally {

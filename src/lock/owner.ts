@@ -2,6 +2,7 @@ import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
+import { withReserve } from '../descriptors.ts';
 import { systemCode } from '../errors.ts';
 import { BOOT_ID, isAlive, type ProcessId, processOf, thisProcess } from './process.ts';
 
@@ -54,7 +55,7 @@ export function timeNow(): string {
 /** Null when there is no such file. Rejects when it cannot be read. */
 export async function readOwner(directory: string): Promise<Found | null> {
   try {
-    return parse(await readFile(join(directory, FILE), 'utf8'));
+    return parse(await withReserve(() => readFile(join(directory, FILE), 'utf8')));
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return null;
     throw error;
@@ -95,7 +96,7 @@ export class OwnerReader {
 
 /** Resolves when the record is on the disk. `unless` sees what is in the file before; true: it stays. */
 export async function writeOwner(directory: string, owner: Owner, unless: (found: Found) => boolean = () => false): Promise<boolean> {
-  const file = await openForUpdate(join(directory, FILE));
+  const file = await withReserve(() => openForUpdate(join(directory, FILE)));
   try {
     if (unless(parse(await file.readFile('utf8')))) return false;
     const bytes = Buffer.alloc(RECORD_BYTES, ' ');
