@@ -19,6 +19,7 @@ import { Vitals } from './descriptors.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Intake } from './intake/intake.ts';
 import { METER_TICK_MS, Meters } from './intake/meter.ts';
+import { Definition } from './journal/definition.ts';
 import { EntryKind, Origin } from './journal/entry.ts';
 import { Journal, JournalState } from './journal/journal.ts';
 import { nodeStorage, type Storage } from './journal/storage.ts';
@@ -145,7 +146,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     log,
     added(id, { protocol, transport }) {
       const event = Buffer.from(JSON.stringify({ type: 'device_unknown', protocol, transport }));
-      journal.append(new Origin(protocol, transport, id, ''), EntryKind.Event, now(), 0, 0, event, 0, event.length);
+      journal.append(new Origin(new Definition(protocol, transport), id, ''), EntryKind.Event, now(), 0, 0, event, 0, event.length);
     },
   });
   const unwatch = state.watch((table, key) => {

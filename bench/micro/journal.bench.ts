@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
@@ -15,7 +16,7 @@ import { nodeStorage } from '../../src/journal/storage.ts';
  */
 
 const base = await mkdtemp(join(process.argv[2] ?? tmpdir(), 'fixgate-bench-'));
-const origin = new Origin('teltonika', 'tcp', '352093081234567', '192.0.2.7:40123');
+const origin = new Origin(new Definition('teltonika', 'tcp', { integrity: 'verify', family: 'fm' }), '352093081234567', '192.0.2.7:40123');
 const source = Buffer.allocUnsafe(1 << 20);
 for (let i = 0; i < source.length; i++) source[i] = Math.imul(i, 2654435761) >>> 24;
 

@@ -48,11 +48,9 @@ export async function flipBit(rig: Rig, random: Random, receivedBefore: number):
     for (const first of (await listSegments(nodeStorage, slot)).filter((sequence) => sequence <= limit)) {
       const segment = await SegmentReader.open(nodeStorage, slot, first, window, view, () => {});
       if (segment === null) continue;
-      let from = segment.entryEnd;
       while ((await segment.load(0, limit)) === 'entry') {
         const to = segment.entryEnd;
-        if (view.received < receivedBefore) candidates.push({ path: segment.path, from, to });
-        from = to;
+        if (view.received < receivedBefore) candidates.push({ path: segment.path, from: to - (view.end - view.at), to });
         segment.pass();
       }
       await segment.close();

@@ -32,6 +32,7 @@ export default defineCodec<State>({
       type: 'string',
       fallback: 'codec_12',
       oneOf: ['codec_12', 'codec_14'],
+      decodes: false,
       about: 'codec 14 names the device in every command: for links that a proxy shares out; FM firmware 03.25.04 and newer',
     },
     engine_outputs: ENGINE_OUTPUTS,

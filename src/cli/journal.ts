@@ -186,7 +186,7 @@ async function dump(config: Config, options: Options): Promise<number> {
       for (; await reader.fill(); reader.advance()) {
         const entry = reader.peek();
         if (entry === null || (options.device !== undefined && entry.device !== options.device)) continue;
-        const text = `${JSON.stringify(described(slot, entry)).slice(0, -1)},${content(entry, options.decode ? decoder : undefined, rows)}}\n`;
+        const text = `${JSON.stringify(described(slot, entry)).slice(0, -1)},${content(slot, entry, options.decode ? decoder : undefined, rows)}}\n`;
         if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
       }
     } finally {
@@ -199,8 +199,10 @@ async function dump(config: Config, options: Options): Promise<number> {
 function described(slot: string, entry: EntryView): object {
   const { sequence, received, codec, transport, device, peer, memo, accepted } = entry;
   const kind = KINDS[entry.kind] ?? entry.kind;
+  const options = entry.definition?.options ?? null;
   const marks = { ...(entry.relay ? { relay: true } : {}), ...(entry.keepAt < 0 ? {} : { kept: keptOf(entry) }) };
-  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, memo, accepted, ...marks };
+  const under = { ...(entry.account === '' ? {} : { account: entry.account }), ...(options === null ? {} : { options }) };
+  return { slot: Number(slot), sequence, received, kind, codec, transport, device, peer, ...under, memo, accepted, ...marks };
 }
 
 /** Indexes of the accepted records that are kept. */
@@ -209,12 +211,12 @@ function keptOf(entry: EntryView): number[] {
 }
 
 /** The last member of the line. */
-function content(entry: EntryView, decoder: Decoder | undefined, rows: Rows): string {
+function content(slot: string, entry: EntryView, decoder: Decoder | undefined, rows: Rows): string {
   if (entry.kind !== EntryKind.Frame) return `"data":${JSON.stringify(entry.bytes.toString('utf8', entry.start, entry.end))}`;
   const hex = `"hex":"${entry.bytes.toString('hex', entry.start, entry.end)}"`;
   if (decoder === undefined) return hex;
   rows.clear();
-  const reason = decoder.decode(entry, rows);
+  const reason = decoder.decode(entry, rows, slot);
   const records = Array.from({ length: rows.count }, (_, row) => rows.json(row)).join(',');
   return `${hex},"records":[${records}]${reason === '' ? '' : `,"reason":${JSON.stringify(reason)}`}`;
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { NO_DEFINITION } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
 import { nodeStorage } from '../journal/storage.ts';
@@ -54,7 +55,7 @@ export class EventJournal {
   /** Durable soon after. `device` may be '' for an event of no device. One that the journal cannot take is logged. */
   record(device: string, event: object): void {
     const bytes = ENCODER.encode(JSON.stringify(event));
-    const origin = new Origin('', 'tcp', device, this.#peer);
+    const origin = new Origin(NO_DEFINITION, device, this.#peer);
     const at = this.#journal.append(origin, EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
     if (at < 0)
       this.#log.error(

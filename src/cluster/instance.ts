@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
+import { NO_DEFINITION } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import type { Journal } from '../journal/journal.ts';
 import { JournalReader } from '../journal/reader.ts';
@@ -28,7 +29,7 @@ export function instancePeer(instance: string): string {
 
 /** So that a segment has it from the beginning. Durable soon after. */
 export function journalInstance(journal: Journal, instance: string): void {
-  journal.append(new Origin('', 'tcp', '', instancePeer(instance)), EntryKind.Identity, systemClock.now(), 0, 0, NO_BYTES, 0, 0);
+  journal.append(new Origin(NO_DEFINITION, '', instancePeer(instance)), EntryKind.Identity, systemClock.now(), 0, 0, NO_BYTES, 0, 0);
 }
 
 /** Makes one where there is none. To be called when the journal has been recovered. Throws AppError DATA_DIR_UNUSABLE. */

@@ -14,7 +14,7 @@ import type { Layout } from './layout.ts';
  * 6. `encodeAck` sees what was settled and the tickets that decode left, never the frame.
  * 7. A memo means the same on both transports. What is adopted shows in the memo, and what the connection was told itself comes first.
  */
-export type Transport = 'tcp' | 'udp';
+export type Transport = 'tcp' | 'udp' | 'sms';
 
 export type OptionValue = string | number | boolean;
 export type Options = Readonly<Record<string, OptionValue>>;
@@ -30,6 +30,16 @@ export interface OptionRule {
   /** Inclusive limits, for numbers. */
   readonly min?: number;
   readonly max?: number;
+  /**
+   * Of a codec's option: false when no value of it changes what `decode` reads. The others are kept with every stored frame, so
+   * that it reads the same when they have been changed. Default true.
+   */
+  readonly decodes?: boolean;
+  /**
+   * Of a codec's option: a password or key. It is kept nowhere: a stored frame is read under the one that is configured then. To be
+   * given, true or false, where the name looks like one. Default false.
+   */
+  readonly secret?: boolean;
 }
 
 /** A codec's own attribute id, translated once, in the record room, to the standard name and unit (vocabulary.md). */
@@ -164,4 +174,6 @@ export interface Codec {
   recognise(bytes: Bytes, start: number, end: number): boolean | undefined;
   readonly tcp: StreamDialect | undefined;
   readonly udp: DatagramDialect | undefined;
+  /** Reserved: a frame may say that it came this way, and none is read that did. */
+  readonly sms?: undefined;
 }

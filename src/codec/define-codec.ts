@@ -2,6 +2,8 @@ import { AppError } from '../errors.ts';
 import type { Codec, DatagramDialect, OptionRule, StreamDialect } from './contract.ts';
 
 const REPLY_MS = 60_000;
+/** Names of options that would better not be stored with every frame. */
+const LOOKS_SECRET = /pass|secret|token|credential|pin$|key/i;
 
 /** What an author writes: everything that has an obvious default may be left out. */
 export type CodecDefinition<T extends object, U extends object> = Omit<
@@ -38,8 +40,11 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     for (const call of ['adopt', 'describeMemo'] as const)
       if (dialect[call] !== undefined && dialect.memo === undefined) throw wrong(`${transport}.${call}`, 'needs memo beside it');
   }
-  for (const [key, rule] of Object.entries(d.options ?? {}))
+  for (const [key, rule] of Object.entries(d.options ?? {})) {
     if (!fits(rule)) throw wrong(`options.${key}.fallback`, `must be given and be a ${rule.type}`);
+    if (rule.secret === undefined && LOOKS_SECRET.test(key))
+      throw wrong(`options.${key}.secret`, 'must be given for a name like this: true keeps its value out of the journal');
+  }
   if (!(d.attributes instanceof Map)) throw wrong('attributes', 'must be a Map of ids to { name, type, … }');
   for (const [id, attribute] of d.attributes)
     if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);

@@ -1,4 +1,4 @@
-import type { OptionRule, Options, OptionValue } from './contract.ts';
+import type { Codec, OptionRule, Options, OptionValue } from './contract.ts';
 
 /**
  * Checks values against rules and fills in defaults. Problems are collected, not thrown, so that a caller can report
@@ -33,4 +33,32 @@ export function parseOption(rule: OptionRule | undefined, text: string): OptionV
   if (rule?.type === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
   if (rule?.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   return text;
+}
+
+const KEPT = new WeakMap<Options, Map<Codec, Options>>();
+
+/** Those of a codec's options that are kept with a stored frame; the same object for the same options. */
+export function keptOptions(codec: Codec, options: Options): Options {
+  const known = KEPT.get(options)?.get(codec);
+  if (known !== undefined) return known;
+  const kept = Object.entries(options).filter(([name]) => {
+    const rule = codec.options[name];
+    return rule !== undefined && rule.decodes !== false && rule.secret !== true;
+  });
+  const made: Options = Object.fromEntries(kept);
+  KEPT.set(options, (KEPT.get(options) ?? new Map<Codec, Options>()).set(codec, made));
+  return made;
+}
+
+/**
+ * What a stored frame is read under: what was kept with it; its default for an option that there was not then, or that does not matter
+ * here; and secrets as they are `now`.
+ */
+export function readingOptions(codec: Codec, kept: Options, now: Options): Options {
+  const options: Record<string, OptionValue> = {};
+  for (const [name, { secret, fallback }] of Object.entries(codec.options)) {
+    const value = secret === true ? now[name] : Object.hasOwn(kept, name) ? kept[name] : fallback;
+    if (value !== undefined) options[name] = value;
+  }
+  return options;
 }

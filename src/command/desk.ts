@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption, type Switching } from '../codec/index.ts';
+import {
+  type Codec,
+  type CommandRule,
+  checkOptions,
+  type OptionRule,
+  type Options,
+  parseOption,
+  type Switching,
+  type Transport,
+} from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
@@ -257,7 +266,7 @@ export class Desk {
     }
   }
 
-  #encodes(codec: Codec, device: string, transport: 'tcp' | 'udp' | undefined, type: string, parameters: Options): boolean {
+  #encodes(codec: Codec, device: string, transport: Transport | undefined, type: string, parameters: Options): boolean {
     const dialect = (transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
     try {
       const options = this.#o.optionsOf(codec, device);

@@ -11,10 +11,12 @@ import {
   type StreamDialect,
   type Transport,
 } from '../codec/index.ts';
+import { keptOptions } from '../codec/options.ts';
 import type { Contact, Downlink } from '../command/downlink.ts';
 import { AppError } from '../errors.ts';
 import { datagramFrames } from '../frame/datagram.ts';
 import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
+import { Definition } from '../journal/definition.ts';
 import { EntryKind, type Marks, Origin } from '../journal/entry.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/catalog.ts';
@@ -183,6 +185,9 @@ export class Intake {
   #served: Origin | undefined;
   /** More than one device has been named. */
   #shared = false;
+  /** What its frames are read under, as the journal keeps it, and the options that it was made for. */
+  #definition: Definition | undefined;
+  #definedFor: Options | undefined;
   /** What the registry says of the id that frames carry: the device's, or an alias. */
   #known: Known | undefined;
   #held: Held | undefined;
@@ -215,7 +220,7 @@ export class Intake {
   #refused = false;
 
   constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
-    const dialect = transport === 'tcp' ? codec.tcp : codec.udp;
+    const dialect = codec[transport];
     if (dialect === undefined) throw new AppError('CONFIG_INVALID', `codec ${codec.name} does not speak ${transport}`);
     this.#host = host;
     this.#counters = host.counters(codec);
@@ -384,6 +389,11 @@ export class Intake {
     }
     this.#known = known;
     this.record = known.device;
+    if (accountOf(known) !== this.#origin.definition.account) {
+      this.#origin = this.#originOf(known);
+      this.#served = this.#origin;
+      this.#host.meters.turn(this.meter, this.#origin);
+    }
     this.planChanged();
     if (this.treatment?.mode === 'terminate') {
       this.#detach();
@@ -518,10 +528,7 @@ export class Intake {
     const address = addressOf(this.peer);
     const verdict = this.#host.newcomers.admit(address);
     if (verdict === 'excess_news')
-      this.#journalEvent(
-        new Origin(this.codec.name, this.transport, known.reported, this.peer),
-        JSON.stringify({ type: 'new_ids_limited', address }),
-      );
+      this.#journalEvent(this.#originOf(known, known.reported), JSON.stringify({ type: 'new_ids_limited', address }));
     return verdict === 'admitted' ? '' : 'new_id_rate';
   }
 
@@ -625,7 +632,7 @@ export class Intake {
     const { sessions } = this.#host;
     const { id: device, reported } = known;
     const first = this.#served === undefined;
-    const origin = new Origin(this.codec.name, this.transport, device, this.peer);
+    const origin = this.#originOf(known);
     this.device = device;
     this.record = known.device;
     this.#known = known;
@@ -641,6 +648,17 @@ export class Intake {
     this.#seen(known, origin);
     this.#contact = this.#contactOf(device, origin);
     this.#host.downlink.attached(this.#contact);
+  }
+
+  #originOf(known: Known, id = known.id): Origin {
+    const account = accountOf(known);
+    let definition = this.#definition;
+    if (definition === undefined || definition.account !== account || this.#definedFor !== this.#options) {
+      definition = new Definition(this.codec.name, this.transport, keptOptions(this.codec, this.#options), account);
+      this.#definition = definition;
+      this.#definedFor = this.#options;
+    }
+    return new Origin(definition, id, this.peer);
   }
 
   /** Invariant 9: after this nothing is left of the device that spoke. Whose the bytes are is decided by who comes next. */
@@ -723,11 +741,11 @@ export class Intake {
     if (reason === 'unknown_device' || reason === 'new_id_rate')
       quarantine.noted(known.reported, this.codec.name, this.transport, bytes, start, end, reason === 'new_id_rate');
     else if (reason === 'network_refused' && known.isNews(clock.elapsed()))
-      this.#journalEvent(new Origin(this.codec.name, this.transport, known.id, this.peer), `{"type":"${reason}"}`);
+      this.#journalEvent(this.#originOf(known), `{"type":"${reason}"}`);
     const shared = this.#served !== undefined;
     // Who is turned away by state or plan spends all the same; an id that is not known, or comes from elsewhere, is nobody's.
     const outOfService = reason === 'terminated' || reason === 'refuse';
-    if (outOfService) this.#meterFor(meters.open(new Origin(this.codec.name, this.transport, known.id, this.peer)), rest);
+    if (outOfService) this.#meterFor(meters.open(this.#originOf(known)), rest);
     else if (shared) {
       this.#meterFor(new Meter(undefined), rest);
       this.#refused = true;
@@ -791,7 +809,11 @@ export class Intake {
       },
       transmit: (type, parameters, key) => this.#transmit(type, parameters, key),
       // What a device has replied may be where it is.
-      event: (event) => this.#journalEvent(origin, JSON.stringify(event), isRelay() ? RELAY : undefined),
+      event: (event) => {
+        // The device may have got another account meanwhile, and the connection another device.
+        const from = this.#origin?.device === device ? this.#origin : origin;
+        this.#journalEvent(from, JSON.stringify(event), isRelay() ? RELAY : undefined);
+      },
     };
   }
 
@@ -1035,4 +1057,8 @@ export class Intake {
     this.#noise = noise;
     if (this.#strikes.noisy(noise)) this.#close('noise');
   }
+}
+
+function accountOf({ device }: Known): string {
+  return device?.account ?? '';
 }

@@ -30,7 +30,7 @@ export class Meter implements Traffic {
   datagrams = 0;
   records = 0;
   /** Undefined while nobody knows whose it is. */
-  readonly origin: Origin | undefined;
+  origin: Origin | undefined;
   /** Connections that hold it. */
   users = 0;
   /** Since when something waits, monotonic ms; -1: nothing does. */
@@ -91,6 +91,12 @@ export class Meters {
   close(meter: Meter): void {
     meter.users--;
     this.#forget(meter);
+  }
+
+  /** The device has another account: what has gathered under the old one is journaled, as far as the journal accepts it. */
+  turn(meter: Meter, origin: Origin): void {
+    this.journal(meter);
+    meter.origin = origin;
   }
 
   /** Something was added. */

@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { isExhausted } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
+import { type Definition, NO_DEFINITION } from './definition.ts';
 import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
 import { type Recovery, recover } from './recovery.ts';
-import { listSegments, SegmentWriter, segmentName } from './segment.ts';
+import { listSegments, Numbered, SegmentWriter, segmentName } from './segment.ts';
 import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts';
 import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
@@ -32,7 +33,9 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *  8. `append` makes no promise or closure, does no I/O, and never throws.
  *  9. Entries marked relay stand in segments of `relayAgeMs` at most, so that they can leave soon; a file beside the segment
  *     says so before they are readable.
- * 10. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
+ * 10. Entries are sealed when they are written: only then is it known which segment they go to. A definition that one refers to
+ *     is in the segment before it is readable.
+ * 11. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
  *     not be stored in front of the earlier one, which its device sends again (design promise 7).
  */
 
@@ -88,6 +91,8 @@ const FIRST_GATHER_BYTES = 256 * 1024;
 const PROBE_FILE = 'probe';
 const PROBE_BYTES = 64 * 1024;
 const MIB = 1024 * 1024;
+/** Definitions that are remembered: a few are in use at a time. One that was forgotten gets another number. */
+const MOST_DEFINITIONS = 4096;
 
 export class Journal {
   /** What was found on start. */
@@ -131,6 +136,12 @@ export class Journal {
   #at = 0;
   /** Some of what gathered is marked relay. */
   #relayed = false;
+  /** Definitions by their text, the one asked for last, and those that what gathered refers to. */
+  readonly #definitions = new Map<string, Numbered>();
+  #lastDefinition: Definition = NO_DEFINITION;
+  #lastNumbered: Numbered = new Numbered(NO_DEFINITION, 0);
+  #numbers = 0;
+  #used = new Set<Numbered>();
   /** Sequence of the first entry in the gather buffer, and of the next one to be appended. */
   #from: number;
   #next: number;
@@ -248,7 +259,23 @@ export class Journal {
     if (this.#at + size > this.#gather.length) this.#grow(size);
     const sequence = this.#next++;
     const order = this.#order === undefined ? 1000 * received : this.#order();
-    this.#at += writeEntry(this.#gather, this.#at, sequence, origin, kind, received, order, memo, accepted, bytes, start, end, marks);
+    const number = this.#number(origin.definition);
+    this.#at += writeEntry(
+      this.#gather,
+      this.#at,
+      sequence,
+      origin,
+      number,
+      kind,
+      received,
+      order,
+      memo,
+      accepted,
+      bytes,
+      start,
+      end,
+      marks,
+    );
     if (marks?.relay === true) this.#relayed = true;
     this.entries++;
     if (!this.#busy) this.#schedule();
@@ -298,6 +325,28 @@ export class Journal {
     return this.#checking;
   }
 
+  /** The number of a definition that the entry about to be written refers to. */
+  #number(definition: Definition): number {
+    if (definition !== this.#lastDefinition) {
+      this.#lastDefinition = definition;
+      this.#lastNumbered = this.#numbered(definition);
+    }
+    const numbered = this.#lastNumbered;
+    if (numbered.number > 0) this.#used.add(numbered);
+    return numbered.number;
+  }
+
+  #numbered(definition: Definition): Numbered {
+    if (definition.text === NO_DEFINITION.text) return new Numbered(NO_DEFINITION, 0);
+    let numbered = this.#definitions.get(definition.text);
+    if (numbered === undefined) {
+      if (this.#definitions.size >= MOST_DEFINITIONS) this.#definitions.clear();
+      numbered = new Numbered(definition, ++this.#numbers);
+      this.#definitions.set(definition.text, numbered);
+    }
+    return numbered;
+  }
+
   #grow(size: number): void {
     const length = Math.min(Math.max(this.#gather.length * 2, this.#at + size), this.#maxPendingBytes);
     const larger = Buffer.allocUnsafeSlow(length);
@@ -326,7 +375,9 @@ export class Journal {
       this.#flightSince = this.#clock.elapsed();
       const relayed = this.#relayed;
       this.#relayed = false;
-      const failure = await this.#write(batch, bytes, from, relayed);
+      const used = this.#used;
+      this.#used = new Set();
+      const failure = await this.#write(batch, bytes, from, relayed, used);
       if (failure === null) await this.#release(to, bytes);
       else await this.#fail(from, failure);
       this.#flightSince = -1;
@@ -336,11 +387,11 @@ export class Journal {
   }
 
   /** Null when the bytes are on the disk. */
-  async #write(batch: Buffer, bytes: number, from: number, relayed: boolean): Promise<AppError | null> {
+  async #write(batch: Buffer, bytes: number, from: number, relayed: boolean, used: ReadonlySet<Numbered>): Promise<AppError | null> {
     try {
       this.#segment = await this.#writable(from);
       if (relayed) await this.#segment.markRelayed();
-      await this.#segment.append(batch, bytes);
+      await this.#segment.append(batch, bytes, from, used);
       return null;
     } catch (error) {
       return error instanceof AppError ? error : new AppError('JOURNAL_FAILED', `${this.#directory}: ${messageOf(error)}`, error);
@@ -350,7 +401,7 @@ export class Journal {
   async #writable(from: number): Promise<SegmentWriter> {
     const segment = this.#segment;
     const maxAge = segment?.relayed === true ? this.#relayAgeMs : this.#segmentAgeMs;
-    if (segment !== null && !this.#renew && segment.size < this.#segmentBytes && this.#age < maxAge) return segment;
+    if (segment !== null && !this.#renew && segment.filled < this.#segmentBytes && this.#age < maxAge) return segment;
     this.#renew = false;
     this.#segment = null;
     await segment?.seal();
@@ -431,11 +482,12 @@ export class Journal {
     this.#drop(from, error);
   }
 
-  /** Reports failed what is waiting (invariant 10): `from` up to the last entry appended. */
+  /** Reports failed what is waiting (invariant 11): `from` up to the last entry appended. */
   #drop(from: number, error: AppError): void {
     const to = this.#next - 1;
     this.#at = 0;
     this.#relayed = false;
+    this.#used.clear();
     this.#from = this.#next;
     if (from <= to) this.#options.onFailed(from, to, error);
   }

@@ -44,6 +44,8 @@ export class JournalReader {
   readonly #view = new EntryView();
   #window: Buffer | null = null;
   #segment: SegmentReader | null = null;
+  /** The segment whose tail has been reported. */
+  #tailed: SegmentReader | null = null;
   /** What may be read: the watermark from before the loaded bytes were read, so that none of them is provisional. */
   #limit = 0;
   /** The limit up to which nothing is left to find; spares reading the same files again until it moves. */
@@ -102,9 +104,12 @@ export class JournalReader {
     this.#limit = Math.min(this.durable, this.#to);
     if (this.position > this.#limit || this.#barren === this.#limit) return false;
     for (;;) {
-      if (this.#segment !== null && (await this.#segment.load(this.position, this.#limit)) === 'entry') return true;
+      const place = await this.#segment?.load(this.position, this.#limit);
+      if (place === 'entry') return true;
       if (await this.#nextSegment()) continue;
       this.#barren = this.#limit;
+      // An entry that is durable is not there, and something is: in the last segment nothing else will ever say so.
+      if (place === 'end' && this.#segment !== null) this.#tailOf(this.#segment, this.#segment.tail);
       if (this.durable >= this.#to) this.position = this.#to + 1;
       return false;
     }
@@ -135,11 +140,18 @@ export class JournalReader {
       const segment = await SegmentReader.open(this.#storage, this.#directory, next, this.#window, this.#view, this.#onDamage);
       if (segment === null) continue;
       this.#segment = segment;
-      if (current !== null && tail > 0) this.#onDamage({ file: current.path, offset: current.tailOffset, bytes: tail });
+      if (current !== null) this.#tailOf(current, tail);
       await current?.close();
       return true;
     }
     throw new AppError('JOURNAL_FAILED', `${this.#directory}: segments vanish while they are being opened`);
+  }
+
+  /** Reports, once, what stands behind the last sound entry of a segment. */
+  #tailOf(segment: SegmentReader, bytes: number): void {
+    if (bytes === 0 || this.#tailed === segment) return;
+    this.#tailed = segment;
+    this.#onDamage({ file: segment.path, offset: segment.tailOffset, bytes });
   }
 
   #locate(firsts: readonly number[]): number | undefined {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { EntryView, SEGMENT_HEADER_BYTES } from './entry.ts';
+import { ENTRY_HEAD_BYTES, EntryKind, EntryView } from './entry.ts';
 import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
 import { nodeStorage, OpenMode, type Storage } from './storage.ts';
 import { DURABLE_FILE, readDurable, watermarkBuffer, writeWatermark } from './watermark.ts';
@@ -23,7 +23,7 @@ export interface Recovery {
 
 /**
  * Makes a slot whole after a crash, before anyone appends or reads: verifies what may be torn, cuts the torn tail of
- * the last segment, synchronises, and sets the watermark to the last entry. Only for a slot that nobody appends to.
+ * the last segment (never bytes behind which a sound entry stands), synchronises, and sets the watermark to the last entry. Only for a slot that nobody appends to.
  * Doing it twice changes nothing. Rejects with AppError JOURNAL_FORMAT, having touched nothing, when a later version
  * wrote one of these segments.
  */
@@ -42,22 +42,31 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
   let cutBytes = 0;
   let order = 0;
   for (const first of firsts.slice(Math.max(0, begin))) {
-    const segment = await SegmentReader.open(storage, directory, first, window, view, (damage) => damages.push(damage));
+    const onDamage = (damage: Damage): void => void damages.push(damage);
+    const segment = await SegmentReader.open(storage, directory, first, window, view, onDamage, { raw: true });
     if (segment === null) continue;
     try {
-      let good = segment.headed ? SEGMENT_HEADER_BYTES : 0;
       while (segment.step(0, Number.MAX_SAFE_INTEGER) || (await segment.load(0, Number.MAX_SAFE_INTEGER)) === 'entry') {
         entries++;
         order = Math.max(order, view.order);
-        good = segment.entryEnd;
+        const { at, end, kind, definition } = view;
+        // Such an entry keeps its place all the same: its number is taken, and its bytes are evidence.
+        if (definition === null && kind !== EntryKind.Void)
+          damages.push({ file: segment.path, offset: segment.entryEnd - (end - at), bytes: end - at });
         segment.pass();
       }
       last = Math.max(last, segment.last);
-      const bytes = (await segment.size()) - good;
-      if (bytes > 0 && first === firsts.at(-1)) {
-        await cut(segment.path, good, storage);
+      const size = await segment.size();
+      const { soundEnd, format, disordered } = segment;
+      const bytes = size - soundEnd;
+      // Where sound entries were passed over, what looks like a torn tail is more than that.
+      const isTorn = format === undefined ? await segment.isBlank() : !disordered;
+      // Entries without a header cannot be read: their numbers are taken all the same.
+      if (format === undefined && !isTorn) last = Math.max(last, first + Math.ceil(size / ENTRY_HEAD_BYTES));
+      if (bytes > 0 && isTorn && first === firsts.at(-1)) {
+        await cut(segment.path, soundEnd, storage);
         cutBytes = bytes;
-      } else if (bytes > 0) damages.push({ file: segment.path, offset: good, bytes });
+      } else if (bytes > 0) damages.push({ file: segment.path, offset: soundEnd, bytes });
       await segment.sync();
     } finally {
       await segment.close();

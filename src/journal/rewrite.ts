@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { EntryKind, EntryView, Origin, SEGMENT_HEADER_BYTES, segmentHeader, writeEntry } from './entry.ts';
-import { type Damage, SegmentReader, segmentName, WINDOW_BYTES } from './segment.ts';
+import { EntryKind, EntryView, placeEntry, type SegmentFormat, segmentHeader, writeVoid } from './entry.ts';
+import { type Damage, dueDefinitions, Numbered, SegmentReader, segmentName, WINDOW_BYTES } from './segment.ts';
 import { replaceFile, type Storage, type StorageFile, writeAll } from './storage.ts';
 
 /**
@@ -10,10 +10,9 @@ import { replaceFile, type Storage, type StorageFile, writeAll } from './storage
  * 2. The last sequence and order of the segment stay: where its last entry goes, a void one stands for it. After a power cut
  *    the watermark may be older, and recovery must not give the same numbers to others.
  * 3. The file keeps its time, so that it is kept no longer than it would have been.
+ * 4. Key, salt and version stay, so sums do. Of the definitions, those stay that an entry still refers to.
  */
 
-const NOBODY = new Origin('', 'tcp', '', '');
-const NO_BYTES = new Uint8Array(0);
 /** After so many entries the event loop gets a turn. */
 const BREATH_ENTRIES = 256;
 
@@ -25,7 +24,7 @@ export interface Rewriting {
   readonly first: number;
   /** Is the entry to go? The view is lent. Asked twice. */
   readonly goes: (entry: EntryView) => boolean;
-  /** Bytes that hold no sound entry: they are left out of the new file. */
+  /** Bytes that hold no sound entry: they are left out of the new file. One whose definition is lost stays. */
   readonly onDamage: (damage: Damage) => void;
 }
 
@@ -45,8 +44,9 @@ export async function rewriteSegment(options: Rewriting): Promise<number> {
 }
 
 async function copy(options: Rewriting, file: StorageFile): Promise<void> {
-  const { first, goes } = options;
+  const { goes } = options;
   const out = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+  const definitions = new Map<number, Numbered>();
   let filled = 0;
   let written = 0;
   const flush = async (): Promise<void> => {
@@ -54,44 +54,77 @@ async function copy(options: Rewriting, file: StorageFile): Promise<void> {
     written += filled;
     filled = 0;
   };
-  filled = segmentHeader(first).copy(out);
   // What stands for the last entry, should that be one that goes.
   const last = { sequence: 0, received: 0, order: 0 };
-  await visit(options, async (entry) => {
-    if (entry.kind !== EntryKind.Void && goes(entry)) {
-      last.sequence = entry.sequence;
-      last.received = entry.received;
-      last.order = entry.order;
-      return;
-    }
-    last.sequence = 0;
-    const size = entry.end - entry.at;
-    if (filled + size > out.length) await flush();
-    // The window that the entry lies in is as large as the largest entry, and so is this.
-    filled += entry.bytes.copy(out, filled, entry.at, entry.end);
-  });
+  const format = await visit(
+    options,
+    async (entry, format) => {
+      if (entry.kind !== EntryKind.Void && goes(entry)) {
+        last.sequence = entry.sequence;
+        last.received = entry.received;
+        last.order = entry.order;
+        return;
+      }
+      last.sequence = 0;
+      const size = entry.end - entry.at;
+      const due = dueDefinitions(definitionsOf(entry, definitions), entry.sequence, format, written + filled);
+      if (filled + due.length + size > out.length) await flush();
+      if (due.length > 0) {
+        await flush();
+        await writeAll(file, due, 0, due.length, written);
+        written += due.length;
+      }
+      // The window that the entry lies in is as large as the largest entry, and so is this.
+      entry.bytes.copy(out, filled, entry.at, entry.end);
+      placeEntry(out, filled, size, format, written + filled);
+      filled += size;
+    },
+    (format) => {
+      filled = segmentHeader(format).copy(out);
+    },
+  );
   await flush();
-  if (last.sequence === 0) return;
-  const { sequence, received, order } = last;
-  filled = writeEntry(out, 0, sequence, NOBODY, EntryKind.Void, received, order, 0, 0, NO_BYTES, 0, 0);
+  if (last.sequence === 0 || format === undefined) return;
+  filled = writeVoid(out, format, written, last.sequence, last.received, last.order);
   await flush();
 }
 
-/** Visits every sound entry in order. */
-async function visit(options: Rewriting, each: (entry: EntryView) => Promise<void> | void): Promise<void> {
+/** The one that the entry refers to, if there is one. */
+function definitionsOf({ number, definition }: EntryView, known: Map<number, Numbered>): Numbered[] {
+  if (number === 0 || definition === null) return [];
+  let numbered = known.get(number);
+  if (numbered === undefined) {
+    numbered = new Numbered(definition, number);
+    known.set(number, numbered);
+  }
+  return [numbered];
+}
+
+/** Visits every sound entry in order, and gives the format of the segment; undefined when its entries cannot be read. */
+async function visit(
+  options: Rewriting,
+  each: (entry: EntryView, format: SegmentFormat) => Promise<void> | void,
+  begin: (format: SegmentFormat) => void = () => {},
+): Promise<SegmentFormat | undefined> {
   const { storage, directory, first, onDamage } = options;
   const view = new EntryView();
-  const segment = await SegmentReader.open(storage, directory, first, Buffer.allocUnsafeSlow(WINDOW_BYTES), view, onDamage);
-  if (segment === null) return;
+  const window = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+  const segment = await SegmentReader.open(storage, directory, first, window, view, onDamage, { raw: true });
+  const format = segment?.format;
+  if (segment === null || format === undefined) {
+    await segment?.close();
+    return undefined;
+  }
   const limit = Number.MAX_SAFE_INTEGER;
   try {
+    begin(format);
     for (let count = 1; segment.step(0, limit) || (await segment.load(0, limit)) === 'entry'; segment.pass(), count++) {
-      await each(view);
+      await each(view, format);
       if (count % BREATH_ENTRIES === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    if (segment.tail > 0 && segment.tailOffset >= SEGMENT_HEADER_BYTES)
-      onDamage({ file: segment.path, offset: segment.tailOffset, bytes: segment.tail });
+    if (segment.tail > 0) onDamage({ file: segment.path, offset: segment.tailOffset, bytes: segment.tail });
   } finally {
     await segment.close();
   }
+  return format;
 }

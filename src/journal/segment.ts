@@ -1,14 +1,25 @@
 import { dirname, join } from 'node:path';
 import { AppError, systemCode } from '../errors.ts';
+import { Definition, NO_DEFINITION } from './definition.ts';
 import {
   checkEntry,
-  type EntryView,
+  definitionSize,
+  EntryKind,
+  EntryView,
   FORMAT_VERSION,
+  HEADER_COPIES,
+  HEADER_COPY_BYTES,
+  isHeader,
   MAX_ENTRY_BYTES,
+  newFormat,
+  oldFormat,
   peekSequence,
+  readFormat,
   SEGMENT_HEADER_BYTES,
+  type SegmentFormat,
+  sealEntries,
   segmentHeader,
-  segmentVersion,
+  writeDefinition,
 } from './entry.ts';
 import { OpenMode, readAll, type Storage, type StorageFile, writeAll } from './storage.ts';
 
@@ -35,6 +46,26 @@ export async function listSegments(storage: Storage, directory: string): Promise
   return firsts.filter(Number.isSafeInteger).sort((a, b) => a - b);
 }
 
+/** A definition as one journal numbers it. */
+export class Numbered {
+  readonly definition: Definition;
+  readonly number: number;
+  /** First sequence of the segment that it was written to last, and the size from which on it is written to that again. */
+  segment = -1;
+  again = 0;
+
+  constructor(definition: Definition, number: number) {
+    this.definition = definition;
+    this.number = number;
+  }
+}
+
+/** Copies of a definition that stand in front of the first entry that refers to it: a flipped bit must not cost more than it hits. */
+const COPIES = 2;
+/** Bytes behind which a definition is written again, into another sector; from then on at four times the size each time. */
+const AGAIN_BYTES = 4096;
+const AGAIN_GROWTH = 4;
+
 /** The segment that is appended to. */
 export class SegmentWriter {
   readonly path: string;
@@ -43,40 +74,55 @@ export class SegmentWriter {
   size: number;
   /** May hold entries marked relay. */
   relayed = false;
+  /** Bytes of entries, definitions not counted. */
+  filled = 0;
+  readonly #format: SegmentFormat;
   readonly #storage: Storage;
   readonly #file: StorageFile;
 
-  private constructor(path: string, first: number, storage: Storage, file: StorageFile) {
+  private constructor(path: string, format: SegmentFormat, storage: Storage, file: StorageFile) {
     this.path = path;
-    this.first = first;
-    this.size = SEGMENT_HEADER_BYTES;
+    this.first = format.first;
+    this.size = format.begin;
+    this.#format = format;
     this.#storage = storage;
     this.#file = file;
   }
 
   /**
-   * The header reaches the disk with the first append; the name does now. A file of that name is emptied: it can only
-   * be one that never got an entry, since no sequence is used twice.
+   * Header and name are on the disk when it resolves: entries without a header could not be read. A file of that name is emptied: it can
+   * only be one that never got an entry, since no sequence is used twice.
    */
   static async create(storage: Storage, directory: string, first: number): Promise<SegmentWriter> {
     const path = join(directory, segmentName(first));
+    const format = newFormat(first);
     const file = await storage.open(path, OpenMode.Replace);
     try {
-      await writeAll(file, segmentHeader(first), 0, SEGMENT_HEADER_BYTES, 0);
+      await writeAll(file, segmentHeader(format), 0, format.begin, 0);
+      await file.sync();
       await storage.syncDirectory(directory);
     } catch (error) {
       await file.close().catch(() => undefined);
       await storage.remove(path).catch(() => undefined);
       throw error;
     }
-    return new SegmentWriter(path, first, storage, file);
+    return new SegmentWriter(path, format, storage, file);
   }
 
-  /** Resolves when the bytes are on the disk. After a rejection the segment is only good for `cut` and `seal`. */
-  async append(bytes: Uint8Array, end: number): Promise<void> {
-    await writeAll(this.#file, bytes, 0, end, this.size);
+  /**
+   * Appends the entries in bytes[0, end), which `writeEntry` has left there, with the definitions that they refer to in front where
+   * need be. `from` is the sequence of the first one. Resolves when all is on the disk. After a rejection the segment is only good for
+   * `cut` and `seal`.
+   */
+  async append(bytes: Uint8Array, end: number, from: number, used: ReadonlySet<Numbered>): Promise<void> {
+    const definitions = dueDefinitions(used, from, this.#format, this.size);
+    const entriesAt = this.size + definitions.length;
+    sealEntries(bytes, end, this.#format, entriesAt);
+    if (definitions.length > 0) await writeAll(this.#file, definitions, 0, definitions.length, this.size);
+    await writeAll(this.#file, bytes, 0, end, entriesAt);
     await this.#file.sync();
-    this.size += end;
+    this.size = entriesAt + end;
+    this.filled += end;
   }
 
   /** To be called before an entry marked relay is appended. */
@@ -102,7 +148,28 @@ export class SegmentWriter {
   }
 }
 
-/** Bytes `[offset, offset + bytes)` of a segment that hold no sound entry. */
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * What has to be written at file offset `size` of a segment before entries from sequence `from` on that refer to these definitions:
+ * those that are not in the segment yet, and those that are due again.
+ */
+export function dueDefinitions(used: Iterable<Numbered>, from: number, format: SegmentFormat, size: number): Buffer {
+  let out = NOTHING;
+  for (const one of used) {
+    const isNew = one.segment !== format.first;
+    if (!isNew && size < one.again) continue;
+    const piece = Buffer.alloc((isNew ? COPIES : 1) * definitionSize(one.definition));
+    for (let at = 0; at < piece.length; )
+      at += writeDefinition(piece, at, from, one.number, one.definition, format, size + out.length + at);
+    one.again = isNew ? size + AGAIN_BYTES : AGAIN_GROWTH * size;
+    one.segment = format.first;
+    out = Buffer.concat([out, piece]);
+  }
+  return out;
+}
+
+/** Bytes `[offset, offset + bytes)` of a segment that hold no sound entry, or one whose definition is lost. */
 export interface Damage {
   readonly file: string;
   readonly offset: number;
@@ -115,6 +182,13 @@ export type Place = 'entry' | 'beyond' | 'end';
 /** Bytes a reader holds at a time: room for the largest entry, and large reads. */
 export const WINDOW_BYTES = MAX_ENTRY_BYTES;
 
+export interface SegmentOptions {
+  /** Also entries whose definition is lost: `view.definition` is null then. Otherwise they are damage. */
+  readonly raw?: boolean;
+  /** A definition that is missing is not looked for further on. */
+  readonly learns?: boolean;
+}
+
 /**
  * Reads one segment in large chunks through a lent window.
  *
@@ -123,20 +197,35 @@ export const WINDOW_BYTES = MAX_ENTRY_BYTES;
  *     window 0                #at                 #end
  *
  * Where no sound entry follows another, it looks for the next one byte by byte: a bad sector costs the entries in it,
- * not the rest of the file. What it passes over is reported once, when it is over.
+ * not the rest of the file. What it passes over is reported once, when it is over. Definitions are learned on the way, and looked
+ * for further on when one is missing.
  */
 export class SegmentReader {
   readonly path: string;
   readonly first: number;
+  /** Undefined when the header is missing, torn or damaged: the entries are not readable then, unless the segment is an old one. */
+  readonly format: SegmentFormat | undefined;
   /** False when the header is missing, torn or damaged. */
   readonly headed: boolean;
   /** Highest sequence seen. */
   last: number;
+  /** File offset behind the last sound entry or definition; that of the first entry while there was none. */
+  soundEnd: number;
+  /** Sound entries were passed over because their sequences were not above that of one before them. */
+  disordered = false;
   readonly #file: StorageFile;
   readonly #window: Buffer;
   readonly #view: EntryView;
   readonly #onDamage: (damage: Damage) => void;
-  #offset = SEGMENT_HEADER_BYTES;
+  readonly #options: SegmentOptions;
+  readonly #definitions = new Map<number, Definition>();
+  /** Numbers that are nowhere in the segment. */
+  readonly #lost = new Set<number>();
+  /** The definitions of an old segment, by what stands in the entries. */
+  readonly #old = new Map<string, Definition>();
+  /** The same segment once more, to look for definitions. */
+  readonly #reopen: () => Promise<SegmentReader | null>;
+  #offset: number;
   #at = 0;
   #end = 0;
   /** Size of the entry the view is on; 0 when on none. */
@@ -147,20 +236,29 @@ export class SegmentReader {
   private constructor(
     path: string,
     first: number,
+    format: SegmentFormat | undefined,
     headed: boolean,
     file: StorageFile,
     window: Buffer,
     view: EntryView,
     onDamage: (damage: Damage) => void,
+    options: SegmentOptions,
+    reopen: () => Promise<SegmentReader | null>,
   ) {
     this.path = path;
     this.first = first;
+    this.format = format;
     this.headed = headed;
     this.last = first - 1;
     this.#file = file;
     this.#window = window;
     this.#view = view;
     this.#onDamage = onDamage;
+    this.#options = options;
+    this.#reopen = reopen;
+    // Behind a damaged header, damage is counted from byte 0 on.
+    this.#offset = headed ? (format?.begin ?? 0) : 0;
+    this.soundEnd = this.#offset;
   }
 
   /** Null when the file does not exist (any more). AppError JOURNAL_FORMAT when a later version wrote it. */
@@ -171,6 +269,7 @@ export class SegmentReader {
     window: Buffer,
     view: EntryView,
     onDamage: (damage: Damage) => void,
+    options: SegmentOptions = {},
   ): Promise<SegmentReader | null> {
     const path = join(directory, segmentName(first));
     let file: StorageFile;
@@ -182,17 +281,19 @@ export class SegmentReader {
     }
     try {
       const got = await readAll(file, window, 0, SEGMENT_HEADER_BYTES, 0);
-      const version = segmentVersion(window, got);
-      if (version > FORMAT_VERSION) {
+      const found = readFormat(window, got, first);
+      if (found !== undefined && found.version > FORMAT_VERSION) {
         throw new AppError(
           'JOURNAL_FORMAT',
-          `${path} was written in journal format ${version}, this version reads up to ${FORMAT_VERSION}: start the version that wrote it`,
+          `${path} was written in journal format ${found.version}, this version reads up to ${FORMAT_VERSION}: start the version that wrote it`,
         );
       }
-      const reader = new SegmentReader(path, first, version > 0, file, window, view, onDamage);
-      // A short header is one that is being written, or never was. A damaged one counts as damage from byte 0.
-      if (version === 0 && got === SEGMENT_HEADER_BYTES) reader.#offset = 0;
-      return reader;
+      if (found !== undefined && found.version >= 3 && got === SEGMENT_HEADER_BYTES)
+        for (const at of HEADER_COPIES) if (!isHeader(window, at, got)) onDamage({ file: path, offset: at, bytes: HEADER_COPY_BYTES });
+      const format = found ?? guess(window, got, first);
+      const reopen = (): Promise<SegmentReader | null> =>
+        SegmentReader.open(storage, directory, first, Buffer.allocUnsafeSlow(WINDOW_BYTES), new EntryView(), () => {}, SURVEY);
+      return new SegmentReader(path, first, format, found !== undefined, file, window, view, onDamage, options, reopen);
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
@@ -229,22 +330,38 @@ export class SegmentReader {
     return this.#step(from, limit) === 'entry';
   }
 
-  #step(from: number, limit: number): 'entry' | 'beyond' | 'more' | 'bad' {
+  #step(from: number, limit: number): 'entry' | 'beyond' | 'more' | 'bad' | 'undefined' {
     if (this.#size > 0) return 'entry';
+    const { format } = this;
+    if (format === undefined) return this.#at < this.#end ? 'bad' : 'more';
     for (;;) {
-      const size = checkEntry(this.#window, this.#at, this.#end);
+      const size = checkEntry(this.#window, this.#at, this.#end, format, this.#offset + this.#at);
       if (size === 0) return 'more';
       if (size < 0) return 'bad';
       const sequence = peekSequence(this.#window, this.#at);
-      if (sequence <= this.last) return 'bad';
-      if (sequence > limit) return 'beyond';
-      this.#endDamage();
-      if (sequence >= from) {
-        this.#view.aim(this.#window, this.#at, size);
-        this.#size = size;
-        return 'entry';
+      if (sequence <= this.last) {
+        this.disordered = true;
+        return 'bad';
       }
-      this.last = sequence;
+      if (sequence > limit) return 'beyond';
+      const isDefinition = format.version >= 3 && this.#window[this.#at + KIND_AT] === EntryKind.Definition;
+      if (isDefinition || sequence >= from) {
+        this.#view.aim(this.#window, this.#at, size, format.version);
+        if (isDefinition) this.#learn();
+        else if (!this.#define(format)) return 'undefined';
+      }
+      this.#endDamage();
+      this.soundEnd = this.#offset + this.#at + size;
+      if (!isDefinition) {
+        if (sequence >= from) {
+          if (this.#view.definition !== null || this.#options.raw === true) {
+            this.#size = size;
+            return 'entry';
+          }
+          this.#onDamage({ file: this.path, offset: this.#offset + this.#at, bytes: size });
+        }
+        this.last = sequence;
+      }
       this.#at += size;
     }
   }
@@ -263,6 +380,10 @@ export class SegmentReader {
     for (;;) {
       const found = this.#step(from, limit);
       if (found === 'entry' || found === 'beyond') return found;
+      if (found === 'undefined') {
+        await this.#search();
+        continue;
+      }
       if (found === 'more') {
         if (!atEnd) {
           atEnd = (await this.#read()) === 0;
@@ -279,12 +400,64 @@ export class SegmentReader {
     return this.#file.size();
   }
 
+  /** Nothing but a header, or part of one, has ever been written to the file. */
+  async isBlank(): Promise<boolean> {
+    const size = await this.size();
+    if (size > SEGMENT_HEADER_BYTES) return false;
+    const bytes = Buffer.alloc(size);
+    await readAll(this.#file, bytes, 0, size, 0);
+    return bytes.subarray(HEADER_COPY_BYTES).every((byte) => byte === 0);
+  }
+
   sync(): Promise<void> {
     return this.#file.sync();
   }
 
   close(): Promise<void> {
     return this.#file.close().catch(() => undefined);
+  }
+
+  /** The view is on a definition. */
+  #learn(): void {
+    const { bytes, start, end, number } = this.#view;
+    const definition = Definition.read(bytes, start, end);
+    if (definition !== null && !this.#definitions.has(number)) this.#definitions.set(number, definition);
+  }
+
+  /** Gives the view its definition. False: it is to be searched for. */
+  #define(format: SegmentFormat): boolean {
+    const view = this.#view;
+    if (format.version < 3) view.definition = this.#oldDefinition();
+    else if (view.number === 0) view.definition = NO_DEFINITION;
+    else view.definition = this.#definitions.get(view.number) ?? null;
+    return view.definition !== null || this.#lost.has(view.number) || this.#options.learns === false;
+  }
+
+  #oldDefinition(): Definition {
+    const { codec, transport } = this.#view.oldNames;
+    const key = `${transport} ${codec}`;
+    let definition = this.#old.get(key);
+    if (definition === undefined) {
+      definition = new Definition(codec, transport);
+      this.#old.set(key, definition);
+    }
+    return definition;
+  }
+
+  /** Looks through the whole segment for the definition that the view is missing. */
+  async #search(): Promise<void> {
+    const { number } = this.#view;
+    const other = await this.#reopen();
+    if (other !== null) {
+      try {
+        const limit = Number.MAX_SAFE_INTEGER;
+        while (other.step(0, limit) || (await other.load(0, limit)) === 'entry') other.pass();
+        for (const [known, definition] of other.#definitions) this.#definitions.set(known, definition);
+      } finally {
+        await other.close();
+      }
+    }
+    if (!this.#definitions.has(number)) this.#lost.add(number);
   }
 
   #endDamage(): void {
@@ -302,4 +475,17 @@ export class SegmentReader {
     this.#end += got;
     return got;
   }
+}
+
+/** Where the kind of an entry stands. */
+const KIND_AT = 32;
+const SURVEY: SegmentOptions = { raw: true, learns: false };
+
+/**
+ * The format of a segment without a sound header: an old one, when an entry of those stands where its first would. Anything else is
+ * not looked through: without key and salt, what a device has written could be taken for an entry.
+ */
+function guess(bytes: Buffer, length: number, first: number): SegmentFormat | undefined {
+  const old = oldFormat(2, first);
+  return checkEntry(bytes, old.begin, length, old, old.begin) > 0 ? old : undefined;
 }

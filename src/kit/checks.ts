@@ -28,7 +28,8 @@ import { cutRandomly, joined, mutate, Random } from './mutate.ts';
  * takes to see it again; none depends on a test runner.
  *
  * 1. every-split, byte-by-byte, random-cuts: the same frames, noise and answers, however a stream was cut.
- * 2. decodes-alone: with options and memo, a stored frame gives the same rows, wherever it lies in a buffer.
+ * 2. decodes-alone: with options and memo, a stored frame gives the same rows, wherever it lies in a buffer. Options marked
+ *    `decodes: false` are not stored with it, and must not matter.
  * 3. adopts: what `adopt` takes of a memo shows in the memo, reads as a state opened with that, gives way to what the connection itself was
  *    told, and is something.
  * 4. input-untouched: lent bytes are not written, and nothing depends on them behind the call.
@@ -217,6 +218,14 @@ class Run {
       const among = new Feed(this.#codec, sample.transport, settings).decode(around, MARGIN, MARGIN + bytes.length);
       const leaked = difference({ ...stable(alone), answer: alone.answer }, { ...stable(among), answer: among.answer });
       if (leaked !== '') return `frame at ${frame.offset} depends on bytes around it: ${leaked}`;
+      for (const [name, value] of otherValues(this.#codec)) {
+        const other = { ...settings, options: { ...settings.options, [name]: value } };
+        const found = difference(
+          stored(alone),
+          stored(new Feed(this.#codec, sample.transport, other).decode(bytes.slice(), 0, bytes.length)),
+        );
+        if (found !== '') return `frame at ${frame.offset} under ${name} ${value}, an option with \`decodes: false\`: ${found}`;
+      }
     }
     return '';
   }
@@ -668,6 +677,22 @@ function outcome(connection: Feed): object {
 function stable(frame: FrameSnapshot): object {
   const { offset: _offset, answer: _answer, tickets: _tickets, ...rest } = frame;
   return rest;
+}
+
+/** What is stored of a frame. */
+function stored({ kind, reason, rows }: FrameSnapshot): object {
+  return { kind, reason, rows };
+}
+
+/** Options that are not stored, with each value that they may take, or some that they might. */
+function otherValues(codec: Codec): [string, OptionValue][] {
+  const values: [string, OptionValue][] = [];
+  for (const [name, { decodes, type, oneOf, min = 0, max = 1000 }] of Object.entries(codec.options)) {
+    if (decodes !== false) continue;
+    const possible = type === 'boolean' ? [false, true] : type === 'number' ? [min, max] : (oneOf ?? ['XY', '0123456789']);
+    for (const value of possible) values.push([name, value]);
+  }
+  return values;
 }
 
 function sameBytes(a: Bytes, b: Bytes): boolean {

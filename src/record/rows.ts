@@ -1,4 +1,4 @@
-import { type Codec, eventName, type FrameResult, grown, ROW_FLAG_NAMES } from '../codec/index.ts';
+import { type Codec, eventName, type FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from '../codec/index.ts';
 import { type Bytes, HASH, hash64 } from '../wire/index.ts';
 import { type AttributeView, attributeView, viewsOf } from './attribute-view.ts';
 import { JUDGED, judgeTime } from './time-rules.ts';
@@ -12,6 +12,8 @@ const FEW_ATTRIBUTES = 64;
  * 1. Names, units and scales of attributes and the rules about time are applied here, once, for every reader.
  * 2. The same journal entry gives the same rows, whenever it is read.
  * 3. A name stands once in a record: the last value wins.
+ * 4. A record with a usable time of its own is named by its device and bytes, wherever and however often it comes. One without is
+ *    named by its place in the journal: two equal ones are two.
  */
 export class Rows {
   count = 0;
@@ -80,8 +82,9 @@ export class Rows {
 
   /**
    * Adds the leading `accepted` rows of a decoded frame and returns how many the frame has of them. `bytes` is what was decoded;
-   * the row's own bytes give its id. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added. Rows from
-   * before `notBefore`, epoch ms, are not.
+   * see invariant 4. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added. Rows from before
+   * `notBefore`, epoch ms, are not. `slot` and `sequence` are the frame's place in the journal; sequence 0: it has none, and bytes name
+   * every record.
    */
   append(
     frame: FrameResult,
@@ -92,6 +95,8 @@ export class Rows {
     bytes: Bytes,
     keepAt = -1,
     notBefore = 0,
+    slot = '',
+    sequence = 0,
   ): number {
     const views = viewsOf(codec);
     const rows = Math.min(accepted, frame.rows);
@@ -109,7 +114,8 @@ export class Rows {
         continue;
       }
       const i = this.#open();
-      hash64(device, bytes, frame.from[r] ?? 0, frame.to[r] ?? 0);
+      if (sequence > 0 && !hasOwnTime()) hash64(`${slot} ${sequence} ${r} ${device}`, bytes, 0, 0);
+      else hash64(device, bytes, frame.from[r] ?? 0, frame.to[r] ?? 0);
       this.idHigh[i] = HASH.high;
       this.idLow[i] = HASH.low;
       this.device.push(device);
@@ -297,6 +303,11 @@ export class Rows {
     }
     return i;
   }
+}
+
+/** Is the time judged last the device's own? */
+function hasOwnTime(): boolean {
+  return (JUDGED.flags & RowFlag.NoTime) === 0 && Number.isNaN(JUDGED.deviceTime);
 }
 
 function hundredths(value: number): number {

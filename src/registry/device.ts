@@ -28,7 +28,7 @@ export const deviceSchema = z
     networks: z.array(cidr).max(32).default([]).describe('addresses it may connect from; empty: any'),
     interval_s: z.int().min(1).max(86_400).optional().describe("programmed interval, where it is not the plan's"),
     protocol: z.string().max(32).optional().describe('codec that it spoke last'),
-    transport: z.enum(['tcp', 'udp']).optional().describe('that it spoke last'),
+    transport: z.enum(['tcp', 'udp', 'sms']).optional().describe('that it spoke last'),
     first_seen: time.optional(),
     provisional: z
       .boolean()

@@ -10,7 +10,7 @@ export const strangerSchema = z
     last_seen: time,
     count: z.int().min(1).describe('how often it was turned away'),
     protocol: z.string().describe('codec that it speaks'),
-    transport: z.enum(['tcp', 'udp']),
+    transport: z.enum(['tcp', 'udp', 'sms']),
     frames: z.array(z.string()).describe('samples of what it said, hex, each cut to 256 bytes'),
   })
   .describe('unknown device');

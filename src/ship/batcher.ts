@@ -170,8 +170,8 @@ export class Batcher {
       skip -= entry.accepted;
       if (skip > 0 || entry.kind !== EntryKind.Frame || entry.accepted === 0 || (entry.relay && !this.#options.relays)) return;
       scratch.rows.clear();
-      this.#options.decoder.decode(entry, scratch.rows);
-      for (let row = 0; row < scratch.rows.count; row++) seen(window, scratch, row);
+      this.#options.decoder.decode(entry, scratch.rows, slot);
+      for (let row = 0; row < scratch.rows.count; row++) seen(window, scratch, row, this.#options.decoder.reading);
     });
   }
 
@@ -265,7 +265,7 @@ export class Batcher {
     if (reason !== '' && entry.relay) onRelay('unreadable');
     else if (reason !== '') parking.add(slot, entry, reason);
     if (window === null) return;
-    for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row)) batch.resent[row] = 1;
+    for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row, decoder.reading)) batch.resent[row] = 1;
   }
 
   #ranges(started: ReadonlyMap<string, number>): Ranges {
@@ -279,10 +279,10 @@ export class Batcher {
 }
 
 /** Remembers the row; false when it had been seen. Only a device's own time tells a resend from a new record. */
-function seen(window: ResendWindow, batch: Batch, row: number): boolean {
+function seen(window: ResendWindow, batch: Batch, row: number, reading: number): boolean {
   const { rows } = batch;
   const replaced = ((rows.flags[row] ?? 0) & RowFlag.NoTime) !== 0 || !Number.isNaN(rows.deviceTime[row] ?? Number.NaN);
-  return replaced || window.add(rows.idHigh[row] ?? 0, rows.idLow[row] ?? 0, rows.time[row] ?? 0);
+  return replaced || window.add(rows.idHigh[row] ?? 0, rows.idLow[row] ?? 0, rows.time[row] ?? 0, reading);
 }
 
 /** The ends of the ranges. A slot that is gone has nothing to read; one that has not been recovered is waited for. */

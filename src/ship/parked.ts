@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AppError, systemCode } from '../errors.ts';
+import { Definition, isOptions, type KeptOptions, type Transport } from '../journal/definition.ts';
 import { EntryKind, EntryView, entrySize, keepBytes, Origin, writeEntry } from '../journal/entry.ts';
 import { nodeStorage, OpenMode, readAll, replaceFile, type Storage } from '../journal/storage.ts';
 import { Batch, type Sink, tokenOf } from '../sink/sink.ts';
@@ -16,6 +17,11 @@ export interface Parked {
   readonly codec: string;
   readonly transport: string;
   readonly device: string;
+  /** Which it is read under; absent in lines of earlier versions: those configured now. */
+  readonly options?: KeptOptions;
+  readonly account?: string;
+  /** Of the journal; absent in lines from before format 3. */
+  readonly format?: number;
   readonly memo: number;
   readonly accepted: number;
   /** The keep mask in hex; absent: all are kept. */
@@ -158,6 +164,9 @@ function isParked(value: unknown): value is Omit<Parked, 'kind' | 'tries'> & { k
   const is = (name: string, type: string): boolean => typeof Reflect.get(value, name) === type;
   return (
     (!('keep' in value) || is('keep', 'string')) &&
+    (!('format' in value) || is('format', 'number')) &&
+    (!('account' in value) || is('account', 'string')) &&
+    (!('options' in value) || isOptions(value.options)) &&
     ['slot', 'codec', 'transport', 'device', 'reason', 'hex'].every((name) => is(name, 'string')) &&
     ['sequence', 'received', 'memo', 'accepted'].every((name) => is(name, 'number'))
   );
@@ -174,16 +183,23 @@ export async function writeParked(storage: Storage, path: string, lines: readonl
 /** The journal entry that the line was made from. */
 function viewOf(parked: Parked): EntryView {
   const bytes = Buffer.from(parked.hex, 'hex');
-  const origin = new Origin(parked.codec, parked.transport === 'udp' ? 'udp' : 'tcp', parked.device, '');
+  const definition = new Definition(parked.codec, transportOf(parked.transport), parked.options ?? null, parked.account ?? '');
+  const origin = new Origin(definition, parked.device, '');
   const kind = parked.kind === 'event' ? EntryKind.Event : parked.kind === 'usage' ? EntryKind.Usage : EntryKind.Frame;
   const { sequence, received, memo, accepted } = parked;
   const keep = parked.keep === undefined ? null : Buffer.from(parked.keep, 'hex');
   const out = Buffer.alloc(entrySize(origin, bytes.length, keep === null ? 0 : keepBytes(accepted)));
   const marks = { keep, relay: false };
-  const size = writeEntry(out, 0, sequence, origin, kind, received, 1000 * received, memo, accepted, bytes, 0, bytes.length, marks);
+  const size = writeEntry(out, 0, sequence, origin, 0, kind, received, 1000 * received, memo, accepted, bytes, 0, bytes.length, marks);
   const view = new EntryView();
   view.aim(out, 0, size);
+  view.definition = definition;
+  view.version = parked.format ?? 2;
   return view;
+}
+
+function transportOf(text: string): Transport {
+  return text === 'udp' || text === 'sms' ? text : 'tcp';
 }
 
 function ignoreMissing(error: unknown): void {

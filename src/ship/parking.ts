@@ -9,8 +9,9 @@ const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [E
 
 /**
  * Entries that cannot be delivered, kept for people and for a later replay: one JSON object a line,
- * `{"kind","slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`, and `keep`, the mask in
- * hex, where not all of its records are kept.
+ * `{"kind","slot","sequence","received","codec","transport","device","memo","accepted","reason","hex"}`; `options` and `account`
+ * as the journal has them (journal/definition.ts), `keep`, the mask in hex, where not all of its records are kept, and `format`,
+ * the version of the journal's format.
  * An entry may stand there twice when a crash came between parking it and moving on.
  */
 export class Parking {
@@ -32,11 +33,14 @@ export class Parking {
   add(slot: string, entry: EntryView, reason: string): void {
     const line = JSON.stringify({
       kind: KINDS[entry.kind] ?? 'frame',
+      format: entry.version,
       slot,
       sequence: entry.sequence,
       received: entry.received,
       codec: entry.codec,
       transport: entry.transport,
+      ...(entry.definition?.options == null ? {} : { options: entry.definition.options }),
+      ...(entry.account === '' ? {} : { account: entry.account }),
       device: entry.device,
       memo: entry.memo,
       accepted: entry.accepted,

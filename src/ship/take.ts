@@ -14,7 +14,7 @@ export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder:
   if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
   if (entry.kind === EntryKind.Usage) return takeUsage(batch, slot, entry, instance);
   if (entry.kind !== EntryKind.Frame) return '';
-  const reason = decoder.decode(entry, batch.rows, notBefore);
+  const reason = decoder.decode(entry, batch.rows, slot, notBefore);
   batch.locate(slot, entry.sequence);
   return reason;
 }
@@ -22,9 +22,9 @@ export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder:
 function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: string): string {
   const event = readEvent(entry.bytes.toString('utf8', entry.start, entry.end));
   if (event === undefined) return 'an event that is not a JSON object with a type';
-  const { device, received, codec: protocol } = entry;
+  const { device, received, codec: protocol, account } = entry;
   const id = idOf(slot, entry, instance);
-  batch.events.push({ ...event, id, device, account: '', time: received, received, protocol }, slot, entry.sequence);
+  batch.events.push({ ...event, id, device, account, time: received, received, protocol }, slot, entry.sequence);
   return '';
 }
 

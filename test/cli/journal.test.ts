@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
@@ -25,9 +26,20 @@ beforeAll(async () => {
     const journal = await Journal.open({ directory: join(data, 'journal', String(slot)), minFreeBytes: 0, ...calls });
     const marks = slot === 1 ? { keep: Uint8Array.of(0), relay: true } : undefined;
     for (const device of devices)
-      journal.append(new Origin('h02', 'tcp', device, '192.0.2.1:1000'), EntryKind.Frame, T, 0, 1, frame, 0, frame.length, marks);
+      journal.append(
+        new Origin(new Definition('h02', 'tcp'), device, '192.0.2.1:1000'),
+        EntryKind.Frame,
+        T,
+        0,
+        1,
+        frame,
+        0,
+        frame.length,
+        marks,
+      );
     const event = Buffer.from('{"type":"connected"}');
-    if (slot === 0) journal.append(new Origin('h02', 'tcp', '4209951296', ''), EntryKind.Event, T, 0, 0, event, 0, event.length);
+    if (slot === 0)
+      journal.append(new Origin(new Definition('h02', 'tcp'), '4209951296', ''), EntryKind.Event, T, 0, 0, event, 0, event.length);
     await journal.close();
   }
 });

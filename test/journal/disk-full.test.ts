@@ -70,7 +70,7 @@ describe('full disk (design promise 5)', () => {
   it('6: the reserve and the budget refuse appends and let what is pending through', async () => {
     const path = await directory();
     const storage = new FaultStorage();
-    const slot = await open(path, { storage, minFreeBytes: 1000, maxBytes: 500 });
+    const slot = await open(path, { storage, minFreeBytes: 1000, maxBytes: 5000 });
     slot.append('a');
     storage.free = 999;
     await slot.it.check();
@@ -81,7 +81,7 @@ describe('full disk (design promise 5)', () => {
     storage.free = 1000;
     await slot.it.check();
     expect(slot.it.state).toBe('open');
-    slot.append('b'.repeat(600));
+    slot.append('b'.repeat(6000));
     await slot.it.flush();
     await slot.it.check();
     expect(slot.it.state).toBe('full');

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, MAX_PAYLOAD_BYTES, Origin } from '../../src/journal/entry.ts';
 import { JournalReader, readDurable } from '../../src/journal/reader.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
@@ -117,7 +118,7 @@ describe('journal invariants', () => {
   it('7: the largest payload fits, a larger entry is refused', async () => {
     const path = await directory();
     const slot = await open(path);
-    const longest = new Origin('c'.repeat(255), 'tcp', 'd'.repeat(255), 'p'.repeat(255));
+    const longest = new Origin(new Definition('c'.repeat(255), 'tcp'), 'd'.repeat(255), 'p'.repeat(255));
     const bytes = Buffer.alloc(MAX_PAYLOAD_BYTES + 1, 'x');
     expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 1, bytes, 0, MAX_PAYLOAD_BYTES)).toBe(1);
     expect(slot.it.append(longest, EntryKind.Frame, 1, 0, 1, bytes, 0, MAX_PAYLOAD_BYTES + 1)).toBe(-1);

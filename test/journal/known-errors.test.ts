@@ -13,7 +13,7 @@ describe('known errors', () => {
     const bytes = await readFile(NEWER);
     await writeFile(segment, bytes);
     await writeFile(join(path, 'durable'), Buffer.from('0400000000000000', 'hex'));
-    const refusal = { code: 'JOURNAL_FORMAT', message: expect.stringMatching(/0000000000000001\.seg.*format 3.*start the version/) };
+    const refusal = { code: 'JOURNAL_FORMAT', message: expect.stringMatching(/0000000000000001\.seg.*format 4.*start the version/) };
     await expect(recover(path)).rejects.toMatchObject(refusal);
     await expect(open(path)).rejects.toMatchObject(refusal);
     await expect(read(path)).rejects.toMatchObject(refusal);

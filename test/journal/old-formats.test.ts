@@ -30,7 +30,7 @@ async function described(path: string): Promise<object[]> {
     if (entry === null) break;
     const { sequence, received, order, kind, codec, transport, device, peer, memo, accepted, relay } = entry;
     const rows = new Rows();
-    const reason = kind === EntryKind.Frame ? decoder.decode(entry, rows) : '';
+    const reason = kind === EntryKind.Frame ? decoder.decode(entry, rows, '0') : '';
     found.push({
       ...{ sequence, received, order, kind, codec, transport, device, peer, memo, accepted, relay },
       hex: entry.bytes.toString('hex', entry.start, entry.end),

@@ -7,7 +7,7 @@ import { type Damage, JournalReader, readDurable } from '../../src/journal/reade
 import { recover } from '../../src/journal/recovery.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
-import { directory, drain, nth, ORIGIN, open, read, seeded, segments } from './slot.ts';
+import { directory, drain, entryPlaces, nth, ORIGIN, open, read, seeded, segments } from './slot.ts';
 import { textOf } from './writer-text.ts';
 
 const sequences = (entries: readonly { sequence: number }[]) => entries.map((entry) => entry.sequence);
@@ -176,19 +176,19 @@ describe('reader', () => {
     const path = await directory();
     await filled(path, 12, 3);
     const file = nth(await segments(path), 1);
-    const first = nextOf(file);
     const bytes = await readFile(file);
-    const size = (bytes.length - 32) / (nextOf(nth(await segments(path), 2)) - first);
-    for (const at of [32, 32 + 41, 32 + size, 32 + size + 4, bytes.length - 1]) {
+    const stand = await entryPlaces(file);
+    const [one, two] = [nth(stand, 0), nth(stand, 1)];
+    for (const at of [one.offset, one.offset + 43, two.offset, two.offset + 4, bytes.length - 1]) {
       const bad = Buffer.from(bytes);
       bad[at] = (bad[at] ?? 0) ^ 0xff;
       await writeFile(file, bad);
       const damages: Damage[] = [];
-      const hit = first + Math.floor((at - 32) / size);
+      const hit = nth(stand, at === bytes.length - 1 ? -1 : at < two.offset ? 0 : 1);
       expect(sequences(await read(path, 1, { onDamage: (damage) => damages.push(damage) }))).toEqual(
-        upTo(1, 12).filter((sequence) => sequence !== hit),
+        upTo(1, 12).filter((sequence) => sequence !== hit.sequence),
       );
-      expect(damages).toEqual([{ file, offset: 32 + (hit - first) * size, bytes: size }]);
+      expect(damages).toEqual([{ file, offset: hit.offset, bytes: hit.bytes }]);
     }
   });
 
@@ -212,8 +212,8 @@ describe('reader', () => {
     await filled(path, 12, 6);
     const file = nth(await segments(path), 0);
     const bytes = await readFile(file);
-    const size = (bytes.length - 32) / (nextOf(nth(await segments(path), 1)) - 1);
-    bytes[32 + 2 * size - 1] = 0;
+    const second = nth(await entryPlaces(file), 1);
+    bytes[second.offset + second.bytes - 1] = 0;
     await writeFile(file, bytes);
     const mark = (value: number) => writeFile(join(path, 'durable'), Buffer.from([value, 0, 0, 0, 0, 0, 0, 0]));
     await mark(2);

@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { EntryKind, Origin } from '../../src/journal/entry.ts';
+import { Definition } from '../../src/journal/definition.ts';
+import { checkEntry, EntryKind, EntryView, Origin, readFormat } from '../../src/journal/entry.ts';
 import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
 import { type Damage, JournalReader } from '../../src/journal/reader.ts';
 import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
@@ -15,7 +16,7 @@ export async function directory(): Promise<string> {
   return path;
 }
 
-export const ORIGIN = new Origin('teltonika', 'tcp', '352093081234567', '192.0.2.7:40123');
+export const ORIGIN = new Origin(new Definition('teltonika', 'tcp'), '352093081234567', '192.0.2.7:40123');
 
 export class Watched {
   /** Watermarks as they were announced. */
@@ -108,4 +109,32 @@ export function nth<T>(list: readonly T[], index: number): T {
   const item = list.at(index);
   if (item === undefined) throw new Error(`no item ${index} of ${list.length}`);
   return item;
+}
+
+export interface Stands {
+  readonly offset: number;
+  readonly bytes: number;
+  /** 0 for a definition. */
+  readonly sequence: number;
+}
+
+/** Where definitions and entries stand in a segment that is whole. */
+export async function places(file: string): Promise<Stands[]> {
+  const bytes = await readFile(file);
+  const format = readFormat(bytes, bytes.length, Number.parseInt(file.slice(-20, -4), 16));
+  if (format === undefined) throw new Error(`${file} has no header`);
+  const found: Stands[] = [];
+  const view = new EntryView();
+  for (let at = format.begin; at < bytes.length; ) {
+    const size = checkEntry(bytes, at, bytes.length, format, at);
+    if (size <= 0) throw new Error(`${file} is not whole at ${at}`);
+    view.aim(bytes, at, size, format.version);
+    found.push({ offset: at, bytes: size, sequence: view.kind === EntryKind.Definition ? 0 : view.sequence });
+    at += size;
+  }
+  return found;
+}
+
+export async function entryPlaces(file: string): Promise<Stands[]> {
+  return (await places(file)).filter(({ sequence }) => sequence > 0);
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
+import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
@@ -66,7 +67,7 @@ export class Slot {
   }
 
   raw(device: string, received: number, bytes: Buffer, accepted: number, codec = 'tiny', marks?: Marks): number {
-    const origin = new Origin(codec, 'tcp', device, '192.0.2.1:1000');
+    const origin = new Origin(new Definition(codec, 'tcp'), device, '192.0.2.1:1000');
     return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length, marks);
   }
 
@@ -84,13 +85,13 @@ export class Slot {
 
   usage(device: string, received: number, traffic: Traffic | string): number {
     const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
-    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
+    const origin = new Origin(new Definition('tiny', 'tcp'), device, '192.0.2.1:1000');
     return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
   }
 
   event(device: string, received: number, event: object | string, marks?: Marks): number {
     const bytes = Buffer.from(typeof event === 'string' ? event : JSON.stringify(event));
-    const origin = new Origin('tiny', 'tcp', device, '192.0.2.1:1000');
+    const origin = new Origin(new Definition('tiny', 'tcp'), device, '192.0.2.1:1000');
     return this.journal.append(origin, EntryKind.Event, received, 0, 0, bytes, 0, bytes.length, marks);
   }
 }

@@ -41,3 +41,17 @@ test('forgets: old records make room', () => {
   for (let i = 0; i < 63; i++) window.add(i, i, 1000);
   expect(window.add(9, 9, 9)).toBe(true);
 });
+
+test('a record read in another zone is the same record, on another day or under the same options it is not', () => {
+  const window = new ResendWindow(64);
+  const hour = 3_600_000;
+  const time = 1_784_118_896_000;
+  expect(window.add(1, 2, time, 1)).toBe(true);
+  expect(window.add(1, 2, time - 8 * hour, 2)).toBe(false);
+  expect(window.add(1, 2, time + 345 * 60_000, 2)).toBe(false);
+  expect(window.add(1, 3, time - 8 * hour, 2)).toBe(true);
+  expect(window.add(1, 2, time - 8 * hour, 1)).toBe(true);
+  expect(window.add(1, 2, time + 24 * hour, 2)).toBe(true);
+  expect(window.add(1, 3, time + 19 * hour, 3)).toBe(true);
+  expect(window.add(1, 2, time + 30_500, 2)).toBe(true);
+});

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { defineCodec, eventIndex, FrameKind, FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Secret, SecretUrl } from '../../src/secret.ts';
 import { Decoder } from '../../src/ship/decoder.ts';
@@ -306,7 +307,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       const data = dataDirectory();
       const slot = await Slot.open(data, 0);
       for (const memo of [0, raised, raised]) {
-        const origin = new Origin('h02', 'tcp', '4106000826', '192.0.2.1:1000');
+        const origin = new Origin(new Definition('h02', 'tcp'), '4106000826', '192.0.2.1:1000');
         slot.journal.append(origin, EntryKind.Frame, T, memo, 1, frame, 0, frame.length);
         await slot.journal.flush();
       }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { findInstance, instancePeer, journalInstance, openInstance, SUPERVISOR_SLOT } from '../../../src/cluster/instance.ts';
+import { NO_DEFINITION } from '../../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../../src/journal/entry.ts';
 import { Journal } from '../../../src/journal/journal.ts';
 import { listSegments, segmentName } from '../../../src/journal/segment.ts';
@@ -32,7 +33,7 @@ async function run(events = 0): Promise<string> {
   journalInstance(journal, instance);
   for (let i = 0; i < events; i++) {
     await journal.rotate();
-    journal.append(new Origin('', 'tcp', '', instancePeer(instance)), EntryKind.Event, 1, 0, 0, EVENT, 0, EVENT.length);
+    journal.append(new Origin(NO_DEFINITION, '', instancePeer(instance)), EntryKind.Event, 1, 0, 0, EVENT, 0, EVENT.length);
     await journal.flush();
   }
   await journal.close();
@@ -66,7 +67,7 @@ test('is in whatever segment is left of the journal', async () => {
 
 test('a file of an earlier version, whose journal does not have it, is taken over', async () => {
   const journal = await Journal.open({ directory: slot(), minFreeBytes: 0, onDurable: () => {}, onFailed: () => {} });
-  journal.append(new Origin('', 'tcp', '', ''), EntryKind.Event, 1, 0, 0, EVENT, 0, EVENT.length);
+  journal.append(new Origin(NO_DEFINITION, '', ''), EntryKind.Event, 1, 0, 0, EVENT, 0, EVENT.length);
   await journal.close();
   writeFileSync(file, '0123456789abcdef\n');
   expect([await run(), warned]).toEqual(['0123456789abcdef', []]);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { recoverSlots } from '../../../src/cluster/recover-slots.ts';
+import { Definition } from '../../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../../src/journal/entry.ts';
 import { Journal } from '../../../src/journal/journal.ts';
 import { readDurable } from '../../../src/journal/reader.ts';
@@ -14,7 +15,7 @@ const ENTRIES = 5;
 async function afterPowerCut(journals: string, slot: string): Promise<string> {
   const directory = join(journals, slot);
   const journal = await Journal.open({ directory, minFreeBytes: 0, onDurable: () => {}, onFailed: () => {} });
-  const origin = new Origin('gt06', 'tcp', '868120100000001', '192.0.2.1:1000');
+  const origin = new Origin(new Definition('gt06', 'tcp'), '868120100000001', '192.0.2.1:1000');
   for (let i = 0; i < ENTRIES; i++) journal.append(origin, EntryKind.Frame, 1_700_000_000_000, 0, 1, Buffer.of(i), 0, 1);
   await journal.close();
   writeFileSync(join(directory, 'durable'), Buffer.alloc(8));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseCommand } from '../../../src/command/command.ts';
 import { commandEvent } from '../../../src/command/downlink.ts';
+import { Definition } from '../../../src/journal/definition.ts';
 import { EntryKind, EntryView, entrySize, Origin, writeEntry } from '../../../src/journal/entry.ts';
 import { eventJson, readEvent } from '../../../src/record/event.ts';
 import { Decoder } from '../../../src/ship/decoder.ts';
@@ -17,12 +18,14 @@ const ENVELOPE = ['version', 'id', 'kind', 'device', 'account', 'time', 'receive
 
 /** The event as consumers get it when the journal has that text. */
 function delivered(json: string, device = 'd1'): string {
-  const origin = new Origin('gt06', 'tcp', device, '');
+  const definition = new Definition('gt06', 'tcp', null, 'acme');
+  const origin = new Origin(definition, device, '');
   const bytes = Buffer.from(json);
   const out = Buffer.alloc(entrySize(origin, bytes.length));
-  const size = writeEntry(out, 0, 7, origin, EntryKind.Event, T, 1, 0, 0, bytes, 0, bytes.length);
+  const size = writeEntry(out, 0, 7, origin, 1, EntryKind.Event, T, 1, 0, 0, bytes, 0, bytes.length);
   const entry = new EntryView();
   entry.aim(out, 0, size);
+  entry.definition = definition;
   const batch = new Batch();
   expect(takeEntry(batch, '0', entry, new Decoder(new Map(), () => ({})), 'test')).toBe('');
   return eventJson(batch.events.at(0));
@@ -38,7 +41,7 @@ describe('invariant 1: what the host says and what the event says are in namespa
       id: expect.stringMatching(/^[0-9a-f]{16}$/),
       kind: 'event',
       device: 'd1',
-      account: '',
+      account: 'acme',
       time: T,
       received: T,
       protocol: 'gt06',
