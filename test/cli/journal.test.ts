@@ -6,6 +6,7 @@ import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
+import { entryPlaces } from '../journal/slot.ts';
 import { fixgate } from './command.ts';
 
 const FIXTURES = join(import.meta.dirname, '../../fixtures');
@@ -115,11 +116,13 @@ describe('fixgate journal', () => {
     const sound = readFileSync(path);
     const flipped = Buffer.from(sound);
     flipped[sound.length - 3] = (flipped[sound.length - 3] ?? 0) ^ 4;
-    flipped[100] = (flipped[100] ?? 0) ^ 4;
+    const first = (await entryPlaces(path))[0]?.offset ?? 0;
+    flipped[first + 60] = (flipped[first + 60] ?? 0) ^ 4;
     writeFileSync(path, flipped);
     const damaged = await journal('verify', '--json', '--slot', '0');
     expect([damaged.code, damaged.rows[0]]).toMatchObject([1, { entries: 1, problem: '' }]);
-    expect(damaged.rows[0]?.['damages']).toHaveLength(1);
+    // Also the last one of the last segment, behind which nothing comes.
+    expect(damaged.rows[0]?.['damages']).toHaveLength(2);
     copyFileSync(join(FIXTURES, 'journal/newer-version.bin'), path);
     const newer = await journal('verify', '--json', '--slot', '0');
     expect([newer.code, newer.rows[0]]).toMatchObject([1, { entries: 0, problem: expect.stringContaining('version') }]);

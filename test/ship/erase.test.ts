@@ -188,7 +188,7 @@ describe('a device that is erased', () => {
     const storage = new FaultStorage();
     const erasures = new Erasures(path, storage);
     await erasures.add('a', new Map([['x', 1]]));
-    storage.fail('write', /\.next$/, 'ENOSPC');
+    storage.fail('write', /\.new$/, 'ENOSPC');
     await expect(erasures.add('a', new Map([['y', 1]]))).rejects.toMatchObject({ code: 'ENOSPC' });
     storage.heal();
     expect([...erasures.of('a').keys()]).toEqual(['x']);
