@@ -168,7 +168,7 @@ export class Ledger {
   /** `reply`: what the device said, where that is why. */
   failed(command: Command, note: string, reply = ''): Promise<Command | undefined> {
     return this.#end(command, 'failed', note, (found) =>
-      found.state === 'queued' || isThisAttempt(found, command) || (found.state === 'unknown' && reply !== '') ? { reply } : undefined,
+      found.state === 'queued' || found.state === 'unknown' || isThisAttempt(found, command) ? { reply } : undefined,
     );
   }
 

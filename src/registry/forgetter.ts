@@ -70,7 +70,9 @@ export class Forgetter {
 
   async #forget(id: string, text: string): Promise<boolean> {
     const { store, isConnected, record } = this.#o;
-    if (isConnected(id) || (await store.list('commands', { prefix: `${id} `, limit: 1 })).length > 0) return false;
+    if (isConnected(id)) return false;
+    for (const table of ['commands', 'unknown'] as const)
+      if ((await store.list(table, { prefix: `${id} `, limit: 1 })).length > 0) return false;
     const removed = await store.write(
       [
         { table: 'devices', key: id, expect: text },

@@ -291,9 +291,10 @@ describe('commands on their way down', () => {
     expect(ended.map(({ reply, values }) => [reply, values])).toEqual(ended.map(() => ['', {}]));
     expect(ended[0]?.history.at(-1)?.note).toBe('by a position; the reply is in the stream only');
     const stored = JSON.stringify(
-      await Promise.all((['commands', 'finished', 'settings'] as const).map((table) => store.list(table, { limit: 100 }))),
+      await Promise.all((['commands', 'unknown', 'finished', 'settings'] as const).map((table) => store.list(table, { limit: 100 }))),
     );
     expect(stored).not.toMatch(/5\.125|6\.375|invalid ID/);
+    // The event follows the ledger.
     await vi.waitFor(() =>
       expect(device.events).toEqual(
         expect.arrayContaining([
@@ -418,6 +419,7 @@ describe('commands on their way down', () => {
     const later = new Device(gt06);
     later.reply('DYD=Success!', echoing.sent[0]?.key);
     expect(await comesTo(second, 'answered')).toMatchObject({ reply: 'DYD=Success!' });
+    later.relay = true;
     later.reply('HFYD=Fail!', echoing.sent[1]?.key);
     await comesTo(third, 'failed');
   });

@@ -69,7 +69,7 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
   it('1: stay when they have come back, or somebody has changed them, or made them, or waits for them, or they are connected', async () => {
     const store = await stores.open(kind);
     const { registry, forgetter, contact, read, inventory, connected } = rig(store);
-    for (const id of ['back-1', 'noted-1', 'waits-1', 'here-1']) {
+    for (const id of ['back-1', 'noted-1', 'waits-1', 'unsure-1', 'here-1']) {
       await contact(id);
       await vi.waitFor(async () => expect(await read(id)).toMatchObject({ provisional: true }));
     }
@@ -81,6 +81,7 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     await inventory.patch('noted-1', { account: 'acme' }, 'test');
     await inventory.patch('noted-1', { account: null }, 'test');
     await store.write([{ table: 'commands', key: 'waits-1 c1', put: '{}' }]);
+    await store.write([{ table: 'unknown', key: 'unsure-1 c1', put: '{}' }]);
     connected.add('here-1');
     now += 3_600_000;
     // The worker has learned of the record that its contact has made.
