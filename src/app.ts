@@ -42,12 +42,15 @@ import { Eraser } from './privacy/eraser.ts';
 import { exportDevice } from './privacy/export.ts';
 import { forget } from './privacy/forget.ts';
 import { isKept } from './privacy/kept.ts';
+import { AddressRates } from './registry/address-rates.ts';
 import { Forgetter } from './registry/forgetter.ts';
 import { Inventory } from './registry/inventory.ts';
 import { Newcomers } from './registry/newcomers.ts';
 import { Quarantine } from './registry/quarantine.ts';
 import { QuarantineList } from './registry/quarantine-list.ts';
 import { Registry } from './registry/registry.ts';
+import { pickAddress, Standings } from './registry/standing.ts';
+import type { Claim } from './session/claim.ts';
 import { SessionTable } from './session/session-table.ts';
 import { Erasures, erasuresPath } from './ship/erasures.ts';
 import { JOURNAL, startShipper } from './ship/shipper.ts';
@@ -120,7 +123,12 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
-  const sessions = new SessionTable<Intake>(toSupervisor());
+  const sessions = new SessionTable<Intake>({
+    moved: toSupervisor(),
+    spoke: (device, peer) => tell({ type: 'spoke', device, peer }),
+    takenOver: () => metrics.takeovers.inc(),
+    now: () => systemClock.elapsed(),
+  });
   const now = (): number => systemClock.now();
   const downlink = new Downlink({
     ledger: new Ledger(state, now, config.commands.attempts),
@@ -132,12 +140,12 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((id) => {
     if (id === undefined) eachSession(sessions, (intake) => intake.reconsider(), log);
-    else sessions.get(id)?.reconsider();
+    else for (const intake of sessions.of(id)) intake.reconsider();
   });
   const service = new Service(state, log, config.service.alarms === 'pass');
   service.onChange((device) => {
     if (device === undefined) eachSession(sessions, (intake) => intake.planChanged(), log);
-    else sessions.get(device)?.planChanged();
+    else for (const intake of sessions.of(device)) intake.planChanged();
   });
   const newcomers = new Newcomers(config.registry.newIds, config.workers, () => systemClock.elapsed());
   const quarantine = new Quarantine({
@@ -150,6 +158,10 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     },
   });
   const unwatch = state.watch((table, key) => {
+    if (table === 'standing') {
+      if (key === undefined) eachSession(sessions, (intake) => intake.reviewStanding(), log);
+      else for (const intake of sessions.of(key)) intake.reviewStanding();
+    }
     if (table !== 'commands') return;
     if (key === undefined) downlink.pokeAll();
     else downlink.poke(key.slice(0, key.indexOf(' ')));
@@ -161,6 +173,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     registry,
     quarantine,
     newcomers,
+    addressRates: new AddressRates(config.registry.newIds.exempt, config.workers, () => systemClock.elapsed()),
+    standings: new Standings(state, now, log),
     downlink,
     meters,
     service,
@@ -198,7 +212,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     health: () => ({ [`worker-${slot}`]: workerHealth(journal, host.connections, vitals) }),
     take(message, socket): void {
       if (message.type === 'state_damaged') state.abandon(message.damage);
-      else if (message.type === 'superseded') sessions.yield(message.device, message.since);
+      else if (message.type === 'rivals') sessions.rivals(message.device, message.claims);
+      else if (message.type === 'spoke') sessions.heard(message.device, message.peer);
       else if (message.type === 'commands') downlink.poke(message.device);
       else if (message.type === 'rotate')
         tellWhen(
@@ -265,15 +280,15 @@ function suspectState(): void {
 }
 
 /** Gathers what the session table has to say. */
-function toSupervisor(): (device: string, since: number) => void {
+function toSupervisor(): (device: string, claims: readonly Claim[]) => void {
   let moves: SessionMove[] = [];
-  return (device, since) => {
+  return (device, claims) => {
     if (moves.length === 0)
       setTimeout(() => {
         tell({ type: 'sessions', moves });
         moves = [];
       }, MOVES_MS);
-    moves.push([device, since]);
+    moves.push([device, claims]);
   };
 }
 
@@ -576,6 +591,11 @@ export async function openOffice(
     plans: new PlanList({ store: state, record }),
     codecs,
     eraser,
+    async pick(device, address, by): Promise<boolean> {
+      const isKnown = await pickAddress(state, device, address, now());
+      if (isKnown) record(device, { type: 'identity_picked', address, by });
+      return isKnown;
+    },
     isKept: (id, device) => isKept(state, clickhouse, id, device),
     export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
     abandonState(damage): void {

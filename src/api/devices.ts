@@ -7,6 +7,7 @@ import { parsePolicy } from '../plan/steps.ts';
 import { countersOf, usageOf } from '../plan/usage.ts';
 import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
 import type { Change } from '../registry/inventory.ts';
+import { parseStanding, standingSchema } from '../registry/standing.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -21,6 +22,8 @@ const filter = z.strictObject({
 const { recovery } = deviceSchema.shape;
 const wanted = recovery.unwrap().omit({ started: true });
 const replacement = deviceSchema.omit({ id: true }).extend({ id: deviceId.optional().describe('as in the path') });
+const identity = standingSchema.extend({ device: z.string() });
+const pick = z.strictObject({ address: z.union([z.ipv4(), z.ipv6()]).describe('of the session that is the device') });
 const profile = z.object({ device: z.string(), protocol: z.string(), learned: z.record(z.string(), z.string()), updated: z.int() });
 const count = z.number();
 const cycle = z.object({
@@ -158,6 +161,37 @@ export const DEVICE_ROUTES: readonly Route[] = [
     answers: { 200: device, 404: unknown },
     run: async ({ params: { id }, token, office, reply }) =>
       changed(reply, id, await office.inventory.patch(id, { recovery: null }, token.name)),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/identity',
+    scope: 'read',
+    about: 'Where the device has spoken from, and whether sessions from two addresses contradict each other.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has not spoken yet' } },
+    async run({ params, office, reply }) {
+      const id = await office.inventory.idOf(params.id);
+      const noted = parseStanding(await office.state.get('standing', id));
+      if (noted === undefined) return problem(reply, 404, `device ${id} has not spoken yet`);
+      return { device: id, ...noted };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/devices/{id}/identity',
+    scope: 'engine',
+    about: 'Say which address the device has: critical commands that were held because two sessions contradict each other go there.',
+    params,
+    query: NOTHING,
+    body: pick,
+    answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has not spoken yet' } },
+    async run({ params, body, token, office, reply }) {
+      const id = await office.inventory.idOf(params.id);
+      if (!(await office.pick(id, body.address, token.name))) return problem(reply, 404, `device ${id} has not spoken yet`);
+      return { device: id, ...parseStanding(await office.state.get('standing', id)) };
+    },
   }),
   route({
     method: 'GET',

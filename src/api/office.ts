@@ -22,6 +22,8 @@ export interface ApiOffice {
   readonly plans: PlanList;
   readonly codecs: ReadonlyMap<string, Codec>;
   readonly eraser: Eraser;
+  /** Says which address a device has; false when it has never spoken. */
+  pick(device: string, address: string, by: string): Promise<boolean>;
   /** Is anything kept of the device? Rejects with AppError when ClickHouse, which may have it, does not answer. */
   isKept(id: string, device: Device | undefined): Promise<boolean>;
   /** Everything that is kept of a device, as a zip. */

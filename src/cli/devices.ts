@@ -11,7 +11,7 @@ import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
 import { table } from './table.ts';
 
-export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|import|export [options]
+export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|identity|import|export [options]
 
 The registry of devices, through the API of a running server.
 
@@ -21,6 +21,8 @@ The registry of devices, through the API of a running server.
   add <id> [name=value …]
   set <id> name=value …   name= removes a field
   remove <id>             its record; what it has sent stays
+  identity <id>           where it has spoken from, and whether two sessions contradict each other
+    --is <address>        the device is the one at this address: critical commands that were held go there
   import <file|->         many, NDJSON or CSV; exit code 1 when lines were wrong
   export                  all, in the form that import takes
     --output <file>       instead of standard output
@@ -51,6 +53,7 @@ export async function devices(args: string[]): Promise<number> {
       state: { type: 'string' },
       format: { type: 'string' },
       output: { type: 'string' },
+      is: { type: 'string' },
       zone: { type: 'string', default: 'UTC' },
     },
   });
@@ -63,12 +66,20 @@ export async function devices(args: string[]): Promise<number> {
   };
   if (action === 'list') return list(api, values);
   if (action === 'export') return exportAll(api, formatOf(values.format, values.output), values.output);
-  if (!['get', 'add', 'set', 'remove', 'import'].includes(action))
-    throw new AppError('USAGE', `fixgate devices ${action}: say list, get, add, set, remove, import or export`);
+  if (!['get', 'add', 'set', 'remove', 'import', 'identity'].includes(action))
+    throw new AppError('USAGE', `fixgate devices ${action}: say list, get, add, set, remove, identity, import or export`);
   if (id === undefined) throw new AppError('USAGE', `say fixgate devices ${action} <${action === 'import' ? 'file' : 'id'}>`);
   if (action === 'import') return importAll(api, id, formatOf(values.format, id), values.json);
   if (action === 'add') return print(await api.call('POST', '/v1/devices', withoutNulls({ ...fieldsOf(pairs, deviceSchema, zone), id })));
   const path = `/v1/devices/${encodeURIComponent(id)}`;
+  if (action === 'identity') {
+    const asked =
+      values.is === undefined ? api.find('GET', `${path}/identity`) : api.find('POST', `${path}/identity`, { address: values.is });
+    const noted = await asked;
+    if (noted !== undefined) return print(noted);
+    process.stderr.write(`fixgate: device ${id} has not spoken yet\n`);
+    return EXIT.Found;
+  }
   if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'say fixgate devices set <id> name=value …');
   const method = { get: 'GET', set: 'PATCH', remove: 'DELETE' }[action] ?? 'GET';
   const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, deviceSchema, zone) : undefined);

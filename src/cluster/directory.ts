@@ -1,42 +1,58 @@
+import { type Claim, leaderOf } from '../session/claim.ts';
 import type { SessionMove } from './messages.ts';
 
+/** A worker's sessions of one device. */
+interface Here {
+  readonly slot: number;
+  readonly claims: readonly Claim[];
+}
+
 /**
- * Device to the worker that has its live connection, across all workers. The newest connection wins here as it does
- * within a worker; "newest" by the workers' own monotonic time, for their messages may overtake each other.
+ * Device to the workers that have sessions of it. Workers decide among their own sessions and those of the others, all by the same rule
+ * (session/claim.ts); here each is told of the others.
  */
 export class Directory {
-  readonly #live = new Map<string, { readonly slot: number; readonly since: number }>();
-  readonly #supersede: (slot: number, device: string, since: number) => void;
+  readonly #live = new Map<string, readonly Here[]>();
+  readonly #rivals: (slot: number, device: string, claims: readonly Claim[]) => void;
 
-  /** `supersede` is told the slot whose connection is the older one, and since when there is a newer one. */
-  constructor(supersede: (slot: number, device: string, since: number) => void) {
-    this.#supersede = supersede;
+  /** `rivals` is told, for each worker, the sessions of a device on all others. */
+  constructor(rivals: (slot: number, device: string, claims: readonly Claim[]) => void) {
+    this.#rivals = rivals;
   }
 
-  /** Undefined when the device is not connected. */
+  /** Where commands for the device go; undefined when it is not connected. */
   slotOf(device: string): number | undefined {
-    return this.#live.get(device)?.slot;
+    const places = this.#live.get(device) ?? [];
+    if (places.length < 2) return places[0]?.slot;
+    return leaderOf(places.flatMap(({ slot, claims }) => claims.map((claim) => ({ ...claim, slot }))))?.slot;
+  }
+
+  /** The other workers that have sessions of the device. */
+  othersThan(slot: number, device: string): readonly number[] {
+    return (this.#live.get(device) ?? []).filter((place) => place.slot !== slot).map((place) => place.slot);
   }
 
   /** What a worker has reported, in its order. */
   moved(slot: number, moves: readonly SessionMove[]): void {
-    for (const [device, since] of moves) {
-      const live = this.#live.get(device);
-      if (since === 0) {
-        if (live?.slot === slot) this.#live.delete(device);
-        continue;
-      }
-      if (live !== undefined && live.slot !== slot && live.since > since) {
-        this.#supersede(slot, device, live.since);
-        continue;
-      }
-      this.#live.set(device, { slot, since });
-      if (live !== undefined && live.slot !== slot) this.#supersede(live.slot, device, since);
-    }
+    for (const [device, claims] of moves) this.#moved(slot, device, claims);
   }
 
   /** The worker has ended, and its connections with it. */
   forget(slot: number): void {
-    for (const [device, live] of this.#live) if (live.slot === slot) this.#live.delete(device);
+    for (const [device, places] of this.#live) if (places.some((place) => place.slot === slot)) this.#moved(slot, device, []);
+  }
+
+  #moved(slot: number, device: string, claims: readonly Claim[]): void {
+    const others = (this.#live.get(device) ?? []).filter((place) => place.slot !== slot);
+    const places = claims.length === 0 ? others : [...others, { slot, claims }];
+    if (places.length === 0) this.#live.delete(device);
+    else this.#live.set(device, places);
+    if (others.length === 0) return;
+    for (const place of places)
+      this.#rivals(
+        place.slot,
+        device,
+        places.filter((other) => other !== place).flatMap((other) => other.claims),
+      );
   }
 }

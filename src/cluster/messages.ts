@@ -2,6 +2,7 @@ import type dgram from 'node:dgram';
 import type net from 'node:net';
 import type { ErrorCode } from '../errors.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
+import type { Claim } from '../session/claim.ts';
 
 /** Every message between the supervisor and its children, with its direction. Some travel with a socket. */
 
@@ -14,8 +15,8 @@ export interface Health {
   readonly reason: string;
 }
 
-/** A device that came to a worker (`since`: when, monotonic ms) or left it (`since` 0). */
-export type SessionMove = readonly [device: string, since: number];
+/** A device and its sessions on a worker; none: it has left. */
+export type SessionMove = readonly [device: string, claims: readonly Claim[]];
 
 /** `ClickHouseAccess` on its way to a child: JSON cannot carry secrets. */
 export interface PackedAccess {
@@ -47,8 +48,10 @@ export type ToChild =
       readonly clickhouse: PackedAccess;
     }
   | { readonly type: 'drain'; readonly deadlineMs: number }
-  /** To a worker: the device has a newer connection on another one, since then. */
-  | { readonly type: 'superseded'; readonly device: string; readonly since: number }
+  /** To a worker: sessions of the device on all others. */
+  | { readonly type: 'rivals'; readonly device: string; readonly claims: readonly Claim[] }
+  /** To a worker, and from one: a session of the device on another one has spoken. */
+  | { readonly type: 'spoke'; readonly device: string; readonly peer: string }
   /** To worker and shipper: the state store is damaged and must not be touched any more. */
   | { readonly type: 'state_damaged'; readonly damage: string }
   /** To a worker: look for commands to this device. */
@@ -73,6 +76,7 @@ export type FromChild =
   | { readonly type: 'state_suspect' }
   /** Of a worker, in the order in which it happened. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] }
+  | { readonly type: 'spoke'; readonly device: string; readonly peer: string }
   /** What the ticket was for is done, and how much of what; or why it is not, when `trouble` is not ''. */
   | { readonly type: 'done'; readonly ticket: number; readonly counts: Readonly<Record<string, number>>; readonly trouble: string }
   /** The listening socket comes along, if it can be sent. */
@@ -83,8 +87,9 @@ export type FromChild =
 const TO_CHILD: readonly string[] = [
   'start',
   'drain',
-  'superseded',
   'state_damaged',
+  'rivals',
+  'spoke',
   'commands',
   'rotate',
   'erase',
@@ -98,6 +103,7 @@ const FROM_CHILD: readonly string[] = [
   'report',
   'state_suspect',
   'sessions',
+  'spoke',
   'done',
   'handed_over',
   'listening',

@@ -249,9 +249,7 @@ export class Supervisor {
   readonly #posts: Post[] = [];
   /** By slot. */
   readonly #workers = new Map<number, Post>();
-  readonly #directory = new Directory((slot, device, since) =>
-    this.#workers.get(slot)?.running?.send({ type: 'superseded', device, since }),
-  );
+  readonly #directory = new Directory((slot, device, claims) => this.#workers.get(slot)?.running?.send({ type: 'rivals', device, claims }));
   #greeting: (slot: number, successor: boolean) => ToChild | undefined = () => undefined;
   #replacing: Promise<void> | undefined;
   #events: EventJournal | undefined;
@@ -524,6 +522,8 @@ export class Supervisor {
       if (message === undefined) this.#directory.forget(slot);
       else if (message.type === 'sessions') this.#directory.moved(slot, message.moves);
       else if (message.type === 'state_suspect') void this.suspectState();
+      else if (message.type === 'spoke')
+        for (const other of this.#directory.othersThan(slot, message.device)) this.#workers.get(other)?.running?.send(message);
       else if (message.type !== 'done') this.#succession?.heard(message, socket);
     };
     this.#workers.set(slot, post);

@@ -2,6 +2,7 @@ import type { Codec, CommandRule, Options, Reading, Transport } from '../codec/i
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Command, mayHaveLeft } from './command.ts';
+import { isCritical } from './critical.ts';
 import { type Ledger, opposedBy } from './ledger.ts';
 import type { Shadow } from './shadow.ts';
 
@@ -21,6 +22,8 @@ import type { Shadow } from './shadow.ts';
  *    A position is newer than the request, by its own time.
  * 6. Steps of a device's connections happen one after the other, and an error of the store ends none of them for good: it is
  *    tried again. While an outcome is known and not written, its command is not taken for lost.
+ * 8. A critical command waits a minute on a session that has no standing, and as long as the device is contested: whoever spoke meanwhile, too,
+ *    may be the device.
  * 7. What a command waits for (its time, the vehicle's standing still) is asked again in the moment its bytes leave.
  * 8. What a device with privacy relay has replied may say where it is: it is in the event, which goes to the stream, and not in
  *    the ledger, which stays.
@@ -37,6 +40,12 @@ export interface Contact {
   readonly relay: boolean;
   /** Its last live position says that it moves; undefined: there is none, or not of late. */
   readonly moving: boolean | undefined;
+  /** Another session speaks for the device, and it is not known which one it is: a critical command must wait. */
+  readonly contested: boolean;
+  /** The device has spoken from there before. */
+  readonly standing: boolean;
+  /** Another session, at this address, has spoken while a critical command waited. */
+  contest(peer: string): void;
   /** Somebody waits for a position: `fixed` is told of the next one. */
   wantsFix: boolean;
   /** A command waits until `moving` says something else: then `poke` is called. */
@@ -63,6 +72,8 @@ const WITHHELD = 'the reply is in the stream only';
 /** After a failure of the store, and for anything that no timer covers. */
 const AGAIN_MS = 5_000;
 const LONGEST_MS = 60_000;
+/** Invariant 8. */
+const PROOF_MS = 60_000;
 const SECONDS_A_DAY = 86_400;
 /** Of a reply, as much as is read: longer than any that is documented. The whole of it is kept. */
 const MOST_READ = 4_096;
@@ -109,6 +120,11 @@ export class Downlink {
   /** The way is clear, as `wait` asked. */
   ready(contact: Contact): void {
     this.#of(contact)?.ready();
+  }
+
+  /** Another session of the device has spoken. */
+  contradicted(contact: Contact, peer: string): void {
+    this.#of(contact)?.contradicted(peer);
   }
 
   /** A position came while `wantsFix` was set, in terms of a record. */
@@ -169,6 +185,8 @@ class Line {
   #deadline: NodeJS.Timeout | undefined;
   #later: NodeJS.Timeout | undefined;
   #key = 0;
+  /** The critical command that waits, or has waited, for a contradiction, and since when, epoch ms. */
+  #proving: { readonly id: string; readonly since: number } | undefined;
 
   /** `before`: the device's last connection has written down how it ended. */
   constructor(contact: Contact, options: DownlinkOptions, working: Set<Promise<void>>, before: Promise<void> = Promise.resolve()) {
@@ -176,6 +194,13 @@ class Line {
     this.#o = options;
     this.#working = working;
     this.#last = before;
+  }
+
+  contradicted(peer: string): void {
+    const { since } = this.#proving ?? { since: Number.NEGATIVE_INFINITY };
+    if (this.contact.standing || this.contact.contested || this.#o.now() - since >= PROOF_MS) return;
+    this.#proving = undefined;
+    this.contact.contest(peer);
   }
 
   look(): void {
@@ -309,7 +334,9 @@ class Line {
         continue;
       }
       const from = Math.max(command.not_before, command.next_attempt);
+      const proofMs = this.#proofMs(command);
       if (at < from) soonest = Math.min(soonest, from - at);
+      else if (proofMs > 0) soonest = Math.min(soonest, proofMs);
       else if (!isMet(command, contact.moving)) contact.wantsMotion = true;
       else if (best === undefined || command.priority > best.priority) best = command;
       soonest = Math.min(soonest, command.expires - at);
@@ -321,6 +348,16 @@ class Line {
       if (Number.isFinite(soonest)) this.#again(soonest);
     } else if (contact.transport === 'tcp' && contact.clear) await this.#send(best);
     else contact.wait();
+  }
+
+  /** Invariant 8: how long the command is to wait. */
+  #proofMs({ id, type }: Command): number {
+    if (!isCritical(type)) return 0;
+    if (this.contact.contested) return Number.POSITIVE_INFINITY;
+    if (this.contact.standing) return 0;
+    const now = this.#o.now();
+    if (this.#proving?.id !== id) this.#proving = { id, since: now };
+    return Math.max(0, this.#proving.since + PROOF_MS - now);
   }
 
   async #send(command: Command): Promise<void> {
@@ -344,7 +381,13 @@ class Line {
       return;
     }
     // Invariant 7. From here to the bytes nothing waits.
-    if (isOpposed || this.#settling > 0 || this.#o.now() >= command.expires || !isMet(command, this.contact.moving)) {
+    if (
+      isOpposed ||
+      this.#settling > 0 ||
+      this.#proofMs(command) > 0 ||
+      this.#o.now() >= command.expires ||
+      !isMet(command, this.contact.moving)
+    ) {
       this.#said(await ledger.unsent(command, 'what it waited for is not so any more'));
       return this.#choose();
     }

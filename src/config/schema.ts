@@ -20,6 +20,10 @@ const listener = z
     host: host.default('::').describe('address to listen on; `::` (or `[::]`): every one, IPv6 and IPv4'),
     port: port.describe('0 takes a free one'),
     idleMs: z.int().min(1000).default(900_000).describe('silence after which a connection is closed'),
+    shared: z
+      .boolean()
+      .optional()
+      .describe('a gateway stands before the devices: the bounds of ids per connection and address are a hundred times as high'),
   })
   .describe('one port that devices talk to');
 
@@ -78,6 +82,12 @@ export const configSchema = z.strictObject({
       connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),
       identifyMs: z.int().min(1000).default(30_000).describe('time for a device to say who it is'),
       frameMs: z.int().min(1000).default(10_000).describe('time to finish a frame once begun'),
+      idsPerConnection: z.int().min(1).default(64).describe('device ids that one connection may name; see `shared` of the listener'),
+      idsPerAddress: z
+        .int()
+        .min(1)
+        .default(3_000)
+        .describe('times a minute that devices may say who they are from one address (IPv4, or /64 of IPv6), over all workers'),
       quietMs: z.int().min(1000).default(3_000).describe('silence in the middle of a frame after which a codec may take what is there'),
     })
     .prefault({}),

@@ -28,12 +28,14 @@ import type { Known } from '../registry/known.ts';
 import type { Newcomers } from '../registry/newcomers.ts';
 import type { Quarantine } from '../registry/quarantine.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { Standings } from '../registry/standing.ts';
 import { isDeviceId } from '../session/identity.ts';
-import type { SessionTable } from '../session/session-table.ts';
+import type { LiveSession, SessionTable } from '../session/session-table.ts';
 import type { Profile, ProfileStore } from '../state/profile.ts';
 import type { Bytes } from '../wire/index.ts';
 import { addressOf } from '../wire/network.ts';
 import { Admission, type PlanService } from './admission.ts';
+import { Interval } from './interval.ts';
 import { Meter, type Meters } from './meter.ts';
 import { Motion } from './motion.ts';
 import { Strikes } from './strikes.ts';
@@ -64,6 +66,8 @@ import { Strikes } from './strikes.ts';
  * 12. What a device's state or plan withholds is answered as the treatment says, and never stored: see plan/treatment.ts. Replies to
  *     commands always pass. Who is refused and comes back at once waits for the refusal, longer each time. A connection that other
  *     devices use goes on.
+ * 14. Several sessions may speak for one device, and all are stored. Commands have one way, which the session table decides; a session that is not
+ *     it has no contact.
  * 13. A device that reports under its own id and under aliases has one turn.
  * 14. A frame of nothing but records from before its device was erased is answered and not journaled: what was erased does not
  *     come back to the disk from the device's memory. In a frame with newer records, delivery leaves the old ones out.
@@ -82,6 +86,15 @@ export interface Link {
   /** Reads no faster than this, bytes per second; 0: as they come. Absent where nothing can be made to wait. */
   throttle?(bytesPerS: number): void;
 }
+
+/** How many ids a connection, and an address, may name. */
+export interface IdBounds {
+  readonly perConnection: number;
+  /** Another one has been named from there; false: too many in this minute. */
+  admit(address: string): boolean;
+}
+
+const UNBOUNDED: IdBounds = { perConnection: Number.POSITIVE_INFINITY, admit: () => true };
 
 /** The part of the journal that the intake needs. */
 export interface EntrySink {
@@ -109,10 +122,12 @@ export interface IntakeHost {
   readonly profiles: ProfileStore;
   readonly registry: Pick<Registry, 'lookup' | 'seen'>;
   readonly quarantine: Pick<Quarantine, 'noted'>;
+  /** Where devices have spoken from. */
+  readonly standings: Pick<Standings, 'find' | 'note' | 'contest'>;
   /** How many ids that are not known may become devices. */
   readonly newcomers: Pick<Newcomers, 'admit'>;
   /** Gets commands to the devices. */
-  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke'>;
+  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
   /** What devices use. */
   readonly meters: Meters;
   /** Plans, and which of their steps hold. */
@@ -134,6 +149,10 @@ const ANSWERS = new Uint8Array(65536);
 const ENCODER = new TextEncoder();
 /** Not a memo: those have 31 bits. */
 const UNKNOWN = -1;
+/** How often the session table hears of a device that several sessions speak for. */
+const SPOKE_MS = 1_000;
+/** A session that nothing contradicted for so long is where the device is. */
+const SETTLED_MS = 600_000;
 /** For a device whose data goes to the stream only. */
 const RELAY: Marks = { keep: null, relay: true };
 /** No journal comes so far: such an answer waits for a call of its own. */
@@ -153,7 +172,7 @@ interface Earlier {
   owed: number;
 }
 
-export class Intake {
+export class Intake implements LiveSession {
   readonly codec: Codec;
   readonly transport: Transport;
   readonly peer: string;
@@ -165,11 +184,28 @@ export class Intake {
   bytesIn = 0;
   bytesOut = 0;
   framesIn = 0;
+  /** When the turn of the device began, monotonic ms. */
+  since = 0;
+  /** The device has spoken from here before. */
+  standing = false;
+  #contested = false;
+  /** That is being written. */
+  #contesting = false;
+  /** Other sessions speak for the device, now and in this turn. */
+  #crowded = false;
+  #wasCrowded = false;
+  #leads = false;
+  #interval = new Interval();
+  /** The table has heard of a crowded session last, monotonic ms. */
+  #spokeAt = 0;
   /** Of the device; of nobody until a frame has told. */
   meter = new Meter(undefined);
   readonly #host: IntakeHost;
   readonly #counters: CodecCounters;
   readonly #link: Link;
+  readonly #bounds: IdBounds;
+  /** Ids that the connection has named, once there are two. */
+  #named: Set<string> | undefined;
   readonly #dialect: StreamDialect | DatagramDialect;
   #options: Options;
   #state: object;
@@ -219,7 +255,8 @@ export class Intake {
   /** Who spoke last was not admitted: what it sent is not the next device's. */
   #refused = false;
 
-  constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link) {
+  constructor(host: IntakeHost, codec: Codec, transport: Transport, peer: string, link: Link, bounds: IdBounds = UNBOUNDED) {
+    this.#bounds = bounds;
     const dialect = codec[transport];
     if (dialect === undefined) throw new AppError('CONFIG_INVALID', `codec ${codec.name} does not speak ${transport}`);
     this.#host = host;
@@ -272,6 +309,8 @@ export class Intake {
     }
     this.#received = this.#host.clock.now();
     this.#receivedAt = this.#host.clock.elapsed();
+    this.#interval.saw(this.#receivedAt);
+    if (this.#crowded) this.#spoke();
     const splitter = this.#splitter;
     try {
       if (splitter === undefined) {
@@ -340,11 +379,69 @@ export class Intake {
     this.#close('journal_failed');
   }
 
+  isHeard(): boolean {
+    return this.#host.clock.elapsed() - this.#receivedAt <= 2 * this.#interval.ms;
+  }
+
+  lead(leads: boolean): void {
+    this.#leads = leads;
+    if (!leads || this.#origin === undefined) this.#detach();
+    else if (this.#contact === undefined) {
+      this.#contact = this.#contactOf(this.device, this.#origin);
+      this.#host.downlink.attached(this.#contact);
+    }
+  }
+
+  crowd(crowded: boolean): void {
+    this.#crowded = crowded;
+    this.#wasCrowded ||= crowded;
+  }
+
+  contradicted(peer: string): void {
+    if (this.#contact !== undefined) this.#host.downlink.contradicted(this.#contact, peer);
+  }
+
+  #spoke(): void {
+    if (this.#receivedAt - this.#spokeAt < SPOKE_MS) return;
+    this.#spokeAt = this.#receivedAt;
+    this.#host.sessions.spoke(this.device, this);
+  }
+
+  /** What is known of where the device speaks from may have changed. */
+  reviewStanding(): void {
+    const turn = this.#origin;
+    if (turn === undefined || this.#closed) return;
+    this.#host.standings.find(this.device, this.transport, addressOf(this.peer), ({ known, contested }) => {
+      if (this.#origin !== turn || this.#closed) return;
+      const holds = contested || this.#contesting;
+      const isNews = known !== this.standing || holds !== this.#contested;
+      this.standing = known;
+      this.#contested = holds;
+      if (!isNews || !this.#host.sessions.of(this.device).includes(this)) return;
+      this.#host.sessions.changed(this.device);
+      this.#host.downlink.poke(this.device);
+    });
+  }
+
+  /** Invariant 14. */
+  #contest(origin: Origin, peer: string): void {
+    const addresses = [addressOf(this.peer), addressOf(peer)];
+    this.#contested = true;
+    this.#contesting = true;
+    this.#host.metrics.contested.inc();
+    void this.#host.standings.contest(this.device, this.transport, addresses).then(() => {
+      this.#contesting = false;
+      this.reviewStanding();
+    });
+    this.#journalEvent(origin, JSON.stringify({ type: 'identity_contested', addresses, transport: this.transport }));
+  }
+
   /**
    * A newer connection of the same device took over. On UDP that is a device whose address has changed; two connections
    * are worth an event: a device that lost its network, or two devices with one id.
    */
   supersede(): void {
+    this.#host.metrics.superseded.inc({ transport: this.transport });
     if (this.transport === 'tcp') {
       const quietMs = Math.round(this.#host.clock.elapsed() - this.#receivedAt);
       this.#event(`{"type":"duplicate_connection","protocol":"${this.codec.name}","quiet_ms":${quietMs}}`);
@@ -441,7 +538,7 @@ export class Intake {
         counters.malformed('device_id');
         return this.#bad();
       }
-      const reason = known.refusal(this.peer) || this.#outOfService(known) || this.#excess(known);
+      const reason = known.refusal(this.peer) || this.#outOfService(known) || this.#tooMany(known) || this.#excess(known);
       const rest = this.bytesIn - (this.#splitter?.noise ?? this.#noise) - this.#frameBytes + end - start;
       if (reason !== '') return this.#refuse(reason, known, bytes, start, end, rest);
       // Invariant 13.
@@ -520,6 +617,17 @@ export class Intake {
     this.#closing = true;
     this.#link.finish(treatment.why);
     return false;
+  }
+
+  /** Has the connection, or its address, named too many? */
+  #tooMany({ id }: Known): '' | 'ids_per_connection' | 'ids_per_address' {
+    if (id === this.device) return '';
+    if (!this.#bounds.admit(addressOf(this.peer))) return 'ids_per_address';
+    if (this.#served === undefined || this.#named?.has(id) === true) return '';
+    this.#named ??= new Set([this.#served.device]);
+    if (this.#named.size >= this.#bounds.perConnection) return this.#named.has(id) ? '' : 'ids_per_connection';
+    this.#named.add(id);
+    return '';
   }
 
   /** Is the device new, and one too many? */
@@ -641,13 +749,16 @@ export class Intake {
     this.#admission = new Admission(this.#host.service, device, known.device, this.#host.clock.now());
     this.#link.throttle?.(this.treatment?.bytesPerS ?? 0);
     this.#meterFor(this.#host.meters.open(origin), rest);
-    sessions.claim(device, this, this.#receivedAt);
     const alias = reported === device ? '' : `,"alias":"${reported}"`;
     if (first) this.#event(`{"type":"connected","transport":"${this.transport}","protocol":"${this.codec.name}"${alias}}`);
     this.#recall(origin);
     this.#seen(known, origin);
-    this.#contact = this.#contactOf(device, origin);
-    this.#host.downlink.attached(this.#contact);
+    this.since = this.#receivedAt;
+    this.reviewStanding();
+    if (sessions.claim(device, this)) return;
+    this.#host.metrics.rejects.inc({ reason: 'sessions' });
+    this.#closing = true;
+    this.#link.finish('sessions');
   }
 
   #originOf(known: Known, id = known.id): Origin {
@@ -663,9 +774,21 @@ export class Intake {
 
   /** Invariant 9: after this nothing is left of the device that spoke. Whose the bytes are is decided by who comes next. */
   #endTurn(): void {
+    // A network is the device's when nothing contradicted it.
+    if (this.#leads && !this.#wasCrowded && this.#receivedAt - this.since >= SETTLED_MS)
+      this.#host.standings.note(this.device, this.transport, addressOf(this.peer));
     this.#detach();
     if (this.device !== '') this.#host.sessions.leave(this.device, this);
     this.device = '';
+    this.since = 0;
+    this.standing = false;
+    this.#contested = false;
+    this.#contesting = false;
+    this.#crowded = false;
+    this.#wasCrowded = false;
+    this.#leads = false;
+    this.#interval = new Interval();
+    this.#spokeAt = 0;
     this.record = undefined;
     this.#known = undefined;
     this.#origin = undefined;
@@ -786,6 +909,8 @@ export class Intake {
   #contactOf(device: string, origin: Origin): Contact {
     const isClear = (): boolean => !this.owes && !this.#closed && !this.#closing;
     const isRelay = (): boolean => this.treatment?.relay === true;
+    const isContested = (): boolean => this.#contested;
+    const hasStanding = (): boolean => this.standing;
     const isMoving = (): boolean | undefined => this.#motion.at(this.#host.clock.elapsed());
     return {
       device,
@@ -800,6 +925,13 @@ export class Intake {
       get moving() {
         return isMoving();
       },
+      get contested() {
+        return isContested();
+      },
+      get standing() {
+        return hasStanding();
+      },
+      contest: (peer) => this.#contest(origin, peer),
       wantsFix: false,
       wantsMotion: false,
       wait: () => {

@@ -1,5 +1,5 @@
 import type { Codec } from '../codec/index.ts';
-import type { Intake, IntakeHost } from '../intake/intake.ts';
+import type { IdBounds, Intake, IntakeHost } from '../intake/intake.ts';
 import type { ConnectionLimit } from './connection-limit.ts';
 
 /** Bounds and deadlines of one worker's sockets. Times in ms, sizes in bytes. */
@@ -15,6 +15,10 @@ export interface ListenLimits {
   readonly frameMs: number;
   /** Silence in the middle of a frame after which the codec may take what has arrived. */
   readonly quietMs: number;
+  /** Device ids that one connection may name. */
+  readonly idsPerConnection: number;
+  /** Times a minute that devices may name themselves from one address. */
+  readonly idsPerAddress: number;
 }
 
 /** One listener: where, and which codec speaks there (undefined: the first bytes decide). */
@@ -23,6 +27,8 @@ export interface ListenAt {
   readonly host: string;
   readonly port: number;
   readonly idleMs: number;
+  /** A gateway stands before the devices. */
+  readonly shared?: boolean;
 }
 
 /** What all listeners of one worker share. */
@@ -32,12 +38,23 @@ export interface ListenHost extends IntakeHost {
   readonly limits: ListenLimits;
   /** TCP connections of all listeners. */
   readonly connections: ConnectionLimit;
+  /** How often devices name themselves from an address. */
+  readonly addressRates: { admit(address: string, perMinute: number): boolean };
   /** Bytes appended and not yet durable. */
   pendingBytes(): number;
   /** Connections that wait for the disk; `resume` is called on them when the watermark moves. */
   readonly paused: Set<{ resume(): void }>;
   /** Says once per address that it speaks another protocol than its port. */
   lookalike(expected: Codec, found: string, peer: string): void;
+}
+
+/** On a shared listener. */
+const SHARED_FACTOR = 100;
+
+export function idBounds(at: ListenAt, { limits, addressRates }: ListenHost): IdBounds {
+  const factor = at.shared === true ? SHARED_FACTOR : 1;
+  const perMinute = factor * limits.idsPerAddress;
+  return { perConnection: factor * limits.idsPerConnection, admit: (address) => addressRates.admit(address, perMinute) };
 }
 
 /** Is this intake, or the whole worker, ahead of the disk by more than it may be? `share` < 1 for the way back. */

@@ -15,6 +15,7 @@ export interface ListenerPlan {
   readonly host: string;
   readonly port: number;
   readonly idleMs: number;
+  readonly shared?: boolean | undefined;
 }
 
 /** All listeners of one worker, by their index in the configuration. */
@@ -39,7 +40,13 @@ export class Listeners {
   async open(index: number, given?: unknown): Promise<void> {
     const listener = this.#plans[index];
     if (listener === undefined) return;
-    const at = { codec: this.#codecs.get(listener.codec), host: listener.host, port: listener.port, idleMs: listener.idleMs };
+    const at = {
+      codec: this.#codecs.get(listener.codec),
+      host: listener.host,
+      port: listener.port,
+      idleMs: listener.idleMs,
+      shared: listener.shared === true,
+    };
     try {
       if (listener.transport === 'tcp')
         this.#tcp.set(index, await listenTcp(at, this.#host, given instanceof net.Server ? given : undefined));

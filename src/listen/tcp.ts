@@ -6,7 +6,7 @@ import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import { Seldom } from '../seldom.ts';
 import type { Bytes } from '../wire/index.ts';
 import { peerOf } from '../wire/network.ts';
-import { ahead, type ListenAt, type ListenHost } from './listen-host.ts';
+import { ahead, idBounds, type ListenAt, type ListenHost } from './listen-host.ts';
 import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts';
 
 /**
@@ -157,7 +157,7 @@ class TcpConnection implements Link {
     this.#lastSeen = this.#openedAt;
     host.metrics.connections.inc({ codec: this.#label });
     host.metrics.accepts.inc({ codec: this.#label, transport: 'tcp' });
-    if (at.codec !== undefined) this.#intake = new Intake(host, at.codec, 'tcp', this.#peer, this);
+    if (at.codec !== undefined) this.#intake = new Intake(host, at.codec, 'tcp', this.#peer, this, idBounds(at, host));
     socket.on('data', (chunk) => this.#data(chunk));
     socket.on('end', () => this.finish('device'));
     socket.on('error', (error) => this.#reasonIs(systemCode(error) === 'ECONNRESET' ? 'reset' : 'socket_error'));
@@ -319,7 +319,7 @@ class TcpConnection implements Link {
     }
     this.#looked = true;
     this.#head = undefined;
-    this.#intake = new Intake(this.#host, codec, 'tcp', this.#peer, this);
+    this.#intake = new Intake(this.#host, codec, 'tcp', this.#peer, this, idBounds(this.#at, this.#host));
     return head;
   }
 }

@@ -6,7 +6,7 @@ import { Intake, type Link } from '../intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
 import { peerOf } from '../wire/network.ts';
-import type { ListenAt, ListenHost } from './listen-host.ts';
+import { idBounds, type ListenAt, type ListenHost } from './listen-host.ts';
 import { recogniseCodec } from './recognise.ts';
 
 /**
@@ -71,7 +71,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
       longestSilent?.close('peers');
     }
     host.metrics.accepts.inc({ codec: codec.name, transport: 'udp' });
-    return new UdpPeer(socket, codec, key, from, host, bytes, () => peers.delete(key));
+    return new UdpPeer(socket, codec, key, from, at, host, bytes, () => peers.delete(key));
   }
 
   const sweep = setInterval(() => {
@@ -132,6 +132,7 @@ class UdpPeer implements Link {
     codec: Codec,
     key: string,
     from: dgram.RemoteInfo,
+    at: ListenAt,
     host: ListenHost,
     bytes: BytesCounters,
     gone: () => void,
@@ -141,7 +142,7 @@ class UdpPeer implements Link {
     this.#address = from.address;
     this.#port = from.port;
     this.#gone = gone;
-    this.intake = new Intake(host, codec, 'udp', key, this);
+    this.intake = new Intake(host, codec, 'udp', key, this, idBounds(at, host));
   }
 
   send(bytes: Uint8Array): void {

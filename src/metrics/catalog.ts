@@ -53,6 +53,11 @@ export function createMetrics() {
       "Alarms of persons that were stored although a device's state or plan withholds its records.",
       ['reason'],
     ),
+    superseded: counter('fixgate_superseded_sessions_total', 'Half-open sessions closed because the device speaks on another.', [
+      'transport',
+    ]),
+    takeovers: counter('fixgate_takeovers_total', 'Times the way of commands moved between two live sessions of one device.'),
+    contested: counter('fixgate_identity_contested_total', 'Times a critical command was held because two sessions spoke for its device.'),
     treated: gauge('fixgate_treated_sessions', 'Sessions of known devices by how they are treated.', ['treatment']),
     answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
     answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),

@@ -77,6 +77,7 @@ export class Forgetter {
       [
         { table: 'devices', key: id, expect: text },
         { table: 'devices', key: id, remove: true },
+        { table: 'standing', key: id, remove: true },
       ],
       'visible',
     );

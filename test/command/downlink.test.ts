@@ -47,6 +47,9 @@ class Device implements Contact {
   readonly events: object[] = [];
   wantsFix = false;
   wantsMotion = false;
+  contested = false;
+  standing = true;
+  readonly contests: string[] = [];
   waits = false;
   refuses = false;
 
@@ -55,6 +58,11 @@ class Device implements Contact {
     this.transport = transport;
     this.device = device;
     downlink.attached(this);
+  }
+
+  contest(peer: string): void {
+    this.contests.push(peer);
+    this.contested = true;
   }
 
   wait(): void {

@@ -16,6 +16,7 @@ import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { NO_STANDINGS } from '../helpers/open-registry.ts';
 import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
 
 /** Invariant 12 of src/intake/intake.ts: what a device's state and plan mean for its frames. */
@@ -78,6 +79,7 @@ beforeEach(() => {
     profiles: new MemoryProfiles(),
     registry: { lookup: (id, found) => found(new Known(id, device, false, false)), seen: () => {} },
     quarantine: { noted: () => {} },
+    standings: NO_STANDINGS,
     newcomers: { admit: () => 'admitted' },
     downlink: NO_DOWNLINK,
     meters: new Meters(journal, clock),

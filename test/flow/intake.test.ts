@@ -295,6 +295,8 @@ describe('intake', () => {
     const first = connect();
     const second = connect();
     first.intake.push(login);
+    // Not heard for two intervals.
+    clock.step(120_001);
     second.intake.push(login);
     expect(first.link.finishes).toEqual(['superseded']);
     expect(second.link.finishes).toEqual([]);

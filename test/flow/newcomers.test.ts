@@ -14,7 +14,7 @@ import { addressOf, networkOf } from '../../src/wire/network.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { NO_CAPS } from '../helpers/open-registry.ts';
+import { NO_CAPS, NO_STANDINGS } from '../helpers/open-registry.ts';
 
 /** Invented ids in an open registry: the numbers quote the invariants of src/registry/newcomers.ts. */
 
@@ -55,6 +55,7 @@ beforeEach(() => {
       },
     },
     quarantine: { noted: (id, _protocol, _transport, _bytes, _start, _end, quiet) => noted.push({ id, quiet }) },
+    standings: NO_STANDINGS,
     newcomers: { admit: (address) => newcomers.admit(address) },
     service: NO_CAPS,
     downlink: NO_DOWNLINK,

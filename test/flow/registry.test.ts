@@ -16,7 +16,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { NO_CAPS } from '../helpers/open-registry.ts';
+import { NO_CAPS, NO_STANDINGS } from '../helpers/open-registry.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
@@ -98,6 +98,7 @@ beforeEach(() => {
     profiles: new MemoryProfiles(),
     registry,
     quarantine: { noted: (id, _protocol, _transport, bytes, start, end) => registry.noted.push(`${id} ${hex(bytes, start, end)}`) },
+    standings: NO_STANDINGS,
     newcomers: { admit: () => 'admitted' },
     downlink: NO_DOWNLINK,
     metrics,
@@ -146,6 +147,8 @@ describe('an alias', () => {
     registry.put('87654321', { aliases: ['12345678'] });
     const first = connect();
     first.intake.push(other);
+    // Not heard for two intervals.
+    clock.step(120_001);
     const second = connect();
     second.intake.push(login);
     expect(first.link.finishes).toEqual(['superseded']);

@@ -17,6 +17,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { NO_STANDINGS } from '../helpers/open-registry.ts';
 import toy, { toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 
 /**
@@ -74,6 +75,8 @@ beforeEach(() => {
   owed = [];
   const metrics = createMetrics();
   const clock = new FakeClock();
+  // When its frames say that they are sent.
+  clock.wall = Date.UTC(2026, 10, 1, 12, 0, 5);
   const append = (
     origin: Origin,
     kind: EntryKind,
@@ -110,6 +113,7 @@ beforeEach(() => {
       seen: () => {},
     },
     quarantine: { noted: () => {} },
+    standings: NO_STANDINGS,
     newcomers: { admit: () => 'admitted' },
     service: {
       plan: (name) => (name === 'refusing' ? refusing : name === 'slow' ? planSchema.parse({ name: 'slow' }) : UNLIMITED),

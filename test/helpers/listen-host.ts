@@ -15,6 +15,7 @@ import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import { AddressRates } from '../../src/registry/address-rates.ts';
 import { SessionTable } from '../../src/session/session-table.ts';
 import { MemoryProfiles } from './memory-profiles.ts';
 import { NO_DOWNLINK } from './no-downlink.ts';
@@ -29,6 +30,8 @@ export const LIMITS: ListenLimits = {
   identifyMs: 30_000,
   frameMs: 10_000,
   quietMs: 3_000,
+  idsPerConnection: 1000,
+  idsPerAddress: 1000,
 };
 
 /** A worker's shared parts around a real journal in a temporary directory. */
@@ -67,6 +70,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     owing,
     paused,
     codecs,
+    addressRates: new AddressRates([], 1, () => systemClock.elapsed()),
     limits: { ...LIMITS, ...limits },
     connections: new ConnectionLimit(limits.connections ?? LIMITS.connections, silentLog),
     pendingBytes: () => (overloaded ? Number.POSITIVE_INFINITY : journal.pendingBytes),

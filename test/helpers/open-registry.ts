@@ -12,10 +12,19 @@ export const NO_CAPS = {
   erasedBefore: () => 0,
 };
 
+/** Every session has standing. */
+export const NO_STANDINGS = {
+  find: (_d: string, _t: string, _a: string, found: (standing: { known: boolean; contested: boolean }) => void) =>
+    found({ known: true, contested: false }),
+  note: () => {},
+  contest: async () => {},
+};
+
 /** A registry that serves everybody, and what it puts in quarantine, for hosts whose tests are not about them. */
 export const OPEN_REGISTRY = {
   registry: { lookup: (id: string, found: (known: Known) => void) => found(new Known(id, undefined, false, false)), seen: () => {} },
   quarantine: { noted: () => {} },
   newcomers: { admit: (): 'admitted' => 'admitted' },
+  standings: NO_STANDINGS,
   service: NO_CAPS,
 };

@@ -1,55 +1,128 @@
 import { describe, expect, it } from 'vitest';
+import type { Transport } from '../../../src/codec/index.ts';
+import { type Claim, leaderOf } from '../../../src/session/claim.ts';
 import { isDeviceId } from '../../../src/session/identity.ts';
-import { SessionTable } from '../../../src/session/session-table.ts';
+import { type LiveSession, SessionTable } from '../../../src/session/session-table.ts';
 
 describe('device ids', () => {
   it.each(['356307042441013', '012', 'AB-12_3:4'])('%s is one', (id) => expect(isDeviceId(id)).toBe(true));
   it.each(['', '12', 'x'.repeat(33), 'a b', 'a\n1', "1';--", 'ä12', '{123}'])('%j is none', (id) => expect(isDeviceId(id)).toBe(false));
 });
 
-describe('session table', () => {
-  class Session {
-    superseded = 0;
-    supersede(): void {
-      this.superseded++;
-    }
-  }
+class Session implements LiveSession {
+  readonly since: number;
+  readonly transport: Transport;
+  standing: boolean;
+  readonly peer = '';
+  heard = true;
+  superseded = 0;
+  leads = false;
+  crowded = false;
+  readonly contradictions: string[] = [];
 
-  it('lets the newest connection of a device win', () => {
+  constructor(since: number, { standing = true, transport = 'tcp' }: { standing?: boolean; transport?: Transport } = {}) {
+    this.since = since;
+    this.standing = standing;
+    this.transport = transport;
+  }
+  isHeard(): boolean {
+    return this.heard;
+  }
+  supersede(): void {
+    this.superseded++;
+  }
+  lead(leads: boolean): void {
+    this.leads = leads;
+  }
+  crowd(crowded: boolean): void {
+    this.crowded = crowded;
+  }
+  contradicted(peer: string): void {
+    this.contradictions.push(peer);
+  }
+}
+
+describe('the way of commands', () => {
+  const tcp = (since: number, standing: boolean): Claim => ({ since, standing, transport: 'tcp', peer: '' });
+  const udp = (since: number, standing: boolean): Claim => ({ since, standing, transport: 'udp', peer: '' });
+  it.each([
+    ['the only one', [tcp(1, false)], 1],
+    ['the newer one, both with standing', [tcp(1, true), tcp(2, true)], 2],
+    ['the older one, none with standing', [tcp(1, false), tcp(2, false)], 1],
+    ['the one with standing, the older', [tcp(1, true), tcp(2, false)], 1],
+    ['the one with standing, the newer', [tcp(1, false), tcp(2, true)], 2],
+    ['a connection, not a newer datagram', [tcp(1, false), udp(2, true)], 1],
+    ['a connection with standing behind datagrams', [udp(1, true), tcp(2, true)], 2],
+    ['datagrams, not a newer connection from elsewhere', [udp(1, true), tcp(2, false)], 1],
+    ['the newest of three, whatever their order', [tcp(3, true), tcp(1, true), tcp(2, false)], 3],
+  ])('is %s', (_what, claims, since) => expect(leaderOf(claims)?.since).toBe(since));
+});
+
+describe('session table', () => {
+  it('1: a session that is heard stays beside a newer one; one that is not gives way', () => {
     const table = new SessionTable<Session>();
-    const [older, newer] = [new Session(), new Session()];
-    table.claim('a01', older, 1);
-    table.claim('a01', older, 2);
-    expect(older.superseded).toBe(0);
-    table.claim('a01', newer, 3);
-    expect([older.superseded, newer.superseded]).toEqual([1, 0]);
-    // The loser's end must not remove the winner.
+    const [older, newer] = [new Session(1), new Session(3)];
+    table.claim('a01', older);
+    table.claim('a01', older);
+    table.claim('a01', newer);
+    expect([older.superseded, older.leads, newer.leads, older.crowded]).toEqual([0, false, true, true]);
+    older.heard = false;
+    table.spoke('a01', newer);
+    expect([older.superseded, newer.superseded, newer.crowded]).toEqual([1, 0, false]);
+    // Its end must not remove the other.
     table.leave('a01', older);
     expect(table.size).toBe(1);
     table.leave('a01', newer);
     expect(table.size).toBe(0);
   });
 
-  it('gives way to a newer connection on another worker, not to an older one', () => {
+  it('1: a datagram closes no connection, heard or not', () => {
     const table = new SessionTable<Session>();
-    const session = new Session();
-    table.claim('a01', session, 5);
-    table.yield('a01', 4);
-    table.yield('b02', 9);
-    expect([session.superseded, table.size]).toEqual([0, 1]);
-    table.yield('a01', 6);
+    const [older, newer] = [new Session(1), new Session(3, { transport: 'udp' })];
+    older.heard = false;
+    table.claim('a01', older);
+    table.claim('a01', newer);
+    table.spoke('a01', newer);
+    expect([older.superseded, older.leads, newer.leads]).toEqual([0, true, false]);
+  });
+
+  it('1, 2: the same across workers', () => {
+    const table = new SessionTable<Session>();
+    const session = new Session(5);
+    table.claim('a01', session);
+    table.rivals('b02', [new Session(9)]);
+    table.rivals('a01', [new Session(4)]);
+    expect([session.superseded, session.leads]).toEqual([0, true]);
+    table.rivals('a01', [new Session(6)]);
+    expect([session.superseded, session.leads]).toEqual([0, false]);
+    table.rivals('a01', []);
+    expect([session.leads, session.crowded]).toEqual([true, false]);
+    session.heard = false;
+    table.rivals('a01', [new Session(7)]);
     expect([session.superseded, table.size]).toEqual([1, 0]);
   });
 
-  it('tells who came and who left, once each', () => {
+  it('tells what sessions a device has, after each change', () => {
     const moves: string[] = [];
-    const table = new SessionTable<Session>((device, since) => moves.push(`${device} ${since}`));
-    const [older, newer] = [new Session(), new Session()];
-    table.claim('a01', older, 1);
-    table.claim('a01', older, 2);
-    table.claim('a01', newer, 3);
+    const table = new SessionTable<Session>({ moved: (device, claims) => moves.push(`${device} ${claims.map(({ since }) => since)}`) });
+    const [older, newer] = [new Session(1), new Session(3)];
+    table.claim('a01', older);
+    table.claim('a01', older);
+    table.claim('a01', newer);
     table.leave('a01', older);
     table.leave('a01', newer);
-    expect(moves).toEqual(['a01 1', 'a01 3', 'a01 0']);
+    expect(moves).toEqual(['a01 1', 'a01 1,3', 'a01 3', 'a01 ']);
+  });
+
+  it('3: between live sessions the way of commands moves once in a while', () => {
+    let now = 0;
+    let moved = 0;
+    const table = new SessionTable<Session>({ now: () => now, takenOver: () => moved++ });
+    const sessions = [1, 2, 3].map((since) => new Session(since));
+    for (const session of sessions) table.claim('a01', session);
+    expect([moved, sessions.map(({ leads }) => leads)]).toEqual([1, [false, true, false]]);
+    now += 30_000;
+    table.changed('a01');
+    expect([moved, sessions.map(({ leads }) => leads)]).toEqual([2, [false, false, true]]);
   });
 });
