@@ -1,8 +1,9 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, open, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ask, chdbInstalled, cleanUp, freshDirectory, keyOf, launch, MAIN, start } from './child.ts';
 
 afterAll(cleanUp);
@@ -89,6 +90,13 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     const exit = once(running.process, 'exit');
     running.process.disconnect();
     expect(await exit).toEqual([0, null]);
+  });
+
+  it('ends in order when its parent is gone before it is ready', async () => {
+    const child = fork(MAIN, ['--directory', await freshDirectory(), '--port', '0'], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    child.disconnect();
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('stops with a query running when its parent lets go, and leaves signals to its parent', async () => {
