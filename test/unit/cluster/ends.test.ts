@@ -1,0 +1,76 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { isAlive, processOf } from '../../../src/lock/process.ts';
+
+const SRC = join(import.meta.dirname, '../../../src');
+
+function script(text: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'fixgate-ends-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'script.mjs');
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('a child with exit handlers that hang, as those of a native library may', () => {
+  /** A child process of the server without a role. */
+  function child(more: string): ChildProcess {
+    const path = script(`
+      import { runChild } from ${JSON.stringify(join(SRC, 'cluster/child-process.ts'))};
+      process.on('exit', () => { for (;;); });
+      runChild(() => new Promise(() => {}));
+      ${more}
+    `);
+    const started = fork(path, [], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    onTestFinished(() => void started.kill('SIGKILL'));
+    return started;
+  }
+
+  it('ends when its parent is gone', async () => {
+    const started = child(`process.send('up');`);
+    await once(started, 'message');
+    started.disconnect();
+    expect(await once(started, 'exit')).toEqual([null, 'SIGKILL']);
+  });
+
+  it('ends when nothing catches an error, and says which', async () => {
+    const started = child(`setImmediate(() => { throw new Error('out of order'); });`);
+    const ended = once(started, 'exit');
+    const [message] = await once(started, 'message');
+    expect(message).toMatchObject({ type: 'failed', message: 'out of order' });
+    expect(await ended).toEqual([null, 'SIGKILL']);
+  });
+});
+
+describe('the watchdog', () => {
+  /** A supervisor with two children, of which it has forgotten one. */
+  const SUPERVISOR = `
+    import { spawn } from 'node:child_process';
+    import { Watchdog } from ${JSON.stringify(join(SRC, 'cluster/watchdog.ts'))};
+    const watchdog = new Watchdog(100);
+    const [watched, forgotten] = [1, 2].map(() => spawn('sleep', ['300'], { stdio: 'ignore' }).pid);
+    watchdog.watch(watched);
+    watchdog.watch(forgotten);
+    watchdog.forget(forgotten);
+    console.log(JSON.stringify({ watched, forgotten }));
+    setInterval(() => {}, 1000);
+  `;
+
+  it('kills the children of a supervisor that was killed, a stopped one too, and nothing else', async () => {
+    const supervisor = spawn(process.execPath, [script(SUPERVISOR)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void supervisor.kill('SIGKILL'));
+    const [line] = await once(createInterface({ input: supervisor.stdout }), 'line');
+    const { watched, forgotten } = JSON.parse(String(line));
+    const [one, other] = [processOf(watched), processOf(forgotten)];
+    onTestFinished(() => void process.kill(other.pid, 'SIGKILL'));
+    process.kill(one.pid, 'SIGSTOP');
+    supervisor.kill('SIGKILL');
+    await vi.waitFor(() => expect(isAlive(one)).toBe(false), { timeout: 25_000, interval: 20 });
+    expect(isAlive(other)).toBe(true);
+  });
+});
