@@ -570,7 +570,7 @@ export async function openOffice(
   const stream =
     url === undefined
       ? undefined
-      : new CommandStream({ url, prefix: `${prefix}:`, instance, desk, allows: config.commands.streamAllows, record, log });
+      : new CommandStream({ url, prefix: `${prefix}:`, instance, desk, store: state, allows: config.commands.streamAllows, record, log });
   const stop = async (): Promise<void> => {
     await eraser.stop();
     await stream?.stop();

@@ -3,6 +3,7 @@ import { systemClock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { SecretUrl } from '../secret.ts';
+import type { StateStore } from '../state/store.ts';
 import { isAllowed } from './critical.ts';
 import type { Desk, Draft, Problem } from './desk.ts';
 
@@ -12,7 +13,8 @@ import type { Desk, Draft, Problem } from './desk.ts';
  * (`true`), `protocol`.
  *
  * 1. At least once: an entry is acknowledged when its command is in the ledger, or refused. The command's id is the entry's, so
- *    that reading an entry again makes no second command.
+ *    that reading an entry again makes no second command. The id of the entry read last is in the state store too: a consumer
+ *    group that was lost is made again behind it, and commands from long ago are not given a second time.
  * 2. What is refused, malformed entries included, becomes an event `command_refused` with `ref`, the entry and the problems, each
  *    cut to a bounded length, and one line of the log a minute.
  * 3. A Redis that is away is waited for; entries wait there. Each attempt has a connection of its own: one that ioredis reopens
@@ -25,6 +27,7 @@ export interface CommandStreamOptions {
   /** Name of this consumer: the installation's. */
   readonly instance: string;
   readonly desk: Pick<Desk, 'submit'>;
+  readonly store: Pick<StateStore, 'get' | 'write'>;
   /** Critical types that may come this way. */
   readonly allows: readonly string[];
   readonly record: (device: string, event: object) => void;
@@ -32,6 +35,8 @@ export interface CommandStreamOptions {
 }
 
 const GROUP = 'fixgate';
+/** In the table `cursors`. */
+const CURSOR = 'commands stream';
 const COUNT = 100;
 const BLOCK_MS = 2_000;
 const RETRY_MS = 1_000;
@@ -111,13 +116,16 @@ export class CommandStream {
         await this.#take(id, fields);
         await redis.xack(this.#key, GROUP, id);
       }
+      const last = entries.at(-1)?.[0];
+      if (from === '>' && last !== undefined) await this.#o.store.write([{ table: 'cursors', key: CURSOR, put: last }], 'visible');
       if (from !== '>' && entries.length === 0) from = '>';
     }
   }
 
   async #group(redis: Redis): Promise<void> {
     try {
-      await redis.xgroup('CREATE', this.#key, GROUP, '0', 'MKSTREAM');
+      const last = await this.#o.store.get('cursors', CURSOR);
+      await redis.xgroup('CREATE', this.#key, GROUP, last ?? '0', 'MKSTREAM');
     } catch (error) {
       if (!messageOf(error).startsWith('BUSYGROUP')) throw error;
     }

@@ -22,6 +22,7 @@ it('an oversized command is refused with an event that fits, and a line of the l
         throw new Error('it must not come so far');
       },
     },
+    store: { get: async () => undefined, write: async () => true },
     allows: [],
     record: (device, event) => events.push({ device, ...event }),
     log: { ...silentLog, warn: (fields) => void logged.push(fields) },

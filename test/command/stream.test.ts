@@ -1,8 +1,9 @@
 import net, { type AddressInfo } from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { CommandStream } from '../../src/command/stream.ts';
 import { silentLog } from '../../src/log.ts';
 import { SecretUrl } from '../../src/secret.ts';
+import { Stores } from '../registry/stores.ts';
 
 /** What becomes of a connection attempt. */
 const AWAY = { refused: undefined, silent: (): void => {}, cut: (socket: net.Socket): void => void socket.destroy() } as const;
@@ -16,6 +17,7 @@ function streamFrom(port: number): CommandStream {
     prefix: 'fixgate:',
     instance: 'test',
     desk: { submit },
+    store: { get: async () => undefined, write: async () => true },
     allows: [],
     record: () => {},
     log: silentLog,
@@ -42,3 +44,58 @@ it.each(Object.keys(AWAY) as (keyof typeof AWAY)[])(
   },
   30_000,
 );
+
+it('a lost consumer group does not give the commands of the past again', async () => {
+  const stores = new Stores();
+  await stores.start();
+  onTestFinished(async () => {
+    await stores.clear();
+    await stores.stop();
+  });
+  const store = await stores.open('lmdb');
+  const client = stores.redis?.client();
+  if (stores.redis === undefined || client === undefined) throw new Error('no Redis');
+  onTestFinished(() => client.disconnect());
+  const taken: unknown[] = [];
+  const reading = (): CommandStream => {
+    const stream = new CommandStream({
+      url: new SecretUrl(stores.redis?.url ?? ''),
+      prefix: 'fixgate:',
+      instance: 'test',
+      desk: {
+        submit: async ({ ref }) => {
+          taken.push(ref);
+          return { refused: 'invalid', problems: [] };
+        },
+      },
+      store,
+      allows: [],
+      record: () => {},
+      log: silentLog,
+    });
+    stream.start();
+    return stream;
+  };
+  const add = (ref: string): Promise<string | null> =>
+    client.xadd('fixgate:commands', '*', 'device', '356307042440001', 'type', 'version', 'ref', ref);
+
+  await add('before any group');
+  const first = reading();
+  await vi.waitFor(() => expect(taken).toEqual(['before any group']), { timeout: 10_000 });
+  await add('second');
+  await vi.waitFor(
+    async () =>
+      expect(await store.get('cursors', 'commands stream')).toBe(
+        (await client.xrevrange('fixgate:commands', '+', '-', 'COUNT', 1))[0]?.[0],
+      ),
+    {
+      timeout: 10_000,
+    },
+  );
+  await first.stop();
+  await client.xgroup('DESTROY', 'fixgate:commands', 'fixgate');
+  await add('third');
+  const second = reading();
+  await vi.waitFor(() => expect(taken).toEqual(['before any group', 'second', 'third']), { timeout: 10_000 });
+  await second.stop();
+}, 30_000);
