@@ -142,6 +142,7 @@ export class Journal {
   #lastNumbered: Numbered = new Numbered(NO_DEFINITION, 0);
   #numbers = 0;
   #used = new Set<Numbered>();
+  #lastUsed: Numbered | null = null;
   /** Sequence of the first entry in the gather buffer, and of the next one to be appended. */
   #from: number;
   #next: number;
@@ -332,7 +333,10 @@ export class Journal {
       this.#lastNumbered = this.#numbered(definition);
     }
     const numbered = this.#lastNumbered;
-    if (numbered.number > 0) this.#used.add(numbered);
+    if (numbered !== this.#lastUsed) {
+      if (numbered.number > 0) this.#used.add(numbered);
+      this.#lastUsed = numbered;
+    }
     return numbered.number;
   }
 
@@ -377,6 +381,7 @@ export class Journal {
       this.#relayed = false;
       const used = this.#used;
       this.#used = new Set();
+      this.#lastUsed = null;
       const failure = await this.#write(batch, bytes, from, relayed, used);
       if (failure === null) await this.#release(to, bytes);
       else await this.#fail(from, failure);
@@ -488,6 +493,7 @@ export class Journal {
     this.#at = 0;
     this.#relayed = false;
     this.#used.clear();
+    this.#lastUsed = null;
     this.#from = this.#next;
     if (from <= to) this.#options.onFailed(from, to, error);
   }

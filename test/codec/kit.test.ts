@@ -106,6 +106,27 @@ describe('each check fails, alone, on a toy that breaks its rule', () => {
     expect(failing(broken({ memo: () => 0 }))).toEqual(['decodes-alone']);
   });
 
+  it('decodes-alone: an option that is not stored and matters', () => {
+    const lifted = new WeakSet<object>();
+    const dialect: typeof toyDialect = {
+      ...toyDialect,
+      open(options, memo) {
+        const state = toyDialect.open(options, memo);
+        if (options['lifted'] === true) lifted.add(state);
+        return state;
+      },
+      decode(bytes, start, end, state, out) {
+        toyDialect.decode(bytes, start, end, state, out);
+        if (out.rows > 0 && lifted.has(state)) out.altitudeM[0] = 1;
+      },
+    };
+    const options = { ...toyDefinition.options, lifted: { type: 'boolean', fallback: false, about: '' } } as const;
+    const marked = { ...options, lifted: { ...options.lifted, decodes: false } };
+    const both = { tcp: dialect, udp: dialect };
+    expect(failing(defineCodec({ ...toyDefinition, ...both, options }))).toEqual([]);
+    expect(failing(defineCodec({ ...toyDefinition, ...both, options: marked }))).toEqual(['decodes-alone']);
+  });
+
   it('decodes-alone: a read behind the frame', () => {
     const codec = broken({
       decode(bytes, start, end, state, out) {

@@ -44,6 +44,11 @@ const MISTAKES: [string, object, RegExp][] = [
   ],
   ['a default of another type', { options: { speed: { type: 'number', about: '', fallback: '1' } } }, /options\.speed\.fallback/],
   [
+    'an option with the name of a secret that does not say whether it is one',
+    { options: { devicePassword: { type: 'string', about: '', fallback: '' } } },
+    /options\.devicePassword\.secret must be given/,
+  ],
+  [
     'an attribute in camel case',
     { attributes: new Map([[1, { name: 'batteryLevel', type: 'number' }]]) },
     /attributes 1 name "batteryLevel" must be snake_case/,
