@@ -195,7 +195,7 @@ describe('an engine stop', () => {
     expect([said.code, said.out]).toEqual([0, `${stop.body['id']}  answered\n`]);
     expect(await states()).toMatchObject({ open: [], ended: { length: 3 } });
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 1', 'setdigout 1 ? 10', 'setdigout 0']);
-  }, 120_000);
+  }, 240_000);
 });
 
 describe('fixgate send', () => {
