@@ -280,8 +280,12 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     expect(objects(unzipped(readFileSync(out)).get('positions.ndjson'))).toHaveLength(9005);
     if (spawnSync('unzip', ['-v']).status === 0) expect(spawnSync('unzip', ['-t', out]).status).toBe(0);
     // One of whom nothing is known.
-    const nobody = unzipped(Buffer.from(await (await get('/v1/devices/nobody/export')).arrayBuffer()));
-    expect(objects(nobody.get('positions.ndjson'))).toEqual([]);
+    expect((await get('/v1/devices/nobody/export')).status).toBe(404);
+    const nothing = await fixgate(['export', 'nobody', '--out', `${out}.1`], '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: token });
+    expect([nothing.code, nothing.error, existsSync(`${out}.1`)]).toEqual([1, 'fixgate: nothing of device nobody is kept\n', false]);
+    // One without a record, of which there are rows.
+    const stranger = unzipped(Buffer.from(await (await get(`/v1/devices/${GONE}/export`)).arrayBuffer()));
+    expect(objects(stranger.get('positions.ndjson'))).toHaveLength(1);
     // ClickHouse is not there: said, and no file that looks whole.
     for (const pid of running.children('clickhouse')) process.kill(pid, 'SIGSTOP');
     for (const pid of running.children('clickhouse')) process.kill(pid, 'SIGKILL');
