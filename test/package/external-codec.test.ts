@@ -179,7 +179,7 @@ describe('a codec package', () => {
     mkdirSync(join(elsewhere, 'node_modules'), { recursive: true });
     symlinkSync(join(app, 'node_modules/fixgate'), join(elsewhere, 'node_modules/fixgate'));
     const about = async (name: string, cwd: string): Promise<string> => {
-      writeFileSync(join(temporary, 'named.yaml'), `codecs: { packages: [${name}] }\n`);
+      writeFileSync(join(temporary, 'named.yaml'), `codecs: { packages: [${name}] }\nclickhouse: { url: 'http://127.0.0.1:1' }\n`);
       const listed = JSON.parse(await fixgate(['codecs', 'buoy', '--json', '--config', join(temporary, 'named.yaml')], cwd));
       return listed.about;
     };
