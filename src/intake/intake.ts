@@ -755,10 +755,7 @@ export class Intake implements LiveSession {
     this.#seen(known, origin);
     this.since = this.#receivedAt;
     this.reviewStanding();
-    if (sessions.claim(device, this)) return;
-    this.#host.metrics.rejects.inc({ reason: 'sessions' });
-    this.#closing = true;
-    this.#link.finish('sessions');
+    sessions.claim(device, this);
   }
 
   #originOf(known: Known, id = known.id): Origin {

@@ -76,26 +76,25 @@ export class SessionTable<S extends LiveSession> {
     for (const { sessions } of this.#places.values()) yield* sessions;
   }
 
-  /** The session speaks for the device. False: too many do. */
-  claim(device: string, session: S): boolean {
+  /** The session speaks for the device. */
+  claim(device: string, session: S): void {
     let place = this.#places.get(device);
     if (place === undefined) {
       place = { sessions: [], rivals: NONE, leader: undefined, movedAt: Number.NEGATIVE_INFINITY };
       this.#places.set(device, place);
     }
-    if (place.sessions.includes(session)) return true;
+    if (place.sessions.includes(session)) return;
     this.#sweep(place, session);
     if (place.sessions.length >= MOST_SESSIONS) {
-      // Somebody elsewhere must not keep the device out.
-      const stranger = session.standing ? place.sessions.findLast((one) => one !== place.leader && !one.standing) : undefined;
-      if (stranger === undefined) return false;
-      this.#supersede(place, stranger);
+      // The way of commands stays. A device behind a NAT that gives each datagram another port has many sessions.
+      const rest = place.sessions.filter((one) => one !== place.leader);
+      const gone = rest.find((one) => !one.standing) ?? rest[0];
+      if (gone !== undefined) this.#supersede(place, gone);
     }
     place.sessions.push(session);
     this.#tell(device, place);
     this.#decide(place);
     if (place.leader !== undefined && place.leader !== session) place.leader.contradicted(session.peer);
-    return true;
   }
 
   leave(device: string, session: S): void {
@@ -183,7 +182,8 @@ export class SessionTable<S extends LiveSession> {
     const isLive = before !== undefined && sessions.includes(before);
     if (isLive && next !== undefined) {
       const now = this.#o.now?.() ?? 0;
-      if (now - place.movedAt < SETTLE_MS) return;
+      const isNextPort = before.transport === 'udp' && next.transport === 'udp';
+      if (!isNextPort && now - place.movedAt < SETTLE_MS) return;
       place.movedAt = now;
       this.#o.takenOver?.();
     }

@@ -368,13 +368,25 @@ describe('a half-open connection', () => {
 });
 
 describe('bounds', () => {
-  it('four sessions of one device: a fifth is refused, unless the device was there before', async () => {
+  it('four sessions of one device: a fifth takes the place of one that has not the commands, first of one without standing', async () => {
     const device = await atHome();
     const attackers = Array.from({ length: 5 }, (_, n) => new Peer(`203.0.113.${n}:1`).speaks());
-    expect(attackers.flatMap(({ ends }) => ends)).toEqual(['sessions', 'sessions']);
+    expect([device.ends, attackers.map(({ ends }) => ends.length)]).toEqual([[], [1, 1, 0, 0, 0]]);
     const again = new Peer('10.1.1.6:1').speaks();
-    expect([device.ends, again.ends]).toEqual([[], []]);
-    expect(attackers.map(({ ends }) => ends.length)).toEqual([0, 0, 1, 1, 1]);
+    expect([device.ends, again.ends, attackers.map(({ ends }) => ends.length)]).toEqual([[], [], [1, 1, 1, 0, 0]]);
+    expect(frames).toHaveLength(7);
+  });
+
+  it('a device whose NAT gives each datagram another port is stored, and its newest port has the commands', async () => {
+    await atHome().then(({ intake }) => intake.closed('device'));
+    await pickAddress(store, A, '10.1.1.5', clock.now());
+    await store.update('standing', A, (text) => (text ?? '').replace('"tcp"', '"udp"'));
+    const ports = Array.from({ length: 20 }, (_, n) => {
+      clock.step(10_000);
+      return new Peer(`10.1.1.5:${2000 + n}`, { transport: 'udp' }).speaks();
+    });
+    expect(frames).toHaveLength(21);
+    expect(workers[0]?.sessions.get(A)).toBe(ports.at(-1)?.intake);
   });
 
   it('two that take turns do not get the way of commands by turns', async () => {
