@@ -1,4 +1,5 @@
 import { messageOf } from '../errors.ts';
+import { jsonOf } from '../json.ts';
 import type { Log } from '../log.ts';
 import type { StateStore, Table } from '../state/store.ts';
 import { Pace } from './pace.ts';
@@ -194,7 +195,7 @@ export class Service {
 }
 
 function parseErased(text: string | undefined): Erased | undefined {
-  const value: unknown = text === undefined ? undefined : JSON.parse(text);
+  const value: unknown = jsonOf(text);
   if (typeof value !== 'object' || value === null || !('before' in value) || !('ids' in value)) return undefined;
   const { before, ids } = value;
   return typeof before === 'number' && Array.isArray(ids) ? { before, ids: ids.map(String) } : undefined;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
+import { jsonOf } from '../json.ts';
 import type { Log } from '../log.ts';
 import type { StateStore } from '../state/store.ts';
 import { networkOf } from '../wire/network.ts';
@@ -35,7 +36,7 @@ export interface Standing {
 
 export function parseStanding(text: string | undefined): Noted | undefined {
   if (text === undefined) return undefined;
-  return standingSchema.safeParse(JSON.parse(text)).data;
+  return standingSchema.safeParse(jsonOf(text)).data;
 }
 
 const networkKey = (address: string): string => networkOf(address, BYTES_OF_24_BITS, GROUPS_OF_48_BITS);

@@ -5,11 +5,11 @@ import { describe, expect, it } from 'vitest';
 /**
  * What is called in a timer or in the handler of an event, and throws, ends the process. These calls throw in bad times only: when no
  * descriptor is left, when the peer is gone, when another program wrote the text. So they stand in few places, which are listed here,
- * and which say what is done about it. The command line and the simulator may end with an error.
+ * and which say what is done about it. The command line, the simulator and the kit may end with an error.
  */
 const SRC = join(import.meta.dirname, '../../src');
 const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
-  (file) => file.endsWith('.ts') && !/^(cli|simulate)\//.test(file),
+  (file) => file.endsWith('.ts') && !/^(cli|simulate|kit)\//.test(file),
 );
 
 /** Lines of the files that match, as `file: line`; those of the files named are left out. */

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { AppError, messageOf, systemCode } from '../../errors.ts';
 import { nodeStorage, OpenMode, readAll, type StorageFile, writeAll } from '../../journal/storage.ts';
+import { jsonOf } from '../../json.ts';
 
 /**
  * How far the slots had been delivered to the streams, and the last entry of each stream at that time. Redis keeps the cursor;
@@ -94,7 +95,7 @@ function parse(text: string, instance: string): Place | undefined {
   const line = text.slice(0, Math.max(0, text.indexOf('\n')));
   const json = line.slice(9);
   if (json === '' || Number.parseInt(line.slice(0, 8), 16) !== crc32(json)) return undefined;
-  const value: unknown = JSON.parse(json);
+  const value: unknown = jsonOf(json);
   if (!isRecord(value) || value['version'] !== VERSION || value['instance'] !== instance) return undefined;
   const { turn, delivered, last } = value;
   if (typeof turn !== 'number' || !isRecord(delivered) || !isRecord(last)) return undefined;
