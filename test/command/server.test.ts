@@ -181,7 +181,7 @@ describe('an engine stop', () => {
     expect(await states()).toMatchObject({ open: [{ state: 'sent' }] });
     for (const worker of running.children('worker')) process.kill(worker, 'SIGKILL');
     await vi.waitFor(async () => expect(await states()).toMatchObject({ open: [{ state: 'unknown', attempts: 1 }] }), {
-      timeout: 30_000,
+      timeout: 90_000,
       interval: 100,
     });
     obedient.mute = false;
