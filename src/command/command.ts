@@ -91,12 +91,14 @@ export function parseCommand(text: string | undefined): Command | undefined {
 }
 
 /** Earlier versions did not write all of it. */
-type Stored = Omit<Command, 'switches' | 'key' | 'opposes'> & Partial<Pick<Command, 'switches' | 'key' | 'opposes'>>;
+type Later = 'parameters' | 'switches' | 'key' | 'opposes';
+type Stored = Omit<Command, Later> & Partial<Pick<Command, Later>>;
 
 function current(stored: Stored): Command {
-  const { key = 0, opposes = [] } = stored;
-  if (stored.switches !== undefined) return { ...stored, switches: stored.switches, key, opposes };
-  const found = { ...stored, switches: switchingsOf(undefined, stored.type, stored.parameters, {}), key, opposes };
+  const { parameters = {}, key = 0, opposes = [] } = stored;
+  const whole = { ...stored, parameters, key, opposes };
+  if (stored.switches !== undefined) return { ...whole, switches: stored.switches };
+  const found = { ...whole, switches: switchingsOf(undefined, stored.type, parameters, {}) };
   // It was asked for when a stop went at any speed.
   return immobilises(found) && found.ended === 0 ? { ...found, when: 'stopped' } : found;
 }
