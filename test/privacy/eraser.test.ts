@@ -145,6 +145,9 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
         { table: 'quarantine', key: id, put: '{}' },
         { table: 'policies', key: id, put: '{}' },
         { table: 'territory', key: id, put: 'home' },
+        { table: 'standing', key: id, put: '{}' },
+        { table: 'submitted', key: id, put: 'b' },
+        { table: 'unknown', key: `${id} d`, put: command(1) },
       ]);
       store.remember(id, { codec: 'gt06', memo: 1, updated: 1 });
     }
@@ -154,7 +157,8 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       { table: 'aliases', key: 'alias', put: 'gone' },
     ]);
     const erasure = { device: 'gone', ids: ['gone', 'alias'], before: 5000, by: 'me', registry: 'keep' as const, instances: {} };
-    const all = { usage: 1400, commands: 4, settings: 2, quarantine: 2, policies: 2, territory: 2, profiles: 2 };
+    const ones = { settings: 2, quarantine: 2, policies: 2, territory: 2, standing: 2, submitted: 2, profiles: 2 };
+    const all = { usage: 1400, commands: 6, ...ones };
     expect(await forget(store, erasure)).toEqual(all);
     expect(await store.get('devices', 'gone')).toBeDefined();
     expect((await store.list('commands', { limit: 10 })).map(({ key }) => key)).toEqual(['alias b', 'gone b', 'gone2 a', 'gone2 b']);
@@ -165,12 +169,14 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       quarantine: 0,
       policies: 0,
       territory: 0,
+      standing: 0,
+      submitted: 0,
       profiles: 0,
       devices: 1,
     });
     expect([await store.get('devices', 'gone'), await store.get('aliases', 'alias')]).toEqual([undefined, undefined]);
     expect(await store.list('usage', { limit: 2000 })).toHaveLength(700);
-    for (const table of ['settings', 'quarantine', 'policies', 'territory', 'devices'] as const)
+    for (const table of ['settings', 'quarantine', 'policies', 'territory', 'standing', 'submitted', 'devices'] as const)
       expect((await store.list(table, { limit: 9 })).map(({ key }) => key)).toEqual(['gone2']);
     const kept = await new Promise((resolve) => store.findProfile('gone2', resolve));
     const forgotten = await new Promise((resolve) => store.findProfile('gone', resolve));
