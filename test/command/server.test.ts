@@ -114,7 +114,7 @@ describe('commands over HTTP', () => {
       [{ type: 'set_interval', parameters: { seconds: 0 } }, 422, 'parameters.seconds'],
       [{ type: 'set_interval', parameters: { seconds: 5, more: 1 } }, 422, 'parameters.more'],
       [{ type: 'set_server', parameters: { host: 'a;2005:1', port: 1 } }, 422, 'parameters.host'],
-      [{ type: 'set_server', parameters: { host: 'a\r\nb', port: 1 } }, 422, 'parameters.host'],
+      [{ type: 'set_server', parameters: { host: 'a\r\nb', port: 1 } }, 400, 'parameters.host'],
       [{ type: 'version', priority: 10 }, 400, 'priority'],
       [{ type: 'version', expires: 1 }, 422, 'expires'],
       [{ type: 'version', not_before: Date.now() + 1e12 }, 422, 'not_before'],
