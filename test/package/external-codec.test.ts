@@ -194,7 +194,9 @@ describe('a codec package', () => {
 
   it('that cannot be loaded is named in one line with the reason and the remedy', async () => {
     const refused = async (name: string): Promise<{ code: number; stderr: string }> => {
-      writeFileSync(join(temporary, 'refused.yaml'), `codecs: { packages: [${name}] }\n`);
+      // The package is installed without the embedded engine.
+      const clickhouse = "clickhouse: { url: 'http://127.0.0.1:9' }";
+      writeFileSync(join(temporary, 'refused.yaml'), `codecs: { packages: [${name}] }\n${clickhouse}\n`);
       return fixgate(['check-config', '--config', join(temporary, 'refused.yaml')]).then(
         () => ({ code: 0, stderr: '' }),
         (error) => ({ code: error.code, stderr: error.stderr }),
