@@ -80,7 +80,7 @@ describe('the command line', () => {
       .map((match) => match[1] ?? '')
       .filter((name) => files.includes(`${name}.ts`));
     expect(commands.length).toBeGreaterThanOrEqual(6);
-    for (const command of commands) {
+    const check = async (command: string): Promise<void> => {
       const own = readFileSync(new URL(`../../src/cli/${command}.ts`, import.meta.url), 'utf8');
       const source = own.includes('API_OPTIONS') ? own + readFileSync(new URL('../../src/cli/api.ts', import.meta.url), 'utf8') : own;
       const options = [...source.matchAll(/['\s{]([a-z-]+)'?: \{ type: '(?:string|boolean)'/g)].map((match) => `--${match[1]}`);
@@ -88,7 +88,8 @@ describe('the command line', () => {
       const help = await fixgate([command, '--help']);
       expect([help.code, help.error]).toEqual([0, '']);
       for (const option of options) expect(help.out).toContain(option);
-    }
+    };
+    await Promise.all(commands.map(check));
   });
 
   it('survives a reader that has seen enough', () => {
