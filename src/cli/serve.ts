@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { startHttp } from '../api/server.ts';
 import { checkStores } from '../app.ts';
@@ -51,6 +52,8 @@ export async function serve(args: string[]): Promise<number> {
   log.info({ http: http.url, ...(publicUrl === '' ? {} : { publicUrl }) }, 'metrics and health');
   try {
     await Promise.race([supervisor.start(), supervisor.lost]);
+    // Not left to the end of the process, which may be killed.
+    flushCompileCache();
     await Promise.race([stopped, supervisor.lost]);
     await supervisor.stop(config.drainMs);
   } finally {

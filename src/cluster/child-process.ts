@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { closeInherited } from '../descriptors.ts';
@@ -48,6 +49,8 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
         (started) => {
           role = started;
           tell({ type: 'ready' });
+          // Killed processes leave nothing for the next ones.
+          flushCompileCache();
           void report(started);
           setInterval(() => void report(started), REPORT_MS);
         },

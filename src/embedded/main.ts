@@ -10,6 +10,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
 import { parseArgs } from 'node:util';
 import { closeInherited } from '../descriptors.ts';
@@ -87,6 +88,7 @@ try {
   if (process.send !== undefined) process.on('disconnect', once);
   if (process.send !== undefined && !process.connected) once();
   tell({ type: 'ready', url: running.url });
+  flushCompileCache();
 } catch (error) {
   tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) });
   process.exitCode = 1;

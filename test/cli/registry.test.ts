@@ -85,7 +85,7 @@ describe('fixgate devices', () => {
 
   it('says what is wrong, and with its exit code', async () => {
     for (const [args, code, error] of [
-      [['devices'], 2, 'say list, get, add, set, remove, import or export'],
+      [['devices'], 2, 'say list, get, add, set, remove, identity, import or export'],
       [['devices', 'get'], 2, 'say fixgate devices get <id>'],
       [['devices', 'add', 'd-01', 'account'], 2, '"account" is no field; say name=value'],
       [['devices', 'add', 'd-01', 'colour=red'], 2, 'colour is not known'],

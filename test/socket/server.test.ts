@@ -183,7 +183,7 @@ describe('a server that cannot start says why in one line', () => {
     chmodSync(file, 0o444);
     const { code, line } = await refusal({ FIXGATE_DATA_DIR: join(file, 'data') });
     expect(code).not.toBe(0);
-    expect(line).toMatch(/^fixgate: cannot write to the data directory .*FIXGATE_DATA_DIR/);
+    expect(line).toMatch(/^fixgate: dataDir: cannot write in .*FIXGATE_DATA_DIR/);
     rmSync(parent, { recursive: true });
   });
 
