@@ -80,7 +80,7 @@ async function bench(): Promise<number> {
   const revisions = there === undefined ? [here] : [there, here];
   try {
     for (let round = 1; round <= rounds; round++)
-      // Whoever comes first meets another machine than who comes second: they take turns.
+      // The first of a pair meets another machine than the second: they take turns.
       for (const scenario of scenarios)
         for (const revision of round % 2 === 1 ? revisions : revisions.toReversed()) {
           say(`round ${round} of ${rounds}, ${scenario.name}${there === undefined ? '' : `, ${revision.commit}`}`);

@@ -54,7 +54,7 @@ function readNumber(name: string, field: z.ZodNumber, text: string, zone: string
   throw new AppError('USAGE', `${name}="${text}" is not ${how ?? 'a number'}`);
 }
 
-/** A date, or a date and a time of day, epoch ms: in the zone unless it says its offset. Undefined for what is none. */
+/** A date, or a date and a time of day, epoch ms: in the zone unless it says its offset. Undefined if the text is no date. */
 export function timeOf(text: string, zone: string): number | undefined {
   const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text);
   if (match === null) return undefined;
@@ -77,7 +77,7 @@ const UNITS: Readonly<Record<string, number>> = {
   ti: 2 ** 40,
 };
 
-/** Bytes; undefined for what is no size. */
+/** Bytes; undefined if the text is no size. */
 export function sizeOf(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([kmgt]?i?)b$/i.exec(text);
   const unit = UNITS[match?.[2]?.toLowerCase() ?? 'none'];

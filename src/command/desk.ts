@@ -29,7 +29,7 @@ import { switchingsOf } from './switching.ts';
  * 3. A command like one that is still open is refused unless `again` is said, also when both are handed in at once.
  * 4. An open command ends as expired when its time is over, also when its device never comes back.
  * 5. A command that may keep the vehicle from driving waits until it stands, unless the caller says `any` and why, and it
- *    expires soon: nobody expects yesterday's stop in today's traffic.
+ *    expires soon: a stop from yesterday must not act in today's traffic.
  */
 export interface Draft {
   readonly device: string;

@@ -22,7 +22,7 @@ import type { Shadow } from './shadow.ts';
  *    A position is newer than the request, by its own time.
  * 6. Steps of a device's connections happen one after the other, and an error of the store ends none of them for good: it is
  *    tried again. While an outcome is known and not written, its command is not taken for lost.
- * 8. A critical command waits a minute on a session that has no standing, and as long as the device is contested: whoever spoke meanwhile, too,
+ * 8. A critical command waits a minute on a session that has no standing, and as long as the device is contested: also when another session spoke meanwhile,
  *    may be the device.
  * 7. What a command waits for (its time, the vehicle's standing still) is asked again in the moment its bytes leave.
  * 8. What a device with privacy relay has replied may say where it is: it is in the event, which goes to the stream, and not in

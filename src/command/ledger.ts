@@ -31,7 +31,7 @@ import { Shadow } from './shadow.ts';
  *    power cut takes of it is an attempt that is not counted.
  * 4. A critical command is transmitted at most once: its mark is on disk before its first byte, and without a reply it becomes
  *    unknown. It ends by a late reply, or when a person says how it came out.
- * 5. The settings shadow changes in the same write: nobody sees one without the other.
+ * 5. The settings shadow changes in the same write: no reader sees one without the other.
  * 6. Kept: the last 100 ended commands of each device, and all unknown ones.
  * 7. Handing in is one step: what it was decided by (the device's open commands) is still so when it is written. Earlier commands
  *    that do the opposite and have not left are cancelled in the same write.

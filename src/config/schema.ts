@@ -154,7 +154,7 @@ export const configSchema = z.strictObject({
         .int()
         .min(0)
         .default(2_592_000_000)
-        .describe('ms after which a device is forgotten that came once, and that nobody has changed since; 0: never'),
+        .describe('ms after which a device that came once, and whose record was not changed since, is forgotten; 0: never'),
       quarantine: z
         .int()
         .min(1)

@@ -328,7 +328,7 @@ class Service {
     let running = false;
     response.on('close', () => {
       gone = true;
-      // Nobody waits for the answer: the lane is worth more. An insert is let finish.
+      // The client has gone: the lane is worth more than the answer. An insert is let finish.
       if (running && insert === null) this.#engine.kill(mark).catch(() => {});
     });
     const setup = setupFor(request, params, incoming.form);

@@ -291,7 +291,7 @@ function maskAt(format: SegmentFormat, offset: number): number {
 
 /**
  * What lies at `at`, which is `offset` in the file: the size of a whole, sound entry; 0 for what may be one whose end is not in
- * `[at, end)`; -1 for what is none.
+ * `[at, end)`; -1 if there is no entry.
  */
 export function checkEntry(bytes: Buffer, at: number, end: number, format: SegmentFormat, offset: number): number {
   const there = end - at;

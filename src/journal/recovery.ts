@@ -23,7 +23,7 @@ export interface Recovery {
 
 /**
  * Makes a slot whole after a crash, before anyone appends or reads: verifies what may be torn, cuts the torn tail of
- * the last segment (never bytes behind which a sound entry stands), synchronises, and sets the watermark to the last entry. Only for a slot that nobody appends to.
+ * the last segment (never bytes behind which a sound entry stands), synchronises, and sets the watermark to the last entry. Only for a slot that no process appends to.
  * Doing it twice changes nothing. Rejects with AppError JOURNAL_FORMAT, having touched nothing, when a later version
  * wrote one of these segments.
  */

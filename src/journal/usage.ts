@@ -20,7 +20,7 @@ export function encodeUsage({ in: bytesIn, out, segments, datagrams, records }: 
   return ENCODER.encode(`{"in":${bytesIn},"out":${out},"segments":${segments},"datagrams":${datagrams},"records":${records}}`);
 }
 
-/** Undefined for what is none. */
+/** Returns undefined if the text is not a usage entry. */
 export function parseUsage(text: string): Traffic | undefined {
   try {
     const value: unknown = JSON.parse(text);

@@ -116,7 +116,7 @@ function tryLock(directory: string, lockFile: LockFile): ReturnType<LockFile> {
   }
 }
 
-/** A file server without locks may say that every lock is held: then a file that nobody else can know is held, too. */
+/** A file server without locks may say that every lock is held: then a file whose name no other process can know is held, too. */
 function locksWork(directory: string, lockFile: LockFile): boolean {
   const path = join(directory, `${FILE}.${randomBytes(8).toString('hex')}`);
   try {

@@ -59,7 +59,7 @@ export type Plan = z.infer<typeof planSchema>;
 /** What holds for a device whose plan is not there: no caps. */
 export const UNLIMITED: Plan = planSchema.parse({ name: 'default' });
 
-/** Undefined for what is none. */
+/** Returns undefined if the text is not a valid plan. */
 export function parsePlan(text: string | undefined): Plan | undefined {
   if (text === undefined) return undefined;
   const result = planSchema.safeParse(jsonOf(text));

@@ -19,7 +19,7 @@ const policySchema = z.object({
 });
 export type Policy = z.infer<typeof policySchema>;
 
-/** Undefined for what is none. */
+/** Returns undefined if the text holds no steps. */
 export function parsePolicy(text: string | undefined): Policy | undefined {
   if (text === undefined) return undefined;
   const result = policySchema.safeParse(jsonOf(text));

@@ -19,7 +19,7 @@ export const erasureSchema = z.object({
 });
 export type Erasure = z.infer<typeof erasureSchema>;
 
-/** Undefined for what is none. */
+/** Returns undefined if the text is not an erasure. */
 export function parseErasure(text: string | undefined): Erasure | undefined {
   if (text === undefined) return undefined;
   const result = erasureSchema.safeParse(jsonOf(text));

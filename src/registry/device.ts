@@ -64,7 +64,7 @@ export function patched(device: Device | undefined, patch: Readonly<Record<strin
 /** Most lists are empty, and there are many devices. */
 const NONE: never[] = [];
 
-/** Undefined for what is none. A record is checked when it is written: here, at every login, only what an older version may have left out. */
+/** Returns undefined if the text is not a device record. A record is checked when it is written: here, at every login, only what an older version may have left out. */
 export function parseDevice(text: string | undefined): Device | undefined {
   if (text === undefined) return undefined;
   const value: unknown = jsonOf(text);

@@ -16,7 +16,7 @@ export const strangerSchema = z
   .describe('unknown device');
 export type Stranger = z.infer<typeof strangerSchema>;
 
-/** Undefined for what is none. */
+/** Returns undefined if the text is not an entry of the quarantine. */
 export function parseStranger(text: string | undefined): Stranger | undefined {
   if (text === undefined) return undefined;
   const result = strangerSchema.safeParse(jsonOf(text));

@@ -58,7 +58,7 @@ export class Loop {
   readonly #came = new Map<string, number>();
   #health: SinkHealth;
   #concern = '';
-  /** Degraded because it does not take what it is given. */
+  /** Degraded because it rejects batches. */
   #away = true;
   #stopping = false;
   #hurry = false;
@@ -344,7 +344,7 @@ export class Loop {
     if (now - (this.#logged.get(reason) ?? 0) < REPEAT_MS) return;
     if (this.#logged.size > 100) this.#logged.clear();
     this.#logged.set(reason, now);
-    log.warn({ sink: sink.name, reason }, 'sink does not take what it is given: kept in the journal, tried again');
+    log.warn({ sink: sink.name, reason }, 'sink rejected a batch; it stays in the journal and is retried');
   }
 }
 

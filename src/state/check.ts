@@ -26,7 +26,7 @@ export function isVerdict(message: unknown): message is Verdict {
 }
 
 /**
- * Reads the whole store of a directory. `exclusive`: nobody else has it open, so that a write can be tried, too. Never rejects, except when
+ * Reads the whole store of a directory. `exclusive`: no other process has it open, so that a write can be tried, too. Never rejects, except when
  * no process can be started.
  */
 export function checkStore(directory: string, exclusive: boolean): Promise<Verdict> {

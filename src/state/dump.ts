@@ -101,7 +101,7 @@ export async function putEntries(store: State, entries: AsyncIterable<DumpEntry>
   return count;
 }
 
-/** Undefined for what no version of this program has written as a key. */
+/** Undefined if no version of this program has written such a key. */
 export function isKey(key: string): boolean {
   return key.length <= LONGEST_KEY && /^[!-~](?:[ -~]*[!-~])?$/.test(key);
 }

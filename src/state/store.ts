@@ -94,7 +94,7 @@ export interface StateStore {
   update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined>;
   /** Calls `changed` after each change, by this process or another. Returns how to end that. */
   watch(changed: Changed): () => void;
-  /** Why what it holds may go though nobody removes it, with the remedy; '' when it stays. Absent: it always does. */
+  /** Why the store may lose records without a removal, with the remedy; '' when it stays. Absent: it always does. */
   concern?(): Promise<string>;
   /** Commits what waits. */
   close(): Promise<void>;

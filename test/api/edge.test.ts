@@ -71,7 +71,7 @@ describe('the edge of HTTP', () => {
       expect(await raw(get(path, 'fixgate:8080'), open)).toContain('HTTP/1.1 200');
     for (const path of ['/v1/devices', '/docs', '/openapi.json']) expectProblem(await raw(get(path, 'fixgate:8080'), open), 421);
     expect(await raw(get('/docs', '192.168.1.5:8080'), open)).toContain('HTTP/1.1 200');
-    // Nobody has said that this one is behind a proxy.
+    // No proxy is configured.
     expect(await raw(get('/healthz', '127.0.0.1', 'X-Forwarded-Host: evil.test\r\n'), open)).toContain('HTTP/1.1 200');
   });
 

@@ -23,7 +23,7 @@ import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 
 /**
- * Whoever says that he is a device (intake invariant 14, session/claim.ts): attacks with another device's id, against queued engine stops.
+ * Identity of devices (intake invariant 14, session/claim.ts): attacks with another device's id, against queued engine stops.
  * Real session tables, directory, downlink, ledger and state store; only sockets and clocks are the test's.
  */
 

@@ -350,7 +350,7 @@ describe('13: a device that reports under its id and an alias', () => {
   });
 });
 
-describe('a frame that names nobody who can be', () => {
+describe('a frame with an impossible id', () => {
   it('ends the turn of the device before: what follows without a name is not its', () => {
     const intake = connect();
     push(intake, position(A, CALM), position('12', SOS), anonymous(SOS), position(A, SOS));

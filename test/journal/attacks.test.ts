@@ -84,7 +84,7 @@ describe('an entry that a device has forged', () => {
     ['at the end of all numbers', 2 ** 53 - 1],
   ] as const) {
     for (const damage of ['a bit', 'a sector'] as const) {
-      it(`${what}, behind ${damage} that is damaged: nobody believes it, nothing is cut, and it is said`, async () => {
+      it(`${what}, behind ${damage} that is damaged: it is not believed, nothing is cut, and the damage is reported`, async () => {
         const { path, file } = await attacked(sequence);
         const bytes = await readFile(file);
         const sixth = nth(await entryPlaces(file), 5);

@@ -54,7 +54,7 @@ function fixgate(...args: string[]): Promise<{ code: number; out: string; err: s
 }
 
 describe('a server whose state store is damaged while it runs, and at its start', () => {
-  it('names the file, answers nobody as stored whom it cannot look up, stays up, and serves again after a rebuild', async () => {
+  it('names the file, confirms no data of devices that it cannot look up, stays up, and serves again after a rebuild', async () => {
     const store = await openState({ url: undefined, prefix: '', directory: join(dataDir, 'state'), log: silentLog });
     const records = Array.from({ length: DEVICES }, (_, n) => ({
       table: 'devices' as const,

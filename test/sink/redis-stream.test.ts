@@ -260,7 +260,7 @@ describe('invariant 6: a cursor that is gone', () => {
     await slot.journal.flush();
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(lost).toEqual(['0 3 resumed']);
-    // Nobody is left who remembers.
+    // Neither cursor nor witness is left.
     await shipper.close();
     await redis.del('fixgate:cursor:rig');
     slot.fixes('d', T + 501, [{ time: T + 501 }]);

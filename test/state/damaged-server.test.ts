@@ -54,7 +54,7 @@ function fixgate(...args: string[]): Promise<{ code: number; out: string; err: s
 }
 
 describe('a server on a damaged state store', () => {
-  it('names the file, answers nobody as stored whom it cannot look up, and stays up; a rebuild keeps the rest', async () => {
+  it('names the file, confirms no data of devices that it cannot look up, and stays up; a rebuild keeps the rest', async () => {
     const store = await openState({ url: undefined, prefix: '', directory: join(dataDir, 'state'), log: silentLog });
     const records = Array.from({ length: DEVICES }, (_, n) => ({
       table: 'devices' as const,
