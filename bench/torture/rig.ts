@@ -143,11 +143,12 @@ export class Rig {
     return false;
   }
 
-  /** What the stores hold, read past the proxies. */
+  /** What the stores hold, read past the proxies. A ClickHouse that was killed before its first migration has no table yet: no rows. */
   async stored(): Promise<Stored> {
-    const table = await this.clickHouse.query(
-      'SELECT device, toUnixTimestamp64Milli(time), id FROM fixgate.positions FINAL FORMAT TabSeparated',
-    );
+    const isThere = (await this.clickHouse.query('EXISTS TABLE fixgate.positions')).trim() === '1';
+    const table = isThere
+      ? await this.clickHouse.query('SELECT device, toUnixTimestamp64Milli(time), id FROM fixgate.positions FINAL FORMAT TabSeparated')
+      : '';
     return { table: lines(table), stream: await this.#stream() };
   }
 
