@@ -33,7 +33,7 @@ interface Kind {
 const ROUNDS = 7;
 const COPIES = 16;
 
-/** Goals: design.md section 13. */
+/** Goals: bench/README.md. */
 const LOCATIONS = 3e6;
 const TEXT = 0.7e6;
 const BINARY = 2e6;

@@ -8,8 +8,8 @@ import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/wire
  *
  * TCP frame: 00000000 · L u32 · data field · CRC-16/ARC as u32. Datagram: length u16 · packet id u16 · 01 · AVL packet id u8 ·
  * length u16 · IMEI · data field. Data field: 8E · N · records · N. Record: time u64 · priority · longitude i32 · latitude i32 ·
- * altitude u16 · angle u16 · satellites · speed u16 · event id u16 · elements by width (codecs/teltonika, protocol document,
- * sections 1, 2 and 9).
+ * altitude u16 · angle u16 · satellites · speed u16 · event id u16 · elements by width
+ * (codecs/teltonika/protocol.md sections 1, 2 and 9).
  */
 type Width = 1 | 2 | 4 | 8;
 type Element = readonly [id: number, width: Width];

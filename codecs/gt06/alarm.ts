@@ -9,7 +9,7 @@ import { cellByType, modules } from './module-list.ts';
 import type { Gt06State, Variant } from './state.ts';
 
 /**
- * 0x16, 0x26, 0x27, 0xA3, 0xA4 (section 6.6):
+ * 0x16, 0x26, 0x27, 0xA3, 0xA4 (protocol.md section 6.6):
  * GPS18 | LBS length 1 | LBS | TERM 1, VOLT 1, GSM 1, ALARM 1, LANG 1 | fence 1 (27, A4) | mileage 4 (some).
  *
  * The LBS length byte is wrong on many devices: the block is measured by message and MCC; only 0 is believed, and then the
@@ -41,7 +41,7 @@ export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, f
   if (fence && state.fenceAs26) ticket(out, Form.Short, 0x26, m.serial);
 }
 
-/** TERM, VOLT, GSM, ALARM, LANG. `extended`: the high digit of LANG belongs to the code (section 4.6). */
+/** TERM, VOLT, GSM, ALARM, LANG. `extended`: the high digit of LANG belongs to the code (protocol.md section 4.6). */
 export function statusBlock(
   bytes: Bytes,
   at: number,
@@ -69,7 +69,7 @@ export function alarmCode(bytes: Bytes, at: number, extended: boolean, term: num
   language(lang, out);
 }
 
-/** 0x19, 0xA5: LBS | TERM, VOLT, GSM, ALARM, LANG. LEN 17 and more is a message of the SPACE10X: acknowledged and left (section 10, rule 7). */
+/** 0x19, 0xA5: LBS | TERM, VOLT, GSM, ALARM, LANG. LEN 17 and more is a message of the SPACE10X: acknowledged and left (protocol.md section 10, rule 7). */
 export function lbsAlarm(bytes: Bytes, m: Message, wide: boolean, state: Gt06State, out: FrameResult): void {
   const { p, q, size } = m;
   if (size < 8 || (!wide && size >= 18)) return;

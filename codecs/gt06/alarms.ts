@@ -1,7 +1,7 @@
 import { type EventName, eventIndex, unknownEvent } from '../../src/codec/index.ts';
 import { Variant } from './state.ts';
 
-/** Alarm codes (protocol document, section 7). Codes with no standard event name stay `unknown_<code>`; `event_code` keeps every code. */
+/** Alarm codes (protocol.md section 7). Codes with no standard event name stay `unknown_<code>`; `event_code` keeps every code. */
 const BASE: ReadonlyArray<readonly [number, EventName]> = [
   [0x01, 'sos'],
   [0x02, 'power_cut'],
@@ -70,7 +70,7 @@ const BY_VARIANT: ReadonlyArray<readonly [Variant, number, EventName]> = [
   [Variant.MSeries, 0x47, 'collision'],
 ];
 
-/** Camera events of message 95 (section 6.11): codes of their own. */
+/** Camera events of message 95 (protocol.md section 6.11): codes of their own. */
 const CAMERA: ReadonlyArray<readonly [number, EventName]> = [
   [0x01, 'sos'],
   [0x0e, 'low_battery'],
@@ -88,7 +88,7 @@ const CAMERA: ReadonlyArray<readonly [number, EventName]> = [
   [0xd5, 'driver_identified'],
 ];
 
-/** Events of module 0034 (section 6.12). */
+/** Events of module 0034 (protocol.md section 6.12). */
 const MODULAR: ReadonlyArray<readonly [number, EventName]> = [
   [0x10, 'door'],
   [0x12, 'tamper'],
@@ -104,7 +104,7 @@ const MODULAR: ReadonlyArray<readonly [number, EventName]> = [
   [0x23, 'tamper'],
 ];
 
-/** Alarm bits 5–3 of the terminal information byte (section 4.4): used only when the alarm code is 0. */
+/** Alarm bits 5–3 of the terminal information byte (protocol.md section 4.4): used only when the alarm code is 0. */
 const TERMINAL: ReadonlyArray<readonly [number, EventName]> = [
   [1, 'vibration'],
   [2, 'power_cut'],

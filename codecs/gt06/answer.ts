@@ -3,7 +3,7 @@ import { type Bytes, CIVIL, civilFromEpochMs, crc16X25, putAscii, putU8, putU16b
 import type { Gt06State } from './state.ts';
 
 /**
- * Answers (protocol document, section 8). decode leaves in the tickets what an answer echoes:
+ * Answers (protocol.md section 8). decode leaves in the tickets what an answer echoes:
  *
  * - `ticketA`: form × 2^24 + number × 2^16 + serial
  * - `ticketB`, `ticketC`: by form, see `Form`
@@ -144,7 +144,7 @@ export function addressTicket(out: FrameResult, phone: string, latitude: number,
 
 /**
  * `length | server flag 4 | ADDRESS | && | address in UTF-16BE | && | phone 21 | ##`, length 1 byte and a short frame
- * for number 17, else 2 bytes and a long frame (section 6.8).
+ * for number 17, else 2 bytes and a long frame (protocol.md section 6.8).
  */
 function address(request: AckRequest, out: Bytes, at: number, number: number, serial: number): number {
   const zeros = request.ticketC % 2;

@@ -1,7 +1,7 @@
 import type { Attribute } from '../../src/codec/index.ts';
 
 /**
- * Attribute ids. Ids below 0x10000 are module numbers of the vendor as they come (sections 4.8 and 6.12): one that has no
+ * Attribute ids. Ids below 0x10000 are module numbers of the vendor as they come (protocol.md sections 4.8 and 6.12): one that has no
  * row here is named `module_<id>`.
  */
 const BASE = 0x10000;

@@ -3,7 +3,7 @@ import { type Bytes, bcdDigits, epochMs, hex, u16be, u24be, u32be, u64be } from 
 import { A } from './attributes.ts';
 
 /**
- * The blocks that messages are made of (protocol document, section 4). Each reader takes the offset of its block; the
+ * The blocks that messages are made of (protocol.md section 4). Each reader takes the offset of its block; the
  * caller has checked that the block lies inside the content.
  */
 
@@ -121,7 +121,7 @@ export function addCell(mcc: number, mnc: number, lac: number, cid: number, rssi
   out.cell(mcc, mnc, lac > 0x7fffffff ? -1 : lac, cid, dbm(rssi));
 }
 
-/** Signal bytes have no documented scale; values from 30 to 120 look like the magnitude in dBm (section 6.5). */
+/** Signal bytes have no documented scale; values from 30 to 120 look like the magnitude in dBm (protocol.md section 6.5). */
 export function dbm(rssi: number): number {
   return rssi >= 30 && rssi <= 120 ? -rssi : 0;
 }
@@ -156,7 +156,7 @@ export function mac(bytes: Bytes, at: number): string {
   return text;
 }
 
-/** TERM, the terminal information byte (section 4.4). */
+/** TERM, the terminal information byte (protocol.md section 4.4). */
 export function terminal(term: number, out: FrameResult): void {
   out.attr(A.StatusBits, term);
   out.attr(A.Blocked, term >> 7);
@@ -204,7 +204,7 @@ export function identity(bytes: Bytes, at: number): string {
   return text.charCodeAt(0) === 48 ? text.slice(1) : text;
 }
 
-/** 20 digits in 10 bytes; some devices swap the digits of every byte (section 6.7, sub-type 0A). */
+/** 20 digits in 10 bytes; some devices swap the digits of every byte (protocol.md section 6.7, sub-type 0A). */
 export function iccid(bytes: Bytes, at: number): string {
   let text = hex(bytes, at, at + 10);
   if (text.startsWith('98')) {

@@ -4,7 +4,7 @@ import { head, headLong, seal, sealLong } from './answer.ts';
 import type { Gt06State } from './state.ts';
 
 /**
- * Text commands (protocol document, section 9): frame 0x80 with length 1 (4 + text) | server flag 4 | text | language 2, if asked for.
+ * Text commands (protocol.md section 9): frame 0x80 with length 1 (4 + text) | server flag 4 | text | language 2, if asked for.
  * The device returns the flag with its reply: it is the key of the command. Serial and flag are the same number.
  */
 const HOST = '^[A-Za-z0-9.-]{1,64}$';
@@ -51,7 +51,7 @@ export const COMMANDS: readonly CommandRule[] = [
   },
 ];
 
-/** The relay commands of section 9.4, in any case; a password may stand in front of the state. */
+/** The relay commands of protocol.md section 9.4, in any case; a password may stand in front of the state. */
 function relayIn(parameters: Options): readonly Switching[] {
   const [name = '', ...fields] = String(parameters['text'])
     .replaceAll('#', '')

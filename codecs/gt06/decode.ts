@@ -28,7 +28,7 @@ import { topin } from './topin.ts';
 import * as variant from './variant.ts';
 
 /**
- * Reads one frame (protocol document, section 6; the layouts stand above each reader).
+ * Reads one frame (protocol.md section 6; the layouts stand above each reader).
  *
  * 1. A frame whose checksum or length is wrong is read and marked damaged, or refused when the option `integrity` is `verify`.
  * 2. A message whose length fits no layout stays Ignored: stored raw and answered as its number is; never a guess.

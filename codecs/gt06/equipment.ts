@@ -11,7 +11,7 @@ import { textOrHex, unsigned } from './module-list.ts';
 import type { Gt06State } from './state.ts';
 
 /**
- * 0x95 of cameras (section 6.11), in three forms:
+ * 0x95 of cameras (protocol.md section 6.11), in three forms:
  * LEN 0C: DT6 | event 1.
  * longer: DT6 | latitude 4 | longitude 4 | course and status 2 | event 1 | value 2 | file names.
  * FF FF: version 1 | DT6 | satellites 1 | latitude 4 | longitude 4 | course and status 2 | speed 2 | volts × 10 (2) | event 1 | value 2 | file names.
@@ -98,7 +98,7 @@ function obdValue(id: string, bytes: Bytes, at: number, end: number, out: FrameR
 }
 
 /**
- * 0x35 of the X1 (section 10): DT6 | fix 1 | latitude 4 | longitude 4 | camera 1 | source 1 | format 1 | picture length 4 | picture id 4.
+ * 0x35 of the X1 (protocol.md section 10): DT6 | fix 1 | latitude 4 | longitude 4 | camera 1 | source 1 | format 1 | picture length 4 | picture id 4.
  * Answered with the request for the first chunk. The coordinates are not what the device reports as its position.
  */
 export function photoInformation(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {

@@ -1,7 +1,7 @@
 import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
 
 /**
- * Where a frame ends (protocol document, sections 2 and 16).
+ * Where a frame ends (protocol.md sections 2 and 16).
  *
  * ```
  * 78 78 | LEN 1 | number 1 | content | serial 2 | CRC 2 | 0D 0A     total = LEN + 5
@@ -155,7 +155,7 @@ function earlyEnd(bytes: Bytes, start: number, limit: number): number {
   return 0;
 }
 
-/** Numbers whose frames are known to come with a wrong LEN and a dummy checksum (section 2.5). */
+/** Numbers whose frames are known to come with a wrong LEN and a dummy checksum (protocol.md section 2.5). */
 function takenUnsealed(number: number): boolean {
   return number === 0x13 || number === 0x10 || number === 0x11;
 }

@@ -7,7 +7,7 @@ import { modules } from './module-list.ts';
 import { type Gt06State, Variant } from './state.ts';
 
 /**
- * Heartbeats (section 6.2). Their alarm byte is stale or means something else on many devices: it never raises an event.
+ * Heartbeats (protocol.md section 6.2). Their alarm byte is stale or means something else on many devices: it never raises an event.
  *
  * 0x13: TERM 1 | VOLT 1 | GSM 1 | ALARM 1, LANG 1. Four families use the bytes behind TERM otherwise:
  *
@@ -130,7 +130,7 @@ export function heartbeatModules(bytes: Bytes, m: Message, out: FrameResult): vo
 }
 
 /**
- * 0xA3 with LEN 0C or 18, SEEWORLD (section 10): TERM 1 | extension bits 2 | VOLT 1 | RSSI 1 | external volts 1 | LANG 1 |
+ * 0xA3 with LEN 0C or 18, SEEWORLD (protocol.md section 10): TERM 1 | extension bits 2 | VOLT 1 | RSSI 1 | external volts 1 | LANG 1 |
  * LEN 18: sound 1, light 1, steps 4, battery % 1, charging 1, moving 1, 3 unknown.
  */
 export function heartbeatSeeworld(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {

@@ -11,7 +11,7 @@ import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
 import { adopt, describeMemo, type Gt06State, memo, OPTIONS, open } from './state.ts';
 
-/** Frames are the same over both transports; a datagram may hold several (protocol document, section 13). */
+/** Frames are the same over both transports; a datagram may hold several (protocol.md section 13). */
 const dialect = { open, memo, adopt, describeMemo, frame, decode, encodeAck, encodeCommand, explain };
 
 export default defineCodec<Gt06State>({

@@ -9,7 +9,7 @@ import { textOrHex } from './module-list.ts';
 import type { Gt06State } from './state.ts';
 
 /**
- * 0x94 (section 6.7): sub-type 1 | data. The short form holds u16 / 100 V alone. No sub-type is answered. Sub-types without a published
+ * 0x94 (protocol.md section 6.7): sub-type 1 | data. The short form holds u16 / 100 V alone. No sub-type is answered. Sub-types without a published
  * layout (01–03, 06, 0E, 22) are kept as hexadecimal.
  */
 export function information(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
@@ -256,7 +256,7 @@ export function externalModule(bytes: Bytes, m: Message, out: FrameResult): void
   if (m.size > 1) out.attrText(A.ExternalData, textOrHex(bytes, m.p + 1, m.q));
 }
 
-/** 0x98 (section 6.10): repeated `id 1, length 2, data`. Password and key (05, 06) are secrets and are not read. */
+/** 0x98 (protocol.md section 6.10): repeated `id 1, length 2, data`. Password and key (05, 06) are secrets and are not read. */
 export function lockInformation(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   ticket(out, Form.LockInformation, m.number, m.serial);
   state.lock = true;
@@ -283,7 +283,7 @@ export function empty(m: Message, out: FrameResult): void {
 }
 
 /**
- * Replies to text commands (section 6.9).
+ * Replies to text commands (protocol.md section 6.9).
  * 0x21: server flag 4 | encoding 1 (01 ASCII, 02 UTF-16BE) | text.
  * 0x15, 0x81: length 1 (4 + text) | server flag 4 | text | LANG 2; length 0 on clones, whose text ends at the first NUL.
  */
@@ -313,7 +313,7 @@ export function reply(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
 }
 
 /**
- * What is worth reading in the text of a reply (section 9.5): STATUS#, PARAM#, and the ICCID that clones send unasked. The zone of
+ * What is worth reading in the text of a reply (protocol.md section 9.5): STATUS#, PARAM#, and the ICCID that clones send unasked. The zone of
  * PARAM# holds for the dates that follow, where the login gave none.
  */
 function words(text: string, state: Gt06State, out: FrameResult): void {

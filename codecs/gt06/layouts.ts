@@ -5,7 +5,7 @@ import { zoneMinutes } from './login.ts';
  * The fixed blocks in the vendor's field names: the readable specification. `explain` walks a message with them, tests compare
  * them with the fast readers.
  */
-const DOCUMENT = 'GT06 family specification, section';
+const DOCUMENT = 'protocol.md section';
 
 const bits =
   (names: readonly string[]) =>

@@ -24,7 +24,7 @@ import { cellByType, modules } from './module-list.ts';
 import type { Gt06State } from './state.ts';
 
 /**
- * 0x12, 0x22, 0x2D, 0xA0 (section 6.3): GPS18 | MCC 2, MNC 1/2, LAC 2/4, cell 3/8 | trailer.
+ * 0x12, 0x22, 0x2D, 0xA0 (protocol.md section 6.3): GPS18 | MCC 2, MNC 1/2, LAC 2/4, cell 3/8 | trailer.
  * The trailer is told by its length: 0 · 3 ACC, mode, re-upload · 7 the same and mileage 4 · 4 mileage. Anything else is
  * kept as hexadecimal.
  */
@@ -118,7 +118,7 @@ export function locationWithModules(bytes: Bytes, m: Message, zoneMs: number, ou
 }
 
 /**
- * Long 0x32 and 0x33 of locks (section 6.10): DT6 | GPS length 1, GPS12 | main cell length 1, MCC 2, MNC 1, LAC 2, cell 3,
+ * Long 0x32 and 0x33 of locks (protocol.md section 6.10): DT6 | GPS length 1, GPS12 | main cell length 1, MCC 2, MNC 1, LAC 2, cell 3,
  * RSSI 1 | neighbours length 1, n × 6 | Wi-Fi length 1, m × 7 | status 1 | extension length 1, extension.
  */
 export function lockLocation(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
@@ -158,7 +158,7 @@ export function lockLocation(bytes: Bytes, m: Message, state: Gt06State, out: Fr
 }
 
 /**
- * 0x22 with LEN 3C (section 10, NT family): source 1, IMEI 8, device time 6, GPS18, LBS length 1, LBS8, TERM, external
+ * 0x22 with LEN 3C (protocol.md section 10, NT family): source 1, IMEI 8, device time 6, GPS18, LBS length 1, LBS8, TERM, external
  * V × 100 (2), battery V × 10 (1), RSSI 1, ALARM, LANG, odometer 3, hours 3 (minutes).
  */
 export function nt(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {

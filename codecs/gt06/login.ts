@@ -6,7 +6,7 @@ import type { Message } from './message.ts';
 import type { Gt06State } from './state.ts';
 
 /**
- * 0x01 (section 6.1): IMEI 8 BCD | type 2 (LEN ≥ 0F) | time zone and language 2 (LEN 11).
+ * 0x01 (protocol.md section 6.1): IMEI 8 BCD | type 2 (LEN ≥ 0F) | time zone and language 2 (LEN 11).
  *
  * Locks have a vendor constant in the checksum of their login, so that it never is right, and want the time in the
  * answer. Identity, zone and class stay with the connection.

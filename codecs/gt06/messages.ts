@@ -1,5 +1,5 @@
 /**
- * Message numbers with the vendor's names (protocol document, section 5), and whether the message is answered plainly.
+ * Message numbers with the vendor's names (protocol.md section 5), and whether the message is answered plainly.
  *
  * | answer | |
  * |---|---|

@@ -8,7 +8,7 @@ import { type Message, status } from './message.ts';
 import { mainCell, unsigned } from './module-list.ts';
 
 /**
- * 0x70 (section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A module that overruns the content ends the list.
+ * 0x70 (protocol.md section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A module that overruns the content ends the list.
  * Answered when module 1000 says so.
  */
 export function modular(bytes: Bytes, m: Message, out: FrameResult): void {

@@ -6,7 +6,7 @@ import { addCell, cellList, dbm, identity, mac, mccAt, mncAt, networkSize } from
 import { Variant } from './state.ts';
 
 /**
- * Modules `id 2, length 1, data` in bytes[at, end) (sections 4.8 and 6.4), added to row r. Unknown ids are skipped by length:
+ * Modules `id 2, length 1, data` in bytes[at, end) (protocol.md sections 4.8 and 6.4), added to row r. Unknown ids are skipped by length:
  * short ones as a number under their id. A length that overruns ends the list.
  */
 export function modules(bytes: Bytes, at: number, end: number, out: FrameResult, r: number): void {
@@ -91,7 +91,7 @@ export function mainCell(bytes: Bytes, p: number, length: number, out: FrameResu
 }
 
 /**
- * Cell type 1, MCC 2, MNC 1/2, then by type: 3 and more LAC 4, cell 8, RSSI 2; else LAC 2, cell 3, RSSI 1 (sections 6.4 and
+ * Cell type 1, MCC 2, MNC 1/2, then by type: 3 and more LAC 4, cell 8, RSSI 2; else LAC 2, cell 3, RSSI 1 (protocol.md sections 6.4 and
  * 6.6). Returns the offset behind, or `end` when the block does not fit.
  */
 export function cellByType(bytes: Bytes, at: number, end: number, out: FrameResult): number {

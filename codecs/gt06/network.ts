@@ -33,7 +33,7 @@ function observation(m: Message, out: FrameResult): number {
 }
 
 /**
- * 0x18, 0x28, 0x2E, 0xA1 (section 6.5): DT6 | MCC 2, MNC 1/2 | 7 × (LAC 2/4, cell 3/8, RSSI 1) | TA 1 | LANG 2.
+ * 0x18, 0x28, 0x2E, 0xA1 (protocol.md section 6.5): DT6 | MCC 2, MNC 1/2 | 7 × (LAC 2/4, cell 3/8, RSSI 1) | TA 1 | LANG 2.
  * 0x1E: the same with GPS12 behind DT6. 0x18 of the first manual: DT6 | MCC, MNC | LAC 2 | cell 2, RSSI 1 | 6 × (cell 2, RSSI 1).
  */
 export function lbsMulti(bytes: Bytes, m: Message, zoneMs: number, gps: 0 | 12, wide: boolean, out: FrameResult): void {
@@ -119,7 +119,7 @@ export function wifiAlarm(bytes: Bytes, m: Message, state: Gt06State, out: Frame
   alarmCode(bytes, codes, true, 0, state.variant, out, r);
 }
 
-/** 0x24 with LEN 31, WanWay (section 10): DT6 | TA 1 | MCC 2, MNC 1 | cell count 1 | n × (LAC 2, cell 3, RSSI 1) | zeros. */
+/** 0x24 with LEN 31, WanWay (protocol.md section 10): DT6 | TA 1 | MCC 2, MNC 1 | cell count 1 | n × (LAC 2, cell 3, RSSI 1) | zeros. */
 export function wanway(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, q } = m;
   const network = p + 7;
@@ -143,7 +143,7 @@ export function lbsQuery(bytes: Bytes, m: Message, out: FrameResult): void {
 const PHONE = 21;
 
 /**
- * 0x1A, 0x2A (section 6.8): GPS18 | phone 21 | LANG 2. 0x17, 0xA7: LBS | phone 21 | LANG 2. The phone is ASCII up to the first NUL;
+ * 0x1A, 0x2A (protocol.md section 6.8): GPS18 | phone 21 | LANG 2. 0x17, 0xA7: LBS | phone 21 | LANG 2. The phone is ASCII up to the first NUL;
  * what stands behind it is left over from earlier.
  */
 export function addressRequest(bytes: Bytes, m: Message, wide: boolean, zoneMs: number, state: Gt06State, out: FrameResult): void {

@@ -1,7 +1,7 @@
 import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
 import { epochMs } from '../../src/wire/index.ts';
 
-/** What the text of a reply means (protocol document, sections 9.3 to 9.6). */
+/** What the text of a reply means (protocol.md sections 9.3 to 9.6). */
 
 /** In this order, the first that fits (9.3). */
 const REFUSED = /error|fail|invalid|not support|no permission/i;

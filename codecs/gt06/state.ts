@@ -12,7 +12,7 @@ import type { OptionRule, Options } from '../../src/codec/index.ts';
  * All three are properties of the device and its settings, and outlive the connection.
  */
 
-/** Families whose frames look alike and mean something else (protocol document, section 10). */
+/** Families whose frames look alike and mean something else (protocol.md section 10). */
 export const Variant = { Auto: 0, Standard: 1, R11: 2, Lw: 3, Seeworld: 4, Trx16i: 5, Vl103: 6, MSeries: 7, Benway: 8, Vxt01: 9 } as const;
 export type Variant = (typeof Variant)[keyof typeof Variant];
 

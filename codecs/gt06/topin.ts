@@ -6,7 +6,7 @@ import { accOfWord, addCell, dateBcd, dbm, GPS18, gps18, identity, mac } from '.
 import type { Gt06State } from './state.ts';
 
 /**
- * The Topin dialect (section 16): `78 78 | LEN 1 | number 1 | data | 0D 0A`, no serial and no checksum; LEN is a length, a
+ * The Topin dialect (protocol.md section 16): `78 78 | LEN 1 | number 1 | data | 0D 0A`, no serial and no checksum; LEN is a length, a
  * count or nothing. False when the frame is none of its known ones.
  */
 export function topin(bytes: Bytes, start: number, end: number, isLogin: boolean, state: Gt06State, out: FrameResult): boolean {
@@ -30,7 +30,7 @@ export function topin(bytes: Bytes, start: number, end: number, isLogin: boolean
       return true;
     case 0x10:
     case 0x11: {
-      // 24 bytes are the dialect; 25 to 28 are clones with a wrong LEN and a dummy checksum (section 2.5).
+      // 24 bytes are the dialect; 25 to 28 are clones with a wrong LEN and a dummy checksum (protocol.md section 2.5).
       if (data < GPS18 || data > (state.verify ? GPS18 : GPS18 + 4)) return false;
       const r = out.row();
       out.from[r] = start + 3;

@@ -9,7 +9,7 @@ import { type Message, record } from './message.ts';
 import { type Gt06State, Variant } from './state.ts';
 
 /**
- * Layouts of single families (protocol document, section 10). A frame that only one family sends teaches the state which family it is
+ * Layouts of single families (protocol.md section 10). A frame that only one family sends teaches the state which family it is
  * (state.ts); only what a frame cannot tell by itself is then read by the variant.
  */
 

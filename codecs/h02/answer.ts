@@ -4,7 +4,7 @@ import { DUTIES, Duty, MESSAGES, Message } from './message.ts';
 import { Answers, type H02State } from './state.ts';
 
 /**
- * Answers (protocol document section 8). What is owed is settled by decode and left in the tickets, so that an answer
+ * Answers (protocol.md section 8). What is owed is settled by decode and left in the tickets, so that an answer
  * never depends on frames that came later:
  *
  *     ticketA  form | message << 4
@@ -44,7 +44,7 @@ function formOf(message: Message, state: H02State): Form {
   }
 }
 
-/** `*` maker `,` id `,` … `#` with no line break (section 8.1). */
+/** `*` maker `,` id `,` … `#` with no line break (protocol.md section 8.1). */
 export function encodeAck(request: AckRequest, out: Bytes, at: number): number {
   const form = request.ticketA & 15;
   if (form === Form.Silence || request.settled !== Settled.Stored) return 0;

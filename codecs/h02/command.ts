@@ -3,7 +3,7 @@ import { type Bytes, putAscii, putDecimal, putU16be } from '../../src/wire/index
 import type { H02State } from './state.ts';
 
 /**
- * Downlink commands (protocol document section 9): `*` maker `,` id `,` CMD `,` HHMMSS [, parameters] `#`.
+ * Downlink commands (protocol.md section 9): `*` maker `,` id `,` CMD `,` HHMMSS [, parameters] `#`.
  *
  * HHMMSS comes back in the V4 answer, so it carries the command's key as a time of the day: a key of 1…86399 comes back
  * as itself. A host that takes keys from the current second of the day (UTC) writes what the document asks for.
@@ -59,7 +59,7 @@ const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
 const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
 /**
- * `S20[,HHMMSS],C,t1[,t2 …]`, where a single t1 = 0 restores and everything else cuts (section 9.1), and the texts of section 10
+ * `S20[,HHMMSS],C,t1[,t2 …]`, where a single t1 = 0 restores and everything else cuts (protocol.md section 9.1), and the texts of protocol.md section 10
  * that `CMD` carries: 940 cuts, 941 restores.
  */
 function relayIn(parameters: Options): readonly Switching[] {
@@ -143,7 +143,7 @@ function lineOf(command: Command, state: H02State): Line | undefined {
   }
 }
 
-/** S17 cannot express less than 30 s; units that obey S71 instead take shorter ones too (section 9.1). */
+/** S17 cannot express less than 30 s; units that obey S71 instead take shorter ones too (protocol.md section 9.1). */
 function interval(seconds: number, state: H02State): Line | undefined {
   if (!Number.isInteger(seconds)) return undefined;
   if (state.model === 'huasuntek') return seconds <= 3600 ? plain('XT', String(seconds)) : undefined;

@@ -9,7 +9,7 @@ import { Answers, BINARY_LENGTHS, type H02State, identify, rememberDate } from '
 import { applyStatus } from './status.ts';
 
 /**
- * Binary frames (protocol document section 7). The short layout; in the long one everything behind the id stands 3
+ * Binary frames (protocol.md section 7). The short layout; in the long one everything behind the id stands 3
  * bytes further on, and in an `X` frame the id is a mileage and the battery a temperature.
  *
  *      0  1  0x24                          17  5  longitude DDDMMmmmm, then the flags nibble: 8 E, 4 N, 2 valid
@@ -64,7 +64,7 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: H0
   if (state.answers === Answers.Auto && !state.wantsR12) watchRepeats(bytes, start, end, time, state);
 }
 
-/** `X`: no id of its own, so it belongs to the device of the connection; a datagram has no connection (section 7.3). */
+/** `X`: no id of its own, so it belongs to the device of the connection; a datagram has no connection (protocol.md section 7.3). */
 export function decodeX(bytes: Bytes, start: number, end: number, state: H02State, out: FrameResult): void {
   out.name = 'X';
   state.tail = 0;
@@ -196,7 +196,7 @@ function isKnown(length: number): boolean {
 }
 
 /**
- * Does this unit repeat itself because it waits for R12 (section 8.3)? Seen from the third arrival of the same bytes, or
+ * Does this unit repeat itself because it waits for R12 (protocol.md section 8.3)? Seen from the third arrival of the same bytes, or
  * from three frames in a row that are far older than the newest. Counts from the next frame on, as the memo does.
  */
 function watchRepeats(bytes: Bytes, start: number, end: number, time: number, state: H02State): void {

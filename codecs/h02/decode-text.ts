@@ -27,7 +27,7 @@ import {
 } from './text-fields.ts';
 
 /**
- * Text frames `*` MM `,` ID `,` TYPE `,` … `#` (protocol document sections 3 and 4): one function a message. The GPS group,
+ * Text frames `*` MM `,` ID `,` TYPE `,` … `#` (protocol.md sections 3 and 4): one function a message. The GPS group,
  * what stands behind it, and the fields themselves have files of their own.
  */
 export const BAD_ID = 'bad_id';
@@ -53,7 +53,7 @@ export function decodeText(bytes: Bytes, start: number, end: number, state: H02S
   if (named > 0) out.deviceId = state.id;
   const message = messageOf(typeOf(bytes));
   out.name = MESSAGES[message] ?? '';
-  // Without an identity in the frame there is nobody to answer (section 8.1).
+  // Without an identity in the frame there is nobody to answer (protocol.md section 8.1).
   if (named > 0) oweAnswer(message, state, out);
   switch (message) {
     case Message.V1:
@@ -169,7 +169,7 @@ function statusRow(out: FrameResult): number {
   return out.row();
 }
 
-/** LINK,HHMMSS,signal,sats,battery,steps,turnovers,DDMMYY,status (section 4.10) */
+/** LINK,HHMMSS,signal,sats,battery,steps,turnovers,DDMMYY,status (protocol.md section 4.10) */
 function decodeLink(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
   readTime(bytes, 3, 9, row, state, out);
@@ -187,7 +187,7 @@ function decodeLink(bytes: Bytes, state: H02State, out: FrameResult): void {
   if (isStatus(bytes, 10)) applyStatus(word, row, state, out);
 }
 
-/** NBR,HHMMSS,mcc,mnc,ta,count,{lac,cid,level}×count,DDMMYY,status[,battery] (section 4.7): the date ends the list, not the count. */
+/** NBR,HHMMSS,mcc,mnc,ta,count,{lac,cid,level}×count,DDMMYY,status[,battery] (protocol.md section 4.7): the date ends the list, not the count. */
 function decodeNbr(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
   const mcc = whole(bytes, 4);
@@ -204,7 +204,7 @@ function decodeNbr(bytes: Bytes, state: H02State, out: FrameResult): void {
   batteryStep(bytes, k + 2, out);
 }
 
-/** V3,HHMMSS,MCCMNC,count,{LAC,CID,RS,dBm}×count,battery,reboot,X,DDMMYY,status (section 4.4 a): the end is found from behind. */
+/** V3,HHMMSS,MCCMNC,count,{LAC,CID,RS,dBm}×count,battery,reboot,X,DDMMYY,status (protocol.md section 4.4 a): the end is found from behind. */
 function decodeV3(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
   const tail = count - 5;
@@ -228,7 +228,7 @@ function decodeV3(bytes: Bytes, state: H02State, out: FrameResult): void {
   if (isStatus(bytes, count - 1)) applyStatus(word, row, state, out);
 }
 
-/** V5,HHMMSS,n,{MAC 12 hex, rssi 2}×n,battery,DDMMYY,status (section 4.6): access points, no place. */
+/** V5,HHMMSS,n,{MAC 12 hex, rssi 2}×n,battery,DDMMYY,status (protocol.md section 4.6): access points, no place. */
 function decodeWifi(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
   let k = 5;
@@ -253,7 +253,7 @@ function mac(bytes: Bytes, at: number): string {
   return s.toLowerCase();
 }
 
-/** VP1,V,mcc,mnc,lac,cid,level then `Y`-separated lac,cid,level triples (section 4.8). */
+/** VP1,V,mcc,mnc,lac,cid,level then `Y`-separated lac,cid,level triples (protocol.md section 4.8). */
 function decodeVp1Cells(bytes: Bytes, out: FrameResult): void {
   statusRow(out);
   if (count <= 6) return;
@@ -269,7 +269,7 @@ function decodeVp1Cells(bytes: Bytes, out: FrameResult): void {
   }
 }
 
-/** BS,time,mcc,mnc,{lac,cid,level}×n,,status,battery (section 4.13): all hexadecimal but the level. */
+/** BS,time,mcc,mnc,{lac,cid,level}×n,,status,battery (protocol.md section 4.13): all hexadecimal but the level. */
 function decodeBs(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
   out.flags[row] = RowFlag.NoTime;

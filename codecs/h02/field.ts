@@ -8,7 +8,7 @@ export function knotSecondsToM(units: number): number {
   return Math.round((units * 18520) / 3600) / 10;
 }
 
-/** Percent of a battery code (section 5.2), or -1 for unknown, external supply and anything else. */
+/** Percent of a battery code (protocol.md section 5.2), or -1 for unknown, external supply and anything else. */
 export function batteryPercent(code: number): number {
   const step = isCharging(code) ? code - 0xf0 : code;
   if (step >= 1 && step <= 3) return (step - 1) * 10;
@@ -28,7 +28,7 @@ export function plausibleMcc(mcc: number): boolean {
 
 /**
  * Degrees of a coordinate in ASCII bytes[start, end), never negative (the hemisphere letter decides the sign), NaN when
- * unreadable or above `limit`. All forms of section 3.2:
+ * unreadable or above `limit`. All forms of protocol.md section 3.2:
  *
  *     2235.1777     two digits before the point begin the minutes, degrees stand left of them
  *     37573392      no point: the last six digits are minutes with four decimals

@@ -2,7 +2,7 @@ import { type Bytes, u16be } from '../../src/wire/index.ts';
 import { BINARY_LENGTHS, type H02State } from './state.ts';
 
 /**
- * Where a frame ends (protocol document section 2).
+ * Where a frame ends (protocol.md section 2).
  *
  * Text is `*` maker `,` … `#`. A `$` frame has neither length nor terminator, so its length is decided by a procedure
  * that reads the bytes in order and stops at the first step that is sure. Each step looks at a fixed number of bytes
@@ -71,7 +71,7 @@ export function frameDatagram(bytes: Bytes, start: number, end: number, state: H
 }
 
 /**
- * The peer fell quiet: the length that content left open is the one that fits what has arrived (section 2.3, rules 6 to
+ * The peer fell quiet: the length that content left open is the one that fits what has arrived (protocol.md section 2.3, rules 6 to
  * 9). What is left of a frame that was cut too short is handed over too, as a frame that nobody can read: it must not
  * stay behind until the connection is given up.
  */
@@ -273,7 +273,7 @@ function isLetter(c: number): boolean {
 }
 
 /**
- * Does a field that has arrived contradict the layout (section 2.3, rule 2)? `shift` is 0 for the short layout, 3 for
+ * Does a field that has arrived contradict the layout (protocol.md section 2.3, rule 2)? `shift` is 0 for the short layout, 3 for
  * the long one. All numbers are BCD.
  *
  *     0 marker · 1 id (5, or 8 with a filler nibble) · 6 hh mm ss · 9 dd mm yy · 12 lat dd mm mm mm · 16 free

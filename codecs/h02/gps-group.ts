@@ -7,13 +7,13 @@ import { type H02State, rememberDate } from './state.ts';
 import { applyStatus } from './status.ts';
 import { count, from, isEmpty, isStatus, letter, real, sixDigits, to, trim, whole, word } from './text-fields.ts';
 
-/** The GPS group of text frames (protocol document section 3.1): where it stands, and what it says. */
+/** The GPS group of text frames (protocol.md section 3.1): where it stands, and what it says. */
 const N = 78;
 const S = 83;
 const E = 69;
 const W = 87;
 
-/** Does a latitude stand at field k, with a hemisphere letter behind it and behind the longitude (section 3.1)? */
+/** Does a latitude stand at field k, with a hemisphere letter behind it and behind the longitude (protocol.md section 3.1)? */
 export function isGroup(bytes: Bytes, k: number): boolean {
   const ns = letter(bytes, k + 1);
   if (ns !== N && ns !== S) return false;
@@ -61,7 +61,7 @@ export function readGroup(bytes: Bytes, lat: number, message: Message, row: numb
   return next;
 }
 
-/** Place, speed and course; false when the place is not usable (section 3.1). */
+/** Place, speed and course; false when the place is not usable (protocol.md section 3.1). */
 export function readPlace(bytes: Bytes, lat: number, row: number, out: FrameResult): boolean {
   const ns = letter(bytes, lat + 1);
   const ew = letter(bytes, lat + 3);

@@ -2,7 +2,7 @@ import { defineLayout, type Field, type Layout } from '../../src/codec/index.ts'
 import { batteryPercent, isCharging } from './field.ts';
 import { STATUS_BITS } from './status.ts';
 
-/** The binary frames, field by field (protocol document section 7). */
+/** The binary frames, field by field (protocol.md section 7). */
 
 /** The conditions that a status word's cleared bits report. */
 export function statusText(word: number): string {
@@ -44,9 +44,9 @@ const radio: readonly Field[] = [
 ];
 const voltage: Field = { name: 'external voltage', type: 'u16', scale: 0.1, unit: 'V' };
 
-const LAYOUT_32 = defineLayout('binary 32', 'h02.md 7.1', [...short, reserved, record]);
-const LAYOUT_45 = defineLayout('binary 45', 'h02.md 7.1', [...short, ...radio, record]);
-const LAYOUT_46 = defineLayout('binary 46', 'h02.md 7.1', [
+const LAYOUT_32 = defineLayout('binary 32', 'protocol.md section 7.1', [...short, reserved, record]);
+const LAYOUT_45 = defineLayout('binary 45', 'protocol.md section 7.1', [...short, ...radio, record]);
+const LAYOUT_46 = defineLayout('binary 46', 'protocol.md section 7.1', [
   ...short,
   { name: 'unknown 30', type: 'u16' },
   { name: 'odometer', type: 'bytes', length: 5 },
@@ -57,16 +57,22 @@ const LAYOUT_46 = defineLayout('binary 46', 'h02.md 7.1', [
   { name: 'LAC', type: 'u16' },
   { name: 'CID', type: 'u16' },
 ]);
-const LAYOUT_47 = defineLayout('binary 47', 'h02.md 7.1', [...short, ...radio, voltage, record]);
-const LAYOUT_48 = defineLayout('binary 48', 'h02.md 7.1', [...short, ...radio, voltage, { name: 'unknown 46', type: 'u8' }, record]);
-const LAYOUT_51 = defineLayout('binary 51', 'h02.md 7.1', [
+const LAYOUT_47 = defineLayout('binary 47', 'protocol.md section 7.1', [...short, ...radio, voltage, record]);
+const LAYOUT_48 = defineLayout('binary 48', 'protocol.md section 7.1', [
+  ...short,
+  ...radio,
+  voltage,
+  { name: 'unknown 46', type: 'u8' },
+  record,
+]);
+const LAYOUT_51 = defineLayout('binary 51', 'protocol.md section 7.1', [
   ...short,
   ...radio,
   voltage,
   { name: 'unknown 46', type: 'bytes', length: 4 },
   record,
 ]);
-const LAYOUT_42 = defineLayout('binary 42', 'h02.md 7.2', [
+const LAYOUT_42 = defineLayout('binary 42', 'protocol.md section 7.2', [
   marker,
   { name: 'IMEI, filler', type: 'bytes', length: 8 },
   ...position,
@@ -74,7 +80,7 @@ const LAYOUT_42 = defineLayout('binary 42', 'h02.md 7.2', [
   ...rest,
   { name: 'unknown 32', type: 'bytes', length: 10 },
 ]);
-const LAYOUT_X = defineLayout('X 32', 'h02.md 7.3', [
+const LAYOUT_X = defineLayout('X 32', 'protocol.md section 7.3', [
   marker,
   { name: 'mileage', type: 'bytes', length: 5 },
   ...position,

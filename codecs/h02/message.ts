@@ -1,5 +1,5 @@
 /**
- * The messages of section 4, each with its vendor's name and how it is answered (section 8.2). `Message` values are
+ * The messages of protocol.md section 4, each with its vendor's name and how it is answered (protocol.md section 8.2). `Message` values are
  * positions in `MESSAGES`.
  */
 
@@ -106,7 +106,7 @@ export function typeNumber(text: string): number {
   return value;
 }
 
-/** Types that only a server sends, and uplink types of which no sample is known (section 4.13): kept, not read. */
+/** Types that only a server sends, and uplink types of which no sample is known (protocol.md section 4.13): kept, not read. */
 const DOWNLINK = ['I1', 'I0', 'VI', 'R12', 'TG'];
 
 const BY_TYPE = new Map<number, Message>([

@@ -1,7 +1,7 @@
 import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
 
 /**
- * What a V4 says (protocol document, sections 4.5 and 9.2): its text is `CMD[,result …]`. The command's own keyword comes back, so
+ * What a V4 says (protocol.md sections 4.5 and 9.2): its text is `CMD[,result …]`. The command's own keyword comes back, so
  * that a V4 without a time field, too, finds its command.
  */
 const KEYWORDS: Readonly<Record<string, readonly string[]>> = {

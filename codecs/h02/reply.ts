@@ -8,10 +8,10 @@ import type { H02State } from './state.ts';
 import { readExtras } from './tails.ts';
 import { count, fieldAt, from, hasPoint, isWord, real, sixDigits, to, trim, whole } from './text-fields.ts';
 
-/** What a device says to a command: V4, and the text of an SMS (protocol document sections 4.5 and 4.12). */
+/** What a device says to a command: V4, and the text of an SMS (protocol.md sections 4.5 and 4.12). */
 
 /**
- * V4,CMD[,result …],hhmmss[,GPS group …]: the answer to a command (section 4.5). hhmmss is the command's own time field
+ * V4,CMD[,result …],hhmmss[,GPS group …]: the answer to a command (protocol.md section 4.5). hhmmss is the command's own time field
  * and therefore its key: seconds of the day.
  */
 export function decodeV4(bytes: Bytes, state: H02State, out: FrameResult): void {
@@ -64,7 +64,7 @@ function readInfo(bytes: Bytes, out: FrameResult): void {
   if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery);
 }
 
-/** SMS,body: commas and line feeds belong to the body (section 4.12). */
+/** SMS,body: commas and line feeds belong to the body (protocol.md section 4.12). */
 export function decodeSms(bytes: Bytes, end: number, out: FrameResult): void {
   out.kind = FrameKind.Reply;
   const row = out.row();

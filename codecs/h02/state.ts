@@ -1,13 +1,13 @@
 import type { Options } from '../../src/codec/index.ts';
 import { LATCH_BITS, latched, type StatusTable, statusTable } from './status.ts';
 
-/** Lengths of `$` frames with a short id, ascending (section 2.3). A memo stores 1 + the position in this list: at most 7. */
+/** Lengths of `$` frames with a short id, ascending (protocol.md section 2.3). A memo stores 1 + the position in this list: at most 7. */
 export const BINARY_LENGTHS = [32, 45, 46, 47, 48, 51] as const;
 
 /** The maker letters of nearly every device, `HQ`, as two bytes. */
 const HQ = 0x4851;
 
-/** `answers`: which frames are answered (section 8.3). */
+/** `answers`: which frames are answered (protocol.md section 8.3). */
 export const Answers = { None: 0, V1: 1, R12: 2, V4All: 3, Auto: 4 } as const;
 export type Answers = (typeof Answers)[keyof typeof Answers];
 const ANSWERS: Readonly<Record<string, Answers>> = {

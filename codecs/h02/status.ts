@@ -3,7 +3,7 @@ import { Attr } from './attributes.ts';
 import type { H02State } from './state.ts';
 
 /**
- * The status word (protocol document section 6): 32 bits, negative logic. A cleared bit means that the condition is
+ * The status word (protocol.md section 6): 32 bits, negative logic. A cleared bit means that the condition is
  * present, except bit 10, where a set bit means that the ignition is on.
  *
  * Alarms stay latched in the device until it is told to forget them, so a cleared bit alone would repeat one alarm in
@@ -109,7 +109,7 @@ function table(meaning: Meaning, buffered: number): StatusTable {
   return { buffered, watched: masks.reduce((all, mask) => all | mask, 0), masks, events: ORDER.map(eventIndex) };
 }
 
-/** By the value of the option `status`. The document's section 6 gives the variants in its remarks column. */
+/** By the value of the option `status`. The document's protocol.md section 6 gives the variants in its remarks column. */
 const TABLES: Readonly<Record<string, StatusTable>> = {
   sinotrack: table(SINOTRACK, bits(26)),
   huasuntek: table({ ...SINOTRACK, towing: 0, tamper: bits(25), vibration: bits(0) }, 0),

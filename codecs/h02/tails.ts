@@ -5,7 +5,7 @@ import { batteryPercent, plausibleMcc } from './field.ts';
 import { readIccid } from './gps-group.ts';
 import { count, from, hasPoint, hexadecimal, isBlankPadded, isEmpty, real, to, whole, width } from './text-fields.ts';
 
-/** What stands behind the status word (protocol document section 5), and cells and battery codes wherever they stand. */
+/** What stands behind the status word (protocol.md section 5), and cells and battery codes wherever they stand. */
 
 /** Eight numbers: mcc, mnc, lac, cid, satellites, CSQ, supply in 0.1 V, unknown. */
 export function readV8Tail(bytes: Bytes, k: number, row: number, out: FrameResult): void {
@@ -18,7 +18,7 @@ export function readV8Tail(bytes: Bytes, k: number, row: number, out: FrameResul
   if (decivolts >= 50 && decivolts <= 600) out.attr(Attr.ExternalV, decivolts);
 }
 
-/** The shapes of section 5.1, by count and look. */
+/** The shapes of protocol.md section 5.1, by count and look. */
 export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResult): void {
   let n = count;
   while (n > k && isEmpty(bytes, n - 1)) n--;
@@ -95,7 +95,7 @@ export function area(bytes: Bytes, k: number): number {
   return value >= 0 ? value : hexadecimal(bytes, k);
 }
 
-/** A cell that says something: a real country where one is given (-1: none is), and a place in it (section 5.1). */
+/** A cell that says something: a real country where one is given (-1: none is), and a place in it (protocol.md section 5.1). */
 export function addCell(mcc: number, mnc: number, lac: number, cid: number, rssiDbm: number, out: FrameResult): void {
   if (mcc !== -1 && !plausibleMcc(mcc)) return;
   if (lac <= 0 && cid <= 0) return;

@@ -168,7 +168,7 @@ const ROLE_BY_WORD: Readonly<Record<string, number>> = {
 };
 
 /**
- * Device families (protocol document, section 8.1), by the value of the option `family`, with the letters of elements.ts in
+ * Device families (protocol.md section 8.1), by the value of the option `family`, with the letters of elements.ts in
  * the order in which definitions are looked for. `gh` is the codec 7 id space and shares nothing with the others.
  */
 export const FAMILIES = [

@@ -4,13 +4,13 @@ import { ERROR_CODES, type Family, NUMBER, own, partSlot, Role, Width } from './
 import { bluetoothStart, readBeacons, readTags } from './bluetooth.ts';
 
 /**
- * AVL records of codecs 8, 8E and 16 (protocol document, section 3).
+ * AVL records of codecs 8, 8E and 16 (protocol.md section 3).
  *
  * 1. A row is opened for a record only if the whole record is inside its bounds; a record that is not leaves no trace.
  * 2. The width of a value is read from the wire, its sign and meaning from the family's table.
  * 3. A row's own bytes are the record's, so that it is the same record in any frame, on any transport.
  * 4. Coordinates 0, 0 and coordinates outside the globe are no place: the row is a status. `valid` needs satellites, too:
- *    without a fix devices repeat the last position (section 3.2).
+ *    without a fix devices repeat the last position (protocol.md section 3.2).
  * 5. A sensor's error code is no measurement: it is kept as the raw number `io_<id>`.
  *
  * ```
@@ -42,7 +42,7 @@ const DRIVER = own('driver_id');
 const DRIVER_2 = own('driver_2_id');
 const PLATE = own('vehicle_registration');
 
-/** Bits of element 90: front left, front right, rear left, rear right, trunk; hood and roof are no doors (section 8.5). */
+/** Bits of element 90: front left, front right, rear left, rear right, trunk; hood and roof are no doors (protocol.md section 8.5). */
 const ANY_DOOR = 0x2f00;
 
 const GNSS_STATUS = ['off', 'fix', 'no_fix', 'sleep'];
@@ -333,7 +333,7 @@ export function finishJoined(out: FrameResult): void {
   if (PARTS.seen !== 0) finishParts(out);
 }
 
-/** Serving network and cell: 241 is MCC and MNC as one decimal number, two or three digits of MNC (section 8.4). */
+/** Serving network and cell: 241 is MCC and MNC as one decimal number, two or three digits of MNC (protocol.md section 8.4). */
 function finishCell(out: FrameResult): void {
   const { operator, lac } = CELL;
   const cid = CELL.wide > 0 ? CELL.wide : CELL.cid;
@@ -365,7 +365,7 @@ const SLOT_PLATE_1 = partSlot('plate_1');
 const SLOT_CARD_1 = partSlot('card_1a');
 const SLOT_CARD_2 = partSlot('card_2a');
 
-/** Texts that devices send in parts of eight bytes (section 8.5). */
+/** Texts that devices send in parts of eight bytes (protocol.md section 8.5). */
 function finishParts(out: FrameResult): void {
   if (has(SLOT_ICCID_1, 2)) iccid(out);
   if (has(SLOT_CCID_1, 3)) joined(SLOT_CCID_1, 3, ICCID, out);

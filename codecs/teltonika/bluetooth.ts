@@ -3,7 +3,7 @@ import { ascii, type Bytes, hex, i8, i16be, u16be } from '../../src/wire/index.t
 import { bluetooth, bluetoothField, own } from './attributes.ts';
 
 /**
- * Bluetooth lists in variable-length elements (protocol document, section 8.6).
+ * Bluetooth lists in variable-length elements (protocol.md section 8.6).
  *
  * 1. Beacons and tags are numbered from 1 in the order of the record; a list in parts starts again in each record.
  * 2. A list that cannot be read to its end gives what was read; the caller keeps its bytes as well.

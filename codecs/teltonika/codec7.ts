@@ -4,7 +4,7 @@ import { type Family, own, Role, Width } from './attributes.ts';
 import { finishJoined, place, special } from './avl.ts';
 
 /**
- * Codec 7 of GH3000 and GH4000 (protocol document, section 5).
+ * Codec 7 of GH3000 and GH4000 (protocol.md section 5).
  *
  * ```
  * head   u32: bits 31…30 priority (1 periodical, 2 alarm), bits 29…0 seconds since 2007-01-01

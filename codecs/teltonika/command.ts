@@ -4,7 +4,7 @@ import type { State } from './frame.ts';
 import { Codec12, Codec14 } from './message.ts';
 
 /**
- * Downlink commands: text in codec 12, or in codec 14 with the IMEI in front (protocol document, sections 6 and 7).
+ * Downlink commands: text in codec 12, or in codec 14 with the IMEI in front (protocol.md sections 6 and 7).
  *
  * ```
  * 00000000 · L u32 · 0C 01 05 · size u32 ·              text · 01 · CRC u32
@@ -119,7 +119,7 @@ function switching(output: number, on: boolean, options: Options): Switching {
   return { output, on, immobilises: on && String(engine).includes(String(output)) };
 }
 
-/** `setdigout` and `setigndigout`: one character an output, 0, 1 or `?` (section 7.1). */
+/** `setdigout` and `setigndigout`: one character an output, 0, 1 or `?` (protocol.md section 7.1). */
 function outputsIn(parameters: Options, options: Options): readonly Switching[] {
   const words = String(parameters['text']).toLowerCase().split(' ');
   const found: Switching[] = [];
@@ -132,13 +132,13 @@ function outputsIn(parameters: Options, options: Options): readonly Switching[] 
   return found;
 }
 
-/** First digits of the acquisition parameters (section 7.3), by network: parked, moving. */
+/** First digits of the acquisition parameters (protocol.md section 7.3), by network: parked, moving. */
 const PROFILES: Readonly<Record<string, readonly [stopped: number, moving: number]>> = {
   home: [10_000, 10_050],
   roaming: [10_100, 10_150],
   unknown: [10_200, 10_250],
 };
-/** The same of FM11xx and FM36xx (section 7.4). */
+/** The same of FM11xx and FM36xx (protocol.md section 7.4). */
 const OLD_PROFILES: Readonly<Record<string, readonly [stopped: number, moving: number]>> = {
   home: [1540, 1550],
   roaming: [1560, 1570],

@@ -1,7 +1,7 @@
 import { type EventName, eventIndex } from '../../src/codec/index.ts';
 
 /**
- * What an event element says, by attribute name (protocol document, section 8.4 "Events"). An event id whose element has
+ * What an event element says, by attribute name (protocol.md section 8.4 "Events"). An event id whose element has
  * no rule only says which value changed: the value itself is among the attributes, and `event_code` names the trigger.
  */
 export interface EventRule {
@@ -9,7 +9,7 @@ export interface EventRule {
   readonly byValue: readonly number[];
   /** For values beyond `byValue`. */
   readonly beyond: number;
-  /** When the element itself is not among the record's: legal (section 3.8). */
+  /** When the element itself is not among the record's: legal (protocol.md section 3.8). */
   readonly absent: number;
   /** The element is a text: that it is there, is the event `beyond`. */
   readonly text: boolean;

@@ -7,13 +7,13 @@ import { Codec12, Codec15, readMessage } from './message.ts';
 
 /**
  * What the two transports share: the connection's state and the data field, from codec id to second count
- * (protocol document, section 2).
+ * (protocol.md section 2).
  *
  * 1. With integrity `verify` a wrong length, checksum or second count makes the frame malformed; with `count` its records
  *    are read as far as they go and the frame is marked as damaged.
  * 2. A sound frame is never malformed for what its records hold: those that can be read are rows; a frame without a
  *    readable record is ignored, which keeps its bytes. Either way its answer names all records, for a device repeats
- *    what is not acknowledged for ever (section 11.5).
+ *    what is not acknowledged for ever (protocol.md section 11.5).
  */
 export interface State {
   readonly counts: boolean;

@@ -5,22 +5,22 @@ import { defineLayout, type Field, type Layout } from '../../src/codec/index.ts'
 const degrees = { scale: 1e-7, unit: '°' } as const;
 const utc = (raw: number): string => new Date(raw * 1000).toISOString();
 
-export const IMEI_HEAD = defineLayout('IMEI packet', 'section 1.2', [{ name: 'length', type: 'u16' }]);
+export const IMEI_HEAD = defineLayout('IMEI packet', 'protocol.md section 1.2', [{ name: 'length', type: 'u16' }]);
 
-export const FRAME_HEAD = defineLayout('TCP frame head', 'section 2', [
+export const FRAME_HEAD = defineLayout('TCP frame head', 'protocol.md section 2', [
   { name: 'preamble', type: 'u32' },
   { name: 'data field length', type: 'u32', unit: 'bytes' },
 ]);
-export const DATA_HEAD = defineLayout('data field head', 'section 2', [
+export const DATA_HEAD = defineLayout('data field head', 'protocol.md section 2', [
   { name: 'codec id', type: 'u8', show: (raw) => `0x${raw.toString(16).padStart(2, '0')}` },
   { name: 'number of data 1', type: 'u8' },
 ]);
-export const DATA_TAIL = defineLayout('data field tail', 'section 2', [{ name: 'number of data 2', type: 'u8' }]);
-export const FRAME_TAIL = defineLayout('TCP frame tail', 'section 2', [
+export const DATA_TAIL = defineLayout('data field tail', 'protocol.md section 2', [{ name: 'number of data 2', type: 'u8' }]);
+export const FRAME_TAIL = defineLayout('TCP frame tail', 'protocol.md section 2', [
   { name: 'CRC-16', type: 'u32', show: (raw) => `0x${raw.toString(16).padStart(4, '0')}` },
 ]);
 
-export const UDP_HEAD = defineLayout('UDP channel head', 'section 9.1', [
+export const UDP_HEAD = defineLayout('UDP channel head', 'protocol.md section 9.1', [
   { name: 'length', type: 'u16', unit: 'bytes' },
   { name: 'packet id', type: 'u16' },
   { name: 'not usable byte', type: 'u8' },
@@ -28,7 +28,7 @@ export const UDP_HEAD = defineLayout('UDP channel head', 'section 9.1', [
   { name: 'IMEI length', type: 'u16' },
 ]);
 
-export const AVL_HEAD = defineLayout('AVL record head', 'section 3.1', [
+export const AVL_HEAD = defineLayout('AVL record head', 'protocol.md section 3.1', [
   { name: 'timestamp', type: 'u64' },
   { name: 'priority', type: 'u8', show: (raw) => ['low', 'high', 'panic', 'security'][raw] ?? 'unknown' },
   { name: 'longitude', type: 'i32', ...degrees },
@@ -42,9 +42,9 @@ export const AVL_HEAD = defineLayout('AVL record head', 'section 3.1', [
 const wide = (name: string): Field => ({ name, type: 'u16' });
 const narrow = (name: string): Field => ({ name, type: 'u8' });
 
-export const IO_HEAD_8 = defineLayout('I/O element head, codec 8', 'section 3.4', [narrow('event I/O id'), narrow('N total')]);
-export const IO_HEAD_8E = defineLayout('I/O element head, codec 8E', 'section 3.5', [wide('event I/O id'), wide('N total')]);
-export const IO_HEAD_16 = defineLayout('I/O element head, codec 16', 'section 3.6', [
+export const IO_HEAD_8 = defineLayout('I/O element head, codec 8', 'protocol.md section 3.4', [narrow('event I/O id'), narrow('N total')]);
+export const IO_HEAD_8E = defineLayout('I/O element head, codec 8E', 'protocol.md section 3.5', [wide('event I/O id'), wide('N total')]);
+export const IO_HEAD_16 = defineLayout('I/O element head, codec 16', 'protocol.md section 3.6', [
   wide('event I/O id'),
   {
     name: 'generation type',
@@ -53,20 +53,20 @@ export const IO_HEAD_16 = defineLayout('I/O element head, codec 16', 'section 3.
   },
   narrow('N total'),
 ]);
-export const COUNT_1 = defineLayout('count of elements, codecs 8 and 16', 'sections 3.4, 3.6', [narrow('count')]);
-export const COUNT_2 = defineLayout('count of elements, codec 8E', 'section 3.5', [wide('count')]);
+export const COUNT_1 = defineLayout('count of elements, codecs 8 and 16', 'protocol.md sections 3.4, 3.6', [narrow('count')]);
+export const COUNT_2 = defineLayout('count of elements, codec 8E', 'protocol.md section 3.5', [wide('count')]);
 
 /** Elements by width of the value: 1, 2, 4, 8 bytes. */
 const element = (idType: 'u8' | 'u16', valueType: 'u8' | 'u16' | 'u32' | 'u64'): Layout =>
-  defineLayout(`element ${idType} ${valueType}`, 'sections 3.4 to 3.6', [
+  defineLayout(`element ${idType} ${valueType}`, 'protocol.md sections 3.4 to 3.6', [
     { name: 'id', type: idType },
     { name: 'value', type: valueType },
   ]);
 export const ELEMENTS_8 = [element('u8', 'u8'), element('u8', 'u16'), element('u8', 'u32'), element('u8', 'u64')] as const;
 export const ELEMENTS_WIDE = [element('u16', 'u8'), element('u16', 'u16'), element('u16', 'u32'), element('u16', 'u64')] as const;
-export const VARIABLE = defineLayout('variable-length element head, codec 8E', 'section 3.5', [wide('id'), wide('length')]);
+export const VARIABLE = defineLayout('variable-length element head, codec 8E', 'protocol.md section 3.5', [wide('id'), wide('length')]);
 
-export const CODEC_7_HEAD = defineLayout('record head, codec 7', 'section 5', [
+export const CODEC_7_HEAD = defineLayout('record head, codec 7', 'protocol.md section 5', [
   {
     name: 'priority and timestamp',
     type: 'u32',
@@ -74,7 +74,7 @@ export const CODEC_7_HEAD = defineLayout('record head, codec 7', 'section 5', [
   },
   { name: 'global mask', type: 'u8', show: (raw) => raw.toString(2).padStart(4, '0') },
 ]);
-export const CODEC_7_MASK = defineLayout('GPS element mask, codec 7', 'section 5', [
+export const CODEC_7_MASK = defineLayout('GPS element mask, codec 7', 'protocol.md section 5', [
   { name: 'GPS mask', type: 'u8', show: (raw) => raw.toString(2).padStart(8, '0') },
 ]);
 /** Fields of the GPS element by bit of its mask. */
@@ -95,7 +95,7 @@ export const CODEC_7_GPS: readonly Layout[] = (
     [{ name: 'signal quality', type: 'u8' }],
     [{ name: 'operator code', type: 'u32' }],
   ] satisfies Field[][]
-).map((fields, bit) => defineLayout(`GPS element bit ${bit}, codec 7`, 'section 5', fields));
+).map((fields, bit) => defineLayout(`GPS element bit ${bit}, codec 7`, 'protocol.md section 5', fields));
 
 const type: Field = {
   name: 'type',
@@ -111,10 +111,10 @@ const type: Field = {
 const size: Field = { name: 'size', type: 'u32', unit: 'bytes' };
 const timestamp: Field = { name: 'timestamp', type: 'u32', show: utc };
 const imei: Field = { name: 'IMEI', type: 'bytes', length: 8 };
-export const MESSAGE_12 = defineLayout('message head, codec 12', 'section 6.1', [type, size]);
-export const MESSAGE_13 = defineLayout('message head, codec 13', 'section 6.1', [type, size, timestamp]);
-export const MESSAGE_14 = defineLayout('message head, codec 14', 'section 6.1', [type, size, imei]);
-export const MESSAGE_15 = defineLayout('message head, codec 15', 'section 6.1', [type, size, timestamp, imei]);
+export const MESSAGE_12 = defineLayout('message head, codec 12', 'protocol.md section 6.1', [type, size]);
+export const MESSAGE_13 = defineLayout('message head, codec 13', 'protocol.md section 6.1', [type, size, timestamp]);
+export const MESSAGE_14 = defineLayout('message head, codec 14', 'protocol.md section 6.1', [type, size, imei]);
+export const MESSAGE_15 = defineLayout('message head, codec 15', 'protocol.md section 6.1', [type, size, timestamp, imei]);
 
 export const LAYOUTS: readonly Layout[] = [
   IMEI_HEAD,

@@ -4,7 +4,7 @@ import { own } from './attributes.ts';
 import { place } from './avl.ts';
 
 /**
- * Message codecs (protocol document, section 6): command replies, serial data and other text.
+ * Message codecs (protocol.md section 6): command replies, serial data and other text.
  *
  * ```
  * codec 12   type u8 · size u32 · data
@@ -13,7 +13,7 @@ import { place } from './avl.ts';
  * codec 15   type u8 · size u32 · timestamp u32 · IMEI 8 bytes BCD · data
  * ```
  *
- * 1. One message a frame: the size field is not believed where the frame says otherwise (section 6.4, "size quirk").
+ * 1. One message a frame: the size field is not believed where the frame says otherwise (protocol.md section 6.4, "size quirk").
  * 2. Only text of type 6 in codec 12 or 14, or a refusal of type 17 in codec 14, may be the reply to a command.
  * 3. Every message is a status row; none is acknowledged.
  */
@@ -36,7 +36,7 @@ const FIRMWARE = own('firmware');
 
 /** Longer texts are none of those below, and not worth the search. */
 const MAX_MEANING = 512;
-/** What records can hold (section 3.1): a text may say anything. */
+/** What records can hold (protocol.md section 3.1): a text may say anything. */
 const MIN_ALTITUDE = -32768;
 const MAX_ALTITUDE = 32767;
 const MAX_SPEED = 65535;

@@ -1,7 +1,7 @@
 import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
 import { epochMs } from '../../src/wire/index.ts';
 
-/** What the text of a reply means (protocol document, sections 7.1 and 7.2). Texts are written `Name:value Name:value …`. */
+/** What the text of a reply means (protocol.md sections 7.1 and 7.2). Texts are written `Name:value Name:value …`. */
 
 interface Shape {
   /** What every reply to the command looks like. */

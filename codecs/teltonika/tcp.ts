@@ -5,7 +5,7 @@ import { explainTcp as explain } from './explain.ts';
 import { checksumFits, ENVELOPE, measure, memo, open, Reason, readData, type State } from './frame.ts';
 
 /**
- * TCP (protocol document, sections 1 and 2).
+ * TCP (protocol.md sections 1 and 2).
  *
  * ```
  * ping    FF                                              between frames, never answered
@@ -16,7 +16,7 @@ import { checksumFits, ENVELOPE, measure, memo, open, Reason, readData, type Sta
 export const MAX_FRAME = 10_240 + ENVELOPE;
 const MAX_IMEI = 20;
 const PING = 0xff;
-/** A length beyond any frame: what follows is not this protocol, and nothing tells where it would resume (section 1.4). */
+/** A length beyond any frame: what follows is not this protocol, and nothing tells where it would resume (protocol.md section 1.4). */
 const LOST = 0x7fffffff;
 
 function frame(bytes: Bytes, start: number, end: number, state: State): number {

@@ -5,7 +5,7 @@ import { memo, open, Reason, readData, type State } from './frame.ts';
 import { answered, isDigits } from './tcp.ts';
 
 /**
- * UDP channel (protocol document, section 9).
+ * UDP channel (protocol.md section 9).
  *
  * ```
  * datagram   length u16 (of what follows) · packet id u16 · type u8 · AVL packet id u8 · IMEI length u16 · IMEI ASCII · data field

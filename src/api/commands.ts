@@ -68,7 +68,7 @@ const byName = z.record(z.string(), value);
 const settings = z.object({ desired: byName, reported: byName, pending: z.record(z.string(), z.string()) });
 
 /**
- * Commands, their catalogue and the settings shadow (design.md sections 8 and 9). With `confirm`, critical commands take a second
+ * Commands, their catalogue and the settings shadow (docs/commands.md). With `confirm`, critical commands take a second
  * request.
  */
 export function commandRoutes(confirm: boolean): Route[] {

@@ -25,7 +25,7 @@ const erasure = erasureSchema
 const finished = { about: 'everything is erased', schema: erasure };
 const running = { about: 'it is being erased; what is away is waited for', schema: erasure };
 
-/** What devices have sent: taken along, and erased (design.md section 9, promise 10). */
+/** What devices have sent: taken along, and erased (docs/privacy.md). */
 export const DATA_ROUTES: readonly Route[] = [
   route({
     method: 'DELETE',

@@ -52,7 +52,7 @@ const unknown = { about: 'there is no such device' };
 const wrong = { about: 'no device can be like this' };
 const taken = { about: 'an id would stand for two devices' };
 
-/** Devices (design.md section 7). */
+/** Devices (docs/registry.md). */
 export const DEVICE_ROUTES: readonly Route[] = [
   route({
     method: 'GET',

@@ -9,7 +9,7 @@ const planBody = planSchema
   .extend({ name: planName.optional().describe('as in the path') })
   .describe('service plan');
 
-/** Service plans (design.md section 7). */
+/** Service plans (docs/plans.md). */
 export const PLAN_ROUTES: readonly Route[] = [
   route({
     method: 'GET',

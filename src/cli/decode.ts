@@ -41,7 +41,7 @@ or after half a second of silence, when the codec may take what is there for a f
 
 /** A chunk is pushed in blocks of this size, so that a long line is printed while it is read. */
 const BLOCK = 65536;
-/** Silence after which a pending frame may be taken as it is (H02 protocol document, section 2.3, rule 9). */
+/** Silence after which a pending frame may be taken as it is (codecs/h02/protocol.md section 2.3, rule 9). */
 const QUIET_MS = 500;
 const MAX_DATAGRAM = 65507;
 

@@ -39,7 +39,7 @@ export interface Message {
   readonly type: (typeof FRAME_KIND_NAMES)[number];
   readonly name: string;
   readonly device: string | null;
-  /** JSON objects of design.md section 5. */
+  /** JSON objects of docs/formats/tables.md. */
   readonly records: readonly Readonly<Record<string, unknown>>[];
   /** Lower-case hex. */
   readonly answer: string | null;

@@ -222,7 +222,7 @@ class Post {
   }
 }
 
-/** Readiness of the whole server: see design.md section 9. */
+/** Readiness of the whole server: see docs/http.md. */
 export interface Readiness {
   readonly status: 'ready' | 'degraded' | 'unready';
   readonly parts: Readonly<Record<string, Health>>;

@@ -4,7 +4,7 @@ import type { FrameResult } from './frame-result.ts';
 import type { Layout } from './layout.ts';
 
 /**
- * The codec contract (design.md section 4).
+ * The codec contract (codecs/README.md).
  *
  * 1. A codec is synchronous and pure: no I/O, timers, clocks, randomness, logging. The host owns all of these.
  * 2. Bytes are lent for the call: index them, never keep, slice or write them.
@@ -42,7 +42,7 @@ export interface OptionRule {
   readonly secret?: boolean;
 }
 
-/** A codec's own attribute id, translated once, in the record room, to the standard name and unit (vocabulary.md). */
+/** A codec's own attribute id, translated once, in the record room, to the standard name and unit (docs/vocabulary.md). */
 export interface Attribute {
   readonly name: string;
   readonly type: 'number' | 'boolean' | 'text';
@@ -51,7 +51,7 @@ export interface Attribute {
   readonly offset?: number;
 }
 
-/** A command type that the codec encodes, with its typed parameters (design.md section 8). */
+/** A command type that the codec encodes, with its typed parameters (docs/commands.md). */
 export interface CommandRule {
   readonly type: string;
   readonly about: string;
@@ -86,7 +86,7 @@ export interface Reading {
    * reply when no other comes.
    */
   readonly outcome: 'done' | 'deferred' | 'refused' | 'unclear';
-  /** Values that the text gives, under standard names (vocabulary.md) where there are such; settings as `interval`, `server`, `time_zone`. */
+  /** Values that the text gives, under standard names (docs/vocabulary.md) where there are such; settings as `interval`, `server`, `time_zone`. */
   readonly values: Options;
 }
 

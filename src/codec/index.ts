@@ -1,4 +1,4 @@
-/** Public subpath `/codec`: everything an author of a codec needs (design.md section 4). */
+/** Public subpath `/codec`: everything an author of a codec needs (codecs/README.md). */
 export { AckRequest } from './ack-request.ts';
 export type {
   Attribute,

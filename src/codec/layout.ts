@@ -16,7 +16,7 @@ export interface Field {
   readonly show?: (raw: number) => string;
 }
 
-/** A fixed block of a message: the readable specification, and a binary-parser built from it (design.md section 4, `layouts`). */
+/** A fixed block of a message: the readable specification, and a binary-parser built from it (codecs/README.md, `layouts`). */
 export interface Layout {
   readonly name: string;
   /** Document and section. */

@@ -14,7 +14,7 @@ export type CommandState = (typeof COMMAND_STATES)[number];
 export const CONDITIONS = ['any', 'moving', 'stopped'] as const;
 export type Condition = (typeof CONDITIONS)[number];
 
-/** What somebody asks for (design.md section 8). Times in epoch ms. */
+/** What somebody asks for (docs/commands.md). Times in epoch ms. */
 export interface CommandRequest {
   readonly device: string;
   /** One of the types of the device's codec. */

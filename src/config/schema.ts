@@ -4,7 +4,7 @@ import { CRITICAL_TYPES } from '../command/critical.ts';
 import { Secret, type SecretUrl, secretUrl } from '../secret.ts';
 
 /**
- * The one table of options (design.md section 11): type, validator, default and documentation. Times in ms, sizes in
+ * The one table of options (docs/configuration.md): type, validator, default and documentation. Times in ms, sizes in
  * bytes. Unknown keys are refused.
  */
 const port = z.int().min(0).max(65535);

@@ -1,6 +1,6 @@
 /**
  * The embedded ClickHouse: the engine of the package `chdb` behind the part of ClickHouse's HTTP interface that
- * `@clickhouse/client`, curl and Grafana use. A default for one machine, not a product (design.md section 2).
+ * `@clickhouse/client`, curl and Grafana use. A default for one machine, not a product (docs/clickhouse.md).
  *
  * 1. It listens on a loopback address only, and answers nothing, `/ping` included, without the secret of its directory
  *    (`secret.ts`) in a header. The secret is the only boundary: who has it can read and write the files of this

@@ -6,7 +6,7 @@ import { JUDGED, judgeTime } from '../record/time-rules.ts';
 import type { Device } from '../registry/device.ts';
 
 /**
- * What a device's state and the steps of its plan mean for the frames of one connection (design.md sections 3 and 7).
+ * What a device's state and the steps of its plan mean for the frames of one connection (docs/plans.md).
  *
  * 1. Which records of a frame are kept depends on the frame, the treatment and what was kept before; it is written into the journal
  *    with the frame, so that a later reading keeps the same.

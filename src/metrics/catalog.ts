@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /**
- * Every metric that Fixgate exports (design.md section 12); nothing is registered elsewhere. Label values come from
+ * Every metric that Fixgate exports (docs/metrics.md); nothing is registered elsewhere. Label values come from
  * bounded sets: codec names, the reasons that a codec declares, sink names, states. No device ids, addresses or places.
  * Each process of a server has one catalogue; the supervisor adds them up.
  */

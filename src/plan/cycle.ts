@@ -1,7 +1,7 @@
 import type { Plan } from './plan.ts';
 
 /**
- * Billing cycles (design.md section 7): a month long, from the plan's anchor day to the next, in the plan's time zone.
+ * Billing cycles (docs/plans.md): a month long, from the plan's anchor day to the next, in the plan's time zone.
  *
  * 1. A cycle begins at the first moment of its anchor day; in a month without that day, of the month's last one. Where the
  *    clocks skip midnight that is the moment they go to, where midnight comes twice the first one, and where a whole day

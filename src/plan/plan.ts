@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { jsonOf } from '../json.ts';
 
 /**
- * A service plan (design.md section 7): the table `plans`, by name. Bytes count both directions, overhead included; times in
+ * A service plan (docs/plans.md): the table `plans`, by name. Bytes count both directions, overhead included; times in
  * seconds where the name says so.
  */
 const percent = z.number().min(1).max(1000);

@@ -11,7 +11,7 @@ export interface Served {
 }
 
 /**
- * How a device's data is treated (design.md section 7, states on the wire and steps).
+ * How a device's data is treated (docs/plans.md).
  *
  * - `keep`: stored and answered.
  * - `decimate`: answered; one record per `keepEveryS` is stored, and every alarm.

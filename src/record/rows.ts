@@ -7,7 +7,7 @@ import { JUDGED, judgeTime } from './time-rules.ts';
 const FEW_ATTRIBUTES = 64;
 
 /**
- * Records (design.md section 5) of many frames as columns: what sinks, the CLI and the live feed read.
+ * Records (docs/formats/tables.md) of many frames as columns: what sinks, the CLI and the live feed read.
  *
  * 1. Names, units and scales of attributes and the rules about time are applied here, once, for every reader.
  * 2. The same journal entry gives the same rows, whenever it is read.
@@ -161,7 +161,7 @@ export class Rows {
     return ROW_FLAG_NAMES.filter((_, bit) => (bits >> bit) & 1);
   }
 
-  /** The record as one JSON object, in the field order of design.md section 5. */
+  /** The record as one JSON object, in the field order of docs/formats/tables.md. */
   json(row: number): string {
     const fix = this.isFix(row);
     let s = `{"kind":"${fix ? 'fix' : 'status'}","id":"${this.id(row)}","device":${JSON.stringify(this.device[row])}`;

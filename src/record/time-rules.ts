@@ -1,7 +1,7 @@
 import { RowFlag } from '../codec/index.ts';
 
 /**
- * What a device's time is worth (design.md section 5). One bad clock must never make a ClickHouse partition of its own,
+ * What a device's time is worth (docs/formats/tables.md). One bad clock must never make a ClickHouse partition of its own,
  * so a time outside 2010-01-01 … received + 24 h is replaced by the time of receipt and kept aside.
  */
 

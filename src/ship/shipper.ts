@@ -20,7 +20,7 @@ import { isSlot, Watermarks } from './watermarks.ts';
 import { ResendWindow } from './window.ts';
 
 /**
- * The way out (design.md section 6): one loop per sink reads every slot's journal, decodes again, delivers, and moves
+ * The way out (docs/architecture.md): one loop per sink reads every slot's journal, decodes again, delivers, and moves
  * that sink's position.
  *
  * 1. What is above a durable watermark is never delivered.

@@ -25,7 +25,7 @@ import { Track } from './track.ts';
 export const PROTOCOLS = ['teltonika', 'gt06', 'h02'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
-/** The customary ports (design.md section 3). */
+/** The customary ports (docs/configuration.md). */
 export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013 };
 
 /** One machine, a port for each protocol. */

@@ -29,7 +29,7 @@ import {
 import type { Happening, Sample } from './track.ts';
 
 /**
- * A GT06 device (protocol document, sections 2 to 4, 6 and 8).
+ * A GT06 device (codecs/gt06/protocol.md sections 2 to 4, 6 and 8).
  *
  * ```
  * short frame  78 78 · LEN u8  · number · content · serial u16 · CRC-X25 u16 · 0D 0A
@@ -40,7 +40,7 @@ import type { Happening, Sample } from './track.ts';
  * LBS8         MCC u16 · MNC u8 · LAC u16 · cell u24;  4G: MCC | 8000 · MNC u16 · LAC u32 · cell u64
  * ```
  *
- * A fix has no answer of its own (section 8). The answer to the heartbeat behind it shows that the server came past it.
+ * A fix has no answer of its own (codecs/gt06/protocol.md section 8). The answer to the heartbeat behind it shows that the server came past it.
  * Plain GT06 reports 12, 16 and 23 in its own time zone; the others 22 or A0 with ACC, reason, re-upload and mileage, in UTC.
  */
 export const GT06_MODELS = ['gt06', 'gps-lbs-status', '4g'] as const;
@@ -199,7 +199,7 @@ export class Gt06Device implements Speaker {
     return packetOf(kind, body, [{ time: sample.time, id: recordId(this.device, record, 0, record.length) }]);
   }
 
-  /** 0x80: length 1, server flag 4, text (section 9.1). */
+  /** 0x80: length 1, server flag 4, text (codecs/gt06/protocol.md section 9.1). */
   order(bytes: Bytes, start: number, end: number): Order | undefined {
     if (end - start < 15 || bytes[start] !== 0x78 || bytes[start + 1] !== 0x78 || bytes[start + 3] !== COMMAND) return undefined;
     const length = (bytes[start + 2] ?? 0) + 5;
@@ -211,7 +211,7 @@ export class Gt06Device implements Speaker {
     return gt06Deed(order.text);
   }
 
-  /** 0x15: length, flag, text, language (section 6.9). */
+  /** 0x15: length, flag, text, language (codecs/gt06/protocol.md section 6.9). */
   reply(order: Order, text: string): Uint8Array {
     const content = new Uint8Array(7 + text.length);
     let p = putU8(content, 0, 4 + text.length);

@@ -16,7 +16,7 @@ import {
 import { type Sample, SPEED_LIMIT_KMH } from './track.ts';
 
 /**
- * An H02 device (protocol document, sections 2, 4, 7 and 8). Text frames are confirmed with the server's time, binary
+ * An H02 device (codecs/h02/protocol.md sections 2, 4, 7 and 8). Text frames are confirmed with the server's time, binary
  * ones are not answered, except towards devices that are believed to want R12 (8.3).
  *
  * ```
@@ -40,7 +40,7 @@ const Binary = 4;
 const KNOT_KMH = 1.852;
 const NBR_EVERY = 16;
 const LINK_EVERY = 20;
-/** Bits of the status word (section 6): cleared, the condition holds. Alarms are latched, states are not. */
+/** Bits of the status word (codecs/h02/protocol.md section 6): cleared, the condition holds. Alarms are latched, states are not. */
 const SOS_ALARM = 1 << 1;
 const OVERSPEED_ALARM = 1 << 2;
 const ACC_OFF = 1 << 10;
@@ -106,7 +106,7 @@ export class H02Device implements Speaker {
     return ~present >>> 0;
   }
 
-  /** `*HQ,id,CMD,hhmmss,parameters#` (section 9); everything else is an answer. */
+  /** `*HQ,id,CMD,hhmmss,parameters#` (codecs/h02/protocol.md section 9); everything else is an answer. */
   order(bytes: Bytes, start: number, end: number): Order | undefined {
     if (bytes[start] !== 0x2a) return undefined;
     const hash = bytes.indexOf(0x23, start);
@@ -123,7 +123,7 @@ export class H02Device implements Speaker {
     return h02Deed(name, parameters);
   }
 
-  /** The short echo (section 4.5): the command's own time comes back. */
+  /** The short echo (codecs/h02/protocol.md section 4.5): the command's own time comes back. */
   reply(order: Order, text: string): Uint8Array {
     const [name = ''] = order.text.split(',');
     const time = order.key < 0 ? '' : `,${String(order.key).padStart(6, '0')}`;

@@ -34,7 +34,7 @@ export function mood(obedience: Obedience, random: Random): Obedience {
   return obedience === 'mixed' ? (HONEST[random.int(HONEST.length)] ?? 'honest') : obedience;
 }
 
-/** `getver`, `setparam 10050:30;10055:30` … (Teltonika protocol, sections 7.1 and 7.2). `where` reads the position. */
+/** `getver`, `setparam 10050:30;10055:30` … (codecs/teltonika/protocol.md sections 7.1 and 7.2). `where` reads the position. */
 export function teltonikaDeed(text: string, imei: string, where: () => Sample): Deed {
   const [verb = '', rest = ''] = [text.split(' ')[0], text.slice(text.indexOf(' ') + 1)];
   switch (verb) {
@@ -63,7 +63,7 @@ export function teltonikaDeed(text: string, imei: string, where: () => Sample): 
   }
 }
 
-/** `TIMER,30,60#`, `STATUS#` … (GT06 protocol, sections 9.2 to 9.5). */
+/** `TIMER,30,60#`, `STATUS#` … (codecs/gt06/protocol.md sections 9.2 to 9.5). */
 export function gt06Deed(text: string): Deed {
   const [verb = '', first = ''] = text.replace(/#$/, '').split(',');
   switch (verb) {
@@ -90,7 +90,7 @@ export function gt06Deed(text: string): Deed {
   }
 }
 
-/** `S17` with `30` … (H02 protocol, sections 4.5 and 9.2); the reply is what follows the command's name and time. */
+/** `S17` with `30` … (codecs/h02/protocol.md sections 4.5 and 9.2); the reply is what follows the command's name and time. */
 export function h02Deed(name: string, parameters: readonly string[]): Deed {
   const echo = parameters.join(',');
   const seconds = Number(name === 'S71' ? parameters[1] : parameters[0]);

@@ -97,7 +97,7 @@ export function begins(bytes: Bytes, start: number, end: number, form: Uint8Arra
 /** A clock of the server that is off by more than this is a wrong answer. */
 export const CLOCK_TOLERANCE_MS = 300_000;
 
-/** The name of a record: hash of the device and bytes[start, end) (design.md section 5). */
+/** The name of a record: hash of the device and bytes[start, end) (docs/formats/tables.md). */
 export function recordId(device: string, bytes: Bytes, start: number, end: number): string {
   hash64(device, bytes, start, end);
   return HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');

@@ -5,7 +5,7 @@ import { exactly, type Fix, imei, type Packet, packetOf, recordId, type Speaker,
 import { HARSH_G, type Happening, type Sample } from './track.ts';
 
 /**
- * A Teltonika device (protocol document, sections 1 to 4 and 9).
+ * A Teltonika device (codecs/teltonika/protocol.md sections 1 to 4 and 9).
  *
  * ```
  * login      length u16 · IMEI                                        → 01
@@ -23,7 +23,7 @@ export const TELTONIKA_FAMILIES = ['car', 'can', 'asset'] as const;
 export type TeltonikaFamily = (typeof TELTONIKA_FAMILIES)[number];
 
 const PACKET_ID = 0xcafe;
-/** Every so many frames a ping goes before the frame (section 1.3). */
+/** Every so many frames a ping goes before the frame (codecs/teltonika/protocol.md section 1.3). */
 const PING_EVERY = 16;
 /** Of one record with all elements below, generously. */
 const RECORD_BYTES = 320;
@@ -39,7 +39,7 @@ const NOTHING_STORED = new Uint8Array(4);
 const HIGH = 1;
 const PANIC = 2;
 
-/** Element ids of the FM platform (section 8.4 and the element dictionary). */
+/** Element ids of the FM platform (codecs/teltonika/protocol.md section 8.4 and the element dictionary). */
 const IGNITION = 239;
 const ALARM = 236;
 const UNPLUG = 252;
@@ -232,7 +232,7 @@ export class TeltonikaDevice implements Speaker {
 
   proof(): undefined {}
 
-  /** Codec 12, or 14 with the IMEI in front, type 5 (sections 6 and 7). */
+  /** Codec 12, or 14 with the IMEI in front, type 5 (codecs/teltonika/protocol.md sections 6 and 7). */
   order(bytes: Bytes, start: number, end: number): Order | undefined {
     const codec = bytes[start + 8];
     if (end - start < 20 || u32be(bytes, start) !== 0 || (codec !== 0x0c && codec !== 0x0e) || bytes[start + 10] !== 5) return undefined;

@@ -4,7 +4,7 @@ import type { Event } from '../record/event.ts';
 import { Rows } from '../record/rows.ts';
 
 /**
- * What the shipper asks of a storage target (design.md section 6).
+ * What the shipper asks of a storage target (docs/architecture.md).
  *
  * 1. A sink owns its position: `open` says where it stands, and `deliver` moves it together with the rows, so that no
  *    crash between the two loses or doubles anything (promises 2 and 3).

@@ -1,7 +1,7 @@
 import { jsonOf } from '../json.ts';
 
 /**
- * The state store (design.md section 7): what is known about devices, plans, usage and commands, shared by all processes of a
+ * The state store (docs/state.md): what is known about devices, plans, usage and commands, shared by all processes of a
  * server. Two implementations, lmdb for one machine and Redis for many, pass one suite of tests.
  *
  * 1. A write is all or nothing, and is on disk (lmdb) or answered by the server (Redis) when its promise resolves. One that is

@@ -2,7 +2,7 @@ import type { Bytes } from './bytes.ts';
 
 /**
  * 64-bit hash of a text and a byte range, as two unsigned 32-bit halves left in `HASH`. Two multiply-rotate lanes read
- * alternate bytes' mixes and are folded into each other at the end. It names records (design.md section 5): spread
+ * alternate bytes' mixes and are folded into each other at the end. It names records (docs/formats/tables.md): spread
  * matters, secrecy does not. Its output is stored, so it must never change.
  */
 export const HASH = { high: 0, low: 0 };

@@ -16,7 +16,7 @@ import { TeltonikaDevice } from '../../src/simulate/teltonika.ts';
 import { Track } from '../../src/simulate/track.ts';
 import { BIN, cleanEnvironment, fixgate } from './command.ts';
 
-/** `fixgate decode` in the form that other programs rely on (design.md section 10). */
+/** `fixgate decode` in the form that other programs rely on (docs/formats/tables.md). */
 
 const message = z.strictObject({
   offset: z.int().min(0),

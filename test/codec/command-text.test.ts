@@ -150,7 +150,7 @@ describe('what a reply means', () => {
   const command = (type: string, given: Options = {}): { type: string; parameters: Options } => ({ type, parameters: given });
 
   it.each([
-    // Teltonika, sections 6.2, 6.4, 7.1
+    // codecs/teltonika/protocol.md sections 6.2, 6.4, 7.1
     [
       'teltonika',
       'inputs',
@@ -199,7 +199,7 @@ describe('what a reply means', () => {
       { lat: 54.71473, lon: 25.30304, satellites: 7, time: Date.UTC(2007, 7, 24, 13, 4, 36) },
     ],
     ['teltonika', 'version', 'refused: the command names another IMEI', 'refused', {}],
-    // GT06, sections 9.3 to 9.6
+    // codecs/gt06/protocol.md sections 9.3 to 9.6
     [
       'gt06',
       'status',
@@ -244,7 +244,7 @@ describe('what a reply means', () => {
       'done',
       { lat: 23.08618 },
     ],
-    // H02, section 4.5
+    // codecs/h02/protocol.md section 4.5
     ['h02', 'set_interval', 'S17', 'done', {}],
     ['h02', 'engine_stop', 'S20,DONE', 'done', { blocked: true }],
     ['h02', 'engine_stop', 'S20,ERROR', 'refused', {}],

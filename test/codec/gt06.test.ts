@@ -11,7 +11,7 @@ const ALARMS: Readonly<Record<string, string>> = {
   hardAcceleration: 'harsh_acceleration',
   hardBraking: 'harsh_braking',
   accident: 'collision',
-  // The vector has no word for event 01 of the cameras; the document says SOS (section 6.11).
+  // The vector has no word for event 01 of the cameras; the document says SOS (codecs/gt06/protocol.md section 6.11).
   general: 'sos',
 };
 

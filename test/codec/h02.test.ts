@@ -42,7 +42,7 @@ vectorTests(h02, {
   },
 });
 
-/** Frames of the protocol document, section 13, and frames made after its layouts. */
+/** Frames of codecs/h02/protocol.md section 13, and frames made after its layouts. */
 const B2 = bytesOf('2441060116601245431311165035313006004318210e000000fffffbffff0024');
 const B4 = bytesOf('2441091144271222470112142233983006114026520E000000FFFFFBFFFF0014060000000001CC00262B0F170A');
 const B7 = bytesOf('2491802711800850240512192350143206090249758e000001ffffbbff00bdf0900000000001d60161cc4b9a35');

@@ -49,7 +49,7 @@ describe('teltonika elements', () => {
   });
 });
 
-describe('teltonika families (protocol document, section 8.3)', () => {
+describe('teltonika families (codecs/teltonika/protocol.md section 8.3)', () => {
   it.each([
     ['fm', 'Two', 9, 'analog_v_1'],
     ['fm', 'Two', 6, 'analog_v_2'],

@@ -99,7 +99,7 @@ describe('teltonika stream', () => {
   });
 });
 
-describe('teltonika SMS (protocol document, section 10)', () => {
+describe('teltonika SMS (codecs/teltonika/protocol.md section 10)', () => {
   /** Bits, the least significant of each byte first, as the document orders them. */
   function pack(fields: readonly (readonly [value: number, bits: number])[]): Uint8Array {
     const bits = fields.flatMap(([value, count]) => Array.from({ length: count }, (_, k) => Math.floor(value / 2 ** k) % 2));

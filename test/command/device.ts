@@ -100,7 +100,7 @@ function frameSize(bytes: Uint8Array): number {
   return bytes.length < 8 ? 0 : 12 + u32be(bytes, 4);
 }
 
-/** Codec 12, type 6 (Teltonika protocol, section 6). */
+/** Codec 12, type 6 (codecs/teltonika/protocol.md section 6). */
 function replyOf(text: string): Uint8Array {
   const out = new Uint8Array(20 + text.length);
   let p = putU32be(out, 4, 8 + text.length);

@@ -1,13 +1,13 @@
 import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
 
-/** What a Teltonika device says first (protocol, section 2). */
+/** What a Teltonika device says first (codecs/teltonika/protocol.md section 2). */
 export function handshake(imei: string): Uint8Array {
   const out = new Uint8Array(2 + imei.length);
   putAscii(out, putU16be(out, 0, imei.length), imei);
   return out;
 }
 
-/** Codec 8 with one record without elements, 59.3293 18.0686 (protocol, sections 2 and 3). */
+/** Codec 8 with one record without elements, 59.3293 18.0686 (codecs/teltonika/protocol.md sections 2 and 3). */
 export function packet(time: number, speedKmh = 0): Uint8Array {
   const out = new Uint8Array(45);
   putU32be(out, 4, 33);

@@ -11,7 +11,7 @@ import { streamEntry, Witness } from './witness.ts';
 
 /**
  * Redis streams `<prefix>positions`, `<prefix>statuses` and `<prefix>events` with the fields device, time (epoch ms) and
- * data (JSON, design.md section 5), and `<prefix>last:<device>`, the JSON of a device's newest real fix.
+ * data (JSON, docs/formats/stream.md), and `<prefix>last:<device>`, the JSON of a device's newest real fix.
  *
  * 1. The cursor, hash `<prefix>cursor:<instance>` with a field per slot, is in the same MULTI/EXEC as the entries: a
  *    crash, or a failover to an older replica, moves both or none (promises 2 and 3).
