@@ -6,6 +6,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    reporters: ['default', './test/support/verdict.ts'],
     // Most of them wait for a server, a disk or a clock.
     maxWorkers: 2,
   },
