@@ -16,7 +16,7 @@ const host = z.string().overwrite((text) => text.trim().replace(/^\[(.*)\]$/, '$
 const listener = z
   .strictObject({
     codec: z.string().describe('teltonika, gt06, h02, the name of an installed codec, or auto: the first bytes decide'),
-    transport: z.enum(['tcp', 'udp']),
+    transport: z.enum(['tcp', 'udp']).describe('a codec on both transports takes two entries'),
     host: host.default('::').describe('address to listen on; `::` (or `[::]`): every one, IPv6 and IPv4'),
     port: port.describe('0 takes a free one'),
     idleMs: z.int().min(1000).default(900_000).describe('silence after which a connection is closed'),
@@ -48,14 +48,21 @@ const redisUrl = urlOf('redis://[user:password@]host:port[/db] or rediss://…',
 
 export const configSchema = z.strictObject({
   dataDir: z.string().min(1).default('./data').describe('directory of the journal, cursors and the embedded stores'),
-  workers: z.int().min(1).max(64).default(Math.min(8, availableParallelism())).describe('edge worker processes'),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(Math.min(8, availableParallelism()))
+    .describe('edge worker processes')
+    .meta({ defaultText: 'one per core, at most 8' }),
   drainMs: z.int().min(0).max(600_000).default(10_000).describe('time to finish after SIGTERM'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe level that is logged'),
   listeners: z
     .array(listener)
     .min(1)
     .prefault(() => [...both('teltonika', 5027), ...both('gt06', 5023), ...both('h02', 5013), ...both('auto', 5000)])
-    .describe('ports that devices talk to'),
+    .describe('ports that devices talk to')
+    .meta({ defaultText: 'teltonika 5027, gt06 5023, h02 5013, auto 5000, each TCP and UDP' }),
   codecs: z
     .strictObject({
       packages: z.array(z.string()).default([]).describe('npm packages that export a codec'),
@@ -109,16 +116,18 @@ export const configSchema = z.strictObject({
       url: urlOf('http(s)://host:port', ['http:', 'https:'], false).describe(
         'http(s)://host:port of a ClickHouse server; empty: the embedded one',
       ),
-      user: z.string().default('default'),
+      user: z.string().default('default').describe('user of that server'),
       password: z
         .string()
         .default('')
-        .transform((text) => new Secret(text)),
+        .transform((text) => new Secret(text))
+        .describe('password of that user; better in the variable than in a file'),
       database: z
         .string()
         .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
-        .default('fixgate'),
-      port: port.default(8123).describe('of the embedded one, on loopback'),
+        .default('fixgate')
+        .describe('database of the tables; made if it is not there'),
+      port: port.default(8123).describe('port of the embedded ClickHouse, on loopback'),
     })
     .prefault({}),
   redis: z

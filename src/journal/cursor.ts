@@ -11,7 +11,7 @@ const VERSION = 1;
  * sequence},"pending":{slot:{"from":n,"to":n}} | null}`, replaced as a whole.
  *
  *  1. A batch is announced with `begin` before it is sent, so that after a crash `pending` is exactly that batch, and
- *     sending it again under the same token adds nothing twice (design promise 3).
+ *     sending it again under the same token adds nothing twice (promise 3).
  *  2. `commit` moves the positions to the end of the batch. Positions only rise.
  *  3. The file holds the old state or the new one, whatever happens between.
  */

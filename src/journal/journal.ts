@@ -19,7 +19,7 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *
  * Invariants
  *  1. `onDurable(w)` is called only when every entry up to `w` that was not reported by `onFailed` is on disk
- *     (design promise 1). `w` only rises.
+ *     (promise 1). `w` only rises.
  *  2. Every sequence that `append` returned is settled exactly once: at or below a watermark, or in the range of one
  *     `onFailed`. A range is reported before any watermark above it.
  *  3. Sequences rise by one per entry, and none is ever used for other data, across failures and restarts.
@@ -28,7 +28,7 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *     told that it is safe, and nobody that it is not to come.)
  *  5. A failed write or sync is final for the segment: the next commit goes to a new one.
  *  6. No room (the disk, the quota, the reserve or the budget): `append` refuses, nothing is removed, and once there is
- *     room it accepts again by itself (design promise 5).
+ *     room it accepts again by itself (promise 5).
  *  7. Memory is bounded: two gather buffers of at most `maxPendingBytes` each. Above that, `append` refuses.
  *  8. `append` makes no promise or closure, does no I/O, and never throws.
  *  9. Entries marked relay stand in segments of `relayAgeMs` at most, so that they can leave soon; a file beside the segment
@@ -36,7 +36,7 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  * 10. Entries are sealed when they are written: only then is it known which segment they go to. A definition that one refers to
  *     is in the segment before it is readable.
  * 11. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
- *     not be stored in front of the earlier one, which its device sends again (design promise 7).
+ *     not be stored in front of the earlier one, which its device sends again (promise 7).
  */
 
 export const JournalState = { Open: 'open', Full: 'full', Sick: 'sick', Closed: 'closed' } as const;

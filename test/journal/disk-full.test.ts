@@ -6,7 +6,7 @@ import { directory, open, read, segments } from './slot.ts';
 
 const texts = (entries: readonly { text: string }[]) => entries.map((entry) => entry.text);
 
-describe('full disk (design promise 5)', () => {
+describe('full disk (promise 5)', () => {
   it('6: no room in the middle of a write: the partial write is cut, appends are refused, nothing durable is lost', async () => {
     const path = await directory();
     const storage = new FaultStorage();
@@ -144,7 +144,7 @@ describe('full disk (design promise 5)', () => {
   });
 });
 
-describe('sick disk (design promise 5)', () => {
+describe('sick disk (promise 5)', () => {
   it('5, 9: a failed sync is final for its segment and takes what gathered meanwhile with it; the next commit goes to a new one', async () => {
     const path = await directory();
     const storage = new FaultStorage();

@@ -317,7 +317,7 @@ describe('reader', () => {
   });
 });
 
-describe('kill-nine (design promise 2)', () => {
+describe('kill-nine (promise 2)', () => {
   it('a writer killed at any moment: a reader beside it sees every entry once and in order, and recovery keeps all that was announced', async () => {
     const path = await directory();
     const random = seeded(11);

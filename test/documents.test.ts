@@ -1,0 +1,35 @@
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { generated } from '../tools/docs/generate.ts';
+import { options } from '../tools/docs/options-page.ts';
+
+describe('generated documents', () => {
+  test.each([...generated()])('%s is what `npm run generate:docs` makes', (path, text) => {
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  test('every option has a description', () => {
+    expect(options().length).toBeGreaterThan(40);
+    expect(options().flatMap(({ path, node }) => (node.description === undefined ? [path] : []))).toEqual([]);
+  });
+});
+
+describe('docs/events.md', () => {
+  const document = readFileSync('docs/events.md', 'utf8');
+  const rows = document.slice(document.indexOf('## Types')).match(/^\| `.*?\|/gm) ?? [];
+  const listed = rows.flatMap((row) => [...row.matchAll(/`(\w+)`/g)].map(([, type = '']) => type)).sort();
+  /** Events are objects whose first key is their type, made for `record`, `event` or the journal. */
+  const EVENT = /(?:record\([^{]*|event\(|told\(|stringify\(|event(?:: object)? = |return )\{ type: '([a-z_]+)'|"type":"([a-z_]+)"/g;
+  /** Rooms that journal events; elsewhere `type` tags other things. */
+  const sources = globSync('src/{app.ts,{intake,command,plan,privacy,registry}/*.ts}').map((path) => readFileSync(path, 'utf8'));
+  const made = sources.flatMap((text) => [...text.matchAll(EVENT)].map(([, a, b]) => a ?? b ?? ''));
+
+  test('lists every type of event that the code makes', () => {
+    expect(made.length).toBeGreaterThan(15);
+    expect(made.filter((type) => !listed.includes(type))).toEqual([]);
+  });
+
+  test('lists no type that the code does not name', () => {
+    expect(listed.filter((type) => !sources.some((text) => text.includes(type)))).toEqual([]);
+  });
+});
