@@ -4,9 +4,10 @@ import type { Codec, Command } from '../../src/codec/index.ts';
 import type { FeedSettings, FrameSnapshot } from '../../src/kit/feed.ts';
 import { hex } from '../../src/wire/index.ts';
 import { bytesOf, RecordFeed, readLines } from './fixtures.ts';
+import { expectedFields, fieldProblems } from './vector-fields.ts';
 
 /**
- * Checks a codec against ../shared/vectors/<codec>.jsonl, which lies beside the repository and not in it. What each
+ * Checks a codec against ../shared/vectors/<codec>.jsonl and extra-<codec>.jsonl, which lie beside the repository and not in it. What each
  * assertion asks of the frames that the vector's bytes give:
  *
  * | assert | passes when |
@@ -20,6 +21,7 @@ import { bytesOf, RecordFeed, readLines } from './fixtures.ts';
  * | positionsNoLocation | at least one record |
  * | attribute | a record with the value that `attributeMap` translates the vector's to |
  * | command | the bytes that `command` makes the codec encode |
+ * | fields | every field of `expect`: see vector-fields.ts |
  */
 
 const vector = z.object({
@@ -27,8 +29,19 @@ const vector = z.object({
   kind: z.enum(['frame', 'decode', 'encode']),
   transport: z.enum(['tcp', 'udp']),
   frame: z.object({ hex: z.string() }),
-  assert: z.enum(['frame', 'null', 'notNull', 'position', 'positions', 'positionsNoLocation', 'attributes', 'attribute', 'command']),
-  expect: z.object({
+  assert: z.enum([
+    'frame',
+    'null',
+    'notNull',
+    'position',
+    'positions',
+    'positionsNoLocation',
+    'attributes',
+    'attribute',
+    'command',
+    'fields',
+  ]),
+  expect: expectedFields.extend({
     hex: z.string().optional(),
     time: z.string().optional(),
     valid: z.boolean().optional(),
@@ -36,7 +49,7 @@ const vector = z.object({
     lon: z.number().optional(),
     key: z.string().optional(),
     value: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional(),
-    absent: z.boolean().optional(),
+    absent: z.union([z.boolean(), z.array(z.string())]).optional(),
     command: z.string().optional(),
     params: z.record(z.string(), z.unknown()).optional(),
     uniqueId: z.string().optional(),
@@ -44,6 +57,7 @@ const vector = z.object({
   needs: z.array(z.string()).optional(),
   integrity: z.enum(['ok', 'crc', 'length', 'none']).optional(),
   config: z.record(z.string(), z.unknown()).optional(),
+  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
 });
 export type Vector = z.infer<typeof vector>;
 export type VectorValue = string | number | boolean | null;
@@ -74,7 +88,8 @@ export interface VectorSettings {
 export function vectorTests(codec: Codec, settings: VectorSettings): void {
   const path = `../shared/vectors/${codec.name}.jsonl`;
   const lines = readLines(path);
-  const vectors = (lines ?? []).map((line) => vector.parse(line));
+  const extra = readLines(`../shared/vectors/extra-${codec.name}.jsonl`);
+  const vectors = [...(lines ?? []), ...(extra ?? [])].map((line) => vector.parse(line));
   const byId = new Map(vectors.map((v) => [v.id, v]));
   const later = new Set(settings.later ?? []);
 
@@ -113,7 +128,7 @@ class VectorRun {
     this.#settings = settings;
     this.#vector = v;
     const damaged = (v.integrity === 'crc' || v.integrity === 'length') && codec.options['integrity'] !== undefined;
-    const options = { ...(damaged ? { integrity: 'count' } : {}), ...settings.options?.(v) };
+    const options = { ...(damaged ? { integrity: 'count' } : {}), ...settings.options?.(v), ...v.options };
     this.#connection = new RecordFeed(codec, v.transport, { options });
     const { feed } = this.#connection;
     let sent = 0;
@@ -169,6 +184,11 @@ class VectorRun {
         return this.#attribute();
       case 'command':
         return this.#command();
+      case 'fields': {
+        const { absent, ...rest } = v.expect;
+        const expected = { ...rest, absent: Array.isArray(absent) ? absent : undefined };
+        return fieldProblems(expected, this.frames, this.records, this.#connection.feed.device).join('\n');
+      }
     }
   }
 
