@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { LoadFleet } from './load/fleet.ts';
 import { wait } from './load/server.ts';
 import { type Role, rolesOf } from './machine.ts';
 import { Rig } from './rig.ts';
@@ -7,14 +8,23 @@ import { Rig } from './rig.ts';
 /**
  * `npm run soak`: a server with both stores under a steady load, for long. Memory and descriptors of each of its processes are read every
  * few seconds; in the last third they may not be above what they were in the third before.
+ *
+ * The memory that counts is what the system cannot take back without swapping: anonymous pages and shared memory (`RssAnon` + `RssShmem`
+ * of proc(5)). Pages of files (the code of the engine, the state store) are counted in `VmRSS` while the system has no better use for them:
+ * their sum is printed beside it, and does not decide.
+ *
+ * Tables of fixed size are filled before anything is measured: the resend windows of the shipper take their last pages when more than
+ * 524 288 records were delivered (src/ship/window.ts).
  */
-const HELP = `npm run soak -- [--minutes 30] [--rate 500]
+const HELP = `npm run soak -- [--minutes 30] [--rate 500] [--fill 1200000] [--fill-rate 8000]
 
-  --minutes <n>   how long, default 30
-  --rate <n>      records per second, default 500
+  --minutes <n>    how long it is measured, default 30
+  --rate <n>       records per second meanwhile, default 500
+  --fill <n>       records that are sent and delivered before, default 1200000; 0: none
+  --fill-rate <n>  records per second of these, default 8000
 
-Exit code 1 when the memory of a process in the last third rises above 1.05 times its highest in the second third,
-when its descriptors differ by more than 10, or when a record was lost or doubled.
+Exit code 1 when the memory that a process holds (anonymous and shared) rises in the last third above 1.05 times its
+highest in the second third, when its descriptors differ by more than 10, or when a record was lost or doubled.
 `;
 const SAMPLE_MS = 5000;
 const RECORDS = 10;
@@ -27,20 +37,27 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
     rate: { type: 'string', default: '500' },
+    fill: { type: 'string', default: '1200000' },
+    'fill-rate': { type: 'string', default: '8000' },
     help: { type: 'boolean', default: false },
   },
 });
 const runMs = 60_000 * Number(values.minutes);
+/** Packets per second. */
 const rate = Number(values.rate) / RECORDS;
+const fillRate = Number(values['fill-rate']) / RECORDS;
+const fillRecords = Number(values.fill);
 
 interface Sample {
   readonly at: number;
-  /** Of the processes of each role, the largest. */
-  readonly memory: ReadonlyMap<Role, number>;
+  /** Bytes that cannot be taken back; of the processes of each role, the largest. */
+  readonly held: ReadonlyMap<Role, number>;
+  /** The same with the pages of files. */
+  readonly resident: ReadonlyMap<Role, number>;
   readonly descriptors: ReadonlyMap<Role, number>;
 }
 
-if (values.help || !(runMs > 0) || !(rate > 0)) process.stdout.write(HELP);
+if (values.help || !(runMs > 0) || !(rate > 0) || !(fillRate > 0) || !(fillRecords >= 0)) process.stdout.write(HELP);
 else process.exitCode = await soak();
 
 async function soak(): Promise<number> {
@@ -50,6 +67,9 @@ async function soak(): Promise<number> {
     const journal = { keepMs: 60_000, segmentAgeMs: 60_000 };
     const subject = await rig.serve('both', { FIXGATE_WORKERS: '2' }, { journal, redis: { maxLength: 50_000 } });
     const fleet = await rig.fleet({ port: subject.port, devices: DEVICES, records: RECORDS, attributes: ATTRIBUTES });
+    const filled = await fill(fleet);
+    await rig.drained(subject);
+    process.stderr.write(`filled with ${filled} records, all delivered; measured from here\n`);
     const samples: Sample[] = [];
     const began = performance.now();
     let over = false;
@@ -63,30 +83,59 @@ async function soak(): Promise<number> {
     }
     const result = await running;
     await rig.drained(subject);
-    const lost = result.records - (subject.redis?.added() ?? 0);
+    const records = filled + result.records;
+    const lost = records - (subject.redis?.added() ?? 0);
     await fleet.close();
-    process.stdout.write(`${result.records} records acknowledged, ${lost} not in the stream, ${result.unsent} packets not sent in time\n`);
+    process.stdout.write(`${records} records acknowledged, ${lost} not in the stream, ${result.unsent} packets not sent in time\n`);
     return verdict(samples) && lost === 0 ? 0 : 1;
   } finally {
     await rig.close();
   }
 }
 
-function sample(server: number, at: number): Sample {
-  const memory = new Map<Role, number>();
-  const descriptors = new Map<Role, number>();
-  for (const [pid, role] of rolesOf(new Map([[server, 'supervisor']]))) {
-    const resident = 4096 * Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-    memory.set(role, Math.max(memory.get(role) ?? 0, resident));
-    descriptors.set(role, Math.max(descriptors.get(role) ?? 0, readdirSync(`/proc/${pid}/fd`).length));
+/** Sends records until so many are acknowledged as are to come before the measurement; returns how many. */
+async function fill(fleet: LoadFleet): Promise<number> {
+  let sent = 0;
+  while (sent < fillRecords) {
+    process.stderr.write(`fill: ${sent} of ${fillRecords} records\n`);
+    const { records } = await fleet.run(fillRate, (1000 * (fillRecords - sent)) / RECORDS / fillRate + 1000);
+    if (records === 0) throw new Error('nothing is acknowledged');
+    sent += records;
   }
-  return { at, memory, descriptors };
+  return sent;
+}
+
+function sample(server: number, at: number): Sample {
+  const [held, resident, descriptors] = [new Map<Role, number>(), new Map<Role, number>(), new Map<Role, number>()];
+  for (const [pid, role] of rolesOf(new Map([[server, 'supervisor']]))) {
+    const use = useOf(pid);
+    if (use === undefined) continue;
+    held.set(role, Math.max(held.get(role) ?? 0, use.held));
+    resident.set(role, Math.max(resident.get(role) ?? 0, use.resident));
+    descriptors.set(role, Math.max(descriptors.get(role) ?? 0, use.descriptors));
+  }
+  return { at, held, resident, descriptors };
+}
+
+/** Bytes and descriptors of a process; undefined when it has ended meanwhile. */
+function useOf(pid: number): { held: number; resident: number; descriptors: number } | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const bytes = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+    const descriptors = readdirSync(`/proc/${pid}/fd`).length;
+    return { held: bytes('RssAnon') + bytes('RssShmem'), resident: bytes('VmRSS'), descriptors };
+  } catch {
+    return undefined;
+  }
 }
 
 function say(samples: readonly Sample[]): void {
   const last = samples.at(-1);
   if (last === undefined) return;
-  const roles = [...last.memory].map(([role, bytes]) => `${role} ${megabytes(bytes)} MB, ${last.descriptors.get(role)} descriptors`);
+  const roles = [...last.held].map(([role, bytes]) => {
+    const resident = megabytes(last.resident.get(role) ?? 0);
+    return `${role} ${megabytes(bytes)} MB (${resident} with files), ${last.descriptors.get(role)} descriptors`;
+  });
   process.stderr.write(`${Math.round(last.at / 60_000)} min: ${roles.join('; ')}\n`);
 }
 
@@ -95,18 +144,22 @@ function verdict(samples: readonly Sample[]): boolean {
   const third = (n: number): Sample[] => samples.filter(({ at }) => at >= (n * runMs) / 3 && at < ((n + 1) * runMs) / 3);
   const [middle, last] = [third(1), third(2)];
   let flat = true;
-  for (const role of samples.at(-1)?.memory.keys() ?? []) {
-    const highest = (some: readonly Sample[], what: 'memory' | 'descriptors'): number =>
-      Math.max(...some.map((one) => one[what].get(role) ?? 0));
-    const growth = highest(last, 'memory') / highest(middle, 'memory');
-    const more = highest(last, 'descriptors') - highest(middle, 'descriptors');
-    const fine = growth <= GROWTH && Math.abs(more) <= DESCRIPTORS;
+  for (const role of samples.at(-1)?.held.keys() ?? []) {
+    const highest = (what: 'held' | 'resident' | 'descriptors'): [number, number] => [
+      Math.max(...middle.map((one) => one[what].get(role) ?? 0)),
+      Math.max(...last.map((one) => one[what].get(role) ?? 0)),
+    ];
+    const [held, resident, descriptors] = [highest('held'), highest('resident'), highest('descriptors')];
+    const fine = held[1] <= GROWTH * held[0] && Math.abs(descriptors[1] - descriptors[0]) <= DESCRIPTORS;
     flat &&= fine;
-    const memory = `${megabytes(highest(middle, 'memory'))} → ${megabytes(highest(last, 'memory'))} MB (× ${growth.toFixed(3)})`;
-    const descriptors = `${highest(middle, 'descriptors')} → ${highest(last, 'descriptors')} descriptors`;
-    process.stdout.write(`${role.padEnd(11)} ${memory}, ${descriptors}${fine ? '' : '  GROWS'}\n`);
+    const text = `${grown(held)}, with files ${grown(resident)}, ${descriptors.join(' → ')} descriptors`;
+    process.stdout.write(`${role.padEnd(11)} ${text}${fine ? '' : '  GROWS'}\n`);
   }
   return flat;
+}
+
+function grown([before, after]: readonly [number, number]): string {
+  return `${megabytes(before)} → ${megabytes(after)} MB (× ${(after / before).toFixed(3)})`;
 }
 
 function megabytes(bytes: number): string {
