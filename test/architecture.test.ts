@@ -60,6 +60,7 @@ function code(source: string): string {
 function roomOf(file: string): string {
   const [top, first = '', second] = file.split('/');
   if (top === 'codecs') return second === undefined ? 'codecs' : `codecs/${first}`;
+  if (first === 'in') return `in/${second}`;
   return second === undefined ? first.replace(/\.ts$/, '') : first;
 }
 
@@ -212,12 +213,12 @@ describe('the checker itself', () => {
     ['src/wire/read.ts', "import { x } from '../codec/index.ts';"],
     ['src/frame/splitter.ts', "import { FrameResult } from '../codec/index.ts';"],
     ['src/frame/splitter.ts', "import {\n  type Codec,\n  defineCodec,\n} from '../codec/index.ts';"],
-    ['src/session/session.ts', "import net from 'node:net';"],
+    ['src/in/session/session.ts', "import net from 'node:net';"],
     ['src/kit/feed.ts', "import { Journal } from '../journal/journal.ts';"],
     ['src/kit/feed.ts', "export { Journal } from '../journal/journal.ts';"],
     ['src/kit/feed.ts', "const x = await import('../journal/journal.ts');"],
     ['src/kit/feed.ts', "import '../journal/journal.ts';"],
-    ['src/intake/intake.ts', "import { x } from '../ack/outbox';"],
+    ['src/in/intake/intake.ts', "import { x } from '../ack/outbox';"],
     ['src/journal/journal.ts', "import pino from 'pino';"],
     ['src/sink/redis-stream/sink.ts', "import { x } from '../../ship/shipper.ts';"],
     ['src/ship/loop.ts', "import { x } from '../sink/clickhouse/sink.ts';"],
@@ -247,18 +248,18 @@ describe('the checker itself', () => {
   });
 
   it.each([
-    ['src/ack/outbox.ts', 'const x = y as string;'],
-    ['src/ack/outbox.ts', 'const x = <T>(y as unknown as T);'],
+    ['src/in/ack/outbox.ts', 'const x = y as string;'],
+    ['src/in/ack/outbox.ts', 'const x = <T>(y as unknown as T);'],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the source that is looked at
-    ['src/ack/outbox.ts', 'const x = `${y as string}`;'],
-    ['src/ack/outbox.ts', 'let x: any;'],
-    ['src/ack/outbox.ts', 'function f(x: any[]): Map<string, any> {}'],
-    ['src/ack/outbox.ts', 'const t = Date.now();'],
-    ['src/ack/outbox.ts', 'const t = new Date();'],
-    ['src/ack/outbox.ts', 'const t = performance.now() - before;'],
-    ['src/ack/outbox.ts', 'const x = list[0]!;'],
+    ['src/in/ack/outbox.ts', 'const x = `${y as string}`;'],
+    ['src/in/ack/outbox.ts', 'let x: any;'],
+    ['src/in/ack/outbox.ts', 'function f(x: any[]): Map<string, any> {}'],
+    ['src/in/ack/outbox.ts', 'const t = Date.now();'],
+    ['src/in/ack/outbox.ts', 'const t = new Date();'],
+    ['src/in/ack/outbox.ts', 'const t = performance.now() - before;'],
+    ['src/in/ack/outbox.ts', 'const x = list[0]!;'],
     ['src/wire/read.ts', 'const x = thing!.length;'],
-    ['src/ack/outbox.ts', 'enum X { A }'],
+    ['src/in/ack/outbox.ts', 'enum X { A }'],
     ['codecs/toy/decode.ts', 'const x = Math.random();'],
     ['codecs/toy/decode.ts', 'const part = bytes.subarray(1, 2);'],
     ['codecs/toy/decode.ts', "console.log('x');"],
@@ -267,10 +268,10 @@ describe('the checker itself', () => {
   });
 
   it.each([
-    ['src/ack/outbox.ts', "const KIND = { A: 1 } as const;\nconst a = ['x'] as const;"],
-    ['src/ack/outbox.ts', "import * as fs from 'node:fs';\nimport { a as b } from './x.ts';\nexport { a as c } from './x.ts';"],
-    ['src/ack/outbox.ts', "/** as any other */\n// new Date() as Date\nconst text = 'as any thing';\nconst t = `x as any z`;"],
-    ['src/ack/outbox.ts', "const pattern = /'as any/;\nif (a !== b && !c) f(!d);"],
+    ['src/in/ack/outbox.ts', "const KIND = { A: 1 } as const;\nconst a = ['x'] as const;"],
+    ['src/in/ack/outbox.ts', "import * as fs from 'node:fs';\nimport { a as b } from './x.ts';\nexport { a as c } from './x.ts';"],
+    ['src/in/ack/outbox.ts', "/** as any other */\n// new Date() as Date\nconst text = 'as any thing';\nconst t = `x as any z`;"],
+    ['src/in/ack/outbox.ts', "const pattern = /'as any/;\nif (a !== b && !c) f(!d);"],
     ['src/wire/read.ts', 'const x = bytes[at]! << 8;'],
     ['src/clock.ts', 'now: () => Date.now(),'],
   ])('finds nothing in %s: %s', (file, source) => {

@@ -21,7 +21,7 @@ describe('docs/events.md', () => {
   /** Events are objects whose first key is their type, made for `record`, `event` or the journal. */
   const EVENT = /(?:record\([^{]*|event\(|told\(|stringify\(|event(?:: object)? = |return )\{ type: '([a-z_]+)'|"type":"([a-z_]+)"/g;
   /** Rooms that journal events; elsewhere `type` tags other things. */
-  const sources = globSync('src/{app.ts,{intake,command,plan,privacy,registry}/*.ts}').map((path) => readFileSync(path, 'utf8'));
+  const sources = globSync('src/{app.ts,{in/*,command,plan,privacy,registry}/*.ts}').map((path) => readFileSync(path, 'utf8'));
   const made = sources.flatMap((text) => [...text.matchAll(EVENT)].map(([, a, b]) => a ?? b ?? ''));
 
   test('lists every type of event that the code makes', () => {

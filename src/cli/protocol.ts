@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { CONFIG_FILE_VARIABLE } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
-import { isDeviceId } from '../session/identity.ts';
+import { isDeviceId } from '../in/session/identity.ts';
 
 /** The arguments that several commands share, checked. All throw AppError USAGE with the remedy. */
 

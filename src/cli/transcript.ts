@@ -12,8 +12,8 @@ import {
 import { AppError, messageOf } from '../errors.ts';
 import { datagramFrames } from '../frame/datagram.ts';
 import { Splitter, Stop } from '../frame/splitter.ts';
+import { isDeviceId } from '../in/session/identity.ts';
 import { Rows } from '../record/rows.ts';
-import { isDeviceId } from '../session/identity.ts';
 import { type Bytes, hex } from '../wire/index.ts';
 
 /**

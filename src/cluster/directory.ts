@@ -1,4 +1,4 @@
-import { type Claim, leaderOf } from '../session/claim.ts';
+import { type Claim, leaderOf } from '../in/session/claim.ts';
 import type { SessionMove } from './messages.ts';
 
 /** A worker's sessions of one device. */
@@ -9,7 +9,7 @@ interface Here {
 
 /**
  * Device to the workers that have sessions of it. Workers decide among their own sessions and those of the others, all by the same rule
- * (session/claim.ts); here each is told of the others.
+ * (in/session/claim.ts); here each is told of the others.
  */
 export class Directory {
   readonly #live = new Map<string, readonly Here[]>();

@@ -1,8 +1,8 @@
 import type dgram from 'node:dgram';
 import type net from 'node:net';
 import type { ErrorCode } from '../errors.ts';
+import type { Claim } from '../in/session/claim.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
-import type { Claim } from '../session/claim.ts';
 
 /** Every message between the supervisor and its children, with its direction. Some travel with a socket. */
 

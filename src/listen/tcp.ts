@@ -1,7 +1,7 @@
 import net from 'node:net';
 import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
-import { Intake, type Link } from '../intake/intake.ts';
+import { Intake, type Link } from '../in/intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import { Seldom } from '../seldom.ts';
 import type { Bytes } from '../wire/index.ts';

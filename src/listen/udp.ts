@@ -2,7 +2,7 @@ import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
-import { Intake, type Link } from '../intake/intake.ts';
+import { Intake, type Link } from '../in/intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
 import { peerOf } from '../wire/network.ts';

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
-import { Meters } from '../../src/intake/meter.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import { Meters } from '../../src/in/session/meter.ts';
+import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -11,7 +12,6 @@ import type { Policy } from '../../src/plan/steps.ts';
 import { Territory } from '../../src/plan/territory.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
-import { SessionTable } from '../../src/session/session-table.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
@@ -19,7 +19,7 @@ import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
 import { NO_STANDINGS } from '../helpers/open-registry.ts';
 import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
 
-/** Invariant 12 of src/intake/intake.ts: what a device's state and plan mean for its frames. */
+/** Invariant 12 of src/in/intake/intake.ts: what a device's state and plan mean for its frames. */
 
 interface Entry {
   readonly kind: EntryKind;

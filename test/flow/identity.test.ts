@@ -7,23 +7,23 @@ import { Directory } from '../../src/cluster/directory.ts';
 import { Downlink } from '../../src/command/downlink.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
-import { type IdBounds, Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
-import { Meters } from '../../src/intake/meter.ts';
+import { type IdBounds, Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import type { Claim } from '../../src/in/session/claim.ts';
+import { Meters } from '../../src/in/session/meter.ts';
+import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { AddressRates } from '../../src/registry/address-rates.ts';
 import { pickAddress, Standings } from '../../src/registry/standing.ts';
-import type { Claim } from '../../src/session/claim.ts';
-import { SessionTable } from '../../src/session/session-table.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 
 /**
- * Identity of devices (intake invariant 14, session/claim.ts): attacks with another device's id, against queued engine stops.
+ * Identity of devices (intake invariant 14, in/session/claim.ts): attacks with another device's id, against queued engine stops.
  * Real session tables, directory, downlink, ledger and state store; only sockets and clocks are the test's.
  */
 

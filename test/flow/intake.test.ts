@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
-import { Meters } from '../../src/intake/meter.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import { Meters } from '../../src/in/session/meter.ts';
+import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
-import { SessionTable } from '../../src/session/session-table.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, type Transport } from '../../src/codec/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
-import { Meters } from '../../src/intake/meter.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import { Meters } from '../../src/in/session/meter.ts';
+import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { parseUsage } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
@@ -9,7 +10,6 @@ import { createMetrics } from '../../src/metrics/catalog.ts';
 import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
-import { SessionTable } from '../../src/session/session-table.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/intake/intake.ts';
-import { Meters } from '../../src/intake/meter.ts';
+import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import { Meters } from '../../src/in/session/meter.ts';
+import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
@@ -9,7 +10,6 @@ import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
 import { Newcomers } from '../../src/registry/newcomers.ts';
-import { SessionTable } from '../../src/session/session-table.ts';
 import { addressOf, networkOf } from '../../src/wire/network.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';

@@ -1,6 +1,6 @@
 /**
- * The import law: which folder may import which. A room is the first folder below src, or a file that lies directly in src; each
- * folder of codecs is a room of its own. `test/architecture.test.ts` enforces it, and the map in src/README.md is made from it.
+ * The import law: which folder may import which. A room is the first folder below src (of `src/in` the second), or a file that
+ * lies directly in src; each folder of codecs is a room of its own. `test/architecture.test.ts` enforces it, and the map in src/README.md is made from it.
  *
  * 1. A room imports itself, the files of `OPEN`, and what its row names; nothing else.
  * 2. A permission that no import uses is an error: the table describes the code.
@@ -27,16 +27,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   record: { holds: 'records as columns and JSON: names, units, times, ids; the envelope of events', imports: ['codec', 'wire'] },
   listen: {
     holds: 'TCP and UDP sockets, deadlines, bounds, recognition of the protocol',
-    imports: ['intake', 'metrics', 'codec types', 'wire types', 'src/wire/network.ts'],
+    imports: ['in/intake', 'metrics', 'codec types', 'wire types', 'src/wire/network.ts'],
   },
   frame: { holds: 'a stream or a datagram cut into frames', imports: ['codec types', 'wire types'] },
-  intake: {
-    holds: 'the way in of one connection, without a socket: meter, split, decode, admit, append, owe an answer',
+  'in/intake': {
+    holds: 'the way in of one connection, without a socket: split, decode, admit, append, owe an answer',
     imports: [
       'frame',
-      'session',
+      'in/session',
       'journal',
-      'ack',
+      'in/ack',
       'metrics',
       'state types',
       'command types',
@@ -48,9 +48,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'wire',
     ],
   },
-  session: { holds: 'live sessions by device; which of several gets the commands', imports: ['codec types'] },
+  'in/session': {
+    holds: 'live sessions by device; which of several gets the commands; what each device uses',
+    imports: ['codec types', 'journal', 'src/record/time-rules.ts', 'wire types'],
+  },
   journal: { holds: 'append, commit, recovery, reader, cursors, retention, rewriting', imports: ['wire'] },
-  ack: { holds: 'the answers that a connection is owed, in order', imports: ['codec types'] },
+  'in/ack': { holds: 'the answers that a connection is owed, in order', imports: ['codec types'] },
   ship: {
     holds: 'the way out: read, decode again, batch, deliver, move the cursor',
     imports: ['codec', 'journal', 'record', 'src/sink/sink.ts', 'metrics', 'wire'],
@@ -105,8 +108,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: 'the supervisor, its children, messages between them, where devices are connected, replacement of workers',
     imports: [
       'wire',
-      'session types',
-      'src/session/claim.ts',
+      'in/session types',
+      'src/in/session/claim.ts',
       'metrics',
       'config',
       'app',

@@ -19,7 +19,7 @@ export const MUTATIONS: readonly Mutation[] = [
     promise: 1,
     edits: [
       {
-        file: 'src/intake/intake.ts',
+        file: 'src/in/intake/intake.ts',
         find: 'this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);',
         put: 'this.#owe(0, Settled.Stored, accepted, end - start);',
       },

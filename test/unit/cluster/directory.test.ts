@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Directory } from '../../../src/cluster/directory.ts';
-import type { Claim } from '../../../src/session/claim.ts';
+import type { Claim } from '../../../src/in/session/claim.ts';
 
 const claim = (since: number, standing = true): Claim => ({ since, standing, transport: 'tcp', peer: '' });
 

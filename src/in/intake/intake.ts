@@ -1,5 +1,4 @@
-import { Outbox } from '../ack/outbox.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock.ts';
 import {
   AckRequest,
   type Codec,
@@ -10,34 +9,36 @@ import {
   Settled,
   type StreamDialect,
   type Transport,
-} from '../codec/index.ts';
-import { keptOptions } from '../codec/options.ts';
-import type { Contact, Downlink } from '../command/downlink.ts';
-import { AppError } from '../errors.ts';
-import { datagramFrames } from '../frame/datagram.ts';
-import { type OnFrame, Splitter, Stop } from '../frame/splitter.ts';
-import { Definition } from '../journal/definition.ts';
-import { EntryKind, type Marks, Origin } from '../journal/entry.ts';
-import type { Log } from '../log.ts';
-import type { Metrics } from '../metrics/catalog.ts';
-import type { CodecCounters } from '../metrics/hot-counters.ts';
-import type { Treatment } from '../plan/treatment.ts';
-import { attributeView, viewsOf } from '../record/attribute-view.ts';
-import type { Device } from '../registry/device.ts';
-import type { Known } from '../registry/known.ts';
-import type { Newcomers } from '../registry/newcomers.ts';
-import type { Quarantine } from '../registry/quarantine.ts';
-import type { Registry } from '../registry/registry.ts';
-import type { Standings } from '../registry/standing.ts';
+} from '../../codec/index.ts';
+import { keptOptions } from '../../codec/options.ts';
+import type { Contact, Downlink } from '../../command/downlink.ts';
+import { AppError } from '../../errors.ts';
+import { datagramFrames } from '../../frame/datagram.ts';
+import { type OnFrame, Splitter, Stop } from '../../frame/splitter.ts';
+import { Definition } from '../../journal/definition.ts';
+import { EntryKind, type Marks, Origin } from '../../journal/entry.ts';
+import type { Log } from '../../log.ts';
+import type { Metrics } from '../../metrics/catalog.ts';
+import type { CodecCounters } from '../../metrics/hot-counters.ts';
+import type { Treatment } from '../../plan/treatment.ts';
+import { attributeView, viewsOf } from '../../record/attribute-view.ts';
+import type { Device } from '../../registry/device.ts';
+import type { Known } from '../../registry/known.ts';
+import type { Newcomers } from '../../registry/newcomers.ts';
+import type { Quarantine } from '../../registry/quarantine.ts';
+import type { Registry } from '../../registry/registry.ts';
+import type { Standings } from '../../registry/standing.ts';
+import type { Profile, ProfileStore } from '../../state/profile.ts';
+import type { Bytes } from '../../wire/index.ts';
+import { addressOf } from '../../wire/network.ts';
+import { Outbox } from '../ack/outbox.ts';
+import type { EntrySink } from '../session/entry-sink.ts';
 import { isDeviceId } from '../session/identity.ts';
-import type { LiveSession, SessionTable } from '../session/session-table.ts';
-import type { Profile, ProfileStore } from '../state/profile.ts';
-import type { Bytes } from '../wire/index.ts';
-import { addressOf } from '../wire/network.ts';
+import { Interval } from '../session/interval.ts';
+import { Meter, type Meters } from '../session/meter.ts';
+import { Motion } from '../session/motion.ts';
+import type { LiveSession, SessionTable } from '../session/table.ts';
 import { Admission, type PlanService } from './admission.ts';
-import { Interval } from './interval.ts';
-import { Meter, type Meters } from './meter.ts';
-import { Motion } from './motion.ts';
 import { Strikes } from './strikes.ts';
 
 /**
@@ -95,25 +96,6 @@ export interface IdBounds {
 }
 
 const UNBOUNDED: IdBounds = { perConnection: Number.POSITIVE_INFINITY, admit: () => true };
-
-/** The part of the journal that the intake needs. */
-export interface EntrySink {
-  /** The entry's sequence, or -1 while nothing is accepted. */
-  append(
-    origin: Origin,
-    kind: EntryKind,
-    received: number,
-    memo: number,
-    accepted: number,
-    bytes: Bytes,
-    start: number,
-    end: number,
-    marks?: Marks,
-  ): number;
-  readonly durable: number;
-  /** False while every append is refused. */
-  readonly accepting: boolean;
-}
 
 /** What all intakes of one worker share. */
 export interface IntakeHost {

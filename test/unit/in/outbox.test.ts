@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Outbox } from '../../../src/ack/outbox.ts';
 import { AckRequest, FrameKind, FrameResult, Settled } from '../../../src/codec/index.ts';
+import { Outbox } from '../../../src/in/ack/outbox.ts';
 
 function frame(ticket: number, kind: FrameKind = FrameKind.Records): FrameResult {
   const result = new FrameResult();

@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts';
-import { EntryKind, type Origin } from '../journal/entry.ts';
-import { encodeUsage, type Traffic } from '../journal/usage.ts';
-import type { EntrySink } from './intake.ts';
+import type { Clock } from '../../clock.ts';
+import { EntryKind, type Origin } from '../../journal/entry.ts';
+import { encodeUsage, type Traffic } from '../../journal/usage.ts';
+import type { EntrySink } from './entry-sink.ts';
 
 /**
  * What passed the sockets of one worker, by device (promise 8), on its way into the journal as usage entries.

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Transport } from '../../../src/codec/index.ts';
-import { type Claim, leaderOf } from '../../../src/session/claim.ts';
-import { isDeviceId } from '../../../src/session/identity.ts';
-import { type LiveSession, SessionTable } from '../../../src/session/session-table.ts';
+import { type Claim, leaderOf } from '../../../src/in/session/claim.ts';
+import { isDeviceId } from '../../../src/in/session/identity.ts';
+import { type LiveSession, SessionTable } from '../../../src/in/session/table.ts';
 
 describe('device ids', () => {
   it.each(['356307042441013', '012', 'AB-12_3:4'])('%s is one', (id) => expect(isDeviceId(id)).toBe(true));

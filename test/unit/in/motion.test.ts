@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FrameResult, RowFlag } from '../../../src/codec/index.ts';
-import { Motion } from '../../../src/intake/motion.ts';
+import { Motion } from '../../../src/in/session/motion.ts';
 
 const NOW = Date.UTC(2026, 0, 2);
 

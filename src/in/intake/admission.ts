@@ -1,9 +1,9 @@
-import { eventName, type FrameResult, isPersonalAlarm } from '../codec/index.ts';
-import type { Plan } from '../plan/plan.ts';
-import type { Seen, Service } from '../plan/service.ts';
-import { type Treatment, treatmentOf } from '../plan/treatment.ts';
-import { JUDGED, judgeTime } from '../record/time-rules.ts';
-import type { Device } from '../registry/device.ts';
+import { eventName, type FrameResult, isPersonalAlarm } from '../../codec/index.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { Seen, Service } from '../../plan/service.ts';
+import { type Treatment, treatmentOf } from '../../plan/treatment.ts';
+import { JUDGED, judgeTime } from '../../record/time-rules.ts';
+import type { Device } from '../../registry/device.ts';
 
 /**
  * What a device's state and the steps of its plan mean for the frames of one connection (docs/plans.md).

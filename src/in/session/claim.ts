@@ -1,4 +1,4 @@
-import type { Transport } from '../codec/index.ts';
+import type { Transport } from '../../codec/index.ts';
 
 /** What a session says of itself when several speak for one device. */
 export interface Claim {

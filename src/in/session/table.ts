@@ -46,7 +46,7 @@ const NONE: readonly Claim[] = [];
  *
  * 1. A session that was heard within two reporting intervals stays when another speaks for the same device: both are stored. One that was not heard
  *    for longer is half-open, and is closed when another comes or speaks. A datagram closes no connection.
- * 2. Commands go to one of them, as session/claim.ts says, on whichever worker it is.
+ * 2. Commands go to one of them, as in/session/claim.ts says, on whichever worker it is.
  * 3. Bounded: sessions of one device, and how often the way of commands moves between live ones.
  */
 export class SessionTable<S extends LiveSession> {

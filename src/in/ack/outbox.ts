@@ -1,4 +1,4 @@
-import { type AckRequest, FrameKind, type FrameResult, Settled } from '../codec/index.ts';
+import { type AckRequest, FrameKind, type FrameResult, Settled } from '../../codec/index.ts';
 
 /**
  * Answers that one connection is owed, in the order of its frames.

@@ -1,0 +1,21 @@
+import type { EntryKind, Marks, Origin } from '../../journal/entry.ts';
+import type { Bytes } from '../../wire/index.ts';
+
+/** The part of the journal that the way in needs. */
+export interface EntrySink {
+  /** The entry's sequence, or -1 while nothing is accepted. */
+  append(
+    origin: Origin,
+    kind: EntryKind,
+    received: number,
+    memo: number,
+    accepted: number,
+    bytes: Bytes,
+    start: number,
+    end: number,
+    marks?: Marks,
+  ): number;
+  readonly durable: number;
+  /** False while every append is refused. */
+  readonly accepting: boolean;
+}
