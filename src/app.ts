@@ -59,7 +59,9 @@ import type { StreamGroup } from './sink/redis-stream/groups.ts';
 import { createRedisStreamSink } from './sink/redis-stream/sink.ts';
 import type { Sink } from './sink/sink.ts';
 import { createStateSink } from './sink/state/sink.ts';
+import { followKeys } from './state/follow.ts';
 import { openState, type StateOptions } from './state/open.ts';
+import type { Table } from './state/store.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 const PREDECESSOR_WAIT_MS = 5000;
@@ -157,15 +159,14 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       journal.append(new Origin(new Definition(protocol, transport), id, ''), EntryKind.Event, now(), 0, 0, event, 0, event.length);
     },
   });
-  const unwatch = state.watch((table, key) => {
+  const noticed = (table: Table, key: string | undefined): void => {
     if (table === 'standing') {
       if (key === undefined) eachSession(sessions, (intake) => intake.reviewStanding(), log);
       else for (const intake of sessions.of(key)) intake.reviewStanding();
-    }
-    if (table !== 'commands') return;
-    if (key === undefined) downlink.pokeAll();
+    } else if (key === undefined) downlink.pokeAll();
     else downlink.poke(key.slice(0, key.indexOf(' ')));
-  });
+  };
+  const unwatch = followKeys(state, ['standing', 'commands'], noticed, log);
   const host: ListenHost = {
     journal,
     sessions,
@@ -237,7 +238,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       meters.flush();
       unwatch();
       registry.close();
-      service.close();
+      await service.close();
       await downlink.close();
       await quarantine.flush();
       await journal.close();
@@ -395,7 +396,7 @@ export async function startShipping(
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, ...reports }));
   }
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
-  sinks.push(createStateSink({ store: state, plans: new Plans(state), instance }));
+  sinks.push(createStateSink({ store: state, plans: new Plans(state, log), instance }));
   const erasures = await Erasures.load(erasuresPath(config.dataDir), storage);
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
@@ -534,7 +535,7 @@ export async function openOffice(
   const shadow = new Shadow(state);
   const warden = new Warden({
     store: state,
-    plans: new Plans(state),
+    plans: new Plans(state, log),
     submit: (draft) => desk.submit(draft),
     async intervalOf(device) {
       const { reported, desired } = await shadow.get(device);

@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   SINK_UNREACHABLE: 'a sink does not answer',
   STATE_UNREACHABLE: 'the state store does not answer',
   STATE_BUSY: 'others have changed the same record of the state store each time that a change was tried',
+  STATE_ROW_DAMAGED: 'an entry of the state store cannot be read: the message names its table and key',
   DUMP_INVALID: 'a dump of the state store cannot be read',
   STATE_DAMAGED: 'the state store in the data directory is damaged',
   WORKER_FAILED: 'a child process ended when it should not have',

@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { cycleOf } from '../plan/cycle.ts';
 import { stepSchema, UNLIMITED } from '../plan/plan.ts';
-import { parsePolicy } from '../plan/steps.ts';
+import { POLICIES } from '../plan/steps.ts';
 import { countersOf, usageOf } from '../plan/usage.ts';
 import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
 import type { Change } from '../registry/inventory.ts';
-import { parseStanding, standingSchema } from '../registry/standing.ts';
+import { STANDING, standingSchema } from '../registry/standing.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -173,7 +173,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has not spoken yet' } },
     async run({ params, office, reply }) {
       const id = await office.inventory.idOf(params.id);
-      const noted = parseStanding(await office.state.get('standing', id));
+      const noted = STANDING.read(await office.state.get('standing', id));
       if (noted === undefined) return problem(reply, 404, `device ${id} has not spoken yet`);
       return { device: id, ...noted };
     },
@@ -190,7 +190,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     async run({ params, body, token, office, reply }) {
       const id = await office.inventory.idOf(params.id);
       if (!(await office.pick(id, body.address, token.name))) return problem(reply, 404, `device ${id} has not spoken yet`);
-      return { device: id, ...parseStanding(await office.state.get('standing', id)) };
+      return { device: id, ...STANDING.read(await office.state.get('standing', id)) };
     },
   }),
   route({
@@ -213,7 +213,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
         const { cycle: as, pct: _, ...used } = usageOf(countersOf(value), known, plan, cycleOf(plan, start));
         return { start, end: as.end, ...used };
       });
-      const policy = parsePolicy(await office.state.get('policies', known.id));
+      const policy = POLICIES.read(await office.state.get('policies', known.id));
       const held = policy === undefined || systemClock.now() >= policy.cycle_end ? [] : policy.held;
       return {
         device: known.id,

@@ -1,7 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import { jsonOf } from '../json.ts';
-import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
+import { entries } from '../state/pages.ts';
+import type { Op, StateStore } from '../state/store.ts';
+import { byId, TypedTable } from '../state/table.ts';
 
 /**
  * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also those that switch
@@ -17,6 +20,9 @@ export interface Token {
   /** Epoch ms. */
   readonly created: number;
 }
+
+/** By the SHA-256 of its text, hex. Entries of the names, `name <name>`, are no tokens. */
+const TOKENS = new TypedTable<Token>({ name: 'tokens', key: byId, parse: parseToken });
 
 /**
  * Makes a token and returns its text, which is kept nowhere: the table `tokens` has its hash, and the name, which one token has.
@@ -39,28 +45,28 @@ export async function createToken(store: StateStore, token: Token): Promise<stri
 }
 
 export async function listTokens(store: StateStore): Promise<Token[]> {
-  const found = await store.list('tokens', { limit: 10_000 });
-  return found.flatMap(({ value }) => parseToken(value) ?? []);
+  const found: Token[] = [];
+  for await (const [, token] of TOKENS.entries(store)) found.push(token);
+  return found;
 }
 
 /** Removes all tokens of that name; returns how many there were. */
 export async function revokeToken(store: StateStore, name: string): Promise<number> {
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
-    const found = (await store.list('tokens', { limit: 10_000 })).filter(({ value }) => parseToken(value)?.name === name);
+  return attempt(`the token "${name}"`, async () => {
+    const found: { readonly key: string; readonly value: string }[] = [];
+    for await (const [key, value] of entries(store, 'tokens')) if (TOKENS.read(value)?.name === name) found.push({ key, value });
     const ops = found.flatMap(({ key, value }): Op[] => [
       { table: 'tokens', key, expect: value },
       { table: 'tokens', key, remove: true },
     ]);
     ops.push({ table: 'tokens', key: nameKey(name), remove: true });
-    if (await store.write(ops)) return found.length;
-  }
-  throw new AppError('STATE_BUSY', `tokens named "${name}" are being changed by others at this moment; try again`);
+    return (await store.write(ops)) ? found.length : CONTENDED;
+  });
 }
 
 /** Whose token it is; undefined for none of ours. */
 export async function findToken(store: StateStore, text: string): Promise<Token | undefined> {
-  const found = await store.get('tokens', hashOf(text));
-  return found === undefined ? undefined : parseToken(found);
+  return TOKENS.read(await store.get('tokens', hashOf(text)));
 }
 
 export function allows(token: Token, scope: Scope): boolean {

@@ -1,5 +1,6 @@
 import type { Options, Switching } from '../codec/index.ts';
 import { jsonOf } from '../json.ts';
+import { TypedTable } from '../state/table.ts';
 import { isCritical } from './critical.ts';
 import { switchingsOf } from './switching.ts';
 
@@ -84,11 +85,25 @@ export function mayHaveLeft(command: Pick<Command, 'type' | 'attempts'>): boolea
   return isCritical(command.type) && command.attempts > 0;
 }
 
+/** Commands by device and id, so that one prefix lists those of a device. */
+function tableOf(name: 'commands' | 'unknown' | 'finished'): TypedTable<Command, [device: string, id: string]> {
+  return new TypedTable({ name, key: commandKey, parse: parseCommand });
+}
+
+export function commandKey(device: string, id: string): string {
+  return `${device} ${id}`;
+}
+
 /** Undefined for text that is no command. */
-export function parseCommand(text: string | undefined): Command | undefined {
+function parseCommand(text: string | undefined): Command | undefined {
   const value: unknown = jsonOf(text);
   return isStored(value) ? current(value) : undefined;
 }
+
+/** Open commands; critical ones that have left and of which nothing more is known; ended ones. */
+export const COMMANDS = tableOf('commands');
+export const UNKNOWN = tableOf('unknown');
+export const FINISHED = tableOf('finished');
 
 /** Earlier versions did not write all of it. */
 type Later = 'parameters' | 'switches' | 'key' | 'opposes';

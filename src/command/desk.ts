@@ -13,8 +13,9 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
 import { textProblems } from '../registry/field-problem.ts';
-import type { Changed, StateStore } from '../state/store.ts';
-import { CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
+import { type Following, follow } from '../state/follow.ts';
+import type { StateStore } from '../state/store.ts';
+import { COMMANDS, CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
 import { isCritical } from './critical.ts';
 import { commandEvent } from './downlink.ts';
 import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
@@ -88,7 +89,6 @@ const SWEEP_MS = 1_000;
 const IMMOBILISING_EXPIRY_MS = 600_000;
 /** A command that was sent is given up so long after its time: a reply in between still counts. */
 const GRACE_MS = 60_000;
-const PAGE = 1_000;
 const LONGEST_MS = 366 * 86_400_000;
 const MAX_TEXT = 200;
 /** Larger than any command frame. */
@@ -99,7 +99,7 @@ export class Desk {
   /** Open commands by key `<device> <id>`: when to give them up. */
   readonly #deadlines = new Map<string, number>();
   #sweep: NodeJS.Timeout | undefined;
-  #unwatch: () => void = () => {};
+  #following: Following | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(options: DeskOptions) {
@@ -108,11 +108,12 @@ export class Desk {
 
   /** Begins to look after what expires. */
   start(): void {
-    const changed: Changed = (table, key) => {
-      if (table === 'commands') void (key === undefined ? this.#readAll() : this.#read(key)).catch((error: unknown) => this.#failed(error));
+    const { store, log } = this.#o;
+    const all = (commands: ReadonlyMap<string, Command>): void => {
+      this.#deadlines.clear();
+      for (const [key, command] of commands) this.#note(key, command);
     };
-    this.#unwatch = this.#o.store.watch(changed);
-    this.#sweeping = this.#readAll().catch((error: unknown) => this.#failed(error));
+    this.#following = follow(store, COMMANDS, { all, changed: (key, command) => this.#note(key, command) }, log);
     this.#sweep = setInterval(() => {
       this.#sweeping = this.#sweeping.then(() => this.#expire()).catch((error: unknown) => this.#failed(error));
     }, SWEEP_MS);
@@ -120,7 +121,7 @@ export class Desk {
 
   async stop(): Promise<void> {
     clearInterval(this.#sweep);
-    this.#unwatch();
+    await this.#following?.stop();
     await this.#sweeping;
   }
 
@@ -282,20 +283,7 @@ export class Desk {
     return this.#encodes(codec, device.id, device.transport, rule.type, example(rule.parameters));
   }
 
-  async #readAll(): Promise<void> {
-    this.#deadlines.clear();
-    for (let after: string | undefined; ; ) {
-      const page = await this.#o.ledger.open(undefined, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const command of page) this.#deadlines.set(`${command.device} ${command.id}`, deadlineOf(command));
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) return;
-      after = `${last.device} ${last.id}`;
-    }
-  }
-
-  async #read(key: string): Promise<void> {
-    const [device = '', id = ''] = key.split(' ');
-    const command = await this.#o.ledger.get(device, id);
+  #note(key: string, command: Command | undefined): void {
     if (command === undefined || !isPending(command)) this.#deadlines.delete(key);
     else this.#deadlines.set(key, deadlineOf(command));
   }
@@ -309,7 +297,7 @@ export class Desk {
       const command = await this.#o.ledger.get(device, id);
       const expired = command === undefined || now < deadlineOf(command) ? undefined : await this.#o.ledger.expired(command);
       if (expired !== undefined) this.#said(expired);
-      await this.#read(key);
+      this.#note(key, await this.#o.ledger.get(device, id));
     }
   }
 

@@ -1,13 +1,16 @@
-import { AppError } from '../errors.ts';
-import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
+import type { Op, StateStore } from '../state/store.ts';
 import {
   areOpposite,
+  COMMANDS,
   type Command,
   type CommandRequest,
   type CommandState,
+  commandKey,
+  FINISHED,
   mayHaveLeft,
-  parseCommand,
   type Transition,
+  UNKNOWN,
 } from './command.ts';
 import { isCritical } from './critical.ts';
 import { Shadow } from './shadow.ts';
@@ -38,7 +41,6 @@ import { Shadow } from './shadow.ts';
  */
 export const OPEN_COMMANDS = 100;
 const KEPT = 100;
-const PAGE = 1_000;
 const HISTORY = 50;
 /** A key is a second of the day: a reply after longer may belong to another command. */
 const KEY_MS = 43_200_000;
@@ -68,8 +70,7 @@ export class Ledger {
     const first: Transition = { state: 'queued', time: now, note: '' };
     const begun = { state: first.state, ended: 0, attempts: 0, next_attempt: 0, history: [first], key: 0, reply: '', values: {} };
     const { device } = request;
-    const key = `${device} ${id}`;
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    return attempt(commandsOf(device), async () => {
       const last = await this.#store.get('submitted', device);
       if ((await this.get(device, id)) !== undefined) return undefined;
       const open = await this.open(device);
@@ -80,46 +81,35 @@ export class Ledger {
       const written = await this.#store.write([
         { table: 'submitted', key: device, expect: last },
         { table: 'submitted', key: device, put: id },
-        ...PLACES.map((table): Op => ({ table, key, expect: undefined })),
-        { table: 'commands', key, put: JSON.stringify(command) },
+        ...PLACES.map((table) => table.expect(undefined, device, id)),
+        COMMANDS.put(command, device, id),
         ...(await this.#cancelling(opposites.filter(isHeld), command)),
         ...(await this.#shadow.asked(command)),
       ]);
-      if (written) return command;
-    }
-    throw contended(device);
+      return written ? command : CONTENDED;
+    });
   }
 
   async get(device: string, id: string): Promise<Command | undefined> {
-    return parseCommand((await this.#find(`${device} ${id}`))?.text);
+    const key = commandKey(device, id);
+    const place = await this.#find(key);
+    return place?.table.parse(key, place.text);
   }
 
-  /** Open commands of a device, or of all, oldest first. */
-  async open(device?: string, page: { readonly after?: string; readonly limit?: number } = {}): Promise<Command[]> {
-    const prefix = device === undefined ? '' : `${device} `;
-    const found = await this.#store.list('commands', {
-      prefix,
-      limit: page.limit ?? OPEN_COMMANDS,
-      ...(page.after === undefined ? {} : { after: page.after }),
-    });
-    return found.flatMap(({ value }) => parseCommand(value) ?? []);
+  /** Open commands of a device, oldest first. */
+  async open(device: string): Promise<Command[]> {
+    return this.#list(COMMANDS, device, OPEN_COMMANDS);
   }
 
   /** Commands of a device that have left and of which nothing more is known, oldest first. */
   async unknown(device: string): Promise<Command[]> {
-    const found = await this.#store.list('unknown', { prefix: `${device} `, limit: 2 * OPEN_COMMANDS });
-    return found.flatMap(({ value }) => parseCommand(value) ?? []);
+    return this.#list(UNKNOWN, device, 2 * OPEN_COMMANDS);
   }
 
   /** The unknown command of that id, of whatever device. */
   async unknownOf(id: string): Promise<Command | undefined> {
-    for (let after: string | undefined; ; ) {
-      const page = await this.#store.list('unknown', { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      const found = page.find(({ key }) => key.endsWith(` ${id}`));
-      if (found !== undefined) return parseCommand(found.value);
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) return undefined;
-    }
+    for await (const [, command] of UNKNOWN.entries(this.#store)) if (command.id === id) return command;
+    return undefined;
   }
 
   /** The unknown command whose bytes carried this key. */
@@ -130,8 +120,13 @@ export class Ledger {
 
   /** Ended commands of a device, oldest first. */
   async finished(device: string): Promise<Command[]> {
-    const found = await this.#store.list('finished', { prefix: `${device} `, limit: 2 * KEPT });
-    return found.flatMap(({ value }) => parseCommand(value) ?? []);
+    return this.#list(FINISHED, device, 2 * KEPT);
+  }
+
+  /** One that is damaged does not hide the others. */
+  async #list(table: typeof COMMANDS, device: string, limit: number): Promise<Command[]> {
+    const found = await this.#store.list(table.name, { prefix: `${device} `, limit });
+    return found.flatMap(({ value }) => table.read(value) ?? []);
   }
 
   /** Invariants 3 and 4: from here on, somebody is sending it. Undefined when it is not there to be sent. */
@@ -209,18 +204,17 @@ export class Ledger {
   /** Invariant 1. */
   async #transition(command: Command, state: CommandState, note: string, change: Change, ends: boolean): Promise<Command | undefined> {
     const key = keyOf(command);
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    return attempt(commandsOf(command.device), async () => {
       const place = await this.#find(key);
-      const found = parseCommand(place?.text);
+      const found = COMMANDS.read(place?.text);
       const changed = found === undefined || found.ended > 0 ? undefined : change(found);
       if (place === undefined || found === undefined || changed === undefined) return undefined;
       const next = this.#next(found, changed, state, note, ends);
       const shadow = !ends ? [] : await (state === 'answered' ? this.#shadow.confirmed(next) : this.#shadow.dropped(next));
       const isMark = state === 'sent' && !ends;
-      if (await this.#store.write([...moved(key, place, next), ...shadow], isMark && !isCritical(next.type) ? 'visible' : undefined))
-        return next;
-    }
-    throw contended(command.device);
+      const until = isMark && !isCritical(next.type) ? 'visible' : undefined;
+      return (await this.#store.write([...moved(place, next), ...shadow], until)) ? next : CONTENDED;
+    });
   }
 
   #next(found: Command, changed: Partial<Command>, state: CommandState, note: string, ends: boolean): Command {
@@ -235,10 +229,10 @@ export class Ledger {
     for (const command of commands) {
       const key = keyOf(command);
       const text = await this.#store.get('commands', key);
-      const found = parseCommand(text);
+      const found = COMMANDS.read(text);
       // One that is on its way by now is not cancelled: should it come back unsent, its device's line does that.
       if (text === undefined || found === undefined || !isHeld(found)) continue;
-      ops.push(...moved(key, { table: 'commands', text }, this.#next(found, {}, 'cancelled', opposedBy(by), true)));
+      ops.push(...moved({ table: COMMANDS, text }, this.#next(found, {}, 'cancelled', opposedBy(by), true)));
     }
     return ops;
   }
@@ -246,7 +240,7 @@ export class Ledger {
   /** Invariant 2. */
   async #find(key: string): Promise<Place | undefined> {
     for (const table of PLACES) {
-      const text = await this.#store.get(table, key);
+      const text = await this.#store.get(table.name, key);
       if (text !== undefined) return { table, text };
     }
     return undefined;
@@ -265,29 +259,29 @@ type Change = (found: Command) => Partial<Command> | undefined;
 type Admits = (open: readonly Command[], unknown: readonly Command[]) => boolean;
 
 /** Invariant 2. */
-const PLACES = ['commands', 'unknown', 'finished'] as const;
+const PLACES = [COMMANDS, UNKNOWN, FINISHED];
 interface Place {
-  readonly table: (typeof PLACES)[number];
+  readonly table: typeof COMMANDS;
   readonly text: string;
 }
 
 /** Steps of a write that put a command where it belongs, on the condition that it is still as it was read. */
-function moved(key: string, { table, text }: Place, next: Command): Op[] {
-  const to = next.ended > 0 ? 'finished' : next.state === 'unknown' ? 'unknown' : 'commands';
-  const remove: Op[] = table === to ? [] : [{ table, key, remove: true }];
-  return [{ table, key, expect: text }, ...remove, { table: to, key, put: JSON.stringify(next) }];
+function moved({ table, text }: Place, next: Command): Op[] {
+  const { device, id } = next;
+  const to = next.ended > 0 ? FINISHED : next.state === 'unknown' ? UNKNOWN : COMMANDS;
+  return [table.expect(text, device, id), ...(table === to ? [] : [table.remove(device, id)]), to.put(next, device, id)];
 }
 
 export function opposedBy(later: Command): string {
   return `by ${later.type} ${later.id}`;
 }
 
-function contended(device: string): AppError {
-  return new AppError('STATE_BUSY', `the commands of device ${device} are being changed by others at this moment; send the request again`);
+function commandsOf(device: string): string {
+  return `the list of commands of device ${device}`;
 }
 
 function keyOf(command: { readonly device: string; readonly id: string }): string {
-  return `${command.device} ${command.id}`;
+  return commandKey(command.device, command.id);
 }
 
 /** It waits here, and no byte of it is on its way. */

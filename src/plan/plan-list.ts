@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { AppError } from '../errors.ts';
-import { MOST_TRIES, type StateStore } from '../state/store.ts';
-import { type Plan, parsePlan, UNLIMITED } from './plan.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
+import type { StateStore } from '../state/store.ts';
+import { PLANS, type Plan, UNLIMITED } from './plan.ts';
 
 export interface PlanListOptions {
   readonly store: StateStore;
@@ -18,12 +18,12 @@ export class PlanList {
   }
 
   async get(name: string): Promise<Plan | undefined> {
-    return parsePlan(await this.#o.store.get('plans', name)) ?? (name === UNLIMITED.name ? UNLIMITED : undefined);
+    return (await PLANS.get(this.#o.store, name)) ?? (name === UNLIMITED.name ? UNLIMITED : undefined);
   }
 
   async list(): Promise<Plan[]> {
-    const found = await this.#o.store.list('plans', { limit: 100_000 });
-    const plans = found.flatMap(({ value }) => parsePlan(value) ?? []);
+    const plans: Plan[] = [];
+    for await (const [, plan] of PLANS.entries(this.#o.store)) plans.push(plan);
     return plans.some(({ name }) => name === UNLIMITED.name) ? plans : [UNLIMITED, ...plans];
   }
 
@@ -31,7 +31,7 @@ export class PlanList {
   async put(plan: Plan, by: string): Promise<boolean> {
     let before: Plan | undefined;
     await this.#o.store.update('plans', plan.name, (text) => {
-      before = parsePlan(text);
+      before = PLANS.read(text);
       return JSON.stringify(plan);
     });
     const fields = Object.keys({ ...before, ...plan }).filter(
@@ -47,7 +47,7 @@ export class PlanList {
    */
   async remove(name: string, by: string, used: () => Promise<boolean>): Promise<'removed' | 'unknown' | 'used'> {
     const { store, record } = this.#o;
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    return attempt(`the plan "${name}"`, async () => {
       const text = await store.get('plans', name);
       if (text === undefined) return 'unknown';
       const joins = await store.get('plan_joins', name);
@@ -58,10 +58,9 @@ export class PlanList {
         { table: 'plans', key: name, expect: text },
         { table: 'plans', key: name, remove: true },
       ]);
-      if (!removed) continue;
+      if (!removed) return CONTENDED;
       record('', { type: 'plan_removed', plan: name, by });
       return 'removed';
-    }
-    throw new AppError('STATE_BUSY', `the plan "${name}" is being changed by others at this moment; send the request again`);
+    });
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jsonOf } from '../json.ts';
+import { byId, rowsOf, TypedTable } from '../state/table.ts';
 
 /**
  * A service plan (docs/plans.md): the table `plans`, by name. Bytes count both directions, overhead included; times in
@@ -59,12 +59,7 @@ export type Plan = z.infer<typeof planSchema>;
 /** What holds for a device whose plan is not there: no caps. */
 export const UNLIMITED: Plan = planSchema.parse({ name: 'default' });
 
-/** Returns undefined if the text is not a valid plan. */
-export function parsePlan(text: string | undefined): Plan | undefined {
-  if (text === undefined) return undefined;
-  const result = planSchema.safeParse(jsonOf(text));
-  return result.success ? result.data : undefined;
-}
+export const PLANS = new TypedTable<Plan>({ name: 'plans', key: byId, parse: rowsOf(planSchema) });
 
 function isTimeZone(name: string): boolean {
   try {

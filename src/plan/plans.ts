@@ -1,13 +1,16 @@
-import { parseDevice } from '../registry/device.ts';
+import type { Log } from '../log.ts';
+import { DEVICES } from '../registry/device.ts';
+import { followKeys } from '../state/follow.ts';
 import type { StateStore, Table } from '../state/store.ts';
-import { type Plan, parsePlan, UNLIMITED } from './plan.ts';
+import { PLANS, type Plan, UNLIMITED } from './plan.ts';
 
 /** Devices whose plan is remembered. */
 const MAX_DEVICES = 100_000;
 
 /**
  * Which plan holds for a device: read once, and again when the registry says that something has changed, which takes up to
- * a second. A device that is not registered has the plan `default`; a plan that is not there has no caps.
+ * a second. A device that is not registered has the plan `default`; a plan that is not there has no caps. A damaged row counts as none: usage
+ * is counted all the same.
  */
 export class Plans {
   readonly #store: StateStore;
@@ -17,9 +20,9 @@ export class Plans {
   /** Counts changes: what was read while one came is not remembered. */
   #changes = 0;
 
-  constructor(store: StateStore) {
+  constructor(store: StateStore, log: Log) {
     this.#store = store;
-    this.#unwatch = store.watch((table, key) => this.#changed(table, key));
+    this.#unwatch = followKeys(store, ['devices', 'plans'], (table, key) => this.#changed(table, key), log);
   }
 
   /** Rejects when the store cannot be read. */
@@ -34,7 +37,7 @@ export class Plans {
   async #name(device: string): Promise<string> {
     const changes = this.#changes;
     const text = await this.#store.get('devices', device);
-    const name = read(() => parseDevice(text))?.plan ?? UNLIMITED.name;
+    const name = DEVICES.read(text)?.plan ?? UNLIMITED.name;
     if (this.#names.size >= MAX_DEVICES) this.#names.clear();
     if (changes === this.#changes) this.#names.set(device, name);
     return name;
@@ -45,25 +48,15 @@ export class Plans {
     if (known !== undefined) return known;
     const changes = this.#changes;
     const text = await this.#store.get('plans', name);
-    const plan = read(() => parsePlan(text)) ?? UNLIMITED;
+    const plan = PLANS.read(text) ?? UNLIMITED;
     if (changes === this.#changes) this.#plans.set(name, plan);
     return plan;
   }
 
   #changed(table: Table, key: string | undefined): void {
-    const known = table === 'devices' ? this.#names : table === 'plans' ? this.#plans : undefined;
-    if (known === undefined) return;
+    const known = table === 'devices' ? this.#names : this.#plans;
     this.#changes++;
     if (key === undefined) known.clear();
     else known.delete(key);
-  }
-}
-
-/** A record that cannot be read is none. */
-function read<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch {
-    return undefined;
   }
 }

@@ -1,21 +1,21 @@
 import { messageOf } from '../errors.ts';
 import { jsonOf } from '../json.ts';
 import type { Log } from '../log.ts';
-import type { StateStore, Table } from '../state/store.ts';
+import { type Following, follow } from '../state/follow.ts';
+import type { StateStore } from '../state/store.ts';
+import { TypedTable } from '../state/table.ts';
 import { Pace } from './pace.ts';
-import { type Plan, parsePlan, UNLIMITED } from './plan.ts';
-import { type Policy, parsePolicy } from './steps.ts';
+import { PLANS, type Plan, UNLIMITED } from './plan.ts';
+import { POLICIES, type Policy } from './steps.ts';
 import { Territory } from './territory.ts';
 
 /**
  * Plans, and which of their steps hold for whom, as one worker needs them: at hand on the byte path.
  *
- * 1. The tables are kept in memory, and follow the store's watch. Until they have been read, and while the store cannot be, what was
+ * 1. The tables are kept in memory and followed (`state/follow.ts`). Until they have been read, and while the store cannot be, what was
  *    known last holds: no caps at first.
  * 2. What has been seen of a device outlives its connection; bounded, the longest silent go first.
  */
-const PAGE = 1_000;
-const AGAIN_MS = 2_000;
 const MOST_SEEN = 100_000;
 /** A refused device that comes back is kept waiting for its answer, longer each time. */
 const FIRST_PENALTY_MS = 5_000;
@@ -42,15 +42,14 @@ export class Seen {
   }
 }
 
-/** Tables that are kept in memory. */
-const FOLLOWED = ['plans', 'policies', 'erasures'] as const;
-type Followed = (typeof FOLLOWED)[number];
-
 /** What of an erasure a worker needs: up to when everything of these ids was erased, epoch ms. */
 interface Erased {
   readonly ids: readonly string[];
   readonly before: number;
 }
+
+/** As much of the table as that, so that a row of which the rest is damaged still keeps what was erased from being stored again. */
+const ERASED = new TypedTable<Erased>({ name: 'erasures', key: (device) => device, parse: parseErased });
 
 export class Service {
   /** Alarms of persons are stored whatever a device's state or plan withholds, except of a terminated one. */
@@ -64,18 +63,13 @@ export class Service {
   #erased = new Map<string, number>();
   readonly #seen = new Map<string, Seen>();
   readonly #listeners = new Set<(device: string | undefined) => void>();
-  readonly #unwatch: () => void;
-  #again: NodeJS.Timeout | undefined;
-  /** What has changed while tables are being read: a list for each reading, for several may overlap. */
-  readonly #readings = new Set<[Table, string][]>();
-  #closed = false;
+  readonly #following: readonly Following[];
 
   constructor(store: StateStore, log: Log, alarmsPass = true) {
     this.alarmsPass = alarmsPass;
     this.#store = store;
     this.#log = log;
-    this.#unwatch = store.watch((table, key) => this.#changed(table, key));
-    this.#read(FOLLOWED);
+    this.#following = this.#followers(store);
   }
 
   plan(name: string | undefined): Plan {
@@ -117,84 +111,63 @@ export class Service {
   roams(device: string, roaming: boolean): void {
     this.#store
       .write([{ table: 'territory', key: device, put: roaming ? 'roaming' : 'home' }])
-      .catch((error: unknown) => this.#failed(error));
+      .catch((error: unknown) => this.#log.warn({ error: messageOf(error) }, 'whether a device is roaming cannot be noted'));
   }
 
-  close(): void {
-    this.#closed = true;
-    clearTimeout(this.#again);
-    this.#unwatch();
+  async close(): Promise<void> {
+    await Promise.all(this.#following.map((one) => one.stop()));
   }
 
-  #changed(table: Table, key: string | undefined): void {
-    if (table !== 'plans' && table !== 'policies' && table !== 'erasures') return;
-    if (key === undefined) {
-      this.#read([table]);
-      return;
-    }
-    for (const meanwhile of this.#readings) meanwhile.push([table, key]);
-    this.#store.find(table, key, (text, readable) => {
-      if (!readable) this.#read([table]);
-      else if (table === 'plans') {
-        put(this.#plans, key, parsePlan(text));
-        this.#tell(undefined);
-      } else if (table === 'erasures') {
-        put(this.#erasures, key, parseErased(text));
-        this.#erased = byId(this.#erasures);
-      } else {
-        put(this.#policies, key, parsePolicy(text));
-        this.#tell(key);
-      }
-    });
-  }
-
-  #read(tables: readonly Followed[]): void {
-    clearTimeout(this.#again);
-    this.#readAll(tables).catch((error: unknown) => {
-      if (this.#closed) return;
-      this.#failed(error);
-      this.#again = setTimeout(() => this.#read(FOLLOWED), AGAIN_MS);
-    });
-  }
-
-  async #readAll(tables: readonly Followed[]): Promise<void> {
-    const meanwhile: [Table, string][] = [];
-    this.#readings.add(meanwhile);
-    try {
-      for (const table of tables) await this.#readTable(table);
-    } finally {
-      this.#readings.delete(meanwhile);
-    }
-    for (const [table, key] of meanwhile) this.#changed(table, key);
-    this.#tell(undefined);
-  }
-
-  async #readTable(table: Followed): Promise<void> {
-    const texts = new Map<string, string>();
-    for (let after: string | undefined; ; ) {
-      const page = await this.#store.list(table, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) texts.set(key, value);
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
-    }
-    if (table === 'plans') this.#plans = parsed(texts, parsePlan);
-    else if (table === 'policies') this.#policies = parsed(texts, parsePolicy);
-    else {
-      this.#erasures = parsed(texts, parseErased);
+  #followers(store: StateStore): Following[] {
+    const plans = follow(
+      store,
+      PLANS,
+      {
+        all: (rows) => this.#replaced(() => (this.#plans = new Map(rows))),
+        changed: (key, plan) => this.#replaced(() => put(this.#plans, key, plan)),
+      },
+      this.#log,
+    );
+    const policies = follow(
+      store,
+      POLICIES,
+      {
+        all: (rows) => this.#replaced(() => (this.#policies = new Map(rows))),
+        changed: (key, policy) => {
+          put(this.#policies, key, policy);
+          this.#tell(key);
+        },
+      },
+      this.#log,
+    );
+    const erased = (change: () => void): void => {
+      change();
       this.#erased = byId(this.#erasures);
-    }
+    };
+    const erasures = follow(
+      store,
+      ERASED,
+      {
+        all: (rows) => erased(() => (this.#erasures = new Map(rows))),
+        changed: (key, erasure) => erased(() => put(this.#erasures, key, erasure)),
+      },
+      this.#log,
+    );
+    return [plans, policies, erasures];
+  }
+
+  /** Any device may be concerned. */
+  #replaced(change: () => void): void {
+    change();
+    this.#tell(undefined);
   }
 
   #tell(device: string | undefined): void {
     for (const listener of this.#listeners) listener(device);
   }
-
-  #failed(error: unknown): void {
-    if (!this.#closed) this.#log.warn({ error: messageOf(error) }, 'plans cannot be read or noted; what was known last holds');
-  }
 }
 
-function parseErased(text: string | undefined): Erased | undefined {
+function parseErased(text: string): Erased | undefined {
   const value: unknown = jsonOf(text);
   if (typeof value !== 'object' || value === null || !('before' in value) || !('ids' in value)) return undefined;
   const { before, ids } = value;
@@ -210,10 +183,4 @@ function byId(erasures: ReadonlyMap<string, Erased>): Map<string, number> {
 function put<T>(map: Map<string, T>, key: string, value: T | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
-}
-
-function parsed<T>(texts: ReadonlyMap<string, string>, parse: (text: string) => T | undefined): Map<string, T> {
-  const found = new Map<string, T>();
-  for (const [key, text] of texts) put(found, key, parse(text));
-  return found;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jsonOf } from '../json.ts';
+import { byId, rowsOf, TypedTable } from '../state/table.ts';
 import { type Plan, type Step, stepSchema } from './plan.ts';
 
 /**
@@ -19,12 +19,7 @@ const policySchema = z.object({
 });
 export type Policy = z.infer<typeof policySchema>;
 
-/** Returns undefined if the text holds no steps. */
-export function parsePolicy(text: string | undefined): Policy | undefined {
-  if (text === undefined) return undefined;
-  const result = policySchema.safeParse(jsonOf(text));
-  return result.success ? result.data : undefined;
-}
+export const POLICIES = new TypedTable<Policy>({ name: 'policies', key: byId, parse: rowsOf(policySchema) });
 
 /** The steps that hold at this usage, by rising threshold. One that held before goes on until usage is clearly below it. */
 export function stepsHeld(plan: Plan, usedPct: number, before: readonly Step[]): Step[] {

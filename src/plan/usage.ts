@@ -1,6 +1,7 @@
 import { jsonOf } from '../json.ts';
 import type { Device } from '../registry/device.ts';
 import type { StateStore } from '../state/store.ts';
+import { TypedTable } from '../state/table.ts';
 import { type Cycle, cycleOf, proration } from './cycle.ts';
 import { billed, type Counters } from './overhead.ts';
 import type { Plan } from './plan.ts';
@@ -22,7 +23,9 @@ export interface Usage extends Counters {
 
 export type Metered = Pick<Device, 'id' | 'activates_at' | 'first_seen'>;
 
-/** Key of a cycle's sums in the table `usage`. */
+/** Sums of a billing cycle. Whatever else the text is, it has counted nothing. */
+const USAGE = new TypedTable<Counters, [device: string, cycle: Cycle]>({ name: 'usage', key: usageKey, parse: countersOf });
+
 export function usageKey(device: string, cycle: Cycle): string {
   return `${device} ${cycle.start}`;
 }
@@ -30,7 +33,7 @@ export function usageKey(device: string, cycle: Cycle): string {
 /** The cycle that contains `now`, as far as it has been counted: some seconds ago. */
 export async function readUsage(store: StateStore, device: Metered, plan: Plan, now: number): Promise<Usage> {
   const cycle = cycleOf(plan, now);
-  return usageOf(countersOf(await store.get('usage', usageKey(device.id, cycle))), device, plan, cycle);
+  return usageOf((await USAGE.get(store, device.id, cycle)) ?? countersOf(undefined), device, plan, cycle);
 }
 
 export function usageOf(counters: Counters, device: Metered, plan: Plan, cycle: Cycle): Usage {

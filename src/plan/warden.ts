@@ -1,11 +1,13 @@
 import type { Outcome } from '../command/desk.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type Device, deviceSchema, parseDevice } from '../registry/device.ts';
+import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
+import { followKeys } from '../state/follow.ts';
+import { pages } from '../state/pages.ts';
 import type { Op, StateStore, Table } from '../state/store.ts';
 import type { Plan, Step } from './plan.ts';
 import type { Plans } from './plans.ts';
-import { isSame, type Policy, parsePolicy, stepsHeld } from './steps.ts';
+import { isSame, POLICIES, type Policy, stepsHeld } from './steps.ts';
 import { readUsage } from './usage.ts';
 
 /**
@@ -46,7 +48,6 @@ const SWEEP_MS = 1_000;
 /** Usage of a device that reports all the time is looked at together. */
 const GATHER_MS = 200;
 const AGAIN_MS = 2_000;
-const PAGE = 1_000;
 /** Policies of one write. */
 const TOGETHER = 200;
 
@@ -85,7 +86,8 @@ export class Warden {
   }
 
   start(): void {
-    this.#unwatch = this.#o.store.watch((table, key) => this.#changed(table, key));
+    const { store, log } = this.#o;
+    this.#unwatch = followKeys(store, ['plans', 'usage', 'devices'], (table, key) => this.#changed(table, key), log);
     this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
     this.#scans.add(undefined);
     this.#soon();
@@ -101,7 +103,6 @@ export class Warden {
 
   #changed(table: Table, key: string | undefined): void {
     if (table === 'plans') this.#scans.add(key);
-    else if (table !== 'usage' && table !== 'devices') return;
     else if (key === undefined) this.#scans.add(undefined);
     else this.#dirty.add(table === 'usage' ? key.slice(0, key.lastIndexOf(' ')) : key);
     this.#soon();
@@ -160,21 +161,19 @@ export class Warden {
 
   /** Every device on the plan; undefined: every device. */
   async #scan(plan: string | undefined): Promise<void> {
-    for (let after: string | undefined; !this.#stopped; ) {
-      const page = await this.#o.store.list('devices', { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) if (plan === undefined || parseDevice(value)?.plan === plan) this.#dirty.add(key);
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
+    for await (const page of pages(this.#o.store, 'devices')) {
+      for (const { key, value } of page) if (plan === undefined || DEVICES.read(value)?.plan === plan) this.#dirty.add(key);
+      if (this.#stopped) break;
     }
   }
 
   async #look(id: string): Promise<Verdict | undefined> {
     const { store, plans, now: clock } = this.#o;
     const now = clock();
-    let device = parseDevice(await store.get('devices', id)) ?? deviceSchema.parse({ id });
+    let device = DEVICES.read(await store.get('devices', id)) ?? deviceSchema.parse({ id });
     if (device.recovery !== undefined && device.recovery.until <= now) device = await this.#recovered(id, device);
     const text = await store.get('policies', id);
-    const before = parsePolicy(text);
+    const before = POLICIES.read(text);
     const plan = await plans.of(id);
     this.#dates(device, now);
     const recovery = device.recovery;
@@ -221,14 +220,14 @@ export class Warden {
     const { store, now, record } = this.#o;
     let ended = false;
     const text = await store.update('devices', id, (current) => {
-      const device = parseDevice(current);
+      const device = DEVICES.read(current);
       ended = device?.recovery !== undefined && device.recovery.until <= now();
       if (device === undefined || !ended) return current;
       const { recovery: _, ...rest } = device;
       return JSON.stringify(rest);
     });
     if (ended) record(id, { type: 'recovery_ended', by: 'time' });
-    return parseDevice(text) ?? before;
+    return DEVICES.read(text) ?? before;
   }
 
   /** A date that passes is an event, and something to look at again. */
@@ -297,7 +296,7 @@ export class Warden {
 }
 
 function lastWords({ before, news }: Verdict): Policy | undefined {
-  const policy = parsePolicy(before);
+  const policy = POLICIES.read(before);
   return policy === undefined ? undefined : { ...policy, held: [], news };
 }
 

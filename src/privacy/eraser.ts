@@ -1,8 +1,10 @@
-import { AppError, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
-import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
-import { type Erasure, parseErasure } from './erasure.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
+import { type Following, follow } from '../state/follow.ts';
+import type { Op, StateStore } from '../state/store.ts';
+import { ERASURES, type Erasure } from './erasure.ts';
 
 /**
  * Erases devices from everything that this installation keeps; in the supervisor.
@@ -33,7 +35,6 @@ export interface EraserOptions {
 
 export type Part = (erasure: Erasure, devices: ReadonlyMap<string, number>) => Promise<Readonly<Record<string, number>>>;
 
-const PAGE = 1_000;
 const QUIET_MS = 60_000;
 
 export class Eraser {
@@ -41,7 +42,7 @@ export class Eraser {
   /** Erasures that this installation has not finished. */
   readonly #open = new Map<string, Erasure>();
   readonly #running: Promise<void>[] = [];
-  #unwatch: () => void = () => {};
+  #following: Following | undefined;
   /** Those that wait for something to do, and those that wait after a failure. */
   readonly #idle = new Set<() => void>();
   readonly #pausing = new Set<() => void>();
@@ -54,18 +55,19 @@ export class Eraser {
 
   /** Carries on with what was begun, and begins what is asked for, here or elsewhere. */
   start(): void {
-    this.#unwatch = this.#o.store.watch((table, key) => {
-      if (table !== 'erasures') return;
-      (key === undefined ? this.#readAll() : this.#read(key)).catch((error: unknown) => this.#failed('read', error));
-    });
-    this.#readAll().catch((error: unknown) => this.#failed('read', error));
+    const { store, log } = this.#o;
+    const all = (erasures: ReadonlyMap<string, Erasure>): void => {
+      this.#open.clear();
+      for (const [key, erasure] of erasures) this.#note(key, erasure);
+    };
+    this.#following = follow(store, ERASURES, { all, changed: (key, erasure) => this.#note(key, erasure) }, log);
     for (const part of Object.keys(this.#o.parts)) this.#running.push(this.#run(part));
   }
 
   /** Ends when what is under way has ended or failed. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#unwatch();
+    await this.#following?.stop();
     this.#wake();
     for (const done of [...this.#pausing]) done();
     await Promise.all(this.#running);
@@ -91,9 +93,9 @@ export class Eraser {
    */
   async #keep(device: string, own: readonly string[], by: string, registry: Erasure['registry']): Promise<Erasure> {
     const { store, now } = this.#o;
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    return attempt(`the erasure of device ${device}`, async () => {
       const text = await store.get('erasures', device);
-      const last = parseErasure(text);
+      const last = ERASURES.read(text);
       const open = last !== undefined && this.progress(last).waiting.length > 0 ? last : undefined;
       const erasure: Erasure = {
         device,
@@ -107,14 +109,13 @@ export class Eraser {
         { table: 'erasures', key: device, expect: text },
         { table: 'erasures', key: device, put: JSON.stringify(erasure) },
       ];
-      if (await store.write(ops)) return erasure;
-    }
-    throw new AppError('STATE_BUSY', `others ask for the erasure of device ${device} at this moment; send the request again`);
+      return (await store.write(ops)) ? erasure : CONTENDED;
+    });
   }
 
   async get(id: string): Promise<Erasure | undefined> {
     const own = (await this.#o.device(id))?.id ?? id;
-    return parseErasure(await this.#o.store.get('erasures', own));
+    return ERASURES.read(await this.#o.store.get('erasures', own));
   }
 
   /** What this installation has removed, by part, and the parts that are still to be done. */
@@ -145,7 +146,7 @@ export class Eraser {
     const { store, instance, now, record } = this.#o;
     let finished: Erasure | undefined;
     await store.update('erasures', erasure.device, (text) => {
-      const found = parseErasure(text);
+      const found = ERASURES.read(text);
       finished = undefined;
       // Asked for once more meanwhile: then everything is done once more.
       if (found === undefined || found.before !== erasure.before) return text;
@@ -156,24 +157,10 @@ export class Eraser {
       return JSON.stringify(changed);
     });
     if (finished !== undefined) record(erasure.device, { type: 'erased', by: erasure.by, removed: this.progress(finished).removed });
-    await this.#read(erasure.device);
+    this.#note(erasure.device, await ERASURES.get(store, erasure.device));
   }
 
-  async #readAll(): Promise<void> {
-    for (let after: string | undefined; ; ) {
-      const page = await this.#o.store.list('erasures', { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) this.#note(key, value);
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) return;
-    }
-  }
-
-  async #read(key: string): Promise<void> {
-    this.#note(key, await this.#o.store.get('erasures', key));
-  }
-
-  #note(key: string, text: string | undefined): void {
-    const erasure = parseErasure(text);
+  #note(key: string, erasure: Erasure | undefined): void {
     if (erasure === undefined || this.progress(erasure).waiting.length === 0) this.#open.delete(key);
     else {
       this.#open.set(key, erasure);

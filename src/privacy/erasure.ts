@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jsonOf } from '../json.ts';
+import { byId, rowsOf, TypedTable } from '../state/table.ts';
 
 /**
  * That a device's data was or is being erased: the table `erasures`, by the device's id. Times in epoch ms. It stays, for what
@@ -19,9 +19,4 @@ export const erasureSchema = z.object({
 });
 export type Erasure = z.infer<typeof erasureSchema>;
 
-/** Returns undefined if the text is not an erasure. */
-export function parseErasure(text: string | undefined): Erasure | undefined {
-  if (text === undefined) return undefined;
-  const result = erasureSchema.safeParse(jsonOf(text));
-  return result.success ? result.data : undefined;
-}
+export const ERASURES = new TypedTable<Erasure>({ name: 'erasures', key: byId, parse: rowsOf(erasureSchema) });

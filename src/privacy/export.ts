@@ -7,6 +7,7 @@ import { EVENT_VERSION } from '../record/event.ts';
 import type { Device } from '../registry/device.ts';
 import { DeviceRows, type Row } from '../sink/clickhouse/device-rows.ts';
 import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+import { pages } from '../state/pages.ts';
 import type { StateStore } from '../state/store.ts';
 
 /**
@@ -65,14 +66,9 @@ function eventOf(row: Row): object {
 
 /** What was counted in each billing cycle. */
 async function* cyclesOf(store: StateStore, ids: readonly string[]): AsyncGenerator<object[]> {
-  for (const id of ids) {
-    for (let after: string | undefined; ; ) {
-      const page = await store.list('usage', { prefix: `${id} `, limit: PAGE, ...(after === undefined ? {} : { after }) });
+  for (const id of ids)
+    for await (const page of pages(store, 'usage', { prefix: `${id} `, size: PAGE }))
       yield page.map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...objectOf(value) }));
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
-    }
-  }
 }
 
 function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly object[]>>>, now: number, done: () => Promise<void>): Readable {

@@ -1,8 +1,9 @@
-import { parseCommand } from '../command/command.ts';
-import { AppError } from '../errors.ts';
-import { parseDevice } from '../registry/device.ts';
+import { COMMANDS } from '../command/command.ts';
+import { DEVICES } from '../registry/device.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
+import { pages } from '../state/pages.ts';
 import type { ProfileStore } from '../state/profile.ts';
-import { MOST_TRIES, type Op, type StateStore, type Table } from '../state/store.ts';
+import type { Op, StateStore, Table } from '../state/store.ts';
 import type { Erasure } from './erasure.ts';
 
 /**
@@ -17,7 +18,7 @@ export async function forget(store: StateStore & ProfileStore, erasure: Erasure)
   const counts: Record<string, number> = {};
   for (const id of erasure.ids) {
     add(counts, 'usage', await removeAll(store, 'usage', id, () => true));
-    const isOld = (text: string): boolean => (parseCommand(text)?.created ?? 0) < erasure.before;
+    const isOld = (text: string): boolean => (COMMANDS.read(text)?.created ?? 0) < erasure.before;
     for (const table of ['commands', 'unknown', 'finished'] as const) add(counts, 'commands', await removeAll(store, table, id, isOld));
     for (const table of ONE_EACH) add(counts, table, await removeOne(store, table, id));
     add(counts, 'profiles', await store.forget(id));
@@ -34,16 +35,16 @@ function add(counts: Record<string, number>, name: string, count: number): void 
 
 /** The record with the aliases that are still its own: one that stands for another device by now stays. */
 async function removeRecord(store: StateStore, { device, ids }: Erasure): Promise<number> {
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  return attempt(`the record of device ${device}`, async () => {
     const text = await store.get('devices', device);
     const ops: Op[] = [{ table: 'devices', key: device, expect: text }];
     if (text !== undefined) ops.push({ table: 'devices', key: device, remove: true });
-    for (const key of new Set([...ids, ...(parseDevice(text)?.aliases ?? [])]))
+    for (const key of new Set([...ids, ...(DEVICES.read(text)?.aliases ?? [])]))
       if ((await store.get('aliases', key)) === device)
         ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });
-    if (await store.write(ops)) return text === undefined ? 0 : 1;
-  }
-  throw new AppError('STATE_BUSY', `the record of device ${device} is being changed by others; it is removed later`);
+    if (!(await store.write(ops))) return CONTENDED;
+    return text === undefined ? 0 : 1;
+  });
 }
 
 async function removeOne(store: StateStore, table: Table, key: string): Promise<number> {
@@ -55,12 +56,10 @@ async function removeOne(store: StateStore, table: Table, key: string): Promise<
 /** Of the keys that begin with the device's id and a space. */
 async function removeAll(store: StateStore, table: Table, id: string, goes: (value: string) => boolean): Promise<number> {
   let removed = 0;
-  for (let after: string | undefined; ; ) {
-    const page = await store.list(table, { prefix: `${id} `, limit: PAGE, ...(after === undefined ? {} : { after }) });
+  for await (const page of pages(store, table, { prefix: `${id} `, size: PAGE })) {
     const ops = page.filter(({ value }) => goes(value)).map(({ key }): Op => ({ table, key, remove: true }));
     if (ops.length > 0) await store.write(ops);
     removed += ops.length;
-    after = page.at(-1)?.key;
-    if (page.length < PAGE) return removed;
   }
+  return removed;
 }

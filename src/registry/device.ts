@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { jsonOf } from '../json.ts';
+import { byId, TypedTable } from '../state/table.ts';
 
 /** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
 const time = z.int().min(0).max(253_402_300_799_999).meta({ format: 'epoch-ms' });
@@ -65,7 +66,7 @@ export function patched(device: Device | undefined, patch: Readonly<Record<strin
 const NONE: never[] = [];
 
 /** Returns undefined if the text is not a device record. A record is checked when it is written: here, at every login, only what an older version may have left out. */
-export function parseDevice(text: string | undefined): Device | undefined {
+function parseDevice(text: string | undefined): Device | undefined {
   if (text === undefined) return undefined;
   const value: unknown = jsonOf(text);
   const device = isWhole(value) ? value : deviceSchema.safeParse(value).data;
@@ -75,6 +76,10 @@ export function parseDevice(text: string | undefined): Device | undefined {
   if (device.networks.length === 0) device.networks = NONE;
   return device;
 }
+
+export const DEVICES = new TypedTable<Device>({ name: 'devices', key: byId, parse: parseDevice });
+/** Alias → the id of the device that it stands for. */
+export const ALIASES = new TypedTable<string>({ name: 'aliases', key: byId, parse: (text) => text, text: (id) => id });
 
 function isWhole(value: unknown): value is Device {
   if (typeof value !== 'object' || value === null) return false;

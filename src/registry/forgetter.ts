@@ -1,8 +1,9 @@
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { entries } from '../state/pages.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
-import { parseDevice } from './device.ts';
+import { DEVICES } from './device.ts';
 
 /**
  * Takes devices out of an open registry that came once and never again; in the supervisor.
@@ -54,16 +55,12 @@ export class Forgetter {
     const { store, afterMs, now } = this.#o;
     const before = now() - afterMs;
     let forgotten = 0;
-    for (let after: string | undefined; !this.#stopped; ) {
-      const page = await store.list('devices', { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) {
-        const device = parseDevice(value);
-        const first = device?.first_seen;
-        if (device?.provisional !== true || first === undefined || first >= before || device.plan !== 'default') continue;
-        if (device.account === undefined && (await this.#forget(key, value))) forgotten++;
-      }
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
+    for await (const [key, value] of entries(store, 'devices', { size: PAGE })) {
+      if (this.#stopped) break;
+      const device = DEVICES.read(value);
+      const first = device?.first_seen;
+      if (device?.provisional !== true || first === undefined || first >= before || device.plan !== 'default') continue;
+      if (device.account === undefined && (await this.#forget(key, value))) forgotten++;
     }
     return forgotten;
   }

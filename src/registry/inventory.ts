@@ -1,21 +1,23 @@
 import { isDeepStrictEqual } from 'node:util';
-import { MOST_TRIES, type Op, type StateStore } from '../state/store.ts';
-import { type Device, deviceSchema, parseDevice, patched, settled } from './device.ts';
+import { messageOf } from '../errors.ts';
+import { attempt, CONTENDED, isBusy } from '../state/attempt.ts';
+import { entries, pages } from '../state/pages.ts';
+import type { Op, StateStore } from '../state/store.ts';
+import { DEVICES, type Device, deviceSchema, patched, settled } from './device.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
-import { parseStranger } from './stranger.ts';
+import { QUARANTINE } from './stranger.ts';
 
 /**
  * The device records and how they change: what the API and the desk do with them, in the supervisor.
  *
  * 1. A record, its aliases and its entry in quarantine change in one write, on the condition that they are as they were read.
- *    A write that fails is tried again with a new look, `MOST_TRIES` times at most.
+ *    A write that fails is tried again with a new look, up to a bound.
  * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
  * 3. What is written is a device in the sense of the schema, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
  *    None is terminated and in recovery: it is not served, so nothing would come of it.
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
  */
-const PAGE = 1_000;
 /** Devices looked at together, and steps of one write: a store serves nobody else meanwhile. */
 const BATCH = 200;
 const MOST_STEPS = 1_000;
@@ -81,10 +83,10 @@ export class Inventory {
   /** The device of this id, or whose alias it is. */
   async get(id: string): Promise<Device | undefined> {
     const { store } = this.#o;
-    const own = parseDevice(await store.get('devices', id));
+    const own = DEVICES.read(await store.get('devices', id));
     if (own !== undefined) return own;
     const main = await store.get('aliases', id);
-    return main === undefined ? undefined : parseDevice(await store.get('devices', main));
+    return main === undefined ? undefined : DEVICES.read(await store.get('devices', main));
   }
 
   /** The own id of a device that may have been called by an alias. */
@@ -104,26 +106,18 @@ export class Inventory {
   }
 
   async *all(after?: string): AsyncGenerator<Device> {
-    for (let from = after; ; ) {
-      const page = await this.#o.store.list('devices', { limit: PAGE, ...(from === undefined ? {} : { after: from }) });
-      for (const { value } of page) {
-        const device = parseDevice(value);
-        if (device !== undefined) yield device;
-      }
-      from = page.at(-1)?.key;
-      if (page.length < PAGE) return;
+    for await (const [, value] of entries(this.#o.store, 'devices', { after })) {
+      const device = DEVICES.read(value);
+      if (device !== undefined) yield device;
     }
   }
 
   /** Is any device on the plan? Looks through all when none is. */
   async isOnPlan(plan: string): Promise<boolean> {
     const mark = `"plan":${JSON.stringify(plan)}`;
-    for (let after: string | undefined; ; ) {
-      const page = await this.#o.store.list('devices', { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      if (page.some(({ value }) => value.includes(mark) && parseDevice(value)?.plan === plan)) return true;
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) return false;
-    }
+    for await (const page of pages(this.#o.store, 'devices'))
+      if (page.some(({ value }) => value.includes(mark) && DEVICES.read(value)?.plan === plan)) return true;
+    return false;
   }
 
   create(device: Device, by: string): Promise<Change> {
@@ -151,7 +145,7 @@ export class Inventory {
   /** Makes the record of a device that waits in quarantine; `unknown` when it does not. */
   adopt(id: string, fields: Readonly<Record<string, unknown>>, by: string): Promise<Change> {
     const make = async (before: Device | undefined): Promise<Made> => {
-      const stranger = parseStranger(await this.#o.store.get('quarantine', id));
+      const stranger = QUARANTINE.read(await this.#o.store.get('quarantine', id));
       if (stranger === undefined) return { refused: 'unknown' };
       if (before !== undefined) return { refused: 'exists' };
       const { protocol, transport, first_seen } = stranger;
@@ -212,13 +206,18 @@ export class Inventory {
 
   /** Invariant 1. */
   async #change(id: string, make: Make, by: string, event = '', plans: PlanTexts = new Map()): Promise<Change> {
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
-      const step = await this.#plan(id, make, plans);
-      if (!(await this.#write(step.ops, [step], plans))) continue;
-      if (!('refused' in step.change)) this.#said(step.change, by, event);
-      return step.change;
+    try {
+      const change = await attempt(`the record of device ${id}`, async () => {
+        const step = await this.#plan(id, make, plans);
+        return (await this.#write(step.ops, [step], plans)) ? step.change : CONTENDED;
+      });
+      if (!('refused' in change)) this.#said(change, by, event);
+      return change;
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      // One line of many in an upload: the others are done all the same.
+      return refusal('busy', [{ field: 'id', problem: messageOf(error) }]);
     }
-    return refusal('busy', [{ field: 'id', problem: 'is being changed by others at this moment; send the request again' }]);
   }
 
   /** False when something has changed meanwhile. Invariant 3. */
@@ -243,7 +242,7 @@ export class Inventory {
   async #plan(id: string, make: Make, plans: PlanTexts, trusting = false): Promise<Step> {
     const { store } = this.#o;
     const text = await store.get('devices', id);
-    const before = parseDevice(text);
+    const before = DEVICES.read(text);
     const nothing = (change: Change): Step => ({ change, ops: [], joins: undefined });
     const made = await make(before);
     if ('refused' in made) return nothing(refusal(made.refused, []));

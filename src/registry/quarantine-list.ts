@@ -1,15 +1,22 @@
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { StateStore } from '../state/store.ts';
-import { parseStranger, type Stranger } from './stranger.ts';
+import { type Following, follow } from '../state/follow.ts';
+import type { Op, StateStore } from '../state/store.ts';
+import { byId, TypedTable } from '../state/table.ts';
+import { QUARANTINE, type Stranger } from './stranger.ts';
 
 /**
  * The unknown devices, for whoever decides about them; in the supervisor, which keeps their number bounded: beyond it, the longest
  * silent are forgotten.
  */
-const PAGE = 1_000;
+
+/** Devices removed by one write, of two steps each. */
+const PAGE = 500;
 /** Changes are looked at together. */
 const GATHER_MS = 300;
+
+/** When each was seen last, epoch ms. A damaged row takes a place like any other, and is the first to go. */
+const LAST_SEEN = new TypedTable<number>({ name: 'quarantine', key: byId, parse: (text) => QUARANTINE.read(text)?.last_seen ?? 0 });
 
 export interface QuarantineListOptions {
   readonly store: StateStore;
@@ -23,10 +30,10 @@ export interface QuarantineListOptions {
 export class QuarantineList {
   readonly #o: QuarantineListOptions;
   /** When each was seen last. */
-  readonly #lastSeen = new Map<string, number>();
-  #changed = new Set<string>();
+  #lastSeen: Map<string, number> = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
-  #unwatch: () => void = () => {};
+  #following: Following | undefined;
+  #stopped = false;
   #work: Promise<void> = Promise.resolve();
 
   constructor(options: QuarantineListOptions) {
@@ -34,17 +41,22 @@ export class QuarantineList {
   }
 
   start(): void {
-    this.#unwatch = this.#o.store.watch((table, key) => {
-      if (table !== 'quarantine') return;
-      if (key === undefined) this.#step(() => this.#readAll());
-      else this.#changed.add(key);
-      this.#timer ??= setTimeout(() => this.#look(), GATHER_MS);
-    });
-    this.#step(() => this.#readAll());
+    const { store, log } = this.#o;
+    const all = (rows: ReadonlyMap<string, number>): void => {
+      this.#lastSeen = new Map(rows);
+      this.#soon();
+    };
+    const changed = (id: string, lastSeen: number | undefined): void => {
+      if (lastSeen === undefined) this.#lastSeen.delete(id);
+      else this.#lastSeen.set(id, lastSeen);
+      this.#soon();
+    };
+    this.#following = follow(store, LAST_SEEN, { all, changed }, log);
   }
 
   async stop(): Promise<void> {
-    this.#unwatch();
+    this.#stopped = true;
+    await this.#following?.stop();
     clearTimeout(this.#timer);
     await this.#work;
   }
@@ -53,13 +65,13 @@ export class QuarantineList {
   async list(after: string | undefined, limit: number): Promise<(Stranger & { id: string })[]> {
     const found = await this.#o.store.list('quarantine', { limit, ...(after === undefined ? {} : { after }) });
     return found.flatMap(({ key, value }) => {
-      const stranger = parseStranger(value);
+      const stranger = QUARANTINE.read(value);
       return stranger === undefined ? [] : [{ id: key, ...stranger }];
     });
   }
 
   async get(id: string): Promise<Stranger | undefined> {
-    return parseStranger(await this.#o.store.get('quarantine', id));
+    return QUARANTINE.get(this.#o.store, id);
   }
 
   /** False when it is not there. A device that comes again is noted again. */
@@ -72,49 +84,41 @@ export class QuarantineList {
     return wasThere;
   }
 
-  #look(): void {
-    this.#timer = undefined;
-    const changed = this.#changed;
-    this.#changed = new Set();
-    this.#step(() => this.#read(changed));
-  }
-
-  #step(work: () => Promise<void>): void {
-    this.#work = this.#work.then(work).catch((error: unknown) => {
-      this.#o.log.warn({ error: messageOf(error) }, 'the quarantine cannot be read; its bound is looked after once it can');
-    });
-  }
-
-  async #readAll(): Promise<void> {
-    const found: [string, number][] = [];
-    for (let after: string | undefined; ; ) {
-      const page = await this.#o.store.list('quarantine', { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) found.push([key, parseStranger(value)?.last_seen ?? 0]);
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
-    }
-    this.#lastSeen.clear();
-    for (const [id, lastSeen] of found) this.#lastSeen.set(id, lastSeen);
-    await this.#bound();
-  }
-
-  async #read(ids: ReadonlySet<string>): Promise<void> {
-    for (const id of ids) {
-      const stranger = await this.get(id);
-      if (stranger === undefined) this.#lastSeen.delete(id);
-      else this.#lastSeen.set(id, stranger.last_seen);
-    }
-    await this.#bound();
+  /** Changes are counted together. */
+  #soon(): void {
+    if (this.#stopped) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#work = this.#work
+        .then(() => this.#bound())
+        .catch((error: unknown) => {
+          this.#o.log.warn({ error: messageOf(error) }, 'the quarantine cannot be written; its bound is kept once it can be');
+          this.#soon();
+        });
+    }, GATHER_MS);
   }
 
   async #bound(): Promise<void> {
     const tooMany = this.#lastSeen.size - this.#o.most;
     const gone = tooMany <= 0 ? [] : [...this.#lastSeen].sort((a, b) => a[1] - b[1]).slice(0, tooMany);
-    for (let at = 0; at < gone.length; at += PAGE) {
-      const page = gone.slice(at, at + PAGE);
-      await this.#o.store.write(page.map(([key]) => ({ table: 'quarantine', key, remove: true })));
-      for (const [id] of page) this.#lastSeen.delete(id);
-    }
+    for (let at = 0; at < gone.length; at += PAGE) await this.#remove(gone.slice(at, at + PAGE));
     this.#o.count(this.#lastSeen.size);
+  }
+
+  /** A device that has come again meanwhile stays. */
+  async #remove(silent: readonly (readonly [id: string, lastSeen: number])[]): Promise<void> {
+    const { store } = this.#o;
+    const removed: string[] = [];
+    const ops: Op[] = [];
+    for (const [id, lastSeen] of silent) {
+      const text = await store.get('quarantine', id);
+      if ((LAST_SEEN.read(text) ?? 0) > lastSeen) continue;
+      ops.push(LAST_SEEN.expect(text, id), LAST_SEEN.remove(id));
+      removed.push(id);
+    }
+    if (ops.length === 0) return;
+    if (await store.write(ops)) for (const id of removed) this.#lastSeen.delete(id);
+    // Its new row has been or will be announced.
+    else this.#soon();
   }
 }

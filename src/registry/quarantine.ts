@@ -1,9 +1,10 @@
 import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
 import type { StateStore } from '../state/store.ts';
 import { type Bytes, hex } from '../wire/index.ts';
-import { parseStranger, type Stranger } from './stranger.ts';
+import { QUARANTINE, type Stranger } from './stranger.ts';
 
 /**
  * Notes unknown devices that a closed registry turns away, and those beyond the rates of an open one; in each worker.
@@ -16,7 +17,6 @@ const GATHER_MS = 1_000;
 const MOST_WAITING = 500;
 const SAMPLES = 3;
 const SAMPLE_BYTES = 256;
-const TRIES = 3;
 
 export interface QuarantineOptions {
   readonly store: StateStore;
@@ -78,9 +78,9 @@ export class Quarantine {
 
   async #merge(id: string, stranger: Stranger, quiet: boolean): Promise<void> {
     const { store, added } = this.#o;
-    for (let tries = 0; tries < TRIES; tries++) {
+    return attempt(`the unknown device ${id}`, async () => {
       const text = await store.get('quarantine', id);
-      const before = parseStranger(text);
+      const before = QUARANTINE.read(text);
       const after: Stranger =
         before === undefined
           ? stranger
@@ -97,10 +97,10 @@ export class Quarantine {
         { table: 'quarantine', key: id, expect: text },
         { table: 'quarantine', key: id, put: JSON.stringify(after) },
       ]);
-      if (!written) continue;
+      if (!written) return CONTENDED;
       if (before === undefined && !quiet) added(id, after);
       return;
-    }
+    });
   }
 }
 

@@ -1,8 +1,10 @@
 import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { attempt, CONTENDED } from '../state/attempt.ts';
+import { followKeys } from '../state/follow.ts';
 import type { Op, StateStore } from '../state/store.ts';
-import { type Device, deviceSchema, parseDevice, settled } from './device.ts';
+import { DEVICES, type Device, deviceSchema, settled } from './device.ts';
 import { Known } from './known.ts';
 
 /**
@@ -23,7 +25,6 @@ const MOST_KEPT = 50_000;
 const GATHER_MS = 200;
 /** How often what could not be read is asked for again. */
 const AGAIN_MS = 2_000;
-const TRIES = 5;
 /** A device that speaks again so long after its first contact has come to stay. */
 const RETURN_MS = 3_600_000;
 
@@ -61,9 +62,8 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#o = options;
-    this.#unwatch = options.store.watch((table, key) => {
-      if (table === 'devices' || table === 'aliases') this.#changed(key);
-    });
+    const { store, log } = options;
+    this.#unwatch = followKeys(store, ['devices', 'aliases'], (_table, key) => this.#changed(key), log);
   }
 
   /** Who reports under this id? Invariant 1. */
@@ -123,9 +123,9 @@ export class Registry {
   async #note(known: Known, protocol: string, transport: Transport, told: (event: object) => void): Promise<void> {
     const { store, now } = this.#o;
     const key = known.id;
-    for (let tries = 0; tries < TRIES; tries++) {
+    return attempt(`the record of device ${key}`, async () => {
       const text = await store.get('devices', key);
-      const before = parseDevice(text);
+      const before = DEVICES.read(text);
       // Removed meanwhile, or by now the alias of another.
       if (before === undefined && known.device !== undefined) return;
       const device = before ?? { ...deviceSchema.parse({ id: key }), provisional: true };
@@ -136,11 +136,11 @@ export class Registry {
         { table: 'devices', key, put: JSON.stringify(after) },
       ];
       if (before === undefined) ops.push({ table: 'aliases', key, expect: undefined }, { table: 'quarantine', key, remove: true });
-      if (!(await store.write(ops))) continue;
+      if (!(await store.write(ops))) return CONTENDED;
       if (before === undefined) told({ type: 'device_created', protocol, plan: after.plan });
       else if (before.state !== state) told({ type: 'device_changed', fields: ['state'], state });
       return;
-    }
+    });
   }
 
   #ask(reported: string, waiting: ((known: Known) => void)[]): void {
@@ -249,7 +249,7 @@ function recordOf(
   readable: boolean,
   mayBeAway: boolean,
 ): [device: Device | undefined, readable: boolean, isDamaged: boolean] {
-  const device = parseDevice(text);
+  const device = DEVICES.read(text);
   const isNone = text !== undefined && device === undefined;
   return [device, readable && !isNone, isNone || (!readable && !mayBeAway)];
 }

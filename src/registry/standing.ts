@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
-import { jsonOf } from '../json.ts';
 import type { Log } from '../log.ts';
 import type { StateStore } from '../state/store.ts';
+import { byId, rowsOf, TypedTable } from '../state/table.ts';
 import { networkOf } from '../wire/network.ts';
 
 /**
@@ -34,17 +34,14 @@ export interface Standing {
   readonly contested: boolean;
 }
 
-export function parseStanding(text: string | undefined): Noted | undefined {
-  if (text === undefined) return undefined;
-  return standingSchema.safeParse(jsonOf(text)).data;
-}
+export const STANDING = new TypedTable<Noted>({ name: 'standing', key: byId, parse: rowsOf(standingSchema) });
 
 const networkKey = (address: string): string => networkOf(address, BYTES_OF_24_BITS, GROUPS_OF_48_BITS);
 
 /** An operator says that the device is the one at this address: only its network has standing then. False: it has never spoken. */
 export async function pickAddress(store: StateStore, device: string, address: string, now: number): Promise<boolean> {
   const after = await store.update('standing', device, (text) => {
-    const before = parseStanding(text);
+    const before = STANDING.read(text);
     if (before === undefined) return text;
     return JSON.stringify({ networks: { [networkKey(address)]: now }, transport: before.transport } satisfies Noted);
   });
@@ -66,7 +63,7 @@ export class Standings {
   /** Calls `found` at once where the store has the answer at hand, else later. What cannot be read has no standing. */
   find(device: string, transport: Transport, address: string, found: (standing: Standing) => void): void {
     this.#store.find('standing', device, (text, readable) => {
-      const record = parseStanding(text);
+      const record = STANDING.read(text);
       const contested = record?.contested !== undefined;
       const noted = record?.networks[networkKey(address)] ?? Number.NEGATIVE_INFINITY;
       const before = record?.transport === transport && this.#now() - noted < KEPT_MS;
@@ -97,7 +94,7 @@ export class Standings {
   #update(device: string, change: (record: Noted | undefined) => Noted | undefined): Promise<void> {
     return this.#store
       .update('standing', device, (text) => {
-        const after = change(parseStanding(text));
+        const after = change(STANDING.read(text));
         return after === undefined ? undefined : JSON.stringify(after);
       })
       .then(() => {})

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jsonOf } from '../json.ts';
+import { byId, rowsOf, TypedTable } from '../state/table.ts';
 
 /** An unknown device in quarantine: the table `quarantine`, by id. Times in epoch ms. */
 const time = z.int().min(0);
@@ -16,9 +16,4 @@ export const strangerSchema = z
   .describe('unknown device');
 export type Stranger = z.infer<typeof strangerSchema>;
 
-/** Returns undefined if the text is not an entry of the quarantine. */
-export function parseStranger(text: string | undefined): Stranger | undefined {
-  if (text === undefined) return undefined;
-  const result = strangerSchema.safeParse(jsonOf(text));
-  return result.success ? result.data : undefined;
-}
+export const QUARANTINE = new TypedTable<Stranger>({ name: 'quarantine', key: byId, parse: rowsOf(strangerSchema) });

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts';
 import { jsonOf } from '../json.ts';
 import type { State } from './open.ts';
+import { entries, paged } from './pages.ts';
 import { type Found, type Op, TABLES, type Table } from './store.ts';
 
 /**
@@ -15,7 +16,6 @@ import { type Found, type Op, TABLES, type Table } from './store.ts';
  * not in it.
  */
 const VERSION = 1;
-const PAGE = 1_000;
 /** A write to Redis takes 2000 steps. */
 const BATCH = 500;
 const LONGEST_KEY = 200;
@@ -36,16 +36,9 @@ export async function* dumpLines(store: State): AsyncGenerator<string> {
 }
 
 export async function* entriesOf(store: State): AsyncGenerator<DumpEntry> {
-  for (const table of [...TABLES, PROFILES] as const)
-    for (let after: string | undefined; ; ) {
-      const page =
-        table === PROFILES
-          ? await store.profiles(after, PAGE)
-          : await store.list(table, { limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) yield { table, key, value };
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
-    }
+  for (const table of TABLES) for await (const [key, value] of entries(store, table)) yield { table, key, value };
+  for await (const page of paged((after, limit) => store.profiles(after, limit)))
+    for (const { key, value } of page) yield { table: PROFILES, key, value };
 }
 
 export async function isEmpty(store: State): Promise<boolean> {

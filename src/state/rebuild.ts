@@ -5,8 +5,8 @@ import { AppError } from '../errors.ts';
 import { silentLog } from '../log.ts';
 import { checkStore, DATA_FILE } from './check.ts';
 import { type DumpEntry, isKey, PROFILES, putEntries } from './dump.ts';
+import { PageFile } from './lmdb-salvage.ts';
 import { openState } from './open.ts';
-import { PageFile } from './pages.ts';
 import { TABLES } from './store.ts';
 
 /** What became of one table. */

@@ -2,9 +2,11 @@ import { Redis } from 'ioredis';
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { SecretUrl } from '../secret.ts';
+import { attempt, CONTENDED } from './attempt.ts';
 import { evictionConcern } from './eviction.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
-import { type Changed, type Found, MOST_TRIES, type Op, type StateStore, TABLES, type Table } from './store.ts';
+import { Script } from './script.ts';
+import { type Changed, type Found, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
 /**
  * The state store of many machines, in Redis. Keys below `<prefix>state:`: per table a hash of its values and a sorted set of
@@ -25,51 +27,12 @@ const GATHER_MS = 200;
 const MAX_WAITING = 20_000;
 const QUIET_MS = 60_000;
 const RETRY_MS = 200;
+/** How long a read of the stream of changes waits for one, and how long for an answer at all: then Redis is silent. */
+const BLOCK_MS = 5_000;
+const READ_MS = BLOCK_MS + 3_000;
 
-/**
- * ARGV: the prefix, how many steps, then four each: table, key, what, value. Counters are written out by hand: Redis's JSON
- * encoder keeps 14 digits.
- */
-const WRITE = `
-local prefix, steps = ARGV[1], tonumber(ARGV[2])
-for i = 0, steps - 1 do
-  local at = 3 + 4 * i
-  if ARGV[at + 2] == 'expect' or ARGV[at + 2] == 'absent' then
-    local value = redis.call('HGET', prefix .. ARGV[at], ARGV[at + 1])
-    if ARGV[at + 2] == 'absent' then
-      if value then return 0 end
-    elseif value ~= ARGV[at + 3] then return 0 end
-  end
-end
-local tables = {}
-for i = 0, steps - 1 do
-  local at = 3 + 4 * i
-  local name, key, what, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  if what == 'add' then
-    local sums = cjson.decode(redis.call('HGET', prefix .. name, key) or '{}')
-    for field, more in pairs(cjson.decode(value)) do sums[field] = (sums[field] or 0) + more end
-    local fields = {}
-    for field in pairs(sums) do fields[#fields + 1] = field end
-    table.sort(fields)
-    local parts = {}
-    for _, field in ipairs(fields) do parts[#parts + 1] = cjson.encode(field) .. ':' .. string.format('%.0f', sums[field]) end
-    value = '{' .. table.concat(parts, ',') .. '}'
-    what = 'put'
-  end
-  if what == 'put' then
-    redis.call('HSET', prefix .. name, key, value)
-    redis.call('ZADD', prefix .. name .. ':keys', 0, key)
-  elseif what == 'remove' then
-    redis.call('HDEL', prefix .. name, key)
-    redis.call('ZREM', prefix .. name .. ':keys', key)
-  end
-  if what ~= 'expect' and what ~= 'absent' then
-    if steps <= ${LOGGED_KEYS} then redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ${LOG_LENGTH}, '*', 'change', name .. ' ' .. key)
-    else tables[name] = true end
-  end
-end
-for name in pairs(tables) do redis.call('XADD', prefix .. 'log', 'MAXLEN', '~', ${LOG_LENGTH}, '*', 'change', name) end
-return 1`;
+const WRITE = new Script('write');
+const LIST = new Script('list');
 
 /** Steps of one script: Redis serves nobody else meanwhile, and a call takes so many arguments. */
 const MAX_STEPS = 2_000;
@@ -89,8 +52,8 @@ export class RedisStore implements StateStore, ProfileStore {
   readonly #prefix: string;
   readonly #log: Log;
   readonly #watchers = new Set<Changed>();
-  /** Connection that waits for changes, while somebody watches. */
-  #reader: Redis | undefined;
+  /** Of the stream of changes, while somebody watches. */
+  #reading: Reading | undefined;
   #waiting = new Map<string, Profile>();
   #timer: NodeJS.Timeout | undefined;
   #quiet: NodeJS.Timeout | undefined;
@@ -100,7 +63,11 @@ export class RedisStore implements StateStore, ProfileStore {
     this.#url = options.url;
     this.#prefix = `${options.prefix ?? 'fixgate:'}state:`;
     this.#log = options.log;
-    this.#redis = this.#connection('fixgate-state', COMMAND_MS);
+    this.#redis = this.#connection('fixgate-state', {
+      commandTimeout: COMMAND_MS,
+      maxRetriesPerRequest: 1,
+      retryStrategy: (times) => Math.min(2_000, RETRY_MS * times),
+    });
   }
 
   find(table: Table, key: string, found: (value: string | undefined, readable: boolean) => void): void {
@@ -121,50 +88,44 @@ export class RedisStore implements StateStore, ProfileStore {
     const { prefix = '', after, limit } = page;
     const from = after !== undefined && after >= prefix ? `(${after}` : `[${prefix}`;
     const name = this.#prefix + table;
-    return this.#asked(async () => {
-      // Keys are printable ASCII: this is behind all that begin with the prefix.
-      const keys = await this.#redis.zrangebylex(`${name}:keys`, from, `(${prefix}\x7f`, 'LIMIT', 0, limit);
-      if (keys.length === 0) return [];
-      const values = await this.#redis.hmget(name, ...keys);
-      // One removed between the two calls is left out.
-      return keys.flatMap((key, i) => {
-        const value = values[i];
-        return typeof value === 'string' ? [{ key, value }] : [];
-      });
-    });
+    // Keys are printable ASCII: the end is behind all that begin with the prefix.
+    const found = await this.#asked(() => LIST.run(this.#redis, [name, `${name}:keys`], [from, `(${prefix}\x7f`, limit]));
+    const texts: unknown[] = Array.isArray(found) ? found : [];
+    return Array.from({ length: texts.length / 2 }, (_, i) => ({ key: String(texts[2 * i]), value: String(texts[2 * i + 1]) }));
   }
 
   async write(ops: readonly Op[]): Promise<boolean> {
     if (ops.length > MAX_STEPS)
       throw new RangeError(`a write to the state store in Redis takes ${MAX_STEPS} steps at most, not ${ops.length}: split it`);
-    const steps = ops.flatMap((op) => [op.table, op.key, ...stepOf(op)]);
-    return this.#asked(async () => (await this.#redis.eval(WRITE, 0, this.#prefix, ops.length, ...steps)) === 1);
+    const tables = [...new Set(ops.map(({ table }) => table))];
+    const keys = tables.flatMap((table) => [this.#prefix + table, `${this.#prefix}${table}:keys`]);
+    const steps = ops.flatMap((op) => [tables.indexOf(op.table) + 1, op.key, ...stepOf(op)]);
+    const values = [tables.length, ops.length, LOG_LENGTH, LOGGED_KEYS, ...tables, ...steps];
+    return this.#asked(async () => (await WRITE.run(this.#redis, [`${this.#prefix}log`, ...keys], values)) === 1);
   }
 
   async update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined> {
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
+    return attempt(`an entry of the table ${table}`, async () => {
       const before = await this.get(table, key);
       const after = change(before);
       if (after === before) return after;
       const op: Op = after === undefined ? { table, key, remove: true } : { table, key, put: after };
-      if (await this.write([{ table, key, expect: before }, op])) return after;
-    }
-    throw new AppError('STATE_BUSY', `others are changing the same record of ${table}; try again`);
+      return (await this.write([{ table, key, expect: before }, op])) ? after : CONTENDED;
+    });
   }
 
   watch(changed: Changed): () => void {
     const watcher: Changed = (table, key) => changed(table, key);
     this.#watchers.add(watcher);
-    if (this.#reader === undefined) {
-      // It waits for changes: no command of it may time out.
-      this.#reader = this.#connection('fixgate-state-watch', undefined);
-      void this.#follow(this.#reader);
+    if (this.#reading === undefined) {
+      this.#reading = new Reading();
+      void this.#follow(this.#reading);
     }
     return () => {
       this.#watchers.delete(watcher);
       if (this.#watchers.size > 0) return;
-      this.#reader?.disconnect();
-      this.#reader = undefined;
+      this.#reading?.end();
+      this.#reading = undefined;
     };
   }
 
@@ -235,19 +196,17 @@ export class RedisStore implements StateStore, ProfileStore {
     this.#closed = true;
     clearTimeout(this.#quiet);
     this.#watchers.clear();
-    this.#reader?.disconnect();
+    this.#reading?.end();
     this.#redis.disconnect();
   }
 
-  #connection(name: string, commandTimeout: number | undefined): Redis {
+  #connection(name: string, more: ConnectionOptions): Redis {
     const redis = new Redis(this.#url.reveal(), {
       connectionName: name,
       connectTimeout: CONNECT_MS,
-      ...(commandTimeout === undefined ? {} : { commandTimeout }),
       // A command that was cut off is not sent again behind our back (invariant 2).
       autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 1,
-      retryStrategy: (times) => Math.min(2_000, RETRY_MS * times),
+      ...more,
     });
     redis.on('error', (error) => this.#failed(error));
     return redis;
@@ -261,29 +220,38 @@ export class RedisStore implements StateStore, ProfileStore {
     }
   }
 
-  /** Invariant 3. Ends when the connection is given up. */
-  async #follow(reader: Redis): Promise<void> {
-    const log = `${this.#prefix}log`;
-    let after: string | undefined;
-    while (this.#reader === reader && !this.#closed) {
+  /**
+   * Invariant 3. Each attempt has a connection of its own: one that ioredis reopens by itself never settles a read that was waiting when
+   * it was closed.
+   */
+  async #follow(reading: Reading): Promise<void> {
+    while (!reading.ended) {
+      const redis = this.#connection('fixgate-state-watch', { lazyConnect: true, retryStrategy: () => null, commandTimeout: READ_MS });
+      reading.redis = redis;
       try {
-        if (after === undefined) {
-          after = await lastId(reader, log);
-          // What changed before this was known.
-          this.#tellAll();
-        }
-        const [first] = await reader.xrange(log, '-', '+', 'COUNT', 1);
-        if (after !== '0-0' && (first === undefined || isBehind(after, first[0]))) this.#tellAll();
-        const [stream] = (await reader.xread('COUNT', 1000, 'BLOCK', 5_000, 'STREAMS', log, after)) ?? [];
-        for (const [id, [, change = '']] of stream?.[1] ?? []) {
-          after = id;
-          this.#tell(change);
-        }
+        await redis.connect();
+        while (!reading.ended) await this.#readLog(redis, reading);
       } catch (error) {
-        if (this.#reader !== reader || this.#closed) return;
-        this.#failed(error);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (!reading.ended) this.#failed(error);
       }
+      redis.disconnect();
+      if (!reading.ended) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+
+  async #readLog(redis: Redis, reading: Reading): Promise<void> {
+    const log = `${this.#prefix}log`;
+    if (reading.after === undefined) {
+      reading.after = await lastId(redis, log);
+      // What changed before this was known.
+      this.#tellAll();
+    }
+    const [first] = await redis.xrange(log, '-', '+', 'COUNT', 1);
+    if (reading.after !== '0-0' && (first === undefined || isBehind(reading.after, first[0]))) this.#tellAll();
+    const [stream] = (await redis.xread('COUNT', 1000, 'BLOCK', BLOCK_MS, 'STREAMS', log, reading.after)) ?? [];
+    for (const [id, [, change = '']] of stream?.[1] ?? []) {
+      reading.after = id;
+      this.#tell(change);
     }
   }
 
@@ -304,6 +272,25 @@ export class RedisStore implements StateStore, ProfileStore {
       this.#quiet = undefined;
     }, QUIET_MS).unref();
     this.#log.warn({ error: this.#url.scrub(messageOf(error)) }, 'the state store in Redis cannot be used');
+  }
+}
+
+interface ConnectionOptions {
+  readonly commandTimeout: number;
+  readonly retryStrategy: (times: number) => number | null;
+  readonly maxRetriesPerRequest?: number;
+  readonly lazyConnect?: boolean;
+}
+
+/** How far the stream of changes has been read, and by which connection. */
+class Reading {
+  after: string | undefined;
+  redis: Redis | undefined;
+  ended = false;
+
+  end(): void {
+    this.ended = true;
+    this.redis?.disconnect();
   }
 }
 

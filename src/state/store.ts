@@ -62,9 +62,6 @@ export type Op =
    */
   | { readonly table: Table; readonly key: string; readonly add: Readonly<Record<string, number>> };
 
-/** How often a conditional write is tried: after that, others have changed the same record as often. */
-export const MOST_TRIES = 100;
-
 export interface Found {
   readonly key: string;
   readonly value: string;
@@ -82,14 +79,17 @@ export interface StateStore {
    */
   find(table: Table, key: string, found: (value: string | undefined, readable: boolean) => void): void;
   get(table: Table, key: string): Promise<string | undefined>;
-  /** Entries whose key begins with `prefix` and comes behind `after`, in byte order, at most `limit`. */
+  /**
+   * Entries whose key begins with `prefix` and comes behind `after`, in byte order, as of one moment: `limit` of them, fewer only at the
+   * end of the table. Whoever wants all of a table reads it with `pages.ts`.
+   */
   list(table: Table, page: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<Found[]>;
   /** False when an expectation did not hold; then nothing has changed. `until`: what the promise waits for, the disk by default. */
   write(ops: readonly Op[], until?: 'visible'): Promise<boolean>;
   /**
    * Puts what `change` makes of the current value (undefined: not there, or to be removed), trying again when somebody came
    * between: `change` may be called several times and has no effects of its own. Returns the new value. Rejects with AppError
-   * STATE_BUSY after `MOST_TRIES`.
+   * STATE_BUSY after many tries (`attempt.ts`).
    */
   update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined>;
   /** Calls `changed` after each change, by this process or another. Returns how to end that. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { CSV_HEAD, CsvReader, csvLine } from '../../src/api/device-lines.ts';
-import { type Device, parseDevice } from '../../src/registry/device.ts';
+import { DEVICES, type Device } from '../../src/registry/device.ts';
 
 function deviceOf(fields: object): Device {
-  const device = parseDevice(JSON.stringify({ id: 'd-01', ...fields }));
+  const device = DEVICES.read(JSON.stringify({ id: 'd-01', ...fields }));
   if (device === undefined) throw new Error('no device');
   return device;
 }

@@ -7,10 +7,10 @@ import { silentLog } from '../../src/log.ts';
 import { cycleOf } from '../../src/plan/cycle.ts';
 import { type Plan, planSchema } from '../../src/plan/plan.ts';
 import { Plans } from '../../src/plan/plans.ts';
-import { parsePolicy } from '../../src/plan/steps.ts';
+import { POLICIES } from '../../src/plan/steps.ts';
 import { usageKey } from '../../src/plan/usage.ts';
 import { Warden } from '../../src/plan/warden.ts';
-import { type Device, deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { DEVICES, type Device, deviceSchema } from '../../src/registry/device.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
@@ -53,7 +53,7 @@ async function open(kind: string): Promise<void> {
 let reported: number | undefined;
 
 function start(submit?: () => Promise<Outcome>): Warden {
-  const plans = new Plans(store);
+  const plans = new Plans(store, silentLog);
   const warden = new Warden({
     store,
     plans,
@@ -83,7 +83,7 @@ const plan = (more: object): Plan => planSchema.parse({ name: 'basic', bytes_cap
 const device = (more: object = {}): Device => deviceSchema.parse({ id: 'd01', plan: 'basic', ...more });
 const used = (bytes: number): Promise<boolean> =>
   store.write([{ table: 'usage', key: usageKey('d01', cycleOf(plan({}), now)), add: { bytes_in: bytes } }]);
-const held = async (): Promise<string[]> => (parsePolicy(await store.get('policies', 'd01'))?.held ?? []).map(({ action }) => action);
+const held = async (): Promise<string[]> => (POLICIES.read(await store.get('policies', 'd01'))?.held ?? []).map(({ action }) => action);
 const until = (expected: readonly string[]): Promise<void> =>
   vi.waitFor(() => expect(events).toEqual(expected), { timeout: 10_000, interval: 20 });
 
@@ -166,7 +166,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     start();
     await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
     await vi.waitFor(() => expect(asked).toEqual(['d01 600 plan basic']), { timeout: 5000 });
-    await vi.waitFor(async () => expect(parsePolicy(await store.get('policies', 'd01'))?.news).toEqual([]), { timeout: 5000 });
+    await vi.waitFor(async () => expect(POLICIES.read(await store.get('policies', 'd01'))?.news).toEqual([]), { timeout: 5000 });
   });
 
   it('3: two servers on one store announce once', async () => {
@@ -200,7 +200,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     now += 60_000;
     await until(['d01 recovery_ended']);
     await vi.waitFor(() => expect(asked.at(-1)).toMatch(/^d01 30 /), { timeout: 5000 });
-    expect(parseDevice(await store.get('devices', 'd01'))?.recovery).toBeUndefined();
+    expect(DEVICES.read(await store.get('devices', 'd01'))?.recovery).toBeUndefined();
     await vi.waitFor(async () => expect(await store.get('policies', 'd01')).toBeUndefined(), { timeout: 5000 });
   });
 

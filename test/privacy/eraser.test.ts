@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { Eraser, type Part } from '../../src/privacy/eraser.ts';
-import { parseErasure } from '../../src/privacy/erasure.ts';
+import { ERASURES } from '../../src/privacy/erasure.ts';
 import { forget } from '../../src/privacy/forget.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
@@ -72,7 +72,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       clickhouse: async () => ({ positions: 7 }),
     });
     await vi.waitFor(async () => {
-      const erasure = parseErasure(await store.get('erasures', 'gone'));
+      const erasure = ERASURES.read(await store.get('erasures', 'gone'));
       expect(erasure?.instances['one']).toEqual({
         removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } },
         erased: expect.any(Number),

@@ -5,7 +5,7 @@ import { planSchema } from '../../src/plan/plan.ts';
 import { PlanList } from '../../src/plan/plan-list.ts';
 import { Eraser } from '../../src/privacy/eraser.ts';
 import { forget } from '../../src/privacy/forget.ts';
-import { parseDevice } from '../../src/registry/device.ts';
+import { DEVICES, type Device } from '../../src/registry/device.ts';
 import { Inventory } from '../../src/registry/inventory.ts';
 import { QuarantineList } from '../../src/registry/quarantine-list.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
@@ -77,7 +77,7 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
     for (const [id, way] of Object.entries(ways)) {
       const slow = interposed(store, 'plans', way);
       expect(await new PlanList({ store: slow, record }).remove('gold', 'test', () => inventory.isOnPlan('gold'))).toBe('used');
-      expect(parseDevice(await store.get('devices', id))?.plan).toBe('gold');
+      expect(DEVICES.read(await store.get('devices', id))?.plan).toBe('gold');
       await inventory.remove(id, 'test');
     }
     expect(await plans.remove('gold', 'test', () => inventory.isOnPlan('gold'))).toBe('removed');
@@ -217,8 +217,8 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
 
 const STRANGER = JSON.stringify({ first_seen: 1, last_seen: 2, count: 1, protocol: 'toy', transport: 'tcp', frames: [] });
 
-function blank(id: string): NonNullable<ReturnType<typeof parseDevice>> {
-  const device = parseDevice(JSON.stringify({ id }));
+function blank(id: string): Device {
+  const device = DEVICES.read(JSON.stringify({ id }));
   if (device === undefined) throw new Error(`${id} is no device`);
   return device;
 }

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
 import { Forgetter } from '../../src/registry/forgetter.ts';
 import { Inventory } from '../../src/registry/inventory.ts';
 import type { Known } from '../../src/registry/known.ts';
@@ -45,7 +45,7 @@ function rig(store: StateStore & ProfileStore) {
   const contact = async (id: string): Promise<void> => {
     registry.seen(await lookup(registry, id), 'h02', 'tcp', () => {});
   };
-  const read = async (id: string) => parseDevice(await store.get('devices', id));
+  const read = async (id: string) => DEVICES.read(await store.get('devices', id));
   return { registry, connected, events, forgetter, contact, read, inventory: new Inventory({ store, now: () => now, record: () => {} }) };
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { deviceSchema, parseDevice } from '../../src/registry/device.ts';
+import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
 import { Inventory } from '../../src/registry/inventory.ts';
 import type { Known } from '../../src/registry/known.ts';
 import { Registry } from '../../src/registry/registry.ts';
@@ -88,7 +88,7 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     expect((await lookup(registry, 'new-1')).device).toMatchObject({ plan: 'default', state: 'active', protocol: 'h02', first_seen: NOW });
     await vi.waitFor(() => expect(events).toEqual([{ type: 'device_created', protocol: 'h02', plan: 'default' }]));
     registry.seen(await lookup(registry, 'new-1'), 'gt06', 'tcp', told);
-    await vi.waitFor(async () => expect(parseDevice(await store.get('devices', 'new-1'))?.protocol).toBe('gt06'), { timeout: 2000 });
+    await vi.waitFor(async () => expect(DEVICES.read(await store.get('devices', 'new-1'))?.protocol).toBe('gt06'), { timeout: 2000 });
     expect(events).toHaveLength(1);
   });
 
@@ -100,9 +100,9 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     await inventory.create(device('p-2', { state: 'pending', activates_at: NOW + 1 }), 'test');
     const events: object[] = [];
     for (const id of ['p-1', 'p-2']) registry.seen(await lookup(registry, id), 'h02', 'tcp', (event) => events.push(event));
-    await vi.waitFor(async () => expect(parseDevice(await store.get('devices', 'p-1'))?.state).toBe('active'), { timeout: 2000 });
-    await vi.waitFor(async () => expect(parseDevice(await store.get('devices', 'p-2'))?.protocol).toBe('h02'), { timeout: 2000 });
-    expect(parseDevice(await store.get('devices', 'p-2'))?.state).toBe('pending');
+    await vi.waitFor(async () => expect(DEVICES.read(await store.get('devices', 'p-1'))?.state).toBe('active'), { timeout: 2000 });
+    await vi.waitFor(async () => expect(DEVICES.read(await store.get('devices', 'p-2'))?.protocol).toBe('h02'), { timeout: 2000 });
+    expect(DEVICES.read(await store.get('devices', 'p-2'))?.state).toBe('pending');
     expect(events).toEqual([{ type: 'device_changed', fields: ['state'], state: 'active' }]);
   });
 

@@ -18,7 +18,7 @@ startShipper({
   journalDirectory: join(data, 'journal'),
   parkedDirectory: join(data, 'parked'),
   instance: 'rig',
-  sinks: [createStateSink({ store, plans: new Plans(store), instance: 'rig', batchAgeMs: 20 })],
+  sinks: [createStateSink({ store, plans: new Plans(store, silentLog), instance: 'rig', batchAgeMs: 20 })],
   codecs: new Map(),
   optionsOf: () => defaults,
   metrics: createMetrics(),

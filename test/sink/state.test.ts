@@ -47,7 +47,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
   }
 
   function shipping(store: StateStore, options: Parameters<typeof ship>[2] = {}): Rig {
-    const rig = ship(data, [createStateSink({ store, plans: new Plans(store), instance: INSTANCE, batchAgeMs: 20 })], options);
+    const rig = ship(data, [createStateSink({ store, plans: new Plans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })], options);
     onTestFinished(() => rig.shipper.close());
     return rig;
   }
@@ -183,7 +183,7 @@ it('waits for a Redis that is away, and counts once what is there when it is bac
   const store = await openState({ url: secretUrl(redis.url), prefix: 'test:', directory: '', log: silentLog });
   onTestFinished(() => store.close());
   const slot = await Slot.open(data, 0);
-  const rig = ship(data, [createStateSink({ store, plans: new Plans(store), instance: INSTANCE, batchAgeMs: 20 })]);
+  const rig = ship(data, [createStateSink({ store, plans: new Plans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })]);
   onTestFinished(() => rig.shipper.close());
   for (let round = 0; round < 3; round++) {
     for (let n = 0; n < 100; n++) slot.usage('a', T, ONE);

@@ -64,7 +64,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'codec types',
       'record',
       'plan',
-      'state types',
+      'state types', 'src/state/pages.ts',
       'src/state/eviction.ts',
       'npm:@clickhouse/client',
       'npm:ioredis',
@@ -76,15 +76,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   state: { holds: 'the state store: one interface; lmdb and Redis behind it; checks, dumps, repair', imports: ['npm:lmdb', 'npm:ioredis'] },
   registry: {
     holds: 'which devices exist and how they are served; quarantine; networks',
-    imports: ['codec types', 'state types', 'src/state/store.ts', 'wire', 'npm:zod'],
+    imports: ['codec types', 'state types', 'src/state/attempt.ts', 'src/state/follow.ts', 'src/state/pages.ts', 'src/state/table.ts', 'wire', 'npm:zod'],
   },
   plan: {
     holds: 'service plans: cycles, sums against caps, which steps hold, what they mean for a frame',
-    imports: ['state types', 'src/state/store.ts', 'command types', 'src/registry/device.ts', 'npm:zod'],
+    imports: ['state types', 'src/state/attempt.ts', 'src/state/follow.ts', 'src/state/pages.ts', 'src/state/table.ts', 'command types', 'src/registry/device.ts', 'npm:zod'],
   },
   command: {
     holds: 'commands: checks, ledger, delivery to devices, the Redis stream of commands',
-    imports: ['codec', 'registry types', 'src/registry/field-problem.ts', 'state types', 'src/state/store.ts', 'npm:ioredis'],
+    imports: ['codec', 'registry types', 'src/registry/field-problem.ts', 'state types', 'src/state/attempt.ts', 'src/state/follow.ts', 'src/state/table.ts', 'npm:ioredis'],
   },
   privacy: {
     holds: 'erasing a device everywhere, and exporting its data',
@@ -93,8 +93,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/command/command.ts',
       'registry types',
       'src/registry/device.ts',
-      'state types',
-      'src/state/store.ts',
+      'state types', 'src/state/attempt.ts', 'src/state/follow.ts', 'src/state/pages.ts', 'src/state/table.ts',
       'src/record/event.ts',
       'src/sink/clickhouse/device-rows.ts',
       'sink types',
@@ -135,8 +134,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   api: {
     holds: 'HTTP for people and programs: one table of operations',
     imports: [
-      'state types',
-      'src/state/store.ts',
+      'state types', 'src/state/attempt.ts', 'src/state/pages.ts', 'src/state/table.ts',
       'registry',
       'plan',
       'privacy types',

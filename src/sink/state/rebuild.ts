@@ -3,6 +3,7 @@ import { type Cycle, cycleOf, firstMoment } from '../../plan/cycle.ts';
 import { type Counters, NOTHING } from '../../plan/overhead.ts';
 import type { Plans } from '../../plan/plans.ts';
 import { countersOf, usageKey } from '../../plan/usage.ts';
+import { pages } from '../../state/pages.ts';
 import type { Found, Op, StateStore, Table } from '../../state/store.ts';
 import type { Place, UsageHistory } from '../clickhouse/history.ts';
 import { ANY_CURSOR, parseCursor } from './cursor.ts';
@@ -39,7 +40,6 @@ export interface Rebuilt {
 
 /** Of one query and one look. */
 const CHUNK = 200;
-const PAGE = 1000;
 const ATTEMPTS = 20;
 const LOOK_MS = 500;
 /** Usage of a slot that counting knows nothing of is counted no more when it is as old. */
@@ -146,10 +146,6 @@ function differenceOf(before: Counters, history: Counters): Record<string, numbe
 
 async function all(store: StateStore, table: Table, prefix: string): Promise<Found[]> {
   const found: Found[] = [];
-  for (let after: string | undefined; ; ) {
-    const page = await store.list(table, { prefix, limit: PAGE, ...(after === undefined ? {} : { after }) });
-    found.push(...page);
-    after = page.at(-1)?.key;
-    if (page.length < PAGE) return found;
-  }
+  for await (const page of pages(store, table, { prefix })) found.push(...page);
+  return found;
 }

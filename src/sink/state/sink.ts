@@ -3,6 +3,7 @@ import { cycleOf } from '../../plan/cycle.ts';
 import { type Counters, NOTHING } from '../../plan/overhead.ts';
 import type { Plans } from '../../plan/plans.ts';
 import { usageKey } from '../../plan/usage.ts';
+import { entries } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
 import { cursorKey, cursorPrefix, parseCursor } from './cursor.ts';
@@ -27,7 +28,6 @@ export interface StateSinkOptions {
 
 /** A write to Redis takes 2000 steps. */
 const BATCH_ROWS = 500;
-const PAGE = 1000;
 
 /** The store stays the caller's. */
 export function createStateSink(options: StateSinkOptions): Sink {
@@ -54,15 +54,10 @@ class StateSink implements Sink {
     const prefix = cursorPrefix(this.#o.instance);
     const cursors = new Map<string, string>();
     const delivered = new Map<string, number>();
-    for (let after: string | undefined; ; ) {
-      const page = await this.#o.store.list('cursors', { prefix, limit: PAGE, ...(after === undefined ? {} : { after }) });
-      for (const { key, value } of page) {
-        const slot = key.slice(prefix.length);
-        cursors.set(slot, value);
-        delivered.set(slot, parseCursor(key, value).delivered);
-      }
-      after = page.at(-1)?.key;
-      if (page.length < PAGE) break;
+    for await (const [key, value] of entries(this.#o.store, 'cursors', { prefix })) {
+      const slot = key.slice(prefix.length);
+      cursors.set(slot, value);
+      delivered.set(slot, parseCursor(key, value).delivered);
     }
     this.#cursors = cursors;
     return { delivered: (slot) => delivered.get(slot) ?? 0, pending: null };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Plan, planSchema } from '../../../src/plan/plan.ts';
-import { parsePolicy, stepsHeld } from '../../../src/plan/steps.ts';
+import { POLICIES, stepsHeld } from '../../../src/plan/steps.ts';
 
 const plan: Plan = planSchema.parse({
   name: 'p',
@@ -38,7 +38,7 @@ describe('steps of a plan', () => {
 
   it('are read back as they were written, and not from anything else', () => {
     const policy = { cycle: 1, cycle_end: 2, used_pct: 81.5, held: stepsHeld(plan, 120, []), slowed: { interval_s: 600, before_s: 30 } };
-    expect(parsePolicy(JSON.stringify(policy))).toEqual({ ...policy, news: [] });
-    expect([parsePolicy(undefined), parsePolicy('{}'), parsePolicy('[]')]).toEqual([undefined, undefined, undefined]);
+    expect(POLICIES.read(JSON.stringify(policy))).toEqual({ ...policy, news: [] });
+    expect([POLICIES.read(undefined), POLICIES.read('{}'), POLICIES.read('[]')]).toEqual([undefined, undefined, undefined]);
   });
 });

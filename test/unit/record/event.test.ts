@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseCommand } from '../../../src/command/command.ts';
+import { COMMANDS } from '../../../src/command/command.ts';
 import { commandEvent } from '../../../src/command/downlink.ts';
 import { Definition } from '../../../src/journal/definition.ts';
 import { EntryKind, EntryView, entrySize, Origin, writeEntry } from '../../../src/journal/entry.ts';
@@ -34,7 +34,7 @@ function delivered(json: string, device = 'd1'): string {
 describe('invariant 1: what the host says and what the event says are in namespaces of their own', () => {
   test('a step of a command: its id is not the event’s', () => {
     const fields = { id: 'c1', type: 'locate', state: 'sent', ended: 0, attempts: 1, requester: 'me', ref: '', reply: '' };
-    const command = parseCommand(JSON.stringify({ ...fields, parameters: {}, values: {}, history: [] }));
+    const command = COMMANDS.read(JSON.stringify({ ...fields, parameters: {}, values: {}, history: [] }));
     if (command === undefined) throw new Error('not a command');
     expect(strictJson(delivered(JSON.stringify(commandEvent(command))))).toEqual({
       version: 1,
