@@ -28,7 +28,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, deflate, gzip, zstdCompress } from 'node:zlib';
-import { AppError, messageOf, systemCode } from '../errors.ts';
+import { AppError, type ErrorCode, messageOf, systemCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import { Engine, type EngineResult } from './engine.ts';
 import { type Exception, engineException, exception } from './exception.ts';
@@ -64,7 +64,7 @@ export interface EmbeddedClickHouse {
 /** What the child process (`main.ts`) tells its parent over IPC. */
 export type EmbeddedMessage =
   | { readonly type: 'ready'; readonly url: string }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string };
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 const DEFAULT_PORT = 8123;
 /** Threads that statements may occupy; `main.ts` sizes the pool so that file work always finds a thread beside them. */
