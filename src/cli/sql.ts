@@ -46,7 +46,9 @@ export async function sql(args: string[]): Promise<number> {
   const { config } = loadConfig({ file: values.config, env: process.env });
   const access = await clickHouseAccess(config);
   const { url, username, password, database } = access;
+  const agent = access.agent?.(1);
   const client = createClient({
+    ...(agent === undefined ? {} : { http_agent: agent }),
     url: url.reveal(),
     username,
     password: password.reveal(),

@@ -27,6 +27,8 @@ export interface PackedAccess {
   readonly username: string;
   readonly password: string;
   readonly database: string;
+  /** Directory of the embedded engine; '' for a configured server. */
+  readonly embedded: string;
 }
 
 export interface Start {

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import type { Worker } from 'node:cluster';
+import cluster from 'node:cluster';
 import { AppError } from '../errors.ts';
 import type { Send } from './ipc.ts';
 
@@ -15,14 +15,17 @@ export interface Running {
 }
 
 /** No child reads what the server is given on standard input. */
-export const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
+const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
 
 /** Throws AppError WORKER_FAILED when the system starts no process. */
 export function forkChild(path: string, args: readonly string[]): Running {
   return ofProcess(fork(path, args, { stdio: CHILD_STDIO }));
 }
 
-export function ofWorker(worker: Worker): Running {
+/** A worker, which runs the module at `path`. */
+export function forkWorker(path: string): Running {
+  cluster.setupPrimary({ exec: path, args: [], stdio: CHILD_STDIO });
+  const worker = cluster.fork();
   worker.on('error', () => {});
   return ofProcess(worker.process);
 }

@@ -1,12 +1,12 @@
-import cluster from 'node:cluster';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
 import { Vitals } from '../descriptors.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
+import { embeddedAccess } from '../embedded/socket.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { inUse } from '../lock/lock.ts';
@@ -14,7 +14,7 @@ import { Ownership } from '../lock/ownership.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
-import { type Secret, SecretUrl } from '../secret.ts';
+import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
 import { placeOf } from '../wire/network.ts';
 import { modulePath } from './child-process.ts';
@@ -22,13 +22,13 @@ import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
 import { openInstance } from './instance.ts';
 import { UnknownMessages } from './ipc.ts';
-import type { FromRole, Health, ToEach } from './messages.ts';
+import type { FromRole, Health, PackedAccess, ToEach } from './messages.ts';
 import { ownedStorage } from './owned-storage.ts';
 import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
 import { Post, type PostHost } from './post.ts';
 import { recoverSlot, recoverSlots } from './recover-slots.ts';
-import { CHILD_STDIO, forkChild, ofWorker, type Running } from './running.ts';
+import { forkChild, forkWorker, type Running } from './running.ts';
 import { handOver } from './succession.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -167,14 +167,13 @@ export class Supervisor implements PostHost {
     if (embedded) {
       this.#embedded = new Post(this, {
         name: 'clickhouse',
-        spawn: () => forkEmbedded(config.dataDir, port),
+        spawn: () => forkEmbedded(embeddedDirectory(config), port),
         greeting: () => undefined,
         heard: (message) => this.#heard(NO_SLOT, message),
       });
       this.#posts.push(this.#embedded);
     }
-    cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
-    const packed = { ...clickhouse, url: clickhouse.url.reveal(), password: clickhouse.password.reveal() };
+    const packed = packAccess(clickhouse, embedded ? embeddedDirectory(config) : '');
     const raw = packConfig(config);
     this.#greeting = (slot, successor) => ({
       type: 'start',
@@ -339,7 +338,7 @@ export class Supervisor implements PostHost {
   #makeWorker(slot: number, successor = false): Post {
     const post = new Post(this, {
       name: `worker-${slot}`,
-      spawn: () => ofWorker(cluster.fork()),
+      spawn: () => forkWorker(modulePath('./worker', import.meta.url)),
       greeting: (life) => this.#greeting(slot, successor && life === 1),
       heard: (message) => this.#heard(slot, message),
       ended: () => this.#directory.forget(slot),
@@ -416,14 +415,20 @@ async function makeDataDir(directory: string): Promise<void> {
 }
 
 /** The ClickHouse of the configuration; without one the embedded one on `port`, whose secret is made at the first start. */
-async function clickHouseAccess(
-  config: Config,
-  port: number,
-): Promise<{ url: SecretUrl; username: string; password: Secret; database: string }> {
+async function clickHouseAccess(config: Config, port: number): Promise<ClickHouseAccess> {
   const { url, user: username, password, database } = config.clickhouse;
   if (url !== undefined) return { url, username, password, database };
-  const secret = await clickHouseSecret(join(config.dataDir, 'clickhouse'));
-  return { url: new SecretUrl(`http://127.0.0.1:${port}`), username: 'default', password: secret, database };
+  const directory = embeddedDirectory(config);
+  return { ...embeddedAccess(directory, `http://127.0.0.1:${port}`, await clickHouseSecret(directory)), database };
+}
+
+function packAccess({ url, username = '', password, database = '' }: ClickHouseAccess, embedded: string): PackedAccess {
+  return { url: url.reveal(), username, password: password?.reveal() ?? '', database, embedded };
+}
+
+/** Absolute: children read it. */
+function embeddedDirectory(config: Config): string {
+  return resolve(config.dataDir, 'clickhouse');
 }
 
 async function freePort(): Promise<number> {
@@ -431,6 +436,6 @@ async function freePort(): Promise<number> {
   return claimed?.port ?? 0;
 }
 
-function forkEmbedded(dataDir: string, port: number): Running {
-  return forkChild(modulePath('../embedded/main', import.meta.url), ['--directory', join(dataDir, 'clickhouse'), '--port', String(port)]);
+function forkEmbedded(directory: string, port: number): Running {
+  return forkChild(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)]);
 }
