@@ -126,7 +126,7 @@ function escaped(text: string): string {
 }
 
 async function tell(run: Run, statement: string, output: Writable, signal: AbortSignal): Promise<number> {
-  if (statement.trim() === '') throw new AppError('USAGE', 'there is no statement: fixgate sql "SELECT …"');
+  if (statement.trim() === '') throw new AppError('USAGE', 'missing statement: fixgate sql "SELECT …"');
   try {
     await run(statement, output, signal);
     return EXIT.Ok;

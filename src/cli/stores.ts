@@ -43,7 +43,7 @@ export async function stateStore({ dataDir, redis, state }: Config): Promise<Sta
   if (state.url === undefined && !existsSync(join(dataDir, 'state', 'data.mdb')))
     throw new AppError(
       'DATA_DIR_UNUSABLE',
-      `there is no server's data in ${resolve(dataDir)}: start the server first, or say where its data is with FIXGATE_DATA_DIR or --config <file>`,
+      `no server data in ${resolve(dataDir)}: start the server first, or name its data directory with FIXGATE_DATA_DIR or --config <file>`,
     );
   return openState({ url: state.url, prefix: `${redis.prefix}:`, directory: join(dataDir, 'state'), log: processLog('error', 'cli') });
 }
