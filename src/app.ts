@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ApiOffice } from './api/office.ts';
 import { systemClock } from './clock.ts';
-import { type ChildRole, tell, tellDone, tellSocket, unknownToChild } from './cluster/child-process.ts';
-import type { Health, SendHandle, SessionMove, ToShipper, ToWorker } from './cluster/messages.ts';
+import { type ChildRole, tell, tellWhen } from './cluster/child-process.ts';
+import type { Health, SessionMove } from './cluster/messages.ts';
 import { ownedStorage } from './cluster/owned-storage.ts';
 import { Release } from './cluster/release.ts';
 import type { Codec } from './codec/index.ts';
@@ -17,9 +17,11 @@ import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { Vitals } from './descriptors.ts';
 import { type AppError, messageOf } from './errors.ts';
-import type { Intake } from './in/intake/intake.ts';
+import type { Owing } from './in/intake/host.ts';
+import { Scratch } from './in/intake/scratch.ts';
 import type { Claim } from './in/session/claim.ts';
 import { METER_TICK_MS, Meters } from './in/session/meter.ts';
+import type { Session } from './in/session/session.ts';
 import { SessionTable } from './in/session/table.ts';
 import { Definition } from './journal/definition.ts';
 import { EntryKind, Origin } from './journal/entry.ts';
@@ -93,7 +95,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const codecs = await loadCodecs(config.codecs.packages);
   const optionsOf = codecOptions(codecs, config.codecs.options, config.devices);
   const counters = new Map<Codec, CodecCounters>();
-  const owing = new Set<Intake>();
+  const owing = new Set<Owing>();
   const paused = new Set<{ resume(): void }>();
   const lookalikes = new Lookalikes(log, systemClock);
 
@@ -125,7 +127,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
 
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
-  const sessions = new SessionTable<Intake>({
+  const sessions = new SessionTable<Session>({
     moved: toSupervisor(),
     spoke: (device, peer) => tell({ type: 'spoke', device, peer }),
     takenOver: () => metrics.takeovers.inc(),
@@ -141,13 +143,13 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   });
   const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((id) => {
-    if (id === undefined) eachSession(sessions, (intake) => intake.reconsider(), log);
-    else for (const intake of sessions.of(id)) intake.reconsider();
+    if (id === undefined) eachSession(sessions, (session) => session.reconsider(), log);
+    else for (const session of sessions.of(id)) session.reconsider();
   });
   const service = new Service(state, log, config.service.alarms === 'pass');
   service.onChange((device) => {
-    if (device === undefined) eachSession(sessions, (intake) => intake.planChanged(), log);
-    else for (const intake of sessions.of(device)) intake.planChanged();
+    if (device === undefined) eachSession(sessions, (session) => session.planChanged(), log);
+    else for (const session of sessions.of(device)) session.planChanged();
   });
   const newcomers = new Newcomers(config.registry.newIds, config.workers, () => systemClock.elapsed());
   const quarantine = new Quarantine({
@@ -161,8 +163,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   });
   const noticed = (table: Table, key: string | undefined): void => {
     if (table === 'standing') {
-      if (key === undefined) eachSession(sessions, (intake) => intake.reviewStanding(), log);
-      else for (const intake of sessions.of(key)) intake.reviewStanding();
+      if (key === undefined) eachSession(sessions, (session) => session.reviewStanding(), log);
+      else for (const session of sessions.of(key)) session.reviewStanding();
     } else if (key === undefined) downlink.pokeAll();
     else downlink.poke(key.slice(0, key.indexOf(' ')));
   };
@@ -182,6 +184,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     metrics,
     clock: systemClock,
     log,
+    scratch: new Scratch(),
     owing,
     paused,
     codecs: [...codecs.values()],
@@ -207,40 +210,27 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   if (!successor) await listeners.openAll();
   const vitals = new Vitals();
   const stopSampling = sample(metrics, journal, host, vitals, slot);
-  const unknown = unknownToChild();
 
   return {
     metrics,
     health: () => ({ [`worker-${slot}`]: workerHealth(journal, host.connections, vitals) }),
-    take(message: ToWorker, socket: SendHandle | undefined): void {
-      switch (message.type) {
-        case 'state_damaged':
-          state.abandon(message.damage);
-          break;
-        case 'rivals':
-          sessions.rivals(message.device, message.claims);
-          break;
-        case 'spoke':
-          sessions.heard(message.device, message.peer);
-          break;
-        case 'commands':
-          downlink.poke(message.device);
-          break;
-        case 'rotate':
-          tellDone(message.ticket, journal.rotate().then(nothing));
-          break;
-        case 'connection':
-          listeners.adopt(message.index, socket);
-          break;
-        case 'hand_over':
-          tellSocket(message.ticket, listeners.socket(message.index));
-          break;
-        case 'listen':
-          tellDone(message.ticket, listeners.open(message.index, socket).then(nothing));
-          break;
-        default:
-          unknown.ignore(message);
-      }
+    take(message, socket): void {
+      if (message.type === 'state_damaged') state.abandon(message.damage);
+      else if (message.type === 'rivals') sessions.rivals(message.device, message.claims);
+      else if (message.type === 'spoke') sessions.heard(message.device, message.peer);
+      else if (message.type === 'commands') downlink.poke(message.device);
+      else if (message.type === 'rotate')
+        tellWhen(
+          message.ticket,
+          journal.rotate().then(() => ({})),
+        );
+      else if (message.type === 'connection') listeners.adopt(message.index, socket);
+      else if (message.type === 'hand_over') for (let index = 0; index < config.listeners.length; index++) handOver(listeners, index);
+      else if (message.type === 'listen')
+        listeners.open(message.index, socket).then(
+          () => tell({ type: 'listening', index: message.index }),
+          (error: unknown) => log.error({ error: messageOf(error) }, 'a successor cannot listen'),
+        );
     },
     async drain(deadlineMs: number): Promise<void> {
       // What is owed first becomes durable, then is answered, then the connections close, which the journal notes.
@@ -261,15 +251,21 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   };
 }
 
-/** What a request without counts has come to. */
-const nothing = (): Readonly<Record<string, number>> => ({});
+function handOver(listeners: Listeners, index: number): void {
+  try {
+    tell({ type: 'handed_over', index }, () => {}, listeners.socket(index));
+  } catch {
+    // Shared by the cluster instead of by the kernel: the successor gets it from there.
+    tell({ type: 'handed_over', index });
+  }
+}
 
 /** A few at a time: devices go on talking meanwhile. */
-function eachSession(sessions: SessionTable<Intake>, look: (intake: Intake) => void, log: Log): void {
+function eachSession(sessions: SessionTable<Session>, look: (session: Session) => void, log: Log): void {
   const all = async (): Promise<void> => {
     let looked = 0;
-    for (const intake of sessions) {
-      look(intake);
+    for (const session of sessions) {
+      look(session);
       if (++looked % RECONSIDERED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   };
@@ -427,7 +423,6 @@ export async function startShipping(
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
   const vitals = new Vitals();
-  const unknown = unknownToChild();
   return {
     metrics,
     health(): Readonly<Record<string, Health>> {
@@ -440,17 +435,9 @@ export async function startShipping(
         parts[sink] = { state: health.state, reason: health.state === 'degraded' ? health.reason : '' };
       return parts;
     },
-    take(message: ToShipper): void {
-      switch (message.type) {
-        case 'state_damaged':
-          state.abandon(message.damage);
-          break;
-        case 'erase':
-          tellDone(message.ticket, shipper.erase(message.part, new Map(message.devices)));
-          break;
-        default:
-          unknown.ignore(message);
-      }
+    take(message): void {
+      if (message.type === 'state_damaged') state.abandon(message.damage);
+      else if (message.type === 'erase') tellWhen(message.ticket, shipper.erase(message.part, new Map(message.devices)));
     },
     async drain(deadlineMs: number): Promise<void> {
       const all = await shipper.drained(deadlineMs);

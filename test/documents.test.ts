@@ -19,7 +19,8 @@ describe('docs/events.md', () => {
   const rows = document.slice(document.indexOf('## Types')).match(/^\| `.*?\|/gm) ?? [];
   const listed = rows.flatMap((row) => [...row.matchAll(/`(\w+)`/g)].map(([, type = '']) => type)).sort();
   /** Events are objects whose first key is their type, made for `record`, `event` or the journal. */
-  const EVENT = /(?:record\([^{]*|event\(|told\(|stringify\(|event(?:: object)? = |return )\{ type: '([a-z_]+)'|"type":"([a-z_]+)"/g;
+  const EVENT =
+    /(?:record\([^{]*|journalEvent\([^{]*|event\(|told\(|stringify\(|event(?:: object)? = |return )\{ type: '([a-z_]+)'|"type":"([a-z_]+)"/g;
   /** Rooms that journal events; elsewhere `type` tags other things. */
   const sources = globSync('src/{app.ts,{in/*,command,plan,privacy,registry}/*.ts}').map((path) => readFileSync(path, 'utf8'));
   const made = sources.flatMap((text) => [...text.matchAll(EVENT)].map(([, a, b]) => a ?? b ?? ''));

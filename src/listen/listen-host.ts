@@ -1,5 +1,6 @@
 import type { Codec } from '../codec/index.ts';
-import type { IdBounds, Intake, IntakeHost } from '../in/intake/intake.ts';
+import type { IdBounds, IntakeHost } from '../in/intake/host.ts';
+import type { Intake } from '../in/intake/intake.ts';
 import type { ConnectionLimit } from './connection-limit.ts';
 
 /** Bounds and deadlines of one worker's sockets. Times in ms, sizes in bytes. */

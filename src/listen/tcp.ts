@@ -1,7 +1,8 @@
 import net from 'node:net';
 import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
-import { Intake, type Link } from '../in/intake/intake.ts';
+import type { Link } from '../in/intake/host.ts';
+import { Intake } from '../in/intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import { Seldom } from '../seldom.ts';
 import type { Bytes } from '../wire/index.ts';
@@ -238,7 +239,7 @@ class TcpConnection implements Link {
     const { limits } = this.#host;
     const intake = this.#intake;
     if (intake?.turnedAway === true) return;
-    if ((intake === undefined || intake.device === '') && now - this.#openedAt > limits.identifyMs) this.close('identify_timeout');
+    if (intake?.identified !== true && now - this.#openedAt > limits.identifyMs) this.close('identify_timeout');
     else if (this.#partialSince > 0 && !this.#paused && this.#throttled === undefined && now - this.#partialSince > limits.frameMs)
       this.close('frame_timeout');
     else if (now - this.#lastSeen > this.#at.idleMs) this.close('idle');

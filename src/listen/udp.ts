@@ -2,7 +2,8 @@ import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
-import { Intake, type Link } from '../in/intake/intake.ts';
+import type { Link } from '../in/intake/host.ts';
+import { Intake } from '../in/intake/intake.ts';
 import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
 import { peerOf } from '../wire/network.ts';
@@ -80,7 +81,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
     for (const peer of peers.values()) {
       const silent = now - peer.lastSeen;
       if (silent <= host.limits.identifyMs) break;
-      if (peer.intake.device === '' || silent > at.idleMs) peer.close(peer.intake.device === '' ? 'identify_timeout' : 'idle');
+      if (!peer.intake.identified || silent > at.idleMs) peer.close(peer.intake.identified ? 'idle' : 'identify_timeout');
     }
   }, SWEEP_MS);
 

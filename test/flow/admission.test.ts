@@ -1,35 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
+import type { IntakeHost } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { type Plan, planSchema, type Step } from '../../src/plan/plan.ts';
 import { Seen } from '../../src/plan/service.ts';
 import type { Policy } from '../../src/plan/steps.ts';
 import { Territory } from '../../src/plan/territory.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
-import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { NO_STANDINGS } from '../helpers/open-registry.ts';
 import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
+import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
 /** Invariant 12 of src/in/intake/intake.ts: what a device's state and plan mean for its frames. */
 
-interface Entry {
-  readonly kind: EntryKind;
-  readonly accepted: number;
-  readonly keep: string;
-  readonly relay: boolean;
-  readonly text: string;
-}
-
-let entries: Entry[];
+let journal: MemoryJournal;
 let host: IntakeHost;
 let clock: FakeClock;
 let metrics: ReturnType<typeof createMetrics>;
@@ -43,7 +28,7 @@ let erasedBefore: number;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  entries = [];
+  journal = new MemoryJournal(1_000_000);
   roams = [];
   alarmsPass = false;
   erasedBefore = 0;
@@ -54,35 +39,11 @@ beforeEach(() => {
   policy = undefined;
   seen = new Seen();
   seen.territory = new Territory(false);
-  const journal = {
-    durable: 1_000_000,
-    accepting: true,
-    append(
-      _o: Origin,
-      kind: EntryKind,
-      _at: number,
-      _m: number,
-      accepted: number,
-      bytes: Uint8Array,
-      start: number,
-      end: number,
-      marks?: Marks,
-    ): number {
-      const keep = marks?.keep == null ? 'all' : hex(marks.keep, 0, Math.ceil(accepted / 8));
-      const text = kind === EntryKind.Event ? new TextDecoder().decode(bytes.subarray(start, end)) : '';
-      return entries.push({ kind, accepted, keep, relay: marks?.relay ?? false, text });
-    },
-  };
-  host = {
+  host = intakeHost({
     journal,
-    sessions: new SessionTable<Intake>(),
-    profiles: new MemoryProfiles(),
+    clock,
+    metrics,
     registry: { lookup: (id, found) => found(new Known(id, device, false, false)), seen: () => {} },
-    quarantine: { noted: () => {} },
-    standings: NO_STANDINGS,
-    newcomers: { admit: () => 'admitted' },
-    downlink: NO_DOWNLINK,
-    meters: new Meters(journal, clock),
     service: {
       plan: () => plan,
       policy: () => policy,
@@ -93,34 +54,9 @@ beforeEach(() => {
         return alarmsPass;
       },
     },
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
-    options: () => ({}),
-  };
+  });
 });
 afterEach(() => vi.useRealTimers());
-
-class RecordedLink implements Link {
-  readonly sent: string[] = [];
-  readonly finishes: string[] = [];
-  rate = 0;
-  send(bytes: Uint8Array): void {
-    this.sent.push(hex(bytes, 0, bytes.length));
-  }
-  close(reason: string): void {
-    this.finishes.push(`closed ${reason}`);
-  }
-  finish(reason: string): void {
-    this.finishes.push(reason);
-  }
-  drained(): void {}
-  throttle(bytesPerS: number): void {
-    this.rate = bytesPerS;
-  }
-}
 
 function connect(): { intake: Intake; link: RecordedLink } {
   const link = new RecordedLink();
@@ -128,9 +64,8 @@ function connect(): { intake: Intake; link: RecordedLink } {
 }
 
 const holding = (...held: Step[]): Policy => ({ cycle: 0, cycle_end: Number.MAX_SAFE_INTEGER, used_pct: 100, held, news: [] });
-const frames = (): string[] =>
-  entries.filter(({ kind }) => kind === EntryKind.Frame).map(({ accepted, keep, relay }) => `${accepted} ${keep}${relay ? ' relay' : ''}`);
-const events = (): object[] => entries.filter(({ kind }) => kind === EntryKind.Event).map(({ text }) => JSON.parse(text));
+const frames = (): string[] => journal.frames.map(({ accepted, keep, relay }) => `${accepted} ${keep}${relay ? ' relay' : ''}`);
+const events = (): object[] => journal.events.map(({ device: _device, ...event }) => event);
 /** Third byte of a toy's answer: how many records the server took, ff: refused. */
 const taken = (link: RecordedLink): string[] => link.sent.map((answer) => answer.slice(4, 6));
 const login = toyLogin('12345678', false);
@@ -178,7 +113,7 @@ describe('what is withheld', () => {
     expect(taken(link)).toEqual(['00', '03', '01']);
     expect(frames()).toEqual(['3 02']);
     expect((await metrics.withheld.get()).values).toMatchObject([{ labels: { reason: 'discard' }, value: 3 }]);
-    expect(intake.meter.records).toBe(1);
+    expect(intake.session?.meter.records).toBe(1);
   });
 
   it('by `decimate`: all but every event and one in a while, also over connections, and backlogs by their own times', () => {
@@ -203,7 +138,7 @@ describe('what is withheld', () => {
     const inside = connect();
     inside.intake.push(login);
     policy = holding({ action: 'refuse', at_pct: 100 });
-    inside.intake.planChanged();
+    inside.intake.session?.planChanged();
     inside.intake.push(toyFixes(2, 3));
     expect(inside.link.finishes).toEqual([]);
     inside.intake.push(toyFixes(3, 1));
@@ -252,15 +187,15 @@ describe('what is withheld', () => {
     const { intake, link } = connect();
     intake.push(login);
     device = record({ state: 'suspended' });
-    intake.reconsider();
+    intake.session?.reconsider();
     intake.push(toyFixes(2, 3));
     expect(frames()).toEqual([]);
     device = record({ state: 'active' });
-    intake.reconsider();
+    intake.session?.reconsider();
     intake.push(toyFixes(3, 3));
     expect(frames()).toEqual(['3 all']);
     device = record({ state: 'terminated' });
-    intake.reconsider();
+    intake.session?.reconsider();
     expect(link.finishes).toEqual(['terminated']);
   });
 
@@ -299,7 +234,7 @@ describe('an alarm of a person', () => {
     intake.push(toyFixes(3, 1));
     expect([frames(), taken(link), link.finishes]).toEqual([['3 02'], ['00', '03', '01'], []]);
     expect(await passed()).toEqual([[why, 1]]);
-    expect(intake.meter.records).toBe(1);
+    expect(intake.session?.meter.records).toBe(1);
   });
 
   it('passes when the plan does not exempt it and a step discards', () => {
@@ -362,7 +297,7 @@ describe('what else a plan does', () => {
     intake.push(login);
     expect(link.rate).toBe(100);
     policy = undefined;
-    intake.planChanged();
+    intake.session?.planChanged();
     expect(link.rate).toBe(0);
   });
 
@@ -373,7 +308,7 @@ describe('what else a plan does', () => {
     intake.push(login);
     intake.push(toyFixes(2, 3));
     policy = undefined;
-    intake.planChanged();
+    intake.session?.planChanged();
     intake.push(toyFixes(3, 1));
     expect(frames()).toEqual(['3 02 relay', '1 all relay']);
   });

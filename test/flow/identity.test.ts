@@ -7,20 +7,18 @@ import { Directory } from '../../src/cluster/directory.ts';
 import { Downlink } from '../../src/command/downlink.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
-import { type IdBounds, Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import type { IdBounds, IntakeHost, Link } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import type { Claim } from '../../src/in/session/claim.ts';
-import { Meters } from '../../src/in/session/meter.ts';
+import type { Session } from '../../src/in/session/session.ts';
 import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { AddressRates } from '../../src/registry/address-rates.ts';
 import { pickAddress, Standings } from '../../src/registry/standing.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
+import { intakeHost, MemoryJournal } from '../support/intake-rig.ts';
 
 /**
  * Identity of devices (intake invariant 14, in/session/claim.ts): attacks with another device's id, against queued engine stops.
@@ -40,14 +38,13 @@ let clock: FakeClock;
 let ledger: Ledger;
 let workers: Worker[];
 let directoryOfAll: Directory;
-let events: Record<string, unknown>[];
-let frames: { device: string; peer: string }[];
+let journal: MemoryJournal;
 let metrics: ReturnType<typeof createMetrics>;
 let ids = 0;
 let seconds = 0;
 
 class Worker {
-  readonly sessions: SessionTable<Intake>;
+  readonly sessions: SessionTable<Session>;
   readonly downlink: Downlink;
   readonly host: IntakeHost;
   readonly #unwatch: () => void;
@@ -55,7 +52,7 @@ class Worker {
   constructor(slot: number) {
     const { now } = { now: () => clock.now() };
     const others = (): Worker[] => directoryOfAll.othersThan(slot, A).flatMap((other) => workers[other] ?? []);
-    this.sessions = new SessionTable<Intake>({
+    this.sessions = new SessionTable<Session>({
       moved: (device: string, claims: readonly Claim[]) => directoryOfAll.moved(slot, [[device, claims]]),
       spoke: (device, peer) => {
         for (const other of others()) other.sessions.heard(device, peer);
@@ -65,40 +62,17 @@ class Worker {
     });
     this.downlink = new Downlink({ ledger, shadow: new Shadow(store), now, log: silentLog, count: () => {} });
     this.#unwatch = store.watch((table, key) => {
-      if (table === 'standing' && key !== undefined) for (const intake of this.sessions.of(key)) intake.reviewStanding();
+      if (table === 'standing' && key !== undefined) for (const session of this.sessions.of(key)) session.reviewStanding();
       if (table === 'commands' && key !== undefined) this.downlink.poke(key.slice(0, key.indexOf(' ')));
     });
-    const append = (
-      origin: Origin,
-      kind: EntryKind,
-      _at: number,
-      _m: number,
-      _n: number,
-      bytes: Uint8Array,
-      start: number,
-      end: number,
-    ) => {
-      if (kind === EntryKind.Frame) frames.push({ device: origin.device, peer: origin.peer });
-      if (kind === EntryKind.Event)
-        events.push({ device: origin.device, ...JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))) });
-      return 1;
-    };
-    const journal = { append, durable: 1000, accepting: true };
-    this.host = {
+    this.host = intakeHost({
       journal,
       sessions: this.sessions,
-      profiles: new MemoryProfiles(),
-      ...OPEN_REGISTRY,
       standings: new Standings(store, now, silentLog),
       downlink: this.downlink,
-      meters: new Meters(journal, clock),
       metrics,
       clock,
-      log: silentLog,
-      owing: new Set(),
-      counters: (codec) => new CodecCounters(metrics, codec),
-      options: () => ({}),
-    };
+    });
   }
 
   async close(): Promise<void> {
@@ -158,8 +132,7 @@ beforeEach(() => {
   clock = new FakeClock();
   ledger = new Ledger(store, () => clock.now(), 3);
   metrics = createMetrics();
-  events = [];
-  frames = [];
+  journal = new MemoryJournal(1000);
   seconds = 0;
   directoryOfAll = new Directory((slot, device, claims) => workers[slot]?.sessions.rivals(device, claims));
   workers = [];
@@ -204,7 +177,7 @@ async function moved(): Promise<Peer> {
   return new Peer(AWAY).speaks();
 }
 
-const contested = (): unknown[] => events.filter(({ type }) => type === 'identity_contested');
+const contested = (): unknown[] => journal.events.filter(({ type }) => type === 'identity_contested');
 
 describe.each([
   ['on one worker', 0],
@@ -218,7 +191,7 @@ describe.each([
     attacker.speaks();
     device.speaks();
     expect([attacker.got(STOP), device.ends, attacker.ends]).toEqual([0, [], []]);
-    expect(frames.map(({ peer }) => peer)).toEqual([HOME, ATTACKER, ATTACKER, HOME]);
+    expect(journal.frames.map(({ peer }) => peer)).toEqual([HOME, ATTACKER, ATTACKER, HOME]);
   });
 
   it('that comes while the device is away waits for a minute with a critical command, which the device gets if it speaks', async () => {
@@ -281,13 +254,13 @@ describe('a device without another', () => {
     device.intake.closed('device');
     await vi.waitFor(async () => expect(JSON.parse((await store.get('standing', A)) ?? '{}').networks).toHaveProperty('10.9.9'));
     const again = new Peer('10.9.9.88:1').speaks();
-    expect(again.intake.standing).toBe(true);
+    expect(again.intake.session?.standing).toBe(true);
   });
 
   it('has none there after thirty days', async () => {
     (await atHome()).intake.closed('device');
     clock.step(30 * 86_400_000 + 1);
-    expect(new Peer(HOME).speaks().intake.standing).toBe(false);
+    expect(new Peer(HOME).speaks().intake.session?.standing).toBe(false);
   });
 });
 
@@ -300,7 +273,7 @@ describe('a datagram with the id of a connected device', () => {
     await queue('engine_stop');
     await stopped(device);
     spoofed.speaks();
-    expect([device.ends, spoofed.got(STOP), frames.length]).toEqual([[], 0, 3]);
+    expect([device.ends, spoofed.got(STOP), journal.frames.length]).toEqual([[], 0, 3]);
   });
 });
 
@@ -324,7 +297,7 @@ describe('one socket that names many ids', () => {
   it('may name so many; what is beyond is refused, counted, and leaves the others alone', async () => {
     const peer = new Peer(ATTACKER, { bounds: { perConnection: 5, admit: () => true } });
     for (let round = 0; round < 2; round++) for (let n = 0; n < 50; n++) peer.speaks(String(4_106_011_000 + n));
-    expect([frames.length, peer.ends]).toEqual([10, []]);
+    expect([journal.frames.length, peer.ends]).toEqual([10, []]);
     const { values } = await metrics.rejects.get();
     expect(values).toMatchObject([{ labels: { reason: 'ids_per_connection' }, value: 90 }]);
   });
@@ -334,10 +307,10 @@ describe('one socket that names many ids', () => {
     const bounds = { perConnection: 1000, admit: (address: string) => rates.admit(address, 20) };
     for (let n = 0; n < 50; n++) new Peer(`203.0.113.9:${n}`, { bounds }).speaks(String(4_106_011_000 + n));
     new Peer('203.0.113.10:1', { bounds }).speaks();
-    expect(frames).toHaveLength(21);
+    expect(journal.frames).toHaveLength(21);
     clock.step(60_000);
     new Peer(ATTACKER, { bounds }).speaks();
-    expect(frames).toHaveLength(22);
+    expect(journal.frames).toHaveLength(22);
   });
 });
 
@@ -348,7 +321,7 @@ describe('a half-open connection', () => {
     const after = new Peer(AWAY).speaks();
     expect(device.ends).toEqual(['superseded']);
     expect(await fence([device, after])).toBe(after);
-    expect(events.filter(({ type }) => type === 'duplicate_connection')).toHaveLength(1);
+    expect(journal.events.filter(({ type }) => type === 'duplicate_connection')).toHaveLength(1);
   });
 
   it.each([0, 1])('stays for two of the intervals that it has taught, then gives way: worker %s', async (slot) => {
@@ -374,7 +347,7 @@ describe('bounds', () => {
     expect([device.ends, attackers.map(({ ends }) => ends.length)]).toEqual([[], [1, 1, 0, 0, 0]]);
     const again = new Peer('10.1.1.6:1').speaks();
     expect([device.ends, again.ends, attackers.map(({ ends }) => ends.length)]).toEqual([[], [], [1, 1, 1, 0, 0]]);
-    expect(frames).toHaveLength(7);
+    expect(journal.frames).toHaveLength(7);
   });
 
   it('a device whose NAT gives each datagram another port is stored, and its newest port has the commands', async () => {
@@ -385,8 +358,8 @@ describe('bounds', () => {
       clock.step(10_000);
       return new Peer(`10.1.1.5:${2000 + n}`, { transport: 'udp' }).speaks();
     });
-    expect(frames).toHaveLength(21);
-    expect(workers[0]?.sessions.get(A)).toBe(ports.at(-1)?.intake);
+    expect(journal.frames).toHaveLength(21);
+    expect(workers[0]?.sessions.get(A)).toBe(ports.at(-1)?.intake.session);
   });
 
   it('two that take turns do not get the way of commands by turns', async () => {

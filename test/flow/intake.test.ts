@@ -1,92 +1,21 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import type { IntakeHost } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
+import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
-/** A journal whose watermark the test moves: durability at will. */
-class ManualJournal {
-  durable = 0;
-  accepting = true;
-  readonly entries: { device: string; kind: EntryKind; accepted: number; memo: number; payload: string }[] = [];
-
-  append(
-    origin: Origin,
-    kind: EntryKind,
-    _received: number,
-    memo: number,
-    accepted: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): number {
-    if (!this.accepting) return -1;
-    const payload = kind === EntryKind.Frame ? hex(bytes, start, end) : new TextDecoder().decode(bytes.subarray(start, end));
-    this.entries.push({ device: origin.device, kind, accepted, memo, payload });
-    return this.entries.length;
-  }
-
-  get frames() {
-    return this.entries.filter((entry) => entry.kind === EntryKind.Frame);
-  }
-
-  get events() {
-    return this.entries.filter((entry) => entry.kind === EntryKind.Event).map((entry) => JSON.parse(entry.payload));
-  }
-}
-
-class RecordedLink implements Link {
-  readonly sent: string[] = [];
-  closes: string[] = [];
-  finishes: string[] = [];
-  drains = 0;
-  send(bytes: Uint8Array): void {
-    this.sent.push(hex(bytes, 0, bytes.length));
-  }
-  close(reason: string): void {
-    this.closes.push(reason);
-  }
-  finish(reason: string): void {
-    this.finishes.push(reason);
-  }
-  drained(): void {
-    this.drains++;
-  }
-}
-
-let journal: ManualJournal;
+let journal: MemoryJournal;
 const NO_OPTIONS = {};
 let host: IntakeHost;
 let clock: FakeClock;
 
 beforeEach(() => {
-  journal = new ManualJournal();
+  journal = new MemoryJournal();
   clock = new FakeClock();
-  const metrics = createMetrics();
-  host = {
-    journal,
-    sessions: new SessionTable<Intake>(),
-    profiles: new MemoryProfiles(),
-    ...OPEN_REGISTRY,
-    downlink: NO_DOWNLINK,
-    meters: new Meters(journal, clock),
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
-    options: () => NO_OPTIONS,
-  };
+  host = intakeHost({ journal, clock });
 });
 
 function connect(codec: Codec = toy, transport: Transport = 'tcp'): { intake: Intake; link: RecordedLink } {
@@ -262,8 +191,8 @@ describe('intake', () => {
     intake.closed('device');
     intake.closed('device');
     expect(journal.events).toEqual([
-      { type: 'connected', transport: 'tcp', protocol: 'toy' },
-      { type: 'disconnected', reason: 'device', bytes_in: login.length, bytes_out: 6, frames: 1 },
+      { device: '12345678', type: 'connected', transport: 'tcp', protocol: 'toy' },
+      { device: '12345678', type: 'disconnected', reason: 'device', bytes_in: login.length, bytes_out: 6, frames: 1 },
     ]);
   });
 
@@ -286,8 +215,8 @@ describe('intake', () => {
       intake.push(toyAlive(2));
       intake.closed('device');
     }
-    expect(journal.events.filter((event) => event.type === 'profile')).toEqual([
-      { type: 'profile', protocol: 'toy', learned: { speed: 'knots' } },
+    expect(journal.events.filter((event) => event['type'] === 'profile')).toEqual([
+      { device: '12345678', type: 'profile', protocol: 'toy', learned: { speed: 'knots' } },
     ]);
   });
 
@@ -327,8 +256,8 @@ describe('intake', () => {
   it('gives the same journal and answers for every way to cut the stream', () => {
     const stream = Buffer.concat([login, toyFixes(2, 2), toyAlive(3), toyStatus(4), toyFrame(99, 0, 5, new Uint8Array(3))]);
     const run = (cuts: number[]): string => {
-      journal = new ManualJournal();
-      host = { ...host, journal, sessions: new SessionTable<Intake>(), owing: new Set() };
+      journal = new MemoryJournal();
+      host = intakeHost({ journal, clock });
       const { intake, link } = connect();
       let from = 0;
       for (const cut of [...cuts, stream.length]) {

@@ -1,50 +1,32 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, type Transport } from '../../src/codec/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
+import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
+import { EntryKind } from '../../src/journal/entry.ts';
 import { parseUsage } from '../../src/journal/usage.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import { type Entry, intakeHost, MemoryJournal } from '../support/intake-rig.ts';
 
-/** A journal whose watermark the test moves. */
-class ManualJournal {
-  durable = 0;
-  accepting = true;
-  sequence = 0;
-  readonly usage: { sequence: number; device: string; text: string }[] = [];
+/** Keeps the usage entries apart. */
+class UsageJournal extends MemoryJournal {
+  readonly used: Entry[] = [];
 
-  append(
-    origin: Origin,
-    kind: EntryKind,
-    _received: number,
-    _memo: number,
-    _accepted: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): number {
-    if (!this.accepting) return -1;
-    this.sequence++;
-    if (kind === EntryKind.Usage)
-      this.usage.push({ sequence: this.sequence, device: origin.device, text: new TextDecoder().decode(bytes.subarray(start, end)) });
-    return this.sequence;
+  override append(...entry: Parameters<MemoryJournal['append']>): number {
+    const sequence = super.append(...entry);
+    const last = this.entries.at(-1);
+    if (sequence >= 0 && last?.kind === EntryKind.Usage) this.used.push(last);
+    return sequence;
   }
 
   /** Sum of a device's usage entries. */
   sum(device: string): Record<string, number> {
     const sum = { in: 0, out: 0, segments: 0, datagrams: 0, records: 0 };
-    for (const entry of this.usage) {
-      const traffic = parseUsage(entry.text);
+    for (const entry of this.used) {
+      const traffic = parseUsage(entry.payload);
       if (entry.device !== device || traffic === undefined) continue;
       for (const name of ['in', 'out', 'segments', 'datagrams', 'records'] as const) sum[name] += traffic[name];
     }
@@ -69,35 +51,20 @@ class CountingLink implements Link {
   drained(): void {}
 }
 
-const NO_OPTIONS = {};
 const A = '11111111';
 const B = '22222222';
 const C = '33333333';
 
-let journal: ManualJournal;
+let journal: UsageJournal;
 let clock: FakeClock;
 let meters: Meters;
 let host: IntakeHost;
 
 beforeEach(() => {
-  journal = new ManualJournal();
+  journal = new UsageJournal();
   clock = new FakeClock();
   meters = new Meters(journal, clock);
-  const metrics = createMetrics();
-  host = {
-    journal,
-    sessions: new SessionTable<Intake>(),
-    profiles: new MemoryProfiles(),
-    ...OPEN_REGISTRY,
-    downlink: NO_DOWNLINK,
-    meters,
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
-    options: () => NO_OPTIONS,
-  };
+  host = intakeHost({ journal, clock, meters });
 });
 
 function connect(transport: Transport = 'tcp', codec: Codec = toy): { intake: Intake; link: CountingLink } {
@@ -106,7 +73,7 @@ function connect(transport: Transport = 'tcp', codec: Codec = toy): { intake: In
 }
 
 function settle(): void {
-  journal.durable = journal.sequence;
+  journal.durable = journal.entries.length;
   meters.durable(journal.durable);
   for (const intake of host.owing) intake.release(journal.durable);
 }
@@ -160,7 +127,7 @@ describe('what passes the socket of a device', () => {
     intake.closed('identify_timeout');
     clock.step(10_000);
     meters.tick();
-    expect(journal.usage).toEqual([]);
+    expect(journal.used).toEqual([]);
     expect(await unidentified('tcp')).toBe(toyFixes(1, 1).length);
     expect(await unidentified('udp')).toBe(0);
   });
@@ -177,7 +144,7 @@ describe('what a registry that answers late, or refuses, has to do with it', () 
       const { intake } = connect(transport);
       for (const device of [A, B]) {
         intake.push(Buffer.concat([toyLogin(device, false), toyFixes(2, 3)]));
-        expect(journal.usage).toEqual([]);
+        expect(journal.used).toEqual([]);
         for (const answer of owed.splice(0)) answer();
       }
       settle();
@@ -186,7 +153,7 @@ describe('what a registry that answers late, or refuses, has to do with it', () 
       for (const device of [A, B])
         expect(journal.sum(device)).toMatchObject({ in: toyLogin(A, false).length + toyFixes(2, 3).length, records: 3 });
       intake.closed('device');
-      journal.usage.length = 0;
+      journal.used.length = 0;
     }
   });
 
@@ -274,10 +241,10 @@ describe('a connection that switches', () => {
     const { intake } = connect();
     for (let turn = 0; turn < 100; turn++) intake.push(toyLogin(turn % 2 === 0 ? A : B, false));
     settle();
-    expect(journal.usage).toEqual([]);
+    expect(journal.used).toEqual([]);
     clock.step(5000);
     meters.tick();
-    expect(journal.usage.map(({ device }) => device)).toEqual([A, B]);
+    expect(journal.used.map(({ device }) => device)).toEqual([A, B]);
     expect(journal.sum(A)).toMatchObject({ in: 50 * toyLogin(A, false).length });
     expect(journal.sum(B)).toMatchObject({ in: 50 * toyLogin(B, false).length });
   });
@@ -288,27 +255,27 @@ describe('usage entries', () => {
     const { intake } = connect();
     intake.push(toyLogin(A, false));
     for (let sent = 0; sent < 16_384; sent += toyFixes(2, 20).length) {
-      expect(journal.usage).toHaveLength(0);
+      expect(journal.used).toHaveLength(0);
       intake.push(toyFixes(2, 20));
     }
-    expect(journal.usage).toHaveLength(1);
+    expect(journal.used).toHaveLength(1);
     settle();
-    for (let ms = 0; ms < 5000 && journal.usage.length === 1; ms += 1000) {
+    for (let ms = 0; ms < 5000 && journal.used.length === 1; ms += 1000) {
       clock.step(1000);
       meters.tick();
     }
-    expect(journal.usage).toHaveLength(2);
+    expect(journal.used).toHaveLength(2);
     // Nothing more passed: nothing more is said.
     clock.step(60_000);
     meters.tick();
-    expect(journal.usage).toHaveLength(2);
+    expect(journal.used).toHaveLength(2);
   });
 
   it('are read back as written, and nothing else is one', () => {
     const { intake } = connect();
     intake.push(toyLogin(A, false));
     intake.closed('device');
-    expect(journal.usage[0]?.text).toMatch(/^\{"in":\d+,"out":\d+,"segments":2,"datagrams":0,"records":0\}$/);
+    expect(journal.used[0]?.payload).toMatch(/^\{"in":\d+,"out":\d+,"segments":2,"datagrams":0,"records":0\}$/);
     for (const text of [
       '',
       '{}',
@@ -331,10 +298,10 @@ describe('usage entries', () => {
       meters.tick();
     }
     intake.closed('device');
-    expect(journal.usage).toEqual([]);
+    expect(journal.used).toEqual([]);
     journal.accepting = true;
     meters.tick();
-    expect(journal.usage).toHaveLength(1);
+    expect(journal.used).toHaveLength(1);
     expect(journal.sum(A)).toMatchObject({ in: toyLogin(A, false).length + 10 * toyAlive(0).length, out: link.bytes });
   });
 
@@ -342,16 +309,16 @@ describe('usage entries', () => {
     const first = connect();
     first.intake.push(toyLogin(A, false));
     first.intake.closed('device');
-    const [lost] = journal.usage.splice(0);
+    const [lost] = journal.used.splice(0);
     meters.failed(lost?.sequence ?? 0, lost?.sequence ?? 0);
     const again = connect();
     again.intake.push(toyLogin(A, false));
     again.intake.closed('device');
-    expect(journal.usage).toHaveLength(1);
+    expect(journal.used).toHaveLength(1);
     expect(journal.sum(A)).toMatchObject({ in: 2 * toyLogin(A, false).length, out: first.link.bytes + again.link.bytes });
     settle();
     meters.failed(1, 100);
     meters.flush();
-    expect(journal.usage).toHaveLength(1);
+    expect(journal.used).toHaveLength(1);
   });
 });

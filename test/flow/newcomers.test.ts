@@ -1,20 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
 import { Newcomers } from '../../src/registry/newcomers.ts';
 import { addressOf, networkOf } from '../../src/wire/network.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { NO_CAPS, NO_STANDINGS } from '../helpers/open-registry.ts';
+import { intakeHost, MemoryJournal } from '../support/intake-rig.ts';
 
 /** Invented ids in an open registry: the numbers quote the invariants of src/registry/newcomers.ts. */
 
@@ -24,8 +17,7 @@ const DATAGRAMS = 25_640;
 let clock: FakeClock;
 let newcomers: Newcomers;
 let devices: Map<string, Device>;
-let frames: string[];
-let events: Record<string, unknown>[];
+let journal: MemoryJournal;
 let noted: { id: string; quiet: boolean | undefined }[];
 let host: IntakeHost;
 
@@ -33,21 +25,11 @@ beforeEach(() => {
   clock = new FakeClock();
   newcomers = new Newcomers(RATES, 1, () => clock.elapsed());
   devices = new Map();
-  frames = [];
-  events = [];
+  journal = new MemoryJournal(Number.MAX_SAFE_INTEGER - 1);
   noted = [];
-  const metrics = createMetrics();
-  const append = (origin: Origin, kind: EntryKind, _at: number, _m: number, _n: number, bytes: Uint8Array, start: number, end: number) => {
-    if (kind === EntryKind.Frame) frames.push(origin.device);
-    if (kind === EntryKind.Event)
-      events.push({ device: origin.device, ...JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))) });
-    return 1;
-  };
-  const journal = { append, durable: 1000, accepting: true };
-  host = {
+  host = intakeHost({
     journal,
-    sessions: new SessionTable<Intake>(),
-    profiles: new MemoryProfiles(),
+    clock,
     registry: {
       lookup: (id, found) => found(new Known(id, devices.get(id), false, false)),
       seen: ({ id, device }) => {
@@ -55,18 +37,8 @@ beforeEach(() => {
       },
     },
     quarantine: { noted: (id, _protocol, _transport, _bytes, _start, _end, quiet) => noted.push({ id, quiet }) },
-    standings: NO_STANDINGS,
     newcomers: { admit: (address) => newcomers.admit(address) },
-    service: NO_CAPS,
-    downlink: NO_DOWNLINK,
-    meters: new Meters(journal, clock),
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
-    options: () => ({}),
-  };
+  });
 });
 
 function connect(peer: string, transport: 'tcp' | 'udp' = 'tcp'): { intake: Intake; ends: string[] } {
@@ -77,7 +49,7 @@ function connect(peer: string, transport: 'tcp' | 'udp' = 'tcp'): { intake: Inta
 
 const position = (n: number): Uint8Array =>
   Buffer.from(`*HQ,${4_100_000_000 + n},V1,120000,A,5133.8290,N,00000.0000,E,000.00,090.00,011126,FFFFFFFF#`);
-const limits = (): unknown[] => events.filter(({ type }) => type === 'new_ids_limited');
+const limits = (): unknown[] => journal.events.filter(({ type }) => type === 'new_ids_limited');
 
 describe('a flood of invented ids', () => {
   it('of one socket makes 100 devices a minute, and one event; the device that is known goes on', () => {
@@ -85,7 +57,7 @@ describe('a flood of invented ids', () => {
     const { intake, ends } = connect('192.0.2.1:4000');
     for (let n = 0; n < FLOOD; n++) intake.push(position(n));
     intake.push(position(999_999));
-    expect([devices.size, ends, frames.length]).toEqual([101, [], 101]);
+    expect([devices.size, ends, journal.frames.length]).toEqual([101, [], 101]);
     expect(limits()).toEqual([{ device: '4100000100', type: 'new_ids_limited', address: '192.0.2.1' }]);
     expect(noted).toHaveLength(FLOOD - 100);
     expect(noted.every(({ quiet }) => quiet === true)).toBe(true);
@@ -96,14 +68,14 @@ describe('a flood of invented ids', () => {
 
   it('of spoofed datagrams makes 1 000 devices a minute, one event, and a bounded table', () => {
     for (let n = 0; n < DATAGRAMS; n++) connect(`198.${n % 250}.${Math.floor(n / 250)}.7:4000`, 'udp').intake.push(position(n));
-    expect([devices.size, frames.length, limits().length, newcomers.size]).toEqual([1000, 1000, 1, 1000]);
+    expect([devices.size, journal.frames.length, limits().length, newcomers.size]).toEqual([1000, 1000, 1, 1000]);
   });
 
   it('ends the connection of a first id that is too many, without an answer', () => {
     for (let n = 0; n < 100; n++) newcomers.admit('192.0.2.1');
     const { intake, ends } = connect('192.0.2.1:4000');
     intake.push(position(1));
-    expect([ends, frames]).toEqual([['new_id_rate'], []]);
+    expect([ends, journal.frames]).toEqual([['new_id_rate'], []]);
   });
 
   it('on loopback is not bounded: that is how fleets are tried and imported', () => {
@@ -120,7 +92,7 @@ describe('a flood of invented ids', () => {
     intake.push(position(1));
     for (let n = 0; n < 100; n++) newcomers.admit('192.0.2.1');
     unread = false;
-    intake.reconsider();
+    intake.session?.reconsider();
     expect(ends).toEqual(['new_id_rate']);
   });
 });

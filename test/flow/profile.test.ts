@@ -3,77 +3,34 @@ import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { type Codec, defineCodec } from '../../src/codec/index.ts';
-import { Intake, type IntakeHost } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import type { IntakeHost } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import { type Entry, intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
 /** What a codec has learned about a device outlives the connection (intake invariants 7 and 8). */
 
-interface Stored {
-  readonly device: string;
-  readonly memo: number;
-  readonly frame: string;
-}
-
-let stored: Stored[];
+let journal: MemoryJournal;
 let profiles: MemoryProfiles;
-const NO_OPTIONS = {};
 let host: IntakeHost;
 
 beforeEach(() => {
-  stored = [];
+  journal = new MemoryJournal();
   profiles = new MemoryProfiles();
-  const metrics = createMetrics();
-  const append = (
-    origin: Origin,
-    kind: EntryKind,
-    _at: number,
-    memo: number,
-    _n: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): number => {
-    if (kind === EntryKind.Frame) stored.push({ device: origin.device, memo, frame: hex(bytes, start, end) });
-    return stored.length;
-  };
-  const clock = new FakeClock();
-  const journal = { append, durable: 0, accepting: true };
-  host = {
-    journal,
-    sessions: new SessionTable<Intake>(),
-    profiles,
-    ...OPEN_REGISTRY,
-    downlink: NO_DOWNLINK,
-    meters: new Meters(journal, clock),
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
-    options: () => NO_OPTIONS,
-  };
+  host = intakeHost({ journal, profiles });
 });
 
 function connect(codec: Codec = gt06, transport: 'tcp' | 'udp' = 'tcp'): Intake {
-  return new Intake(host, codec, transport, '192.0.2.1:4000', { send() {}, close() {}, finish() {}, drained() {} });
+  return new Intake(host, codec, transport, '192.0.2.1:4000', new RecordedLink());
 }
 
 /** The first record of a stored frame, read alone as the shipper reads it. */
-function read(entry: Stored | undefined, codec: Codec = gt06): Record<string, unknown> {
+function read(entry: Entry | undefined, codec: Codec = gt06): Record<string, unknown> {
   const connection = new RecordFeed(codec, 'tcp', { memo: entry?.memo ?? 0, device: entry?.device ?? '' });
-  const bytes = bytesOf(entry?.frame ?? '');
+  const bytes = bytesOf(entry?.payload ?? '');
   connection.feed.decode(bytes, 0, bytes.length);
   return connection.records[0]?.[0] ?? {};
 }
@@ -103,7 +60,7 @@ function sealed(text: string): Uint8Array {
   return frame;
 }
 
-const attrOf = (entry: Stored | undefined, name: string): unknown => Reflect.get(Object(read(entry)['attrs']), name);
+const attrOf = (entry: Entry | undefined, name: string): unknown => Reflect.get(Object(read(entry)['attrs']), name);
 
 describe('7: what a device has taught', () => {
   it('stays with it when two devices of different variants are interleaved on one worker, and across a reconnect of both', () => {
@@ -121,7 +78,7 @@ describe('7: what a device has taught', () => {
       second.push(benway('0123'));
       first.push(fixture('heartbeat-r11-28v'));
       second.push(fixture('heartbeat-r11-28v'));
-      const of = (device: string): Stored[] => stored.filter((entry) => entry.device === device);
+      const of = (device: string): Entry[] => journal.frames.filter((entry) => entry.device === device);
       expect(of(FIRST).map((entry) => attrOf(entry, 'external_v'))).toEqual(
         round === 1 ? [undefined, undefined, undefined, 12.58, undefined, 28.34] : [12.58, 12.58, 12.58, 12.58, undefined, 28.34],
       );
@@ -130,7 +87,7 @@ describe('7: what a device has taught', () => {
       expect(attrOf(of(SECOND)[4], ANALOG)).toBe(29.1);
       first.closed('device');
       second.closed('device');
-      stored = [];
+      journal.entries.length = 0;
     }
     expect(gt06.tcp?.describeMemo?.(profiles.kept.get(FIRST)?.memo ?? 0)).toEqual({ variant: 'r11' });
     expect(gt06.tcp?.describeMemo?.(profiles.kept.get(SECOND)?.memo ?? 0)).toEqual({ variant: 'benway' });
@@ -144,10 +101,10 @@ describe('7: what a device has taught', () => {
     for (let n = 0; n < 4; n++) before.push(benway('9010'));
     before.closed('device');
     for (const transport of ['tcp', 'udp'] as const) {
-      stored = [];
+      journal.entries.length = 0;
       const after = connect(gt06, transport);
       after.push(Buffer.concat([loginOf(FIRST), benway('0123')]));
-      expect(attrOf(stored[0], ANALOG)).toBe(29.1);
+      expect(attrOf(journal.frames[0], ANALOG)).toBe(29.1);
     }
   });
 
@@ -166,7 +123,7 @@ describe('7: what a device has taught', () => {
     const told = connect();
     told.push(utc);
     told.push(LOCATION);
-    const [atEast8, atSilent, atUtc] = stored.map((entry) => Number(read(entry)['time']));
+    const [atEast8, atSilent, atUtc] = journal.frames.map((entry) => Number(read(entry)['time']));
     expect(atSilent).toBe(atEast8);
     expect(atUtc).toBe(Number(atEast8) + 8 * 3600_000);
     told.closed('device');
@@ -199,7 +156,7 @@ describe('7: what a device has taught', () => {
     const asking = silentToy();
     const intake = connect(asking);
     intake.push(Buffer.concat([toyLogin('12345678', false), toyFixes(2, 1)]));
-    expect(stored).toMatchObject([{ memo: 0 }]);
+    expect(journal.frames).toMatchObject([{ memo: 0 }]);
   });
 
   it('may come late: it is adopted when it comes, and overwrites nothing that is known by then', () => {
@@ -210,7 +167,7 @@ describe('7: what a device has taught', () => {
     expect(profiles.writes).toBe(0);
     profiles.answer();
     intake.push(toyFixes(3, 1));
-    expect(stored.map((entry) => entry.memo)).toEqual([0, 1]);
+    expect(journal.frames.map((entry) => entry.memo)).toEqual([0, 1]);
     const gone = connect(silentToy());
     gone.push(toyLogin('12345678', false));
     gone.closed('device');
@@ -231,7 +188,7 @@ describe('7: what a device has taught', () => {
     });
     const intake = connect(throwing);
     intake.push(Buffer.concat([toyLogin('12345678', false), toyFixes(2, 1)]));
-    expect(stored).toHaveLength(1);
+    expect(journal.frames).toHaveLength(1);
   });
 
   it('in H02 is the length of binary frames, and not the alarms in progress', () => {
@@ -266,7 +223,7 @@ describe('8: a connection that switches to another device', () => {
     intake.push(benway('0123'));
     intake.push(loginOf(FIRST));
     intake.push(benway('0123'));
-    expect(stored.slice(4).map((entry) => [entry.device, attrOf(entry, ANALOG)])).toEqual([
+    expect(journal.frames.slice(4).map((entry) => [entry.device, attrOf(entry, ANALOG)])).toEqual([
       [SECOND, undefined],
       [FIRST, 29.1],
     ]);
@@ -280,7 +237,7 @@ describe('8: a connection that switches to another device', () => {
     intake.push(Buffer.concat([toyLogin('12345678', false), toyLogin('87654321', false)]));
     profiles.answer();
     intake.push(toyFixes(2, 1));
-    expect(stored).toMatchObject([{ device: '87654321', memo: 0 }]);
+    expect(journal.frames).toMatchObject([{ device: '87654321', memo: 0 }]);
   });
 
   it('cuts the stream with the state that it reads with', () => {
@@ -308,7 +265,7 @@ describe('8: a connection that switches to another device', () => {
   it('keeps what the frame that switched says itself', () => {
     const intake = connect(toy);
     for (const cut of [0, 5]) {
-      stored = [];
+      journal.entries.length = 0;
       const bytes = Buffer.concat([
         toyLogin('12345678', false),
         toyFixes(2, 1),
@@ -318,7 +275,7 @@ describe('8: a connection that switches to another device', () => {
       ]);
       intake.push(bytes.subarray(0, cut));
       intake.push(bytes.subarray(cut));
-      expect(stored.map(({ device, memo }) => [device, memo])).toEqual([
+      expect(journal.frames.map(({ device, memo }) => [device, memo])).toEqual([
         ['12345678', 0],
         ['87654321', 1],
         ['87654321', 1],

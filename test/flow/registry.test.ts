@@ -2,23 +2,19 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
+import type { IntakeHost } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
+import { EntryKind } from '../../src/journal/entry.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import { Known } from '../../src/registry/known.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
-import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { NO_CAPS, NO_STANDINGS } from '../helpers/open-registry.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
 /** Who is admitted, and under which id: intake invariant 10. */
 
@@ -54,60 +50,24 @@ class Answers {
   }
 }
 
-class RecordedLink implements Link {
-  readonly sent: string[] = [];
-  readonly closes: string[] = [];
-  readonly finishes: string[] = [];
-  drains = 0;
-  send(bytes: Uint8Array): void {
-    this.sent.push(hex(bytes, 0, bytes.length));
-  }
-  close(reason: string): void {
-    this.closes.push(reason);
-  }
-  finish(reason: string): void {
-    this.finishes.push(reason);
-  }
-  drained(): void {
-    this.drains++;
-  }
-}
-
-const NO_OPTIONS = {};
-let entries: { device: string; kind: EntryKind; payload: string }[];
+let journal: MemoryJournal;
 let registry: Answers;
 let host: IntakeHost;
 let clock: FakeClock;
 let metrics: ReturnType<typeof createMetrics>;
 
 beforeEach(() => {
-  entries = [];
+  journal = new MemoryJournal(1000);
   registry = new Answers();
   clock = new FakeClock();
   metrics = createMetrics();
-  const append = (origin: Origin, kind: EntryKind, _at: number, _m: number, _n: number, bytes: Uint8Array, start: number, end: number) => {
-    const payload = kind === EntryKind.Frame ? hex(bytes, start, end) : new TextDecoder().decode(bytes.subarray(start, end));
-    return entries.push({ device: origin.device, kind, payload });
-  };
-  const journal = { append, durable: 1000, accepting: true } as const;
-  host = {
+  host = intakeHost({
     journal,
-    meters: new Meters(journal, clock),
-    service: NO_CAPS,
-    sessions: new SessionTable<Intake>(),
-    profiles: new MemoryProfiles(),
+    clock,
+    metrics,
     registry,
     quarantine: { noted: (id, _protocol, _transport, bytes, start, end) => registry.noted.push(`${id} ${hex(bytes, start, end)}`) },
-    standings: NO_STANDINGS,
-    newcomers: { admit: () => 'admitted' },
-    downlink: NO_DOWNLINK,
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
-    options: () => NO_OPTIONS,
-  };
+  });
 });
 
 function connect(codec: Codec = toy, transport: Transport = 'tcp'): { intake: Intake; link: RecordedLink } {
@@ -115,9 +75,6 @@ function connect(codec: Codec = toy, transport: Transport = 'tcp'): { intake: In
   return { intake: new Intake(host, codec, transport, '192.0.2.1:4000', link), link };
 }
 
-const frames = () => entries.filter(({ kind }) => kind === EntryKind.Frame);
-const events = () =>
-  entries.filter(({ kind }) => kind === EntryKind.Event).map(({ device, payload }) => ({ device, ...JSON.parse(payload) }));
 const rejects = async (): Promise<Record<string, number>> =>
   Object.fromEntries((await metrics.rejects.get()).values.map(({ labels, value }) => [String(labels.reason), value]));
 
@@ -135,10 +92,10 @@ describe('an alias', () => {
     intake.push(toyFixes(2, 3));
     // A protocol that says its id in every frame does not come anew each time.
     intake.push(login);
-    expect(intake).toMatchObject({ device: 'main-1', record: { id: 'main-1' } });
-    expect(host.sessions.get('main-1')).toBe(intake);
-    expect(frames().map(({ device }) => device)).toEqual(['main-1']);
-    expect(events()).toEqual([{ device: 'main-1', type: 'connected', transport: 'tcp', protocol: 'toy', alias: '12345678' }]);
+    expect(intake.session).toMatchObject({ device: 'main-1', record: { id: 'main-1' } });
+    expect(host.sessions.get('main-1')).toBe(intake.session);
+    expect(journal.frames.map(({ device }) => device)).toEqual(['main-1']);
+    expect(journal.events).toEqual([{ device: 'main-1', type: 'connected', transport: 'tcp', protocol: 'toy', alias: '12345678' }]);
     expect(attached).toEqual(['main-1']);
     expect(link.sent).toHaveLength(3);
   });
@@ -152,7 +109,7 @@ describe('an alias', () => {
     const second = connect();
     second.intake.push(login);
     expect(first.link.finishes).toEqual(['superseded']);
-    expect(host.sessions.get('87654321')).toBe(second.intake);
+    expect(host.sessions.get('87654321')).toBe(second.intake.session);
   });
 });
 
@@ -166,7 +123,7 @@ describe('a closed registry', () => {
     intake.push(handshake(IMEI));
     intake.push(packet(1_793_491_200_000));
     expect(link).toMatchObject({ sent: ['00'], finishes: ['unknown_device'], drains: 1 });
-    expect(entries).toEqual([]);
+    expect(journal.entries).toEqual([]);
     expect(registry).toMatchObject({ noted: [`${IMEI} ${hex(handshake(IMEI), 0, 17)}`], seenIds: [] });
     expect(host.sessions.size).toBe(0);
     expect(await rejects()).toEqual({ unknown_device: 1 });
@@ -176,7 +133,7 @@ describe('a closed registry', () => {
     const { intake, link } = connect(toy);
     intake.push(Buffer.concat([login, toyFixes(2, 1), toyAlive(3)]));
     expect(link.finishes).toEqual(['unknown_device']);
-    expect(entries).toEqual([]);
+    expect(journal.entries).toEqual([]);
     expect(link.drains).toBe(1);
   });
 
@@ -194,7 +151,7 @@ describe('a closed registry', () => {
     const { intake, link } = connect();
     intake.push(Buffer.concat([login, toyFixes(2, 1), other, toyFixes(4, 1), toyAlive(5), login, toyFixes(7, 2)]));
     expect(link.finishes).toEqual([]);
-    expect(frames()).toEqual([
+    expect(journal.frames).toMatchObject([
       { device: '12345678', kind: EntryKind.Frame, payload: hex(toyFixes(2, 1), 0, toyFixes(2, 1).length) },
       { device: '12345678', kind: EntryKind.Frame, payload: hex(toyFixes(7, 2), 0, toyFixes(7, 2).length) },
     ]);
@@ -233,12 +190,12 @@ describe('networks', () => {
       outside.intake.push(handshake(IMEI));
       expect(outside.link).toMatchObject({ sent: ['00'], finishes: ['network_refused'] });
     }
-    expect(host.sessions.get(IMEI)).toBe(inside.intake);
+    expect(host.sessions.get(IMEI)).toBe(inside.intake.session);
     expect(inside.link.finishes).toEqual([]);
-    expect(events().filter(({ type }) => type === 'network_refused')).toEqual([{ device: IMEI, type: 'network_refused' }]);
+    expect(journal.events.filter(({ type }) => type === 'network_refused')).toEqual([{ device: IMEI, type: 'network_refused' }]);
     clock.step(61_000);
     connect(teltonika).intake.push(handshake(IMEI));
-    expect(events().filter(({ type }) => type === 'network_refused')).toHaveLength(2);
+    expect(journal.events.filter(({ type }) => type === 'network_refused')).toHaveLength(2);
     expect(await rejects()).toEqual({ network_refused: 4 });
   });
 });
@@ -260,11 +217,12 @@ describe('while the registry has not answered', () => {
     lent.fill(0);
     // A heartbeat of nobody promises nothing.
     const before = link.sent.length;
-    expect([before, entries, intake.device, host.sessions.size]).toEqual([1, [], '', 0]);
+    expect([before, journal.entries, intake.session, host.sessions.size]).toEqual([1, [], undefined, 0]);
     expect(intake.owes).toBe(true);
     registry.answer();
-    expect(intake).toMatchObject({ device: 'main-1', framesIn: 5, owes: false });
-    expect(frames().map(({ device }) => device)).toEqual(['main-1', 'main-1']);
+    expect(intake).toMatchObject({ framesIn: 5, owes: false });
+    expect(intake.session?.device).toBe('main-1');
+    expect(journal.frames.map(({ device }) => device)).toEqual(['main-1', 'main-1']);
     registry.late = false;
     const plain = connect();
     for (const frame of sent) plain.intake.push(frame);
@@ -282,16 +240,16 @@ describe('while the registry has not answered', () => {
       }
       intake.closed('device');
     }
-    const half = frames().length / 2;
-    expect(frames().slice(0, half)).toEqual(frames().slice(half));
-    expect(frames().map(({ device }) => device)).toEqual(['12345678', '87654321', '12345678', '87654321']);
+    const read = journal.frames.map(({ sequence: _sequence, ...frame }) => frame);
+    expect(read.slice(0, read.length / 2)).toEqual(read.slice(read.length / 2));
+    expect(journal.frames.map(({ device }) => device)).toEqual(['12345678', '87654321', '12345678', '87654321']);
   });
 
   it('a second device that is named behind the first waits in its turn', () => {
     const { intake } = connect();
     intake.push(Buffer.concat([login, toyFixes(2, 1), other, toyFixes(4, 2), login, toyFixes(6, 3)]));
     for (let n = 0; n < 3; n++) registry.answer();
-    expect(frames().map(({ device }) => device)).toEqual(['12345678', '87654321', '12345678']);
+    expect(journal.frames.map(({ device }) => device)).toEqual(['12345678', '87654321', '12345678']);
     expect(intake.framesIn).toBe(6);
   });
 
@@ -299,9 +257,9 @@ describe('while the registry has not answered', () => {
     const line = frameLines('teltonika').find(({ id }) => id === 'udp-codec-8');
     const { intake, link } = connect(teltonika, 'udp');
     intake.push(bytesOf(line?.hex ?? ''));
-    expect(entries).toEqual([]);
+    expect(journal.entries).toEqual([]);
     registry.answer();
-    expect(frames()).toMatchObject([{ device: '352093086403655' }]);
+    expect(journal.frames).toMatchObject([{ device: '352093086403655' }]);
     expect(link.sent).toEqual(['0005cafe010501']);
   });
 
@@ -311,7 +269,7 @@ describe('while the registry has not answered', () => {
     intake.push(bytes);
     registry.answer();
     intake.closed('device');
-    const usage = entries.filter(({ kind }) => kind === EntryKind.Usage).map(({ device, payload }) => ({ device, ...JSON.parse(payload) }));
+    const { usage } = journal;
     expect(usage).toMatchObject([{ device: '4106011660', in: bytes.length, records: 1 }]);
   });
 
@@ -322,7 +280,7 @@ describe('while the registry has not answered', () => {
     for (let n = 0; n < 20 && link.closes.length === 0; n++) intake.push(many);
     expect(link.closes).toEqual(['registry_slow']);
     registry.answer();
-    expect(entries).toEqual([]);
+    expect(journal.entries).toEqual([]);
   });
 
   it('a connection that ends in the meantime leaves nothing', () => {
@@ -330,7 +288,7 @@ describe('while the registry has not answered', () => {
     intake.push(Buffer.concat([login, toyFixes(2, 3)]));
     intake.closed('device');
     registry.answer();
-    expect([entries, host.sessions.size]).toEqual([[], 0]);
+    expect([journal.entries, host.sessions.size]).toEqual([[], 0]);
   });
 });
 
@@ -345,8 +303,8 @@ describe('what changes while a device is connected', () => {
     registry.put('12345678');
     const { intake, link } = connected();
     registry.put('12345678', { state: 'suspended', account: 'acme' });
-    intake.reconsider();
-    expect(intake.record).toMatchObject({ state: 'suspended', account: 'acme' });
+    intake.session?.reconsider();
+    expect(intake.session?.record).toMatchObject({ state: 'suspended', account: 'acme' });
     expect(link.finishes).toEqual([]);
   });
 
@@ -366,20 +324,20 @@ describe('what changes while a device is connected', () => {
     registry.put('12345678');
     const { intake, link } = connected();
     change();
-    intake.reconsider();
+    intake.session?.reconsider();
     expect(link.finishes).toEqual([reason]);
   });
 
   it('a registry that cannot be read changes nothing; once it can, a stranger is noted', () => {
     registry.unread = true;
     const { intake, link } = connected();
-    expect(intake.record).toBeUndefined();
-    intake.reconsider();
+    expect(intake.session?.record).toBeUndefined();
+    intake.session?.reconsider();
     registry.seenIds.length = 0;
     registry.unread = false;
-    intake.reconsider();
+    intake.session?.reconsider();
     expect([link.finishes, registry.seenIds]).toEqual([[], ['12345678']]);
-    intake.reconsider();
+    intake.session?.reconsider();
     expect(registry.seenIds).toEqual(['12345678']);
   });
 });

@@ -2,13 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
 import type { Contact } from '../../src/command/downlink.ts';
-import { Intake, type IntakeHost, type Link } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
-import { EntryKind, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
+import type { IntakeHost } from '../../src/in/intake/host.ts';
+import { Intake } from '../../src/in/intake/intake.ts';
 import { planSchema, UNLIMITED } from '../../src/plan/plan.ts';
 import { Seen } from '../../src/plan/service.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
@@ -17,8 +12,8 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
-import { NO_STANDINGS } from '../helpers/open-registry.ts';
 import toy, { toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
 /**
  * Several devices on one connection (intake invariants 9 to 13): whatever the devices before it were, and however their turns ended, a
@@ -42,64 +37,33 @@ function position(id: string, status: string, speed = '000.00'): Uint8Array {
 /** A position without an id, as H02 sends it: of the device that spoke last. */
 const anonymous = (status: string, speed?: string): Uint8Array => position('', status, speed);
 
-interface Stored {
-  readonly device: string;
-  readonly memo: number;
-  readonly bytes: Uint8Array;
-}
-
 const NO_OPTIONS: Options = { status: 'sinotrack' };
 const OWN_OPTIONS: Options = { status: 'sinotrack', maker: 'TH' };
-let stored: Stored[];
-let events: Record<string, unknown>[];
-let usage: Record<string, unknown>[];
+let journal: MemoryJournal;
 let profiles: MemoryProfiles;
 let devices: Map<string, Device>;
 let attached: Contact[];
-let throttles: number[];
-let sent: string[];
-let ends: string[];
+let link: RecordedLink;
 let late: boolean;
 let owed: (() => void)[];
 let host: IntakeHost;
 
 beforeEach(() => {
   second = 0;
-  stored = [];
-  events = [];
-  usage = [];
+  journal = new MemoryJournal(1000);
   profiles = new MemoryProfiles();
   devices = new Map();
   attached = [];
   late = false;
   owed = [];
-  const metrics = createMetrics();
   const clock = new FakeClock();
   // When its frames say that they are sent.
   clock.wall = Date.UTC(2026, 10, 1, 12, 0, 5);
-  const append = (
-    origin: Origin,
-    kind: EntryKind,
-    _at: number,
-    memo: number,
-    _n: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ) => {
-    const payload = bytes.slice(start, end);
-    const said = (): Record<string, unknown> => ({ device: origin.device, ...JSON.parse(new TextDecoder().decode(payload)) });
-    if (kind === EntryKind.Frame) stored.push({ device: origin.device, memo, bytes: payload });
-    else if (kind === EntryKind.Event) events.push(said());
-    else usage.push(said());
-    return 1;
-  };
-  const journal = { append, durable: 1000, accepting: true };
   const refusing = planSchema.parse({ name: 'refusing', exempt_events: [], steps: [{ action: 'refuse', at_pct: 100 }] });
   const held = { cycle: 0, cycle_end: clock.now() + 1e9, used_pct: 100, held: refusing.steps, news: [] };
-  host = {
+  host = intakeHost({
     journal,
-    sessions: new SessionTable<Intake>(),
+    clock,
     profiles,
     registry: {
       lookup(reported, found) {
@@ -112,9 +76,6 @@ beforeEach(() => {
       },
       seen: () => {},
     },
-    quarantine: { noted: () => {} },
-    standings: NO_STANDINGS,
-    newcomers: { admit: () => 'admitted' },
     service: {
       plan: (name) => (name === 'refusing' ? refusing : name === 'slow' ? planSchema.parse({ name: 'slow' }) : UNLIMITED),
       policy: (device) => {
@@ -128,28 +89,13 @@ beforeEach(() => {
       erasedBefore: () => 0,
     },
     downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
-    meters: new Meters(journal, clock),
-    metrics,
-    clock,
-    log: silentLog,
-    owing: new Set(),
-    counters: (codec) => new CodecCounters(metrics, codec),
     options: (_codec, device) => (device === B ? OWN_OPTIONS : NO_OPTIONS),
-  };
+  });
   for (const id of [A, C]) devices.set(id, deviceSchema.parse({ id }));
 });
 
 function connect(codec: Codec = h02): Intake {
-  throttles = [];
-  sent = [];
-  ends = [];
-  const link: Link = {
-    send: (bytes) => sent.push(new TextDecoder().decode(bytes)),
-    close: (reason) => ends.push(reason),
-    finish: (reason) => ends.push(reason),
-    drained() {},
-    throttle: (bytesPerS) => throttles.push(bytesPerS),
-  };
+  link = new RecordedLink();
   return new Intake(host, codec, 'tcp', '192.0.2.1:4000', link);
 }
 
@@ -161,7 +107,7 @@ function push(intake: Intake, ...frames: Uint8Array[]): void {
 }
 
 function eventsRead(of: string): unknown[] {
-  return stored
+  return journal.frames
     .filter(({ device }) => device === of)
     .flatMap(({ device, memo, bytes }) => {
       const connection = new RecordFeed(h02, 'tcp', { memo, device, options: NO_OPTIONS });
@@ -172,27 +118,33 @@ function eventsRead(of: string): unknown[] {
 
 /** All that the turn of C leaves: the same as on a connection of its own. */
 function turnOfC(intake: Intake): unknown {
-  const before = { stored: stored.length, profiles: [...profiles.kept], sent: sent.length };
+  const before = { stored: journal.frames.length, profiles: [...profiles.kept], sent: link.sent.length };
   push(intake, position(C, SOS, '030.00'), anonymous(SOS, '030.00'));
   const contact = attached.at(-1);
   const saw = {
-    stored: stored.slice(before.stored).map(({ device, memo }) => [device, memo]),
+    stored: journal.frames.slice(before.stored).map(({ device, memo }) => [device, memo]),
     events: eventsRead(C),
-    device: intake.device,
-    record: intake.record?.id,
-    treatment: intake.treatment?.mode,
-    throttle: throttles.at(-1),
-    session: host.sessions.get(C) === intake,
+    device: intake.session?.device,
+    record: intake.session?.record?.id,
+    treatment: intake.session?.treatment.mode,
+    throttle: link.rates.at(-1),
+    session: host.sessions.get(C) === intake.session,
     contact: contact?.device,
     moving: contact?.moving,
-    answers: sent.length - before.sent,
+    answers: link.sent.length - before.sent,
   };
   contact?.transmit('status', {}, 1);
-  const command = sent.at(-1);
+  const command = link.sent.at(-1);
   intake.closed('device');
   const learned = [...profiles.kept].filter(([id]) => !before.profiles.some(([known]) => known === id)).map(([id, { memo }]) => [id, memo]);
-  const used = usage.filter(({ device }) => device === C);
-  return { ...saw, command, learned, records: used.reduce((sum, { records }) => sum + Number(records), 0), end: events.at(-1)?.['device'] };
+  const used = journal.usage.filter(({ device }) => device === C);
+  return {
+    ...saw,
+    command,
+    learned,
+    records: used.reduce((sum, { records }) => sum + Number(records), 0),
+    end: journal.events.at(-1)?.['device'],
+  };
 }
 
 /** How the turn before may have ended. B reads frames under options of its own. */
@@ -222,8 +174,7 @@ describe('9: the turn of a device does not depend on the device before it, which
           host = { ...host, options: (_codec, device) => (device === B ? options : NO_OPTIONS) };
           const alone = turnOfC(connect());
           expect(alone).toMatchObject({ device: C, events: ['sos', ''], contact: C, moving: true, throttle: 0, end: C, learned: [] });
-          stored = [];
-          usage = [];
+          journal.entries.length = 0;
           attached = [];
           second = 0;
           arrange();
@@ -232,7 +183,7 @@ describe('9: the turn of a device does not depend on the device before it, which
           for (const id of ids) push(intake, id === '' ? anonymous(SOS) : position(id, SOS));
           second = 0;
           expect(turnOfC(intake)).toEqual(alone);
-          expect(ends).toEqual([]);
+          expect([...link.finishes, ...link.closes]).toEqual([]);
           expect([...profiles.kept.keys()]).toEqual([]);
         });
 });
@@ -243,25 +194,25 @@ describe('while a device that is not admitted has its turn', () => {
     devices.set(A, deviceSchema.parse({ id: A, plan: 'slow' }));
     const intake = connect();
     push(intake, position(A, CALM));
-    expect(throttles.at(-1)).toBe(100);
+    expect(link.rates.at(-1)).toBe(100);
     push(intake, position(B, SOS), anonymous(SOS));
-    expect(intake).toMatchObject({ device: '', record: undefined, treatment: undefined });
-    expect([throttles.at(-1), host.sessions.size, stored.length, ends]).toEqual([0, 0, 1, []]);
+    expect(intake.session).toBeUndefined();
+    expect([link.rates.at(-1), host.sessions.size, journal.frames.length, link.finishes]).toEqual([0, 0, 1, []]);
     expect(profiles.kept.size).toBe(0);
   });
 
   it('a second one that is not admitted does not end the connection of the first device', () => {
     const intake = connect();
     push(intake, position(A, CALM), position(B, CALM), position('4106011669', CALM), position(A, CALM));
-    expect(ends).toEqual([]);
-    expect(stored.map(({ device }) => device)).toEqual([A, A]);
+    expect([...link.finishes, ...link.closes]).toEqual([]);
+    expect(journal.frames.map(({ device }) => device)).toEqual([A, A]);
   });
 
   it('the connection began once, and ends once, with the last device that it served', () => {
     const intake = connect();
     push(intake, position(A, CALM), position(B, CALM), position(C, CALM), position(B, CALM));
     intake.closed('device');
-    expect(events.map(({ type, device }) => [type, device])).toEqual([
+    expect(journal.events.map(({ type, device }) => [type, device])).toEqual([
       ['connected', A],
       ['disconnected', C],
     ]);
@@ -273,8 +224,8 @@ describe('12: a device that its plan refuses', () => {
     devices.set(B, deviceSchema.parse({ id: B, plan: 'refusing' }));
     const intake = connect();
     push(intake, position(A, CALM), position(B, CALM), position(C, SOS));
-    expect(ends).toEqual([]);
-    expect(stored.map(({ device }) => device)).toEqual([A, C]);
+    expect([...link.finishes, ...link.closes]).toEqual([]);
+    expect(journal.frames.map(({ device }) => device)).toEqual([A, C]);
   });
 });
 
@@ -335,7 +286,7 @@ describe('11: while the registry is asked who another device is', () => {
     // It has read the frame that named the device.
     expect([...cutting]).toMatchObject([{ knots: false, told: true }]);
     for (const answer of owed.splice(0)) answer();
-    expect(stored.slice(1)).toMatchObject([{ device: '87654321', memo: 0 }]);
+    expect(journal.frames.slice(1)).toMatchObject([{ device: '87654321', memo: 0 }]);
   });
 });
 
@@ -355,7 +306,7 @@ describe('a frame with an impossible id', () => {
     const intake = connect();
     push(intake, position(A, CALM), position('12', SOS), anonymous(SOS), position(A, SOS));
     expect(eventsRead(A)).toEqual(['', 'sos']);
-    expect(intake.device).toBe(A);
+    expect(intake.session?.device).toBe(A);
   });
 });
 

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
 import type { Codec } from '../../src/codec/index.ts';
-import type { Intake } from '../../src/in/intake/intake.ts';
+import type { Owing } from '../../src/in/intake/host.ts';
 import { Meters } from '../../src/in/session/meter.ts';
-import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
@@ -15,13 +14,8 @@ import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
 import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { AddressRates } from '../../src/registry/address-rates.ts';
-import { MemoryProfiles } from './memory-profiles.ts';
-import { NO_DOWNLINK } from './no-downlink.ts';
-import { OPEN_REGISTRY } from './open-registry.ts';
-
-const NO_OPTIONS = {};
+import { intakeHost } from '../support/intake-rig.ts';
 
 export const LIMITS: ListenLimits = {
   connections: 1000,
@@ -37,7 +31,7 @@ export const LIMITS: ListenLimits = {
 /** A worker's shared parts around a real journal in a temporary directory. */
 export async function openHost(codecs: readonly Codec[], limits: Partial<ListenLimits> = {}, storage?: Storage) {
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-listen-'));
-  const owing = new Set<Intake>();
+  const owing = new Set<Owing>();
   const paused = new Set<{ resume(): void }>();
   const metrics = createMetrics();
   const lookalikes: string[] = [];
@@ -58,24 +52,13 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
   });
   const meters = new Meters(journal, systemClock);
   const host: ListenHost = {
-    journal,
-    sessions: new SessionTable<Intake>(),
-    profiles: new MemoryProfiles(),
-    ...OPEN_REGISTRY,
-    downlink: NO_DOWNLINK,
-    meters,
-    metrics,
-    clock: systemClock,
-    log: silentLog,
-    owing,
+    ...intakeHost({ journal, meters, metrics, clock: systemClock, owing }),
     paused,
     codecs,
     addressRates: new AddressRates([], 1, () => systemClock.elapsed()),
     limits: { ...LIMITS, ...limits },
     connections: new ConnectionLimit(limits.connections ?? LIMITS.connections, silentLog),
     pendingBytes: () => (overloaded ? Number.POSITIVE_INFINITY : journal.pendingBytes),
-    options: () => NO_OPTIONS,
-    counters: (codec) => new CodecCounters(metrics, codec),
     lookalike: (expected, found) => lookalikes.push(`${expected.name}: ${found}`),
   };
   return {

@@ -20,8 +20,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/in/intake/intake.ts',
-        find: 'this.#owe(promises ? sequence : 0, Settled.Stored, accepted, end - start);',
-        put: 'this.#owe(0, Settled.Stored, accepted, end - start);',
+        find: 'this.#owe(promises ? sequence : 0, Settled.Stored, frame.rows, end - start);',
+        put: 'this.#owe(0, Settled.Stored, frame.rows, end - start);',
       },
     ],
   },

@@ -1,0 +1,52 @@
+import type { Codec, Options } from '../../codec/index.ts';
+import type { Log } from '../../log.ts';
+import type { CodecCounters } from '../../metrics/hot-counters.ts';
+import type { Newcomers } from '../../registry/newcomers.ts';
+import type { Quarantine } from '../../registry/quarantine.ts';
+import type { SessionHost } from '../session/session.ts';
+import type { Scratch } from './scratch.ts';
+
+/** What the intake needs of its socket. */
+export interface Link {
+  /** Sends answer bytes; they are the link's to keep. */
+  send(bytes: Uint8Array): void;
+  /** Ends the connection, answers owed or not. `reason` is a label of fixgate_closes_total. */
+  close(reason: string): void;
+  /** Ends the connection once the answers owed have left. */
+  finish(reason: string): void;
+  /** The last answer owed has been settled. */
+  drained(): void;
+  /** Reads no faster than this, bytes per second; 0: as they come. Absent where nothing can be made to wait. */
+  throttle?(bytesPerS: number): void;
+}
+
+/** How many ids a connection, and an address, may name. */
+export interface IdBounds {
+  readonly perConnection: number;
+  /** Another one has been named from there; false: too many in this minute. */
+  admit(address: string): boolean;
+}
+
+export const UNBOUNDED: IdBounds = { perConnection: Number.POSITIVE_INFINITY, admit: () => true };
+
+/** A connection that owes answers, as the owner of the journal sees it. */
+export interface Owing {
+  /** The watermark has moved. */
+  release(watermark: number): void;
+  /** A commit failed. */
+  failed(from: number, to: number): void;
+}
+
+/** What all intakes of one worker share. */
+export interface IntakeHost extends SessionHost {
+  readonly quarantine: Pick<Quarantine, 'noted'>;
+  /** How many ids that are not known may become devices. */
+  readonly newcomers: Pick<Newcomers, 'admit'>;
+  counters(codec: Codec): CodecCounters;
+  /** The codec's options for a device, '' for one not known yet; the same object each time. */
+  options(codec: Codec, device: string): Options;
+  readonly log: Log;
+  readonly scratch: Scratch;
+  /** Intakes that owe answers; the owner of the journal calls `release` on them when the watermark moves. */
+  readonly owing: Set<Owing>;
+}

@@ -1,0 +1,98 @@
+import { eventName, FrameKind, type FrameResult, isPersonalAlarm } from '../../codec/index.ts';
+import type { Marks } from '../../journal/entry.ts';
+import type { Metrics } from '../../metrics/catalog.ts';
+import type { Treatment } from '../../plan/treatment.ts';
+import { JUDGED, judgeTime } from '../../record/time-rules.ts';
+import type { Terms } from '../session/terms.ts';
+
+/**
+ * Which records of a frame are kept. One object a worker: what it has judged holds until the next frame.
+ *
+ * 12. What a device's state or plan withholds is never stored, and is written into the journal with the frame, so that a later
+ *    reading keeps the same; it depends on the frame, the treatment and what was kept before. Replies to commands always pass. Of a
+ *    device in service, exempt events are always kept, and with `decimate` every event. Alarms of persons are kept of any device that
+ *    is not terminated, unless the configuration says otherwise.
+ * 15. A frame of nothing but records from before its device was erased is not journaled: what was erased does not come back to the
+ *    disk from the device's memory. In a frame with newer records, delivery leaves the old ones out.
+ */
+
+/** No event, in a frame's column. */
+const EVENT_NONE = 0;
+/** For a device whose data goes to the stream only. */
+const RELAY: Marks = { keep: null, relay: true };
+
+export const Verdict = { Store: 0, Withhold: 1, Erased: 2 } as const;
+export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+
+export class Keep {
+  /** How many records of the frame are kept. */
+  kept = 0;
+  /** What the journal is told beside the frame. */
+  marks: Marks | undefined;
+  #mask = new Uint8Array(32);
+  /** Of the records kept, those that only being an alarm of a person has kept. */
+  #passed = 0;
+
+  /** What becomes of a frame that says more than that the device is there. `received`: epoch ms. */
+  judge(frame: FrameResult, terms: Terms, treatment: Treatment, received: number, metrics: Metrics): Verdict {
+    const { rows } = frame;
+    this.kept = rows;
+    this.marks = treatment.relay ? RELAY : undefined;
+    if (isErased(frame, terms, received)) {
+      metrics.withheld.inc({ reason: 'erased' }, rows);
+      return Verdict.Erased;
+    }
+    if (treatment.mode === 'keep' || frame.kind === FrameKind.Reply) return Verdict.Store;
+    this.#select(frame, terms, treatment, received);
+    if (this.kept < rows) metrics.withheld.inc({ reason: treatment.why }, rows - this.kept);
+    if (this.#passed > 0) metrics.alarmsPassed.inc({ reason: treatment.why }, this.#passed);
+    if (this.kept === 0) return Verdict.Withhold;
+    if (this.kept < rows) this.marks = { keep: this.#mask, relay: treatment.relay };
+    return Verdict.Store;
+  }
+
+  #select(frame: FrameResult, terms: Terms, treatment: Treatment, received: number): void {
+    const length = Math.ceil(frame.rows / 8);
+    if (this.#mask.length < length) this.#mask = new Uint8Array(2 * length);
+    const mask = this.#mask;
+    mask.fill(0, 0, length);
+    this.#passed = 0;
+    this.kept = 0;
+    for (let row = 0; row < frame.rows; row++) {
+      if (!this.#keeps(frame, row, terms, treatment, received)) continue;
+      mask[row >> 3] = (mask[row >> 3] ?? 0) | (1 << (row & 7));
+      this.kept++;
+    }
+  }
+
+  #keeps(frame: FrameResult, row: number, terms: Terms, treatment: Treatment, received: number): boolean {
+    const event = frame.event[row] ?? EVENT_NONE;
+    if (treatment.inService && event !== EVENT_NONE && treatment.exempt.includes(eventName(event))) return true;
+    if (treatment.mode !== 'decimate') {
+      if (treatment.mode === 'terminate' || !terms.service.alarmsPass || !isPersonalAlarm(event)) return false;
+      this.#passed++;
+      return true;
+    }
+    if (event !== EVENT_NONE) return true;
+    const { seen } = terms;
+    const given = frame.time[row] ?? Number.NaN;
+    const time = Number.isNaN(given) ? received : given;
+    const isFix = !Number.isNaN(frame.latitude[row] ?? Number.NaN);
+    // Away from the one before, in either direction: a backlog has its own pace.
+    if (Math.abs(time - (isFix ? seen.keptFix : seen.keptStatus)) < 1000 * treatment.keepEveryS) return false;
+    if (isFix) seen.keptFix = time;
+    else seen.keptStatus = time;
+    return true;
+  }
+}
+
+/** Is every record of the frame from before the device was erased? Judged as when it is delivered. */
+function isErased(frame: FrameResult, { service, device }: Terms, received: number): boolean {
+  const before = service.erasedBefore(device);
+  if (before === 0 || frame.rows === 0) return false;
+  for (let row = 0; row < frame.rows; row++) {
+    judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
+    if (JUDGED.time >= before) return false;
+  }
+  return true;
+}

@@ -1,0 +1,72 @@
+import type { Clock } from '../../clock.ts';
+import type { ProfileStore } from '../../state/profile.ts';
+import type { Notices } from './notices.ts';
+import type { Reader } from './reader.ts';
+
+/** Not a memo: those have 31 bits. */
+const UNKNOWN = -1;
+
+export interface ProfileHost {
+  readonly profiles: ProfileStore;
+  readonly clock: Clock;
+}
+
+/**
+ * What a codec has learned about the device of one session.
+ *
+ * 7. What earlier connections learned about the device is adopted before the frame behind the one that named it is decoded, or when
+ *    the store answers; what this one learns is remembered for the next, under the device's id, when the durable part has changed.
+ */
+export class SessionProfile {
+  readonly #host: ProfileHost;
+  readonly #reader: Reader;
+  readonly #codec: string;
+  readonly #device: string;
+  readonly #notices: Notices;
+  /** The memo looked at last. */
+  #memo = UNKNOWN;
+  /** The durable part of a memo that the store holds for the device; UNKNOWN until the store has answered. */
+  #kept = UNKNOWN;
+  #ended = false;
+
+  constructor(host: ProfileHost, reader: Reader, codec: string, device: string, notices: Notices) {
+    this.#host = host;
+    this.#reader = reader;
+    this.#codec = codec;
+    this.#device = device;
+    this.#notices = notices;
+  }
+
+  /** Asks for the device's profile, which comes at once or later. */
+  recall(): void {
+    if (!this.#reader.adopts) return;
+    this.#host.profiles.findProfile(this.#device, (profile) => {
+      if (this.#ended) return;
+      const memo = profile?.codec === this.#codec ? profile.memo : 0;
+      if (this.#reader.adopt(memo)) this.#kept = this.#reader.durablePart(memo) ?? UNKNOWN;
+      // What was learned until now is compared with what is kept when the next frame comes.
+      this.#memo = UNKNOWN;
+    });
+  }
+
+  /** The state's memo, before a frame: when the part that outlives the connection has changed, it is remembered. */
+  learned(memo: number): void {
+    if (memo !== this.#memo) this.#learned(memo);
+  }
+
+  /** A profile that comes later is not adopted any more. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  #learned(memo: number): void {
+    this.#memo = memo;
+    if (this.#kept === UNKNOWN) return;
+    const durable = this.#reader.durablePart(memo);
+    if (durable === undefined || durable === this.#kept) return;
+    this.#kept = durable;
+    this.#host.profiles.remember(this.#device, { codec: this.#codec, memo: durable, updated: this.#host.clock.now() });
+    const learned = this.#reader.describe(durable);
+    if (learned !== undefined) this.#notices.event({ type: 'profile', protocol: this.#codec, learned });
+  }
+}

@@ -1,0 +1,330 @@
+import type { Clock } from '../../clock.ts';
+import type { Codec, FrameResult, Transport } from '../../codec/index.ts';
+import type { Downlink } from '../../command/downlink.ts';
+import type { Marks, Origin } from '../../journal/entry.ts';
+import type { Metrics } from '../../metrics/catalog.ts';
+import type { Treatment } from '../../plan/treatment.ts';
+import type { Device } from '../../registry/device.ts';
+import type { Known } from '../../registry/known.ts';
+import type { Registry } from '../../registry/registry.ts';
+import type { Standings } from '../../registry/standing.ts';
+import type { ProfileStore } from '../../state/profile.ts';
+import type { Bytes } from '../../wire/index.ts';
+import { addressOf } from '../../wire/network.ts';
+import { CommandPort } from './command-port.ts';
+import type { EntrySink } from './entry-sink.ts';
+import { Interval } from './interval.ts';
+import type { Meter, Meters } from './meter.ts';
+import { Motion } from './motion.ts';
+import { journalEvent } from './notices.ts';
+import { SessionProfile } from './profile.ts';
+import type { Reader } from './reader.ts';
+import type { LiveSession, SessionTable } from './table.ts';
+import type { PlanService, Terms } from './terms.ts';
+
+/**
+ * One device's turn on a connection: made by `begin`, ended by `end`.
+ *
+ * 9. Nothing of one device's turn is left in the turn of the next: not what it has taught, nor its options, record, rate, way of
+ *    commands or profile. All of that is in this object, and only here; what outlives it is stored under the device's own id.
+ * 13. A device that reports under its own id and under aliases has one turn.
+ */
+
+/** What the sessions of one worker share. */
+export interface SessionHost {
+  readonly journal: EntrySink;
+  readonly sessions: SessionTable<Session>;
+  readonly profiles: ProfileStore;
+  readonly registry: Pick<Registry, 'lookup' | 'seen'>;
+  /** Where devices have spoken from. */
+  readonly standings: Pick<Standings, 'find' | 'note' | 'contest'>;
+  /** Gets commands to the devices. */
+  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
+  /** What devices use. */
+  readonly meters: Meters;
+  /** Plans, and which of their steps hold. */
+  readonly service: PlanService;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+/** What a session needs of its connection. */
+export interface Line {
+  readonly codec: Codec;
+  readonly transport: Transport;
+  /** Address and port. */
+  readonly peer: string;
+  /** No answer is owed, and the connection is not about to end. */
+  readonly clear: boolean;
+  /** Where a command is written before `send`. */
+  readonly room: Bytes;
+  /** Sends the first bytes of `room`, which are metered. */
+  send(length: number): void;
+  /** Reads no faster than this, bytes per second; 0: as they come. */
+  throttle(bytesPerS: number): void;
+  /** Ends the connection once the answers owed have left; frames that come before are taken. */
+  finish(reason: string): void;
+  /** The registry has something else to say about the device, or about the id that it reports. */
+  review(session: Session): void;
+}
+
+/** How often the session table hears of a device that several sessions speak for. */
+const SPOKE_MS = 1_000;
+/** A session that nothing contradicted for so long is where the device is. */
+const SETTLED_MS = 600_000;
+
+export class Session implements LiveSession {
+  readonly device: string;
+  readonly transport: Transport;
+  readonly peer: string;
+  /** When the turn of the device began, monotonic ms. */
+  readonly since: number;
+  readonly reader: Reader;
+  readonly meter: Meter;
+  readonly terms: Terms;
+  readonly profile: SessionProfile;
+  readonly #host: SessionHost;
+  readonly #line: Line;
+  readonly #interval = new Interval();
+  readonly #motion = new Motion();
+  #known: Known;
+  #origin: Origin;
+  #port: CommandPort | undefined;
+  #heardAt: number;
+  #standing = false;
+  #contested = false;
+  /** That is being written. */
+  #contesting = false;
+  /** Other sessions speak for the device, now and in this turn. */
+  #crowded = false;
+  #wasCrowded = false;
+  #leads = false;
+  /** The table has heard of a crowded session last, monotonic ms. */
+  #spokeAt = 0;
+  #ended = false;
+
+  /** `now`: monotonic ms. Nobody hears of the session before `begin`. */
+  constructor(host: SessionHost, line: Line, reader: Reader, terms: Terms, known: Known, origin: Origin, now: number) {
+    this.device = known.id;
+    this.transport = line.transport;
+    this.peer = line.peer;
+    this.since = now;
+    this.reader = reader;
+    this.meter = host.meters.open(origin);
+    this.terms = terms;
+    this.#host = host;
+    this.#line = line;
+    this.#known = known;
+    this.#origin = origin;
+    this.#heardAt = now;
+    this.profile = new SessionProfile(host, reader, line.codec.name, known.id, this);
+    this.#interval.saw(now);
+  }
+
+  /** The device has its turn from now on. */
+  begin(): void {
+    this.#throttle();
+    this.profile.recall();
+    this.#seen();
+    this.reviewStanding();
+    this.#host.sessions.claim(this.device, this);
+  }
+
+  /** The turn is over: after this nothing of it is left. */
+  end(): void {
+    // A network is the device's when nothing contradicted it.
+    if (this.#leads && !this.#wasCrowded && this.#heardAt - this.since >= SETTLED_MS)
+      this.#host.standings.note(this.device, this.transport, addressOf(this.peer));
+    this.#ended = true;
+    this.profile.end();
+    this.#detach();
+    this.#host.sessions.leave(this.device, this);
+  }
+
+  /** The connection is gone, and the turn with it. */
+  close(): void {
+    try {
+      this.profile.learned(this.reader.memo());
+    } catch (error) {
+      this.reader.threw(error);
+    }
+    // A long connection is no short appearance.
+    if (this.#known.device?.provisional === true) this.#seen();
+    this.end();
+  }
+
+  /** The id that the device reports: its own, or an alias. */
+  get reported(): string {
+    return this.#known.reported;
+  }
+
+  /** What the registry says of it. */
+  get known(): Known {
+    return this.#known;
+  }
+
+  get record(): Device | undefined {
+    return this.#known.device;
+  }
+
+  get origin(): Origin {
+    return this.#origin;
+  }
+
+  /** How the device is treated now. */
+  get treatment(): Treatment {
+    return this.terms.at(this.#host.clock.now());
+  }
+
+  /** The device has spoken from here before. */
+  get standing(): boolean {
+    return this.#standing;
+  }
+
+  get contested(): boolean {
+    return this.#contested;
+  }
+
+  /** Whether its vehicle moves, by its last live position. */
+  get moving(): boolean | undefined {
+    return this.#motion.at(this.#host.clock.elapsed());
+  }
+
+  /** A chunk has come, monotonic ms. */
+  heard(at: number): void {
+    this.#heardAt = at;
+    this.#interval.saw(at);
+    if (!this.#crowded || at - this.#spokeAt < SPOKE_MS) return;
+    this.#spokeAt = at;
+    this.#host.sessions.spoke(this.device, this);
+  }
+
+  isHeard(): boolean {
+    return this.#host.clock.elapsed() - this.#heardAt <= 2 * this.#interval.ms;
+  }
+
+  /** What a frame of the device means beside what is stored of it. `received`: epoch ms; `at`: monotonic ms. */
+  noticed(frame: FrameResult, received: number, at: number): void {
+    if (frame.rows === 0) return;
+    const port = this.#port;
+    if (this.#motion.saw(frame, received, at) && port?.wantsMotion === true) this.#host.downlink.poke(this.device);
+    port?.fixed(frame);
+    this.terms.watch(frame, received, this);
+  }
+
+  /** The frame is a reply, and in the journal. */
+  replied(frame: FrameResult): void {
+    this.#port?.replied(frame);
+  }
+
+  /** A command that waits may leave now. */
+  proceed(): void {
+    this.#port?.proceed();
+  }
+
+  lead(leads: boolean): void {
+    this.#leads = leads;
+    if (!leads) this.#detach();
+    else if (this.#port === undefined) {
+      this.#port = new CommandPort(this.#host.downlink, this.#line, this);
+      this.#host.downlink.attached(this.#port);
+    }
+  }
+
+  crowd(crowded: boolean): void {
+    this.#crowded = crowded;
+    this.#wasCrowded ||= crowded;
+  }
+
+  contradicted(peer: string): void {
+    if (this.#port !== undefined) this.#host.downlink.contradicted(this.#port, peer);
+  }
+
+  /**
+   * A newer connection of the same device took over. On UDP that is a device whose address has changed; two connections
+   * are worth an event: a device that lost its network, or two devices with one id.
+   */
+  supersede(): void {
+    this.#host.metrics.superseded.inc({ transport: this.transport });
+    if (this.transport === 'tcp') {
+      const quiet_ms = Math.round(this.#host.clock.elapsed() - this.#heardAt);
+      this.event({ type: 'duplicate_connection', protocol: this.#line.codec.name, quiet_ms });
+    }
+    this.#detach();
+    this.#line.finish('superseded');
+  }
+
+  /** What is known of where the device speaks from may have changed. */
+  reviewStanding(): void {
+    if (this.#ended) return;
+    this.#host.standings.find(this.device, this.transport, addressOf(this.peer), ({ known, contested }) => {
+      if (this.#ended) return;
+      const holds = contested || this.#contesting;
+      const isNews = known !== this.#standing || holds !== this.#contested;
+      this.#standing = known;
+      this.#contested = holds;
+      if (!isNews || !this.#host.sessions.of(this.device).includes(this)) return;
+      this.#host.sessions.changed(this.device);
+      this.#host.downlink.poke(this.device);
+    });
+  }
+
+  /** Another session, at this address, has spoken while a critical command waited. */
+  contest(peer: string): void {
+    const addresses = [addressOf(this.peer), addressOf(peer)];
+    this.#contested = true;
+    this.#contesting = true;
+    this.#host.metrics.contested.inc();
+    void this.#host.standings.contest(this.device, this.transport, addresses).then(() => {
+      this.#contesting = false;
+      this.reviewStanding();
+    });
+    this.event({ type: 'identity_contested', addresses, transport: this.transport });
+  }
+
+  /** The registry has something else to say about the device, or about the id that it reports. */
+  reconsider(): void {
+    if (!this.#ended) this.#line.review(this);
+  }
+
+  /** The device reports under another of its ids. */
+  named(known: Known): void {
+    this.#known = known;
+  }
+
+  /** The device has another record. `origin`: the same when nothing in it changed. */
+  renewed(known: Known, origin: Origin): void {
+    const wasUnread = this.#known.unread && !known.unread;
+    this.#known = known;
+    if (origin !== this.#origin) {
+      this.#origin = origin;
+      this.#host.meters.turn(this.meter, origin);
+    }
+    this.planChanged();
+    if (wasUnread) this.#seen();
+  }
+
+  /** The steps that hold for the device, or its plan, have changed. */
+  planChanged(): void {
+    this.terms.changed(this.record, this.#host.clock.now());
+    this.#throttle();
+  }
+
+  /** Journals an event of the device. */
+  event(event: object, marks?: Marks): void {
+    journalEvent(this.#host, this.#origin, event, marks);
+  }
+
+  #seen(): void {
+    this.#host.registry.seen(this.#known, this.#line.codec.name, this.transport, (event) => this.event(event));
+  }
+
+  #throttle(): void {
+    if (!this.#ended) this.#line.throttle(this.treatment.bytesPerS);
+  }
+
+  #detach(): void {
+    if (this.#port !== undefined) this.#host.downlink.detached(this.#port);
+    this.#port = undefined;
+  }
+}

@@ -1,0 +1,71 @@
+import type { FrameResult } from '../../codec/index.ts';
+import type { Plan } from '../../plan/plan.ts';
+import type { Seen, Service } from '../../plan/service.ts';
+import { type Treatment, treatmentOf } from '../../plan/treatment.ts';
+import type { Device } from '../../registry/device.ts';
+import type { Notices } from './notices.ts';
+
+/** What of the plans a connection needs. */
+export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'>;
+
+/** The terms of one device: what its state and the steps of its plan mean for its frames (docs/plans.md). */
+export class Terms {
+  readonly service: PlanService;
+  readonly device: string;
+  #record: Device | undefined;
+  #plan: Plan;
+  #treatment: Treatment;
+  #known: Seen | undefined;
+
+  /** `record`: of the registry. `now`: wall clock, epoch ms. */
+  constructor(service: PlanService, device: string, record: Device | undefined, now: number) {
+    this.service = service;
+    this.device = device;
+    this.#record = record;
+    this.#plan = service.plan(record?.plan);
+    this.#treatment = this.#decide(now);
+  }
+
+  /** The record, the plan or the policy has changed. */
+  changed(record: Device | undefined, now: number): void {
+    this.#record = record;
+    this.#plan = this.service.plan(record?.plan);
+    this.#treatment = this.#decide(now);
+  }
+
+  at(now: number): Treatment {
+    if (now >= this.#treatment.until) this.#treatment = this.#decide(now);
+    return this.#treatment;
+  }
+
+  /** Asked for when there is something to see: of most devices there is nothing. */
+  get seen(): Seen {
+    this.#known ??= this.service.seen(this.device);
+    return this.#known;
+  }
+
+  /** Follows the pace and the country of the device. `received`: epoch ms. */
+  watch(frame: FrameResult, received: number, notices: Notices): void {
+    const programmedS = this.#record?.interval_s ?? this.#plan.interval_s ?? 0;
+    const home = this.#record?.home_networks ?? [];
+    if (programmedS === 0 && home.length === 0) return;
+    const { pace, territory } = this.seen;
+    const follows = territory !== undefined && home.length > 0;
+    for (let row = 0; row < frame.rows; row++) {
+      const time = frame.time[row] ?? Number.NaN;
+      if (programmedS > 0) {
+        const interval_s = pace.saw(time, programmedS);
+        if (interval_s > 0) notices.event({ type: 'tamper_rate', interval_s: Math.round(10 * interval_s) / 10, programmed_s: programmedS });
+      }
+      const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
+      const mcc = cell < (frame.cellEnd[row] ?? 0) ? (frame.cellMcc[cell] ?? -1) : -1;
+      if (!follows || mcc < 0 || !territory.saw(mcc, Number.isNaN(time) ? received : time, home)) continue;
+      this.service.roams(this.device, territory.roaming);
+      notices.event({ type: territory.roaming ? 'roaming_started' : 'roaming_ended', mcc });
+    }
+  }
+
+  #decide(now: number): Treatment {
+    return treatmentOf(this.#record, this.#plan, this.service.policy(this.device), now);
+  }
+}
