@@ -538,6 +538,7 @@ export async function openOffice(
   const shadow = new Shadow(state);
   const warden = new Warden({
     store: state,
+    instance,
     plans: new Plans(state, log),
     submit: (draft) => desk.submit(draft),
     async intervalOf(device) {

@@ -4,8 +4,9 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { SecretUrl } from '../secret.ts';
 import type { StateStore } from '../state/store.ts';
+import { isRowDamaged } from '../state/table.ts';
 import { isAllowed } from './critical.ts';
-import type { Desk, Draft, Problem } from './desk.ts';
+import type { Desk, Draft, Outcome, Problem } from './desk.ts';
 
 /**
  * Commands from the Redis stream `<prefix>commands`, for backend services. Fields of an entry: `device`, `type`, and where needed
@@ -140,7 +141,7 @@ export class CommandStream {
     if (draft !== undefined && !isAllowed(draft.type, this.#o.allows))
       problems.push({ field: 'type', problem: `${draft.type} does not come this way unless commands.streamAllows names it` });
     if (draft !== undefined && problems.length === 0) {
-      const outcome = await this.#o.desk.submit(draft);
+      const outcome = await this.#submitted(draft);
       if ('command' in outcome) return;
       problems.push(...outcome.problems);
     }
@@ -156,6 +157,16 @@ export class CommandStream {
       { stream: this.#key, entry: id, problems: named },
       'a command from Redis was refused; each is an event command_refused',
     );
+  }
+
+  /** A damaged record of one device does not hold up the commands of others. */
+  async #submitted(draft: Draft): Promise<Outcome> {
+    try {
+      return await this.#o.desk.submit(draft);
+    } catch (error) {
+      if (!isRowDamaged(error)) throw error;
+      return { refused: 'invalid', problems: [{ field: 'device', problem: messageOf(error) }] };
+    }
   }
 
   #failed(error: unknown): void {

@@ -16,6 +16,8 @@ const policySchema = z.object({
   slowed: z.object({ interval_s: z.number(), before_s: z.number().optional() }).optional(),
   /** Steps that have begun or ended with this, and are not announced yet. */
   news: z.array(z.object({ step: stepSchema, begins: z.boolean() })).default([]),
+  /** The installation that announces them, and until when others leave that to it, epoch ms; absent: none does. */
+  announcing: z.object({ by: z.string(), until: z.number() }).optional(),
 });
 export type Policy = z.infer<typeof policySchema>;
 

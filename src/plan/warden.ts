@@ -1,10 +1,13 @@
+import { systemClock } from '../clock.ts';
 import type { Outcome } from '../command/desk.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
+import { Seldom } from '../seldom.ts';
 import { followKeys } from '../state/follow.ts';
 import { pages } from '../state/pages.ts';
 import type { Op, StateStore, Table } from '../state/store.ts';
+import { isRowDamaged } from '../state/table.ts';
 import type { Plan, Step } from './plan.ts';
 import type { Plans } from './plans.ts';
 import { isSame, POLICIES, type Policy, stepsHeld } from './steps.ts';
@@ -16,7 +19,8 @@ import { readUsage } from './usage.ts';
  *
  * 1. What has changed (usage, a device, a plan, time) is looked at within about a second; the same again changes nothing.
  * 2. Each beginning and end of a step is an event, at least once: it stands in the policy as news until it has been announced, so
- *    that a crash in between does not lose it.
+ *    that a crash in between does not lose it. The policy names the installation that is announcing, and until when: others leave it
+ *    to that one until then. The same installation, started again, goes on at once.
  * 3. A policy is written on the condition that it is still as it was read: several servers on one store take turns.
  * 4. `slow` and recovery mode ask for an interval with a command; when they end, the one before is asked for again, where it is known.
  * 5. Recovery mode ends by itself, and takes itself out of the device's record.
@@ -24,6 +28,8 @@ import { readUsage } from './usage.ts';
  */
 export interface WardenOptions {
   readonly store: StateStore;
+  /** Identity of this installation: several may share the store. */
+  readonly instance: string;
   readonly plans: Plans;
   /** Hands in a command. */
   readonly submit: (draft: {
@@ -48,6 +54,8 @@ const SWEEP_MS = 1_000;
 /** Usage of a device that reports all the time is looked at together. */
 const GATHER_MS = 200;
 const AGAIN_MS = 2_000;
+/** How long one installation may take to announce what it has written. */
+const ANNOUNCING_MS = 30_000;
 /** Policies of one write. */
 const TOGETHER = 200;
 
@@ -56,7 +64,9 @@ interface Verdict {
   readonly device: string;
   readonly plan: Plan;
   readonly before: string | undefined;
-  /** Undefined: it has none any more. */
+  /** What is written until the news are announced. */
+  readonly during: Policy | undefined;
+  /** What is written then; undefined: it has none any more. */
   readonly after: Policy | undefined;
   readonly news: Policy['news'];
   /** The interval to ask for, s. */
@@ -80,6 +90,7 @@ export class Warden {
   #busy = false;
   #stopped = false;
   #pauseUntil = 0;
+  readonly #damage = new Seldom('the steps of a plan cannot be decided for a device', systemClock);
 
   constructor(options: WardenOptions) {
     this.#o = options;
@@ -148,7 +159,7 @@ export class Warden {
       try {
         const verdicts: Verdict[] = [];
         for (const device of devices) {
-          const verdict = await this.#look(device);
+          const verdict = await this.#look(device).catch((error: unknown) => this.#unread(device, error));
           if (verdict !== undefined) verdicts.push(verdict);
         }
         await this.#settle(verdicts);
@@ -157,6 +168,12 @@ export class Warden {
         throw error;
       }
     }
+  }
+
+  /** A device whose record is damaged keeps the steps that it has, and holds up no other. */
+  #unread(device: string, error: unknown): undefined {
+    if (!isRowDamaged(error)) throw error;
+    this.#damage.warn(this.#o.log, { device, error: messageOf(error) });
   }
 
   /** Every device on the plan; undefined: every device. */
@@ -170,10 +187,14 @@ export class Warden {
   async #look(id: string): Promise<Verdict | undefined> {
     const { store, plans, now: clock } = this.#o;
     const now = clock();
-    let device = DEVICES.read(await store.get('devices', id)) ?? deviceSchema.parse({ id });
+    let device = (await DEVICES.get(store, id)) ?? deviceSchema.parse({ id });
     if (device.recovery !== undefined && device.recovery.until <= now) device = await this.#recovered(id, device);
     const text = await store.get('policies', id);
     const before = POLICIES.read(text);
+    if (before !== undefined && this.#isAnnounced(before, now)) {
+      this.#dueAt(id, before.announcing?.until ?? now);
+      return undefined;
+    }
     const plan = await plans.of(id);
     this.#dates(device, now);
     const recovery = device.recovery;
@@ -195,7 +216,7 @@ export class Warden {
     const after =
       held.length === 0 && slowed === undefined
         ? undefined
-        : { cycle: cycle.start, cycle_end: cycle.end, used_pct: pct, held, ...(slowed === undefined ? {} : { slowed }), news };
+        : { cycle: cycle.start, cycle_end: cycle.end, used_pct: pct, held, ...(slowed === undefined ? {} : { slowed }), news: [] };
     if (
       news.length === 0 &&
       asks === undefined &&
@@ -208,11 +229,25 @@ export class Warden {
       device: id,
       plan,
       before: text,
+      during: this.#during(before, after, news, now),
       after,
       news,
       asks,
       reason: wanted === undefined ? `end of ${before?.slowed === undefined ? 'a step' : 'the longer interval'}` : reason,
     };
+  }
+
+  /** Invariant 2: is another installation at it? */
+  #isAnnounced({ news, announcing }: Policy, now: number): boolean {
+    return news.length > 0 && announcing !== undefined && announcing.by !== this.#o.instance && announcing.until > now;
+  }
+
+  /** A policy that ends is kept until its end has been announced. */
+  #during(before: Policy | undefined, after: Policy | undefined, news: Policy['news'], now: number): Policy | undefined {
+    const policy = after ?? (before === undefined ? undefined : { ...before, held: [] });
+    if (policy === undefined) return undefined;
+    const { announcing: _, ...rest } = policy;
+    return news.length === 0 ? { ...rest, news } : { ...rest, news, announcing: { by: this.#o.instance, until: now + ANNOUNCING_MS } };
   }
 
   /** Invariant 5. */
@@ -253,11 +288,7 @@ export class Warden {
   async #settle(verdicts: readonly Verdict[]): Promise<void> {
     if (verdicts.length === 0) return;
     const { store } = this.#o;
-    // A policy that ends is kept until its end has been announced.
-    const written = verdicts.flatMap((verdict): Op[] => [
-      expected(verdict, verdict.before),
-      putOp(verdict, verdict.after ?? lastWords(verdict)),
-    ]);
+    const written = verdicts.flatMap((verdict): Op[] => [expected(verdict, verdict.before), putOp(verdict, verdict.during)]);
     if (!(await store.write(written))) {
       for (const verdict of verdicts)
         if (verdicts.length > 1) await this.#settle([verdict]);
@@ -268,11 +299,7 @@ export class Warden {
       this.#announce(verdict);
       if (verdict.asks !== undefined) await this.#ask(verdict, verdict.asks);
     }
-    const announced = verdicts.map((verdict): Op[] => {
-      const { after } = verdict;
-      const text = textOf(after ?? lastWords(verdict));
-      return [expected(verdict, text), putOp(verdict, after === undefined ? undefined : { ...after, news: [] })];
-    });
+    const announced = verdicts.map((verdict): Op[] => [expected(verdict, textOf(verdict.during)), putOp(verdict, verdict.after)]);
     // Where another server has written meanwhile, that stands.
     if (!(await store.write(announced.flat()))) for (const ops of announced) await store.write(ops);
   }
@@ -293,11 +320,6 @@ export class Warden {
     if ('refused' in outcome && outcome.refused !== 'conflict')
       this.#o.record(device, { type: 'plan_command_refused', command: 'set_interval', seconds, problems: outcome.problems });
   }
-}
-
-function lastWords({ before, news }: Verdict): Policy | undefined {
-  const policy = POLICIES.read(before);
-  return policy === undefined ? undefined : { ...policy, held: [], news };
 }
 
 function expected({ device }: Verdict, value: string | undefined): Op {

@@ -83,10 +83,10 @@ export class Inventory {
   /** The device of this id, or whose alias it is. */
   async get(id: string): Promise<Device | undefined> {
     const { store } = this.#o;
-    const own = DEVICES.read(await store.get('devices', id));
+    const own = await DEVICES.get(store, id);
     if (own !== undefined) return own;
     const main = await store.get('aliases', id);
-    return main === undefined ? undefined : DEVICES.read(await store.get('devices', main));
+    return main === undefined ? undefined : DEVICES.get(store, main);
   }
 
   /** The own id of a device that may have been called by an alias. */
@@ -245,6 +245,8 @@ export class Inventory {
     const before = DEVICES.read(text);
     const nothing = (change: Change): Step => ({ change, ops: [], joins: undefined });
     const made = await make(before);
+    // One that is damaged is not unknown; only replacing it is possible.
+    if ('refused' in made && made.refused === 'unknown') DEVICES.parse(id, text);
     if ('refused' in made) return nothing(refusal(made.refused, []));
     if ('remove' in made) {
       const aliases = (before?.aliases ?? []).map((key): Op => ({ table: 'aliases', key, remove: true }));

@@ -12,15 +12,16 @@ import { usageKey } from '../../src/plan/usage.ts';
 import { Warden } from '../../src/plan/warden.ts';
 import { DEVICES, type Device, deviceSchema } from '../../src/registry/device.ts';
 import { secretUrl } from '../../src/secret.ts';
-import { openState } from '../../src/state/open.ts';
+import { openState, type State } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed, times } from '../helpers/interposed-store.ts';
 import { RedisServer } from '../ship/rig.ts';
 
 /** Numbers quote the invariants of src/plan/warden.ts. */
 
 let directory: string;
 let redis: RedisServer | undefined;
-let store: StateStore;
+let store: State;
 let now: number;
 let events: string[];
 let asked: string[];
@@ -52,10 +53,12 @@ async function open(kind: string): Promise<void> {
 /** What a device had before, s. */
 let reported: number | undefined;
 
-function start(submit?: () => Promise<Outcome>): Warden {
-  const plans = new Plans(store, silentLog);
+/** `at`: the store as this server sees it. */
+function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore = store): Warden {
+  const plans = new Plans(at, silentLog);
   const warden = new Warden({
-    store,
+    store: at,
+    instance,
     plans,
     submit:
       submit ??
@@ -171,12 +174,71 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
 
   it('3: two servers on one store announce once', async () => {
     start();
-    start();
+    start(undefined, 'two');
     await used(950);
     await vi.waitFor(async () => expect(await held()).toEqual(['notify', 'slow']), { timeout: 5000 });
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(events).toEqual(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
     expect(asked).toHaveLength(1);
+  });
+
+  it('2: what one server is announcing is no news to another, which goes on with it when that takes too long', async () => {
+    const asking = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    start(async () => {
+      asking.resolve();
+      await release.promise;
+      return { refused: 'conflict', problems: [] };
+    });
+    await used(950);
+    await asking.promise;
+    const announced = ['d01 plan_step notify 80', 'd01 plan_step slow 90'];
+    expect(events).toEqual(announced);
+    // The other one looks now, while the first is in the middle of it: once at its start, and once more.
+    let looks = 0;
+    const seen = interposed(store, { afterRead: (table) => (table === 'policies' ? looks++ : 0) });
+    start(undefined, 'two', seen);
+    await vi.waitFor(() => expect(looks).toBeGreaterThan(0), { timeout: 5000 });
+    const before = looks;
+    await used(1);
+    await vi.waitFor(() => expect(looks).toBeGreaterThan(before), { timeout: 5000 });
+    expect([events, asked]).toEqual([announced, []]);
+    now += 31_000;
+    await vi.waitFor(() => expect(events).toEqual([...announced, ...announced]), { timeout: 5000 });
+    release.resolve();
+    await vi.waitFor(async () => expect(POLICIES.read(await store.get('policies', 'd01'))?.news).toEqual([]), { timeout: 5000 });
+  });
+
+  it('2: a server that was killed in the middle of it goes on at once when it is started again', async () => {
+    await used(950);
+    const cycle = cycleOf(plan({}), now);
+    const held = plan({ steps: STEPS }).steps.slice(0, 1);
+    const news = held.map((step) => ({ step, begins: true }));
+    const announcing = { by: 'one', until: now + 30_000 };
+    const policy = { cycle: cycle.start, cycle_end: cycle.end, used_pct: 95, held, news, announcing };
+    await store.write([{ table: 'policies', key: 'd01', put: JSON.stringify(policy) }]);
+    start();
+    await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
+  });
+
+  it('5: recovery that is made longer in the moment in which it would end does not end', async () => {
+    const recovery = { reason: 'stolen', interval_s: 15, started: now, until: now + 60_000 };
+    const longer = { ...recovery, until: now + 3_600_000 };
+    await put('devices', 'd01', device({ recovery }));
+    const prolonged = times(1, 'devices', () => put('devices', 'd01', device({ recovery: longer })));
+    now += 60_000;
+    let looked = false;
+    start(undefined, 'one', interposed(store, { beforeWrite: prolonged, afterRead: (table) => (looked ||= table === 'usage') }));
+    await vi.waitFor(() => expect(looked).toBe(true), { timeout: 5000 });
+    expect(DEVICES.read(await store.get('devices', 'd01'))?.recovery).toEqual(longer);
+    expect(events).toEqual([]);
+  });
+
+  it('a device whose record is damaged keeps its steps and holds up no other', async () => {
+    await store.write([{ table: 'devices', key: 'd00', put: '{"id":' }]);
+    start();
+    await used(850);
+    await until(['d01 plan_step notify 80']);
   });
 
   it('3: what another server writes while a command is handed in stands', async () => {
