@@ -27,6 +27,7 @@ export const VOCABULARY: readonly Term[] = [
 
   { name: 'external_v', type: 'number', unit: 'V', meaning: 'vehicle supply' },
   { name: 'battery_v', type: 'number', unit: 'V', meaning: 'internal battery' },
+  { name: 'battery_current_a', type: 'number', unit: 'A', meaning: 'current of the internal battery' },
   { name: 'battery_pct', type: 'number', unit: '%', meaning: 'level of the internal battery, 0 to 100' },
 
   { name: 'gsm_level', type: 'number', unit: '', meaning: 'bars as the device reports them, 0 to 5' },
@@ -41,6 +42,7 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'gnss_status', type: 'text', unit: '', meaning: 'off, no_fix, fix, 2d, 3d, sleep, …' },
 
   { name: 'odometer_m', type: 'number', unit: 'm', meaning: 'total distance' },
+  { name: 'odometer_source', type: 'text', unit: '', meaning: 'whose odometer that is: device, can, tachograph, obd' },
   { name: 'trip_m', type: 'number', unit: 'm', meaning: 'distance of the current trip' },
   { name: 'engine_hours_s', type: 'number', unit: 's', meaning: 'total running time of the engine' },
 

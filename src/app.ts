@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ApiOffice } from './api/office.ts';
 import { systemClock } from './clock.ts';
-import { type ChildRole, tell, tellWhen } from './cluster/child-process.ts';
-import type { Health, SessionMove } from './cluster/messages.ts';
+import { type ChildRole, tell, tellDone, tellSocket, unknownToChild } from './cluster/child-process.ts';
+import type { Health, SendHandle, SessionMove, ToShipper, ToWorker } from './cluster/messages.ts';
 import { ownedStorage } from './cluster/owned-storage.ts';
 import { Release } from './cluster/release.ts';
 import type { Codec } from './codec/index.ts';
@@ -210,27 +210,40 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   if (!successor) await listeners.openAll();
   const vitals = new Vitals();
   const stopSampling = sample(metrics, journal, host, vitals, slot);
+  const unknown = unknownToChild();
 
   return {
     metrics,
     health: () => ({ [`worker-${slot}`]: workerHealth(journal, host.connections, vitals) }),
-    take(message, socket): void {
-      if (message.type === 'state_damaged') state.abandon(message.damage);
-      else if (message.type === 'rivals') sessions.rivals(message.device, message.claims);
-      else if (message.type === 'spoke') sessions.heard(message.device, message.peer);
-      else if (message.type === 'commands') downlink.poke(message.device);
-      else if (message.type === 'rotate')
-        tellWhen(
-          message.ticket,
-          journal.rotate().then(() => ({})),
-        );
-      else if (message.type === 'connection') listeners.adopt(message.index, socket);
-      else if (message.type === 'hand_over') for (let index = 0; index < config.listeners.length; index++) handOver(listeners, index);
-      else if (message.type === 'listen')
-        listeners.open(message.index, socket).then(
-          () => tell({ type: 'listening', index: message.index }),
-          (error: unknown) => log.error({ error: messageOf(error) }, 'a successor cannot listen'),
-        );
+    take(message: ToWorker, socket: SendHandle | undefined): void {
+      switch (message.type) {
+        case 'state_damaged':
+          state.abandon(message.damage);
+          break;
+        case 'rivals':
+          sessions.rivals(message.device, message.claims);
+          break;
+        case 'spoke':
+          sessions.heard(message.device, message.peer);
+          break;
+        case 'commands':
+          downlink.poke(message.device);
+          break;
+        case 'rotate':
+          tellDone(message.ticket, journal.rotate().then(nothing));
+          break;
+        case 'connection':
+          listeners.adopt(message.index, socket);
+          break;
+        case 'hand_over':
+          tellSocket(message.ticket, listeners.socket(message.index));
+          break;
+        case 'listen':
+          tellDone(message.ticket, listeners.open(message.index, socket).then(nothing));
+          break;
+        default:
+          unknown.ignore(message);
+      }
     },
     async drain(deadlineMs: number): Promise<void> {
       // What is owed first becomes durable, then is answered, then the connections close, which the journal notes.
@@ -251,14 +264,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   };
 }
 
-function handOver(listeners: Listeners, index: number): void {
-  try {
-    tell({ type: 'handed_over', index }, () => {}, listeners.socket(index));
-  } catch {
-    // Shared by the cluster instead of by the kernel: the successor gets it from there.
-    tell({ type: 'handed_over', index });
-  }
-}
+/** What a request without counts has come to. */
+const nothing = (): Readonly<Record<string, number>> => ({});
 
 /** A few at a time: devices go on talking meanwhile. */
 function eachSession(sessions: SessionTable<Session>, look: (session: Session) => void, log: Log): void {
@@ -423,6 +430,7 @@ export async function startShipping(
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
   const vitals = new Vitals();
+  const unknown = unknownToChild();
   return {
     metrics,
     health(): Readonly<Record<string, Health>> {
@@ -435,9 +443,17 @@ export async function startShipping(
         parts[sink] = { state: health.state, reason: health.state === 'degraded' ? health.reason : '' };
       return parts;
     },
-    take(message): void {
-      if (message.type === 'state_damaged') state.abandon(message.damage);
-      else if (message.type === 'erase') tellWhen(message.ticket, shipper.erase(message.part, new Map(message.devices)));
+    take(message: ToShipper): void {
+      switch (message.type) {
+        case 'state_damaged':
+          state.abandon(message.damage);
+          break;
+        case 'erase':
+          tellDone(message.ticket, shipper.erase(message.part, new Map(message.devices)));
+          break;
+        default:
+          unknown.ignore(message);
+      }
     },
     async drain(deadlineMs: number): Promise<void> {
       const all = await shipper.drained(deadlineMs);

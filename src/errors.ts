@@ -5,7 +5,7 @@
 
 /** Every code, with the situation it stands for. */
 export const ERROR_CODES = {
-  CODEC_INVALID: 'a codec does not have the shape that defineCodec asks for',
+  CODEC_INVALID: 'a codec does not have the shape that defineCodec requires',
   CODEC_UNKNOWN: 'no codec of that name is installed',
   CONFIG_INVALID: 'the configuration has one or more problems, all listed in the message',
   USAGE: 'the command line was not understood',

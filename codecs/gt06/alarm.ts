@@ -1,6 +1,6 @@
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { type Bytes, u32be } from '../../src/wire/index.ts';
-import { alarmEvent, terminalEvent } from './alarms.ts';
+import { alarmBit, alarmEvent, terminalEvent } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import { accOfWord, extra, GPS18, gps18, gsm, language, lbs, lbsSize, terminal, voltage } from './blocks.ts';
@@ -27,7 +27,7 @@ export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, f
   const r = record(m, out);
   const word = gps18(bytes, p, zoneMs, out, r);
   if (!none) lbs(bytes, lbsAt, wide, out);
-  statusBlock(bytes, at, word, fence, state.variant, out, r);
+  statusBlock(bytes, at, word, fence, state, state.variant, out, r);
   at += 5;
   const left = q - at;
   if (fence && left > 0) {
@@ -47,6 +47,7 @@ export function statusBlock(
   at: number,
   word: number,
   extended: boolean,
+  state: Gt06State,
   variant: Variant,
   out: FrameResult,
   r: number,
@@ -58,6 +59,8 @@ export function statusBlock(
   voltage(bytes[at + 1]!, out);
   gsm(bytes[at + 2]!, out);
   alarmCode(bytes, at + 3, extended, term, variant, out, r);
+  // The heartbeats that follow tell the same alarm in TERM.
+  if (out.event[r] === terminalEvent(term, variant)) state.alarms |= alarmBit(term);
 }
 
 /** ALARM, LANG. With code 0 the alarm may still stand in TERM. */
@@ -77,7 +80,7 @@ export function lbsAlarm(bytes: Bytes, m: Message, wide: boolean, state: Gt06Sta
   if (at + 5 > q) return;
   const r = status(m, FrameKind.Status, out);
   lbs(bytes, p, wide, out);
-  statusBlock(bytes, at, 0, false, state.variant, out, r);
+  statusBlock(bytes, at, 0, false, state, state.variant, out, r);
   if (at + 5 < q) extra(bytes, at + 5, q, out);
 }
 
@@ -91,7 +94,11 @@ export function alarmWithModules(bytes: Bytes, m: Message, state: Gt06State, out
   const r = record(m, out);
   const word = gps18(bytes, p, state.utcMs, out, r);
   const at = cellByType(bytes, p + GPS18, q, out);
-  if (at + 5 > q) return;
-  statusBlock(bytes, at, word, true, state.variant, out, r);
+  if (at < 0 || at + 5 > q) {
+    accOfWord(word, out);
+    extra(bytes, at < 0 ? p + GPS18 : at, q, out);
+    return;
+  }
+  statusBlock(bytes, at, word, true, state, state.variant, out, r);
   modules(bytes, at + 5, q, out, r);
 }

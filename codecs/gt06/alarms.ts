@@ -1,5 +1,5 @@
 import { type EventName, eventIndex, unknownEvent } from '../../src/codec/index.ts';
-import { Variant } from './state.ts';
+import { TERM_ALARMS, Variant } from './state.ts';
 
 /** Alarm codes (protocol.md section 7). Codes with no standard event name stay `unknown_<code>`; `event_code` keeps every code. */
 const BASE: ReadonlyArray<readonly [number, EventName]> = [
@@ -88,6 +88,9 @@ const CAMERA: ReadonlyArray<readonly [number, EventName]> = [
   [0xd5, 'driver_identified'],
 ];
 
+/** Codes of module 0034 below this one are reasons of an upload (protocol.md section 4.7), no events. */
+export const UPLOAD_REASONS = 0x10;
+
 /** Events of module 0034 (protocol.md section 6.12). */
 const MODULAR: ReadonlyArray<readonly [number, EventName]> = [
   [0x10, 'door'],
@@ -149,10 +152,28 @@ export function terminalEvent(term: number, variant: Variant): number {
   return TERMINAL_TABLE[bits] ?? 0;
 }
 
+/** Those of TERM_ALARMS that last, as bits; the others are over as soon as TERM tells another one. */
+const LASTING = 0b0110;
+
+/** The bit of the alarm in bits 5–3 of TERM; 0 for none and for those that no manual has. */
+export function alarmBit(term: number): number {
+  const alarm = (term >> 3) & 7;
+  return alarm >= 1 && alarm <= TERM_ALARMS.length ? 1 << (alarm - 1) : 0;
+}
+
+/** The alarms that are on behind a heartbeat with this TERM, of those that were on before it. */
+export function alarmsBehind(term: number, before: number): number {
+  const bit = alarmBit(term);
+  if (bit !== 0) return (before & LASTING) | bit;
+  return ((term >> 3) & 7) === 0 ? 0 : before;
+}
+
 export const IGNITION_ON = eventIndex('ignition_on');
 export const IGNITION_OFF = eventIndex('ignition_off');
 export const DOOR = eventIndex('door');
 export const LOW_BATTERY = eventIndex('low_battery');
 export const POWER_OFF = eventIndex('power_off');
 export const TAMPER = eventIndex('tamper');
+export const SOS = eventIndex('sos');
+export const VIBRATION = eventIndex('vibration');
 export const DRIVER_IDENTIFIED = eventIndex('driver_identified');

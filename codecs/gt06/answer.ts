@@ -30,10 +30,14 @@ export const Form = {
   TopinPlain: 8,
   /** Topin: 78 78 00 number date 0D 0A. B: the first three date bytes; C: the last three. */
   TopinDate: 9,
-  /** Topin: the frame again. B: data bytes 0–3; C: number of data bytes × 2^8 + LEN. */
+  /** Topin: the head of the frame again. B: up to 5 data bytes; C: number of data bytes × 2^8 + LEN. */
   TopinEcho: 10,
   /** Address reply with coordinates. B: the phone's digits; C: see `addressTicket`. */
   Address: 11,
+  /** Topin: 78 78 07 number year 2, month, day, hour, minute, second, UTC, 0D 0A. */
+  TopinTime: 12,
+  /** Command WHERE#, in place of one that the device refused. B: the key of that one. */
+  Where: 13,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -44,7 +48,7 @@ export function ticket(out: FrameResult, form: Form, number: number, serial: num
   out.ticketA = form * 0x1000000 + number * 0x10000 + serial;
 }
 
-export function encodeAck(request: AckRequest, _state: Gt06State, out: Bytes, at: number): number {
+export function encodeAck(request: AckRequest, state: Gt06State, out: Bytes, at: number): number {
   if (request.settled !== Settled.Stored) return 0;
   const form = Math.floor(request.ticketA / 0x1000000);
   const number = (request.ticketA >> 16) & 255;
@@ -75,9 +79,13 @@ export function encodeAck(request: AckRequest, _state: Gt06State, out: Bytes, at
     case Form.TopinEcho: {
       const data = request.ticketC >> 8;
       const p = putU8(out, putU8(out, putU16be(out, at, 0x7878), request.ticketC & 255), number);
-      putU32be(out, p, request.ticketB);
+      for (let k = data - 1, rest = request.ticketB; k >= 0; k--, rest = Math.floor(rest / 256)) out[p + k] = rest % 256;
       return stop(out, at, p + data);
     }
+    case Form.TopinTime:
+      return stop(out, at, topinTime(out, putU8(out, putU8(out, putU16be(out, at, 0x7878), 7), number), request.now));
+    case Form.Where:
+      return encodeText('WHERE#', request.ticketB, state.commandLanguage, out, at);
     case Form.Address:
       return address(request, out, at, number, serial);
     default:
@@ -86,22 +94,22 @@ export function encodeAck(request: AckRequest, _state: Gt06State, out: Bytes, at
 }
 
 /** Start, a place for LEN, number; returns where content goes. */
-export function head(out: Bytes, at: number, number: number): number {
+function head(out: Bytes, at: number, number: number): number {
   return putU8(out, putU8(out, putU16be(out, at, 0x7878), 0), number);
 }
 
-export function headLong(out: Bytes, at: number, number: number): number {
+function headLong(out: Bytes, at: number, number: number): number {
   return putU8(out, putU16be(out, putU16be(out, at, 0x7979), 0), number);
 }
 
 /** Serial, LEN, checksum and stop behind content that ends at p; returns the length of the frame. */
-export function seal(out: Bytes, at: number, p: number, serial: number): number {
+function seal(out: Bytes, at: number, p: number, serial: number): number {
   const end = putU16be(out, p, serial);
   out[at + 2] = end - at - 1;
   return stop(out, at, putU16be(out, end, crc16X25(out, at + 2, end)));
 }
 
-export function sealLong(out: Bytes, at: number, p: number, serial: number): number {
+function sealLong(out: Bytes, at: number, p: number, serial: number): number {
   const end = putU16be(out, p, serial);
   putU16be(out, at + 2, end - at - 2);
   return stop(out, at, putU16be(out, end, crc16X25(out, at + 2, end)));
@@ -124,6 +132,30 @@ function time(out: Bytes, at: number, now: number): number {
   p = putU8(out, p, CIVIL.hour);
   p = putU8(out, p, CIVIL.minute);
   return putU8(out, p, CIVIL.second);
+}
+
+function topinTime(out: Bytes, at: number, now: number): number {
+  const p = time(out, at + 1, now);
+  putU16be(out, at, CIVIL.year);
+  return p;
+}
+
+/** With the frame around it, LEN stays in one byte up to this many characters. */
+const SHORT_TEXT = 245;
+
+/**
+ * Frame 0x80 (protocol.md section 9.1): length 1 (4 + text) | server flag 4 | text | language 2, if asked for (1 Chinese, 2 English). Serial and flag are the
+ * same number.
+ */
+export function encodeText(text: string, key: number, language: number, out: Bytes, at: number): number {
+  const long = text.length + (language > 0 ? 2 : 0) > SHORT_TEXT;
+  let p = long ? headLong(out, at, 0x80) : head(out, at, 0x80);
+  p = putU8(out, p, 4 + text.length);
+  p = putU32be(out, p, key);
+  p = putAscii(out, p, text);
+  if (language > 0) p = putU16be(out, p, language);
+  const serial = key & 0xffff;
+  return long ? sealLong(out, at, p, serial) : seal(out, at, p, serial);
 }
 
 const PHONE_BYTES = 21;

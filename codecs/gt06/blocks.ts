@@ -10,6 +10,13 @@ import { A } from './attributes.ts';
 export const GPS18 = 18;
 /** Coordinates are minutes × 30 000. */
 const PER_DEGREE = 1800000;
+const LATITUDES = 90 * PER_DEGREE;
+const LONGITUDES = 180 * PER_DEGREE;
+/** Years − 2000 in which a date is believed where nothing but the date tells what a block is. */
+const FIRST_YEAR = 10;
+const LAST_YEAR = 49;
+/** Longest content of a short frame. */
+const LONGEST_EXTRA = 250;
 
 /** The last civil day that was read and its epoch ms: consecutive frames share the day. A pure memory of a pure function. */
 let dayKey = -1;
@@ -45,6 +52,25 @@ export function gps18(bytes: Bytes, at: number, zoneMs: number, out: FrameResult
   return gps12(bytes, at + 6, out, r);
 }
 
+/** DT6 that is a date, of a year in which such a device can have sent it. */
+export function isDate6(bytes: Bytes, at: number): boolean {
+  const year = bytes[at]!;
+  if (year < FIRST_YEAR || year > LAST_YEAR) return false;
+  return !Number.isNaN(epochMs(2000 + year, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!, bytes[at + 4]!, bytes[at + 5]!));
+}
+
+/** GPS18 in bytes[at, end) with a date and a place that can be: what shows a position where the length does not. */
+export function isGps18(bytes: Bytes, at: number, end: number): boolean {
+  return at + GPS18 <= end && isDate6(bytes, at) && isPlace(bytes, at + 7);
+}
+
+/** Latitude 4, longitude 4 on the globe and not (0, 0). */
+export function isPlace(bytes: Bytes, at: number): boolean {
+  const latitude = u32be(bytes, at);
+  const longitude = u32be(bytes, at + 4);
+  return latitude <= LATITUDES && longitude <= LONGITUDES && latitude + longitude > 0;
+}
+
 /**
  * GPS12: info 1 (low nibble: satellites) | latitude 4 | longitude 4 | speed 1 | course and status 2. The high nibble of
  * info is no length that can be trusted.
@@ -63,7 +89,7 @@ export function gps12(bytes: Bytes, at: number, out: FrameResult, r: number): nu
  * positioned, 11 west, 10 north. Coordinates outside the globe and (0, 0) are no place: the row stays a status.
  */
 export function place(latitude: number, longitude: number, word: number, out: FrameResult, r: number): void {
-  if (latitude > 162000000 || longitude > 324000000 || latitude + longitude === 0) return;
+  if (latitude > LATITUDES || longitude > LONGITUDES || latitude + longitude === 0) return;
   out.latitude[r] = (word & 0x400) !== 0 ? latitude / PER_DEGREE : 0 - latitude / PER_DEGREE;
   out.longitude[r] = (word & 0x800) !== 0 ? 0 - longitude / PER_DEGREE : longitude / PER_DEGREE;
   out.valid[r] = (word >> 12) & 1;
@@ -114,8 +140,9 @@ export function lbsLongCell(bytes: Bytes, at: number, mncBytes: 1 | 2, out: Fram
 /** Largest cell identity that exists: 36 bits, of 5G. */
 const LARGEST_CELL = 0xfffffffff;
 
-/** Cell 0 or all ones means: no cell. So does an identity that no network gives. */
+/** Country 0, cell 0 and all ones mean: no cell. So does an identity that no network gives. */
 export function addCell(mcc: number, mnc: number, lac: number, cid: number, rssi: number, out: FrameResult): void {
+  if (mcc === 0) return;
   if (cid === 0 || cid > LARGEST_CELL || ((lac === 0 || lac === 0xffff) && (cid === 0xffff || cid === 0xffffff || cid === 0xffffffff)))
     return;
   out.cell(mcc, mnc, lac > 0x7fffffff ? -1 : lac, cid, dbm(rssi));
@@ -193,9 +220,9 @@ export function language(value: number, out: FrameResult): void {
   else if (low === 2) out.attrText(A.AlarmLanguage, 'en');
 }
 
-/** Bytes that no layout explains, as hexadecimal; at most 64 of them. */
+/** Bytes that no layout explains, as hexadecimal: all of a short frame, the first 250 of a long one. */
 export function extra(bytes: Bytes, at: number, end: number, out: FrameResult): void {
-  if (end > at) out.attrText(A.Extra, hex(bytes, at, Math.min(end, at + 64)));
+  if (end > at) out.attrText(A.Extra, hex(bytes, at, Math.min(end, at + LONGEST_EXTRA)));
 }
 
 /** BCD digits with the one leading zero that pads an odd count of them dropped; nibbles above 9 stay as letters. */

@@ -1,6 +1,6 @@
 import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
-import { type Bytes, putAscii, putU8, putU16be, putU32be } from '../../src/wire/index.ts';
-import { head, headLong, seal, sealLong } from './answer.ts';
+import type { Bytes } from '../../src/wire/index.ts';
+import { encodeText } from './answer.ts';
 import type { Gt06State } from './state.ts';
 
 /**
@@ -8,13 +8,17 @@ import type { Gt06State } from './state.ts';
  * The device returns the flag with its reply: it is the key of the command. Serial and flag are the same number.
  */
 const HOST = '^[A-Za-z0-9.-]{1,64}$';
-/** With the frame around it, LEN stays in one byte up to this many characters. */
-const SHORT_TEXT = 245;
 /** Beyond it the inner length byte would overflow. */
 const LONG_TEXT = 251;
 
 export const COMMANDS: readonly CommandRule[] = [
-  { type: 'locate', about: 'ask for a fresh fix (LJDW#): it comes as a location with upload mode 12', parameters: {}, shownBy: 'fix' },
+  {
+    type: 'locate',
+    about:
+      'ask for a fresh fix (LJDW#): it comes as a location with upload mode 12; units without it are asked by WHERE# and reply with a text',
+    parameters: {},
+    shownBy: 'fix',
+  },
   {
     type: 'set_interval',
     about: 'seconds between fixes (TIMER): 0 or 5 to 18000; off seconds: with the ignition off',
@@ -66,6 +70,8 @@ function relayIn(parameters: Options): readonly Switching[] {
   return [state === '0' || state === 'OFF' ? RELAY_OFF : RELAY_ON];
 }
 
+const LOCATE = 'LJDW#';
+
 const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
 const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
@@ -74,7 +80,7 @@ function commandText(command: Command, state: Gt06State): string {
   const { parameters } = command;
   switch (command.type) {
     case 'locate':
-      return 'LJDW#';
+      return state.where ? 'WHERE#' : LOCATE;
     case 'set_interval':
       return timer(Number(parameters['seconds']), Number(parameters['off_seconds'] ?? -1));
     case 'reboot':
@@ -100,17 +106,9 @@ function commandText(command: Command, state: Gt06State): string {
 
 export function encodeCommand(command: Command, key: number, state: Gt06State, out: Bytes, at: number): number {
   const text = commandText(command, state);
-  const language = state.commandLanguage;
-  const size = text.length + (language > 0 ? 2 : 0);
   if (text === '' || text.length > LONG_TEXT) return 0;
-  const long = size > SHORT_TEXT;
-  let p = long ? headLong(out, at, 0x80) : head(out, at, 0x80);
-  p = putU8(out, p, 4 + text.length);
-  p = putU32be(out, p, key);
-  p = putAscii(out, p, text);
-  if (language > 0) p = putU16be(out, p, language);
-  const serial = key & 0xffff;
-  return long ? sealLong(out, at, p, serial) : seal(out, at, p, serial);
+  if (text === LOCATE && !state.fixedLocate) state.locateKey = key;
+  return encodeText(text, key, state.commandLanguage, out, at);
 }
 
 function timer(on: number, off: number): string {

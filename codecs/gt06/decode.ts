@@ -2,6 +2,8 @@ import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
 import { alarm, alarmWithModules, lbsAlarm } from './alarm.ts';
 import { Form, ticket } from './answer.ts';
+import { A } from './attributes.ts';
+import { isGps18 } from './blocks.ts';
 import { battery, cameraEvent, deviceStatus, obd, peripherals, photoInformation, photoOrHeartbeat, version } from './equipment.ts';
 import { declared, isTopinLogin, stops } from './frame.ts';
 import { heartbeat, heartbeatCustom, heartbeatSeeworld, heartbeatVoltage } from './heartbeat.ts';
@@ -14,15 +16,16 @@ import {
   information,
   lockInformation,
   multimedia,
-  reply,
   satellites,
 } from './information.ts';
-import { gpsOnly, lbsOnly, location, locationWithModules, lockLocation, nt, xt40 } from './location.ts';
+import { anyFix, gpsOnly, lbsOnly, location, locationWithModules, lockLocation, nt, xt40 } from './location.ts';
 import { login } from './login.ts';
 import { Message } from './message.ts';
 import { LONG, Plain, SHORT } from './messages.ts';
 import { modular } from './modular.ts';
+import { areModules } from './module-list.ts';
 import { addressRequest, lbsMulti, lbsQuery, lbsWifi, wanway, wifiAlarm, wifiOnly } from './network.ts';
+import { reply } from './reply.ts';
 import type { Gt06State } from './state.ts';
 import { topin } from './topin.ts';
 import * as variant from './variant.ts';
@@ -31,7 +34,8 @@ import * as variant from './variant.ts';
  * Reads one frame (protocol.md section 6; the layouts stand above each reader).
  *
  * 1. A frame whose checksum or length is wrong is read and marked damaged, or refused when the option `integrity` is `verify`.
- * 2. A message whose length fits no layout stays Ignored: stored raw and answered as its number is; never a guess.
+ * 2. Of a message whose length fits no layout only a position that shows itself is read (isGps18), and the rest is kept; without one it
+ *    stays Ignored: stored raw and answered as its number is. Never a guess.
  * 3. The identity of a record is number and content, without start, LEN, serial, checksum and stop: they change when the
  *    record is sent again. Where a re-upload flag says how often it was sent, the identity ends before it.
  *    A record without a time of its own also has the serial in it: two equal heartbeats are two records.
@@ -40,6 +44,17 @@ const Reason = { Short: 'short', Length: 'length', Checksum: 'checksum' } as con
 export const REASONS: readonly string[] = Object.values(Reason);
 
 const MESSAGE = new Message();
+
+/** Where GPS18 begins in the content of a message, by number; -1: it has none, or not in one place (protocol.md sections 6.3 to 6.6, 10). */
+const GPS_AT = Int8Array.from({ length: 256 }, () => -1);
+for (const number of [
+  0x10, 0x11, 0x12, 0x16, 0x17, 0x1a, 0x1e, 0x22, 0x24, 0x25, 0x26, 0x27, 0x2a, 0x2d, 0x31, 0x32, 0x36, 0x37, 0x38, 0x39, 0xa0, 0xa3, 0xa4,
+])
+  GPS_AT[number] = 0;
+GPS_AT[0x34] = 4;
+GPS_AT[0x61] = 8;
+/** Numbers with dates in the zone of the device (protocol.md section 11). */
+const LOCAL: ReadonlySet<number> = new Set([0x10, 0x11, 0x12, 0x16, 0x1a, 0x1e]);
 
 export function decode(bytes: Bytes, start: number, end: number, state: Gt06State, out: FrameResult): void {
   const size = end - start;
@@ -53,6 +68,10 @@ export function decode(bytes: Bytes, start: number, end: number, state: Gt06Stat
   }
   const sealed = crc16X25(bytes, start + 2, end - 4) === u16be(bytes, end - 4);
   if (!sealed) {
+    if (state.topin && bytes[start] === 0x78 && bytes[start + 3] !== 0x01) {
+      odd(bytes, start, end, state, out);
+      return;
+    }
     if (state.verify) {
       out.malformed(Reason.Checksum);
       return;
@@ -67,6 +86,10 @@ export function decode(bytes: Bytes, start: number, end: number, state: Gt06Stat
 function odd(bytes: Bytes, start: number, end: number, state: Gt06State, out: FrameResult): void {
   const size = end - start;
   if (bytes[start] === 0x78 && stops(bytes, end) && topin(bytes, start, end, size === 15 && isTopinLogin(bytes, start), state, out)) return;
+  if (state.topin && bytes[start] === 0x78 && bytes[start + 3] !== 0x01) {
+    out.malformed(Reason.Length);
+    return;
+  }
   const total = declared(bytes, start, end);
   let last = 0;
   // Several frames in one piece: the first one is the frame, as the splitter would have cut it.
@@ -87,17 +110,35 @@ function read(bytes: Bytes, start: number, q: number, sealed: boolean, state: Gt
   m.set(bytes, start, q, sealed);
   out.name = m.name;
   const plain = m.long ? LONG[m.number]! : SHORT[m.number]!;
-  if (plain !== Plain.None && (plain !== Plain.Optional || state.acknowledgeAll))
+  if (plain !== Plain.None && (plain !== Plain.Optional || state.acknowledges))
     ticket(out, plain === Plain.Long ? Form.Long : Form.Short, m.number, m.serial);
   if (m.long) longMessage(bytes, m, state, out);
   else shortMessage(bytes, m, state, out);
+  if (out.rows === 0) {
+    if (out.kind === FrameKind.Ignored) unfitting(bytes, m, state, out);
+  } else if (plain === Plain.Optional && !state.acknowledges && !isStanding(out))
+    state.acknowledges = state.isRepeated(out.time[0]!, bytes, out.from[0]!, out.to[0]!);
+}
+
+/** A message whose length fits no layout of its number: the position in it, where the number has one, is read all the same. */
+function unfitting(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  const at = GPS_AT[m.number]!;
+  if (at < 0) return;
+  anyFix(bytes, m.p + at, m, LOCAL.has(m.number) ? state.localMs : state.utcMs, out);
+  if (out.rows > 0 && (m.number === 0x17 || m.number === 0x24 || m.number === 0x36)) out.name = 'location';
+}
+
+/** Standing devices of some models send the same record again for ever, and wait for nothing (upload mode 0D). */
+function isStanding(out: FrameResult): boolean {
+  for (let k = 0; k < out.attrs; k++) if (out.attrId[k] === A.UploadMode) return out.attrNum[k] === 0x0d;
+  return false;
 }
 
 function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   switch (m.number) {
     case 0x22:
     case 0x2d:
-      if (m.size === 55) nt(bytes, m, state, out);
+      if (m.size === 55 && !isGps18(bytes, m.p, m.q)) nt(bytes, m, state, out);
       else if (m.size === 42) variant.seeworldLocation(bytes, m, state, out);
       else location(bytes, m, state.utcMs, false, out);
       return;
@@ -136,7 +177,7 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       alarm(bytes, m, state.utcMs, false, true, state, out);
       return;
     case 0xa3:
-      if (m.size === 7 || m.size === 19) heartbeatSeeworld(bytes, m, state, out);
+      if (m.size === 7 || (m.size === 19 && !isGps18(bytes, m.p, m.q))) heartbeatSeeworld(bytes, m, state, out);
       else alarm(bytes, m, state.utcMs, true, false, state, out);
       return;
     case 0xa4:
@@ -150,7 +191,7 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       return;
     case 0x17:
       if (m.size === 35 || m.size === 34) variant.rfidLocation(bytes, m, state, out);
-      else addressRequest(bytes, m, false, 0, state, out);
+      else if (!isGps18(bytes, m.p, m.q)) addressRequest(bytes, m, false, 0, state, out);
       return;
     case 0xa7:
       addressRequest(bytes, m, true, 0, state, out);
@@ -196,14 +237,14 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       heartbeatVoltage(bytes, m, state, out);
       return;
     case 0x29:
-      heartbeatCustom(bytes, m, out);
+      heartbeatCustom(bytes, m, state, out);
       return;
     case 0x24:
       if (m.size === 44) wanway(bytes, m, state, out);
       else if (m.size === 41) variant.sr411(bytes, m, state, out);
       return;
     case 0x25:
-      xt40(bytes, m, state, out);
+      if (!isGps18(bytes, m.p, m.q)) xt40(bytes, m, state, out);
       return;
     case 0x31:
       variant.sl4xLocation(bytes, m, state, out);
@@ -222,7 +263,7 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       return;
     case 0x36:
       if (m.size === 48) variant.trx16iLocation(bytes, m, state, out);
-      else photoOrHeartbeat(bytes, m, state, out);
+      else if (!isGps18(bytes, m.p, m.q) || areModules(bytes, m.p + 5, m.q)) photoOrHeartbeat(bytes, m, state, out);
       return;
     case 0x37:
       locationWithModules(bytes, m, state.utcMs, out);

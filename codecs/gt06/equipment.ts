@@ -3,7 +3,7 @@ import { ascii, type Bytes, hex, hexNumber, u16be, u32be } from '../../src/wire/
 import { cameraEvent as eventOf } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
-import { accOfWord, courseOf, date6, gps12, identity, mac, place } from './blocks.ts';
+import { accOfWord, courseOf, date6, extra, gps12, identity, mac, place } from './blocks.ts';
 import { heartbeatModules } from './heartbeat.ts';
 import { unixTime } from './information.ts';
 import { type Message, record, status } from './message.ts';
@@ -132,7 +132,7 @@ function wantChunk(out: FrameResult, state: Gt06State, offset: number, serial: n
 export function photoOrHeartbeat(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, size } = m;
   if (size < 11 || u16be(bytes, p + 8) !== size - 10) {
-    if (!m.long) heartbeatModules(bytes, m, out);
+    if (!m.long) heartbeatModules(bytes, m, state, out);
     return;
   }
   status(m, FrameKind.Status, out);
@@ -237,14 +237,15 @@ export function peripherals(bytes: Bytes, m: Message, out: FrameResult): void {
   }
 }
 
-/** 0xFD: IMEI 8 | length 2 | chip id 16 | text length 1 | version text. The length counts what follows it. */
+/** 0xFD: IMEI 8 | length 2 | chip id 16 | 1 unknown | text length 1 | version text. The length counts what follows it. */
 export function version(bytes: Bytes, m: Message, out: FrameResult): void {
   const { p, q, size } = m;
-  if (size < 27) return;
+  if (size < 28) return;
   status(m, FrameKind.Status, out);
   out.attrText(A.Imei, identity(bytes, p));
   out.attrText(A.ChipId, hex(bytes, p + 10, p + 26));
-  const end = Math.min(q, p + 27 + bytes[p + 26]!);
-  const text = ascii(bytes, p + 27, end).trim();
+  const end = Math.min(q, p + 28 + bytes[p + 27]!);
+  const text = ascii(bytes, p + 28, end).trim();
   if (text !== '') out.attrText(A.Firmware, text);
+  extra(bytes, end, q, out);
 }

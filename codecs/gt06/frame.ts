@@ -6,7 +6,7 @@ import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
  * ```
  * 78 78 | LEN 1 | number 1 | content | serial 2 | CRC 2 | 0D 0A     total = LEN + 5
  * 79 79 | LEN 2 | number 1 | content | serial 2 | CRC 2 | 0D 0A     total = LEN + 6
- * 78 78 | any 1 | number 1 | data    | 0D 0A                        Topin dialect: the number tells the length
+ * 78 78 | any 1 | number 1 | data    | 0D 0A                        Topin dialect: the number tells the least length
  * ```
  *
  * 1. Frames are cut by length: the stop bytes stand inside content, serials and checksums too.
@@ -14,7 +14,9 @@ import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
  *    a whole frame with a right checksum inside a header that announces more (the header was false), the stop bytes
  *    where LEN puts them, then a frame whose LEN is a little too small.
  * 3. A header that announces more than ever comes is decided by `salvage` after quiet, or by 2 when the next frame is there.
- * 4. The work of one call is bounded: at most INNER_TRIES checksums of inner frames and STOP_TRIES of early ends.
+ * 4. Once a login was the Topin dialect's, its short frames are cut by the stop bytes: LEN means nothing there. Only a login (number 01) is
+ *    looked at under both rules, for a device may be another one tomorrow.
+ * 5. The work of one call is bounded: at most INNER_TRIES checksums of inner frames and STOP_TRIES of early ends.
  */
 
 /** Longest LEN believed of a long frame; the largest documented frames have a few hundred bytes. */
@@ -25,21 +27,34 @@ const SLACK = 4;
 export const MAX_FRAME_BYTES = MAX_LENGTH + 6 + SLACK + 6;
 
 const SHORTEST = 10;
+const TOPIN_SHORTEST = 6;
 const INNER_TRIES = 4;
 const STOP_TRIES = 4;
+const TOPIN_FIX = 24;
 const TOPIN_TEXT = 40;
 const TOPIN_CELLS = 32;
+/** How far behind its least length the stop bytes of a Topin frame are looked for. */
+const TOPIN_REST = 512;
+
+/** What of the state decides how a stream is cut. */
+interface Cut {
+  readonly topin: boolean;
+}
 
 /** End of the inner frame that `innerFrame` found: scratch of one call. */
 let innerEnd = 0;
 
-export function frame(bytes: Bytes, start: number, end: number): number {
+export function frame(bytes: Bytes, start: number, end: number, state: Cut): number {
   const size = end - start;
   if (size < 1) return 0;
   const first = bytes[start]!;
   if (first !== 0x78 && first !== 0x79) return -1;
   if (size < 2) return 0;
   if (bytes[start + 1]! !== first) return -1;
+  if (state.topin && first === 0x78) {
+    if (size < 4) return 0;
+    if (bytes[start + 3] !== 0x01) return topinByStops(bytes, start, end);
+  }
   const head = first === 0x79 ? 4 : 3;
   if (size < head) return 0;
   const length = first === 0x79 ? u16be(bytes, start + 2) : bytes[start + 2]!;
@@ -58,8 +73,9 @@ export function frame(bytes: Bytes, start: number, end: number): number {
 }
 
 /** The peer fell quiet in the middle of a frame: what to take of bytes[start, end) as a frame, 0 for nothing yet. */
-export function salvage(bytes: Bytes, start: number, end: number): number {
+export function salvage(bytes: Bytes, start: number, end: number, state: Cut): number {
   const size = end - start;
+  if (state.topin && bytes[start] === 0x78) return size >= TOPIN_SHORTEST && stops(bytes, end) ? size : 0;
   const total = declared(bytes, start, end);
   if (total > 0) {
     const early = earlyEnd(bytes, start, end);
@@ -138,7 +154,7 @@ function lying(bytes: Bytes, start: number, end: number, total: number): number 
     if (stops(bytes, e) && (takenUnsealed(number) || sealed(bytes, start, e))) return e - start;
   }
   if (bytes[start] === 0x78 && (number === 0x17 || number === 0x69)) {
-    const wifi = topinNetwork(bytes, start, end);
+    const wifi = topinEnd(bytes, start, end, topinCellBytes(number));
     if (wifi >= 0) return wifi;
   }
   return start - nextPair(bytes, start + 1, window);
@@ -175,28 +191,45 @@ export function isTopinLogin(bytes: Bytes, start: number): boolean {
   return crc16X25(bytes, start + 2, start + 14) >> 8 !== 0x0a;
 }
 
+/** The dialect is known: the first stop bytes behind what the number needs at least. */
+function topinByStops(bytes: Bytes, start: number, end: number): number {
+  const least = topinLeast(bytes, start, end);
+  if (least === 0) return 0;
+  const limit = start + least + TOPIN_REST;
+  for (let e = start + least; e <= limit; e++) {
+    if (e > end) return 0;
+    if (stops(bytes, e)) return e - start;
+  }
+  return start - nextPair(bytes, start + 2, limit);
+}
+
+/** Least length of a Topin frame, 0 while that is not known. */
+function topinLeast(bytes: Bytes, start: number, end: number): number {
+  const number = bytes[start + 3]!;
+  if (number === 0x10 || number === 0x11) return TOPIN_FIX;
+  const cell = topinCellBytes(number);
+  if (cell === 0) return TOPIN_SHORTEST;
+  const total = topinNetwork(bytes, start, end, cell);
+  return total < 0 ? TOPIN_SHORTEST : total;
+}
+
 /** LEN below 5 exists in the Topin dialect only. */
 function topin(bytes: Bytes, start: number, end: number): number {
   const size = end - start;
   if (size < 4) return 0;
-  let total = 0;
-  switch (bytes[start + 3]!) {
+  const number = bytes[start + 3]!;
+  const cell = topinCellBytes(number);
+  if (cell > 0) return topinEnd(bytes, start, end, cell);
+  switch (number) {
     case 0x08:
-      total = 6;
-      break;
+      return topinExact(bytes, start, end, TOPIN_SHORTEST);
     case 0x10:
     case 0x11:
-      total = 24;
-      break;
-    case 0x17:
-    case 0x69: {
-      const wifi = topinNetwork(bytes, start, end);
-      return wifi < 0 ? -1 : wifi;
-    }
+      return topinExact(bytes, start, end, TOPIN_FIX);
     case 0x13:
     case 0x30:
     case 0x57:
-      for (let e = start + 6; e <= start + TOPIN_TEXT; e++) {
+      for (let e = start + TOPIN_SHORTEST; e <= start + TOPIN_TEXT; e++) {
         if (e > end) return 0;
         if (stops(bytes, e)) return e - start;
       }
@@ -204,22 +237,39 @@ function topin(bytes: Bytes, start: number, end: number): number {
     default:
       return -1;
   }
-  if (size < total) return 0;
+}
+
+function topinExact(bytes: Bytes, start: number, end: number, total: number): number {
+  if (end - start < total) return 0;
   return stops(bytes, start + total) ? total : -1;
+}
+
+function topinEnd(bytes: Bytes, start: number, end: number, cell: number): number {
+  const total = topinNetwork(bytes, start, end, cell);
+  if (total <= 0) return total;
+  // The longer cells come with a byte or so behind them.
+  for (let e = start + total; e < start + total + (cell === 9 ? SLACK : 1); e++) {
+    if (e > end) return 0;
+    if (stops(bytes, e)) return e - start;
+  }
+  return -1;
+}
+
+/** Bytes of one cell in the messages with Wi-Fi and cells: LAC 2, cell 2, RSSI 1, or LAC 4, cell 4, RSSI 1; 0: another message. */
+export function topinCellBytes(number: number): number {
+  if (number === 0x17 || number === 0x69) return 5;
+  return number === 0x1a || number === 0x1b ? 9 : 0;
 }
 
 /**
  * Wi-Fi and cells of the Topin dialect: LEN is the number of access points.
- * `78 78 n 17|69 | date 6 | n × (MAC 6, RSSI 1) | m 1 | MCC 2 | MNC 1 | m × (LAC 2, cell 2, RSSI 1) | 0D 0A`.
- * 0: unknown yet, -1: it is not.
+ * `78 78 n number | date 6 | n × (MAC 6, RSSI 1) | m 1 | MCC 2 | MNC 1 | m × cell | 0D 0A`.
+ * The length up to the stop bytes; 0: unknown yet, -1: it is not.
  */
-function topinNetwork(bytes: Bytes, start: number, end: number): number {
+function topinNetwork(bytes: Bytes, start: number, end: number, cell: number): number {
   const at = start + 10 + 7 * bytes[start + 2]!;
   if (bytes[start + 2]! > TOPIN_CELLS) return -1;
   if (at >= end) return 0;
   const cells = bytes[at]!;
-  if (cells > TOPIN_CELLS) return -1;
-  const total = at - start + 4 + 5 * cells + 2;
-  if (end - start < total) return 0;
-  return stops(bytes, start + total) ? total : -1;
+  return cells > TOPIN_CELLS ? -1 : at - start + 4 + cell * cells + 2;
 }

@@ -1,5 +1,6 @@
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { type Bytes, i16be, u16be, u32be } from '../../src/wire/index.ts';
+import { alarmsBehind, terminalEvent } from './alarms.ts';
 import { A } from './attributes.ts';
 import { extra, gsm, terminal, voltage } from './blocks.ts';
 import { type Message, status } from './message.ts';
@@ -7,7 +8,8 @@ import { modules } from './module-list.ts';
 import { type Gt06State, Variant } from './state.ts';
 
 /**
- * Heartbeats (protocol.md section 6.2). Their alarm byte is stale or means something else on many devices: it never raises an event.
+ * Heartbeats (protocol.md section 6.2). Their alarm byte is stale or means something else on many devices: it never raises an event. The alarm in
+ * TERM does, once until it ends (`alive`).
  *
  * 0x13: TERM 1 | VOLT 1 | GSM 1 | ALARM 1, LANG 1. Four families use the bytes behind TERM otherwise:
  *
@@ -24,8 +26,7 @@ export function heartbeat(bytes: Bytes, m: Message, state: Gt06State, out: Frame
     out.kind = FrameKind.Heartbeat;
     return;
   }
-  status(m, FrameKind.Heartbeat, out);
-  terminal(bytes[p]!, out);
+  alive(bytes[p]!, state, out, status(m, FrameKind.Heartbeat, out));
   if (size === 14) {
     workingMode(bytes, p + 1, out);
     return;
@@ -36,24 +37,41 @@ export function heartbeat(bytes: Bytes, m: Message, state: Gt06State, out: Frame
   }
   if (size < 3) return;
   const volt = bytes[p + 1]!;
-  const signal = size > 3 ? bytes[p + 2]! : 0;
+  const signal = bytes[p + 2]!;
   if (size >= 4 && state.variant === Variant.R11) {
     out.attr(A.ExternalCentivolts, u16be(bytes, p + 1));
     gsm(bytes[p + 3]!, out);
     return;
   }
-  // A level above 100 exists in no reading but the R11's, where these two bytes are a voltage: believed after several.
-  if (size === 5 && (volt > 100 || signal > 100)) {
+  // A signal above 100 exists in no reading but the R11's, where these two bytes are a voltage: believed after several.
+  if (size === 5 && signal > 100 && volt <= R11_MOST) {
     if (state.variant === Variant.Auto) state.learn(Variant.R11);
     return;
   }
+  gsm(signal, out);
+  // A level that is none (EV02): what stands behind the signal is not ALARM and LANG either.
+  if (volt > 100) {
+    extra(bytes, p + 1, m.q, out);
+    return;
+  }
   voltage(volt, out);
-  gsm(bytes[p + 2]!, out);
   if (size < 5) return;
   if (state.variant === Variant.Lw) out.attr(A.ExternalDecivolts, u16be(bytes, p + 3) & 0xfff);
   else if (state.variant === Variant.Seeworld) out.attr(A.ExternalVolts, bytes[p + 3]!);
   else if (bytes[p + 3] !== 0) out.attr(A.HeartbeatAlarm, bytes[p + 3]!);
   if (size > 5) extra(bytes, p + 5, m.q, out);
+}
+
+/** High byte of the highest voltage that an R11 can be connected to: 100 V. */
+const R11_MOST = 0x27;
+
+/** TERM of a heartbeat: an alarm in it that was not on before is an event. */
+function alive(term: number, state: Gt06State, out: FrameResult, r: number): void {
+  terminal(term, out);
+  const alarms = alarmsBehind(term, state.alarms);
+  if ((alarms & ~state.alarms) !== 0) out.event[r] = terminalEvent(term, state.variant);
+  state.alarms = alarms;
+  state.alarmsTold = true;
 }
 
 /**
@@ -100,30 +118,30 @@ export function heartbeatVoltage(bytes: Bytes, m: Message, state: Gt06State, out
     out.kind = FrameKind.Heartbeat;
     return;
   }
-  status(m, FrameKind.Heartbeat, out);
-  terminal(bytes[p]!, out);
+  alive(bytes[p]!, state, out, status(m, FrameKind.Heartbeat, out));
   if (size >= 3) out.attr(state.lock ? A.BatteryCentivolts : A.ExternalCentivolts, u16be(bytes, p + 1));
   if (size >= 4) gsm(bytes[p + 3]!, out);
+  extra(bytes, p + 6, m.q, out);
 }
 
 /** 0x29: the fields of 0x13, external voltage × 100 (2), alarm switches 2. */
-export function heartbeatCustom(bytes: Bytes, m: Message, out: FrameResult): void {
+export function heartbeatCustom(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, size } = m;
   if (size < 3) return;
-  status(m, FrameKind.Heartbeat, out);
-  terminal(bytes[p]!, out);
+  alive(bytes[p]!, state, out, status(m, FrameKind.Heartbeat, out));
   voltage(bytes[p + 1]!, out);
   gsm(bytes[p + 2]!, out);
   if (size >= 7) out.attr(A.ExternalCentivolts, u16be(bytes, p + 5));
   if (size >= 9) out.attr(A.AlarmSwitches, u16be(bytes, p + 7));
+  extra(bytes, p + 9, m.q, out);
 }
 
 /** 0x36: TERM 1 | VOLT 1 | GSM 1 | LANG 2 | modules `id 2, length 1`. */
-export function heartbeatModules(bytes: Bytes, m: Message, out: FrameResult): void {
+export function heartbeatModules(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, size } = m;
   if (size < 5) return;
   const r = status(m, FrameKind.Heartbeat, out);
-  terminal(bytes[p]!, out);
+  alive(bytes[p]!, state, out, r);
   voltage(bytes[p + 1]!, out);
   gsm(bytes[p + 2]!, out);
   modules(bytes, p + 5, m.q, out, r);
@@ -136,9 +154,8 @@ export function heartbeatModules(bytes: Bytes, m: Message, out: FrameResult): vo
 export function heartbeatSeeworld(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p } = m;
   state.learn(Variant.Seeworld);
-  status(m, FrameKind.Heartbeat, out);
+  alive(bytes[p]!, state, out, status(m, FrameKind.Heartbeat, out));
   out.name = 'heartbeat';
-  terminal(bytes[p]!, out);
   if (m.size === 7) voltage(bytes[p + 3]!, out);
   gsm(bytes[p + 4]!, out);
   if (bytes[p + 5] !== 0) out.attr(A.ExternalVolts, bytes[p + 5]!);

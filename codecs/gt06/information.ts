@@ -236,16 +236,41 @@ export function satellites(bytes: Bytes, m: Message, out: FrameResult): void {
   out.attr(A.SatellitesVisible, bytes[m.p]!);
 }
 
-/** 0x9B: module type 1 (03: RFID) | data. Answered with 02 01: the tag was taken. */
+/** 0x9B: module type 1 (03: RFID) | data. A card is answered with 02 01: it was taken. Anything else is text or bytes of a sensor. */
 export function externalDevice(bytes: Bytes, m: Message, out: FrameResult): void {
   if (m.size < 1) return;
   const r = status(m, FrameKind.Status, out);
   const type = bytes[m.p]!;
   out.attr(A.ModuleType, type);
-  if (m.size > 1) out.attrText(A.ExternalData, textOrHex(bytes, m.p + 1, withoutLineEnd(bytes, m.p + 1, m.q)));
-  if (type !== 3) return;
-  driver(tag(bytes, m.p + 1, m.q), out, r);
+  const end = withoutLineEnd(bytes, m.p + 1, m.q);
+  if (m.size > 1) out.attrText(A.ExternalData, textOrHex(bytes, m.p + 1, end));
+  const id = type === 3 ? card(bytes, m.p + 1, end) : '';
+  if (id === '') return;
+  driver(id, out, r);
   ticket(out, Form.TagTaken, m.number, m.serial);
+}
+
+/** Hexadecimal digits as readers print a card, perhaps behind `RFID:`. */
+const CARD = /^[0-9A-Fa-f]{6,20}$/;
+
+/** The number of a card in bytes[at, end), '' when they have not the form of one: hex digits, or 4 or 8 bytes that are no text. */
+function card(bytes: Bytes, at: number, end: number): string {
+  const id = rfid(bytes, at, end);
+  if (!CARD.test(id)) return '';
+  const framed = end - at > 2 && bytes[at] === 2 && bytes[end - 1] === 3;
+  const size = framed ? end - at - 2 : end - at;
+  const binary = id.length === 2 * size;
+  return !binary || framed || ((size === 4 || size === 8) && !hasWord(bytes, at, end)) ? id : '';
+}
+
+/** Two printable characters in a row: a value with its unit, say, in whatever encoding. */
+function hasWord(bytes: Bytes, at: number, end: number): boolean {
+  for (let p = at + 1; p < end; p++) if (isPrintable(bytes[p - 1]!) && isPrintable(bytes[p]!)) return true;
+  return false;
+}
+
+function isPrintable(byte: number): boolean {
+  return byte >= 0x20 && byte < 0x7f;
 }
 
 /** 0x9C: device 1 | data. */
@@ -280,78 +305,6 @@ export function lockInformation(bytes: Bytes, m: Message, state: Gt06State, out:
 /** 0x84: no content, no known purpose. */
 export function empty(m: Message, out: FrameResult): void {
   if (m.size === 0) out.kind = FrameKind.Heartbeat;
-}
-
-/**
- * Replies to text commands (protocol.md section 6.9).
- * 0x21: server flag 4 | encoding 1 (01 ASCII, 02 UTF-16BE) | text.
- * 0x15, 0x81: length 1 (4 + text) | server flag 4 | text | LANG 2; length 0 on clones, whose text ends at the first NUL.
- */
-export function reply(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
-  const { p, q } = m;
-  const flagAt = m.number === 0x21 ? p : p + 1;
-  if (flagAt + 5 > q) return;
-  let from = flagAt + 4;
-  let to = q;
-  let wide = false;
-  if (m.number === 0x21) {
-    wide = bytes[from] === 2;
-    from++;
-  } else {
-    const told = p + 1 + bytes[p]!;
-    to = bytes[p]! >= 4 && told <= q ? told : Math.max(from, q - 2);
-    wide = everySecondZero(bytes, from, to);
-    if (!wide) for (let k = from; k < to; k++) if (bytes[k] === 0 && bytes[p] === 0) to = k;
-  }
-  const text = wide ? utf16(bytes, from, to) : asciiText(bytes, from, to);
-  const flag = u32be(bytes, flagAt);
-  status(m, FrameKind.Reply, out);
-  out.replyKey = flag > 0 && flag <= 0x7fffffff ? flag : -1;
-  out.replyText = text;
-  out.attrText(A.Reply, text);
-  words(text, state, out);
-}
-
-/**
- * What is worth reading in the text of a reply (protocol.md section 9.5): STATUS#, PARAM#, and the ICCID that clones send unasked. The zone of
- * PARAM# holds for the dates that follow, where the login gave none.
- */
-function words(text: string, state: Gt06State, out: FrameResult): void {
-  const sim = /ICCID:(\d{18,20})/.exec(text)?.[1];
-  if (sim !== undefined) out.attrText(A.Iccid, sim);
-  const volts = /\bBattery:(\d{1,2}\.\d{1,3})V/.exec(text)?.[1];
-  if (volts !== undefined) out.attr(A.BatteryMillivolts, Math.round(Number(volts) * 1000));
-  const acc = /\bACC:(ON|OFF)\b/.exec(text)?.[1];
-  if (acc !== undefined) out.attr(A.Ignition, acc === 'ON' ? 1 : 0);
-  const armed = /\bDefense:(ON|OFF)\b/.exec(text)?.[1];
-  if (armed !== undefined) out.attr(A.Armed, armed === 'ON' ? 1 : 0);
-  const zone = /\bTimeZone:([EW]),(\d{1,2}),(\d{1,2})\b/.exec(text);
-  if (zone === null || !state.whole || state.zoneOfLogin) return;
-  const minutes = Number(zone[2]) * 60 + Number(zone[3]);
-  if (minutes <= 840) state.setZone(zone[1] === 'W' ? -minutes : minutes);
-}
-
-function everySecondZero(bytes: Bytes, from: number, to: number): boolean {
-  if (to - from < 4 || (to - from) % 2 !== 0) return false;
-  for (let p = from; p < to; p += 2) if (bytes[p] !== 0) return false;
-  return bytes[from + 1] !== 0;
-}
-
-function utf16(bytes: Bytes, from: number, to: number): string {
-  let text = '';
-  for (let p = from; p + 2 <= to; p += 2) text += printable(u16be(bytes, p));
-  return text.trim();
-}
-
-function asciiText(bytes: Bytes, from: number, to: number): string {
-  let text = '';
-  for (let p = from; p < to; p++) text += bytes[p]! < 0x80 ? printable(bytes[p]!) : '.';
-  return text.trim();
-}
-
-/** Control characters of a device's text become spaces: it is shown to people and written to logs. */
-function printable(code: number): string {
-  return code < 32 || (code >= 127 && code < 160) ? ' ' : String.fromCharCode(code);
 }
 
 /** 0x41: terminal id 8 | unix time 4 | GPS 14 | cell 8 | media id 4 | total length 4 | type 1 | format 1 | event 1 | chunk index 2 | chunk. */

@@ -11,6 +11,9 @@ import {
   gps12,
   gps18,
   gsm,
+  isDate6,
+  isGps18,
+  isPlace,
   language,
   lbs,
   lbsLongCell,
@@ -64,12 +67,25 @@ export function trailer(bytes: Bytes, at: number, out: FrameResult, r: number, m
   out.to[r] = Math.min(at + 2, m.q);
 }
 
+/**
+ * A message whose length fits no layout of its number: GPS18 at `at`, where it stands there (isGps18), is a fix all the same, and what
+ * follows it is kept as hexadecimal.
+ */
+export function anyFix(bytes: Bytes, at: number, m: Message, zoneMs: number, out: FrameResult): void {
+  if (!isGps18(bytes, at, m.q)) return;
+  const r = record(m, out);
+  accOfWord(gps18(bytes, at, zoneMs, out, r), out);
+  extra(bytes, at + GPS18, m.q, out);
+}
+
 /** 0x10: GPS18, hold 1, language 1. */
 export function gpsOnly(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
-  if (m.size < GPS18) return;
+  const { p, q, size } = m;
+  if (size < GPS18) return;
   const r = record(m, out);
-  accOfWord(gps18(bytes, m.p, state.localMs, out, r), out);
-  if (m.size > GPS18) out.attr(A.HoldState, bytes[m.p + GPS18]!);
+  accOfWord(gps18(bytes, p, state.localMs, out, r), out);
+  if (size > GPS18) out.attr(A.HoldState, bytes[p + GPS18]!);
+  extra(bytes, p + GPS18 + 2, q, out);
 }
 
 /** 0x11: DT6, LBS8; or GPS18, MCC 2, MNC 2, LAC 2, cell 4. */
@@ -86,10 +102,12 @@ export function lbsOnly(bytes: Bytes, m: Message, state: Gt06State, out: FrameRe
     extra(bytes, p + 28, m.q, out);
     return;
   }
-  if (size < 14 || p + 6 + lbsSize(bytes, p + 6, false) > m.q) return;
+  const behind = size < 14 ? 0 : p + 6 + lbsSize(bytes, p + 6, false);
+  if (size < 14 || behind > m.q) return;
   const r = record(m, out);
   date6(bytes, p, state.localMs, out, r);
   lbs(bytes, p + 6, false, out);
+  extra(bytes, behind, m.q, out);
 }
 
 /**
@@ -114,7 +132,9 @@ export function locationWithModules(bytes: Bytes, m: Message, zoneMs: number, ou
   accOfWord(gps18(bytes, p, zoneMs, out, r), out);
   out.attr(A.UploadMode, bytes[p + GPS18]!);
   reupload(bytes[p + GPS18 + 1]!, out, r);
-  modules(bytes, cellByType(bytes, p + GPS18 + 2, q, out), q, out, r);
+  const behind = cellByType(bytes, p + GPS18 + 2, q, out);
+  if (behind < 0) extra(bytes, p + GPS18 + 2, q, out);
+  else modules(bytes, behind, q, out, r);
 }
 
 /**
@@ -122,22 +142,32 @@ export function locationWithModules(bytes: Bytes, m: Message, zoneMs: number, ou
  * RSSI 1 | neighbours length 1, n × 6 | Wi-Fi length 1, m × 7 | status 1 | extension length 1, extension.
  */
 export function lockLocation(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  if (lockParts(bytes, m, state, out)) return;
+  const { p, q } = m;
+  if (p + 1 + GPS18 > q || bytes[p + 6] !== 12 || !isDate6(bytes, p) || !isPlace(bytes, p + 8)) return;
+  const r = record(m, out);
+  date6(bytes, p, state.utcMs, out, r);
+  accOfWord(gps12(bytes, p + 7, out, r), out);
+  extra(bytes, p + 1 + GPS18, q, out);
+}
+
+/** False: the lengths do not fill the content, which has another layout. */
+function lockParts(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): boolean {
   const { p, q, size } = m;
-  if (size < 11) return;
-  // Lengths first: a frame whose parts do not fill it has another layout.
+  if (size < 11) return false;
   const gpsAt = p + 7;
   const gps = bytes[p + 6]!;
   const cellAt = gpsAt + gps + 1;
-  if (cellAt >= q) return;
+  if (cellAt >= q) return false;
   const cell = bytes[cellAt - 1]!;
   const nearAt = cellAt + cell + 1;
-  if (nearAt >= q) return;
+  if (nearAt >= q) return false;
   const near = bytes[nearAt - 1]!;
   const wifiAt = nearAt + near + 1;
-  if (wifiAt >= q) return;
+  if (wifiAt >= q) return false;
   const wifi = bytes[wifiAt - 1]!;
   const statusAt = wifiAt + wifi;
-  if (statusAt >= q || (gps !== 0 && gps !== 12) || (cell !== 0 && cell < 9)) return;
+  if (statusAt >= q || (gps !== 0 && gps !== 12) || (cell !== 0 && cell < 9)) return false;
   const r = record(m, out);
   state.lock = true;
   date6(bytes, p, state.utcMs, out, r);
@@ -155,6 +185,7 @@ export function lockLocation(bytes: Bytes, m: Message, state: Gt06State, out: Fr
     out.event[r] = status === 0xa2 ? LOW_BATTERY : status === 0xa3 ? POWER_OFF : status === 0xa5 ? TAMPER : unknownEvent(status);
   } else if (status === 2) reupload(1, out, r);
   if (statusAt + 2 < q) extra(bytes, statusAt + 2, q, out);
+  return true;
 }
 
 /**

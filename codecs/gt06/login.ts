@@ -17,6 +17,8 @@ export function login(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     return;
   }
   out.kind = FrameKind.Login;
+  state.topin = false;
+  state.topinTold = true;
   out.deviceId = identity(bytes, m.p);
   const type = m.size >= 10 ? u16be(bytes, m.p + 8) : 0;
   if (type >> 8 === 0x36 || (!m.sealed && bcdDigits(bytes, m.p, m.p + 8) !== '')) state.lock = true;

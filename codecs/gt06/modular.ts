@@ -1,22 +1,26 @@
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { type Bytes, hex, i16be, u16be, u32be } from '../../src/wire/index.ts';
-import { modularEvent } from './alarms.ts';
+import { modularEvent, UPLOAD_REASONS } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';
-import { accOfWord, courseOf, dbm, iccid, identity, mac, place } from './blocks.ts';
+import { accOfWord, courseOf, dbm, extra, iccid, identity, mac, place } from './blocks.ts';
 import { type Message, status } from './message.ts';
 import { mainCell, unsigned } from './module-list.ts';
 
 /**
- * 0x70 (protocol.md section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A module that overruns the content ends the list.
- * Answered when module 1000 says so.
+ * 0x70 (protocol.md section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A second position and a second event are records
+ * of their own, which are their modules. A module that overruns the content ends the list; what is left is kept. Answered when module 1000
+ * says so.
  */
 export function modular(bytes: Bytes, m: Message, out: FrameResult): void {
   const { p, q } = m;
   if (p + 4 > q) return;
   const r = status(m, FrameKind.Status, out);
   let tags = 0;
-  for (let at = p; at + 4 <= q; ) {
+  let places = 0;
+  let events = 0;
+  let at = p;
+  while (at + 4 <= q) {
     const id = u16be(bytes, at);
     const n = u16be(bytes, at + 2);
     const data = at + 4;
@@ -26,10 +30,42 @@ export function modular(bytes: Bytes, m: Message, out: FrameResult): void {
     } else if (id === 0x1000) {
       if (unsigned(bytes, data, n) !== 0) ticket(out, Form.Long, m.number, m.serial);
     } else if (id === 0x0013 || id === 0x0036) wifi(bytes, data, n, out);
-    else moduleOf(id, bytes, data, n, out, r);
+    else if (isPosition(id, n)) {
+      if (places++ === 0) position(bytes, data, out, r);
+    } else if (isEvent(id, n, bytes[data]!)) {
+      if (events++ === 0) event(bytes, data, out, r);
+    } else moduleOf(id, bytes, data, n, out, r);
     at = data + n;
   }
-  if (!Number.isNaN(out.time[r]!)) out.to[r] = m.q;
+  extra(bytes, at, q, out);
+  if (!Number.isNaN(out.time[r]!)) out.to[r] = q;
+  if (places > 1 || events > 1) further(bytes, p, at, out);
+}
+
+function isPosition(id: number, n: number): boolean {
+  return id === 0x0033 && n === 18;
+}
+
+function isEvent(id: number, n: number, code: number): boolean {
+  return id === 0x0034 && n >= 5 && code >= UPLOAD_REASONS;
+}
+
+/** A row for each position and each event behind the first in the modules bytes[at, end). */
+function further(bytes: Bytes, at: number, end: number, out: FrameResult): void {
+  let places = 0;
+  let events = 0;
+  for (let p = at; p < end; p += 4 + u16be(bytes, p + 2)) {
+    const id = u16be(bytes, p);
+    const n = u16be(bytes, p + 2);
+    const isPlace = isPosition(id, n) && places++ > 0;
+    const isEventToo = isEvent(id, n, bytes[p + 4]!) && events++ > 0;
+    if (!isPlace && !isEventToo) continue;
+    const r = out.row();
+    out.from[r] = p;
+    out.to[r] = p + 4 + n;
+    if (isPlace) position(bytes, p + 4, out, r);
+    else event(bytes, p + 4, out, r);
+  }
 }
 
 function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResult, r: number): void {
@@ -86,13 +122,9 @@ function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResu
     case 0x0031:
       out.attr(A.FenceState, unsigned(bytes, p, n));
       return;
-    case 0x0033:
-      if (n === 18) position(bytes, p, out, r);
-      return;
     case 0x0034:
       if (n < 5) return;
-      out.attr(A.EventCode, bytes[p]!);
-      out.event[r] = modularEvent(bytes[p]!);
+      out.attr(A.UploadMode, bytes[p]!);
       if (Number.isNaN(out.time[r]!)) seconds(bytes, p + 1, out, r);
       return;
     case 0x0035:
@@ -101,6 +133,13 @@ function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResu
     default:
       if (n >= 1 && n <= 6) out.attr(id, unsigned(bytes, p, n));
   }
+}
+
+/** code 1 | unix 4 | length 1, data */
+function event(bytes: Bytes, p: number, out: FrameResult, r: number): void {
+  out.attr(A.EventCode, bytes[p]!);
+  out.event[r] = modularEvent(bytes[p]!);
+  if (Number.isNaN(out.time[r]!)) seconds(bytes, p + 1, out, r);
 }
 
 function seconds(bytes: Bytes, at: number, out: FrameResult, r: number): void {

@@ -2,22 +2,30 @@ import type { FrameResult } from '../../src/codec/index.ts';
 import { ascii, type Bytes, hex, i16be, u16be, u32be, u64be } from '../../src/wire/index.ts';
 import { alarmEvent } from './alarms.ts';
 import { A } from './attributes.ts';
-import { addCell, cellList, dbm, identity, mac, mccAt, mncAt, networkSize } from './blocks.ts';
+import { addCell, cellList, dbm, extra, identity, mac, mccAt, mncAt, networkSize } from './blocks.ts';
 import { Variant } from './state.ts';
 
 /**
  * Modules `id 2, length 1, data` in bytes[at, end) (protocol.md sections 4.8 and 6.4), added to row r. Unknown ids are skipped by length:
- * short ones as a number under their id. A length that overruns ends the list.
+ * short ones as a number under their id. A length that overruns ends the list; what is left is kept.
  */
 export function modules(bytes: Bytes, at: number, end: number, out: FrameResult, r: number): void {
   let p = at;
   while (p + 3 <= end) {
     const length = bytes[p + 2]!;
     const data = p + 3;
-    if (data + length > end) return;
+    if (data + length > end) break;
     module(u16be(bytes, p), bytes, data, length, out, r);
     p = data + length;
   }
+  extra(bytes, p, end, out);
+}
+
+/** Do modules `id 2, length 1, data` fill bytes[at, end) to the last byte? */
+export function areModules(bytes: Bytes, at: number, end: number): boolean {
+  let p = at;
+  while (p + 3 <= end) p += 3 + bytes[p + 2]!;
+  return p === end;
 }
 
 function module(id: number, bytes: Bytes, p: number, length: number, out: FrameResult, r: number): void {
@@ -92,15 +100,15 @@ export function mainCell(bytes: Bytes, p: number, length: number, out: FrameResu
 
 /**
  * Cell type 1, MCC 2, MNC 1/2, then by type: 3 and more LAC 4, cell 8, RSSI 2; else LAC 2, cell 3, RSSI 1 (protocol.md sections 6.4 and
- * 6.6). Returns the offset behind, or `end` when the block does not fit.
+ * 6.6). Returns the offset behind, or -1 when the block does not fit.
  */
 export function cellByType(bytes: Bytes, at: number, end: number, out: FrameResult): number {
-  if (at + 4 > end) return end;
+  if (at + 4 > end) return -1;
   const wide = bytes[at]! >= 3;
   const network = at + 1;
   const p = network + networkSize(bytes, network);
   const behind = p + (wide ? 14 : 6);
-  if (behind > end) return end;
+  if (behind > end) return -1;
   if (wide) addCell(mccAt(bytes, network), mncAt(bytes, network), u32be(bytes, p), u64be(bytes, p + 4), bytes[p + 13]!, out);
   else cellList(bytes, p, 1, network, false, out);
   return behind;

@@ -12,6 +12,8 @@ import {
   GPS18,
   gps12,
   gps18,
+  isDate6,
+  isGps18,
   lbs,
   lbsSize,
   mac,
@@ -45,17 +47,24 @@ export function lbsMulti(bytes: Bytes, m: Message, zoneMs: number, gps: 0 | 12, 
   const network = p + 6 + gps;
   if (size < 9 + gps) return;
   const cells = network + networkSize(bytes, network);
-  const behind = cells + CELLS * (wide ? 13 : 6);
-  if (behind > q) return;
+  const width = wide ? 13 : 6;
+  const n = Math.min(CELLS, Math.floor((q - cells) / width));
+  // Fewer cells than the layout has: only behind a date.
+  if (n < CELLS && (n < 1 || !isDate6(bytes, p))) return;
+  const behind = cells + n * width;
   const r = observation(m, out);
   date6(bytes, p, zoneMs, out, r);
   if (gps === 12) {
     out.kind = FrameKind.Records;
     accOfWord(gps12(bytes, p + 6, out, r), out);
   }
-  cellList(bytes, cells, CELLS, network, wide, out);
+  cellList(bytes, cells, n, network, wide, out);
+  if (n < CELLS) {
+    extra(bytes, behind, q, out);
+    return;
+  }
   if (behind < q) timingAdvance(bytes[behind]!, out);
-  if (behind + 3 < q) extra(bytes, behind + 3, q, out);
+  extra(bytes, behind + 3, q, out);
 }
 
 function firstManual(bytes: Bytes, m: Message, zoneMs: number, out: FrameResult): void {
@@ -125,12 +134,17 @@ export function wanway(bytes: Bytes, m: Message, state: Gt06State, out: FrameRes
   const network = p + 7;
   const at = network + networkSize(bytes, network);
   const cells = bytes[at]!;
-  if (at + 1 + 6 * cells > q) return;
+  let behind = at + 1 + 6 * cells;
+  if (behind > q) return;
+  // A position of another family has something else than zeros there.
+  while (behind < q && bytes[behind] === 0) behind++;
+  if (behind < q && isGps18(bytes, p, q)) return;
   const r = observation(m, out);
   out.name = 'lbs-multi';
   date6(bytes, p, state.utcMs, out, r);
   timingAdvance(bytes[p + 6]!, out);
   cellList(bytes, at + 1, cells, network, false, out);
+  extra(bytes, behind, q, out);
 }
 
 /** 0x1B, 0x8B: LBS8, and for 1B more that is not documented. */
@@ -138,6 +152,7 @@ export function lbsQuery(bytes: Bytes, m: Message, out: FrameResult): void {
   if (m.size < 4 || m.size < lbsSize(bytes, m.p, false)) return;
   status(m, FrameKind.Status, out);
   lbs(bytes, m.p, false, out);
+  extra(bytes, m.p + lbsSize(bytes, m.p, false), m.q, out);
 }
 
 const PHONE = 21;

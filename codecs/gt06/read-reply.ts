@@ -1,5 +1,5 @@
 import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
-import { epochMs } from '../../src/wire/index.ts';
+import { readPosition } from './position-text.ts';
 
 /** What the text of a reply means (protocol.md sections 9.3 to 9.6). */
 
@@ -7,12 +7,19 @@ import { epochMs } from '../../src/wire/index.ts';
 const REFUSED = /error|fail|invalid|not support|no permission/i;
 const DEFERRED = /delay|speed limit|unvalued fix|not fixed/i;
 
-export function readReply(_command: Command | undefined, text: string): Reading {
+export function readReply(command: Command | undefined, text: string): Reading {
   // A state in which the setting was already is what was asked for.
   const already = /already in the state/i.test(text);
-  const refused = REFUSED.test(text) || (/password/i.test(text) && /wrong/i.test(text));
-  const outcome = already ? 'done' : refused && !isReport(text) ? 'refused' : DEFERRED.test(text) ? 'deferred' : 'done';
+  const refused = isRefusal(text);
+  const outcome = already ? 'done' : refused ? 'refused' : DEFERRED.test(text) ? 'deferred' : 'done';
+  // The device is asked again in its other words (reply.ts): the reply to those counts.
+  if (refused && !already && command?.type === 'locate') return { outcome: 'unclear', values: {} };
   return { outcome, values: outcome === 'refused' ? {} : values(text) };
+}
+
+/** Does the device say that it cannot or will not? */
+export function isRefusal(text: string): boolean {
+  return (REFUSED.test(text) || (/password/i.test(text) && /wrong/i.test(text))) && !isReport(text);
 }
 
 /** The texts of `STATUS#` and `PARAM#`: what fails in them is not the command. */
@@ -57,25 +64,17 @@ function values(text: string): Options {
   return { ...found, ...position(text) };
 }
 
-/** WHERE# and DWXX# (9.5): hemisphere letter and degrees, or degrees and minutes; the date is in the device's own zone. */
+/** WHERE#, DWXX#, URL# (9.5); the date is in the device's own zone. */
 function position(text: string): Options {
-  const place = /Lat:([NS])(\d{1,2})(?:\.(\d{1,12})|d([\d.]{1,12})m),Lon:([EW])(\d{1,3})(?:\.(\d{1,12})|d([\d.]{1,12})m)/.exec(text);
-  if (place === null) return {};
-  const degrees = (whole = '', decimals: string | undefined, minutes: string | undefined): number =>
-    minutes === undefined ? Number(`${whole}.${decimals ?? ''}`) : Number(whole) + Number(minutes) / 60;
-  const lat = (place[1] === 'S' ? -1 : 1) * degrees(place[2], place[3], place[4]);
-  const lon = (place[5] === 'W' ? -1 : 1) * degrees(place[6], place[7], place[8]);
-  const course = /Course:([\d.]{1,12})/.exec(text)?.[1];
-  const speed = /Speed:([\d.]{1,12})/.exec(text)?.[1];
-  const date = /DateTime:(\d{2,4})-(\d{1,2})-(\d{1,2})\s{1,4}(\d{1,2}):(\d{2}):(\d{2})/.exec(text)?.slice(1).map(Number);
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = date ?? [];
-  const local = epochMs(year < 100 ? 2000 + year : year, month, day, hour, minute, second);
+  const found = readPosition(text);
+  if (found === undefined) return {};
+  const { latitude, longitude, valid, courseDeg, speedKmh, localMs } = found;
   return {
-    valid: !/^Last position/i.test(text),
-    lat,
-    lon,
-    ...(course === undefined ? {} : { course_deg: Number(course) }),
-    ...(speed === undefined ? {} : { speed_kmh: Number(speed) }),
-    ...(date === undefined || Number.isNaN(local) ? {} : { local_time: local }),
+    valid,
+    lat: latitude,
+    lon: longitude,
+    ...(Number.isNaN(courseDeg) ? {} : { course_deg: courseDeg }),
+    ...(Number.isNaN(speedKmh) ? {} : { speed_kmh: speedKmh }),
+    ...(Number.isNaN(localMs) ? {} : { local_time: localMs }),
   };
 }

@@ -1,15 +1,22 @@
 import type { OptionRule, Options } from '../../src/codec/index.ts';
+import type { Bytes } from '../../src/wire/index.ts';
+import { Repeats } from './repeats.ts';
 
 /**
- * What one connection (or UDP peer) remembers. Only three things change how a later frame reads, and they are the memo:
+ * What one connection (or UDP peer) remembers. These change how a later frame reads or is answered, and are the memo:
  *
  * | bits | meaning |
  * |---|---|
  * | 0–10 | zone of the login word in minutes + 1024; 0: no zone was given |
  * | 11–15 | variant learned from the messages (Variant) |
  * | 16 | the device is a lock: its login wants the time in the answer |
+ * | 17 | the device speaks the Topin dialect: its frames are cut by the stop bytes |
+ * | 18 | the device repeats a fix until it is answered |
+ * | 19 | the device does not know LJDW#: it is asked by WHERE# where it is |
+ * | 20–23 | alarms of TERM that are on, and were raised (TERM_ALARMS) |
  *
- * All three are properties of the device and its settings, and outlive the connection.
+ * All are properties of the device and its settings, and outlive the connection; so does an alarm: a device that connects again with it
+ * has no new one.
  */
 
 /** Families whose frames look alike and mean something else (protocol.md section 10). */
@@ -18,6 +25,9 @@ export type Variant = (typeof Variant)[keyof typeof Variant];
 
 /** Option values, by variant number. */
 const VARIANT_NAMES = ['auto', 'standard', 'r11', 'lw', 'seeworld', 'trx16i', 'vl103', 'm-series', 'benway', 'vxt01'] as const;
+
+/** Alarms of TERM that heartbeats raise, as bits from the lowest: the four of the manuals. The order is stored in memos: append only. */
+export const TERM_ALARMS = ['vibration', 'power_cut', 'low_battery', 'sos'] as const;
 
 /** A variant is believed after this many frames in a row that only it explains. */
 const CONSISTENT = 3;
@@ -43,10 +53,11 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
   },
   acknowledge: {
     type: 'string',
-    fallback: 'document',
-    oneOf: ['document', 'all'],
+    fallback: 'auto',
+    oneOf: ['auto', 'document', 'all'],
     decodes: false,
-    about: 'all also answers the location messages that need no answer: some clones repeat a fix until it is answered',
+    about:
+      'all also answers the location messages that need no answer; document never does; auto answers those of a device that repeats one until it is answered',
   },
   fence_answer: {
     type: 'string',
@@ -69,6 +80,13 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
     decodes: false,
     about: 'language field behind a text command: a few clones need it, a few refuse it',
   },
+  locate: {
+    type: 'string',
+    fallback: 'auto',
+    oneOf: ['auto', 'ljdw', 'where'],
+    decodes: false,
+    about: 'text of the command locate: LJDW#, or WHERE# for units without it; auto learns it from a refusal',
+  },
   relay: {
     type: 'string',
     fallback: 'relay',
@@ -80,7 +98,9 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
 
 export class Gt06State {
   readonly verify: boolean;
-  readonly acknowledgeAll: boolean;
+  /** Location messages are answered; `acknowledge` of the options, or learned. */
+  acknowledges: boolean;
+  readonly fixedAcknowledge: boolean;
   readonly fenceAs26: boolean;
   readonly addressAnswer: boolean;
   /** 0 none, 1 Chinese, 2 English. */
@@ -98,18 +118,32 @@ export class Gt06State {
   utcMs: number;
   variant: Variant;
   lock: boolean;
+  topin: boolean;
+  /** A login of this connection has shown the dialect. */
+  topinTold: boolean;
+  /** Locate by WHERE#; set by the operator, or learned. */
+  where: boolean;
+  readonly fixedLocate: boolean;
+  /** Key of the LJDW# that is not replied to yet, or -1. */
+  locateKey: number;
+  /** Alarms of TERM that are on (alarms.ts). */
+  alarms: number;
+  /** A heartbeat of this connection has said which. */
+  alarmsTold: boolean;
   /** The frame being read is whole: only such frames teach anything. */
   whole: boolean;
   /** Picture being fetched from an X1. */
   photoId: number;
   photoBytes: number;
   readonly #mode: string;
+  readonly #repeats = new Repeats();
   #candidate: Variant = Variant.Auto;
   #count = 0;
 
   constructor(options: Options, memo: number) {
     this.verify = options['integrity'] === 'verify';
-    this.acknowledgeAll = options['acknowledge'] === 'all';
+    this.fixedAcknowledge = options['acknowledge'] === 'all' || options['acknowledge'] === 'document';
+    this.acknowledges = options['acknowledge'] === 'all' || (!this.fixedAcknowledge && bit(memo, 18));
     this.fenceAs26 = options['fence_answer'] === '26';
     this.addressAnswer = options['address'] === 'coordinates';
     this.commandLanguage = options['command_language'] === 'zh' ? 1 : options['command_language'] === 'en' ? 2 : 0;
@@ -126,7 +160,14 @@ export class Gt06State {
     this.photoBytes = 0;
     this.whole = false;
     this.fixedLock = options['variant'] === 'lock';
-    this.lock = this.fixedLock || ((memo >> 16) & 1) === 1;
+    this.lock = this.fixedLock || bit(memo, 16);
+    this.topin = bit(memo, 17);
+    this.topinTold = false;
+    this.fixedLocate = options['locate'] === 'ljdw' || options['locate'] === 'where';
+    this.where = options['locate'] === 'where' || (!this.fixedLocate && bit(memo, 19));
+    this.locateKey = -1;
+    this.alarms = (memo >> 20) & 15;
+    this.alarmsTold = false;
     this.#setZones();
   }
 
@@ -152,6 +193,11 @@ export class Gt06State {
     if (this.#count >= CONSISTENT) this.variant = variant;
   }
 
+  /** Has bytes[from, to), a record that is not answered, come again and again? */
+  isRepeated(time: number, bytes: Bytes, from: number, to: number): boolean {
+    return !this.fixedAcknowledge && this.#repeats.isRepeated(time, bytes, from, to);
+  }
+
   #setZones(): void {
     const login = Number.isNaN(this.zone) ? 0 : this.zone * 60000;
     const fixed = offsetMs(this.#mode);
@@ -167,14 +213,26 @@ export function open(options: Options, memo: number): Gt06State {
 export function memo(state: Gt06State): number {
   const zone = Number.isNaN(state.zone) ? 0 : state.zone + 1024;
   const learned = state.fixedVariant === Variant.Auto ? state.variant : Variant.Auto;
-  return zone | (learned << 11) | (state.lock && !state.fixedLock ? 1 << 16 : 0);
+  return (
+    zone |
+    (learned << 11) |
+    (state.lock && !state.fixedLock ? 1 << 16 : 0) |
+    (state.topin ? 1 << 17 : 0) |
+    (state.acknowledges && !state.fixedAcknowledge ? 1 << 18 : 0) |
+    (state.where && !state.fixedLocate ? 1 << 19 : 0) |
+    (state.alarms << 20)
+  );
 }
 
 export function adopt(state: Gt06State, memo: number): void {
   const zone = memo & 0x7ff;
   if (zone !== 0 && Number.isNaN(state.zone)) state.setZone(zone - 1024);
   if (state.variant === Variant.Auto) state.variant = variantAt((memo >> 11) & 31);
-  if (((memo >> 16) & 1) === 1) state.lock = true;
+  if (bit(memo, 16)) state.lock = true;
+  if (bit(memo, 17) && !state.topinTold) state.topin = true;
+  if (bit(memo, 18) && !state.fixedAcknowledge) state.acknowledges = true;
+  if (bit(memo, 19) && !state.fixedLocate) state.where = true;
+  if (!state.alarmsTold) state.alarms |= (memo >> 20) & 15;
 }
 
 export function describeMemo(memo: number): Record<string, string> {
@@ -183,8 +241,17 @@ export function describeMemo(memo: number): Record<string, string> {
   if (variant !== Variant.Auto) said['variant'] = VARIANT_NAMES[variant];
   const zone = memo & 0x7ff;
   if (zone !== 0) said['time_zone'] = offsetText(zone - 1024);
-  if (((memo >> 16) & 1) === 1) said['lock'] = 'yes';
+  if (bit(memo, 16)) said['lock'] = 'yes';
+  if (bit(memo, 17)) said['dialect'] = 'topin';
+  if (bit(memo, 18)) said['acknowledge'] = 'all';
+  if (bit(memo, 19)) said['locate'] = 'where';
+  const alarms = TERM_ALARMS.filter((_, n) => bit(memo, 20 + n));
+  if (alarms.length > 0) said['alarms'] = alarms.join(', ');
   return said;
+}
+
+function bit(memo: number, n: number): boolean {
+  return ((memo >> n) & 1) === 1;
 }
 
 /** Minutes ahead of UTC as the option `time_zone` takes them: `+08:00`. */

@@ -3,7 +3,23 @@ import { ascii, type Bytes, hex, i16be, u16be, u24be, u32be } from '../../src/wi
 import { alarmCode, statusBlock } from './alarm.ts';
 import { alarmEvent, terminalEvent } from './alarms.ts';
 import { A, SENSORS } from './attributes.ts';
-import { accOfWord, addCell, date6, extra, GPS18, gps18, gsm, lbs, lbsLongCell, mccAt, terminal, voltage, wifiList } from './blocks.ts';
+import {
+  accOfWord,
+  addCell,
+  date6,
+  extra,
+  GPS18,
+  gps18,
+  gsm,
+  isDate6,
+  isGps18,
+  lbs,
+  lbsLongCell,
+  mccAt,
+  terminal,
+  voltage,
+  wifiList,
+} from './blocks.ts';
 import { trailer } from './location.ts';
 import { type Message, record } from './message.ts';
 import { type Gt06State, Variant } from './state.ts';
@@ -31,7 +47,7 @@ export function location12(bytes: Bytes, m: Message, state: Gt06State, out: Fram
   const { p, size } = m;
   if (size <= 27 || size === 30) return false;
   const at = p + GPS18 + 8;
-  if (size === 34) {
+  if (size === 34 && !isGps18(bytes, p, m.q)) {
     qh302r(bytes, m, state, out);
     return true;
   }
@@ -161,7 +177,7 @@ export function alarm16(bytes: Bytes, m: Message, state: Gt06State, out: FrameRe
     const r = record(m, out);
     const word = gps18(bytes, p, state.localMs, out, r);
     lbs(bytes, p + GPS18 + 1, false, out);
-    statusBlock(bytes, p + GPS18 + 9, word, false, state.family(Variant.Trx16i), out, r);
+    statusBlock(bytes, p + GPS18 + 9, word, false, state, state.family(Variant.Trx16i), out, r);
     driverHex(bytes, q - 8, q, out);
     return true;
   }
@@ -240,17 +256,18 @@ export function rfidLocation(bytes: Bytes, m: Message, state: Gt06State, out: Fr
   if (at + 8 < q) out.attr(A.CardState, bytes[at + 8]!);
 }
 
-/** SL4X, 0x31: GPS18 | MCC 2, MNC 2, LAC 2, cell 4 | ACC, mode, re-upload | mileage 4 | altitude s16. */
+/** SL4X, 0x31: GPS18 | MCC 2, MNC 2, LAC 2, cell 4 | ACC, mode, re-upload | mileage 4 (some) | altitude s16 (some). */
 export function sl4xLocation(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, size } = m;
-  if (size !== 37) return;
+  const behind = size - GPS18 - 13;
+  if (behind !== 0 && behind !== 4 && behind !== 6) return;
   const r = record(m, out);
   gps18(bytes, p, state.utcMs, out, r);
   lbsLongCell(bytes, p + GPS18, 2, out);
   const at = p + GPS18 + 10;
   trailer(bytes, at, out, r, m);
-  out.attr(A.OdometerM, u32be(bytes, at + 3));
-  out.altitudeM[r] = i16be(bytes, at + 7);
+  if (behind >= 4) out.attr(A.OdometerM, u32be(bytes, at + 3));
+  if (behind === 6) out.altitudeM[r] = i16be(bytes, at + 7);
 }
 
 /**
@@ -264,7 +281,7 @@ export function short32(bytes: Bytes, m: Message, state: Gt06State, out: FrameRe
     out.name = 'alarm';
     const word = gps18(bytes, p, state.utcMs, out, r);
     lbsLongCell(bytes, p + GPS18 + 1, 2, out);
-    statusBlock(bytes, p + GPS18 + 11, word, false, state.variant, out, r);
+    statusBlock(bytes, p + GPS18 + 11, word, false, state, state.variant, out, r);
     if (size === 36) out.altitudeM[r] = i16be(bytes, p + 34);
   } else if (size === 42) {
     const r = record(m, out);
@@ -287,30 +304,40 @@ export function sl4xWifi(bytes: Bytes, m: Message, state: Gt06State, out: FrameR
   out.name = 'wifi';
   out.kind = FrameKind.Status;
   date6(bytes, p, state.utcMs, out, r);
-  longCells(bytes, p + 7, p + 53, out);
+  longCells(bytes, p + 11, 6, p + 7, out);
   wifiList(bytes, p + 54, q, bytes[p + 53]!, out);
 }
 
-/** MCC 2, MNC 2 | n × (LAC 2, cell 4, RSSI 1) up to `end`. */
-function longCells(bytes: Bytes, at: number, end: number, out: FrameResult): void {
-  const mcc = mccAt(bytes, at);
-  const mnc = u16be(bytes, at + 2);
-  for (let k = at + 4; k + 7 <= end; k += 7) addCell(mcc, mnc, u16be(bytes, k), u32be(bytes, k + 2), bytes[k + 6]!, out);
+/** n × (LAC 2, cell 4, RSSI 1) at `at`; `network`: MCC 2, MNC 2. */
+function longCells(bytes: Bytes, at: number, n: number, network: number, out: FrameResult): void {
+  const mcc = mccAt(bytes, network);
+  const mnc = u16be(bytes, network + 2);
+  for (let i = 0, k = at; i < n; i++, k += 7) addCell(mcc, mnc, u16be(bytes, k), u32be(bytes, k + 2), bytes[k + 6]!, out);
+}
+
+function sl4xCells(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  const { p, q } = m;
+  const cells = p + 12;
+  const n = Math.min(bytes[p + 11]!, Math.floor((q - cells) / 7));
+  const r = record(m, out);
+  out.kind = FrameKind.Status;
+  out.name = 'lbs-multi';
+  date6(bytes, p, state.utcMs, out, r);
+  longCells(bytes, cells, n, p + 7, out);
+  let rest = cells + 7 * n;
+  while (rest < q && bytes[rest] === 0) rest++;
+  extra(bytes, rest, q, out);
 }
 
 /**
- * Short 0x34. LEN 37 (SL4X): DT6 | TA 1 | MCC 2, MNC 2 | cells (LAC 2, cell 4, RSSI 1) to the end.
+ * Short 0x34. SL4X (LEN 37): DT6 | TA 1 | MCC 2, MNC 2 | count 1 | n × (LAC 2, cell 4, RSSI 1) | zeros.
  * X1: alarm and data mask 4 | GPS18 | terminal information 2 | odometer 4 | MCC 2, MNC 1, LAC 2, cell 4 | driver id 4 | battery V × 100 (2) | external
  * V × 100 (2) | port information 4 (bits 20–23: number of analog values) | inputs 1 | outputs 1 | n × u16 / 100.
  */
 export function short34(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, q, size } = m;
-  if (size === 50) {
-    const r = record(m, out);
-    out.kind = FrameKind.Status;
-    out.name = 'lbs-multi';
-    date6(bytes, p, state.utcMs, out, r);
-    longCells(bytes, p + 7, q, out);
+  if (size === 50 || (size >= 12 && isDate6(bytes, p) && !isGps18(bytes, p + 4, q))) {
+    sl4xCells(bytes, m, state, out);
     return;
   }
   if (size < 51) return;

@@ -5,8 +5,9 @@ import { Attr } from './attributes.ts';
 import { batteryPercent, isCharging, KNOT_KMH, knotSecondsToM, plausibleMcc } from './field.ts';
 import { binaryLayout } from './frame.ts';
 import { Message } from './message.ts';
-import { Answers, BINARY_LENGTHS, type H02State, identify, rememberDate } from './state.ts';
-import { applyStatus } from './status.ts';
+import { watchRepeats } from './repeats.ts';
+import { BINARY_LENGTHS, type H02State, identify, rememberDate } from './state.ts';
+import { addEvents, applyStatus } from './status.ts';
 
 /**
  * Binary frames (protocol.md section 7). The short layout; in the long one everything behind the id stands 3
@@ -19,10 +20,6 @@ import { applyStatus } from './status.ts';
  *     12  4  latitude DDMMmmmm             30  …  by length, see below
  *     16  1  battery code
  */
-const STALE_MS = 600_000;
-/** Slots of the table of repeated frames: a hash and a count each. */
-const REPEAT_SLOTS = 32;
-
 export const TOO_SHORT = 'too_short';
 export const BAD_HEADER = 'bad_header';
 export const X_OVER_UDP = 'x_over_udp';
@@ -61,7 +58,8 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: H0
       state.tail = length;
     }
   }
-  if (state.answers === Answers.Auto && !state.wantsR12) watchRepeats(bytes, start, end, time, state);
+  addEvents(row, state, out);
+  watchRepeats(bytes, start, end, time, state);
 }
 
 /** `X`: no id of its own, so it belongs to the device of the connection; a datagram has no connection (protocol.md section 7.3). */
@@ -85,6 +83,7 @@ export function decodeX(bytes: Bytes, start: number, end: number, state: H02Stat
   applyStatus(i32be(bytes, start + 25), row, state, out);
   if (bytes[start + 29] !== 0xff) out.attr(Attr.UserAlarm, bytes[start + 29]!);
   out.attr(Attr.RecordNumber, bytes[start + 31]!);
+  addEvents(row, state, out);
 }
 
 /** Time, place, speed and course; returns the time. `p` is where the short layout would begin. */
@@ -193,24 +192,4 @@ function bcdNumber(bytes: Bytes, from: number, to: number): number {
 function isKnown(length: number): boolean {
   for (const known of BINARY_LENGTHS) if (known === length) return true;
   return false;
-}
-
-/**
- * Does this unit repeat itself because it waits for R12 (protocol.md section 8.3)? Seen from the third arrival of the same bytes, or
- * from three frames in a row that are far older than the newest. Counts from the next frame on, as the memo does.
- */
-function watchRepeats(bytes: Bytes, start: number, end: number, time: number, state: H02State): void {
-  if (time > state.newest) state.newest = time;
-  state.stale = time < state.newest - STALE_MS ? state.stale + 1 : 0;
-  let h = 0x811c9dc5;
-  for (let p = start; p < end; p++) h = Math.imul(h ^ bytes[p]!, 0x01000193);
-  const table = (state.repeats ??= new Int32Array(2 * REPEAT_SLOTS));
-  const slot = 2 * ((h >>> 16) % REPEAT_SLOTS);
-  const count = table[slot] === h ? (table[slot + 1] ?? 0) + 1 : 1;
-  table[slot] = h;
-  table[slot + 1] = count;
-  if (count >= 3 || state.stale >= 3) {
-    state.wantsR12 = true;
-    state.repeats = undefined;
-  }
 }

@@ -1,13 +1,14 @@
 import { eventIndex, FrameKind, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
-import { ascii, type Bytes, decimal, epochMs, hexNumber } from '../../src/wire/index.ts';
+import { ascii, type Bytes, daysInMonth, decimal, epochMs, hexNumber } from '../../src/wire/index.ts';
 import { oweAnswer } from './answer.ts';
 import { Attr } from './attributes.ts';
 import { plausibleMcc } from './field.ts';
 import { findGroup, isGroup, readGroup, readIccid, readPlace, readTime } from './gps-group.ts';
-import { MESSAGES, Message, messageOf } from './message.ts';
+import { DUTIES, Duty, MESSAGES, Message, messageOf } from './message.ts';
+import { watchRepeats } from './repeats.ts';
 import { decodeSms, decodeV4 } from './reply.ts';
 import { type H02State, identify, rememberedMonth, rememberedYear } from './state.ts';
-import { applyStatus } from './status.ts';
+import { addEvents, applyStatus } from './status.ts';
 import { addCell, batteryStep, readCell, readExtras, readV8Tail, signalDbm } from './tails.ts';
 import {
   count,
@@ -55,6 +56,13 @@ export function decodeText(bytes: Bytes, start: number, end: number, state: H02S
   out.name = MESSAGES[message] ?? '';
   // Without an identity in the frame there is nobody to answer (protocol.md section 8.1).
   if (named > 0) oweAnswer(message, state, out);
+  readBody(message, bytes, end, state, out);
+  if (out.rows === 0) return;
+  if (message !== Message.BC) addEvents(0, state, out);
+  if (DUTIES[message] === Duty.Position) watchRepeats(bytes, start, end, out.time[0]!, state);
+}
+
+function readBody(message: Message, bytes: Bytes, end: number, state: H02State, out: FrameResult): void {
   switch (message) {
     case Message.V1:
     case Message.V2:
@@ -228,10 +236,11 @@ function decodeV3(bytes: Bytes, state: H02State, out: FrameResult): void {
   if (isStatus(bytes, count - 1)) applyStatus(word, row, state, out);
 }
 
-/** V5,HHMMSS,n,{MAC 12 hex, rssi 2}×n,battery,DDMMYY,status (protocol.md section 4.6): access points, no place. */
+/** V5[,HHMMSS],n,{MAC 12 hex, rssi 2}×n,battery,DDMMYY,status (protocol.md section 4.6): access points, no place. Some units leave the time out. */
 function decodeWifi(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
-  let k = 5;
+  const timed = sixDigits(bytes, 3) >= 0;
+  let k = timed ? 5 : 4;
   for (; k < count; k++) {
     trim(bytes, k);
     if (to - from < 14 || (to - from) % 14 !== 0) break;
@@ -243,7 +252,8 @@ function decodeWifi(bytes: Bytes, state: H02State, out: FrameResult): void {
   }
   const battery = whole(bytes, k);
   if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery);
-  readTime(bytes, 3, k + 1, row, state, out);
+  if (timed) readTime(bytes, 3, k + 1, row, state, out);
+  else out.flags[row] = RowFlag.NoTime;
   if (isStatus(bytes, k + 2)) applyStatus(word, row, state, out);
 }
 
@@ -316,8 +326,7 @@ function decodeAlarm(bytes: Bytes, state: H02State, out: FrameResult): void {
 
 /**
  * BC,HHMMSS,length,seg;seg;… with seg = S,lat,N/S,lon,E/W,speed,course,DDHHMMSS,status,mcc,mnc,lac,cid (cells hexadecimal).
- * Year and month are left out: they are those of the device's last dated fix, or the month before when that would put
- * the point in its future.
+ * Year and month are left out: see `batchTime`.
  */
 function decodeBatch(bytes: Bytes, end: number, state: H02State, out: FrameResult): void {
   out.kind = FrameKind.Records;
@@ -345,16 +354,28 @@ function batchPoint(bytes: Bytes, start: number, end: number, state: H02State, o
   out.time[row] = time - state.timeOffsetMs;
   if (isStatus(bytes, 8)) applyStatus(word, row, state, out);
   if (count >= 13) readCell(bytes, 9, true, out);
+  addEvents(row, state, out);
 }
 
+/**
+ * The day nearest to that of the last dated fix, at most one day behind it: of its month, the one before, or on the last day of a month
+ * the next. A month that has no such day is passed over.
+ */
 function batchTime(digits: number, state: H02State): number {
   if (digits < 0 || state.day === 0) return Number.NaN;
   const day = Math.floor(digits / 1e6);
   let year = rememberedYear(state);
   let month = rememberedMonth(state);
-  if (day > state.day + 1 && --month === 0) {
-    month = 12;
-    year--;
+  if (day === 1 && state.day === daysInMonth(year, month)) {
+    month = (month % 12) + 1;
+    if (month === 1) year++;
+  } else if (day > state.day + 1 || day > daysInMonth(year, month)) {
+    do {
+      if (--month === 0) {
+        month = 12;
+        year--;
+      }
+    } while (day > daysInMonth(year, month) && day <= 31);
   }
   return epochMs(year, month, day, Math.floor(digits / 1e4) % 100, Math.floor(digits / 100) % 100, digits % 100);
 }

@@ -31,9 +31,9 @@ const FIRST_YEAR = 2020;
  *     bits 18–22 day of month of the last dated fix, 0 unknown
  *     bits 23–30 its month, counted from January 2020
  *
- * Bits 14–17 are habits of the device and outlive the connection. The others do not: a latch kept over a pause would
- * swallow an alarm that ended and came again in it, and a date kept over the end of a month would put a batch into the
- * month before, where without it the batch says `no_time`.
+ * Bits 0–17 belong to the device and outlive the connection: its habits, and the alarms that it holds until it is told to forget
+ * them. The date does not: kept over the end of a month it would put a batch into the month before, where without it the batch
+ * says `no_time`.
  */
 export class H02State {
   readonly answers: Answers;
@@ -55,11 +55,13 @@ export class H02State {
   /** Record number of the last 45- or 47-byte frame, -1 before the first. */
   record = -1;
   latch = 0;
+  /** A status word has been read: the latch is the connection's own. */
+  heard = false;
   wantsR12 = false;
-  /** Newest time of a `$` frame in epoch ms, and how many frames in a row were far older. */
+  /** Newest time of a position in epoch ms, and how many frames in a row were far older. */
   newest = 0;
   stale = 0;
-  /** Hashes of `$` frames that were not newer than `newest`, and how often each came; made when first needed. */
+  /** Hashes of frames, and how often each came; made when first needed. */
   repeats: Int32Array | undefined = undefined;
   day = 0;
   month = 0;
@@ -94,6 +96,7 @@ export function memoOf(state: H02State): number {
 }
 
 export function adopt(state: H02State, memo: number): void {
+  if (!state.heard && state.latch === 0) state.latch = memo & ((1 << LATCH_BITS) - 1);
   if (state.learned === 0) state.learned = BINARY_LENGTHS[((memo >> 14) & 7) - 1] ?? 0;
   if (((memo >> 17) & 1) === 1) state.wantsR12 = true;
 }

@@ -8,8 +8,9 @@ import type { H02State } from './state.ts';
  *
  * Alarms stay latched in the device until it is told to forget them, so a cleared bit alone would repeat one alarm in
  * every frame. An event is raised when its bits turn from normal to present; `state.latch` remembers which alarms have
- * been raised, is part of the memo, and so gives a stored frame the same event when it is decoded alone. When several
- * alarms turn at once, one frame carries the first in the table below and the next frames carry the others.
+ * been raised. It is part of the memo, and so gives a stored frame the same event when it is decoded alone, and of the device's
+ * profile, so that a new connection does not raise it again. When several alarms turn at once, the row has the first in the table
+ * below, and each other one a status row of its own behind the frame's rows.
  */
 
 /** What a cleared bit means, by bit number: for people (`explain`) and as the legend of the tables below. */
@@ -124,6 +125,10 @@ export function statusTable(family: string): StatusTable {
   return TABLES[family] ?? table(SINOTRACK, bits(26));
 }
 
+/** Events that the row being read has beside its own, as bits of the latch; `addEvents` makes rows of them. */
+let further = 0;
+let restored = false;
+
 /** Applies the status word to the last row: attributes, event, stored-record flag. `word` is 32 bits, signed or not. */
 export function applyStatus(word: number, row: number, state: H02State, out: FrameResult): void {
   out.attr(Attr.StatusBits, word >>> 0);
@@ -132,6 +137,7 @@ export function applyStatus(word: number, row: number, state: H02State, out: Fra
   out.attr(Attr.Armed, (~word >>> 9) & 1);
   out.attr(Attr.Door, (~word >>> 8) & 1);
   if ((word & 0x2000) === 0) out.attr(Attr.EngineRunning, 1);
+  state.heard = true;
   const use = state.status;
   if ((~word & use.buffered) !== 0) out.flags[row] = (out.flags[row] ?? 0) | RowFlag.Buffered;
   const present = ~word & use.watched;
@@ -144,14 +150,39 @@ function raise(present: number, row: number, state: H02State, out: FrameResult):
   let active = 0;
   for (let k = 0; k < masks.length; k++) if ((present & (masks[k] ?? 0)) !== 0) active |= 1 << k;
   const fresh = active & ~state.latch;
-  // The power alarm leaves the latch only when its end has been reported too.
+  // The power alarm leaves the latch when its end is reported.
   state.latch &= active | POWER;
+  restored = (state.latch & POWER & ~active) !== 0;
+  if (restored) state.latch &= ~POWER;
   if (fresh !== 0) {
-    const first = 31 - Math.clz32(fresh & -fresh);
-    out.event[row] = events[first] ?? 0;
-    state.latch |= 1 << first;
-  } else if ((state.latch & POWER & ~active) !== 0) {
+    const first = fresh & -fresh;
+    out.event[row] = events[31 - Math.clz32(first)] ?? 0;
+    state.latch |= fresh;
+    further = fresh & ~first;
+  } else if (restored) {
     out.event[row] = POWER_RESTORED;
-    state.latch &= ~POWER;
+    restored = false;
   }
+}
+
+/**
+ * Owed behind each point that was read, once nothing more is added to its row: the events that row `row` could not carry, each in a
+ * status row of the same time. Its bytes begin a little later than the point's, so that it is a record of its own.
+ */
+export function addEvents(row: number, state: H02State, out: FrameResult): void {
+  if (further === 0 && !restored) return;
+  const { events } = state.status;
+  let nth = 0;
+  const add = (event: number): void => {
+    const r = out.row();
+    out.from[r] = (out.from[row] ?? 0) + ++nth;
+    out.to[r] = out.to[row] ?? 0;
+    out.time[r] = out.time[row] ?? Number.NaN;
+    out.flags[r] = out.flags[row] ?? 0;
+    out.event[r] = event;
+  };
+  for (let k = 0; k < events.length; k++) if (((further >> k) & 1) === 1) add(events[k] ?? 0);
+  if (restored) add(POWER_RESTORED);
+  further = 0;
+  restored = false;
 }

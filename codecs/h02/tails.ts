@@ -18,7 +18,7 @@ export function readV8Tail(bytes: Bytes, k: number, row: number, out: FrameResul
   if (decivolts >= 50 && decivolts <= 600) out.attr(Attr.ExternalV, decivolts);
 }
 
-/** The shapes of protocol.md section 5.1, by count and look. */
+/** The shapes of protocol.md section 5.1, by count and look. A tail of another shape says nothing: no cell, no battery. */
 export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResult): void {
   let n = count;
   while (n > k && isEmpty(bytes, n - 1)) n--;
@@ -28,14 +28,17 @@ export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResu
     readOdometerBlock(bytes, k, out);
     return;
   }
-  if (fields >= 10) {
-    readPairs(bytes, k, n, out);
-    return;
-  }
-  readCell(bytes, k, hex, out);
-  if (fields < 5) return;
+  if (readCellList(bytes, k, n, out)) return;
+  // Behind the cell one field more (battery or ICCID), or the mileage and voltage of V5.
+  if (fields > 6 || (fields === 6 && !hex && !startsDecimal(bytes, k))) return;
+  if (!readCell(bytes, k, hex, out) || fields === 4 || (fields === 6 && !hex)) return;
   if (width(bytes, k + 4) >= 15) readIccid(bytes, k + 4, out);
   else batteryStep(bytes, k + 4, out);
+}
+
+/** A country code in decimal and a network of at most three digits: the beginning of a cell. */
+function startsDecimal(bytes: Bytes, k: number): boolean {
+  return width(bytes, k) === 3 && plausibleMcc(whole(bytes, k)) && width(bytes, k + 1) <= 3 && whole(bytes, k + 1) >= 0;
 }
 
 /** odometer, temperature °C, fuel %, altitude m, LAC, CID (the last two hexadecimal). */
@@ -52,41 +55,63 @@ export function readOdometerBlock(bytes: Bytes, k: number, out: FrameResult): vo
   addCell(-1, -1, hexadecimal(bytes, k + 4), hexadecimal(bytes, k + 5), 0, out);
 }
 
-/** battery 00–99, number of cells, MCC, MNC, then LAC and CID in pairs, decimal; unused pairs are 0. */
-export function readPairs(bytes: Bytes, k: number, n: number, out: FrameResult): void {
-  const battery = whole(bytes, k);
-  if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery >= 99 ? 100 : battery);
-  const mcc = whole(bytes, k + 2);
-  if (!plausibleMcc(mcc)) return;
-  const mnc = whole(bytes, k + 3);
-  for (let i = k + 4; i + 1 < n; i += 2) addCell(mcc, mnc, whole(bytes, i), whole(bytes, i + 1), 0, out);
+const MOST_MNC = 999;
+/** Most cells that a list names. */
+const MOST_CELLS = 16;
+
+/**
+ * [battery 00–99,] number of cells, MCC, MNC, then the cells, decimal: LAC and CID in pairs behind a battery (unused ones are 0), or
+ * LAC, CID and signal in threes. False: it is no such list.
+ */
+function readCellList(bytes: Bytes, k: number, n: number, out: FrameResult): boolean {
+  for (const mccAt of [k + 2, k + 1]) {
+    const cells = whole(bytes, mccAt - 1);
+    const left = n - mccAt - 2;
+    if (cells < 1 || cells > MOST_CELLS || !startsDecimal(bytes, mccAt)) continue;
+    const behindBattery = mccAt === k + 2;
+    const unused = whole(bytes, n - 1) === 0 && whole(bytes, n - 2) === 0;
+    const threes = left === 3 * cells && !(behindBattery && unused);
+    const pairs = behindBattery && left >= 2 * cells && left <= 2 * MOST_CELLS;
+    if (!threes && !pairs) continue;
+    const mcc = whole(bytes, mccAt);
+    const mnc = whole(bytes, mccAt + 1);
+    const battery = behindBattery ? whole(bytes, k) : -1;
+    if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery >= 99 ? 100 : battery);
+    const step = threes ? 3 : 2;
+    for (let i = mccAt + 2; i + 1 < n; i += step)
+      addCell(mcc, mnc, whole(bytes, i), whole(bytes, i + 1), threes ? signalDbm(bytes, i + 2) : 0, out);
+    return true;
+  }
+  return false;
 }
 
 /**
  * MCC, MNC, LAC, CID in four fields. They are decimal when the country code reads so, hexadecimal otherwise or when any
- * is padded (with blanks, or with zeros to six). A 4G unit puts the long hexadecimal cell first, then the area.
+ * is padded (with blanks, or with zeros to six). A 4G unit puts the long hexadecimal cell first, then the area. False: no such fields.
  */
-export function readCell(bytes: Bytes, k: number, hex: boolean, out: FrameResult): void {
+export function readCell(bytes: Bytes, k: number, hex: boolean, out: FrameResult): boolean {
   const digits = width(bytes, k);
   const mcc = digits === 3 ? decimal(bytes, from, to) : -1;
-  if (digits > 0 && (hex || !plausibleMcc(mcc) || isBlankPadded(bytes, k))) {
-    readHexCell(bytes, k, mcc, out);
-    return;
-  }
+  if (digits > 0 && (hex || !plausibleMcc(mcc) || isBlankPadded(bytes, k))) return readHexCell(bytes, k, mcc, out);
   const mnc = whole(bytes, k + 1);
+  if (mnc > MOST_MNC || (mnc < 0 && !isEmpty(bytes, k + 1))) return false;
   if (width(bytes, k + 2) >= 6) addCell(mcc, mnc, area(bytes, k + 3), hexadecimal(bytes, k + 2), 0, out);
   else if (width(bytes, k + 3) >= 6 && decimal(bytes, from, to) < 0)
     addCell(mcc, mnc, area(bytes, k + 2), hexadecimal(bytes, k + 3), 0, out);
   else addCell(mcc, mnc, area(bytes, k + 2), area(bytes, k + 3), 0, out);
+  return true;
 }
 
 /** `decimalMcc` is what the country code reads as in decimal: some answers pad it with a blank and give only the rest in hexadecimal. */
-export function readHexCell(bytes: Bytes, k: number, decimalMcc: number, out: FrameResult): void {
+function readHexCell(bytes: Bytes, k: number, decimalMcc: number, out: FrameResult): boolean {
   const mcc = hexadecimal(bytes, k);
   const lac = hexadecimal(bytes, k + 2);
   const cid = hexadecimal(bytes, k + 3);
-  if (plausibleMcc(mcc)) addCell(mcc, hexadecimal(bytes, k + 1), lac, cid, 0, out);
-  else if (plausibleMcc(decimalMcc)) addCell(decimalMcc, whole(bytes, k + 1), lac, cid, 0, out);
+  const mnc = plausibleMcc(mcc) ? hexadecimal(bytes, k + 1) : whole(bytes, k + 1);
+  const country = plausibleMcc(mcc) ? mcc : decimalMcc;
+  if (!plausibleMcc(country) || mnc < 0 || mnc > MOST_MNC || lac < 0 || cid < 0) return false;
+  addCell(country, mnc, lac, cid, 0, out);
+  return true;
 }
 
 /** Decimal, or hexadecimal when a letter says so. */

@@ -10,7 +10,7 @@ import { EVENT_RULES, type EventRule, UNNAMED_EVENTS } from './event-rules.ts';
  * 0                 element id     its default definition, or an element that the dictionary does not know
  * 1…9               element id     definition of another device family, in the order of elements.ts
  * 12                n << 5 | field Bluetooth: field of beacon or tag n
- * 13                element id     a number where the definition says text: `io_<id>`
+ * 13                element id     a raw number: beyond the definition's limits, or of a width that no definition has: `io_<id>`
  * 14                element id     bytes where the definition says number, or no definition: `io_<id>` as hex
  * 15                see OWN        values that decode puts together
  * ```
@@ -18,7 +18,8 @@ import { EVENT_RULES, type EventRule, UNNAMED_EVENTS } from './event-rules.ts';
 const BLUETOOTH = 12 << 16;
 /** Added to an element id: its raw number under `io_<id>`. */
 export const NUMBER = 13 << 16;
-const TEXT = 14 << 16;
+/** Added to an element id: its bytes in hex under `io_<id>`. */
+export const TEXT = 14 << 16;
 const OWN_BASE = 15 << 16;
 
 const OWN_LIST = [
@@ -51,6 +52,8 @@ const OWN_LIST = [
   ['gsm_csq', 'number'],
   ['beacon_part', 'number'],
   ['beacon_parts', 'number'],
+  ['odometer_m', 'number'],
+  ['odometer_source', 'text'],
 ] as const;
 type OwnName = (typeof OWN_LIST)[number][0];
 
@@ -95,9 +98,6 @@ export const Role = {
   Uint: 0,
   Int: 1,
   Bool: 36,
-  /** Number with raw values that are error codes. */
-  Checked: 2,
-  CheckedInt: 3,
   Hex: 4,
   Ascii: 5,
   Digits: 6,
@@ -116,7 +116,49 @@ export const Role = {
   Doors: 37,
   /** A number of a neighbour cell: the slot is `role - Near`, three numbers a cell. */
   Near: 40,
+  /** A vehicle's total distance: its source is `role - Odometer`, see ODOMETERS. */
+  Odometer: 64,
+  /** A number with raw limits, error codes or a "not available": they are `LIMITS[role - Limited]`. */
+  Limited: 72,
 } as const;
+
+/** Sources of `odometer_m`, the best one first, and how many metres one of theirs has. */
+export const ODOMETERS = [
+  ['device', 1],
+  ['can', 1],
+  ['can', 1000],
+  ['tachograph', 1],
+  ['obd', 1000],
+] as const;
+const ODOMETER_WORDS = ['odometer_device', 'odometer_can', 'odometer_can_km', 'odometer_tachograph', 'odometer_obd_km'];
+
+/** What a raw number must be to be a measurement. Raw numbers that are not stay under `io_<id>`. */
+export interface Limits {
+  readonly signed: boolean;
+  readonly low: number;
+  readonly high: number;
+  /** All ones of the width, when they mean "not available"; else NaN. As an unsigned number. */
+  readonly ones: number;
+  readonly codes: readonly number[];
+}
+/** `read` is the raw number with its sign, `unsigned` the same bytes without. */
+export function isMeasurement(limits: Limits, read: number, unsigned: number): boolean {
+  return (
+    read >= limits.low && read <= limits.high && unsigned !== limits.ones && (limits.codes.length === 0 || !limits.codes.includes(read))
+  );
+}
+
+/** By `role - Role.Limited`; each once. */
+export const LIMITS: Limits[] = [];
+const limitNumbers = new Map<string, number>();
+
+function limitedRole(limits: Limits): number {
+  const key = JSON.stringify([limits.signed, limits.low, limits.high, String(limits.ones), limits.codes]);
+  const known = limitNumbers.get(key);
+  if (known !== undefined) return Role.Limited + known;
+  limitNumbers.set(key, LIMITS.length);
+  return Role.Limited + LIMITS.push(limits) - 1;
+}
 
 /** Parts of joined texts, by slot: which two or three make one text is in avl.ts. */
 const PARTS = [
@@ -196,6 +238,12 @@ interface Definition {
   readonly role: number;
   readonly widths: string;
   readonly families: string;
+  /** Raw limits of numbers: NaN for none. */
+  readonly low: number;
+  readonly high: number;
+  /** All ones mean "not available". */
+  readonly ones: boolean;
+  readonly codes: readonly number[];
 }
 
 /** What elements mean for one device family. */
@@ -224,21 +272,28 @@ class Attributes extends Map<number, Attribute> {
 
 const all = new Attributes();
 const definitions = new Map<number, Definition[]>();
-/** Attribute id → raw values that are error codes. */
-export const ERROR_CODES = new Map<number, readonly number[]>();
 
 for (const line of ELEMENTS.trim().split('\n')) {
-  const [id = '', name = '', word = '', scale = '1', widths = '', families = '', codes = ''] = line.split(' ');
+  const [id = '', name = '', word = '', scale = '1', widths = '', families = '', range = '-', codes = ''] = line.split(' ');
   const element = Number(id);
   const list = definitions.get(element) ?? [];
   definitions.set(element, list);
   const attribute = (list.length << 16) | element;
-  let role = roleOf(word);
-  if (codes !== '') {
-    role = role === Role.Int ? Role.CheckedInt : Role.Checked;
-    ERROR_CODES.set(attribute, codes.split(',').map(Number));
-  }
-  list.push({ id: element, attribute, name, role, widths, families });
+  const role = roleOf(word);
+  const [low = Number.NaN, high = Number.NaN] =
+    range.startsWith('-!') || range === '-' ? [] : range.replace('!', '').split(':').map(Number);
+  list.push({
+    id: element,
+    attribute,
+    name,
+    role,
+    widths,
+    families,
+    low,
+    high,
+    ones: range.endsWith('!'),
+    codes: codes === '' ? [] : codes.split(',').map(Number),
+  });
   const type = word === 'bool' ? 'boolean' : isTextRole(role) ? 'text' : 'number';
   all.set(attribute, Number(scale) === 1 || type !== 'number' ? { name, type } : { name, type, scale: Number(scale) });
 }
@@ -251,6 +306,8 @@ export const ATTRIBUTES: ReadonlyMap<number, Attribute> = all;
 function roleOf(word: string): number {
   if (partSlot(word) >= 0) return Role.Part + partSlot(word);
   if (nearSlot(word) >= 0) return Role.Near + nearSlot(word);
+  const source = ODOMETER_WORDS.indexOf(word);
+  if (source >= 0) return Role.Odometer + source;
   return ROLE_BY_WORD[word] ?? Role.Uint;
 }
 
@@ -308,12 +365,29 @@ function candidates(list: readonly Definition[], letters: string): readonly Defi
   return [...others].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The table entry of a definition for one width. A meaning beyond the number holds only for the widths it is listed with. */
+/** The table entry of a definition for one width. It holds only for the widths that it is listed with (protocol.md section 3.8). */
 function packed(d: Definition, width: string): number {
-  const isPlain = d.role === Role.Bool || d.role < Role.Hex;
   const isText = d.role === Role.Hex || d.role === Role.Ascii;
-  const entry = (d.role << 20) | d.attribute;
-  if (width === 'x') return d.widths.includes('x') && !isPlain ? entry : (Role.Hex << 20) | TEXT | d.id;
-  if (isPlain || d.widths.includes(width) || (isText && width === '8')) return entry;
-  return NUMBER | d.id;
+  if (width === 'x') return d.widths.includes('x') && !isPlain(d.role) ? (d.role << 20) | d.attribute : (Role.Hex << 20) | TEXT | d.id;
+  if (!d.widths.includes(width) && !(isText && width === '8' && !d.widths.includes('x')))
+    // Eight bytes may be text or an identity, which a number would round.
+    return width === '8' ? (Role.Hex << 20) | TEXT | d.id : NUMBER | d.id;
+  return (limited(d, Number(width)) << 20) | d.attribute;
+}
+
+function isPlain(role: number): boolean {
+  return role === Role.Uint || role === Role.Int || role === Role.Bool;
+}
+
+/** The role of a number: `Limited` unless every value of its width is a measurement. */
+function limited(d: Definition, bytes: number): number {
+  if (d.role !== Role.Uint && d.role !== Role.Int) return d.role;
+  const all = 256 ** bytes;
+  const signed = d.role === Role.Int;
+  const low = Number.isNaN(d.low) ? Number.NEGATIVE_INFINITY : d.low;
+  const high = Number.isNaN(d.high) ? Number.POSITIVE_INFINITY : d.high;
+  const narrow = low > (signed ? -all / 2 : 0) || high < (signed ? all / 2 - 1 : all - 1);
+  const ones = d.ones && (signed ? low <= -1 && high >= -1 : high >= all - 1) ? all - 1 : Number.NaN;
+  if (!narrow && Number.isNaN(ones) && d.codes.length === 0) return d.role;
+  return limitedRole({ signed, low, high, ones, codes: d.codes });
 }

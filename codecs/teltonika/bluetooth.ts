@@ -29,6 +29,10 @@ const TAG_PROXIMITY = bluetoothField('tag_#_proximity');
 const PART = own('beacon_part');
 const PARTS = own('beacon_parts');
 
+/** Types of advertisement structures (Bluetooth assigned numbers). */
+const AD_NAME_SHORT = 0x08;
+const AD_NAME = 0x09;
+const AD_MANUFACTURER = 0xff;
 /** More than a radio hears; the rest of a longer list stays in its bytes. */
 const MAX_LISTED = 255;
 /** First of four lists by distance: near, away, far away, lost. */
@@ -119,7 +123,9 @@ function tagValue(bytes: Bytes, at: number, length: number, type: number, attrib
       else if (length === 20) out.attrText(attribute + TAG_ID, iBeacon(bytes, at));
       return;
     case 2:
-      readEye(bytes, at, at + length, attribute, out);
+      if (length === 0) return;
+      if (isAdvertisement(bytes, at, at + length)) readAdvertisement(bytes, at, at + length, attribute, out);
+      else readEye(bytes, at, at + length, attribute, out);
       return;
     case 5:
       tagName(bytes, at, at + length, attribute, out);
@@ -158,10 +164,8 @@ function tagByte(bytes: Bytes, at: number, type: number, attribute: number, out:
  * ```
  */
 function readEye(bytes: Bytes, at: number, end: number, attribute: number, out: FrameResult): void {
-  if (at === end) return;
   const flags = bytes[at]!;
-  const size = 1 + ((flags & 1) << 1) + ((flags & 2) >> 1) + ((flags & 16) >> 3) + ((flags & 32) >> 5) * 3 + (flags >> 7);
-  if (at + size > end) return;
+  if (at + eyeSize(flags) > end) return;
   let p = at + 1;
   if ((flags & 1) !== 0) {
     out.attr(attribute + TAG_TEMPERATURE, i16be(bytes, p));
@@ -182,6 +186,38 @@ function readEye(bytes: Bytes, at: number, end: number, attribute: number, out: 
   }
   if ((flags & 64) !== 0) out.attr(attribute + TAG_LOW_BATTERY, 1);
   if ((flags & 128) !== 0) out.attr(attribute + TAG_BATTERY, 2000 + 10 * bytes[p]!);
+}
+
+/** Size of the EYE data at `at` by its flags. */
+function eyeSize(flags: number): number {
+  return 1 + ((flags & 1) << 1) + ((flags & 2) >> 1) + ((flags & 16) >> 3) + ((flags & 32) >> 5) * 3 + (flags >> 7);
+}
+
+/**
+ * Value type 2 holds either EYE data or whole advertisement structures (length u8 · type u8 · data): those fill it to the last byte. Data that
+ * happens to do so as well, without a manufacturer's structure in it, is EYE data if its flags account for every byte.
+ */
+function isAdvertisement(bytes: Bytes, at: number, end: number): boolean {
+  let p = at;
+  let maker = false;
+  while (p < end) {
+    const length = bytes[p]!;
+    if (length === 0 || p + 1 + length > end) return false;
+    if (bytes[p + 1] === AD_MANUFACTURER) maker = true;
+    p += 1 + length;
+  }
+  return maker || at + eyeSize(bytes[at]!) !== end;
+}
+
+/** EYE data stands behind company 089A (least significant byte first) and version 1; other makers' data says nothing that is known. */
+function readAdvertisement(bytes: Bytes, at: number, end: number, attribute: number, out: FrameResult): void {
+  for (let p = at; p < end; p += 1 + bytes[p]!) {
+    const last = p + 1 + bytes[p]!;
+    const type = bytes[p + 1]!;
+    if (type === AD_NAME_SHORT || type === AD_NAME) tagName(bytes, p + 2, last, attribute, out);
+    else if (type === AD_MANUFACTURER && last - p > 5 && bytes[p + 2] === 0x9a && bytes[p + 3] === 0x08 && bytes[p + 4] === 1)
+      readEye(bytes, p + 5, last, attribute, out);
+  }
 }
 
 function tagName(bytes: Bytes, at: number, end: number, attribute: number, out: FrameResult): void {

@@ -1,7 +1,8 @@
 import type { FrameResult } from '../../src/codec/index.ts';
 import { type Bytes, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { type Family, own, Role, Width } from './attributes.ts';
-import { finishJoined, place, special } from './avl.ts';
+import { place, special } from './avl.ts';
+import { finishJoined } from './joined.ts';
 
 /**
  * Codec 7 of GH3000 and GH4000 (protocol.md section 5).

@@ -1,5 +1,5 @@
 import type { Command, CommandRule, OptionRule, Options, Switching } from '../../src/codec/index.ts';
-import { type Bytes, crc16Arc, putAscii, putU8, putU32be } from '../../src/wire/index.ts';
+import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU32be } from '../../src/wire/index.ts';
 import type { State } from './frame.ts';
 import { Codec12, Codec14 } from './message.ts';
 
@@ -11,7 +11,8 @@ import { Codec12, Codec14 } from './message.ts';
  * 00000000 · L u32 · 0E 01 05 · size u32 · IMEI BCD 8 · text · 01 · CRC u32
  * ```
  *
- * 1. Nothing but printable ASCII gets into a text, and never more than 160 characters: devices cut longer ones.
+ * 1. Nothing but printable ASCII gets into a text, and never more than 160 characters: devices cut longer ones. Bytes that a
+ *    `custom` gives in hexadecimal are sent as they are.
  * 2. A value never carries a separator of the command it stands in.
  * 3. What a family has no documented parameter for is not encoded.
  */
@@ -101,8 +102,11 @@ export const COMMANDS: readonly CommandRule[] = [
   },
   {
     type: 'custom',
-    about: 'Any command text of the device',
-    parameters: { text: { type: 'string', about: 'printable ASCII, at most 160 characters' } },
+    about: 'Any command text of the device, or bytes for a serial port behind it',
+    parameters: {
+      text: { type: 'string', about: 'printable ASCII, at most 160 characters; with `hex` as many bytes in hexadecimal' },
+      hex: { type: 'boolean', fallback: false, about: 'the text is hexadecimal and its bytes are sent, whatever they are' },
+    },
     switches: outputsIn,
   },
 ];
@@ -121,7 +125,9 @@ function switching(output: number, on: boolean, options: Options): Switching {
 
 /** `setdigout` and `setigndigout`: one character an output, 0, 1 or `?` (protocol.md section 7.1). */
 function outputsIn(parameters: Options, options: Options): readonly Switching[] {
-  const words = String(parameters['text']).toLowerCase().split(' ');
+  const given = String(parameters['text']);
+  const bytes = parameters['hex'] === true ? fromHex(given) : undefined;
+  const words = (bytes === undefined ? given : ascii(bytes, 0, bytes.length)).toLowerCase().split(' ');
   const found: Switching[] = [];
   for (const [at, word] of words.entries()) {
     if (!word.endsWith('digout')) continue;
@@ -148,10 +154,10 @@ const OLD_PROFILES: Readonly<Record<string, readonly [stopped: number, moving: n
 const SEND = 5;
 
 export function encodeCommand(command: Command, _key: number, state: State, out: Bytes, at: number): number {
-  const text = textOf(command.type, command.parameters, state.familyName);
-  if (text === undefined || text === '' || text.length > MAX_TEXT || !/^[\x20-\x7e]*$/.test(text)) return 0;
+  const data = dataOf(command, state.familyName);
+  if (data === undefined || data.length === 0 || data.length > MAX_TEXT) return 0;
   if (state.addressed && !/^\d{1,15}$/.test(state.imei)) return 0;
-  const size = text.length + (state.addressed ? 8 : 0);
+  const size = data.length + (state.addressed ? 8 : 0);
   let p = putU32be(out, at, 0);
   p = putU32be(out, p, 8 + size);
   p = putU8(out, p, state.addressed ? Codec14 : Codec12);
@@ -162,9 +168,19 @@ export function encodeCommand(command: Command, _key: number, state: State, out:
     const digits = state.imei.padStart(16, '0');
     for (let k = 0; k < 16; k += 2) p = putU8(out, p, (Number(digits[k]) << 4) | Number(digits[k + 1]));
   }
-  p = putAscii(out, p, text);
-  p = putU8(out, p, 1);
+  out.set(data, p);
+  p = putU8(out, p + data.length, 1);
   return putU32be(out, p, crc16Arc(out, at + 8, p)) - at;
+}
+
+/** The bytes behind the size field; undefined when there are none (invariants 1 and 3). */
+function dataOf(command: Command, family: State['familyName']): Bytes | undefined {
+  if (command.type === 'custom' && command.parameters['hex'] === true) return fromHex(string(command.parameters, 'text'));
+  const text = textOf(command.type, command.parameters, family);
+  if (text === undefined || !/^[\x20-\x7e]*$/.test(text)) return undefined;
+  const bytes = new Uint8Array(text.length);
+  putAscii(bytes, 0, text);
+  return bytes;
 }
 
 /** The command's text for a family, or undefined when it has none. */

@@ -52,7 +52,7 @@ export const EVENT_RULES: ReadonlyMap<string, EventRule> = new Map([
   ['jamming', on('jamming')],
   ['gnss_jamming', rule({ 1: 'jamming', 2: 'jamming' }, undefined, 'jamming')],
   ['green_driving_type', rule({ 1: 'harsh_acceleration', 2: 'harsh_braking', 3: 'harsh_cornering' })],
-  ['over_speeding', any('overspeed')],
+  ['over_speeding_kmh', any('overspeed')],
   ['geofence_zone_over_speeding', any('overspeed')],
   ['geofence_zone', rule({ 0: 'geofence_exit', 1: 'geofence_enter', 3: 'overspeed' })],
   ['auto_geofence', rule({ 0: 'geofence_exit', 1: 'geofence_enter' })],
@@ -77,7 +77,7 @@ export const UNNAMED_EVENTS: ReadonlySet<string> = new Set([
   'custom_scenario_2',
   'custom_scenario_3',
   'custom_scenario_4',
-  'amber_alert_timer_value',
+  'amber_alert_timer_value_s',
   'recovery_mode_alarm',
   'ble_lost_beacon',
 ]);

@@ -1,6 +1,6 @@
 import type { Note } from '../../src/codec/index.ts';
 import { ascii, type Bytes, hex, i8, i16be, i32be, i64be, u16be, u32be, u64be } from '../../src/wire/index.ts';
-import { ATTRIBUTES, type Family, familyOf, GH, Role, Width } from './attributes.ts';
+import { ATTRIBUTES, type Family, familyOf, GH, isMeasurement, LIMITS, Role, Width } from './attributes.ts';
 import { Codec8, Codec8E, Codec16 } from './avl.ts';
 import { Codec7 } from './codec7.ts';
 import type { State } from './frame.ts';
@@ -138,11 +138,16 @@ function element(walk: Walk, idBytes: number, width: number, group: number, fami
   const at = p + idBytes;
   const view = ATTRIBUTES.get(entry & 0xfffff);
   const name = view?.name ?? `io_${id}`;
-  const signed = entry >>> 20 === Role.Int || entry >>> 20 === Role.CheckedInt;
+  const role = entry >>> 20;
+  const limits = LIMITS[role - Role.Limited];
+  const signed = role === Role.Int || limits?.signed === true;
   const raw = width === 8 ? `0x${hex(bytes, at, at + 8)}` : String(signed ? signedAt(bytes, at, width) : unsignedAt(bytes, at, width));
   const value = width < 8 ? Number(raw) : signed ? i64be(bytes, at) : u64be(bytes, at);
   const meaning = meanings().get(entry & 0xfffff);
-  if (meaning !== undefined) note(at, width, name, raw, meaning(value));
+  const unsigned = width < 8 ? unsignedAt(bytes, at, width) : u64be(bytes, at);
+  if ((limits !== undefined && !isMeasurement(limits, value, unsigned)) || (role === Role.Bool && value > 1))
+    note(at, width, name, raw, 'no measurement');
+  else if (meaning !== undefined) note(at, width, name, raw, meaning(value));
   else if (view?.type === 'boolean') note(at, width, name, raw, String(value !== 0));
   else if (view?.scale !== undefined) note(at, width, name, raw, String(Number((value * view.scale).toPrecision(12))));
   else note(at, width, name, raw);

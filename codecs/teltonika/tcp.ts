@@ -1,5 +1,5 @@
 import { type AckRequest, FrameKind, type FrameResult, Settled, type StreamDialect } from '../../src/codec/index.ts';
-import { ascii, type Bytes, putU8, putU32be, u16be, u32be } from '../../src/wire/index.ts';
+import { ascii, type Bytes, imeiOf, putU8, putU32be, u16be, u32be } from '../../src/wire/index.ts';
 import { encodeCommand } from './command.ts';
 import { explainTcp as explain } from './explain.ts';
 import { checksumFits, ENVELOPE, measure, memo, open, Reason, readData, type State } from './frame.ts';
@@ -83,7 +83,7 @@ function readImei(bytes: Bytes, start: number, end: number, state: State, out: F
     return;
   }
   out.kind = FrameKind.Login;
-  out.deviceId = ascii(bytes, start + 2, end);
+  out.deviceId = imeiOf(ascii(bytes, start + 2, end));
   state.imei = out.deviceId;
 }
 

@@ -1,5 +1,5 @@
 import { type AckRequest, type DatagramDialect, FrameKind, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { ascii, type Bytes, putU8, putU16be, u16be } from '../../src/wire/index.ts';
+import { ascii, type Bytes, imeiOf, putU8, putU16be, u16be } from '../../src/wire/index.ts';
 import { explainUdp as explain } from './explain.ts';
 import { memo, open, Reason, readData, type State } from './frame.ts';
 import { answered, isDigits } from './tcp.ts';
@@ -34,7 +34,7 @@ function decode(bytes: Bytes, start: number, end: number, state: State, out: Fra
   }
   readData(bytes, data, end, true, state, out);
   if (out.kind === FrameKind.Malformed) return;
-  out.deviceId = ascii(bytes, start + HEAD, data);
+  out.deviceId = imeiOf(ascii(bytes, start + HEAD, data));
   out.ticketB = u16be(bytes, start + 2);
   out.ticketC = u16be(bytes, start + 4);
 }

@@ -16,7 +16,7 @@ export async function tokenOf(
   const waitS = given === undefined ? 0 : wrong.waitOf(request.ip);
   if (waitS > 0) {
     reply.header('retry-after', waitS);
-    problem(reply, 429, `too many wrong tokens came from your address; try again in ${waitS} s`);
+    problem(reply, 429, `too many invalid tokens from this address; retry in ${waitS} s`);
     return undefined;
   }
   const token = given === undefined ? undefined : await findToken(store, given);
@@ -24,8 +24,8 @@ export async function tokenOf(
     if (given !== undefined) wrong.note(request.ip);
     const title =
       given === undefined
-        ? 'a bearer token is needed: make one with `fixgate token create --name <name> --scope <scope>`'
-        : 'the bearer token is not known: it may have been revoked';
+        ? 'bearer token required: create one with `fixgate token create --name <name> --scope <scope>`'
+        : 'unknown bearer token; it may have been revoked';
     reply.header('www-authenticate', 'Bearer');
     problem(reply, 401, title);
     return undefined;

@@ -46,20 +46,20 @@ export const BULK_ROUTES: readonly Route[] = [
     path: '/v1/devices/bulk',
     scope: 'devices',
     about:
-      'Make or change many devices, each on a line: what a line gives replaces what is there, `null` removes it. CSV names its columns first.',
+      'Create or change many devices, one per line: a field that is given replaces the stored one, `null` removes it. The first line of CSV names the columns.',
     params: NOTHING,
     query: NOTHING,
     body: NO_BODY,
     streams: [NDJSON, CSV],
     answers: {
-      200: { about: 'what became of it', schema: outcome },
-      413: { about: `larger than ${MAX_BYTES} bytes, or a line longer than ${MAX_LINE}; what came before is done` },
+      200: { about: 'the outcome', schema: outcome },
+      413: { about: `larger than ${MAX_BYTES} bytes, or a line longer than ${MAX_LINE}; the lines before it were processed` },
       415: { about: 'neither NDJSON nor CSV' },
     },
     async run({ token, office, request, reply }) {
       const { body } = request;
       if (!(body instanceof Readable))
-        return problem(reply, 400, 'there is no body', [{ field: 'body', problem: `must be ${NDJSON} or ${CSV}` }]);
+        return problem(reply, 400, 'missing body', [{ field: 'body', problem: `must be ${NDJSON} or ${CSV}` }]);
       const reader = request.headers['content-type']?.startsWith(CSV) === true ? new CsvReader() : new NdjsonReader();
       try {
         return await upsert(body, reader, office.inventory, token.name);
@@ -68,7 +68,7 @@ export const BULK_ROUTES: readonly Route[] = [
         if (status === 0 || !(error instanceof Error)) throw error;
         // The rest is not read: the connection cannot go on.
         reply.header('connection', 'close');
-        return problem(reply, status, 'the lines cannot be read', [{ field: 'body', problem: error.message }]);
+        return problem(reply, status, 'invalid lines', [{ field: 'body', problem: error.message }]);
       }
     },
   }),
@@ -76,11 +76,11 @@ export const BULK_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/export',
     scope: 'read',
-    about: 'All devices, in the form that the bulk upload takes.',
+    about: 'All devices, in the format of the bulk upload.',
     params: NOTHING,
     query: z.strictObject({ format: z.enum(['ndjson', 'csv']).default('ndjson') }),
     body: NO_BODY,
-    answers: { 200: { about: 'a device on each line', schema: deviceSchema, media: [NDJSON, CSV] } },
+    answers: { 200: { about: 'one device per line', schema: deviceSchema, media: [NDJSON, CSV] } },
     run: async ({ query: { format }, office, reply }) =>
       reply.type(`${format === 'csv' ? CSV : NDJSON}; charset=utf-8`).send(Readable.from(exported(office.inventory, format))),
   }),

@@ -21,13 +21,13 @@ const time = z.int().min(0);
 const value = z.union([z.string().max(1024), z.number(), z.boolean()]);
 const body = z
   .strictObject({
-    type: z.string().min(1).max(64).describe('one of the catalogue'),
+    type: z.string().min(1).max(64).describe('a command of the catalogue'),
     parameters: z.record(z.string().max(64), value).default({}),
     reason: z
       .string()
       .max(200)
       .optional()
-      .describe('for the record; needed where a command that can keep a vehicle from driving goes at any speed'),
+      .describe('for the record; required if a command that can keep a vehicle from driving is to be sent at any speed'),
     ref: z.string().max(200).optional().describe('repeated in every event'),
     not_before: time.optional().describe('epoch ms'),
     expires: time
@@ -37,15 +37,26 @@ const body = z
     when: z
       .enum(CONDITIONS)
       .optional()
-      .describe('only while a position of the last two minutes says so; `stopped` for a command that can keep a vehicle from driving'),
-    again: z.boolean().optional().describe('also when the same command is open'),
+      .describe(
+        'send only while a position of the last two minutes shows this; default `stopped` for a command that can keep a vehicle from driving',
+      ),
+    again: z.boolean().optional().describe('queue it although the same command is open'),
     protocol: z.string().max(16).optional().describe('codec of a device that has never connected'),
-    confirm: z.string().max(64).optional().describe('of the answer to the first request, when `commands.confirm` asks for a second'),
+    confirm: z
+      .string()
+      .max(64)
+      .optional()
+      .describe('key from the answer to the first request, if `commands.confirm` requires a second one'),
   })
   .describe('command');
-const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).default(0).describe('seconds to wait for its end, or until it is unknown');
+const wait = z.coerce
+  .number()
+  .min(0)
+  .max(LONGEST_WAIT_S)
+  .default(0)
+  .describe('seconds to wait until the command has ended or its outcome is unknown');
 const ofDevice = z.strictObject({ id: deviceId });
-const commandId = z.string().regex(/^[\x21-\x7e]{1,100}$/, 'must be the id of a command');
+const commandId = z.string().regex(/^[\x21-\x7e]{1,100}$/, 'must be a command id');
 const ofCommand = z.strictObject({ id: deviceId, command: commandId });
 
 const command = z
@@ -54,13 +65,13 @@ const command = z
     device: z.string(),
     type: z.string(),
     state: z.enum(COMMAND_STATES),
-    ended: time.describe('0: it is open'),
+    ended: time.describe('0 while it is open'),
     attempts: z.int(),
     reply: z.string(),
     opposed: z
       .array(z.object({ id: z.string(), type: z.string(), state: z.enum(COMMAND_STATES) }))
       .optional()
-      .describe('earlier commands that do the opposite and were open: cancelled, or on their way'),
+      .describe('open earlier commands with the opposite effect: cancelled, or in flight'),
   })
   .describe('command in the ledger');
 const codecs = z.object({ codecs: z.array(z.object({ protocol: z.string(), commands: z.array(z.looseObject({ type: z.string() })) })) });
@@ -90,7 +101,7 @@ export function commandRoutes(confirm: boolean): Route[] {
     if (first !== undefined && confirmations.size >= MOST_WAITING) confirmations.delete(first);
     const key = crypto.randomUUID();
     confirmations.set(key, { what: whatOf(token, id, wanted), until: systemClock.elapsed() + CONFIRM_MS });
-    const title = `this command is sent when the same request comes again with \`confirm\` within ${CONFIRM_MS / 1000} s`;
+    const title = `confirmation required: repeat the request with \`confirm\` within ${CONFIRM_MS / 1000} s`;
     return problem(reply, 428, title, [{ field: 'confirm', problem: `must be "${key}"` }], { confirm: key });
   }
 
@@ -99,16 +110,16 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'POST',
       path: '/v1/devices/{id}/commands',
       scope: 'commands',
-      about: 'Hand in a command; with `wait`, the answer comes when it has ended, or the time is over.',
+      about: 'Submit a command. With `wait`, the answer is delayed until the command has ended or the time is over.',
       params: ofDevice,
       query: z.strictObject({ wait }),
       body,
       answers: {
         201: { about: 'the command', schema: command },
-        404: { about: 'the device has never connected, and `protocol` is missing' },
+        404: { about: 'the device has never connected and `protocol` is missing' },
         409: { about: 'the same command is open' },
-        422: { about: 'the device knows no such command, or not like this' },
-        428: { about: 'to be confirmed' },
+        422: { about: 'unknown command, or invalid parameters for this device' },
+        428: { about: 'confirmation required' },
         429: { about: 'too many open commands' },
       },
       async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, office, reply }) {
@@ -128,7 +139,10 @@ export function commandRoutes(confirm: boolean): Route[] {
       query: NOTHING,
       body: NO_BODY,
       answers: {
-        200: { about: 'the commands; unknown ones are open', schema: z.object({ open: z.array(command), ended: z.array(command) }) },
+        200: {
+          about: 'the commands; those of unknown outcome are listed as open',
+          schema: z.object({ open: z.array(command), ended: z.array(command) }),
+        },
       },
       async run({ params, office }) {
         const id = await office.inventory.idOf(params.id);
@@ -140,11 +154,11 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'GET',
       path: '/v1/devices/{id}/commands/{command}',
       scope: 'read',
-      about: 'One command; with `wait`, the answer comes when it has ended, or the time is over.',
+      about: 'One command. With `wait`, the answer is delayed until the command has ended or the time is over.',
       params: ofCommand,
       query: z.strictObject({ wait }),
       body: NO_BODY,
-      answers: { 200: { about: 'the command', schema: command }, 404: { about: 'there is none of that id' } },
+      answers: { 200: { about: 'the command', schema: command }, 404: { about: 'unknown command' } },
       async run({ params, query, office, reply }) {
         const id = await office.inventory.idOf(params.id);
         const found = await settled(office.ledger, id, params.command, query.wait);
@@ -157,31 +171,31 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'POST',
       path: '/v1/commands/{command}/outcome',
       scope: 'commands',
-      about: 'Say how an unknown command came out, as a look at the vehicle has shown.',
+      about: 'Record the outcome of an unknown command, as found at the vehicle.',
       params: z.strictObject({ command: commandId }),
       query: NOTHING,
       body: z.strictObject({
         outcome: z.enum(['done', 'failed']),
-        reason: z.string().min(1).max(200).describe('for the record: how that is known'),
+        reason: z.string().min(1).max(200).describe('how the outcome was established'),
       }),
-      answers: { 200: { about: 'the command', schema: command }, 404: { about: 'no unknown command has that id' } },
+      answers: { 200: { about: 'the command', schema: command }, 404: { about: 'no command of unknown outcome has this id' } },
       async run({ params, body: { outcome, reason }, token, office, reply }) {
         const settled = await office.desk.settle(params.command, outcome, token.name, reason);
-        return settled ?? problem(reply, 404, `no command ${params.command} is unknown: it has ended, or there is none`);
+        return settled ?? problem(reply, 404, `no command ${params.command} has an unknown outcome: it has ended, or does not exist`);
       },
     }),
     route({
       method: 'DELETE',
       path: '/v1/devices/{id}/commands/{command}',
       scope: 'commands',
-      about: 'Cancel a command that waits.',
+      about: 'Cancel a queued command.',
       params: ofCommand,
       query: NOTHING,
       body: NO_BODY,
       answers: {
         200: { about: 'the command', schema: command },
-        404: { about: 'there is none of that id' },
-        409: { about: 'it does not wait any more' },
+        404: { about: 'unknown command' },
+        409: { about: 'the command is no longer queued' },
       },
       async run({ params, token, office, reply }) {
         const id = await office.inventory.idOf(params.id);
@@ -196,7 +210,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'GET',
       path: '/v1/devices/{id}/settings',
       scope: 'read',
-      about: 'What was asked of a device, what it has confirmed, and what is on its way.',
+      about: 'Desired, reported and pending settings of a device.',
       params: ofDevice,
       query: NOTHING,
       body: NO_BODY,
@@ -207,7 +221,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'GET',
       path: '/v1/commands/catalog',
       scope: 'read',
-      about: 'Commands that a device, a protocol, or any of them knows.',
+      about: 'Commands that a device, a protocol, or any protocol supports.',
       params: NOTHING,
       query: z.strictObject({ device: deviceId.optional(), protocol: z.string().max(16).optional() }),
       body: NO_BODY,
@@ -217,8 +231,8 @@ export function commandRoutes(confirm: boolean): Route[] {
         if (found !== undefined) return { codecs: found };
         const what =
           device === undefined
-            ? `there is no codec "${protocol}" with commands`
-            : `device ${device} has never connected; ask by \`protocol\``;
+            ? `unknown protocol "${protocol}", or one without commands`
+            : `device ${device} has never connected; specify \`protocol\``;
         return problem(reply, 404, what);
       },
     }),
@@ -237,9 +251,9 @@ async function handIn(reply: FastifyReply, at: ApiOffice, draft: Parameters<Desk
   }
   const status = { invalid: 422, unknown_device: 404, conflict: 409, full: 429 }[outcome.refused];
   const title = {
-    invalid: 'the command cannot be sent like this',
-    unknown_device: 'the device is not known',
-    conflict: 'the same command is open already',
+    invalid: 'invalid command',
+    unknown_device: 'unknown device',
+    conflict: 'the same command is already open',
     full: 'too many open commands',
   }[outcome.refused];
   return problem(reply, status, title, outcome.problems, outcome.other === undefined ? {} : { command: outcome.other });

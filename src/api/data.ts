@@ -12,18 +12,18 @@ const LOOK_MS = 50;
 const LONGEST_WAIT_S = 120;
 
 const params = z.strictObject({ id: deviceId });
-const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).describe('seconds to wait for its end');
+const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).describe('seconds to wait for completion');
 const erasure = erasureSchema
   .omit({ instances: true })
   .extend({
     state: z.enum(['running', 'erased']),
-    erased: z.int().describe('when it was finished, epoch ms; 0: it is not'),
-    removed: z.record(z.string(), z.record(z.string(), z.int())).describe('how much of what, by part'),
-    waiting: z.array(z.string()).describe('parts that are still to be done'),
+    erased: z.int().describe('when it was completed, epoch ms; 0 while it runs'),
+    removed: z.record(z.string(), z.record(z.string(), z.int())).describe('removed items, by part and kind'),
+    waiting: z.array(z.string()).describe('parts that are not complete yet'),
   })
-  .describe('what was or is being erased');
-const finished = { about: 'everything is erased', schema: erasure };
-const running = { about: 'it is being erased; what is away is waited for', schema: erasure };
+  .describe('the erasure');
+const finished = { about: 'complete', schema: erasure };
+const running = { about: 'running; stores that are unreachable are waited for', schema: erasure };
 
 /** What devices have sent: taken along, and erased (docs/privacy.md). */
 export const DATA_ROUTES: readonly Route[] = [
@@ -31,14 +31,15 @@ export const DATA_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/devices/{id}/data',
     scope: 'erase',
-    about: 'Erase everything that a device has sent and recorded up to now, from every store. What it sends from then on is kept as ever.',
+    about:
+      'Erase everything that a device has sent and that was recorded about it up to now, from every store. Later data is kept as usual.',
     params,
     query: z.strictObject({
-      registry: z.enum(['keep', 'remove']).default('keep').describe('what becomes of its record'),
+      registry: z.enum(['keep', 'remove']).default('keep').describe('whether its record is kept or removed'),
       wait: wait.default(30),
     }),
     body: NO_BODY,
-    answers: { 200: finished, 202: running, 404: { about: 'nothing of it is kept' } },
+    answers: { 200: finished, 202: running, 404: { about: 'no data of this device is kept' } },
     async run({ params: { id }, query, token, office, reply }) {
       const { eraser } = office;
       // A ClickHouse that is away may have something of it: the erasure waits for it.
@@ -46,7 +47,7 @@ export const DATA_ROUTES: readonly Route[] = [
         if (error instanceof AppError) return true;
         throw error;
       });
-      if (!isKept) return problem(reply, 404, `nothing of device ${id} is kept`);
+      if (!isKept) return problem(reply, 404, `no data of device ${id} is kept`);
       const asked = await eraser.request(id, token.name, query.registry);
       const found = (await settled(eraser, asked.device, asked.before, query.wait)) ?? asked;
       const answer = shown(eraser, found);
@@ -60,32 +61,32 @@ export const DATA_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/data',
     scope: 'erase',
-    about: 'What has become of the last erasure of a device.',
+    about: 'State of the last erasure of a device.',
     params,
     query: z.strictObject({ wait: wait.default(0) }),
     body: NO_BODY,
-    answers: { 200: { about: 'erased or not', schema: erasure }, 404: { about: 'nothing of it was ever erased' } },
+    answers: { 200: { about: 'its state', schema: erasure }, 404: { about: 'no erasure was requested' } },
     async run({ params: { id }, query, office: { eraser }, reply }) {
       const found = await settled(eraser, id, 0, query.wait);
-      return found === undefined ? problem(reply, 404, `nothing of device ${id} was ever erased`) : shown(eraser, found);
+      return found === undefined ? problem(reply, 404, `no erasure of device ${id} was requested`) : shown(eraser, found);
     },
   }),
   route({
     method: 'GET',
     path: '/v1/devices/{id}/export',
     scope: 'read',
-    about: 'Everything that is kept of a device: its record, what it has sent, its usage, commands and settings, each in a file of NDJSON.',
+    about: 'Export everything that is kept of a device: its record, its data, usage, commands and settings, each as a file of NDJSON.',
     params,
     query: NOTHING,
     body: NO_BODY,
     answers: {
       200: { about: 'a zip', media: ['application/zip'] },
-      404: { about: 'nothing of it is kept' },
+      404: { about: 'no data of this device is kept' },
       503: { about: 'the server is starting, or ClickHouse does not answer' },
     },
     async run({ params: { id }, office, reply }) {
       const device = await office.inventory.get(id);
-      if (!(await office.isKept(id, device))) return problem(reply, 404, `nothing of device ${id} is kept`);
+      if (!(await office.isKept(id, device))) return problem(reply, 404, `no data of device ${id} is kept`);
       const zip = await office.export(id, device);
       return reply
         .type('application/zip')

@@ -69,9 +69,9 @@ export class CsvReader implements LineReader {
       this.#columns = columnsOf(fields);
       return undefined;
     }
-    if (fields === undefined) return { problem: 'has a quote that does not end; a field must not span lines' };
+    if (fields === undefined) return { problem: 'has an unterminated quote; a field must not span lines' };
     const columns = this.#columns;
-    if (fields.length !== columns.length) return { problem: `has ${fields.length} fields, the first line ${columns.length}` };
+    if (fields.length !== columns.length) return { problem: `has ${fields.length} fields, expected ${columns.length}` };
     const patch: Record<string, unknown> = {};
     for (const [i, name] of columns.entries()) {
       const text = unguarded(fields[i] ?? '');
@@ -91,9 +91,9 @@ export function csvLine(device: Device): string {
 function columnsOf(names: readonly string[]): readonly string[] {
   const known: readonly string[] = COLUMNS;
   const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw new RangeError(`there is no column ${unknown.join(', ')}; there are ${COLUMNS.join(', ')}`);
-  if (new Set(names).size < names.length) throw new RangeError('a column is there twice');
-  if (!names.includes('id')) throw new RangeError('the column id is missing');
+  if (unknown.length > 0) throw new RangeError(`unknown column ${unknown.join(', ')}; columns are ${COLUMNS.join(', ')}`);
+  if (new Set(names).size < names.length) throw new RangeError('a column occurs twice');
+  if (!names.includes('id')) throw new RangeError('missing column id');
   return names;
 }
 

@@ -13,7 +13,7 @@ import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 const params = z.strictObject({ id: deviceId });
 const filter = z.strictObject({
-  after: z.string().max(200).optional().describe('behind this id'),
+  after: z.string().max(200).optional().describe('last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   account: z.string().max(64).optional(),
   plan: z.string().max(64).optional(),
@@ -23,7 +23,7 @@ const { recovery } = deviceSchema.shape;
 const wanted = recovery.unwrap().omit({ started: true });
 const replacement = deviceSchema.omit({ id: true }).extend({ id: deviceId.optional().describe('as in the path') });
 const identity = standingSchema.extend({ device: z.string() });
-const pick = z.strictObject({ address: z.union([z.ipv4(), z.ipv6()]).describe('of the session that is the device') });
+const pick = z.strictObject({ address: z.union([z.ipv4(), z.ipv6()]).describe('address of the session that is the device') });
 const profile = z.object({ device: z.string(), protocol: z.string(), learned: z.record(z.string(), z.string()), updated: z.int() });
 const count = z.number();
 const cycle = z.object({
@@ -48,9 +48,9 @@ const usage = z.object({
   cycles: z.array(cycle),
 });
 const device = { about: 'the device', schema: deviceSchema };
-const unknown = { about: 'there is no such device' };
-const wrong = { about: 'no device can be like this' };
-const taken = { about: 'an id would stand for two devices' };
+const unknown = { about: 'unknown device' };
+const wrong = { about: 'invalid device' };
+const taken = { about: 'identifier already in use by another device' };
 
 /** Devices (docs/registry.md). */
 export const DEVICE_ROUTES: readonly Route[] = [
@@ -58,13 +58,13 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices',
     scope: 'read',
-    about: 'Devices by id; filters go together.',
+    about: 'Devices by id; filters are combined with AND.',
     params: NOTHING,
     query: filter,
     body: NO_BODY,
     answers: {
       200: {
-        about: 'the devices; `next` goes into `after` for the following page',
+        about: 'the devices; pass `next` as `after` for the next page',
         schema: z.object({ devices: z.array(deviceSchema), next: z.string().optional() }),
       },
     },
@@ -74,11 +74,11 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices',
     scope: 'devices',
-    about: 'Make a device.',
+    about: 'Create a device.',
     params: NOTHING,
     query: NOTHING,
     body: deviceSchema,
-    answers: { 201: device, 409: { about: 'it is there already, or is an alias' }, 422: wrong },
+    answers: { 201: device, 409: { about: 'the id exists, or is an alias' }, 422: wrong },
     run: async ({ body, token, office, reply }) => changed(reply, body.id, await office.inventory.create(body, token.name)),
   }),
   route({
@@ -96,7 +96,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'PUT',
     path: '/v1/devices/{id}',
     scope: 'devices',
-    about: 'Make a device, or replace its record. What is not given takes its default; what the server has learned, and recovery, stay.',
+    about: 'Create a device, or replace its record. Missing fields take their defaults; learned values and recovery are kept.',
     params,
     query: NOTHING,
     body: replacement,
@@ -124,7 +124,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/devices/{id}',
     scope: 'devices',
-    about: 'Remove the record of a device. What it has sent stays.',
+    about: 'Remove the record of a device. Its data is kept.',
     params,
     query: NOTHING,
     body: NO_BODY,
@@ -138,7 +138,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices/{id}/recovery',
     scope: 'devices',
-    about: 'Look for a stolen vehicle: no caps until then.',
+    about: 'Start recovery mode for a stolen vehicle: no caps until it ends.',
     params,
     query: NOTHING,
     body: wanted,
@@ -146,7 +146,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     async run({ params: { id }, body, token, office, reply }) {
       const started = systemClock.now();
       if (body.until <= started)
-        return problem(reply, 422, 'no device can be like this', [{ field: 'until', problem: 'must be epoch ms in the future' }]);
+        return problem(reply, 422, 'invalid device', [{ field: 'until', problem: 'must be epoch ms in the future' }]);
       return changed(reply, id, await office.inventory.patch(id, { recovery: { ...body, started } }, token.name));
     },
   }),
@@ -154,7 +154,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/devices/{id}/recovery',
     scope: 'devices',
-    about: 'End the search.',
+    about: 'End recovery mode.',
     params,
     query: NOTHING,
     body: NO_BODY,
@@ -166,15 +166,15 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/identity',
     scope: 'read',
-    about: 'Where the device has spoken from, and whether sessions from two addresses contradict each other.',
+    about: 'Networks that the device has used, and whether sessions from two addresses contradict each other.',
     params,
     query: NOTHING,
     body: NO_BODY,
-    answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has not spoken yet' } },
+    answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has never connected' } },
     async run({ params, office, reply }) {
       const id = await office.inventory.idOf(params.id);
       const noted = STANDING.read(await office.state.get('standing', id));
-      if (noted === undefined) return problem(reply, 404, `device ${id} has not spoken yet`);
+      if (noted === undefined) return problem(reply, 404, `device ${id} has never connected`);
       return { device: id, ...noted };
     },
   }),
@@ -182,14 +182,14 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices/{id}/identity',
     scope: 'engine',
-    about: 'Say which address the device has: critical commands that were held because two sessions contradict each other go there.',
+    about: 'Select the address that belongs to the device: critical commands that were held are sent there.',
     params,
     query: NOTHING,
     body: pick,
-    answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has not spoken yet' } },
+    answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has never connected' } },
     async run({ params, body, token, office, reply }) {
       const id = await office.inventory.idOf(params.id);
-      if (!(await office.pick(id, body.address, token.name))) return problem(reply, 404, `device ${id} has not spoken yet`);
+      if (!(await office.pick(id, body.address, token.name))) return problem(reply, 404, `device ${id} has never connected`);
       return { device: id, ...STANDING.read(await office.state.get('standing', id)) };
     },
   }),
@@ -197,7 +197,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/usage',
     scope: 'read',
-    about: 'What was counted in each billing cycle, the newest first.',
+    about: 'Usage by billing cycle, newest first.',
     params,
     query: z.strictObject({ limit: z.coerce.number().int().min(1).max(100).default(12).describe('cycles') }),
     body: NO_BODY,
@@ -228,18 +228,18 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/profile',
     scope: 'read',
-    about: 'What its codec has learned about a device, under the names of the options that override it.',
+    about: 'What the codec has learned about a device, by the names of the options that override it.',
     params,
     query: NOTHING,
     body: NO_BODY,
-    answers: { 200: { about: 'the profile', schema: profile }, 404: { about: 'nothing has been learned' } },
+    answers: { 200: { about: 'the profile', schema: profile }, 404: { about: 'no profile' } },
     async run({ params, office, reply }) {
       const id = await office.inventory.idOf(params.id);
       const found = await new Promise<Parameters<Parameters<typeof office.state.findProfile>[1]>[0]>((resolve) =>
         office.state.findProfile(id, resolve),
       );
       const codec = found === undefined ? undefined : office.codecs.get(found.codec);
-      if (found === undefined || codec === undefined) return problem(reply, 404, `nothing has been learned about device ${id}`);
+      if (found === undefined || codec === undefined) return problem(reply, 404, `no profile of device ${id}`);
       const learned = (codec.tcp ?? codec.udp)?.describeMemo?.(found.memo) ?? {};
       return { device: id, protocol: codec.name, learned, updated: found.updated };
     },
@@ -252,14 +252,16 @@ export function changed(reply: FastifyReply, id: string, change: Change): Fastif
   const status = { unknown: 404, exists: 409, conflict: 409, busy: 409, invalid: 422 }[change.refused];
   const title = {
     unknown: `device ${id} is not known`,
-    exists: `device ${id} is there already`,
-    conflict: change.problems.some(({ field }) => field === 'state') ? `device ${id} is terminated` : 'an id would stand for two devices',
-    busy: `device ${id} is being changed by others at this moment; send the request again`,
-    invalid: 'no device can be like this',
+    exists: `device ${id} already exists`,
+    conflict: change.problems.some(({ field }) => field === 'state')
+      ? `device ${id} is terminated`
+      : 'identifier already in use by another device',
+    busy: `concurrent change of device ${id}; retry`,
+    invalid: 'invalid device',
   }[change.refused];
   return problem(reply, status, title, change.problems);
 }
 
 function otherId(reply: FastifyReply, id: string): FastifyReply {
-  return problem(reply, 400, 'the request cannot be understood', [{ field: 'id', problem: `must be "${id}" as in the path` }]);
+  return problem(reply, 400, 'invalid request', [{ field: 'id', problem: `must be "${id}" as in the path` }]);
 }

@@ -36,10 +36,7 @@ export function guardEdge(server: FastifyInstance, options: EdgeOptions): void {
     if (isWatched || isAddress(hostname) || names.has(hostname.toLowerCase())) return;
     // Of HTTP/1.0, which no page can send.
     if (hostname === '' && request.raw.httpVersion === '1.0') return;
-    const title =
-      hostname === ''
-        ? 'the header Host is missing'
-        : 'this server has another name: set http.publicUrl to the URL under which it is reached';
+    const title = hostname === '' ? 'missing Host header' : 'unknown Host: set http.publicUrl to the public URL of this server';
     return problem(reply, hostname === '' ? 400 : 421, title);
   });
   server.addHook('onSend', async (request, reply) => {
@@ -52,7 +49,7 @@ export function guardEdge(server: FastifyInstance, options: EdgeOptions): void {
 export function limitBody(request: FastifyRequest, reply: FastifyReply, bodyMs: number): void {
   if (!hasBody(request)) return;
   const late = setTimeout(() => {
-    if (!request.raw.complete && !reply.sent) problem(reply, 408, `the body has not come within ${bodyMs / 1000} s`);
+    if (!request.raw.complete && !reply.sent) problem(reply, 408, `request body timed out after ${bodyMs / 1000} s`);
   }, bodyMs);
   const done = (): void => clearTimeout(late);
   request.raw.once('end', done);
@@ -67,10 +64,10 @@ export function refuseRaw(error: Error, socket: Duplex): void {
   }
   const [status, title] =
     systemCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? [408, 'the request has not come in time']
+      ? [408, 'request timed out']
       : systemCode(error) === 'HPE_HEADER_OVERFLOW'
-        ? [431, 'the head of the request is too large']
-        : [400, 'the request is not HTTP'];
+        ? [431, 'request head too large']
+        : [400, 'not an HTTP request'];
   const body = JSON.stringify({ type: 'about:blank', status, title });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
@@ -121,6 +118,6 @@ export class WrongTokens {
     if (this.#wrong.size >= MOST_ADDRESSES) this.#wrong.clear();
     this.#wrong.delete(address);
     this.#wrong.set(address, { count: 1, until: now + WINDOW_MS });
-    this.#log.warn({ address }, 'a request with a token that is not known was refused');
+    this.#log.warn({ address }, 'request with an unknown token refused');
   }
 }

@@ -9,16 +9,16 @@ const PROBLEM = z
     title: z.string(),
     problems: z.array(z.object({ field: z.string(), problem: z.string() })).optional(),
   })
-  .describe('what is wrong, and the remedy (RFC 9457)');
+  .describe('the problem and its remedy (RFC 9457)');
 
 /** Of every operation, besides its own. */
 const COMMON: Readonly<Record<number, AnswerRule>> = {
-  400: { about: 'the request cannot be understood' },
-  401: { about: 'a bearer token is needed' },
+  400: { about: 'invalid request' },
+  401: { about: 'bearer token required' },
   403: { about: 'the token lacks the scope' },
-  408: { about: 'the body has not come in time' },
-  421: { about: 'the server has another name: http.publicUrl' },
-  429: { about: 'too many wrong tokens from this address' },
+  408: { about: 'request body timed out' },
+  421: { about: 'unknown Host: see http.publicUrl' },
+  429: { about: 'too many invalid tokens from this address' },
   503: { about: 'the server is starting, or the state store does not answer' },
 };
 

@@ -30,21 +30,21 @@ export const PLAN_ROUTES: readonly Route[] = [
     params,
     query: NOTHING,
     body: NO_BODY,
-    answers: { 200: { about: 'the plan', schema: planSchema }, 404: { about: 'there is none of that name' } },
-    run: async ({ params: { name }, office, reply }) => (await office.plans.get(name)) ?? problem(reply, 404, `there is no plan "${name}"`),
+    answers: { 200: { about: 'the plan', schema: planSchema }, 404: { about: 'unknown plan' } },
+    run: async ({ params: { name }, office, reply }) => (await office.plans.get(name)) ?? problem(reply, 404, `unknown plan "${name}"`),
   }),
   route({
     method: 'PUT',
     path: '/v1/plans/{name}',
     scope: 'plans',
-    about: 'Make a plan, or replace it. What is not given takes its default.',
+    about: 'Create or replace a plan. Missing fields take their defaults.',
     params,
     query: NOTHING,
     body: planBody,
     answers: { 200: { about: 'replaced', schema: planSchema }, 201: { about: 'made', schema: planSchema } },
     async run({ params: { name }, body, token, office, reply }) {
       if (body.name !== undefined && body.name !== name)
-        return problem(reply, 400, 'the request cannot be understood', [{ field: 'name', problem: `must be "${name}" as in the path` }]);
+        return problem(reply, 400, 'invalid request', [{ field: 'name', problem: `must be "${name}" as in the path` }]);
       const plan = { ...body, name };
       const made = await office.plans.put(plan, token.name);
       return reply.code(made ? 201 : 200).send(plan);
@@ -54,16 +54,20 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/plans/{name}',
     scope: 'plans',
-    about: 'Remove a plan that no device is on. Without its record, `default` has no caps.',
+    about: 'Remove a plan without devices. Without its record, `default` has no caps.',
     params,
     query: NOTHING,
     body: NO_BODY,
-    answers: { 204: { about: 'removed' }, 404: { about: 'there is none of that name' }, 409: { about: 'devices are on it' } },
+    answers: { 204: { about: 'removed' }, 404: { about: 'unknown plan' }, 409: { about: 'devices are on this plan' } },
     async run({ params: { name }, token, office, reply }) {
       const outcome = await office.plans.remove(name, token.name, () => office.inventory.isOnPlan(name));
-      if (outcome === 'unknown') return problem(reply, 404, `there is no plan "${name}"`);
+      if (outcome === 'unknown') return problem(reply, 404, `unknown plan "${name}"`);
       if (outcome === 'used')
-        return problem(reply, 409, `devices are on the plan "${name}": GET /v1/devices?plan=${name} lists them; give them another first`);
+        return problem(
+          reply,
+          409,
+          `devices are on the plan "${name}": GET /v1/devices?plan=${name} lists them; move them to another plan first`,
+        );
       return reply.code(204).send();
     },
   }),

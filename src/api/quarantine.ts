@@ -7,7 +7,7 @@ import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 const params = z.strictObject({ id: deviceId });
 const page = z.strictObject({
-  after: z.string().max(200).optional().describe('behind this id'),
+  after: z.string().max(200).optional().describe('last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 const listed = z.object({ devices: z.array(strangerSchema.extend({ id: deviceId })), next: z.string().optional() });
@@ -18,11 +18,11 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/quarantine',
     scope: 'read',
-    about: 'Unknown devices that were turned away, by id.',
+    about: 'Unknown devices that were refused, by id.',
     params: NOTHING,
     query: page,
     body: NO_BODY,
-    answers: { 200: { about: 'the devices; `next` goes into `after` for the following page', schema: listed } },
+    answers: { 200: { about: 'the devices; pass `next` as `after` for the next page', schema: listed } },
     async run({ query: { after, limit }, office }) {
       const devices = await office.quarantine.list(after, limit);
       return { devices, next: devices.length < limit ? undefined : devices.at(-1)?.id };
@@ -32,15 +32,15 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/quarantine/{id}/adopt',
     scope: 'devices',
-    about: 'Make a record of an unknown device: it is served at its next contact.',
+    about: 'Create a device from a quarantine entry; it is served at its next contact.',
     params,
     query: NOTHING,
     body: devicePatchSchema,
     answers: {
       201: { about: 'the device', schema: deviceSchema },
-      404: { about: 'it is not in quarantine' },
-      409: { about: 'it is a device already' },
-      422: { about: 'no device can be like this' },
+      404: { about: 'not in quarantine' },
+      409: { about: 'the device already exists' },
+      422: { about: 'invalid device' },
     },
     async run({ params: { id }, body, token, office, reply }) {
       const change = await office.inventory.adopt(id, body, token.name);
@@ -52,11 +52,11 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/quarantine/{id}',
     scope: 'devices',
-    about: 'Forget an unknown device. It is there again when it comes again.',
+    about: 'Remove an entry. It is listed again at the next contact.',
     params,
     query: NOTHING,
     body: NO_BODY,
-    answers: { 204: { about: 'forgotten' }, 404: { about: 'it is not in quarantine' } },
+    answers: { 204: { about: 'forgotten' }, 404: { about: 'not in quarantine' } },
     run: async ({ params: { id }, office, reply }) =>
       (await office.quarantine.remove(id)) ? reply.code(204).send() : problem(reply, 404, `device ${id} is not in quarantine`),
   }),

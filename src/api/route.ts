@@ -88,7 +88,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
         checked(query, request.query, problems),
         checked(body, hasBody ? (request.body ?? {}) : {}, problems),
       ];
-      if (p === undefined || q === undefined || b === undefined) return problem(reply, 400, 'the request cannot be understood', problems);
+      if (p === undefined || q === undefined || b === undefined) return problem(reply, 400, 'invalid request', problems);
       return rule.run({ params: p.data, query: q.data, body: b.data, token, office, request, reply });
     },
   };

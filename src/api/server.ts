@@ -94,9 +94,9 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     if (!request.is404) return;
     const path = request.url.split('?')[0] ?? '';
     const allowed = misses.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
-    if (allowed.length === 0) return problem(reply, 404, `there is nothing at ${request.method} ${path}`);
+    if (allowed.length === 0) return problem(reply, 404, `not found: ${request.method} ${path}`);
     reply.header('allow', allowed.join(', '));
-    return problem(reply, 405, `${path} takes ${allowed.join(' and ')}, not ${request.method}`);
+    return problem(reply, 405, `${path} allows ${allowed.join(' and ')}, not ${request.method}`);
   });
   server.setErrorHandler((error, _request, reply) => refused(error, reply));
   const description = openApi(routes, publicUrl);
@@ -139,7 +139,7 @@ function serve(server: FastifyInstance, route: Route, observed: Observed, wrong:
   const admitted = new WeakMap<FastifyRequest, { readonly office: ApiOffice; readonly token: Token }>();
   const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { office } = observed;
-    if (office === undefined) return problem(reply, 503, 'the server is starting; try again');
+    if (office === undefined) return problem(reply, 503, 'server is starting; retry');
     const token = await tokenOf(request, reply, office.state, needed, wrong);
     if (token === undefined) return reply;
     admitted.set(request, { office, token });
@@ -148,7 +148,7 @@ function serve(server: FastifyInstance, route: Route, observed: Observed, wrong:
   };
   const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const by = admitted.get(request);
-    return by === undefined ? problem(reply, 401, 'a bearer token is needed') : handle(by.office, by.token, request, reply);
+    return by === undefined ? problem(reply, 401, 'bearer token required') : handle(by.office, by.token, request, reply);
   };
   if (streams.length === 0) server.route({ method, url, onRequest, handler });
   // Of this route alone: a scope of its own.
@@ -168,7 +168,7 @@ function patternOf(path: string): RegExp {
 function refused(error: unknown, reply: FastifyReply): FastifyReply {
   if (error instanceof AppError) return problem(reply, error.code === 'STATE_BUSY' ? 409 : 503, error.message);
   const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
-  if (status >= 500) return problem(reply, status, 'a defect of the server, please report it');
+  if (status >= 500) return problem(reply, status, 'internal error; please report it');
   const field = { 414: 'path', 415: 'content-type' }[status] ?? (/URL|url|PARAM/.test(systemCode(error)) ? 'path' : 'body');
-  return problem(reply, status, 'the request cannot be understood', [{ field, problem: messageOf(error) }]);
+  return problem(reply, status, 'invalid request', [{ field, problem: messageOf(error) }]);
 }

@@ -40,7 +40,7 @@ export async function createToken(store: StateStore, token: Token): Promise<stri
       { table: 'tokens', key: nameKey(token.name), put: JSON.stringify({ hash: key }) },
       { table: 'tokens', key, put: JSON.stringify(token) },
     ]));
-  if (!made) throw new AppError('USAGE', `there is a token "${token.name}"; revoke it first, or take another name`);
+  if (!made) throw new AppError('USAGE', `token "${token.name}" already exists; revoke it first or choose another name`);
   return text;
 }
 

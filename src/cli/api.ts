@@ -64,7 +64,7 @@ export class Api {
     } catch (error) {
       throw new AppError(
         'SINK_UNREACHABLE',
-        `no server answers at ${this.#url} (${this.#url.scrub(messageOf(error))}); start it, or say --url`,
+        `no server answers at ${this.#url} (${this.#url.scrub(messageOf(error))}); start it, or use --url`,
         error,
       );
     }

@@ -11,7 +11,7 @@ Checks the configuration as fixgate serve would read it and prints every option 
 from; secrets are masked. All problems are named at once, with exit code 78.
 
   --config <file>   YAML or JSON (default: ${CONFIG_FILE_VARIABLE})
-  --online          also asks the configured Redis whether it keeps what is given to it
+  --online          also checks that the configured Redis does not evict keys
   --json            [{"key","value","origin"}]
 
 Variables, which win over the file

@@ -8,14 +8,14 @@ import { clickHouseAccess, embeddedDirectory } from './stores.ts';
 
 export const CLICKHOUSE_HELP = `fixgate clickhouse url [--config file] [--json]
 
-Says how another program (Grafana, a driver, curl) reaches the ClickHouse of the configuration: URL, user, database,
+Shows how another program (Grafana, a driver, curl) reaches the ClickHouse of the configuration: URL, user, database,
 and where the password is. It does not print the password.
 
   --config <file>   YAML or JSON (default: FIXGATE_CONFIG)
   --json            {"url","user","database","password":"where it is"}
 
-Who has the secret of the embedded ClickHouse can read and write the files of the server's user. It goes into a header
-(X-ClickHouse-Key, or basic authorization), never into the URL. For queries by hand there is fixgate sql.
+The secret of the embedded ClickHouse allows reading and writing the files of the server's user. Send it in a header
+(X-ClickHouse-Key, or basic authorization), never in the URL. For queries by hand there is fixgate sql.
 `;
 
 export async function clickhouse(args: string[]): Promise<number> {

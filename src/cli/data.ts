@@ -9,11 +9,11 @@ import { EXIT } from './exit-code.ts';
 export const ERASE_HELP = `fixgate erase <device> [options]
 
 Erases everything that a device has sent and recorded up to now: ClickHouse, the Redis streams, the journal, what is parked,
-usage, commands and settings. What it sends from then on is kept as ever. Exit code 1 when it is not finished in the time
-given: it goes on without us, and waits for a store that is away; or when nothing of the device is kept.
+usage, commands and settings. What it sends from then on is kept as usual. Exit code 1 when it is not finished in the time
+given (it continues on the server, and waits for a store that is away), or when no data of the device is kept.
 
   --remove          its record in the registry as well
-  --status          only show what has become of the last erasure
+  --status          only show the state of the last erasure
   --wait <s>        how long to watch, default 60, at most 120
 
 ${API_HELP} erase
@@ -24,7 +24,7 @@ ${API_HELP} erase
 export const EXPORT_HELP = `fixgate export <device> --out <file> [options]
 
 Everything that is kept of a device as a zip: its record, what it has sent, its usage, commands and settings, each in a file of NDJSON.
-Exit code 1 when nothing of the device is kept.
+Exit code 1 when no data of the device is kept.
 
   --out <file>      where to
 
@@ -45,13 +45,13 @@ export async function erase(args: string[]): Promise<number> {
     },
   });
   const [device] = positionals;
-  if (device === undefined) throw new AppError('USAGE', 'say fixgate erase <device>');
+  if (device === undefined) throw new AppError('USAGE', 'usage: fixgate erase <device>');
   const path = `/v1/devices/${encodeURIComponent(device)}/data`;
   const query = new URLSearchParams(values.status ? {} : { wait: values.wait, registry: values.remove ? 'remove' : 'keep' });
   const found = await new Api(values.url).find(values.status ? 'GET' : 'DELETE', `${path}?${query}`);
   if (found === undefined) {
     process.stderr.write(
-      `fixgate: ${values.status ? `nothing of device ${device} was ever erased` : `nothing of device ${device} is kept`}\n`,
+      `fixgate: ${values.status ? `no erasure of device ${device} was requested` : `no data of device ${device} is kept`}\n`,
     );
     return EXIT.Found;
   }
@@ -80,10 +80,10 @@ export async function exportDevice(args: string[]): Promise<number> {
   });
   const [device] = positionals;
   const { out } = values;
-  if (device === undefined || out === undefined) throw new AppError('USAGE', 'say fixgate export <device> --out <file>');
+  if (device === undefined || out === undefined) throw new AppError('USAGE', 'usage: fixgate export <device> --out <file>');
   const zip = await new Api(values.url).text(`/v1/devices/${encodeURIComponent(device)}/export`);
   if (zip === undefined) {
-    process.stderr.write(`fixgate: nothing of device ${device} is kept\n`);
+    process.stderr.write(`fixgate: no data of device ${device} is kept\n`);
     return EXIT.Found;
   }
   try {

@@ -20,10 +20,10 @@ The registry of devices, through the API of a running server.
   get <id>                one device, by its id or an alias
   add <id> [name=value …]
   set <id> name=value …   name= removes a field
-  remove <id>             its record; what it has sent stays
-  identity <id>           where it has spoken from, and whether two sessions contradict each other
+  remove <id>             its record; its data is kept
+  identity <id>           networks it has used, and whether two sessions contradict each other
     --is <address>        the device is the one at this address: critical commands that were held go there
-  import <file|->         many, NDJSON or CSV; exit code 1 when lines were wrong
+  import <file|->         many, NDJSON or CSV; exit code 1 when lines were invalid
   export                  all, in the form that import takes
     --output <file>       instead of standard output
   --format <f>            ndjson or csv (default: as the file's name ends, else ndjson)
@@ -67,8 +67,8 @@ export async function devices(args: string[]): Promise<number> {
   if (action === 'list') return list(api, values);
   if (action === 'export') return exportAll(api, formatOf(values.format, values.output), values.output);
   if (!['get', 'add', 'set', 'remove', 'import', 'identity'].includes(action))
-    throw new AppError('USAGE', `fixgate devices ${action}: say list, get, add, set, remove, identity, import or export`);
-  if (id === undefined) throw new AppError('USAGE', `say fixgate devices ${action} <${action === 'import' ? 'file' : 'id'}>`);
+    throw new AppError('USAGE', `fixgate devices ${action}: expected list, get, add, set, remove, identity, import or export`);
+  if (id === undefined) throw new AppError('USAGE', `usage: fixgate devices ${action} <${action === 'import' ? 'file' : 'id'}>`);
   if (action === 'import') return importAll(api, id, formatOf(values.format, id), values.json);
   if (action === 'add') return print(await api.call('POST', '/v1/devices', withoutNulls({ ...fieldsOf(pairs, deviceSchema, zone), id })));
   const path = `/v1/devices/${encodeURIComponent(id)}`;
@@ -77,10 +77,10 @@ export async function devices(args: string[]): Promise<number> {
       values.is === undefined ? api.find('GET', `${path}/identity`) : api.find('POST', `${path}/identity`, { address: values.is });
     const noted = await asked;
     if (noted !== undefined) return print(noted);
-    process.stderr.write(`fixgate: device ${id} has not spoken yet\n`);
+    process.stderr.write(`fixgate: device ${id} has never connected\n`);
     return EXIT.Found;
   }
-  if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'say fixgate devices set <id> name=value …');
+  if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'usage: fixgate devices set <id> name=value …');
   const method = { get: 'GET', set: 'PATCH', remove: 'DELETE' }[action] ?? 'GET';
   const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, deviceSchema, zone) : undefined);
   if (found === undefined) {

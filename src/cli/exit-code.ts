@@ -9,7 +9,7 @@ export const EXIT_MEANING: readonly (readonly [number, string])[] = [
   [EXIT.Found, 'done, and something was found wrong: a wrong answer, a record never acknowledged'],
   [EXIT.Usage, 'the command line was not understood'],
   [EXIT.Unavailable, 'something outside is not there: a port is taken or not permitted, a server does not answer'],
-  [EXIT.Defect, 'a defect of fixgate itself'],
+  [EXIT.Defect, 'an internal error'],
   [EXIT.Directory, 'the data directory cannot be used'],
   [EXIT.Disk, 'the journal or the state store cannot be read or written'],
   [EXIT.Configuration, 'the configuration has a problem'],

@@ -12,7 +12,7 @@ export function fieldsOf(pairs: readonly string[], schema: z.ZodObject, zone = '
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=');
-      if (at < 1) throw new AppError('USAGE', `"${pair}" is no field; say name=value`);
+      if (at < 1) throw new AppError('USAGE', `invalid field "${pair}"; expected name=value`);
       const [name, text] = [pair.slice(0, at), pair.slice(at + 1)];
       const field = Object.hasOwn(schema.shape, name) ? bare(schema.shape[name]) : undefined;
       if (text === '') return [name, field instanceof z.ZodArray ? [] : null];

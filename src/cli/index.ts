@@ -47,7 +47,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'simulate',
-    about: 'be a fleet of devices: send, check every answer, keep a ledger',
+    about: 'simulate a fleet of devices: send, check every answer, keep a ledger',
     load: async () => {
       const { SIMULATE_HELP, simulateCommand } = await import('./simulate.ts');
       return { help: SIMULATE_HELP, run: simulateCommand };
@@ -63,7 +63,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'send',
-    about: 'send a command to a device and watch what becomes of it',
+    about: 'send a command to a device and show its progress',
     load: async () => {
       const { SEND_HELP, send } = await import('./send.ts');
       return { help: SEND_HELP, run: send };
@@ -71,7 +71,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'outcome',
-    about: 'say how a command came out that was sent and not answered',
+    about: 'record the outcome of a command that was sent and not answered',
     load: async () => {
       const { OUTCOME_HELP, outcome } = await import('./outcome.ts');
       return { help: OUTCOME_HELP, run: outcome };
@@ -95,7 +95,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'quarantine',
-    about: 'decide about unknown devices that a closed registry has turned away',
+    about: 'list, adopt or remove unknown devices that the registry has refused',
     load: async () => {
       const { QUARANTINE_HELP, quarantine } = await import('./quarantine.ts');
       return { help: QUARANTINE_HELP, run: quarantine };
@@ -103,7 +103,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'usage',
-    about: 'show what a device has used, or add it up again from history',
+    about: 'show the usage of a device, or recompute it from history',
     load: async () => {
       const { USAGE_HELP, usage } = await import('./usage.ts');
       return { help: USAGE_HELP, run: usage };
@@ -127,7 +127,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'export',
-    about: 'everything that is kept of a device, as a zip',
+    about: 'export everything that is kept of a device, as a zip',
     load: async () => {
       const { EXPORT_HELP, exportDevice } = await import('./data.ts');
       return { help: EXPORT_HELP, run: exportDevice };
@@ -143,7 +143,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'clickhouse',
-    about: 'say where ClickHouse listens, and where its password is',
+    about: 'show where ClickHouse listens and where its password is',
     load: async () => {
       const { CLICKHOUSE_HELP, clickhouse } = await import('./clickhouse.ts');
       return { help: CLICKHOUSE_HELP, run: clickhouse };
@@ -230,7 +230,7 @@ function report(error: unknown, help: string): number {
     say(argumentHint(messageOf(error), help));
     return EXIT.Usage;
   }
-  say(`unexpected: ${messageOf(error)}; this is a defect, please report it with the lines below`);
+  say(`internal error: ${messageOf(error)}; please report it with the lines below`);
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   return EXIT.Defect;
 }

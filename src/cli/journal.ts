@@ -28,7 +28,7 @@ import { table } from './table.ts';
 
 export const JOURNAL_HELP = `fixgate journal ls|verify|dump|parked [--config file] [--json]
 
-Looks into the journal of a data directory: what devices sent and was answered, whatever became of it later. Nothing
+Looks into the journal of a data directory: what devices sent and was answered, even if it was not delivered. Nothing
 here changes the journal, and the server may run meanwhile.
 
   ls                  slots, segments, sequences and times; relay: holds entries that leave it when the stream has them
@@ -96,14 +96,14 @@ export async function journal(args: string[]): Promise<number> {
     case 'parked':
       return parked(config, options);
     default:
-      throw new AppError('USAGE', `fixgate journal ${positionals[0] ?? ''}: say ls, verify, dump or parked`);
+      throw new AppError('USAGE', `fixgate journal ${positionals[0] ?? ''}: expected ls, verify, dump or parked`);
   }
 }
 
 function sequenceOf(option: string, text: string): number {
   const sequence = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(sequence))
-    throw new AppError('USAGE', `${option} "${text}" is no sequence; fixgate journal ls shows which there are`);
+    throw new AppError('USAGE', `${option} "${text}" is not a sequence; fixgate journal ls lists them`);
   return sequence;
 }
 
@@ -119,7 +119,7 @@ function slotsOf(config: Config, only: string | undefined): string[] {
   }
   const slots = names.filter((name) => /^\d+$/.test(name)).sort((a, b) => Number(a) - Number(b));
   if (only === undefined) return slots;
-  if (!slots.includes(only)) throw new AppError('USAGE', `there is no slot ${only}; there are ${slots.join(', ') || 'none'}`);
+  if (!slots.includes(only)) throw new AppError('USAGE', `unknown slot ${only}; slots are ${slots.join(', ') || 'none'}`);
   return [only];
 }
 
@@ -280,7 +280,7 @@ async function retryParkedEntries(config: Config, json: boolean): Promise<number
 async function instanceOf({ dataDir }: Config): Promise<string> {
   const instance = await findInstance(dataDir);
   if (instance === undefined)
-    throw new AppError('DATA_DIR_UNUSABLE', `no server has run in ${dataDir}: it gets its identity when one starts`);
+    throw new AppError('DATA_DIR_UNUSABLE', `no server has run in ${dataDir}: the first start creates its identity`);
   return instance;
 }
 

@@ -7,9 +7,9 @@ import { fieldOf } from './fields.ts';
 export const OUTCOME_HELP = `fixgate outcome <command id> done|failed --reason <text> [options]
 
 Ends an unknown command: a critical one (engine_stop, engine_resume, set_output, set_server, custom) that was sent and not
-answered. It is never sent again by itself. Look at the vehicle, then say how it came out.
+answered. It is never sent again by itself. Look at the vehicle, then record the outcome.
 
-  --reason <text>   for the record: how that is known
+  --reason <text>   how the outcome was established
 ${API_HELP} commands
 
   fixgate outcome 0mhz3k9qa1b2c3d4e5 done --reason "the driver confirms by phone"
@@ -27,7 +27,7 @@ export async function outcome(args: string[]): Promise<number> {
     throw new AppError('USAGE', 'usage: fixgate outcome <command id> done|failed --reason <text>');
   const command = await new Api(values.url).find('POST', `/v1/commands/${encodeURIComponent(id)}/outcome`, { outcome: said, reason });
   if (command === undefined) {
-    process.stderr.write(`fixgate: no command ${id} is unknown: it has ended, or there is none\n`);
+    process.stderr.write(`fixgate: no command ${id} has an unknown outcome: it has ended, or does not exist\n`);
     return EXIT.Found;
   }
   process.stdout.write(values.json ? `${JSON.stringify(command)}\n` : `${id}  ${fieldOf(command, 'state')}\n`);

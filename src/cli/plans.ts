@@ -10,11 +10,11 @@ import { table } from './table.ts';
 
 export const PLANS_HELP = `fixgate plans list|get|set|remove [options]
 
-Service plans, through the API of a running server. docs/plans.md says what their fields mean.
+Service plans, through the API of a running server. docs/plans.md explains the fields.
 
   list
   get <name>
-  set <name> [name=value …]   makes the plan or changes it; name= takes a field back to its default
+  set <name> [name=value …]   creates the plan or changes it; name= resets a field to its default
     --file <file>             the whole plan, YAML or JSON, instead of what is there
   remove <name>               only when no device is on it
 
@@ -35,8 +35,8 @@ export async function plans(args: string[]): Promise<number> {
     else table(found, SHOWN);
     return EXIT.Ok;
   }
-  if (!['get', 'set', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate plans ${action}: say list, get, set or remove`);
-  if (name === undefined) throw new AppError('USAGE', `say fixgate plans ${action} <name>`);
+  if (!['get', 'set', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate plans ${action}: expected list, get, set or remove`);
+  if (name === undefined) throw new AppError('USAGE', `usage: fixgate plans ${action} <name>`);
   const path = `/v1/plans/${encodeURIComponent(name)}`;
   let found: unknown;
   if (action === 'set') {
@@ -45,7 +45,7 @@ export async function plans(args: string[]): Promise<number> {
     found = await api.call('PUT', path, Object.fromEntries(fields.filter(([, value]) => value !== null)));
   } else found = await api.find(action === 'get' ? 'GET' : 'DELETE', path);
   if (found === undefined) {
-    process.stderr.write(`fixgate: there is no plan "${name}"\n`);
+    process.stderr.write(`fixgate: unknown plan "${name}"\n`);
     return EXIT.Found;
   }
   if (action !== 'remove') process.stdout.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));

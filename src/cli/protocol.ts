@@ -59,5 +59,5 @@ export function checkedTexts(flag: string, rules: Readonly<Record<string, Option
 
 export function deviceOf(text: string | undefined): string {
   if (text === undefined || isDeviceId(text)) return text ?? '';
-  throw new AppError('USAGE', `--device "${text}" is no device id: 3 to 32 letters, digits, "-", "_" or ":"`);
+  throw new AppError('USAGE', `--device "${text}" is not a device id: 3 to 32 letters, digits, "-", "_" or ":"`);
 }

@@ -8,12 +8,12 @@ import { table } from './table.ts';
 
 export const QUARANTINE_HELP = `fixgate quarantine list|adopt|remove [options]
 
-Unknown devices that a closed registry (FIXGATE_REGISTRY=closed) has turned away, through the API of a running server.
+Unknown devices that the registry has refused, through the API of a running server.
 
   list
-  adopt <id> [name=value …]   makes it a device, served at its next contact; fields as in fixgate devices add
+  adopt <id> [name=value …]   creates the device, served at its next contact; fields as in fixgate devices add
     --zone <zone>             time zone of times without one, default UTC
-  remove <id>                 forgets it; it is there again when it comes again
+  remove <id>                 removes the entry; it is listed again at the next contact
 
 ${API_HELP} read --scope devices
 
@@ -31,8 +31,8 @@ export async function quarantine(args: string[]): Promise<number> {
   const [action = '', id, ...pairs] = positionals;
   const api = new Api(values.url);
   if (action === 'list') return list(api, values.json);
-  if (!['adopt', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate quarantine ${action}: say list, adopt or remove`);
-  if (id === undefined) throw new AppError('USAGE', `say fixgate quarantine ${action} <id>`);
+  if (!['adopt', 'remove'].includes(action)) throw new AppError('USAGE', `fixgate quarantine ${action}: expected list, adopt or remove`);
+  if (id === undefined) throw new AppError('USAGE', `usage: fixgate quarantine ${action} <id>`);
   const path = `/v1/quarantine/${encodeURIComponent(id)}`;
   const found =
     action === 'adopt'

@@ -8,10 +8,10 @@ import { timeOf } from './fields.ts';
 
 export const SEND_HELP = `fixgate send <device> <type> [name=value …] [options]
 
-Sends a command to a device through the API of a running server and shows what becomes of it. The parameters of each
+Sends a command to a device through the API of a running server and shows its progress. The parameters of each
 type: fixgate codecs <codec>. Exit code 0 when the device has answered (or is known not to), 1 when it has not.
 
-  --wait <s>        how long to watch, default 60; the command goes on without us
+  --wait <s>        how long to watch, default 60; the command continues on the server
   --no-wait         only hand it in
   --when <c>        any, moving or stopped: only while the vehicle does. Default any; stopped for a command that can keep the
                     vehicle from driving, which goes at any speed only with --when any and --reason
@@ -62,7 +62,7 @@ export async function send(args: string[]): Promise<number> {
     },
   });
   const [device, type, ...pairs] = positionals;
-  if (device === undefined || type === undefined) throw new AppError('USAGE', 'say fixgate send <device> <type> [name=value …]');
+  if (device === undefined || type === undefined) throw new AppError('USAGE', 'usage: fixgate send <device> <type> [name=value …]');
   const { when, reason, ref, again, protocol, confirm } = values;
   const body = {
     type,
@@ -101,21 +101,21 @@ export async function send(args: string[]): Promise<number> {
     process.stderr.write(
       `${command.id} is unknown: it was sent, no reply came, and it is not sent again; look at the vehicle, then: fixgate outcome ${command.id} done|failed --reason <text>\n`,
     );
-  else if (command.ended === 0) process.stderr.write(`${command.id} is ${command.state}; it goes on without us\n`);
+  else if (command.ended === 0) process.stderr.write(`${command.id} is ${command.state}; it continues on the server\n`);
   return values['no-wait'] || command.state === 'answered' || (command.state === 'sent' && command.ended > 0) ? EXIT.Ok : EXIT.Found;
 }
 
 /** Texts: the server reads them as the types that the command has. */
 function parameterOf(pair: string): [string, string] {
   const at = pair.indexOf('=');
-  if (at < 1) throw new AppError('USAGE', `"${pair}" is no parameter; say name=value`);
+  if (at < 1) throw new AppError('USAGE', `invalid parameter "${pair}"; expected name=value`);
   return [pair.slice(0, at), pair.slice(at + 1)];
 }
 
 function numberOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new AppError('USAGE', `${option} "${text}" is no number`);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new AppError('USAGE', `${option} "${text}" is not a number`);
   return value;
 }
 
@@ -132,7 +132,7 @@ function clock(time: number): string {
 
 function shown(value: unknown): Shown {
   if (isShown(value)) return value;
-  throw new AppError('SINK_UNREACHABLE', 'the server answered something that is no command; is --url a fixgate server of this version?');
+  throw new AppError('SINK_UNREACHABLE', 'the server did not answer with a command; is --url a Fixgate server of this version?');
 }
 
 function isShown(value: unknown): value is Shown {

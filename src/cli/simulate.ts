@@ -11,7 +11,7 @@ import { EXIT } from './exit-code.ts';
 
 export const SIMULATE_HELP = `fixgate simulate --protocol <codec>[,…] --target host:port|default [options]
 
-Is a fleet of devices that move along plausible tracks. They check every answer byte for byte against the protocol
+Simulates a fleet of devices that move along plausible tracks. They check every answer byte for byte against the protocol
 documents, send again what was not answered, as real ones do, and end with a summary. Their frames do not come from
 the codecs of this server. What devices go through is part of them, by seed: alarms that fit the drive, times without
 coverage whose records come later in full packets, answers that are lost on them so that they send the same again.
@@ -28,7 +28,7 @@ coverage whose records come later in full packets, answers that are lost on them
   --window <n>          teltonika: packets on their way at once, default 1, as real devices have it
   --records <n>         teltonika: records in a packet, default 1
   --seed <n>            another fleet on other tracks; default 1
-  --replies <how>       how devices take commands: honest (default), slow, silent, wrong, reboot or mixed
+  --replies <how>       how devices react to commands: honest (default), slow, silent, wrong, reboot or mixed
   --ledger <file>       append one line, device<TAB>time<TAB>id, for every acknowledged fix: exactly the rows of
                         SELECT device, time, id FROM fixgate.positions FINAL
   --json                the summary as one JSON line:
@@ -117,13 +117,13 @@ function summarise(fleet: Fleet, json: boolean): number {
     process.stdout.write(`${JSON.stringify({ ...numbers(total), seconds, protocols, wrong: fleet.wrong })}\n`);
   } else process.stdout.write(table(fleet, total, seconds));
   if (total.sent > 0 && total.acknowledged === 0 && total.wrongAnswers === 0) {
-    const why = fleet.lastFailure === '' ? 'nobody answers' : fleet.lastFailure;
+    const why = fleet.lastFailure === '' ? 'no answer' : fleet.lastFailure;
     process.stderr.write(`fixgate: no record was acknowledged (${why}); is the server running and --target right?\n`);
     return EXIT.Unavailable;
   }
   if (total.sent === 0) {
     process.stderr.write(
-      `fixgate: no device got through to the server (${fleet.lastFailure || 'nobody answers'}); is it running and --target right?\n`,
+      `fixgate: no device got through to the server (${fleet.lastFailure || 'no answer'}); is it running and --target right?\n`,
     );
     return EXIT.Unavailable;
   }

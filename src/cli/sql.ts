@@ -46,7 +46,9 @@ export async function sql(args: string[]): Promise<number> {
   const { config } = loadConfig({ file: values.config, env: process.env });
   const access = await clickHouseAccess(config);
   const { url, username, password, database } = access;
+  const agent = access.agent?.(1);
   const client = createClient({
+    ...(agent === undefined ? {} : { http_agent: agent }),
     url: url.reveal(),
     username,
     password: password.reveal(),
@@ -124,7 +126,7 @@ function escaped(text: string): string {
 }
 
 async function tell(run: Run, statement: string, output: Writable, signal: AbortSignal): Promise<number> {
-  if (statement.trim() === '') throw new AppError('USAGE', 'there is no statement: fixgate sql "SELECT …"');
+  if (statement.trim() === '') throw new AppError('USAGE', 'missing statement: fixgate sql "SELECT …"');
   try {
     await run(statement, output, signal);
     return EXIT.Ok;

@@ -35,7 +35,7 @@ The state store: devices, plans, usage, commands, tokens, and what codecs have l
   --json               verify and rebuild as JSON
 
 A dump holds names, phone numbers, replies of devices with places, and hashes of tokens: treat it like the database.
-After a rebuild or a load, "fixgate usage rebuild --all" sets the sums of usage right from the history, while the server runs.
+After a rebuild or a load, "fixgate usage rebuild --all" corrects the sums of usage from the history, while the server runs.
 `;
 
 export async function state(args: string[]): Promise<number> {

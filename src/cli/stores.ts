@@ -2,9 +2,11 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { readAddress, readSecret } from '../embedded/secret.ts';
+import { embeddedAccess } from '../embedded/socket.ts';
 import { AppError } from '../errors.ts';
 import { processLog } from '../log-pino.ts';
-import { type Secret, SecretUrl } from '../secret.ts';
+import type { Secret } from '../secret.ts';
+import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import { openState, type State } from '../state/open.ts';
 
 /** The stores of a configuration, for commands that work beside a running server. */
@@ -14,9 +16,8 @@ export function embeddedDirectory(config: Config): string {
   return join(config.dataDir, 'clickhouse');
 }
 
-/** Where a ClickHouse is, and who asks. */
-export interface Access {
-  readonly url: SecretUrl;
+/** As `ClickHouseAccess`, with everything named. */
+export interface Access extends ClickHouseAccess {
   readonly username: string;
   readonly password: Secret;
   readonly database: string;
@@ -28,13 +29,13 @@ export async function clickHouseAccess(config: Config): Promise<Access> {
   if (url !== undefined) return { url, username, password, database };
   const directory = embeddedDirectory(config);
   const secret = await readSecret(directory);
-  const address = (await readAddress(directory)) ?? (port === 0 ? undefined : `http://127.0.0.1:${port}`);
+  const address = (await readAddress(directory))?.url ?? (port === 0 ? undefined : `http://127.0.0.1:${port}`);
   if (secret === undefined || address === undefined)
     throw new AppError(
       'DATA_DIR_UNUSABLE',
       `no embedded ClickHouse runs in ${directory}: start the server (fixgate serve), or set FIXGATE_DATA_DIR to its data directory`,
     );
-  return { url: new SecretUrl(address), username: 'default', password: secret, database };
+  return { ...embeddedAccess(directory, address, secret), database };
 }
 
 /** Throws DATA_DIR_UNUSABLE where no server has ever run: a store that is made here would be another one than the server's. */
@@ -42,7 +43,7 @@ export async function stateStore({ dataDir, redis, state }: Config): Promise<Sta
   if (state.url === undefined && !existsSync(join(dataDir, 'state', 'data.mdb')))
     throw new AppError(
       'DATA_DIR_UNUSABLE',
-      `there is no server's data in ${resolve(dataDir)}: start the server first, or say where its data is with FIXGATE_DATA_DIR or --config <file>`,
+      `no server data in ${resolve(dataDir)}: start the server first, or name its data directory with FIXGATE_DATA_DIR or --config <file>`,
     );
   return openState({ url: state.url, prefix: `${redis.prefix}:`, directory: join(dataDir, 'state'), log: processLog('error', 'cli') });
 }

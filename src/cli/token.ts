@@ -12,7 +12,7 @@ Bearer tokens of the HTTP API. Works on the state store of the configuration, be
 there before.
 
   create            makes a token and prints it, once: only its hash is kept
-    --name <name>   who uses it: stands in commands and events as the requester
+    --name <name>   who uses it: the requester in commands and events
     --scope <scope> ${SCOPES.join(', ')}; may be repeated (default: read)
   ls                names and scopes
   revoke --name <name>
@@ -36,7 +36,7 @@ export async function token(args: string[]): Promise<number> {
   });
   const { config } = loadConfig({ file: values.config, env: process.env });
   const action = positionals[0] ?? '';
-  if (!['create', 'ls', 'revoke'].includes(action)) throw new AppError('USAGE', `fixgate token ${action}: say create, ls or revoke`);
+  if (!['create', 'ls', 'revoke'].includes(action)) throw new AppError('USAGE', `fixgate token ${action}: expected create, ls or revoke`);
   if (action !== 'ls' && !/^[\w.@-]{1,64}$/.test(values.name ?? ''))
     throw new AppError('USAGE', '--name must be given: 1 to 64 letters, digits, and . _ @ -');
   const name = values.name ?? '';
@@ -50,8 +50,7 @@ export async function token(args: string[]): Promise<number> {
       const tokens = await listTokens(store);
       if (values.json) process.stdout.write(`${JSON.stringify(tokens)}\n`);
       else for (const known of tokens) process.stdout.write(`${known.name.padEnd(24)} ${known.scopes.join(' ')}\n`);
-    } else if ((await revokeToken(store, name)) === 0)
-      throw new AppError('USAGE', `there is no token "${name}"; fixgate token ls shows them`);
+    } else if ((await revokeToken(store, name)) === 0) throw new AppError('USAGE', `unknown token "${name}"; fixgate token ls lists them`);
     return EXIT.Ok;
   } finally {
     await store.close();

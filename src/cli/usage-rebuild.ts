@@ -13,13 +13,13 @@ import { table } from './table.ts';
 
 export const REBUILD_HELP = `fixgate usage rebuild --device <id>|--all [--cycle <date>] [--dry-run] [--config file] [--json]
 
-Adds up what devices used in a billing cycle once more, from the history in ClickHouse, and sets the sums right by which
-plans are applied. Works on the stores of the configuration, beside a running server. Prints the sums that differ; exit
+Recomputes what devices used in a billing cycle from the history in ClickHouse, and corrects the sums by which plans are
+applied. Works on the stores of the configuration, beside a running server. Prints the sums that differ; exit
 code 1 when there are any and they are left as they are.
 
   --device <id>     of this device; may be repeated
   --all             of every device that has used anything
-  --cycle <date>    the cycle that this day (YYYY-MM-DD, in the plan's time zone) lies in (default: the one of now)
+  --cycle <date>    the cycle that contains this day (YYYY-MM-DD, in the plan's time zone; default: the current one)
   --dry-run         compares only
   --config <file>   YAML or JSON (default: FIXGATE_CONFIG)
   --json            one JSON object a line: device, cycle, what the sums were and what the history says
@@ -38,8 +38,8 @@ export async function rebuild(args: string[]): Promise<number> {
     },
   });
   const wrong = values.device.find((id) => !isDeviceId(id));
-  if (wrong !== undefined) throw new AppError('USAGE', `--device "${wrong}" is no device id: 3 to 32 letters, digits, -, _ or :`);
-  if (values.all === values.device.length > 0) throw new AppError('USAGE', 'fixgate usage rebuild: say --device <id>, or --all');
+  if (wrong !== undefined) throw new AppError('USAGE', `--device "${wrong}" is not a device id: 3 to 32 letters, digits, -, _ or :`);
+  if (values.all === values.device.length > 0) throw new AppError('USAGE', 'usage: fixgate usage rebuild --device <id>|--all');
   const date = values.cycle === undefined ? undefined : dateOf(values.cycle);
   const { config } = loadConfig({ file: values.config, env: process.env });
   const now = systemClock.now();
@@ -64,7 +64,8 @@ export async function rebuild(args: string[]): Promise<number> {
 
 function dateOf(text: string): number {
   const date = Date.parse(`${text}T00:00:00Z`);
-  if (!/^\d{4}-\d\d-\d\d$/.test(text) || Number.isNaN(date)) throw new AppError('USAGE', `--cycle "${text}" is no date: write YYYY-MM-DD`);
+  if (!/^\d{4}-\d\d-\d\d$/.test(text) || Number.isNaN(date))
+    throw new AppError('USAGE', `--cycle "${text}" is not a date; expected YYYY-MM-DD`);
   return date;
 }
 
@@ -77,6 +78,6 @@ function print(different: readonly Rebuilt[], devices: number, dryRun: boolean):
     ];
   });
   table(rows);
-  const said = dryRun ? 'differ' : 'were set right';
+  const said = dryRun ? 'differ' : 'were corrected';
   process.stderr.write(`${devices} devices, ${different.length} ${said}\n`);
 }

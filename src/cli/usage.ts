@@ -8,8 +8,8 @@ import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
 
 export const USAGE_HELP = `fixgate usage <device> [options]
 
-What was counted of a device in each billing cycle, the newest first, through the API of a running server. Times are in the time zone of
-the device's plan, which stands in the head.
+Usage of a device by billing cycle, newest first, through the API of a running server. Times are in the time zone of the device's plan,
+which the head names.
 
   --cycles <n>      how many, default 12
 
@@ -27,7 +27,7 @@ export async function usage(args: string[]): Promise<number> {
     options: { ...API_OPTIONS, cycles: { type: 'string', default: '12' } },
   });
   const [id] = positionals;
-  if (id === undefined) throw new AppError('USAGE', 'say fixgate usage <device>');
+  if (id === undefined) throw new AppError('USAGE', 'usage: fixgate usage <device>');
   const path = `/v1/devices/${encodeURIComponent(id)}/usage?limit=${encodeURIComponent(values.cycles)}`;
   const found = await new Api(values.url).find('GET', path);
   if (found === undefined) {

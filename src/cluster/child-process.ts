@@ -5,7 +5,8 @@ import { closeInherited } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
 import { endAtOnce, endOnUncaught, leave } from '../lock/end.ts';
 import type { Metrics } from '../metrics/catalog.ts';
-import { type FromChild, type Health, isToChild, type SendHandle, type ToChild } from './messages.ts';
+import { isMessage, UnknownMessages } from './ipc.ts';
+import type { FromChild, Health, SendHandle, Start, ToChild, ToShipper, ToWorker } from './messages.ts';
 
 /** The child's side of the conversation with the supervisor: one `start`, reports once a second, one `drain`, and what the role adds. */
 export interface ChildRole {
@@ -14,14 +15,14 @@ export interface ChildRole {
   readonly metrics: Metrics;
   /** Finishes what is owed; the process exits afterwards. */
   drain(deadlineMs: number): Promise<void>;
-  /** Takes any other message, when there are any for this role. */
-  take?(message: ToChild, socket: SendHandle | undefined): void;
+  /** Takes the messages to this role: one of the two unions, or of an unknown type. */
+  take(message: ToWorker | ToShipper, socket: SendHandle | undefined): void;
 }
 
 const REPORT_MS = 1000;
 
 /** Runs this process as a child: starts the role when told, reports, drains, and never outlives the supervisor. */
-export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) => Promise<ChildRole>): void {
+export function runChild(start: (message: Start) => Promise<ChildRole>): void {
   closeInherited();
   let role: ChildRole | undefined;
   let draining = false;
@@ -40,26 +41,33 @@ export function runChild(start: (message: Extract<ToChild, { type: 'start' }>) =
       },
     );
   };
+  const begin = (message: Start): void => {
+    start(message).then(
+      (started) => {
+        role = started;
+        tell({ type: 'ready' });
+        // Killed processes leave nothing for the next ones.
+        flushCompileCache();
+        void report(started);
+        setInterval(() => void report(started), REPORT_MS);
+      },
+      (error: unknown) => {
+        tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () => leave(1));
+      },
+    );
+  };
   process.on('message', (message, socket: SendHandle | undefined) => {
-    if (!isToChild(message)) return;
-    if (message.type === 'drain') drain(message.deadlineMs);
-    else if (message.type !== 'start') taken(role, message, socket);
-    else
-      start(message).then(
-        (started) => {
-          role = started;
-          tell({ type: 'ready' });
-          // Killed processes leave nothing for the next ones.
-          flushCompileCache();
-          void report(started);
-          setInterval(() => void report(started), REPORT_MS);
-        },
-        (error: unknown) => {
-          tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () =>
-            leave(1),
-          );
-        },
-      );
+    if (!isMessage<ToChild>(message)) return;
+    switch (message.type) {
+      case 'start':
+        begin(message);
+        break;
+      case 'drain':
+        drain(message.deadlineMs);
+        break;
+      default:
+        taken(role, message, socket);
+    }
   });
   // Ctrl-C and service managers signal every process; the supervisor decides what it means, and in which order.
   process.on('SIGINT', () => {});
@@ -81,20 +89,36 @@ async function report(role: ChildRole): Promise<void> {
 }
 
 /** A message that cannot be followed must not end the process, and its devices' connections with it. */
-function taken(role: ChildRole | undefined, message: ToChild, socket: SendHandle | undefined): void {
+function taken(role: ChildRole | undefined, message: ToWorker | ToShipper, socket: SendHandle | undefined): void {
   try {
-    role?.take?.(message, socket);
+    role?.take(message, socket);
   } catch (error) {
     process.stderr.write(`fixgate: the message "${message.type}" failed: ${messageOf(error)}\n`);
   }
 }
 
-/** Tells the supervisor how what it asked for has come out. */
-export function tellWhen(ticket: number, work: Promise<Readonly<Record<string, number>>>): void {
+/** Answers a request of the supervisor. */
+export function tellDone(ticket: number, work: Promise<Readonly<Record<string, number>>>): void {
   work.then(
     (counts) => tell({ type: 'done', ticket, counts, trouble: '' }),
     (error: unknown) => tell({ type: 'done', ticket, counts: {}, trouble: messageOf(error) || 'it failed' }),
   );
+}
+
+/** Answers a request of the supervisor with a socket, without it when it cannot be sent. */
+export function tellSocket(ticket: number, socket: SendHandle | undefined): void {
+  const done: FromChild = { type: 'done', ticket, counts: {}, trouble: '' };
+  try {
+    tell(done, () => {}, socket);
+  } catch {
+    // Shared by the cluster instead of by the kernel: the other process gets it from there.
+    tell(done);
+  }
+}
+
+/** For the messages to a role that are of an unknown type. */
+export function unknownToChild(): UnknownMessages {
+  return new UnknownMessages((type) => process.stderr.write(`fixgate: a message of the unknown type "${type}" is ignored\n`));
 }
 
 /** Sends to the supervisor; `done` when it has left, or nobody is there. Throws when the socket cannot be sent. */

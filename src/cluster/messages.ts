@@ -4,7 +4,10 @@ import type { ErrorCode } from '../errors.ts';
 import type { Claim } from '../in/session/claim.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
 
-/** Every message between the supervisor and its children, with its direction. Some travel with a socket. */
+/**
+ * Every message between the supervisor and its children, by sender and receiver. A receiver takes its union in one `switch`
+ * that ends in `UnknownMessages.ignore`: a member that it does not handle is a compile error. Some travel with a socket.
+ */
 
 /** A socket that travels with a message. */
 export type SendHandle = net.Server | net.Socket | dgram.Socket;
@@ -24,100 +27,97 @@ export interface PackedAccess {
   readonly username: string;
   readonly password: string;
   readonly database: string;
+  /** Directory of the embedded engine; '' for a configured server. */
+  readonly embedded: string;
 }
 
-/** Supervisor → worker or shipper. */
-export type ToChild =
-  | {
-      readonly type: 'start';
-      /** Packed (`config/pack.ts`). */
-      readonly config: unknown;
-      /** Random name of this installation, kept in the data directory: tokens and cursors carry it. */
-      readonly instance: string;
-      /** Names the supervisor's taking of the data directory: see lock/ownership.ts. */
-      readonly owner: string;
-      /** Of a worker. */
-      readonly slot: number;
-      /** Of a worker that replaces another: it is told which sockets to listen on. */
-      readonly successor: boolean;
-      /** Order of an entry = this + monotonic time in µs. */
-      readonly orderOffset: number;
-      /** Why the state store must not be opened; '' when it may. */
-      readonly stateDamage: string;
-      /** Of the shipper: the ClickHouse to use, configured or embedded. */
-      readonly clickhouse: PackedAccess;
-    }
-  | { readonly type: 'drain'; readonly deadlineMs: number }
-  /** To a worker: sessions of the device on all others. */
+export interface Start {
+  readonly type: 'start';
+  /** Packed (`config/pack.ts`). */
+  readonly config: unknown;
+  /** Random name of this installation, kept in the data directory: tokens and cursors carry it. */
+  readonly instance: string;
+  /** Names the supervisor's taking of the data directory: see lock/ownership.ts. */
+  readonly owner: string;
+  /** Of a worker. */
+  readonly slot: number;
+  /** Of a worker that replaces another: it is told which sockets to listen on. */
+  readonly successor: boolean;
+  /** Order of an entry = this + monotonic time in µs. */
+  readonly orderOffset: number;
+  /** Why the state store must not be opened; '' when it may. */
+  readonly stateDamage: string;
+  /** Of the shipper: the ClickHouse to use, configured or embedded. */
+  readonly clickhouse: PackedAccess;
+}
+
+/** Supervisor → each child. */
+export type ToEach = Start | { readonly type: 'drain'; readonly deadlineMs: number };
+
+/** The state store is damaged and must not be touched any more. */
+interface StateDamaged {
+  readonly type: 'state_damaged';
+  readonly damage: string;
+}
+
+/** A session of the device on another worker has spoken. */
+interface Spoke {
+  readonly type: 'spoke';
+  readonly device: string;
+  readonly peer: string;
+}
+
+/** A request; the child answers it with `done` and the same ticket (`ipc.ts`). */
+interface Ticketed {
+  readonly ticket: number;
+}
+
+/** Supervisor → worker. */
+export type ToWorker =
+  | StateDamaged
+  | Spoke
+  /** Sessions of the device on all other workers. */
   | { readonly type: 'rivals'; readonly device: string; readonly claims: readonly Claim[] }
-  /** To a worker, and from one: a session of the device on another one has spoken. */
-  | { readonly type: 'spoke'; readonly device: string; readonly peer: string }
-  /** To worker and shipper: the state store is damaged and must not be touched any more. */
-  | { readonly type: 'state_damaged'; readonly damage: string }
-  /** To a worker: look for commands to this device. */
+  /** Look for commands to this device. */
   | { readonly type: 'commands'; readonly device: string }
-  /** To a worker: answer when everything appended so far is in segments that are not written any more. */
-  | { readonly type: 'rotate'; readonly ticket: number }
-  /** To the shipper: take out of a part what devices sent before these moments, epoch ms. */
-  | { readonly type: 'erase'; readonly ticket: number; readonly part: string; readonly devices: readonly (readonly [string, number])[] }
-  /** To a worker about to be replaced: send each listening socket, in the order of the configuration. */
-  | { readonly type: 'hand_over' }
-  /** To its successor: listen, on the socket that comes along if one does. */
-  | { readonly type: 'listen'; readonly index: number }
-  /** To the same: a connection accepted on that socket on its way. */
+  /** Request: done when everything appended so far is in segments that are not written any more. */
+  | ({ readonly type: 'rotate' } & Ticketed)
+  /** Request to a worker that is replaced: its listening socket, which comes with the answer if it can be sent. */
+  | ({ readonly type: 'hand_over'; readonly index: number } & Ticketed)
+  /** Request to its successor: listen, on the socket that comes along if one does. */
+  | ({ readonly type: 'listen'; readonly index: number } & Ticketed)
+  /** To the same: a connection that was accepted while the socket was on its way. */
   | { readonly type: 'connection'; readonly index: number };
 
-/** Worker, shipper or embedded ClickHouse → supervisor. */
-export type FromChild =
+/** Supervisor → shipper. */
+export type ToShipper =
+  | StateDamaged
+  /** Request: remove from a part what devices sent before these moments, epoch ms. Done with counts by kind. */
+  | ({ readonly type: 'erase'; readonly part: string; readonly devices: readonly (readonly [string, number])[] } & Ticketed);
+
+export type ToChild = ToEach | ToWorker | ToShipper;
+
+/** Each child → supervisor. */
+export type FromEach =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson }
+  | Done;
+
+/** Answer to a request: counts by kind, and a socket if one was asked for; or why it failed, when `trouble` is not ''. */
+export interface Done extends Ticketed {
+  readonly type: 'done';
+  readonly counts: Readonly<Record<string, number>>;
+  readonly trouble: string;
+}
+
+/** Worker or shipper → supervisor. */
+export type FromRole =
   /** The state store could not be read or written: is it damaged? */
   | { readonly type: 'state_suspect' }
-  /** Of a worker, in the order in which it happened. */
-  | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] }
-  | { readonly type: 'spoke'; readonly device: string; readonly peer: string }
-  /** What the ticket was for is done, and how much of what; or why it is not, when `trouble` is not ''. */
-  | { readonly type: 'done'; readonly ticket: number; readonly counts: Readonly<Record<string, number>>; readonly trouble: string }
-  /** The listening socket comes along, if it can be sent. */
-  | { readonly type: 'handed_over'; readonly index: number }
-  /** A successor listens. */
-  | { readonly type: 'listening'; readonly index: number };
+  /** Of a worker. */
+  | Spoke
+  /** Of a worker: in the order in which the sessions moved. */
+  | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] };
 
-const TO_CHILD: readonly string[] = [
-  'start',
-  'drain',
-  'state_damaged',
-  'rivals',
-  'spoke',
-  'commands',
-  'rotate',
-  'erase',
-  'hand_over',
-  'listen',
-  'connection',
-] satisfies ToChild['type'][];
-const FROM_CHILD: readonly string[] = [
-  'ready',
-  'failed',
-  'report',
-  'state_suspect',
-  'sessions',
-  'spoke',
-  'done',
-  'handed_over',
-  'listening',
-] satisfies FromChild['type'][];
-
-/** Both ends are ours and of one version: the tag is enough to tell a message of ours from another library's. */
-export function isToChild(message: unknown): message is ToChild {
-  return TO_CHILD.includes(tagOf(message));
-}
-
-export function isFromChild(message: unknown): message is FromChild {
-  return FROM_CHILD.includes(tagOf(message));
-}
-
-function tagOf(message: unknown): string {
-  return typeof message === 'object' && message !== null && 'type' in message ? String(message.type) : '';
-}
+export type FromChild = FromEach | FromRole;

@@ -1,13 +1,12 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import cluster, { type Worker } from 'node:cluster';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Office, openOffice } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
 import { Vitals } from '../descriptors.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
+import { embeddedAccess } from '../embedded/socket.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { inUse } from '../lock/lock.ts';
@@ -15,19 +14,22 @@ import { Ownership } from '../lock/ownership.ts';
 import type { Log } from '../log.ts';
 import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
 import { createMetrics } from '../metrics/catalog.ts';
-import { type Secret, SecretUrl } from '../secret.ts';
+import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
 import { placeOf } from '../wire/network.ts';
 import { modulePath } from './child-process.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
 import { openInstance } from './instance.ts';
-import { type FromChild, type Health, isFromChild, type SendHandle, type ToChild } from './messages.ts';
+import { UnknownMessages } from './ipc.ts';
+import type { FromRole, Health, PackedAccess, ToEach } from './messages.ts';
 import { ownedStorage } from './owned-storage.ts';
 import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
+import { Post, type PostHost } from './post.ts';
 import { recoverSlot, recoverSlots } from './recover-slots.ts';
-import { Succession } from './succession.ts';
+import { forkChild, forkWorker, type Running } from './running.ts';
+import { handOver } from './succession.ts';
 import { Watchdog } from './watchdog.ts';
 
 /**
@@ -45,182 +47,20 @@ import { Watchdog } from './watchdog.ts';
  *    long. When another server has taken it all the same, the children are killed: see lock/ownership.ts.
  */
 
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 10_000;
-/** A child that lived this long has earned the short pause again. */
-const SETTLED_MS = 30_000;
-const START_MS = 60_000;
 /** How long the supervisor before this one may take to end. */
 const PREDECESSOR_WAIT_MS = 2000;
-/** Sent by a person, a program or a system short of memory; the others are the child's own doing. */
-const FROM_OUTSIDE: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'];
 /** Part of the drain time that the workers may use; the rest is the shipper's. */
 const WORKER_SHARE = 0.5;
-/** No child reads what the server is given on standard input. */
-const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
 const EMBEDDED_CLOSE_MS = 10_000;
-/** What ends a process that reads a damaged page of a mapped file, among other things. */
-const CRASHES: readonly (string | null)[] = ['SIGBUS', 'SIGSEGV', 'SIGABRT', 'SIGILL', 'SIGFPE'];
 const STATE_STORE = 'state_store';
+/** Of a child that is no worker. */
+const NO_SLOT = -1;
 /** For what the supervisor itself has open; a state store that does not answer must not keep the server from ending. */
 const OFFICE_CLOSE_MS = 5_000;
-
-/** A child as the supervisor needs it, a cluster worker or a plain process alike. */
-interface Running {
-  /** `sent`: it has left, or never will. */
-  send(message: ToChild, socket?: SendHandle, sent?: () => void): void;
-  kill(signal: NodeJS.Signals): void;
-  /** Lets go of it: a child ends when it has no parent. */
-  release(): void;
-  onMessage(listener: (message: unknown, socket: unknown) => void): void;
-  onExit(listener: (code: number | null, signal: string | null) => void): void;
-  readonly pid: number;
-}
-
-/** One place in the process tree, whoever fills it at the moment. */
-class Post {
-  readonly name: string;
-  running: Running | undefined;
-  ready = false;
-  health: Readonly<Record<string, Health>> = {};
-  /** Names one life of the process, for the metrics. */
-  life = 0;
-  #pauseMs = FIRST_PAUSE_MS;
-  #ending = false;
-  /** The child that ended last was killed from outside. */
-  #killed = false;
-  #startedAt = 0;
-  readonly #supervisor: Supervisor;
-  readonly #spawn: () => Running;
-  readonly #greeting: (life: number) => ToChild | undefined;
-  #reports = false;
-  /** Why it died is being looked into. */
-  #looking: Promise<void> = Promise.resolve();
-  /** Takes what the child says beyond its start and its reports; undefined: it has ended. */
-  heard: (message: FromChild | undefined, socket?: unknown) => void = () => {};
-
-  constructor(supervisor: Supervisor, name: string, spawn: () => Running, greeting: (life: number) => ToChild | undefined) {
-    this.#supervisor = supervisor;
-    this.name = name;
-    this.#spawn = spawn;
-    this.#greeting = greeting;
-  }
-
-  /** Ready, and its first report is still on its way. */
-  get silent(): boolean {
-    return this.#reports && Object.keys(this.health).length === 0;
-  }
-
-  /** Invariant 3. Resolves when the child is ready. */
-  async firstStart(): Promise<void> {
-    while (!this.#ending) {
-      try {
-        await this.start();
-        return;
-      } catch (error) {
-        if (!this.#killed || this.#ending) throw error;
-        this.#supervisor.log.warn(
-          { child: this.name, error: messageOf(error) },
-          'a process was killed while it started and is started again',
-        );
-        await new Promise((resolve) => setTimeout(resolve, this.#pause()));
-      }
-    }
-  }
-
-  /** Starts the child; resolves when it is ready, rejects with its reason when it cannot start. */
-  start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const running = this.#spawn();
-      const { log, metrics, aggregate, watchdog } = this.#supervisor;
-      const life = `${this.name}/${++this.life}`;
-      this.running = running;
-      watchdog?.watch(running.pid);
-      this.#startedAt = systemClock.elapsed();
-      let failure: AppError | undefined;
-      const late = setTimeout(() => {
-        failure = new AppError('WORKER_FAILED', `${this.name} did not start within ${START_MS / 1000} s`);
-        running.kill('SIGKILL');
-      }, START_MS);
-      running.onMessage((message, socket) => {
-        if (!isFromChild(message)) return;
-        if (message.type === 'ready') {
-          clearTimeout(late);
-          this.ready = true;
-          resolve();
-        } else if (message.type === 'failed') failure = new AppError(message.code, message.message);
-        else if (message.type !== 'report') this.heard(message, socket);
-        else {
-          this.health = message.health;
-          aggregate.report(life, message.metrics);
-        }
-      });
-      running.onExit((code, signal) => {
-        clearTimeout(late);
-        watchdog?.forget(running.pid);
-        this.#killed = failure === undefined && signal !== null && FROM_OUTSIDE.includes(signal);
-        const started = this.ready;
-        this.running = undefined;
-        this.ready = false;
-        this.health = {};
-        aggregate
-          .ended(life)
-          .catch((error: unknown) => log.error({ error: messageOf(error) }, 'the counters of an ended process are lost'));
-        this.heard(undefined);
-        if (this.#ending) {
-          resolve();
-          return;
-        }
-        if (CRASHES.includes(signal)) this.#looking = this.#supervisor.suspectState();
-        const why = failure?.message ?? (signal === null ? `ended with code ${code}` : `killed by ${signal}`);
-        if (!started) reject(failure ?? new AppError('WORKER_FAILED', `${this.name} ${why} while starting`));
-        else {
-          log.warn({ child: this.name, pid: running.pid, why }, 'a process died and is started again');
-          metrics.restarts.inc({ process: this.name.replace(/-\d+$/, '') });
-          this.#again();
-        }
-      });
-      const greeting = this.#greeting(this.life);
-      this.#reports = greeting !== undefined;
-      if (greeting !== undefined) running.send(greeting);
-    });
-  }
-
-  /** Not to be started again. */
-  retire(): void {
-    this.#ending = true;
-  }
-
-  /** Asks the child to finish and waits for its end; kills it when it does not. */
-  async stop(ask: (running: Running) => void, deadlineMs: number): Promise<void> {
-    this.retire();
-    const running = this.running;
-    if (running === undefined) return;
-    const ended = new Promise<void>((resolve) => running.onExit(() => resolve()));
-    ask(running);
-    const late = setTimeout(() => running.kill('SIGKILL'), deadlineMs);
-    await ended;
-    clearTimeout(late);
-  }
-
-  #pause(): number {
-    if (systemClock.elapsed() - this.#startedAt > SETTLED_MS) this.#pauseMs = FIRST_PAUSE_MS;
-    const pauseMs = this.#pauseMs;
-    this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
-    return pauseMs;
-  }
-
-  #again(): void {
-    setTimeout(async () => {
-      await this.#looking;
-      if (this.#ending) return;
-      this.start().catch((error: unknown) => {
-        this.#supervisor.log.error({ child: this.name, error: messageOf(error) }, 'a process cannot be started again; trying on');
-        this.#again();
-      });
-    }, this.#pause());
-  }
-}
+/** A journal that is full or hangs rotates late; what waits for it asks again. */
+const ROTATE_MS = 60_000;
+/** Rewriting a large journal and mutating a large table take their time. Asked again, it goes on where it is. */
+const ERASE_MS = 3_600_000;
 
 /** Readiness of the whole server: see docs/http.md. */
 export interface Readiness {
@@ -228,14 +68,7 @@ export interface Readiness {
   readonly parts: Readonly<Record<string, Health>>;
 }
 
-/** What a child was asked to do. */
-interface Asked {
-  readonly post: Post;
-  resolve(counts: Readonly<Record<string, number>>): void;
-  reject(error: AppError): void;
-}
-
-export class Supervisor {
+export class Supervisor implements PostHost {
   readonly metrics = createMetrics();
   readonly aggregate = new MetricsAggregate();
   readonly #vitals = new Vitals();
@@ -249,18 +82,16 @@ export class Supervisor {
   readonly #posts: Post[] = [];
   /** By slot. */
   readonly #workers = new Map<number, Post>();
-  readonly #directory = new Directory((slot, device, claims) => this.#workers.get(slot)?.running?.send({ type: 'rivals', device, claims }));
-  #greeting: (slot: number, successor: boolean) => ToChild | undefined = () => undefined;
+  readonly #directory = new Directory((slot, device, claims) => this.#workers.get(slot)?.send({ type: 'rivals', device, claims }));
+  #greeting: (slot: number, successor: boolean) => ToEach | undefined = () => undefined;
+  readonly #unknown = new UnknownMessages((type) => this.log.warn({ type }, 'a message of an unknown type is ignored'));
   #replacing: Promise<void> | undefined;
   #events: EventJournal | undefined;
   /** Devices and commands; undefined while the server starts. */
   office: Office | undefined;
-  #succession: Succession | undefined;
   #shipper: Post | undefined;
   #embedded: Post | undefined;
   #stopping: Promise<void> | undefined;
-  #tickets = 0;
-  readonly #asked = new Map<number, Asked>();
   /** Which file is damaged and what to do, '' while the state store is sound. */
   #stateDamage = '';
   #checkingState: Promise<void> | undefined;
@@ -329,19 +160,20 @@ export class Supervisor {
         suspectState: () => void this.suspectState(),
         isConnected: (device) => this.#directory.slotOf(device) !== undefined,
         rotate: () => this.#rotate(),
-        erase: (part, devices) => this.#ask(this.#shipper, (ticket) => ({ type: 'erase', ticket, part, devices: [...devices] })),
+        erase: (part, devices) => this.#erase(part, devices),
       },
     );
 
     if (embedded) {
-      this.#embedded = this.#post(
-        'clickhouse',
-        () => forkEmbedded(config.dataDir, port),
-        () => undefined,
-      );
+      this.#embedded = new Post(this, {
+        name: 'clickhouse',
+        spawn: () => forkEmbedded(embeddedDirectory(config), port),
+        greeting: () => undefined,
+        heard: (message) => this.#heard(NO_SLOT, message),
+      });
+      this.#posts.push(this.#embedded);
     }
-    cluster.setupPrimary({ exec: modulePath('./worker', import.meta.url), args: [], stdio: CHILD_STDIO });
-    const packed = { ...clickhouse, url: clickhouse.url.reveal(), password: clickhouse.password.reveal() };
+    const packed = packAccess(clickhouse, embedded ? embeddedDirectory(config) : '');
     const raw = packConfig(config);
     this.#greeting = (slot, successor) => ({
       type: 'start',
@@ -355,15 +187,13 @@ export class Supervisor {
       stateDamage: this.#stateDamage,
     });
     for (let slot = 0; slot < config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
-    this.#shipper = this.#post(
-      'shipper',
-      () => ofProcess(fork(modulePath('./shipper', import.meta.url), [], { stdio: CHILD_STDIO })),
-      () => this.#greeting(-1, false),
-    );
-    this.#shipper.heard = (message) => {
-      if (message?.type === 'state_suspect') void this.suspectState();
-      else this.#answered(this.#shipper, message);
-    };
+    this.#shipper = new Post(this, {
+      name: 'shipper',
+      spawn: () => forkChild(modulePath('./shipper', import.meta.url), []),
+      greeting: () => this.#greeting(NO_SLOT, false),
+      heard: (message) => this.#heard(NO_SLOT, message),
+    });
+    this.#posts.push(this.#shipper);
     await Promise.all(this.#posts.map((post) => post.firstStart()));
     this.log.info(
       {
@@ -425,17 +255,15 @@ export class Supervisor {
     }
     this.log.error({ file: join(directory, DATA_FILE) }, this.#stateDamage);
     this.office?.abandonState(this.#stateDamage);
-    for (const post of [...this.#workers.values(), this.#shipper])
-      post?.running?.send({ type: 'state_damaged', damage: this.#stateDamage });
+    for (const post of [...this.#workers.values(), this.#shipper]) post?.send({ type: 'state_damaged', damage: this.#stateDamage });
   }
 
   async #stop(drainMs: number): Promise<void> {
     // What dies from here on stays down: its journal is delivered at the next start.
-    for (const post of [...this.#posts, ...this.#workers.values()]) post.retire();
-    // Nor is anything that takes long waited for: it is carried on with at the next start.
-    for (const [ticket, asked] of this.#asked) {
-      this.#asked.delete(ticket);
-      asked.reject(new AppError('WORKER_FAILED', 'the server is stopping'));
+    for (const post of [...this.#posts, ...this.#workers.values()]) {
+      post.retire();
+      // Nor is anything that takes long waited for: it is carried on with at the next start.
+      post.abandon('the server is stopping');
     }
     const drain = (deadlineMs: number) => (running: Running) => running.send({ type: 'drain', deadlineMs });
     const workersMs = drainMs * WORKER_SHARE;
@@ -484,16 +312,13 @@ export class Supervisor {
       const successor = this.#makeWorker(spare, true);
       try {
         await successor.start();
-        this.#succession = new Succession({ send: (...args) => successor.running?.send(...args) }, this.config.listeners.length);
-        if (!(await this.#succession.complete((message) => old.running?.send(message))))
-          throw new AppError('WORKER_FAILED', `${successor.name} does not listen`);
+        const trouble = await handOver(old, successor, this.config.listeners.length);
+        if (trouble !== '') throw new AppError('WORKER_FAILED', `${successor.name} does not listen: ${trouble}`);
       } catch (error) {
         await successor.stop((running) => running.kill('SIGKILL'), 0);
         this.#workers.delete(spare);
         this.log.error({ error: messageOf(error) }, 'a new worker cannot start: the workers that have not been replaced stay');
         return;
-      } finally {
-        this.#succession = undefined;
       }
       if (this.#stopping !== undefined) return;
       this.#posts.splice(this.#posts.indexOf(old), 1, successor);
@@ -511,70 +336,57 @@ export class Supervisor {
   }
 
   #makeWorker(slot: number, successor = false): Post {
-    const post = new Post(
-      this,
-      `worker-${slot}`,
-      () => ofWorker(cluster.fork()),
-      (life) => this.#greeting(slot, successor && life === 1),
-    );
-    post.heard = (message, socket) => {
-      this.#answered(post, message);
-      if (message === undefined) this.#directory.forget(slot);
-      else if (message.type === 'sessions') this.#directory.moved(slot, message.moves);
-      else if (message.type === 'state_suspect') void this.suspectState();
-      else if (message.type === 'spoke')
-        for (const other of this.#directory.othersThan(slot, message.device)) this.#workers.get(other)?.running?.send(message);
-      else if (message.type !== 'done') this.#succession?.heard(message, socket);
-    };
+    const post = new Post(this, {
+      name: `worker-${slot}`,
+      spawn: () => forkWorker(modulePath('./worker', import.meta.url)),
+      greeting: (life) => this.#greeting(slot, successor && life === 1),
+      heard: (message) => this.#heard(slot, message),
+      ended: () => this.#directory.forget(slot),
+    });
     this.#workers.set(slot, post);
     return post;
+  }
+
+  #heard(slot: number, message: FromRole): void {
+    switch (message.type) {
+      case 'sessions':
+        this.#directory.moved(slot, message.moves);
+        break;
+      case 'spoke':
+        for (const other of this.#directory.othersThan(slot, message.device)) this.#workers.get(other)?.send(message);
+        break;
+      case 'state_suspect':
+        void this.suspectState();
+        break;
+      default:
+        this.#unknown.ignore(message);
+    }
+  }
+
+  crashed(): Promise<void> {
+    return this.suspectState();
   }
 
   /** All journals: what was journaled until now is in segments that are not written any more. */
   async #rotate(): Promise<void> {
     const posts = [...this.#workers.values()];
-    await Promise.all([this.#events?.rotate(), ...posts.map((post) => this.#ask(post, (ticket) => ({ type: 'rotate', ticket })))]);
+    await Promise.all([this.#events?.rotate(), ...posts.map((post) => post.ask((ticket) => ({ type: 'rotate', ticket }), ROTATE_MS))]);
   }
 
-  /** Rejects when the child cannot do it, or ends before it has said. */
-  #ask(post: Post | undefined, message: (ticket: number) => ToChild): Promise<Readonly<Record<string, number>>> {
-    return new Promise((resolve, reject) => {
-      if (post?.running === undefined || !post.ready || this.#stopping !== undefined) {
-        reject(new AppError('WORKER_FAILED', `${post?.name ?? 'a process'} is starting or ending`));
-        return;
-      }
-      const ticket = ++this.#tickets;
-      this.#asked.set(ticket, { post, resolve, reject });
-      post.running.send(message(ticket));
-    });
-  }
-
-  /** Settles what was asked of a child; undefined: it has ended. */
-  #answered(post: Post | undefined, message: FromChild | undefined): void {
-    if (message !== undefined && message.type !== 'done') return;
-    for (const [ticket, asked] of this.#asked) {
-      if (message === undefined ? asked.post !== post : ticket !== message.ticket) continue;
-      this.#asked.delete(ticket);
-      if (message?.trouble === '') asked.resolve(message.counts);
-      else asked.reject(new AppError('WORKER_FAILED', message?.trouble ?? `${asked.post.name} has ended`));
-    }
+  async #erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>> {
+    if (this.#shipper === undefined) throw new AppError('WORKER_FAILED', 'the shipper is starting');
+    return (await this.#shipper.ask((ticket) => ({ type: 'erase', ticket, part, devices: [...devices] }), ERASE_MS)).counts;
   }
 
   #poke(device: string): void {
     const slot = this.#directory.slotOf(device);
-    if (slot !== undefined) this.#workers.get(slot)?.running?.send({ type: 'commands', device });
+    if (slot !== undefined) this.#workers.get(slot)?.send({ type: 'commands', device });
   }
 
   #spareSlot(): number {
     let slot = 0;
     while (this.#workers.has(slot)) slot++;
     return slot;
-  }
-
-  #post(name: string, spawn: () => Running, greeting: (life: number) => ToChild | undefined): Post {
-    const post = new Post(this, name, spawn, greeting);
-    this.#posts.push(post);
-    return post;
   }
 }
 
@@ -603,14 +415,20 @@ async function makeDataDir(directory: string): Promise<void> {
 }
 
 /** The ClickHouse of the configuration; without one the embedded one on `port`, whose secret is made at the first start. */
-async function clickHouseAccess(
-  config: Config,
-  port: number,
-): Promise<{ url: SecretUrl; username: string; password: Secret; database: string }> {
+async function clickHouseAccess(config: Config, port: number): Promise<ClickHouseAccess> {
   const { url, user: username, password, database } = config.clickhouse;
   if (url !== undefined) return { url, username, password, database };
-  const secret = await clickHouseSecret(join(config.dataDir, 'clickhouse'));
-  return { url: new SecretUrl(`http://127.0.0.1:${port}`), username: 'default', password: secret, database };
+  const directory = embeddedDirectory(config);
+  return { ...embeddedAccess(directory, `http://127.0.0.1:${port}`, await clickHouseSecret(directory)), database };
+}
+
+function packAccess({ url, username = '', password, database = '' }: ClickHouseAccess, embedded: string): PackedAccess {
+  return { url: url.reveal(), username, password: password?.reveal() ?? '', database, embedded };
+}
+
+/** Absolute: children read it. */
+function embeddedDirectory(config: Config): string {
+  return resolve(config.dataDir, 'clickhouse');
 }
 
 async function freePort(): Promise<number> {
@@ -618,31 +436,6 @@ async function freePort(): Promise<number> {
   return claimed?.port ?? 0;
 }
 
-function forkEmbedded(dataDir: string, port: number): Running {
-  const directory = join(dataDir, 'clickhouse');
-  return ofProcess(
-    fork(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)], { stdio: CHILD_STDIO }),
-  );
-}
-
-function ofProcess(child: ChildProcess): Running {
-  // Without a listener, a process that cannot be started or reached would end this one.
-  child.on('error', () => {});
-  if (child.pid === undefined) throw new AppError('WORKER_FAILED', 'no process can be started: no descriptor or no process is left');
-  return {
-    pid: child.pid,
-    // A message to a process that is just dying is answered by its exit.
-    send: (message, socket, sent) => void child.send(message, socket, undefined, () => sent?.()),
-    kill: (signal) => void child.kill(signal),
-    release: () => {
-      if (child.connected) child.disconnect();
-    },
-    onMessage: (listener) => void child.on('message', listener),
-    onExit: (listener) => void child.on('exit', listener),
-  };
-}
-
-function ofWorker(worker: Worker): Running {
-  worker.on('error', () => {});
-  return ofProcess(worker.process);
+function forkEmbedded(directory: string, port: number): Running {
+  return forkChild(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)]);
 }

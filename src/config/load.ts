@@ -143,7 +143,7 @@ function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
 
 function hint(word: string, known: readonly string[]): string {
   const close = nearest(word, known);
-  return close === undefined ? (known.length > 0 ? `; known are ${known.join(', ')}` : '') : `; did you mean ${close}?`;
+  return close === undefined ? (known.length > 0 ? `; known keys: ${known.join(', ')}` : '') : `; did you mean ${close}?`;
 }
 
 const READINGS = { text: (_: string, text: string): unknown => text, number: numberOf, list: listOf, listeners: listenersOf } as const;

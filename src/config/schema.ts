@@ -23,7 +23,7 @@ const listener = z
     shared: z
       .boolean()
       .optional()
-      .describe('a gateway stands before the devices: the bounds of ids per connection and address are a hundred times as high'),
+      .describe('the devices connect through a gateway: the bounds of ids per connection and address are a hundred times as high'),
   })
   .describe('one port that devices talk to');
 
@@ -75,7 +75,7 @@ export const configSchema = z.strictObject({
   devices: z
     .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
     .default({})
-    .describe('codec options of single devices, by device id: what the server should not have to learn, like variant or time_zone'),
+    .describe('codec options of single devices, by device id: values that the server need not learn, like variant or time_zone'),
   limits: z
     .strictObject({
       connections: z
@@ -83,19 +83,19 @@ export const configSchema = z.strictObject({
         .min(1)
         .default(50_000)
         .describe(
-          'TCP connections per worker over all listeners, fewer where the limit of file descriptors asks for it; UDP peers per listener',
+          'TCP connections per worker over all listeners, fewer if the limit of file descriptors requires it; UDP peers per listener',
         ),
       pendingBytes: z.int().min(65_536).default(mib(16)).describe('bytes not yet durable, per worker; above, sockets are paused'),
       connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),
-      identifyMs: z.int().min(1000).default(30_000).describe('time for a device to say who it is'),
+      identifyMs: z.int().min(1000).default(30_000).describe('time for a device to identify itself'),
       frameMs: z.int().min(1000).default(10_000).describe('time to finish a frame once begun'),
       idsPerConnection: z.int().min(1).default(64).describe('device ids that one connection may name; see `shared` of the listener'),
       idsPerAddress: z
         .int()
         .min(1)
         .default(3_000)
-        .describe('times a minute that devices may say who they are from one address (IPv4, or /64 of IPv6), over all workers'),
-      quietMs: z.int().min(1000).default(3_000).describe('silence in the middle of a frame after which a codec may take what is there'),
+        .describe('identifications a minute from one address (IPv4, or /64 of IPv6), over all workers'),
+      quietMs: z.int().min(1000).default(3_000).describe('silence within a frame after which a codec may use the bytes received so far'),
     })
     .prefault({}),
   journal: z
@@ -108,7 +108,7 @@ export const configSchema = z.strictObject({
         .min(mib(1))
         .default(mib(20 * 1024))
         .describe('budget of one slot; when undelivered data fills it, devices are no longer answered'),
-      minFreeBytes: z.int().min(0).default(mib(256)).describe('free disk that is left alone'),
+      minFreeBytes: z.int().min(0).default(mib(256)).describe('free disk space kept in reserve'),
     })
     .prefault({}),
   clickhouse: z
@@ -147,7 +147,7 @@ export const configSchema = z.strictObject({
       mode: z
         .enum(['open', 'closed'])
         .default('open')
-        .describe('open: an unknown device is served, on the plan `default`; closed: it is turned away and put in quarantine'),
+        .describe('open: an unknown device is served, on the plan `default`; closed: it is refused and listed in quarantine'),
       newIds: z
         .strictObject({
           address: z.int().min(1).default(100).describe('new ids a minute of one address (IPv4, or /64 of IPv6), over all workers'),
@@ -158,18 +158,18 @@ export const configSchema = z.strictObject({
             .describe('networks without these bounds, CIDR'),
         })
         .prefault({})
-        .describe('how fast an open registry takes unknown ids for devices; those beyond go to quarantine'),
+        .describe('how fast an open registry admits unknown ids; the others go to quarantine'),
       forgetAfter: z
         .int()
         .min(0)
         .default(2_592_000_000)
-        .describe('ms after which a device that came once, and whose record was not changed since, is forgotten; 0: never'),
+        .describe('ms after which a device that came once, and whose record was not changed since, is removed; 0: never'),
       quarantine: z
         .int()
         .min(1)
         .max(1_000_000)
         .default(10_000)
-        .describe('unknown devices that are remembered; the longest silent go first'),
+        .describe('most entries of the quarantine list; the longest silent are removed first'),
     })
     .prefault({}),
   service: z
@@ -177,47 +177,42 @@ export const configSchema = z.strictObject({
       alarms: z
         .enum(['pass', 'drop'])
         .default('pass')
-        .describe('pass: alarms of persons (sos, fall_down) are stored, whatever a state or plan withholds; drop: as any other record'),
+        .describe(
+          'pass: alarms of persons (sos, fall_down) are stored even if a state or plan withholds records; drop: they are treated like other records',
+        ),
     })
     .prefault({}),
   commands: z
     .strictObject({
-      attempts: z
-        .int()
-        .min(1)
-        .max(20)
-        .default(3)
-        .describe('how often a command without a reply is sent at most; a critical one is sent once'),
+      attempts: z.int().min(1).max(20).default(3).describe('most attempts of a command without a reply; a critical command is sent once'),
       expiryMs: z
         .int()
         .min(1000)
         .max(31_622_400_000)
         .default(86_400_000)
-        .describe(
-          'how long a command waits for its device when it does not say; at most 10 minutes if it can keep the vehicle from driving',
-        ),
+        .describe('default lifetime of a command; at most 10 minutes if it can keep the vehicle from driving'),
       streamAllows: z
         .array(z.enum(CRITICAL_TYPES))
         .default([])
-        .describe('critical commands that the Redis stream may carry, too; engine_stop includes engine_resume'),
+        .describe('critical commands that are accepted from the Redis stream; engine_stop includes engine_resume'),
       confirm: z
         .boolean()
         .default(false)
-        .describe(`a second request must confirm ${CRITICAL_TYPES.join(', ')}`),
+        .describe(`require a second, confirming request for ${CRITICAL_TYPES.join(', ')}`),
     })
     .prefault({}),
   http: z
     .strictObject({
-      host: host.default('127.0.0.1').describe('address of metrics and health'),
+      host: host.default('127.0.0.1').describe('address of the HTTP port'),
       port: port.default(8080).describe('0 takes a free one'),
       publicUrl: z
         .union([z.literal(''), z.url({ protocol: /^https?$/, error: 'must be a URL like https://fixgate.example.org' })])
         .default('')
-        .describe('URL under which people and programs reach the server, through a proxy; its name is taken in `Host`'),
+        .describe('public URL of the server behind a proxy; its host name is accepted in `Host`'),
       trustedProxies: z
         .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: 'must be an address or a network like 10.0.0.0/8' }))
         .default([])
-        .describe('proxies whose X-Forwarded-For and -Host are believed'),
+        .describe('proxies whose X-Forwarded-For and X-Forwarded-Host are trusted'),
     })
     .prefault({}),
 });

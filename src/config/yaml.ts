@@ -11,7 +11,7 @@ export function readYaml(text: string): unknown {
       const keys = new Set<unknown>();
       for (const { key } of map.items) {
         const name: unknown = isScalar(key) ? key.value : key;
-        if (keys.has(name)) throw new Error(`the key "${name}" is there twice`);
+        if (keys.has(name)) throw new Error(`duplicate key "${name}"`);
         keys.add(name);
       }
     },

@@ -16,25 +16,27 @@
  *
  * <directory>/secret     who may ask
  *            /address    where it listens, while it does
+ *            /socket     where this server's own processes ask (`socket.ts`)
  *            /engine     the engine's own files
  *            /config     written at every start
  *            /incoming   bodies of running inserts
  */
 
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, deflate, gzip, zstdCompress } from 'node:zlib';
-import { AppError, messageOf, systemCode } from '../errors.ts';
+import { AppError, type ErrorCode, messageOf, systemCode } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import { Engine, type EngineResult } from './engine.ts';
+import { digest, header, isLoopback, refusalOf } from './entrance.ts';
 import { type Exception, engineException, exception } from './exception.ts';
 import { type Incoming, prepareIncoming, Refusal, receive } from './incoming.ts';
 import { Lane } from './lane.ts';
 import { clickHouseSecret, removeAddress, writeAddress } from './secret.ts';
+import { listenPrivately, removeSocket } from './socket.ts';
 import { quoteName, quoteText, readStatement } from './statement.ts';
 
 export interface EmbeddedOptions {
@@ -64,7 +66,7 @@ export interface EmbeddedClickHouse {
 /** What the child process (`main.ts`) tells its parent over IPC. */
 export type EmbeddedMessage =
   | { readonly type: 'ready'; readonly url: string }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string };
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 const DEFAULT_PORT = 8123;
 /** Threads that statements may occupy; `main.ts` sizes the pool so that file work always finds a thread beside them. */
@@ -97,47 +99,49 @@ export async function startEmbeddedClickHouse(options: EmbeddedOptions): Promise
     throw new AppError('DATA_DIR_UNUSABLE', `the embedded ClickHouse cannot use a path with *, ?, { or } in it: ${directory}`);
   }
 
-  const server = createServer({ maxHeaderSize: 256 * 1024, keepAliveTimeout: 30_000, requestTimeout: 600_000 });
-  server.maxConnections = 256;
-  // The port comes first: it is the commonest failure and the cheapest to find.
   let service: Service | null = null;
   const secret = await clickHouseSecret(directory);
   const allowed = digest(secret.reveal());
-  server.on('request', (request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const refused = refusalOf(request, allowed);
     if (refused !== null) refuse(request, response, refused);
     else if (service === null) refuse(request, response, exception(210, 'NETWORK_ERROR', 'The embedded ClickHouse is starting'));
     else service.answer(request, response).catch(() => response.destroy());
-  });
-  const url = await listen(server, host, port);
+  };
+  // The port comes first: it is the commonest failure and the cheapest to find.
+  const open = httpServer(answer);
+  const url = await listen(open, host, port);
+  const own = httpServer(answer);
+  const servers = [open, own];
   // A connection that cannot be accepted, for want of descriptors, must not end the process.
-  server.on('error', () => {});
+  open.on('error', () => {});
   try {
+    const socket = await listenPrivately(own, directory);
+    own.on('error', () => {});
     const engine = await Engine.open({ directory, resultBytes: options.maxResultBytes ?? 128 * 1024 * 1024 });
     // Only now, with the engine's lock held, is it certain that no other process is still writing there.
     await engine.repair();
     const folder = await prepareIncoming(directory);
     const serving = new Service(engine, folder, options.maxRequests ?? 64, options.maxInsertBytes ?? 256 * 1024 * 1024);
-    await writeAddress(directory, url);
+    await writeAddress(directory, { url, socket });
     service = serving;
     return {
       url,
       secret,
       async close(): Promise<void> {
         await removeAddress(directory);
-        await stop(server, engine, serving);
+        await stop(servers, engine, serving);
+        await removeSocket(socket);
       },
     };
   } catch (error) {
-    server.close();
-    server.closeAllConnections();
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
     if (error instanceof AppError) throw error;
     throw new AppError('DATA_DIR_UNUSABLE', `the embedded ClickHouse cannot use ${directory}: ${messageOf(error)}`, error);
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 function listen(server: Server, host: string, port: number): Promise<string> {
@@ -162,12 +166,18 @@ function listen(server: Server, host: string, port: number): Promise<string> {
   });
 }
 
-async function stop(server: Server, engine: Engine, service: Service): Promise<void> {
-  const closed = new Promise<void>((done) => server.close(() => done()));
+function httpServer(answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
+  const server = createServer({ maxHeaderSize: 256 * 1024, keepAliveTimeout: 30_000, requestTimeout: 600_000 }, answer);
+  server.maxConnections = 256;
+  return server;
+}
+
+async function stop(servers: readonly Server[], engine: Engine, service: Service): Promise<void> {
+  const closed = servers.map((server) => new Promise<void>((done) => server.close(() => done())));
   await service.settle();
   await engine.close();
-  server.closeAllConnections();
-  await closed;
+  for (const server of servers) server.closeAllConnections();
+  await Promise.all(closed);
 }
 
 /** Parameters of the URL that are not settings of the engine: the interface's own, and those without meaning here. */
@@ -229,12 +239,6 @@ const compressors = {
   br: promisify(brotliCompress),
   zstd: promisify(zstdCompress),
 };
-
-/** Header of a request or response, once. */
-function header(request: IncomingMessage, name: string): string {
-  const value = request.headers[name];
-  return typeof value === 'string' ? value : '';
-}
 
 const ROWS_REMEDY = 'write FORMAT and its name without a comment between them, and put the statement into the parameter `query`';
 
@@ -360,52 +364,6 @@ class Service {
     if (result === undefined) throw new Refusal(STOPPING);
     await send(request, response, result, format, insert !== null, params);
   }
-}
-
-const FROM_A_PAGE = exception(497, 'ACCESS_DENIED', 'Requests of web pages are refused');
-const FOREIGN_HOST = exception(497, 'ACCESS_DENIED', 'The Host of a request must be a loopback name');
-const NO_SECRET = {
-  ...exception(
-    516,
-    'AUTHENTICATION_FAILED',
-    'Send the user default and the secret of the data directory (fixgate clickhouse url says where it is) in the headers ' +
-      'X-ClickHouse-User and X-ClickHouse-Key, or as basic authorization; or use fixgate sql',
-  ),
-  // No browser may keep a password for this: there is no WWW-Authenticate.
-  status: 401,
-};
-
-/** Why a request is not answered, or null (invariant 1). */
-function refusalOf(request: IncomingMessage, allowed: Buffer): Exception | null {
-  // A browser adds these, and no page can take them away; a name that DNS points here is another name in Host.
-  if (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined) return FROM_A_PAGE;
-  if (!isLoopback(hostOf(`http://${header(request, 'host')}`))) return FOREIGN_HOST;
-  return mayEnter(request, allowed) ? null : NO_SECRET;
-}
-
-function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).hostname.replaceAll(/[[\]]/g, '') : '';
-}
-
-/** The user `default` and the secret, in headers. In the URL they would end up in logs and histories: refused even when right. */
-function mayEnter(request: IncomingMessage, allowed: Buffer): boolean {
-  const params = new URLSearchParams(request.url?.split('?')[1] ?? '');
-  if (params.has('user') || params.has('password')) return false;
-  let user = header(request, 'x-clickhouse-user') || 'default';
-  let password = header(request, 'x-clickhouse-key');
-  const [scheme, token] = header(request, 'authorization').split(' ', 2);
-  if (scheme?.toLowerCase() === 'basic' && token !== undefined) {
-    const pair = Buffer.from(token, 'base64').toString();
-    const colon = pair.indexOf(':');
-    user = pair.slice(0, colon) || 'default';
-    password = pair.slice(colon + 1);
-  } else if (scheme !== '') return false;
-  // Digests are of one length and say nothing about what they are of: comparing them takes the same time always.
-  return timingSafeEqual(digest(password), allowed) && user === 'default';
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 /** The SET and USE statements that make a fresh connection the request's own. */

@@ -57,19 +57,28 @@ export async function readSecret(directory: string): Promise<Secret | undefined>
   throw new AppError('DATA_DIR_UNUSABLE', `${path} is damaged: remove it, and the server makes a new one when it starts`);
 }
 
+/** Where an engine listens. */
+export interface Address {
+  /** For other programs. */
+  readonly url: string;
+  /** For this server's own processes: the path of a socket that only its owner reaches. */
+  readonly socket: string;
+}
+
 /** Notes where the engine of `directory` listens. */
-export async function writeAddress(directory: string, url: string): Promise<void> {
-  await placeFile(directory, ADDRESS_FILE, `${url}\n`, rename);
+export async function writeAddress(directory: string, { url, socket }: Address): Promise<void> {
+  await placeFile(directory, ADDRESS_FILE, `${url}\n${socket}\n`, rename);
 }
 
 export async function removeAddress(directory: string): Promise<void> {
   await rm(join(directory, ADDRESS_FILE), { force: true });
 }
 
-/** Where the engine of `directory` listens, or did when it was killed; undefined: it does not run. */
-export async function readAddress(directory: string): Promise<string | undefined> {
+/** Where the engine of `directory` listens, or did when it was killed; undefined: it does not run. Never rejects. */
+export async function readAddress(directory: string): Promise<Address | undefined> {
   const text = await readFile(join(directory, ADDRESS_FILE), 'utf8').catch(() => '');
-  return /^http:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+\n$/.test(text) ? text.trim() : undefined;
+  const [, url, socket] = /^(http:\/\/(?:127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+)\n(\/.+)\n$/.exec(text) ?? [];
+  return url === undefined || socket === undefined ? undefined : { url, socket };
 }
 
 /** Writes a file that is there whole or not at all, also after a power cut; `place` moves it to its name. */

@@ -39,7 +39,7 @@ export class ConnectionLimit {
     }
     if (!this.full) {
       this.full = true;
-      this.#log.warn({ connections: this.most }, 'all connections are taken: newcomers are closed, who is connected stays');
+      this.#log.warn({ connections: this.most }, 'connection limit reached; new connections are closed');
     }
     return false;
   }

@@ -116,7 +116,7 @@ async function settled(directory: string, works: boolean, settleMs: number, log:
   if (works && before.owner !== null && isHere(before.owner)) return;
   log.warn(
     { directory, waitMs: settleMs },
-    `the data directory was not given back${describe(before.owner)}: waiting whether that server still runs`,
+    `the data directory was not released${describe(before.owner)}: waiting to see whether that server still runs`,
   );
   for (let look = 0; look < LOOKS; look++) {
     await new Promise((resolve) => setTimeout(resolve, settleMs / LOOKS));

@@ -49,7 +49,7 @@ export class Erasures {
     } catch (error) {
       throw new AppError(
         'JOURNAL_FAILED',
-        `the list of erased devices ${path} cannot be read (${messageOf(error)}): restore it from a backup; without it, what erased devices still have in their memory would be stored again`,
+        `the list of erased devices ${path} cannot be read (${messageOf(error)}): restore it from a backup; without it, records that erased devices send again would be stored`,
         error,
       );
     }
@@ -82,13 +82,13 @@ const NONE: Erased = new Map();
 
 function parse(text: string): Map<string, Erased> {
   const value: unknown = JSON.parse(text);
-  if (!isRecord(value) || value['version'] !== VERSION || !isRecord(value['sinks'])) throw new Error(`it is none of version ${VERSION}`);
+  if (!isRecord(value) || value['version'] !== VERSION || !isRecord(value['sinks'])) throw new Error(`it is not version ${VERSION}`);
   const sinks = new Map<string, Erased>();
   for (const [sink, list] of Object.entries(value['sinks'])) {
-    if (!isRecord(list)) throw new Error(`what it says of ${sink} is no list`);
+    if (!isRecord(list)) throw new Error(`the entry of ${sink} is not a list`);
     const devices = new Map<string, number>();
     for (const [device, before] of Object.entries(list)) {
-      if (typeof before !== 'number') throw new Error(`what it says of ${sink} has a device without a moment`);
+      if (typeof before !== 'number') throw new Error(`the entry of ${sink} has a device without a time`);
       devices.set(device, before);
     }
     sinks.set(sink, devices);

@@ -156,7 +156,7 @@ function parse(line: string, where: string): Parked {
   } catch {
     // Said below.
   }
-  throw new AppError('JOURNAL_FAILED', `${where} is no entry that was set aside; move the line elsewhere and try again`);
+  throw new AppError('JOURNAL_FAILED', `${where} is not a parked entry; remove the line and retry`);
 }
 
 function isParked(value: unknown): value is Omit<Parked, 'kind' | 'tries'> & { kind?: string; tries?: number } {

@@ -118,7 +118,7 @@ class RunningShipper implements Shipper {
   start(): void {
     this.#watermarks.start();
     if (!this.#o.sinks.some(({ relays }) => relays))
-      this.#o.log.info({}, 'no stream is configured: what devices with privacy relay send is acknowledged and dropped');
+      this.#o.log.info({}, 'no Redis stream is configured: data of devices with privacy relay is acknowledged and dropped');
     for (const loop of this.#loops) loop.start();
     const tend = (): void => {
       this.#tending = this.#tend().finally(() => {
@@ -184,7 +184,11 @@ class RunningShipper implements Shipper {
     const { journalDirectory, parkedDirectory, instance, codecs, optionsOf, metrics, log } = this.#o;
     const parking = new Parking(join(parkedDirectory, `${sink.name}.jsonl`), journalDirectory, this.#storage, (reason) => {
       metrics.parked.inc({ sink: sink.name });
-      this.#alarm(`${sink.name} ${reason}`, { sink: sink.name, reason, file: parking.path }, 'entries are parked: they need a look');
+      this.#alarm(
+        `${sink.name} ${reason}`,
+        { sink: sink.name, reason, file: parking.path },
+        'entries were parked; fixgate journal parked lists them',
+      );
     });
     this.#parkings.set(sink.name, parking);
     const batcher = new Batcher({
@@ -205,7 +209,7 @@ class RunningShipper implements Shipper {
         if (first) this.#damaged(damage);
       },
       onTrouble: (slot, reason) => {
-        this.#alarm(`${slot} ${reason}`, { slot, reason }, 'the journal of a slot cannot be read: the others go on');
+        this.#alarm(`${slot} ${reason}`, { slot, reason }, 'a journal slot cannot be read; the other slots are delivered');
       },
     });
     return new Loop({
@@ -242,7 +246,7 @@ class RunningShipper implements Shipper {
         size += report.bytes;
         if (report.oldestUndelivered > 0 && (earliest === 0 || report.oldestUndelivered < earliest)) earliest = report.oldestUndelivered;
       } catch (error) {
-        this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments of a slot cannot be removed');
+        this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments cannot be removed');
       }
     }
     metrics.journalSize.set(size);
@@ -285,7 +289,7 @@ class RunningShipper implements Shipper {
 
   #damaged(damage: Damage): void {
     this.#o.metrics.badEntries.inc();
-    this.#o.log.error({ ...damage }, 'bytes of the journal could not be read back');
+    this.#o.log.error({ ...damage }, 'unreadable bytes in the journal');
   }
 
   #mark(slot: string): number {
@@ -304,8 +308,7 @@ class RunningShipper implements Shipper {
     // After a power cut the watermark file may be old until the slot's worker has recovered: that is one step.
     else if (before === undefined) this.#below.set(slot, mark);
     else if (before !== mark) {
-      const said =
-        'the journal of a slot ends below what was delivered from it: it is not the same journal, and nothing of it is delivered';
+      const said = 'a journal slot ends before its cursor: not the same journal; it is not delivered';
       this.#alarm(`below ${slot}`, { slot, durable: mark, delivered }, said);
     }
   }

@@ -30,7 +30,7 @@ function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: strin
 
 function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: string): string {
   const traffic = parseUsage(entry.bytes.toString('utf8', entry.start, entry.end));
-  if (traffic === undefined) return 'a usage entry that is no JSON object of counters';
+  if (traffic === undefined) return 'a usage entry that is not a JSON object of counters';
   batch.usage.push(entry.device, idOf(slot, entry, instance), entry.received, traffic, slot, entry.sequence);
   return '';
 }

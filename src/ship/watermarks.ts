@@ -132,7 +132,7 @@ export class Watermarks {
       const reason = messageOf(error);
       if (this.#troubles.get(slot) === reason) return;
       this.#troubles.set(slot, reason);
-      this.#log.error({ slot, reason }, 'a watermark of the journal cannot be read: nothing behind it is delivered until it can');
+      this.#log.error({ slot, reason }, 'a journal watermark cannot be read; delivery of its slot waits');
     }
   }
 

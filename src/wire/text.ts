@@ -62,6 +62,23 @@ export function bcdDigits(bytes: Bytes, start: number, end: number): string {
   return text;
 }
 
+/** An identity as IMEI: 0 and 15 digits whose last one is their check digit (Luhn) stand for those 15; anything else is left as it is. */
+export function imeiOf(digits: string): string {
+  return digits.length === 16 && digits.startsWith('0') && hasCheckDigit(digits.slice(1)) ? digits.slice(1) : digits;
+}
+
+/** Is the last of these digits the check digit (Luhn, ISO/IEC 7812-1) of the others? */
+export function hasCheckDigit(digits: string): boolean {
+  let sum = 0;
+  for (let k = digits.length - 1, even = false; k >= 0; k--, even = !even) {
+    const digit = digits.charCodeAt(k) - 48;
+    if (digit < 0 || digit > 9) return false;
+    const doubled = even ? 2 * digit : digit;
+    sum += doubled > 9 ? doubled - 9 : doubled;
+  }
+  return digits !== '' && sum % 10 === 0;
+}
+
 /** Two BCD digits as a number 0…99, or -1 when a nibble is not a digit. */
 export function bcd(bytes: Bytes, at: number): number {
   const c = bytes[at]!;

@@ -299,7 +299,7 @@ describe('decode refuses', () => {
     [['--protocol', 'teltonica'], 'did you mean teltonika?'],
     [[], '--protocol must be given'],
     [['--protocol', 'gt06', '--transport', 'sctp'], '--transport must be tcp or udp'],
-    [['--protocol', 'gt06', '--device', 'a b'], 'is no device id'],
+    [['--protocol', 'gt06', '--device', 'a b'], 'is not a device id'],
     [['--protocol', 'gt06', '--option', 'integrity=maybe'], 'is not one of'],
     [['--protocol', 'gt06', '--option', 'colour=red'], 'unknown'],
     [['--protocol', 'gt06', '--option', 'integrity'], 'is not name=value'],

@@ -51,7 +51,7 @@ describe('fields of a command line', () => {
     ['plan', 'bytes_cap=20 pounds', 'bytes_cap="20 pounds" is not a size'],
     ['plan', 'prorate=perhaps', 'is not true or false'],
     ['plan', 'steps=notify', 'steps="notify" is not JSON'],
-    ['plan', 'steps', '"steps" is no field; say name=value'],
+    ['plan', 'steps', 'invalid field "steps"; expected name=value'],
   ] as const)('of a %s are refused: %s', (record, pair, problem) => {
     expect(() => fieldsOf([pair], SCHEMAS[record])).toThrow(problem);
   });
@@ -114,7 +114,7 @@ describe('commands in this process', () => {
     expect(await erase(['nosuch'])).toBe(1);
     const zip = join(directory, 'nosuch.zip');
     expect(await exportDevice(['nosuch', '--out', zip])).toBe(1);
-    expect(said()).toBe('fixgate: nothing of device nosuch is kept\n'.repeat(2));
+    expect(said()).toBe('fixgate: no data of device nosuch is kept\n'.repeat(2));
     expect(readdirSync(directory)).toEqual([]);
     expect(await api.office.state.list('erasures', { limit: 10 })).toEqual([]);
   });
@@ -124,7 +124,7 @@ describe('commands in this process', () => {
     for (const args of [['create', '--name', 'me'], ['ls'], ['revoke', '--name', 'me']])
       await expect(token(args)).rejects.toMatchObject({
         code: 'DATA_DIR_UNUSABLE',
-        message: expect.stringContaining("no server's data in"),
+        message: expect.stringContaining('no server data in'),
       });
     expect(readdirSync(directory)).toEqual([]);
   });

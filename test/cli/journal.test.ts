@@ -146,9 +146,9 @@ describe('fixgate journal', () => {
   });
 
   it.each([
-    [['journal'], 'say ls, verify, dump or parked'],
-    [['journal', 'dump', '--from', 'x'], '--from "x" is no sequence'],
-    [['journal', 'ls', '--slot', '9'], 'there is no slot 9; there are 0, 1'],
+    [['journal'], 'expected ls, verify, dump or parked'],
+    [['journal', 'dump', '--from', 'x'], '--from "x" is not a sequence'],
+    [['journal', 'ls', '--slot', '9'], 'unknown slot 9; there are 0, 1'],
   ])('%j is refused with the remedy', async (args, said) => {
     const { code, error } = await fixgate(args, '', { FIXGATE_DATA_DIR: data });
     expect([code, error]).toEqual([2, expect.stringContaining(said)]);

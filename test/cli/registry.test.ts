@@ -85,9 +85,9 @@ describe('fixgate devices', () => {
 
   it('says what is wrong, and with its exit code', async () => {
     for (const [args, code, error] of [
-      [['devices'], 2, 'say list, get, add, set, remove, identity, import or export'],
-      [['devices', 'get'], 2, 'say fixgate devices get <id>'],
-      [['devices', 'add', 'd-01', 'account'], 2, '"account" is no field; say name=value'],
+      [['devices'], 2, 'expected list, get, add, set, remove, identity, import or export'],
+      [['devices', 'get'], 2, 'usage: fixgate devices get <id>'],
+      [['devices', 'add', 'd-01', 'account'], 2, 'invalid field "account"; expected name=value'],
       [['devices', 'add', 'd-01', 'colour=red'], 2, 'colour is not known'],
       [['devices', 'add', 'd-01', 'plan=gold'], 2, 'plan there is no plan "gold"'],
       [['devices', 'import', '/nowhere.csv'], 2, 'cannot read /nowhere.csv'],
@@ -99,7 +99,7 @@ describe('fixgate devices', () => {
       expect([args, outcome.code, outcome.error]).toEqual([args, code, expect.stringContaining(error)]);
     }
     const nobody = await fixgate(['devices', 'list'], '', { FIXGATE_URL: api.url });
-    expect(nobody).toMatchObject({ code: 2, error: expect.stringContaining('a bearer token is needed') });
+    expect(nobody).toMatchObject({ code: 2, error: expect.stringContaining('bearer token required') });
   }, 60_000);
 });
 
@@ -140,7 +140,7 @@ describe('fixgate plans', () => {
     await run(['devices', 'remove', 'd-01']);
     expect(await all(['plans', 'remove', 'gold'], ['plans', 'remove', 'gold'])).toMatchObject({
       code: 1,
-      error: 'fixgate: there is no plan "gold"\n',
+      error: 'fixgate: unknown plan "gold"\n',
     });
     expect(await run(['plans', 'set', 'gold', 'anchor_day=40'])).toMatchObject({ code: 2, error: expect.stringContaining('anchor_day') });
   }, 60_000);

@@ -56,7 +56,7 @@ describe.skipIf(!chdbInstalled)('fixgate sql, beside a running engine on a free 
     ]);
     expect([broken.code, broken.error]).toEqual([1, expect.stringMatching(/^fixgate: Syntax error.*\n$/)]);
     expect([two.code, two.error]).toEqual([2, expect.stringContaining('put it in quotes')]);
-    expect([none.code, none.error]).toEqual([2, expect.stringContaining('there is no statement')]);
+    expect([none.code, none.error]).toEqual([2, expect.stringContaining('missing statement')]);
     expect(url.out).toContain(running.url);
     expect(JSON.parse(json.out)).toEqual({
       url: running.url,

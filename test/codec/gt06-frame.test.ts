@@ -10,6 +10,8 @@ import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 
 const HEARTBEAT = '78780a1346040400020002b0a20d0a';
 const LOGIN = '787811010123456789012345270100020001c2c80d0a';
+/** A connection that has shown no dialect yet. */
+const PLAIN = { topin: false };
 const TRAP = '787822221a070f0c2238c90339f5b00d0a78783c145a01cc00287d001f710100000d0a80550d0a';
 
 function lengths(text: string): { frames: number[]; noise: number; pending: number } {
@@ -157,13 +159,13 @@ describe('invariant 2, for any bytes', () => {
       for (let start = 0; start < bytes.length; ) {
         let verdict = 0;
         for (let end = start + 1; end <= bytes.length; end++) {
-          const n = frame(bytes, start, end);
+          const n = frame(bytes, start, end, PLAIN);
           if (verdict === 0) verdict = n;
           else if (n !== verdict) throw new Error(`${verdict} then ${n} at ${start} with ${end} of ${hex(bytes, 0, bytes.length)}`);
           if (Math.abs(n) > end - start) throw new Error(`${n} of ${end - start} bytes`);
         }
         if (verdict === 0) {
-          const n = salvage(bytes, start, bytes.length);
+          const n = salvage(bytes, start, bytes.length, PLAIN);
           expect(n).toBeGreaterThanOrEqual(0);
           expect(n).toBeLessThanOrEqual(bytes.length - start);
           break;
@@ -178,7 +180,7 @@ describe('invariant 2, for any bytes', () => {
       const bytes = new Uint8Array(MAX_FRAME_BYTES);
       for (let p = 0; p < bytes.length; p++) bytes[p] = random.once(3) ? 0x79 : random.below(256);
       bytes.set([0x79, 0x79, random.below(9), random.below(256)]);
-      expect(frame(bytes, 0, bytes.length)).not.toBe(0);
+      expect(frame(bytes, 0, bytes.length, PLAIN)).not.toBe(0);
     }
   });
 });

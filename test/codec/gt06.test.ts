@@ -22,20 +22,6 @@ function named(name: string, convert: (value: VectorValue) => unknown = (value) 
 fixtureTests(gt06);
 
 vectorTests(gt06, {
-  later: [
-    'gt06-x-019',
-    'gt06-x-036',
-    'gt06-x-038',
-    'gt06-x-070',
-    'gt06-x-084',
-    'gt06-x-085',
-    'gt06-x-086',
-    'gt06-x-087',
-    'gt06-x-089',
-    'gt06-x-090',
-    'gt06-x-091',
-    'gt06-x-092',
-  ],
   attributeMap: {
     alarm: named('event', (value) => ALARMS[String(value)]),
     driverUniqueId: named('driver_id'),

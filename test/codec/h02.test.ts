@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import h02 from '../../codecs/h02/index.ts';
 import { VOCABULARY } from '../../codecs/vocabulary.ts';
-import type { Transport } from '../../src/codec/index.ts';
+import { eventIndex, type Transport } from '../../src/codec/index.ts';
 import {
   checkCodec,
   cutRandomly,
   describeFailure,
   difference,
+  Feed,
   type FrameSnapshot,
   feed,
   Random,
@@ -187,6 +188,31 @@ describe('h02 framing', () => {
     expect(lengths(feed(h02, 'tcp', [joined(long, long)], { options: { binaryLength: 37 } }).frames)).toEqual([37, 37]);
   });
 
+  it('cuts the same frames at every split, whatever length the connection has learned', () => {
+    const odd = B11.slice();
+    odd[31] = 0x40;
+    const streams = [
+      joined(B2, B2, V1),
+      joined(B11, V1, bytesFrom('\r\n'), B10, B11),
+      joined(B8, B8, HTBT),
+      joined(odd, odd, V1, B9),
+      joined(B12, bytesFrom(' \r\n'), B12, B7),
+      joined(B2, V1, B13, B14, B4),
+    ];
+    // Bits 14 to 16 of the memo: 0 for nothing learned, else one of the six lengths.
+    for (let learned = 0; learned <= 6; learned++) {
+      for (const stream of streams) {
+        const whole = feed(h02, 'tcp', [stream], { memo: learned << 14 });
+        whole.quiet();
+        for (let at = 1; at < stream.length; at++) {
+          const cut = feed(h02, 'tcp', [stream.slice(0, at), stream.slice(at)], { memo: learned << 14 });
+          cut.quiet();
+          expect(difference(whole.frames, cut.frames), `learned ${learned}, cut at ${at}`).toBe('');
+        }
+      }
+    }
+  });
+
   it('gives the same records for 1000 random cuts of a mixed stream', () => {
     const noise = bytesFrom('\r\n');
     const stream = joined(B11, V1, noise, B11, B10, SMS, B10, B11, HTBT, bytesFrom('garbage$'), V1, B14, B11, B13, V1);
@@ -272,14 +298,68 @@ describe('h02 status word', () => {
     expect(events(['FFFFFBFF', 'FFFFFBFD', 'FFFFFBFD', 'FFFFFBFF', 'FFFFFBFD'])).toEqual([0, 1, 0, 0, 1]);
   });
 
-  it('reports alarms that come together one after the other', () => {
-    // SOS and supply removed, then nothing new, then supply back.
-    expect(events(['FFE7FBFD', 'FFE7FBFD', 'FFE7FBFD', 'FFFFFBFF'])).toEqual([1, 2, 0, 3]);
+  it('makes an event of each alarm in one word, in rows behind the position', () => {
+    const all = (words: readonly string[], memo = 0): number[][] =>
+      feed(
+        h02,
+        'tcp',
+        words.map((word, i) => v1(word, 10 + i)),
+        { memo },
+      ).frames.map((frame) => frame.rows.map(({ event }) => event));
+    // SOS and supply removed, then nothing new, then supply back while a vibration begins.
+    expect(all(['FFE7FBFD', 'FFE7FBFD', 'FFFDFBFD'])).toEqual([[1, 2], [0], [eventIndex('vibration'), 3]]);
+    const [frame] = feed(h02, 'tcp', [v1('FFE7FBFD', 10)]).frames;
+    const [position, more] = frame?.rows ?? [];
+    expect([more?.time, more?.flags, Number.isNaN(more?.latitude ?? 0)]).toEqual([position?.time, position?.flags, true]);
+    // A record is named by its bytes.
+    expect([more?.from, more?.to]).toEqual([(position?.from ?? 0) + 1, position?.to]);
+    expect(frame?.answer).not.toBe(null);
+  });
+
+  it('gives each alarm of a stored word its own event in a batch, too', () => {
+    const segment = (time: string, status: string): string => `A,5035.3129,N,00431.8211,E,000.20,000,${time},${status},1cc,0,1,2`;
+    const batch = bytesFrom(`*HQ,4106011660,BC,1,1,${segment('13010000', 'FFE7FBFD')};${segment('13010100', 'FFE7FBFD')};#`);
+    const frames = feed(h02, 'tcp', [V1, batch]).frames;
+    expect(frames[1]?.rows.map(({ event }) => event)).toEqual([1, 2, 0]);
+  });
+
+  it('raises no latched alarm again on a new connection, which has the latch of the device', () => {
+    const { tcp } = h02;
+    const first = new Feed(h02, 'tcp', {});
+    first.push(v1('FFE7FBFD', 10));
+    const fresh = new Feed(h02, 'tcp', {});
+    tcp?.adopt?.(fresh.state, tcp.memo?.(first.state) ?? 0);
+    expect(fresh.push(v1('FFE7FBFD', 11)).map((frame) => frame.rows.map(({ event }) => event))).toEqual([[0]]);
+    expect(fresh.push(v1('FFFFFBFD', 12)).map((frame) => frame.rows.map(({ event }) => event))).toEqual([[3]]);
   });
 
   it('leaves the disputed bits to the family', () => {
     expect(events(['FFFBFFFF'])).toEqual([0]);
     expect(events(['FFFBFFFF'], { status: 'cantrack' })).toEqual([1]);
+  });
+});
+
+describe('h02 batches', () => {
+  const days = (fix: string, ...points: readonly string[]): string[] => {
+    const v1 = bytesFrom(`*HQ,4106011660,V1,124552,A,5035.3129,N,00431.8211,E,000.20,000,${fix},FFFFFBFF#`);
+    const segments = points.map((day) => `A,5035.3129,N,00431.8211,E,000.20,000,${day}101112,FFFFFBFF;`).join('');
+    const [, batch] = feed(h02, 'tcp', [v1, bytesFrom(`*HQ,4106011660,BC,1,1,${segments}#`)]).frames;
+    return batch?.rows.map(({ time }) => (Number.isNaN(time) ? 'none' : new Date(time).toISOString().slice(0, 10))) ?? [];
+  };
+
+  it.each([
+    ['150626', '14 15 16 17', '2026-06-14 2026-06-15 2026-06-16 2026-05-17'],
+    // Over the end of a year, in both directions.
+    ['010126', '31 01 02 30', '2025-12-31 2026-01-01 2026-01-02 2025-12-30'],
+    ['311225', '31 01 02', '2025-12-31 2026-01-01 2025-12-02'],
+    // The month before has no such day.
+    ['010326', '28 29 30 31', '2026-02-28 2026-01-29 2026-01-30 2026-01-31'],
+    ['010328', '29 30', '2028-02-29 2028-01-30'],
+    ['300426', '30 31 01', '2026-04-30 2026-03-31 2026-05-01'],
+    ['280226', '28 01 29', '2026-02-28 2026-03-01 2026-01-29'],
+    ['150626', '00 32 99', 'none none none'],
+  ])('behind a fix of %s, the days %s are %s', (fix, points, dates) => {
+    expect(days(fix, ...points.split(' '))).toEqual(dates.split(' '));
   });
 });
 
@@ -305,6 +385,13 @@ describe('h02 answers', () => {
     expect(answers({ answers: 'none' }, V1, HTBT)).toEqual([null, null]);
     expect(answers({ answers: 'r12' }, B11, V1)).toEqual(['*HQ,9170000123,R12,000000#', '*HQ,4106011660,V4,V1,20261101000000#']);
     expect(answers({ answers: 'v4-all' }, B11)).toEqual(['*HQ,9170000123,V4,V5,20261101000000#']);
+  });
+
+  it('finds out from text, too, that a unit waits for R12, but not from text without a time', () => {
+    const v8 = bytesFrom('*HQ,9001000002,V8,213945,A,3542.2043,N,38.6508,W,0.00,170,221025,FBFFF9FF,0,0,0,0,22,31,126,0#');
+    expect(answers({}, v8, v8, v8, v8)).toEqual([null, null, null, '*HQ,9001000002,R12,000000#']);
+    const vp1 = bytesFrom('*hq,356327080425330,VP1,A,2702.7245,S,15251.9311,E,0.48,0.0000,080917#');
+    expect(answers({}, vp1, vp1, vp1, vp1)).toEqual([null, null, null, null]);
   });
 
   it('finds out that a unit waits for R12 from frames far older than the newest', () => {

@@ -1,11 +1,45 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ATTRIBUTES, bluetooth, bluetoothField, FAMILIES, familyOf, GH, own, Role, Width } from '../../codecs/teltonika/attributes.ts';
+import { z } from 'zod';
+import {
+  ATTRIBUTES,
+  bluetooth,
+  bluetoothField,
+  FAMILIES,
+  familyOf,
+  GH,
+  isMeasurement,
+  LIMITS,
+  own,
+  Role,
+  Width,
+} from '../../codecs/teltonika/attributes.ts';
 import { ELEMENTS } from '../../codecs/teltonika/elements.ts';
+import { EVENT_RULES, UNNAMED_EVENTS } from '../../codecs/teltonika/event-rules.ts';
 import { VOCABULARY } from '../../codecs/vocabulary.ts';
-import { elementsSource, snakeCase, valuesSource } from '../../tools/teltonika/generate.ts';
+import { elementsSource, snakeCase, UNCLEAR_UNITS, UNITS, valuesSource } from '../../tools/teltonika/generate.ts';
 
 const ROOT = new URL('../../', import.meta.url);
+
+const dictionaryLine = z.object({ definitions: z.array(z.object({ unit: z.string().optional(), scale: z.number().optional() })) });
+type Definition = z.infer<typeof dictionaryLine>['definitions'][number];
+
+/** Units of one quantity, and how many of the first one they have. */
+const SIZE: Readonly<Record<string, string>> = { mA: 'A', mV: 'V', mg: 'g', mAh: 'Ah', '%RH': '%', min: 's', h: 's', km: 'm' };
+const SIZE_OF: Readonly<Record<string, number>> = { mA: 0.001, mV: 0.001, mg: 0.001, mAh: 0.001, min: 60, h: 3600, km: 1000 };
+
+/** By attribute id: the limits of elements.ts. */
+const RANGES = new Map(
+  ELEMENTS.trim()
+    .split('\n')
+    .reduce<[number, { low: number | undefined; high: number | undefined }][]>((all, line) => {
+      const [id = '', , , , , , range = ''] = line.split(' ');
+      const nth = all.filter(([attribute]) => (attribute & 0xffff) === Number(id)).length;
+      const [low, high] = range.startsWith('-!') || range === '-' ? [] : range.replace('!', '').split(':').map(Number);
+      all.push([(nth << 16) | Number(id), { low, high }]);
+      return all;
+    }, []),
+);
 
 function named(family: string, width: keyof typeof Width, id: number): string {
   const index = FAMILIES.findIndex(([name]) => name === family);
@@ -42,6 +76,74 @@ describe('teltonika elements', () => {
     expect(standard).toBeGreaterThan(100);
   });
 
+  it('say their unit in the name, and one name has one unit', () => {
+    const definitions = readFileSync(new URL('tools/teltonika/elements.jsonl', ROOT), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .flatMap((line): Definition[] => dictionaryLine.parse(JSON.parse(line)).definitions);
+    const lines = ELEMENTS.trim()
+      .split('\n')
+      .map((line) => line.split(' '));
+    expect(lines.length).toBe(definitions.length);
+    const standard = VOCABULARY.map((term) => new RegExp(`^${term.name.replace('<n>', '\\d+')}$`));
+    const wrong: string[] = [];
+    const units = new Map<string, Set<string>>();
+    definitions.forEach(({ unit, scale }, i) => {
+      const [id = '', name = '', role = '', factor = ''] = lines[i] ?? [];
+      if (unit === undefined || UNCLEAR_UNITS.has(unit) || role.startsWith('near_') || role === 'hdop') return;
+      if (!standard.some((pattern) => pattern.test(name)) && !name.endsWith(`_${UNITS[unit]?.[0]}`)) wrong.push(`${id} ${name} [${unit}]`);
+      // What one unit of the name is in units of the dictionary's first definition of it.
+      const all = units.get(name) ?? new Set();
+      units.set(name, all.add(`${SIZE[unit] ?? unit} ${Number((Number(factor) / (scale ?? 1) / (SIZE_OF[unit] ?? 1)).toPrecision(3))}`));
+    });
+    expect(wrong).toEqual([]);
+    expect([...units].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`)).toEqual([]);
+  });
+
+  it('have no name that is a field of the record', () => {
+    const fields = new Set([
+      'time',
+      'received',
+      'lat',
+      'lon',
+      'valid',
+      'altitude_m',
+      'speed_kmh',
+      'course_deg',
+      'satellites',
+      'hdop',
+      'event',
+    ]);
+    expect([...ATTRIBUTES.values()].map(({ name }) => name).filter((name) => fields.has(name))).toEqual([]);
+  });
+
+  it('have limits that leave "not available" out (808 elements once showed it as a number)', () => {
+    const shown: string[] = [];
+    FAMILIES.forEach(([family], index) => {
+      familyOf(index).table.forEach((entry, at) => {
+        const role = entry >>> 20;
+        const bytes = [1, 2, 4, 8][at >> 16] ?? 0;
+        const line = RANGES.get(entry & 0xfffff);
+        if (bytes === 0 || line === undefined || line.low === undefined) return;
+        const ones = 256 ** bytes - 1;
+        if (ones <= (line.high ?? ones) || (role !== Role.Uint && role < Role.Limited)) return;
+        const limits = LIMITS[role - Role.Limited];
+        // Minus one is all ones, too, and may be a temperature.
+        const isValue = limits?.signed === true && line.low <= -1 && (line.high ?? 0) >= -1;
+        if (limits === undefined || (isMeasurement(limits, limits.signed ? -1 : ones, ones) && !isValue))
+          shown.push(`${family} ${at & 0xffff} in ${bytes} bytes`);
+      });
+    });
+    expect(shown).toEqual([]);
+  });
+
+  it('have an event rule only where there is an element', () => {
+    const names = new Set(ELEMENTS.split('\n').map((line) => line.split(' ')[1]));
+    const rules = [...EVENT_RULES.keys(), ...UNNAMED_EVENTS].filter((name) => name !== 'geofence_zone');
+    expect(rules.filter((name) => !names.has(name))).toEqual([]);
+  });
+
   it('are named in the vendor’s words, snake_case, otherwise', () => {
     expect(
       ['geofenceZone06', 'canSecurityStateFlagsP4', 'tpmsTire1Temperature', 'geofenceZone51Io10236', 'com2DsmSpeed'].map(snakeCase),
@@ -56,19 +158,19 @@ describe('teltonika families (codecs/teltonika/protocol.md section 8.3)', () => 
     ['fmx6', 'Two', 10, 'analog_v_2'],
     ['fmx6', 'Two', 11, 'analog_v_3'],
     ['fm', 'Four', 16, 'odometer_m'],
-    ['fmx6', 'Four', 16, 'can_total_mileage_counted'],
+    ['fmx6', 'Four', 16, 'can_total_mileage_counted_m'],
     ['fmx6', 'Four', 216, 'odometer_m'],
     ['fm', 'One', 216, 'geofence_zone_35'],
     ['fm', 'One', 69, 'gnss_status'],
     ['fmx6', 'One', 71, 'gnss_status'],
     ['fm', 'One', 113, 'battery_pct'],
-    ['fmx6', 'Four', 113, 'fms_service_distance'],
+    ['fmx6', 'Four', 113, 'fms_service_distance_km'],
     ['fm', 'One', 252, 'unplug'],
     ['fmx6', 'One', 252, 'authorized_driving'],
     ['fm', 'One', 30, 'obd_number_of_dtc'],
     ['fmx6', 'One', 30, 'obd_speed_kmh'],
     ['asset', 'One', 242, 'man_down'],
-    ['fm11', 'Two', 255, 'over_speeding'],
+    ['fm11', 'Two', 255, 'over_speeding_kmh'],
     // A family without a meaning of its own takes the default one.
     ['tft', 'Two', 66, 'external_v'],
     ['gh', 'One', 1, 'battery_pct'],
@@ -84,8 +186,10 @@ describe('teltonika families (codecs/teltonika/protocol.md section 8.3)', () => 
     expect(named('fm', 'Four', 200)).toBe('deep_sleep');
   });
 
-  it('keeps a number’s meaning in a width that is not listed, and a text’s not', () => {
-    expect(named('fm', 'Four', 66)).toBe('external_v');
+  it('gives no meaning to a width that no definition has (codecs/teltonika/protocol.md section 3.8)', () => {
+    expect(named('fm', 'Four', 66)).toBe('io_66');
+    expect(named('fm', 'Two', 239)).toBe('io_239');
+    expect(named('fm', 'Eight', 105)).toBe('io_105');
     expect(named('fm', 'Two', 256)).toBe('io_256');
     expect(named('fm', 'Variable', 66)).toBe('io_66');
   });

@@ -211,7 +211,7 @@ describe('fixgate send', () => {
     expect([refused.code, refused.error]).toEqual([2, expect.stringContaining('parameters.seconds')]);
     const away = await fixgate(['send', imei(2), 'version', '--protocol', 'teltonika', '--wait', '0.2', '--json'], '', env);
     expect([away.code, JSON.parse(away.out)]).toMatchObject([1, { state: 'queued' }]);
-    expect((await fixgate(['send', imei(1), 'version'], '', { ...env, FIXGATE_TOKEN: 'fg_none' })).error).toContain('not known');
+    expect((await fixgate(['send', imei(1), 'version'], '', { ...env, FIXGATE_TOKEN: 'fg_none' })).error).toContain('unknown bearer token');
   }, 90_000);
 });
 

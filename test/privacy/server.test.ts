@@ -282,7 +282,7 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     // One of whom nothing is known.
     expect((await get('/v1/devices/nobody/export')).status).toBe(404);
     const nothing = await fixgate(['export', 'nobody', '--out', `${out}.1`], '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: token });
-    expect([nothing.code, nothing.error, existsSync(`${out}.1`)]).toEqual([1, 'fixgate: nothing of device nobody is kept\n', false]);
+    expect([nothing.code, nothing.error, existsSync(`${out}.1`)]).toEqual([1, 'fixgate: no data of device nobody is kept\n', false]);
     // One without a record, of which there are rows.
     const stranger = unzipped(Buffer.from(await (await get(`/v1/devices/${GONE}/export`)).arrayBuffer()));
     expect(objects(stranger.get('positions.ndjson'))).toHaveLength(1);

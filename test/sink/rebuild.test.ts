@@ -161,7 +161,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
     await settle();
     await store.update('cursors', `state ${INSTANCE} 0`, (text) => JSON.stringify({ ...JSON.parse(text ?? ''), usage: 99 }));
     await expect(rebuild(store, history, { patienceMs: 600 })).rejects.toThrow(
-      'ClickHouse has not got all usage that was counted (slot 0 of rig',
+      'ClickHouse lacks usage that was already counted (slot 0 of rig',
     );
     expect(slots).toHaveLength(2);
     await server.client.command({ query: 'DROP DATABASE fixgate' });

@@ -9,7 +9,7 @@ import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 
 const LIMIT = 256;
-const FULL = 'all connections are taken: newcomers are closed, who is connected stays';
+const FULL = 'connection limit reached; new connections are closed';
 
 let server: Server | undefined;
 const directory = mkdtempSync(join(tmpdir(), 'fixgate-descriptors-'));

@@ -159,6 +159,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'state',
       'lock',
       'src/embedded/secret.ts',
+      'src/embedded/socket.ts',
+      'sink types',
     ],
   },
   metrics: { holds: 'every metric, and the sum over processes', imports: ['codec types', 'npm:prom-client'] },

@@ -43,6 +43,7 @@ const STANDARD: Readonly<Record<string, readonly [name: string, factor: number]>
   gnssPdop: ['pdop', 1],
   gnssVdop: ['vdop', 1],
   gnssStatus: ['gnss_status', 1],
+  speed: ['gnss_speed_kmh', 1],
   totalOdometer: ['odometer_m', 1],
   tripOdometer: ['trip_m', 1],
   canEngineWorktime: ['engine_hours_s', 60],
@@ -99,6 +100,7 @@ const STANDARD: Readonly<Record<string, readonly [name: string, factor: number]>
   'ble#Temperature': ['tag_#_temperature_c', 1],
   'ble#Humidity': ['tag_#_humidity_pct', 1],
   'ble#BatteryVoltage': ['tag_#_battery_pct', 1],
+  'eyeBatteryVoltage#': ['tag_#_battery_v', 0.001],
   'eyeTemperature#': ['tag_#_temperature_c', 1],
   'eyeHumidity#': ['tag_#_humidity_pct', 1],
   'eyeMagnet#': ['tag_#_magnet', 1],
@@ -107,6 +109,67 @@ const STANDARD: Readonly<Record<string, readonly [name: string, factor: number]>
   'eyeRoll#': ['tag_#_roll_deg', 1],
   'eyeLowBattery#': ['tag_#_low_battery', 1],
 };
+
+/**
+ * What a name ends in, by the dictionary's unit, and the factor from that unit to ours. A unit that depends on the sensor behind the
+ * element ("l or ml") is not here: its name has none.
+ */
+export const UNITS: Readonly<Record<string, readonly [suffix: string, factor: number]>> = {
+  '%': ['pct', 1],
+  '%RH': ['pct', 1],
+  '°C': ['c', 1],
+  '°': ['deg', 1],
+  m: ['m', 1],
+  km: ['km', 1],
+  cm: ['cm', 1],
+  mm: ['mm', 1],
+  m2: ['m2', 1],
+  m3: ['m3', 1],
+  s: ['s', 1],
+  ms: ['ms', 1],
+  min: ['min', 1],
+  h: ['h', 1],
+  d: ['d', 1],
+  'unix s': ['unix_s', 1],
+  l: ['l', 1],
+  ml: ['ml', 1],
+  kg: ['kg', 1],
+  g: ['g', 1],
+  mg: ['g', 0.001],
+  t: ['t', 1],
+  V: ['v', 1],
+  mV: ['v', 0.001],
+  A: ['a', 1],
+  mA: ['a', 0.001],
+  Ah: ['ah', 1],
+  mAh: ['ah', 0.001],
+  W: ['w', 1],
+  kW: ['kw', 1],
+  Wh: ['wh', 1],
+  kWh: ['kwh', 1],
+  N: ['n', 1],
+  kPa: ['kpa', 1],
+  Hz: ['hz', 1],
+  lx: ['lx', 1],
+  dB: ['db', 1],
+  dBm: ['dbm', 1],
+  BPM: ['bpm', 1],
+  rpm: ['rpm', 1],
+  'km/h': ['kmh', 1],
+  'm/s': ['mps', 1],
+  'l/h': ['lph', 1],
+  'g/s': ['g_per_s', 1],
+  'g/m2': ['g_per_m2', 1],
+  'm2/h': ['m2_per_h', 1],
+  'km/l': ['km_per_l', 1],
+  'Wh/km': ['wh_per_km', 1],
+  'l/100km': ['l_per_100km', 1],
+  'kWh/100km': ['kwh_per_100km', 1],
+};
+/** Units without one meaning. */
+export const UNCLEAR_UNITS: ReadonlySet<string> = new Set(['kvants or l', 'l or ml', 'g or rad/s']);
+/** The dictionary writes these ranges in the physical unit, not in raw numbers; so do all whose scale is no power of ten. */
+const PHYSICAL_RANGES: ReadonlySet<string> = new Set(['obdRelativeFuelRailPressure', 'reeferInboxBattery']);
 
 /** Standard names that are booleans, whatever the dictionary says of their range. */
 const BOOLEAN = /^(ignition|motion|charging|roaming|blocked|armed|input_\d+|output_\d+|tag_\d+_(magnet|low_battery))$/;
@@ -139,6 +202,14 @@ const ROLES: Readonly<Record<string, string>> = {
   canDriver2IdHigh: 'card_2a',
   canDriver2IdLow: 'card_2b',
   imsi: 'digits',
+  totalOdometer: 'odometer_device',
+  canTotalMileage: 'odometer_can',
+  tachoOdometer: 'odometer_tachograph',
+  canTachographTotalVehicleDistance: 'odometer_tachograph',
+  obdOemOemTotalMileage: 'odometer_obd_km',
+  j1939TotalVehicleDistance: 'odometer_can_km',
+  scooterTotalMileage: 'odometer_can',
+  boschTotalDistance: 'odometer_can_km',
   ecoMaximum: 'xyz',
   ecoAverage: 'xyz',
   bloodAlcoholContent: 'alcohol',
@@ -165,6 +236,8 @@ interface Entry {
   /** '1248', 'x' for variable. */
   readonly widths: string;
   readonly families: string;
+  /** Raw limits `low:high`, `-` for none; behind them `!` when all ones mean "not available", whatever the width. */
+  readonly range: string;
   /** Raw values that are error codes. */
   readonly codes: string;
 }
@@ -195,12 +268,13 @@ function entry(definition: Readonly<Record<string, unknown>>): Entry {
   const digits = /\d+/.exec(vendor)?.[0] ?? '';
   const exact = STANDARD[vendor];
   const numbered = digits === '' ? undefined : STANDARD[vendor.replace(digits, '#')];
-  const [standard, factor] = exact ?? numbered ?? [snakeCase(vendor), 1];
-  const name = standard.replace('#', String(Number(digits)));
   const unit = text(definition['unit']);
+  const [standard, factor] = exact ?? numbered ?? withUnit(snakeCase(vendor), unit);
+  const name = standard.replace('#', String(Number(digits)));
   const given = typeof definition['scale'] === 'number' ? definition['scale'] : 1;
   // Acceleration and voltage names carry g and V; some listings give thousandths of them.
-  const thousandths = (unit === 'mg' && name.startsWith('acceleration_')) || (unit === 'mV' && /_v(_\d+)?$/.test(name));
+  const isStandard = exact !== undefined || numbered !== undefined;
+  const thousandths = isStandard && ((unit === 'mg' && name.startsWith('acceleration_')) || (unit === 'mV' && /_v(_\d+)?$/.test(name)));
   const scale = Number((given * factor * (thousandths ? 0.001 : 1)).toPrecision(6));
   const bytes = definition['bytes'];
   const widths = bytes === 'variable' ? 'x' : (Array.isArray(bytes) ? bytes : [bytes]).join('');
@@ -209,7 +283,53 @@ function entry(definition: Readonly<Record<string, unknown>>): Entry {
     .map(([letter]) => letter)
     .join('');
   const special = isObject(definition['special']) ? Object.keys(definition['special']) : [];
-  return { name, role: role(definition, vendor, name, widths), scale, widths, families, codes: codes(name, special) };
+  return {
+    name,
+    role: role(definition, vendor, name, widths),
+    scale,
+    widths,
+    families,
+    range: range(definition, vendor),
+    codes: codes(name, special),
+  };
+}
+
+/** A vendor's name with its unit behind it, and the factor to that unit. */
+function withUnit(name: string, unit: string): readonly [string, number] {
+  const known = UNITS[unit];
+  if (known === undefined) {
+    if (unit !== '' && !UNCLEAR_UNITS.has(unit)) throw new TypeError(`a unit without a suffix: ${unit}`);
+    return [name, 1];
+  }
+  const [suffix, factor] = known;
+  const bare = name.replace(/_(percent|proc|liters|kg|rpm|m2)$/, (word) => (LONG_WORDS[word.slice(1)] === suffix ? '' : word));
+  return [`${bare}_${suffix}`, factor];
+}
+
+/** Words at the end of vendors' names that are the unit already. */
+const LONG_WORDS: Readonly<Record<string, string>> = {
+  percent: 'pct',
+  proc: 'pct',
+  liters: 'l',
+  kg: 'kg',
+  rpm: 'rpm',
+  m2: 'm2',
+};
+
+/**
+ * The raw limits. Without documented ones, a measurement of all ones is "not available" as well, as it is for every element that
+ * comes from FMS (SAE J1939-71).
+ */
+function range(definition: Readonly<Record<string, unknown>>, vendor: string): string {
+  const limits = definition['rawRange'];
+  const isMeasurement = text(definition['unit']) !== '' && definition['signed'] !== true;
+  const coded = definition['values'];
+  const isCode = isObject(coded) && !('255' in coded);
+  if (!Array.isArray(limits)) return isMeasurement || isCode ? '-!' : '-';
+  const scale = typeof definition['scale'] === 'number' ? definition['scale'] : 1;
+  const isPhysical = PHYSICAL_RANGES.has(vendor) || !Number.isInteger(Math.log10(scale)) || scale > 1;
+  const [low = 0, high = 0] = limits.map((limit) => (isPhysical ? Number(limit) / scale : Number(limit))).sort((a, b) => a - b);
+  return `${Math.floor(low)}:${Math.ceil(high)}${/^fms[A-Z]/.test(vendor) ? '!' : ''}`;
 }
 
 function role(definition: Readonly<Record<string, unknown>>, vendor: string, name: string, widths: string): string {
@@ -241,7 +361,7 @@ function codes(name: string, special: readonly string[]): string {
 }
 
 function line(id: string, e: Entry): string {
-  return [id, e.name, e.role, String(e.scale), e.widths, e.families, e.codes].join(' ').trimEnd();
+  return [id, e.name, e.role, String(e.scale), e.widths, e.families, e.range, e.codes].join(' ').trimEnd();
 }
 
 /** Every definition with its attribute id, in the order of ids and variants. `dictionary`: the text of elements.jsonl. */
@@ -268,8 +388,9 @@ export function elementsSource(dictionary: string): string {
     '/**',
     ' * I/O elements: generated by tools/teltonika/generate.ts from the dictionary beside it (codecs/teltonika/protocol.md section 8). Do not edit.',
     ' *',
-    ' * One definition a line: id, attribute name, role, scale, widths in bytes (x: variable length), families, raw values that',
-    ' * are error codes. The first line of an id is its default; the letters of families are explained in attributes.ts.',
+    ' * One definition a line: id, attribute name, role, scale, widths in bytes (x: variable length), families, raw limits (`!`: all',
+    ' * ones mean "not available"), raw values that are error codes. The first line of an id is its default; the letters of families',
+    ' * are explained in attributes.ts.',
     ' */',
     'export const ELEMENTS = `',
     ...lines,

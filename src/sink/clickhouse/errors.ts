@@ -66,8 +66,8 @@ export function plainError(error: unknown, { url, password }: Place): AppError {
     .replace(/ Column values:.*/, '')
     .slice(0, 300);
   if (REFUSED.has(code))
-    return new AppError('CLICKHOUSE_REFUSED', `ClickHouse at ${url} refuses: check user, password and database (${said})`, error);
-  if (code !== 0) return new AppError('SINK_UNREACHABLE', `ClickHouse at ${url} said ${code}: ${said}`, error);
+    return new AppError('CLICKHOUSE_REFUSED', `ClickHouse at ${url} refuses access: check user, password and database (${said})`, error);
+  if (code !== 0) return new AppError('SINK_UNREACHABLE', `ClickHouse at ${url} answered ${code}: ${said}`, error);
   const reason = systemCode(error);
   return new AppError('SINK_UNREACHABLE', `ClickHouse at ${url} does not answer (${reason === '' ? said : reason})`, error);
 }

@@ -1,3 +1,4 @@
+import type { Agent } from 'node:http';
 import { hostname } from 'node:os';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
@@ -19,6 +20,8 @@ export interface ClickHouseAccess {
   readonly password?: Secret | undefined;
   /** Created if absent; `fixgate` by default. */
   readonly database?: string | undefined;
+  /** Makes the connections, so many at most, in place of `url`. */
+  readonly agent?: ((connections: number) => Agent) | undefined;
 }
 
 /**
@@ -41,6 +44,7 @@ export interface ClickHouseOptions extends ClickHouseAccess {
   readonly batchAgeMs?: number | undefined;
 }
 
+const CONNECTIONS = 2;
 const REQUEST_MS = 60_000;
 const ERASE_MS = 600_000;
 /** The server starts after this look, and devices wait for it. */
@@ -71,13 +75,15 @@ export async function checkClickHouse(options: ClickHouseAccess): Promise<AppErr
 }
 
 export function connect(options: ClickHouseAccess, requestMs: number): ClickHouseClient {
+  const agent = options.agent?.(CONNECTIONS);
   return createClient({
+    ...(agent === undefined ? {} : { http_agent: agent }),
     url: options.url.reveal(),
     username: options.username ?? 'default',
     password: options.password?.reveal() ?? '',
     application: 'fixgate',
     request_timeout: requestMs,
-    max_open_connections: 2,
+    max_open_connections: CONNECTIONS,
     // Its log would print statements and errors twice, past our own.
     log: { level: ClickHouseLogLevel.OFF },
     clickhouse_settings: {

@@ -117,8 +117,7 @@ class RedisStreamSink implements Sink {
     }
     const [failed, appended] = results?.[0] ?? [null, null];
     if (failed !== null) throw plain(failed, this.#o.url);
-    if (!Array.isArray(appended))
-      throw new AppError('SINK_UNREACHABLE', `${this.#cursor} is not where this server left it: reading it again`);
+    if (!Array.isArray(appended)) throw new AppError('SINK_UNREACHABLE', `another process moved ${this.#cursor}; reading it again`);
     await this.#remember(batch, appended.map(String), lastData(args));
     await this.#look(redis);
   }
@@ -257,7 +256,7 @@ function positions(cursor: unknown, key: string): Map<string, number> {
   const delivered = new Map<string, number>();
   for (const [slot, text] of Object.entries(Object(cursor))) {
     const sequence = Number(text);
-    if (!Number.isSafeInteger(sequence) || sequence < 0) throw new Error(`field ${slot} of ${key} is no sequence: ${text}`);
+    if (!Number.isSafeInteger(sequence) || sequence < 0) throw new Error(`field ${slot} of ${key} is not a sequence: ${text}`);
     delivered.set(slot, sequence);
   }
   return delivered;
@@ -282,7 +281,7 @@ const MEANINGS: readonly (readonly [RegExp, string])[] = [
   [/\b(NOAUTH|WRONGPASS)\b|invalid password|without any password/, 'Redis refuses the user or password'],
   [/\bNOPERM\b/, 'Redis forbids the user a command or key'],
   [/\bNOREPLICAS\b/, 'Redis has too few replicas'],
-  [/\bWRONGTYPE\b/, 'a key in Redis holds something else'],
+  [/\bWRONGTYPE\b/, 'a key in Redis has another type'],
   [/\bECONNREFUSED\b|\bETIMEDOUT\b|\bENOTFOUND\b|\bEHOSTUNREACH\b|Connection is closed|timed out/, 'Redis does not answer'],
 ];
 

@@ -37,7 +37,7 @@ export function parseCursor(key: string, text: string): UsageCursor {
   }
   throw new AppError(
     'SINK_UNREACHABLE',
-    `"${key}" in the table cursors of the state store is no cursor: ${text}; restore the store from a backup, or remove the key, and rebuild usage with fixgate usage rebuild --all`,
+    `"${key}" in the table cursors of the state store is not a cursor: ${text}; restore the store from a backup, or remove the key, and rebuild usage with fixgate usage rebuild --all`,
   );
 }
 

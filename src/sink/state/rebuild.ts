@@ -88,7 +88,7 @@ async function rebuildChunk(options: RebuildOptions, cycle: Cycle, devices: read
     const counted = { ...REBUILDS, put: String(Number(rebuilds ?? 0) + 1) };
     if (await store.write([{ ...REBUILDS, expect: rebuilds }, counted, ...ops])) return found;
   }
-  throw new AppError('STATE_UNREACHABLE', 'the sums of usage do not hold still to be compared; try again when the server has less to do');
+  throw new AppError('STATE_UNREACHABLE', 'the sums of usage changed during every comparison; retry when the server is less busy');
 }
 
 interface Look {
@@ -119,7 +119,7 @@ async function arrived({ history, patienceMs = 30_000 }: RebuildOptions, places:
     if (waited >= patienceMs)
       throw new AppError(
         'SINK_UNREACHABLE',
-        `ClickHouse has not got all usage that was counted (slot ${missing.slot} of ${missing.instance}, entry ${missing.sequence}): wait until fixgate_sink_oldest_undelivered_seconds is small, and try again`,
+        `ClickHouse lacks usage that was already counted (slot ${missing.slot} of ${missing.instance}, entry ${missing.sequence}): wait until fixgate_sink_oldest_undelivered_seconds is small, and retry`,
       );
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

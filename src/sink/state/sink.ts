@@ -73,7 +73,7 @@ class StateSink implements Sink {
     }
     for (const [key, add] of await this.#sums(batch)) ops.push({ table: 'usage', key, add: { ...add } });
     if (!(await store.write(ops)))
-      throw new AppError('SINK_UNREACHABLE', 'the cursor of usage in the state store was moved by somebody else: reading it again');
+      throw new AppError('SINK_UNREACHABLE', 'another process moved the usage cursor in the state store; reading it again');
     for (const [slot, cursor] of moved) this.#cursors.set(slot, cursor);
   }
 

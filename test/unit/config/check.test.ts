@@ -111,7 +111,7 @@ http: { port: 21001 }
     expect(await said('journal: &a\n  keepMs: 1000\n  more: *a\n')).toContain('the anchor at "journal.more" contains itself');
     expect(() => readYaml('a: &a [1, *a]')).toThrow('the anchor at "a.1" contains itself');
     expect(() => readYaml(`${'['.repeat(150)}${']'.repeat(150)}`)).toThrow('nested deeper than 100');
-    expect(() => readYaml('a: 1\nb: { c: 1, c: 2 }')).toThrow('the key "c" is there twice');
+    expect(() => readYaml('a: 1\nb: { c: 1, c: 2 }')).toThrow('duplicate key "c"');
     expect(readYaml('a: &a [1]\nb: [*a, *a]')).toEqual({ a: [1], b: [[1], [1]] });
   });
 });

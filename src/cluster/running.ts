@@ -1,0 +1,48 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import cluster from 'node:cluster';
+import { AppError } from '../errors.ts';
+import type { Send } from './ipc.ts';
+
+/** A child as the supervisor needs it, a cluster worker or a plain process alike. */
+export interface Running {
+  readonly send: Send;
+  kill(signal: NodeJS.Signals): void;
+  /** Lets go of it: a child ends when it has no parent. */
+  release(): void;
+  onMessage(listener: (message: unknown, socket: unknown) => void): void;
+  onExit(listener: (code: number | null, signal: string | null) => void): void;
+  readonly pid: number;
+}
+
+/** No child reads what the server is given on standard input. */
+const CHILD_STDIO: ('ignore' | 'inherit' | 'ipc')[] = ['ignore', 'inherit', 'inherit', 'ipc'];
+
+/** Throws AppError WORKER_FAILED when the system starts no process. */
+export function forkChild(path: string, args: readonly string[]): Running {
+  return ofProcess(fork(path, args, { stdio: CHILD_STDIO }));
+}
+
+/** A worker, which runs the module at `path`. */
+export function forkWorker(path: string): Running {
+  cluster.setupPrimary({ exec: path, args: [], stdio: CHILD_STDIO });
+  const worker = cluster.fork();
+  worker.on('error', () => {});
+  return ofProcess(worker.process);
+}
+
+function ofProcess(child: ChildProcess): Running {
+  // Without a listener, a process that cannot be started or reached would end this one.
+  child.on('error', () => {});
+  if (child.pid === undefined) throw new AppError('WORKER_FAILED', 'no process can be started: no descriptor or no process is left');
+  return {
+    pid: child.pid,
+    // A message to a process that is just dying is answered by its exit.
+    send: (message, socket, sent) => void child.send(message, socket, undefined, () => sent?.()),
+    kill: (signal) => void child.kill(signal),
+    release: () => {
+      if (child.connected) child.disconnect();
+    },
+    onMessage: (listener) => void child.on('message', listener),
+    onExit: (listener) => void child.on('exit', listener),
+  };
+}

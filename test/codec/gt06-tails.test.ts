@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import gt06 from '../../codecs/gt06/index.ts';
+import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { bytesOf, RecordFeed } from '../helpers/fixtures.ts';
+
+/** Invariant 2 of codecs/gt06/decode.ts: a position that shows itself is a fix at any length, and what follows it is kept. */
+
+const LOGIN = '787811010123456789012345270100020001c2c80d0a';
+/** 2026-07-15 12:34:56, 12 satellites, 33.86882 S 70.64827 W, 87 km/h, 275°, positioned. */
+const GPS18 = '1a070f0c2238cc03a23c24079469a657d913';
+const PLACE = { kind: 'fix', time: Date.parse('2026-07-15T12:34:56Z'), lat: -33.86882, lon: -70.64827, valid: true, speed_kmh: 87 };
+const LONGEST = 72;
+/** What the block begins behind, in the content of a number. */
+const IN_FRONT: Readonly<Record<number, string>> = { 52: '00000000', 97: '0123456789012345' };
+const SHORT = [
+  0x10, 0x11, 0x12, 0x16, 0x17, 0x1a, 0x1e, 0x22, 0x24, 0x25, 0x26, 0x27, 0x2a, 0x2d, 0x31, 0x32, 0x34, 0x36, 0x37, 0x39, 0x61, 0xa0, 0xa3,
+  0xa4,
+];
+
+function frameOf(number: number, content: string, long: boolean): Uint8Array {
+  const body = bytesOf(content);
+  const head = long ? 5 : 4;
+  const bytes = new Uint8Array(head + body.length + 6);
+  bytes.set(long ? [0x79, 0x79] : [0x78, 0x78]);
+  if (long) putU16be(bytes, 2, body.length + 5);
+  else bytes[2] = body.length + 5;
+  bytes[head - 1] = number;
+  bytes.set(body, head);
+  putU16be(bytes, bytes.length - 6, 7);
+  putU16be(bytes, bytes.length - 4, crc16X25(bytes, 2, bytes.length - 4));
+  bytes.set([0x0d, 0x0a], bytes.length - 2);
+  return bytes;
+}
+
+function read(bytes: Uint8Array): { records: Record<string, unknown>[]; answer: string | null | undefined } {
+  const connection = new RecordFeed(gt06, 'tcp', {});
+  connection.feed.push(bytesOf(LOGIN));
+  const [frame] = connection.feed.push(bytes);
+  return { records: connection.records.at(-1) ?? [], answer: frame?.answer };
+}
+
+/** Tails of n bytes: zeros, and a pattern that is no layout. */
+function tails(n: number): string[] {
+  const pattern = Uint8Array.from({ length: n }, (_, i) => 0x81 + 7 * i);
+  return ['00'.repeat(n), hex(pattern, 0, n)];
+}
+
+/** The fix of a frame with this tail; its bytes are explained or kept. */
+function expectFix(number: number, tail: string, long = false): void {
+  const content = (IN_FRONT[number] ?? '') + GPS18 + tail;
+  const { records } = read(frameOf(number, content, long));
+  const what = `${number.toString(16)} with ${tail.length / 2} bytes behind the block: ${tail}`;
+  expect(records, what).toHaveLength(1);
+  const record = records[0] ?? {};
+  expect(record, what).toMatchObject({ kind: PLACE.kind, time: PLACE.time, valid: true, speed_kmh: 87 });
+  expect(record['lat'], what).toBeCloseTo(PLACE.lat, 5);
+  expect(record['lon'], what).toBeCloseTo(PLACE.lon, 5);
+}
+
+describe('a position in a message of any length', () => {
+  it.each(SHORT)('of number %d', (number) => {
+    // 34 is something else at one length, whatever the bytes say: cells of an SL4X.
+    for (let n = 0; n <= LONGEST; n++)
+      for (const tail of tails(n)) {
+        const size = GPS18.length / 2 + n + (IN_FRONT[number] ?? '').length / 2;
+        if (number === 0x34 && size === 50) continue;
+        expectFix(number, tail);
+      }
+  });
+
+  it.each([0x38, 0x39, 0x22])('of number %d in a long frame', (number) => {
+    for (let n = 0; n <= LONGEST; n++) for (const tail of tails(n)) expectFix(number, tail, true);
+  });
+
+  it('of locks, where only the lengths of the blocks do not fit', () => {
+    for (let n = 0; n <= LONGEST; n++)
+      for (const tail of tails(n)) {
+        const [record = {}] = read(frameOf(0x32, `${GPS18.slice(0, 12)}0c${GPS18.slice(12)}${tail}`, true)).records;
+        expect(record, tail).toMatchObject({ kind: 'fix', time: PLACE.time });
+      }
+  });
+
+  it('keeps what no layout explains', () => {
+    for (const number of [0x16, 0x26, 0x31, 0x32, 0x1a, 0x2a, 0x24, 0x37]) {
+      const [record = {}] = read(frameOf(number, `${GPS18}0102030405`, false)).records;
+      expect(record['attrs'], number.toString(16)).toMatchObject({ extra: '0102030405' });
+    }
+    const [long = {}] = read(frameOf(0x26, `${GPS18}00${'a5'.repeat(200)}`, false)).records;
+    expect(JSON.stringify(long['attrs'])).toContain('a5'.repeat(150));
+  });
+
+  it('is none without a date or a place', () => {
+    for (const block of [
+      `000000000000${GPS18.slice(12)}`,
+      `1a0d0f0c2238${GPS18.slice(12)}`,
+      `1a021e0c2238${GPS18.slice(12)}`,
+      `${GPS18.slice(0, 12)}cc000000000000000057d913`,
+      `${GPS18.slice(0, 12)}cc0aa23c24079469a657d913`,
+      `${GPS18.slice(0, 12)}cc03a23c24f79469a657d913`,
+    ])
+      for (const number of [0x31, 0x32, 0x24, 0x1a, 0x2a]) {
+        const { records, answer } = read(frameOf(number, `${block}0102030405`, false));
+        expect(records, block).toEqual([]);
+        // It is stored raw and answered as its number is.
+        expect(answer === null, block).toBe(number === 0x1a || number === 0x2a);
+      }
+  });
+});
+
+describe('a date of any day', () => {
+  const timeOf = (year: number, month: number, day: number, clock: string): unknown => {
+    const two = (n: number): string => n.toString(16).padStart(2, '0');
+    const [record] = read(frameOf(0x22, two(year - 2000) + two(month) + two(day) + clock + GPS18.slice(12), false)).records;
+    // A time of its own, or the one under which it was rejected.
+    return record?.['device_time'] ?? (record?.['flags'] === 'no_time' ? undefined : record?.['time']);
+  };
+
+  it('is the day that the calendar has, at every edge of a month and a year', () => {
+    for (let year = 2012; year <= 2026; year++)
+      for (let month = 1; month <= (year === 2026 ? 10 : 12); month++) {
+        const last = new Date(Date.UTC(year, month, 0)).getUTCDate();
+        expect(timeOf(year, month, 1, '000000')).toBe(Date.UTC(year, month - 1, 1));
+        expect(timeOf(year, month, last, '173b3b')).toBe(Date.UTC(year, month - 1, last, 23, 59, 59));
+      }
+  });
+
+  it('in the zone of the device, is the day before or behind it in UTC', () => {
+    const timeBehind = (login: string, content: string, number: number): unknown => {
+      const connection = new RecordFeed(gt06, 'tcp', {});
+      connection.feed.push(bytesOf(login));
+      connection.feed.push(frameOf(number, content, number === 0x21));
+      return connection.records.at(-1)?.[0]?.['time'];
+    };
+    const place = GPS18.slice(12);
+    const text = (date: string): string => {
+      const said = `Current position! Lat:S33.86882,Lon:W70.64827,Course:275.00,Speed:0.00Km/h,DateTime:${date}`;
+      return `0000000001${[...said].map((c) => c.charCodeAt(0).toString(16).padStart(2, '0')).join('')}`;
+    };
+    const east = hex(frameOf(0x01, '012345678901234527013202', false), 0, 22);
+    const west = hex(frameOf(0x01, '0123456789012345270112ca', false), 0, 22);
+    // UTC+8 and UTC−3, local messages and the text of a reply, two digits of a year and four.
+    expect(timeBehind(east, `1a0101000000${place}`, 0x12)).toBe(Date.UTC(2025, 11, 31, 16));
+    expect(timeBehind(west, `190c1f173b3b${place}`, 0x12)).toBe(Date.UTC(2026, 0, 1, 2, 59, 59));
+    expect(timeBehind(east, text('2024-03-01 07:59:59'), 0x21)).toBe(Date.UTC(2024, 1, 29, 23, 59, 59));
+    expect(timeBehind(west, text('23-12-31  23:00:00'), 0x21)).toBe(Date.UTC(2024, 0, 1, 2));
+  });
+
+  it('in BCD, as in the Wi-Fi messages of Topin', () => {
+    const timeOf = (date: string): unknown => {
+      const connection = new RecordFeed(gt06, 'tcp', {});
+      connection.feed.push(bytesOf('78780d010359339075005244340d0a'));
+      connection.feed.push(bytesOf(`78780017${date}0100cc080c4e2fa5640d0a`));
+      return connection.records.at(-1)?.[0]?.['time'];
+    };
+    expect(timeOf('240229235959')).toBe(Date.UTC(2024, 1, 29, 23, 59, 59));
+    expect(timeOf('251231235959')).toBe(Date.UTC(2025, 11, 31, 23, 59, 59));
+    expect(timeOf('260101000000')).toBe(Date.UTC(2026, 0, 1));
+  });
+});
