@@ -1,4 +1,4 @@
-/** The value of a JSON text that somebody else wrote; undefined when it is not one. Never throws: it is called in handlers and timers. */
+/** The value of a JSON text from outside; undefined if the text is not JSON. Never throws: it is called in handlers and timers. */
 export function jsonOf(text: string | undefined): unknown {
   if (text === undefined) return undefined;
   try {

@@ -9,5 +9,5 @@ export interface Log {
   debug(fields: object, message: string): void;
 }
 
-/** For tests and tools that have nobody to tell. */
+/** Discards everything: for tests and tools. */
 export const silentLog: Log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };

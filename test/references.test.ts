@@ -9,7 +9,7 @@ const FILES = globSync(
 ).filter((path) => !path.endsWith('references.test.ts'));
 
 /** `x.md` with the sections named behind it: `x.md section 2`, `x.md sections 2.1, 3 and 5 to 7`. */
-const DOCUMENT = /(?<![\w./>-])([\w./-]*\w\.md)\b(?:#[\w-]+)?(?: sections? (\d+(?:\.\d+)*(?:(?:, | and |, and | to )\d+(?:\.\d+)*)*))?/g;
+const DOCUMENT = /(?<![\w./>*-])([\w./-]*\w\.md)\b(?:#[\w-]+)?(?: sections? (\d+(?:\.\d+)*(?:(?:, | and |, and | to )\d+(?:\.\d+)*)*))?/g;
 const SECTION = /\bsections? \d+/g;
 /** Files and folders of the repository that a document names. */
 const PATH = /`((?:src|codecs|test|bench|tools|bin|docs|fixtures|deploy|\.ci)\/[\w./-]*)`/g;

@@ -7,7 +7,7 @@ import { nodeStorage } from '../../src/journal/storage.ts';
 import type { Random } from '../../src/simulate/random.ts';
 import type { Rig } from './rig.ts';
 
-/** What is done to the journal's files while nobody has them open. */
+/** What is done to the journal's files while no process has them open. */
 
 const MOST_TORN = 400;
 const LENGTH_BYTES = 8;

@@ -5,7 +5,7 @@ import { Random } from '../../src/simulate/random.ts';
  * A TCP proxy in front of a store, so that connections can be hurt without touching either end.
  *
  * - `through`: everything passes.
- * - `refuse`: nobody listens, and what was open is reset: the store is away.
+ * - `refuse`: nothing listens, and open connections are reset: the store is away.
  * - `stall`: connections are accepted and stay silent, in both directions.
  * - `cut`: most answers are cut in the middle: the store did what was asked, and the asker cannot know.
  */

@@ -29,7 +29,7 @@ export interface Outcome {
   readonly wrong: readonly WrongAnswer[];
   /** Both sinks took all that was durable in the time given. */
   readonly settled: boolean;
-  /** Times that the server ended although nobody had killed it. */
+  /** Times that the server ended without being killed. */
   readonly surprises: number;
   readonly memory: MemoryResult;
   readonly exitCode: number | null;

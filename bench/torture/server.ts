@@ -31,7 +31,7 @@ export class Server {
   readonly #log: WriteStream;
   #child: ChildProcess | undefined;
   #expected = false;
-  /** Nobody starts it again meanwhile. */
+  /** It is not started again meanwhile. */
   #held = false;
   #stopping = false;
 

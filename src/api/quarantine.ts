@@ -12,7 +12,7 @@ const page = z.strictObject({
 });
 const listed = z.object({ devices: z.array(strangerSchema.extend({ id: deviceId })), next: z.string().optional() });
 
-/** Unknown devices that a closed registry has turned away. */
+/** Unknown devices that the registry has refused. */
 export const QUARANTINE_ROUTES: readonly Route[] = [
   route({
     method: 'GET',

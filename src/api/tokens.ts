@@ -21,7 +21,7 @@ export interface Token {
   readonly created: number;
 }
 
-/** By the SHA-256 of its text, hex. Entries of the names, `name <name>`, are no tokens. */
+/** By the SHA-256 of its text, hex. Entries of the names, `name <name>`, are not tokens. */
 const TOKENS = new TypedTable<Token>({ name: 'tokens', key: byId, parse: parseToken });
 
 /**

@@ -54,7 +54,7 @@ function readNumber(name: string, field: z.ZodNumber, text: string, zone: string
   throw new AppError('USAGE', `${name}="${text}" is not ${how ?? 'a number'}`);
 }
 
-/** A date, or a date and a time of day, epoch ms: in the zone unless it says its offset. Undefined if the text is no date. */
+/** A date, or a date and a time of day, epoch ms: in the zone unless it says its offset. Undefined if the text is not a date. */
 export function timeOf(text: string, zone: string): number | undefined {
   const match = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text);
   if (match === null) return undefined;
@@ -77,14 +77,14 @@ const UNITS: Readonly<Record<string, number>> = {
   ti: 2 ** 40,
 };
 
-/** Bytes; undefined if the text is no size. */
+/** Bytes; undefined if the text is not a size. */
 export function sizeOf(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([kmgt]?i?)b$/i.exec(text);
   const unit = UNITS[match?.[2]?.toLowerCase() ?? 'none'];
   return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit);
 }
 
-/** Throws AppError USAGE for what is no time zone. */
+/** Throws AppError USAGE if the text is not a time zone. */
 export function zoneOf(text: string): string {
   try {
     new Intl.DateTimeFormat('en', { timeZone: text });

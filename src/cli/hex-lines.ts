@@ -9,7 +9,7 @@ export interface HexLine {
   /** Nothing but blanks. */
   readonly empty: boolean;
   readonly bytes: Bytes;
-  /** Why the line is no hex, else ''. */
+  /** Why the line is not hex, else ''. */
   readonly error: string;
 }
 

@@ -216,7 +216,7 @@ export class Post {
       await this.#looking;
       if (this.#ending) return;
       this.start().catch((error: unknown) => {
-        this.#host.log.error({ child: this.name, error: messageOf(error) }, 'a process cannot be started again; trying on');
+        this.#host.log.error({ child: this.name, error: messageOf(error) }, 'a process cannot be restarted; retrying');
         this.#again();
       });
     }, this.#pause());

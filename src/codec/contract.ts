@@ -119,7 +119,7 @@ export interface Dialect<S extends object = object> {
   /** Writes the answer at `at` (at least `maxAnswerBytes` of room) and returns its length, 0 for silence. */
   encodeAck(request: AckRequest, state: S, out: Bytes, at: number): number;
   /**
-   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…2^31-1; 0 when nobody waits for the reply) if the protocol echoes one; returns its length, 0 when
+   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…2^31-1; 0 if no reply is awaited) if the protocol echoes one; returns its length, 0 when
    * the command does not fit this state (see `commands` for what may be asked).
    */
   encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number): number;
@@ -160,7 +160,7 @@ export interface Codec {
   /** How long a device may take to reply while it is connected, ms. */
   readonly replyMs: number;
   /**
-   * Reads the text of a reply to this command, or one that nobody asked for (undefined). Undefined: no reply to such a command looks
+   * Reads the text of a reply to this command, or one that was not asked for (undefined). Undefined: no reply to such a command looks
    * like this. Absent: every text is one and says nothing. The host hands in 4096 characters at most; the kit checks that the cost
    * grows with the length only.
    */

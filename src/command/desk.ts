@@ -307,7 +307,7 @@ export class Desk {
   }
 
   #failed(error: unknown): void {
-    this.#o.log.warn({ error: messageOf(error) }, 'the ledger of commands cannot be read; trying on');
+    this.#o.log.warn({ error: messageOf(error) }, 'command ledger cannot be read; retrying');
   }
 }
 

@@ -289,7 +289,7 @@ class Line {
   }
 
   #troubled(error: unknown): void {
-    this.#o.log.warn({ error: messageOf(error) }, 'the commands of a device cannot be read or written; trying on');
+    this.#o.log.warn({ error: messageOf(error) }, 'commands of a device cannot be read or written; retrying');
   }
 
   /** Invariant 6. */

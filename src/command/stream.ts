@@ -172,7 +172,7 @@ export class CommandStream {
   #failed(error: unknown): void {
     if (this.#stopped || systemClock.elapsed() - this.#said < QUIET_MS) return;
     this.#said = systemClock.elapsed();
-    this.#o.log.warn({ stream: this.#key, error: this.#o.url.scrub(messageOf(error)) }, 'commands cannot be read from Redis; trying on');
+    this.#o.log.warn({ stream: this.#key, error: this.#o.url.scrub(messageOf(error)) }, 'commands cannot be read from Redis; retrying');
   }
 }
 

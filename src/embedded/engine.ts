@@ -300,7 +300,7 @@ export class Engine {
 
   /**
    * The statement in the engine's normal form, not executed.
-   * @throws Error with ClickHouse's message when it is none, or more than one.
+   * @throws Error with ClickHouse's message unless it is exactly one statement.
    */
   async normalise(text: string): Promise<string> {
     try {

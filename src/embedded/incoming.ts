@@ -115,7 +115,7 @@ function decoded(request: IncomingMessage): Readable {
   if (decoder === null) throw new Refusal(exception(89, 'UNKNOWN_COMPRESSION_METHOD', `Unknown Content-Encoding ${encoding.slice(0, 32)}`));
   // `pipe` alone would leave the decoder waiting for ever when the client goes away.
   request.on('error', (error) => decoder.destroy(error));
-  // Whoever reads is told by the reading; a body that was refused is read by nobody, and its end must not end the process.
+  // A reader gets the error from its read; a refused body has no reader, and its error must not end the process.
   decoder.on('error', () => {});
   return request.pipe(decoder);
 }

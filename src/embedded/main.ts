@@ -32,7 +32,7 @@ process.umask(0o077);
 const CLOSE_MS = 10_000;
 
 function tell(message: EmbeddedMessage): void {
-  // A parent that is gone hears nothing more, which is no error: `disconnect` is the way out.
+  // Sending to a parent that is gone is not an error: `disconnect` ends this process.
   if (process.send !== undefined) process.send(message, undefined, undefined, () => {});
   else if (message.type === 'ready') console.log(`embedded ClickHouse on ${message.url}`);
   else console.error(`${message.code}: ${message.message}`);

@@ -3,7 +3,7 @@
  * answers, and, for an INSERT whose rows follow, where those begin.
  *
  * The engine's own parser says so: `formatQuerySingleLine` gives a statement in its normal form, without executing it,
- * without comments and heredocs, and refuses two at once. Only that form is read here. This is no boundary (the secret
+ * without comments and heredocs, and refuses two at once. Only that form is read here. This is not a boundary (the secret
  * is): it decides which statements can work over HTTP.
  */
 
@@ -27,7 +27,7 @@ export interface InsertStatement {
   readonly format: string;
 }
 
-/** The normal form of a statement. Rejects with the engine's error when it is none. */
+/** The normal form of a statement. Rejects with the engine's error if it is not one. */
 export type Normalise = (text: string) => Promise<string>;
 
 const QUOTED = /'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|"(?:[^"\\]|\\.|"")*"/g;

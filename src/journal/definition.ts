@@ -59,7 +59,7 @@ export class Definition {
 /** Of entries that no codec has to do with. Number 0 in every segment. */
 export const NO_DEFINITION = new Definition('', 'tcp');
 
-/** Undefined for a number that is none. */
+/** Undefined if the number is not a transport. */
 export function transportAt(number: number): Transport | undefined {
   return TRANSPORTS[number - 1];
 }

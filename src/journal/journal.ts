@@ -24,8 +24,8 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *     `onFailed`. A range is reported before any watermark above it.
  *  3. Sequences rise by one per entry, and none is ever used for other data, across failures and restarts.
  *  4. An entry that was reported failed is not readable: its segment is cut before the watermark passes it. While the
- *     cut does not succeed, nothing is accepted. (A crash in between can bring it back, which is harmless: nobody was
- *     told that it is safe, and nobody that it is not to come.)
+ *     cut does not succeed, nothing is accepted. (A crash in between can bring it back, which is harmless: it was
+ *     answered neither as stored nor as refused.)
  *  5. A failed write or sync is final for the segment: the next commit goes to a new one.
  *  6. No room (the disk, the quota, the reserve or the budget): `append` refuses, nothing is removed, and once there is
  *     room it accepts again by itself (promise 5).

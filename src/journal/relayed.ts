@@ -23,7 +23,7 @@ export interface RelayedOptions {
 }
 
 /**
- * Keeps everybody from writing to the slot until the function that it gives is called; null when somebody does already.
+ * Keeps other processes from writing to the slot until the returned function is called; null if one writes already.
  * The newest segment of a slot may be touched only meanwhile.
  */
 export type Claim = () => Promise<(() => void) | null>;

@@ -4,7 +4,7 @@ import { listSegments, relayName, segmentName } from './segment.ts';
 import { nodeStorage, type Storage } from './storage.ts';
 
 /**
- * Removes what nobody needs any more from one slot, while the slot is being appended to.
+ * Removes what is no longer needed from one slot, while the slot is being appended to.
  *
  *  1. Only whole segments that every sink has delivered are removed, whatever the budget says (promise 5).
  *  2. They are kept for `keepMs` after their last write, so that history can be replayed; over the budget, they go

@@ -139,7 +139,7 @@ export class SegmentWriter {
   async cut(): Promise<void> {
     await this.#file.truncate(this.size);
     // The entries are gone for every reader already. Should the disk forget that in a power cut, they come back as
-    // sound entries that nobody was told about, which is harmless.
+    // sound entries that were not answered, which is harmless.
     await this.#file.sync().catch(() => undefined);
   }
 

@@ -4,7 +4,7 @@ import type { Bytes } from '../wire/index.ts';
 /** Bytes that settle every question about who is talking. */
 export const RECOGNISE_BYTES = 32;
 
-/** The codec whose protocol the first bytes speak, undefined while it may still be several or more bytes are needed, null when it is none. */
+/** The codec whose protocol the first bytes speak, undefined while it may still be several or more bytes are needed, null if no codec knows them. */
 export function recogniseCodec(codecs: readonly Codec[], bytes: Bytes, end: number): Codec | undefined | null {
   let open = false;
   for (const codec of codecs) {
@@ -41,7 +41,7 @@ const FOREIGN: readonly (readonly [string, string])[] = [
   ['sip', 'INVITE sip:'],
 ];
 
-/** Name of a protocol that is no tracker's, by its first bytes, or ''. */
+/** Name of a protocol that trackers do not use, by its first bytes, or ''. */
 export function foreignProtocol(bytes: Bytes, end: number): string {
   for (const [name, prefix] of FOREIGN) {
     if (end < prefix.length) continue;

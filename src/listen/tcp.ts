@@ -21,7 +21,7 @@ import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts
  * 5. Closing the listener spreads the ends of the connections over time: all devices at once would be back at once.
  * 6. A throttled connection is read at its rate, so that the device's own buffer waits; a pause lasts 20 s at most, which devices wait
  *    for an answer.
- * 7. A listening socket can be handed to another worker, with everybody who waits at its door.
+ * 7. A listening socket can be handed to another worker, with the connections that wait to be accepted.
  */
 
 /** Answer bytes that a device may leave unread. */
@@ -131,7 +131,7 @@ class TcpConnection implements Link {
   #intake: Intake | undefined;
   /** First bytes of a connection whose codec is not known yet. */
   #head: Uint8Array | undefined;
-  /** Bytes and chunks that came while nobody had looked what they are. */
+  /** Bytes and chunks that came before the protocol was recognised. */
   #headBytes = 0;
   #headReads = 0;
   #looked = false;

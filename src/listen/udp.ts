@@ -148,7 +148,7 @@ class UdpPeer implements Link {
 
   send(bytes: Uint8Array): void {
     this.#bytes.out.inc(bytes.length);
-    // A lost answer is sent again when the device repeats its question; there is nobody to tell.
+    // A lost answer is sent again when the device repeats its request; there is no one to report to.
     this.#socket.send(bytes, this.#port, this.#address, () => {});
   }
 

@@ -31,7 +31,7 @@ export interface Owner extends ProcessId {
 /** `text`: as it stands in the file, to see whether it moves. */
 export interface Found {
   readonly text: string;
-  /** Null when what is in the file is no record, as a write that is just happening, or a power cut, may leave it. */
+  /** Null if the file does not hold a record, as during a write or after a power cut. */
   readonly owner: Owner | null;
 }
 

@@ -137,7 +137,7 @@ export class Warden {
       this.#busy = true;
       this.#working = this.#work()
         .catch((error: unknown) => {
-          this.#o.log.warn({ error: messageOf(error) }, 'the steps of plans cannot be looked at; trying on');
+          this.#o.log.warn({ error: messageOf(error) }, 'plan steps cannot be evaluated; retrying');
           this.#pauseUntil = this.#o.now() + AGAIN_MS;
         })
         .finally(() => {

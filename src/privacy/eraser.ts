@@ -12,7 +12,7 @@ import { ERASURES, type Erasure } from './erasure.ts';
  * 1. What was asked for is in the state store before anything is removed, and is carried on with after a crash, for as long as
  *    it takes: a store that is away is waited for.
  * 2. Each part is on its own: one store that is away keeps no other from forgetting.
- * 3. What a device sent or recorded up to the moment of the request goes; what it sends from then on is as ever.
+ * 3. What a device sent or recorded up to the moment of the request goes; what it sends from then on is kept as usual.
  * 4. Installations that share a state store each do their part of every erasure.
  * 5. Doing it twice does no harm.
  */

@@ -34,7 +34,7 @@ export const deviceSchema = z
     provisional: z
       .boolean()
       .optional()
-      .describe('made by a first contact, and neither has the device come back nor has anybody changed it: it may be forgotten'),
+      .describe('made by a first contact; the device has not come back and the record was not changed: it may be removed'),
   })
   .describe('device');
 export type Device = z.infer<typeof deviceSchema>;

@@ -12,7 +12,7 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[]): FieldProblem[] 
   return issues.flatMap((issue) => {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
     if (keys.length === 0) return [{ field: issue.path.join('.') || 'body', problem: issue.message }];
-    return keys.map((key) => ({ field: [...issue.path, key].join('.'), problem: 'is not known; take it out' }));
+    return keys.map((key) => ({ field: [...issue.path, key].join('.'), problem: 'is an unknown field; remove it' }));
   });
 }
 

@@ -15,7 +15,7 @@ import { QUARANTINE } from './stranger.ts';
  * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
  * 3. What is written is a device in the sense of the schema, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
- *    None is terminated and in recovery: it is not served, so nothing would come of it.
+ *    None is terminated and in recovery: a terminated device is not served.
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
  */
 /** Devices looked at together, and steps of one write: a store serves nobody else meanwhile. */
@@ -59,7 +59,7 @@ type Made = { readonly device: unknown } | { readonly remove: true } | { readonl
 
 const TERMINATED: FieldProblem = {
   field: 'state',
-  problem: 'is terminated: the device is not served, so nothing would come of a recovery; make it active first',
+  problem: 'is terminated and not served; activate it first',
 };
 type Make = (before: Device | undefined) => Made | Promise<Made>;
 
@@ -275,7 +275,7 @@ export class Inventory {
   async #wrongPlan(plan: string, known: PlanTexts): Promise<FieldProblem[]> {
     if (plan === 'default' || known.has(plan)) return [];
     const text = await this.#o.store.get('plans', plan);
-    if (text === undefined) return [{ field: 'plan', problem: `there is no plan "${plan}"; make it first, or take another` }];
+    if (text === undefined) return [{ field: 'plan', problem: `"${plan}" does not exist; create it first or choose another` }];
     known.set(plan, text);
     return [];
   }

@@ -8,7 +8,7 @@ export const strangerSchema = z
   .strictObject({
     first_seen: time,
     last_seen: time,
-    count: z.int().min(1).describe('how often it was turned away'),
+    count: z.int().min(1).describe('how often it was refused'),
     protocol: z.string().describe('codec that it speaks'),
     transport: z.enum(['tcp', 'udp', 'sms']),
     frames: z.array(z.string()).describe('samples of what it said, hex, each cut to 256 bytes'),

@@ -212,7 +212,7 @@ export class Loop {
   async #next(): Promise<boolean> {
     const { sink, batcher, watermarks } = this.#o;
     const behind = batcher.behind(watermarks.durable);
-    // Whoever woke the loop may have done so before it came here: nobody would wake it again.
+    // The wake-up may have come before this point; there would be no second one.
     if (this.#stopping || this.#between.length > 0) return false;
     if (behind === 0) {
       if (!(await this.#sleep(CHECK_MS, true))) {
@@ -300,7 +300,7 @@ export class Loop {
     }
   }
 
-  /** True when the time was not over: somebody is in a hurry, or with `orMove` a watermark moved. */
+  /** True if woken before the time was over: by `hurry`, or with `orMove` by a watermark. */
   #sleep(ms: number, orMove: boolean): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {

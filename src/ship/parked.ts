@@ -35,7 +35,7 @@ export interface Parked {
 /** A shipper that is just adding to the file has finished by then. */
 const SETTLE_MS = 1000;
 
-/** Lines set aside for the sink, those of an interrupted retry first. Throws JOURNAL_FAILED for a line that is none. */
+/** Lines set aside for the sink, those of an interrupted retry first. Throws JOURNAL_FAILED for a line that is not a parked entry. */
 export async function listParked(directory: string, sink: string, storage: Storage = nodeStorage): Promise<Parked[]> {
   return [...(await readParked(storage, retryPath(directory, sink))), ...(await readParked(storage, join(directory, `${sink}.jsonl`)))];
 }
@@ -132,7 +132,7 @@ async function claim(directory: string, sink: string, storage: Storage): Promise
   return all;
 }
 
-/** Throws JOURNAL_FAILED for a line that is none. */
+/** Throws JOURNAL_FAILED for a line that is not a parked entry. */
 export async function readParked(storage: Storage, path: string): Promise<Parked[]> {
   if ((await storage.stat(path)) === null) return [];
   const file = await storage.open(path, OpenMode.Read);

@@ -32,7 +32,7 @@ import { ResendWindow } from './window.ts';
  * 6. A segment goes only when every sink has passed it.
  * 7. What is marked relay goes to sinks that relay, and out of the journal when they have it. Without such a sink it goes
  *    nowhere, which is counted and said at start.
- * 8. What of a device was erased is delivered to nobody any more, and kept out of the stores when the device sends it again.
+ * 8. Erased data of a device is not delivered any more, and is kept out of the stores when the device sends it again.
  */
 export interface ShipperOptions {
   /** Holds one directory per slot, named by its number. */
@@ -79,7 +79,7 @@ export interface Shipper {
 
 const TEND_MS = 2_000;
 const REPEAT_MS = 60_000;
-/** The part of an erasure that is no sink's. */
+/** The part of an erasure that concerns the journal. */
 export const JOURNAL = 'journal';
 const NOTHING = (): void => {};
 

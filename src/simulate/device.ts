@@ -10,7 +10,7 @@ import type { Sample, Track } from './track.ts';
 /**
  * One simulated device: it samples its track, sends, waits for answers, and sends again what was not answered. Now and
  * then it has no coverage: it keeps its samples and sends them, oldest first, when it is back. Now and then an answer is
- * lost on it: it waits as long as ever and sends the same once more.
+ * lost on it: it waits as long as usual and sends the same once more.
  *
  * 1. Every byte that comes back is matched against the answer that the protocol document prescribes for what was sent,
  *    in order. Anything else is a wrong answer.
@@ -23,7 +23,7 @@ import type { Sample, Track } from './track.ts';
  * 4. Memory is bounded: a device that cannot get rid of its packets stops sampling.
  * 5. An answer that is taken for lost did arrive: it is checked, its records are acknowledged and in the ledger, once. What is
  *    sent again on the same connection is the same bytes; so is a datagram, from the same port.
- * 6. A command is no answer: it is obeyed as the device's mood is, and its reply goes out beside everything else.
+ * 6. A command is not an answer: it is obeyed as `--replies` says, and its reply goes out beside everything else.
  * 7. When a device has no coverage and which answers are lost on it follows from its seed and the number of its samples
  *    and answers, not from the clock.
  */
@@ -330,7 +330,7 @@ export class Device {
     this.#pump();
   }
 
-  /** Obeys the command that the bytes begin with; returns its length, 0 when it is none. */
+  /** Obeys the command that the bytes begin with; returns its length, 0 if there is none. */
   #order(bytes: Bytes): number {
     const order = this.#speaker.order(bytes, 0, bytes.length);
     if (order === undefined) return 0;

@@ -126,7 +126,7 @@ export class Fleet {
     this.#endsAt = Math.min(this.#endsAt, this.#clock.elapsed());
   }
 
-  /** Somebody presses the SOS button of every device. */
+  /** The SOS button of every device is pressed. */
   alarm(): void {
     for (const { device } of this.#members) device.alarm();
   }

@@ -27,7 +27,7 @@ import { type Sample, SPEED_LIMIT_KMH } from './track.ts';
  * ```
  *
  * `text` is an ST-901, `binary-32` and `binary-45` report in binary and say the rest in text, `mixed` reports in binary and
- * whatever happens in V1. A happening clears bits of the status word; alarms stay latched until somebody clears them.
+ * whatever happens in V1. A happening clears bits of the status word; alarms stay latched until they are cleared.
  */
 export const H02_MODELS = ['text', 'binary-32', 'binary-45', 'mixed'] as const;
 export type H02Model = (typeof H02_MODELS)[number];
@@ -48,7 +48,7 @@ const OVERSPEED = 1 << 15;
 const ON_BATTERY = 1 << 19;
 const SUPPLY_REMOVED = 1 << 20;
 const STORED_RECORD = 1 << 26;
-/** Samples after which somebody clears the latched alarms (R7). */
+/** Samples after which the latched alarms are cleared (R7). */
 const LATCHED_FOR = 40;
 
 export class H02Device implements Speaker {

@@ -95,7 +95,7 @@ class UdpLine implements Line {
       events.passed(0, bytes.length);
       if (!this.#closed) events.data(bytes);
     });
-    // Nobody there is the same as no answer: the device's patience decides.
+    // No listener is the same as no answer: the device's timeout decides.
     socket.on('error', () => {});
     socket.connect(to.port, to.host, () => {
       if (!this.#closed) events.opened();

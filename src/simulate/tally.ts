@@ -32,7 +32,7 @@ export class Tally {
   bytesReceived = 0;
   /** From the sending of what is answered to its answer. */
   readonly latency = new Latency();
-  /** The same since somebody last looked. */
+  /** The same since the last reading. */
   readonly recent = new Latency();
 
   merge(other: Tally): void {

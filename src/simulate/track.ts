@@ -57,7 +57,7 @@ const HOUR_S = 3600;
 
 /**
  * A vehicle that drives through a town, turns, stops at times, and starts again. Now and then it is driven harshly or too
- * fast, loses its supply for a while, or somebody presses the button; nothing of that in the first seconds.
+ * fast, loses its supply for a while, or the SOS button is pressed; nothing of that in the first seconds.
  */
 export class Track {
   readonly #random: Random;
@@ -119,7 +119,7 @@ export class Track {
     };
   }
 
-  /** Somebody presses the SOS button: the next sample says so. */
+  /** The SOS button is pressed: the next sample carries it. */
   alarm(): void {
     this.#happenings.unshift('sos');
   }

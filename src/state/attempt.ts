@@ -16,7 +16,7 @@ export async function attempt<T>(what: string, step: () => Promise<T | typeof CO
     const made = await step();
     if (made !== CONTENDED) return made;
   }
-  throw new AppError('STATE_BUSY', `${what} is being changed by others at this moment; send the request again`);
+  throw new AppError('STATE_BUSY', `concurrent change of ${what}; retry`);
 }
 
 export function isBusy(error: unknown): boolean {

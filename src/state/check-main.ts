@@ -23,7 +23,7 @@ function read(): void {
       count++;
       bytes += key.length + value.length;
     }
-    if (!Number.isFinite(bytes)) throw new Error(`the table ${table} holds what is no text`);
+    if (!Number.isFinite(bytes)) throw new Error(`the table ${table} holds a value that is not text`);
     const stats: object = rows.getStats();
     const said = 'entryCount' in stats ? Number(stats.entryCount) : count;
     if (said !== count) throw new Error(`the table ${table} has ${count} entries, and says ${said}`);

@@ -59,7 +59,7 @@ export async function* readDump(lines: AsyncIterable<string>): AsyncGenerator<Du
     if (end !== undefined) throw invalid(number, 'comes behind the end of the dump');
     if (number === 1) {
       if (fields['fixgate_state'] !== VERSION)
-        throw invalid(1, `must be {"fixgate_state":${VERSION}}: this is no dump of the state store, or one of a later version`);
+        throw invalid(1, `must be {"fixgate_state":${VERSION}}: this is not a dump of the state store, or one of a later version`);
     } else if (typeof fields['entries'] === 'number') end = fields['entries'];
     else {
       const entry = entryOf(fields);

@@ -98,7 +98,7 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
     ];
     for (const way of ways) {
       await plans.put(GOLD, 'test');
-      expect(JSON.stringify(await way())).toContain('there is no plan');
+      expect(JSON.stringify(await way())).toContain('does not exist');
     }
     expect(await store.list('devices', { limit: 10 })).toEqual([]);
   });

@@ -89,7 +89,7 @@ describe('a server that runs out of file descriptors', () => {
     // And in the supervisor, when it has to start a process.
     const undo = exhaust(here.pid);
     for (const pid of here.children('worker')) process.kill(pid, 'SIGKILL');
-    await here.logged('a process cannot be started again; trying on');
+    await here.logged('a process cannot be restarted; retrying');
     undo();
     await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 30_000 });
     await vi.waitFor(async () => expect(await here.query('SELECT count() FROM fixgate.positions FINAL')).toBe('9\n'), { timeout: 20_000 });

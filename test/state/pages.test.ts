@@ -92,7 +92,10 @@ describe('a conditional write', () => {
       tries++;
       return CONTENDED;
     });
-    await expect(busy).rejects.toMatchObject({ code: 'STATE_BUSY', message: expect.stringMatching(/^the record of x is being changed/) });
+    await expect(busy).rejects.toMatchObject({
+      code: 'STATE_BUSY',
+      message: expect.stringMatching(/^concurrent change of the record of x/),
+    });
     expect(tries).toBe(100);
   });
 });

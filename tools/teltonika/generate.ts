@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
  * `elements.jsonl`, first line: `families`, lists of device families. Each further line is an element: its `id` and its `definitions`,
  * the default first. A definition has the vendor's `name` and `title`, `bytes` (1, 2, 4, 8, several of them, or "variable"), `signed` (absent:
  * no), `unit` (absent: none), `scale` (absent: 1), `rawRange`, `encoding`, `families` (a number: which list), `values` (number → meaning), `bits`
- * (bit → meaning) and `special` (raw value → why it is no measurement).
+ * (bit → meaning) and `special` (raw value → why it is not a measurement).
  *
  * What is ours, and not the dictionary's, stands in the tables below: which standard name (codecs/vocabulary.ts) a vendor's
  * name has, and which elements need more than a number read (`ROLES`).

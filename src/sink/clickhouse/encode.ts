@@ -161,7 +161,7 @@ export class BlockEncoder {
     for (let i = from; i < to; i++) writer.string(values[list[i] ?? 0] ?? '');
   }
 
-  /** `time` and `id` of what is no record. */
+  /** `time` and `id` of events and usage entries. */
   #identities({ time, id }: { readonly time: readonly number[]; readonly id: readonly string[] }, pick: Pick): void {
     const { writer } = this;
     const { list, from, to } = pick;

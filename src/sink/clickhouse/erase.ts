@@ -7,7 +7,7 @@ import { quoteName, quoteText } from './migrate.ts';
  *
  * 1. A mutation that rewrites the parts, not a mask over them: what is gone is gone from the disk when ClickHouse removes the old
  *    parts, some minutes later.
- * 2. It is done when no such row is left and no mutation that speaks of one of the devices is under way, whoever began it: one
+ * 2. It is done when no such row is left and no mutation that names one of the devices is under way, whichever process began it: one
  *    whose answer was lost is waited for and not begun again.
  */
 const LOOK_MS = 500;

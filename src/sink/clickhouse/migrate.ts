@@ -85,7 +85,7 @@ async function lock(client: ClickHouseClient, name: string, holder: string): Pro
   }
 }
 
-/** Removes a lock that nobody holds any more; false when somebody may. */
+/** Removes a lock whose holder is gone; false if a holder may still exist. */
 async function breakLock(client: ClickHouseClient, database: string, name: string, holder: string, seconds: number): Promise<boolean> {
   const [row] = await select(
     client,

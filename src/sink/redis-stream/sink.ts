@@ -35,7 +35,7 @@ export interface RedisStreamOptions {
   readonly prefix?: string | undefined;
   /** Streams are trimmed to about so many entries, 1 000 000 by default. */
   readonly maxLength?: number | undefined;
-  /** Rows of one transaction, 2000 by default: Redis serves nobody else meanwhile. */
+  /** Rows of one transaction, 2000 by default: Redis serves no other client meanwhile. */
   readonly batchRows?: number | undefined;
   /** Gets the state of the streams' consumer groups every ten seconds or so. */
   readonly onGroups?: ((groups: readonly StreamGroup[]) => void) | undefined;
@@ -202,7 +202,7 @@ class RedisStreamSink implements Sink {
     this.concern = await evictionConcern(redis).catch(() => '');
   }
 
-  /** Invariants 5 and 7. Whether it can be looked at is no question of delivery: a user may be forbidden to. */
+  /** Invariants 5 and 7. Delivery does not depend on it: the Redis user may lack the permission. */
   async #look(redis: Redis): Promise<void> {
     const { onGroups } = this.#o;
     if (systemClock.elapsed() - this.#lookedAt < LOOK_MS) return;

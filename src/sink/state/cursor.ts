@@ -24,7 +24,7 @@ export function cursorKey(instance: string, slot: string): string {
   return cursorPrefix(instance) + slot;
 }
 
-/** @throws AppError SINK_UNREACHABLE for what is none. */
+/** @throws AppError SINK_UNREACHABLE if the text is not a cursor. */
 export function parseCursor(key: string, text: string): UsageCursor {
   try {
     const value: unknown = JSON.parse(text);

@@ -14,7 +14,7 @@ import { ANY_CURSOR, parseCursor } from './cursor.ts';
  * 1. What is compared is the same usage: sums are read between two looks at the cursors of counting that show the same,
  *    and the history up to just there.
  * 2. What is written is the difference, added: what is counted meanwhile stays counted.
- * 3. Two that rebuild at once do not add the difference twice: the write expects that nobody else has rebuilt.
+ * 3. Two rebuilds at once do not add the difference twice: the write expects that no other has rebuilt.
  */
 export interface RebuildOptions {
   readonly store: StateStore;
@@ -105,7 +105,7 @@ async function lookAt(store: StateStore, cycle: Cycle, devices: readonly string[
   const places = before.flatMap(({ key, value }) => {
     const [, instance = '', slot = ''] = key.split(' ');
     const { delivered, usage: sequence, time } = parseCursor(key, value);
-    // Those of entries that were set aside and given to the store later are no slot's.
+    // Entries that were parked and delivered later do not count for a slot.
     return /^\d+$/.test(slot) ? [{ instance, slot, sequence, time, delivered }] : [];
   });
   return { places, sums };
