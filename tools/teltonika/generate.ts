@@ -168,7 +168,7 @@ export const UNITS: Readonly<Record<string, readonly [suffix: string, factor: nu
 };
 /** Units without one meaning. */
 export const UNCLEAR_UNITS: ReadonlySet<string> = new Set(['kvants or l', 'l or ml', 'g or rad/s']);
-/** The dictionary writes these ranges in the physical unit, not in raw numbers; so do all whose scale is no power of ten. */
+/** The dictionary writes these ranges in the physical unit, not in raw numbers; so do all whose scale is not a power of ten. */
 const PHYSICAL_RANGES: ReadonlySet<string> = new Set(['obdRelativeFuelRailPressure', 'reeferInboxBattery']);
 
 /** Standard names that are booleans, whatever the dictionary says of their range. */
