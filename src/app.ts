@@ -17,7 +17,7 @@ import { CommandStream } from './command/stream.ts';
 import type { Config } from './config/schema.ts';
 import { Vitals } from './descriptors.ts';
 import { type AppError, messageOf } from './errors.ts';
-import type { Owing } from './in/intake/host.ts';
+import type { Owing } from './in/ack/settle.ts';
 import { Scratch } from './in/intake/scratch.ts';
 import type { Claim } from './in/session/claim.ts';
 import { METER_TICK_MS, Meters } from './in/session/meter.ts';

@@ -201,7 +201,7 @@ export class Transcript {
 
   #answerOf(): string | null {
     const out = this.#out;
-    const promises = out.kind !== FrameKind.Login && out.kind !== FrameKind.Heartbeat;
+    const { promises } = out;
     if (this.#device === '' && (promises || out.rows > 0)) return null;
     const request = this.#request;
     request.settled = Settled.Stored;

@@ -5,7 +5,7 @@
  * |---|---|---|
  * | Records, Status, Reply | yes | yes |
  * | Ignored (well framed, not understood) | yes, raw, so that a later decoder can read it | yes |
- * | Login, Heartbeat | only when they carry rows | no: they promise nothing |
+ * | Login, Heartbeat | only when they carry rows | no: they promise nothing, but for a heartbeat with an event |
  * | Malformed | no | no answer |
  */
 export const FrameKind = { Ignored: 0, Records: 1, Login: 2, Heartbeat: 3, Reply: 4, Status: 5, Malformed: 6 } as const;

@@ -113,6 +113,14 @@ export class FrameResult {
     this.#clearRows();
   }
 
+  /** Does the answer to this frame say that something is stored? A heartbeat's does where it carries an event. */
+  get promises(): boolean {
+    if (this.kind === FrameKind.Login) return false;
+    if (this.kind !== FrameKind.Heartbeat) return true;
+    for (let r = 0; r < this.rows; r++) if (this.event[r] !== 0) return true;
+    return false;
+  }
+
   /** Opens a row with everything absent and returns its index. */
   row(): number {
     const r = this.rows;

@@ -60,5 +60,5 @@ export function idBounds(at: ListenAt, { limits, addressRates }: ListenHost): Id
 
 /** Is this intake, or the whole worker, ahead of the disk by more than it may be? `share` < 1 for the way back. */
 export function ahead(host: ListenHost, intake: Intake, share: number): boolean {
-  return host.pendingBytes() > share * host.limits.pendingBytes || intake.outbox.bytes > share * host.limits.connectionPendingBytes;
+  return host.pendingBytes() > share * host.limits.pendingBytes || intake.out.outbox.bytes > share * host.limits.connectionPendingBytes;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
 import type { Codec } from '../../src/codec/index.ts';
-import type { Owing } from '../../src/in/intake/host.ts';
+import type { Owing } from '../../src/in/ack/settle.ts';
 import { Meters } from '../../src/in/session/meter.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';

@@ -19,9 +19,9 @@ export const MUTATIONS: readonly Mutation[] = [
     promise: 1,
     edits: [
       {
-        file: 'src/in/intake/intake.ts',
-        find: 'this.#owe(promises ? sequence : 0, Settled.Stored, frame.rows, end - start);',
-        put: 'this.#owe(0, Settled.Stored, frame.rows, end - start);',
+        file: 'src/in/intake/store.ts',
+        find: 'this.#settle.owe(promises ? sequence : 0, Settled.Stored, rows, receipt.at, frame, end - start);',
+        put: 'this.#settle.owe(0, Settled.Stored, rows, receipt.at, frame, end - start);',
       },
     ],
   },

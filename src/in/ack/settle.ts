@@ -27,6 +27,24 @@ export interface SettleHost {
   readonly clock: Clock;
   /** Used within one call. */
   readonly scratch: { readonly request: AckRequest; readonly answers: Uint8Array };
+  /** Connections that owe answers. */
+  readonly owing: Set<Owing>;
+}
+
+/** A connection that owes answers, as the owner of the journal sees it. */
+export interface Owing {
+  /** The watermark has moved. */
+  release(watermark: number): void;
+  /** A commit failed. */
+  failed(from: number, to: number): void;
+}
+
+/** Receipt of what is in hand. */
+export interface Receipt {
+  /** Epoch ms. */
+  wall: number;
+  /** Monotonic ms. */
+  at: number;
 }
 
 /** Whose frames came last, or came earlier and are owed answers. */
@@ -44,6 +62,7 @@ export class Settle {
   readonly #codec: Codec;
   readonly #transport: Transport;
   readonly #link: { send(bytes: Uint8Array): void };
+  readonly #owner: Owing;
   #turn: Turn;
   readonly #earlier: Turn[] = [];
 
@@ -53,6 +72,7 @@ export class Settle {
     codec: Codec,
     transport: Transport,
     link: { send(bytes: Uint8Array): void },
+    owner: Owing,
     reader: Reader,
   ) {
     this.#host = host;
@@ -60,11 +80,17 @@ export class Settle {
     this.#codec = codec;
     this.#transport = transport;
     this.#link = link;
+    this.#owner = owner;
     this.#turn = { reader, meter: new Meter(undefined), owed: 0 };
   }
 
   get meter(): Meter {
     return this.#turn.meter;
+  }
+
+  /** Where a command is written before `send`. */
+  get room(): Bytes {
+    return this.#host.scratch.answers;
   }
 
   /** So many bytes have come, in so many chunks or datagrams; `noted` is to be called behind the last. */
@@ -111,6 +137,7 @@ export class Settle {
   owe(sequence: number, settled: Settled, accepted: number, receivedAt: number, frame: FrameResult, bytes: number): void {
     this.outbox.owe(sequence, settled, accepted, receivedAt, frame, bytes);
     this.#turn.owed++;
+    this.#host.owing.add(this.#owner);
   }
 
   /** Would this frame get no answer even when stored? `now`: epoch ms. */
@@ -151,9 +178,10 @@ export class Settle {
     }
     if (at > 0) this.send(at);
     if (answers > 0) this.#counters.answers.inc(answers);
+    if (outbox.count === 0) this.#host.owing.delete(this.#owner);
   }
 
-  /** Sends the first bytes of the scratch; whose they are has been counted. */
+  /** Sends the first bytes of `room`; whose they are has been counted. */
   send(length: number): void {
     this.bytesOut += length;
     this.count(0, 1);
@@ -164,11 +192,12 @@ export class Settle {
   /** Nothing more is answered. */
   clear(): void {
     this.outbox.clear();
+    this.#host.owing.delete(this.#owner);
   }
 
   /** The connection ends. `journal`: what its device has used is journaled now; else that is left to the timer. */
   close(journal: boolean): void {
-    this.outbox.clear();
+    this.clear();
     for (const { meter } of this.#earlier) this.#leave(meter);
     this.#earlier.length = 0;
     const { meter } = this.#turn;

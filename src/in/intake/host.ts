@@ -3,6 +3,7 @@ import type { Log } from '../../log.ts';
 import type { CodecCounters } from '../../metrics/hot-counters.ts';
 import type { Newcomers } from '../../registry/newcomers.ts';
 import type { Quarantine } from '../../registry/quarantine.ts';
+import type { Owing } from '../ack/settle.ts';
 import type { SessionHost } from '../session/session.ts';
 import type { Scratch } from './scratch.ts';
 
@@ -29,14 +30,6 @@ export interface IdBounds {
 
 export const UNBOUNDED: IdBounds = { perConnection: Number.POSITIVE_INFINITY, admit: () => true };
 
-/** A connection that owes answers, as the owner of the journal sees it. */
-export interface Owing {
-  /** The watermark has moved. */
-  release(watermark: number): void;
-  /** A commit failed. */
-  failed(from: number, to: number): void;
-}
-
 /** What all intakes of one worker share. */
 export interface IntakeHost extends SessionHost {
   readonly quarantine: Pick<Quarantine, 'noted'>;
@@ -47,6 +40,6 @@ export interface IntakeHost extends SessionHost {
   options(codec: Codec, device: string): Options;
   readonly log: Log;
   readonly scratch: Scratch;
-  /** Intakes that owe answers; the owner of the journal calls `release` on them when the watermark moves. */
+  /** Connections that owe answers; the owner of the journal calls `release` on them when the watermark moves. */
   readonly owing: Set<Owing>;
 }

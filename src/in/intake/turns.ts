@@ -1,16 +1,31 @@
+import { type Options, Settled } from '../../codec/index.ts';
 import type { Origin } from '../../journal/entry.ts';
 import type { Known } from '../../registry/known.ts';
 import type { Bytes } from '../../wire/index.ts';
-import type { Settle } from '../ack/settle.ts';
+import { NEVER, type Receipt, type Settle } from '../ack/settle.ts';
 import { Meter } from '../session/meter.ts';
 import { Reader } from '../session/reader.ts';
 import { type Line, Session } from '../session/session.ts';
-import type { Terms } from '../session/terms.ts';
+import { Terms } from '../session/terms.ts';
 import type { Cutter } from './cutter.ts';
+import type { Gate, Refusal } from './gate.ts';
 import type { IntakeHost } from './host.ts';
 
+/** What comes of naming a device. */
+export const Entry = {
+  /** It has the turn. */
+  Served: 0,
+  /** It is refused, and the connection goes on: other devices use it. */
+  Passed: 1,
+  /** It is refused, and the connection ends when the refusal has waited. */
+  Waits: 2,
+  /** It is refused, and the connection ends. */
+  Ends: 3,
+} as const;
+export type Entry = (typeof Entry)[keyof typeof Entry];
+
 /**
- * Whose turn it is on one connection. When another device is named, the turn before ends and one begins: `end`, then `begin`. Between
+ * Whose turn it is on one connection. When another device is named, the turn before ends and one begins: `end`, then `#begin`. Between
  * them frames are read as on a new connection, and belong to no device.
  */
 export class Turns {
@@ -18,16 +33,21 @@ export class Turns {
   readonly #line: Line;
   readonly #cutter: Cutter;
   readonly #settle: Settle;
+  readonly #gate: Gate;
   #reader: Reader;
   #session: Session | undefined;
   #last: Origin | undefined;
   #shared = false;
+  /** Of the device refused last: why, and how long it is to wait for the refusal, ms. */
+  reason: Refusal = '';
+  penaltyMs = 0;
 
-  constructor(host: IntakeHost, line: Line, cutter: Cutter, settle: Settle, reader: Reader) {
+  constructor(host: IntakeHost, line: Line, cutter: Cutter, settle: Settle, gate: Gate, reader: Reader) {
     this.#host = host;
     this.#line = line;
     this.#cutter = cutter;
     this.#settle = settle;
+    this.#gate = gate;
     this.#reader = reader;
   }
 
@@ -62,45 +82,43 @@ export class Turns {
     return true;
   }
 
-  /** Ends the turn before the frame in hand; what comes belongs to no device until `begin`. */
+  /** Ends the turn before the frame in hand; what comes belongs to no device until another one is admitted. A refusal waits no longer. */
   end(options = this.#host.options(this.#line.codec, '')): void {
     this.#session?.end();
     this.#session = undefined;
-    this.#line.throttle(0);
-    this.#reader = new Reader(this.#line.codec, this.#line.transport, options, this.#host.log);
-    this.#cutter.follow(this.#reader.state);
+    this.#line.link.throttle?.(0);
+    this.#gate.release();
+    this.#settle.outbox.free(NEVER);
+    this.#read(options);
     this.#pay(this.#last === undefined ? this.#settle.meter : new Meter(undefined));
   }
 
-  /** The device has the turn, from the frame in hand on. `now`: monotonic ms. */
-  begin(known: Known, terms: Terms, origin: Origin, now: number): void {
-    const session = new Session(this.#host, this.#line, this.#reader, terms, known, origin, now);
-    const isFirst = this.#last === undefined;
-    this.#pay(session.meter);
-    this.#session = session;
-    this.#last = origin;
-    const { codec, transport } = this.#line;
-    const alias = known.reported === known.id ? {} : { alias: known.reported };
-    if (isFirst) session.event({ type: 'connected', transport, protocol: codec.name, ...alias });
-    session.begin();
+  /** The frame decoded last, bytes[start, end), names this device, which has not the turn or has it under another id. */
+  enter(known: Known, bytes: Bytes, start: number, end: number, receipt: Receipt): Entry {
+    const origin = this.#gate.originOf(known, this.#reader.options);
+    const terms = new Terms(this.#host.service, known.id, known.device, receipt.wall);
+    const isAlias = known.id === this.#session?.device;
+    const { frame } = this.#host.scratch;
+    const reason = this.#gate.refusal(known, terms, frame.kind, origin, isAlias, this.#last);
+    if (reason === '') {
+      if (isAlias) this.#session?.named(known);
+      else this.#begin(known, terms, origin, receipt.at);
+      return Entry.Served;
+    }
+    this.reason = reason;
+    this.#gate.refused(reason, known, origin, bytes, start, end);
+    if (this.#session !== undefined) this.end();
+    return this.#refuse(reason, known, origin, end - start, receipt);
   }
 
-  /** The frame in hand is of a device that is refused by its state or plan: that costs as much as any other. */
-  charge(origin: Origin): void {
-    this.#pay(this.#host.meters.open(origin));
-  }
-
-  /** The device of the frame in hand was refused: what comes behind it without a name is read as on a new connection. */
-  pass(): void {
-    this.#reader = new Reader(this.#line.codec, this.#line.transport, this.#host.options(this.#line.codec, ''), this.#host.log);
-    this.#cutter.follow(this.#reader.state);
-    this.#settle.inherit(this.#reader, this.#settle.meter);
-  }
-
-  /** The session's device has another record. */
-  renewed(session: Session, known: Known, origin: Origin): void {
-    session.renewed(known, origin);
-    this.#last = origin;
+  /** Has the registry, which has something else to say about the session's device, a reason to end the connection? '': none. */
+  review(session: Session, known: Known): string {
+    if (session !== this.#session || known.reported !== session.reported || known.unread) return '';
+    const reason = this.#gate.reviewed(session, known);
+    if (reason !== '') return reason;
+    this.#last = this.#gate.originOf(known, session.reader.options, session.origin);
+    session.renewed(known, this.#last);
+    return session.treatment.mode === 'terminate' ? 'terminated' : '';
   }
 
   /**
@@ -126,6 +144,40 @@ export class Turns {
     this.#settle.close(this.#session !== undefined);
     this.#session?.close();
     this.#session = undefined;
+  }
+
+  #begin(known: Known, terms: Terms, origin: Origin, now: number): void {
+    const session = new Session(this.#host, this.#line, this.#reader, terms, known, origin, now);
+    const isFirst = this.#last === undefined;
+    this.#pay(session.meter);
+    this.#session = session;
+    this.#last = origin;
+    const { codec, transport } = this.#line;
+    const alias = known.reported === known.id ? {} : { alias: known.reported };
+    if (isFirst) session.event({ type: 'connected', transport, protocol: codec.name, ...alias });
+    session.begin();
+  }
+
+  /** The answer says so where the protocol can, and the connection ends unless it is there for others, too. */
+  #refuse(reason: Refusal, known: Known, origin: Origin, bytes: number, receipt: Receipt): Entry {
+    // A device that is refused by its state or plan spends all the same; an id that is not known, or comes from elsewhere, is no device.
+    const spends = reason === 'terminated' || reason === 'refuse';
+    if (spends) this.#pay(this.#host.meters.open(origin));
+    this.penaltyMs = spends ? this.#gate.penaltyMs(known.id) : 0;
+    const isOnly = this.#last === undefined;
+    const waits = this.penaltyMs > 0 && isOnly && this.#line.transport === 'tcp';
+    // A datagram can be left without an answer; a connection that is closed at once is back at once.
+    if (waits || this.penaltyMs === 0) this.#settle.owe(waits ? NEVER : 0, Settled.Refused, 0, receipt.at, this.#host.scratch.frame, bytes);
+    if (isOnly) return waits ? Entry.Waits : Entry.Ends;
+    // What comes behind it without a name is read as on a new connection.
+    this.#read(this.#host.options(this.#line.codec, ''));
+    this.#settle.inherit(this.#reader, this.#settle.meter);
+    return Entry.Passed;
+  }
+
+  #read(options: Options): void {
+    this.#reader = new Reader(this.#line.codec, this.#line.transport, options, this.#host.log);
+    this.#cutter.follow(this.#reader.state);
   }
 
   /** The frame in hand, and what comes behind it, is metered there; of the first turn of a connection also what came before. */

@@ -73,10 +73,10 @@ export class CommandPort implements Contact {
   }
 
   transmit(type: string, parameters: Options, key: number): boolean {
-    const length = this.#session.reader.encodeCommand(type, parameters, key, this.#line.room);
+    const length = this.#session.reader.encodeCommand(type, parameters, key, this.#line.out.room);
     if (length === 0) return false;
     this.#session.meter.out += length;
-    this.#line.send(length);
+    this.#line.out.send(length);
     return true;
   }
 

@@ -54,17 +54,23 @@ export interface Line {
   readonly transport: Transport;
   /** Address and port. */
   readonly peer: string;
+  /** The socket. */
+  readonly link: {
+    /** Reads no faster than this, bytes per second; 0: as they come. Absent where nothing can be made to wait. */
+    throttle?(bytesPerS: number): void;
+  };
+  /** Where commands leave. */
+  readonly out: {
+    /** Where a command is written before `send`. */
+    readonly room: Bytes;
+    /** Sends the first bytes of `room`, which are metered. */
+    send(length: number): void;
+  };
   /** No answer is owed, and the connection is not about to end. */
   readonly clear: boolean;
-  /** Where a command is written before `send`. */
-  readonly room: Bytes;
-  /** Sends the first bytes of `room`, which are metered. */
-  send(length: number): void;
-  /** Reads no faster than this, bytes per second; 0: as they come. */
-  throttle(bytesPerS: number): void;
-  /** Ends the connection once the answers owed have left; frames that come before are taken. */
+  /** Ends the connection once the answers owed have left. */
   finish(reason: string): void;
-  /** The registry has something else to say about the device, or about the id that it reports. */
+  /** The registry has something else to say about the device of the session, or about the id that it reports. */
   review(session: Session): void;
 }
 
@@ -203,13 +209,13 @@ export class Session implements LiveSession {
     return this.#host.clock.elapsed() - this.#heardAt <= 2 * this.#interval.ms;
   }
 
-  /** What a frame of the device means beside what is stored of it. `received`: epoch ms; `at`: monotonic ms. */
-  noticed(frame: FrameResult, received: number, at: number): void {
+  /** What a frame of the device means beside what is stored of it. Received at `wall`, epoch ms, and `at`, monotonic ms. */
+  noticed(frame: FrameResult, { wall, at }: { readonly wall: number; readonly at: number }): void {
     if (frame.rows === 0) return;
     const port = this.#port;
-    if (this.#motion.saw(frame, received, at) && port?.wantsMotion === true) this.#host.downlink.poke(this.device);
+    if (this.#motion.saw(frame, wall, at) && port?.wantsMotion === true) this.#host.downlink.poke(this.device);
     port?.fixed(frame);
-    this.terms.watch(frame, received, this);
+    this.terms.watch(frame, wall, this);
   }
 
   /** The frame is a reply, and in the journal. */
@@ -320,7 +326,7 @@ export class Session implements LiveSession {
   }
 
   #throttle(): void {
-    if (!this.#ended) this.#line.throttle(this.treatment.bytesPerS);
+    if (!this.#ended) this.#line.link.throttle?.(this.treatment.bytesPerS);
   }
 
   #detach(): void {
