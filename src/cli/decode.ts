@@ -1,18 +1,23 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
-import { type Bytes, hex, visible } from '../wire/index.ts';
+import type { Codec, Transport } from '../codec/index.ts';
+import { AppError } from '../errors.ts';
+import { recogniseCodec } from '../listen/recognise.ts';
+import { type Bytes, fromHex, hex, visible } from '../wire/index.ts';
 import { EXIT } from './exit-code.ts';
 import { type HexLine, HexLines } from './hex-lines.ts';
 import { codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';
 import { type Message, Transcript } from './transcript.ts';
 
-export const DECODE_HELP = `fixgate decode --protocol <codec> [options] < lines of hex
+export const DECODE_HELP = `fixgate decode [options] [<hex> …]   or   fixgate decode [options] < lines of hex
 
-Shows what bytes from a device mean and what the server answers. Standard input: one line of hex per chunk as
-received (blanks ignored) on one connection, or per datagram; an empty line starts a new connection.
+Shows what bytes from a device mean and what the server answers. Each argument, or each line of standard input when
+there is none, is the hex of one chunk as received (blanks ignored) on one connection, or of one datagram; an empty
+one starts a new connection.
 
-  --protocol <codec>     teltonika, gt06, h02 (fixgate codecs lists them)
-  --transport tcp|udp    default tcp
+  --protocol <codec>     teltonika, gt06, h02 (fixgate codecs lists them); default: recognised by the first bytes of
+                         a connection, as a port with the protocol auto does
+  --transport tcp|udp    default tcp, or whichever reads the first bytes when the protocol is recognised
   --device <id>          identity from the start, for frames that need a login first
   --option k=v           an option of the codec; may be repeated (fixgate codecs <codec> lists them)
   --explain              annotate every byte of every frame, where the codec can
@@ -27,6 +32,7 @@ received (blanks ignored) on one connection, or per datagram; an empty line star
   length    of the frame in bytes; it may have begun in an earlier line
   answer    what the server sends once the records are stored; null for silence, and for devices it does not know
   pending   bytes that still wait for the rest of their frame
+  protocol  only when it was recognised: the codec
   damaged   only when a frame was accepted in spite of a failed integrity check: the reason
   explain   only with --explain: [{"at","length","name","raw","value"}], at from the frame's first byte
   noise     only when there was some: bytes of this line that belong to no frame
@@ -36,6 +42,7 @@ received (blanks ignored) on one connection, or per datagram; an empty line star
 A line after which bytes are pending is printed when it is clear what becomes of them: with the next line, at the end,
 or after half a second of silence, when the codec may take what is there for a frame, as the server does.
 
+  fixgate decode 78780d01012345678901234500018cdd0d0a
   echo 000f333536333037303432343431303133 | fixgate decode --protocol teltonika --json
 `;
 
@@ -46,8 +53,9 @@ const QUIET_MS = 500;
 const MAX_DATAGRAM = 65507;
 
 export async function decode(args: string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args,
+    allowPositionals: true,
     options: {
       protocol: { type: 'string' },
       transport: { type: 'string' },
@@ -58,45 +66,77 @@ export async function decode(args: string[]): Promise<number> {
       json: { type: 'boolean', default: false },
     },
   });
+  const bad = positionals.find((text) => fromHex(text) === undefined);
+  if (bad !== undefined) throw new AppError('USAGE', `"${bad}" is not hex; options begin with --`);
   const known = await installed(values.config);
-  const codec = codecNamed(values.protocol, known);
-  const transport = transportOf(values.transport, codec);
-  const settings = {
-    options: optionsOf(codec, known, values.option),
-    device: deviceOf(values.device),
-    explain: values.explain,
-    now: () => systemClock.now(),
+  const shared = { device: deviceOf(values.device), explain: values.explain, now: () => systemClock.now() };
+  const openAs = (codec: Codec, transport: Transport): Transcript =>
+    new Transcript(codec, transport, { ...shared, options: optionsOf(codec, known, values.option) });
+  const named = values.protocol === undefined ? undefined : codecNamed(values.protocol, known);
+  const open = (bytes: Bytes): Opened => {
+    if (named !== undefined) return { transcript: openAs(named, transportOf(values.transport, named)), protocol: '' };
+    const codec = recognised([...known.codecs.values()], bytes);
+    if (codec === undefined) return { transcript: undefined, protocol: '' };
+    const transport = values.transport === undefined ? transportBy(codec, bytes, openAs) : transportOf(values.transport, codec);
+    return { transcript: openAs(codec, transport), protocol: codec.name };
   };
-  const open = (): Transcript => new Transcript(codec, transport, settings);
-  const first = open();
-  if (process.stdin.isTTY) process.stderr.write('hex, one line per chunk; an empty line starts a new connection, Ctrl-D ends\n');
+  // What is wrong with the command line is said before anything is read.
+  if (named !== undefined) open(new Uint8Array(0));
+  else if (values.transport !== undefined && values.transport !== 'tcp' && values.transport !== 'udp')
+    throw new AppError('USAGE', `--transport must be tcp or udp, not "${values.transport}"`);
+  const given = positionals.length > 0;
+  if (!given && process.stdin.isTTY) process.stderr.write('hex, one line per chunk; an empty line starts a new connection, Ctrl-D ends\n');
   const printer = values.json ? new JsonPrinter() : new TablePrinter();
-  await conversation(process.stdin, first, open, transport === 'udp' ? MAX_DATAGRAM : Number.POSITIVE_INFINITY, printer);
+  await conversation(given ? inTurn(positionals) : process.stdin, open, printer);
   return EXIT.Ok;
+}
+
+/** A connection, once its first bytes are there. `protocol`: as recognised, '' when it was named. */
+interface Opened {
+  /** Undefined: no codec knows these bytes. */
+  readonly transcript: Transcript | undefined;
+  readonly protocol: string;
+}
+
+async function* inTurn(texts: readonly string[]): AsyncGenerator<string> {
+  for (const text of texts) yield `${text.replaceAll('\n', ' ')}\n`;
+}
+
+/** The codec whose protocol the bytes speak: the one that says so, else the only one that may still be it. */
+function recognised(codecs: readonly Codec[], bytes: Bytes): Codec | undefined {
+  const sure = recogniseCodec(codecs, bytes, bytes.length);
+  if (sure !== undefined) return sure ?? undefined;
+  const possible = codecs.filter((codec) => recogniseCodec([codec], bytes, bytes.length) === undefined);
+  return possible.length === 1 ? possible[0] : undefined;
+}
+
+/** The transport on which the bytes are something. */
+function transportBy(codec: Codec, bytes: Bytes, openAs: (codec: Codec, transport: Transport) => Transcript): Transport {
+  const reads = (transport: Transport): boolean => {
+    if (codec[transport] === undefined) return false;
+    const transcript = openAs(codec, transport);
+    return [...transcript.push(bytes), ...transcript.quiet()].some(({ type }) => type !== 'malformed');
+  };
+  return !reads('tcp') && reads('udp') ? 'udp' : transportOf(undefined, codec);
 }
 
 /** What becomes text of one input line: `begin`, its messages, `end`. Each resolves when the output has taken it. */
 interface Printer {
-  begin(): void;
+  /** `protocol`: what the connection that begins was recognised as, else ''. */
+  begin(protocol: string): void;
   message(message: Message): void;
   end(pending: number, noise: number, error: string): void;
   connection(): void;
   flush(): Promise<void>;
 }
 
-async function conversation(
-  input: AsyncIterable<unknown>,
-  first: Transcript,
-  open: () => Transcript,
-  maxChunk: number,
-  printer: Printer,
-): Promise<void> {
-  let transcript = first;
+async function conversation(input: AsyncIterable<unknown>, open: (bytes: Bytes) => Opened, printer: Printer): Promise<void> {
+  let transcript: Transcript | undefined;
   /** A line whose messages are printed and whose end waits for what follows. */
   let held = false;
   let noiseBefore = 0;
   const finish = (quiet: boolean): void => {
-    if (!held) return;
+    if (!held || transcript === undefined) return;
     held = false;
     if (quiet) for (const message of transcript.quiet()) printer.message(message);
     printer.end(transcript.pending, transcript.noise - noiseBefore, transcript.closed);
@@ -105,18 +145,20 @@ async function conversation(
   const take = async (line: HexLine): Promise<void> => {
     finish(line.empty);
     if (line.empty) {
-      transcript = open();
+      transcript = undefined;
       noiseBefore = 0;
       printer.connection();
       return;
     }
-    printer.begin();
-    const tooLong = line.bytes.length > maxChunk ? `a datagram holds at most ${maxChunk} bytes` : '';
-    if (line.error !== '' || tooLong !== '') {
-      printer.end(transcript.pending, 0, line.error || tooLong);
+    const opened = transcript === undefined && line.error === '' ? open(line.bytes) : { transcript, protocol: '' };
+    transcript = opened.transcript;
+    printer.begin(opened.protocol);
+    const error = line.error || refusal(transcript, line);
+    if (error !== '' || transcript === undefined) {
+      printer.end(transcript?.pending ?? 0, 0, error);
       return;
     }
-    const block = maxChunk === Number.POSITIVE_INFINITY ? BLOCK : line.bytes.length;
+    const block = transcript.isStream ? BLOCK : line.bytes.length;
     for (let p = 0; p < line.bytes.length; p += block) {
       for (const message of transcript.push(line.bytes.subarray(p, p + block))) printer.message(message);
       await printer.flush();
@@ -141,6 +183,12 @@ async function conversation(
   for (const line of lines.end()) await take(line);
   finish(true);
   await printer.flush();
+}
+
+/** Why a line of hex cannot be read; '' when it can. */
+function refusal(transcript: Transcript | undefined, { bytes }: HexLine): string {
+  if (transcript === undefined) return 'no installed protocol begins like this; name one with --protocol';
+  return !transcript.isStream && bytes.length > MAX_DATAGRAM ? `a datagram holds at most ${MAX_DATAGRAM} bytes` : '';
 }
 
 /** What the promise gives, or undefined when it gives nothing for a while. */
@@ -176,8 +224,8 @@ class Output {
 class JsonPrinter extends Output implements Printer {
   #messages = 0;
 
-  begin(): void {
-    this.write('{"messages":[');
+  begin(protocol: string): void {
+    this.write(protocol === '' ? '{"messages":[' : `{"protocol":"${protocol}","messages":[`);
     this.#messages = 0;
   }
 
@@ -203,8 +251,9 @@ class TablePrinter extends Output implements Printer {
     super.write(lines.split('\n').map(visible).join('\n'));
   }
 
-  begin(): void {
+  begin(protocol: string): void {
     this.#line++;
+    if (protocol !== '') this.write(`${String(this.#line).padStart(4)}  ${protocol}\n`);
   }
 
   message(message: Message): void {

@@ -100,6 +100,11 @@ export class Transcript {
         : undefined;
   }
 
+  /** A connection, not datagrams. */
+  get isStream(): boolean {
+    return this.#splitter !== undefined;
+  }
+
   /** Bytes of a frame that is not complete. */
   get pending(): number {
     return this.#splitter?.pending ?? 0;

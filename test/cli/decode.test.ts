@@ -294,10 +294,50 @@ describe('decode for people', () => {
   });
 });
 
+describe('decode of what was pasted', () => {
+  const V1 = '*HQ,4106011660,V1,124552,A,5035.3129,N,00431.8211,E,000.20,000,131116,FFFFFBFF#';
+  const datagram =
+    '0048cafe0101000f33353230393430383532333135393210010000015117e40fe80000000000000000000000000000000000ef05050400010000030000b40000ef01010042111a000001';
+
+  it('takes hex as arguments and recognises the protocol, and the transport', async () => {
+    const { code, lines, error } = await fixgate([
+      'decode',
+      '--json',
+      Buffer.from(V1).toString('hex'),
+      '',
+      '78 78 0d 01 01 23 45 67 89 01 23 45 00 01 8c dd 0d 0a',
+      '',
+      datagram,
+      '',
+      '474554202f20485454502f312e310d0a',
+    ]);
+    expect([code, error]).toEqual([0, '']);
+    const told = lines.map((text) => line.extend({ protocol: z.string().optional() }).parse(JSON.parse(text)));
+    expect(told.map(({ protocol, messages }) => [protocol, messages.map(({ type, device }) => `${type} ${device}`)])).toEqual([
+      ['h02', ['records 4106011660']],
+      ['gt06', ['login 123456789012345']],
+      ['teltonika', ['records 352094085231592']],
+      [undefined, []],
+    ]);
+    expect(told.at(-1)?.error).toContain('--protocol');
+  });
+
+  it('goes on with the protocol of the connection, and recognises again behind an empty line', async () => {
+    const { login, frame } = teltonika();
+    const { lines } = await fixgate(['decode', '--json'], `${login}\n${frame}\n\n${Buffer.from(V1).toString('hex')}\n`);
+    const told = lines.map((text) => line.extend({ protocol: z.string().optional() }).parse(JSON.parse(text)));
+    expect(told.map(({ protocol, messages }) => [protocol, messages[0]?.name])).toEqual([
+      ['teltonika', 'imei'],
+      [undefined, 'codec_8e'],
+      ['h02', 'V1'],
+    ]);
+  });
+});
+
 describe('decode refuses', () => {
   it.each([
     [['--protocol', 'teltonica'], 'did you mean teltonika?'],
-    [[], '--protocol must be given'],
+    [['--transport', 'sctp'], '--transport must be tcp or udp'],
     [['--protocol', 'gt06', '--transport', 'sctp'], '--transport must be tcp or udp'],
     [['--protocol', 'gt06', '--device', 'a b'], 'is not a device id'],
     [['--protocol', 'gt06', '--option', 'integrity=maybe'], 'is not one of'],
@@ -306,6 +346,7 @@ describe('decode refuses', () => {
     [['--protocl', 'gt06'], 'did you mean --protocol?'],
     [['--protocol'], 'argument missing'],
     [['--protocol', 'gt06', 'surplus'], 'surplus'],
+    [['787'], '"787" is not hex'],
   ])('%j', async (args, why) => {
     const { code, out, error } = await fixgate(['decode', ...args]);
     expect(out).toBe('');
