@@ -291,7 +291,7 @@ class TablePrinter extends Output implements Printer {
 
 /** One record on one line: what it is, when, where, and the rest as name=value. */
 function recordText(record: Readonly<Record<string, unknown>>): string {
-  const { kind, id, time, lat, lon, attrs, device: _device, protocol: _protocol, received: _received, ...rest } = record;
+  const { kind, id, time, lat, lon, attrs, device: _device, account: _account, protocol: _protocol, received: _received, ...rest } = record;
   const place = typeof lat === 'number' && typeof lon === 'number' ? `${lat.toFixed(6)}, ${lon.toFixed(6)}` : '';
   const when = typeof time === 'number' ? new Date(time).toISOString() : '';
   const fields = { ...rest, ...(typeof attrs === 'object' && attrs !== null ? attrs : {}) };

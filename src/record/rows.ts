@@ -18,6 +18,8 @@ const FEW_ATTRIBUTES = 64;
 export class Rows {
   count = 0;
   device: string[] = [];
+  /** Whose device it was when the record came; '' for none. */
+  account: string[] = [];
   protocol: string[] = [];
   idHigh = new Uint32Array(256);
   idLow = new Uint32Array(256);
@@ -68,6 +70,7 @@ export class Rows {
     this.wifis = 0;
     this.erased = 0;
     this.device.length = 0;
+    this.account.length = 0;
     this.protocol.length = 0;
     this.event.length = 0;
     this.attrView.length = 0;
@@ -97,6 +100,7 @@ export class Rows {
     notBefore = 0,
     slot = '',
     sequence = 0,
+    account = '',
   ): number {
     const views = viewsOf(codec);
     const rows = Math.min(accepted, frame.rows);
@@ -119,6 +123,7 @@ export class Rows {
       this.idHigh[i] = HASH.high;
       this.idLow[i] = HASH.low;
       this.device.push(device);
+      this.account.push(account);
       this.protocol.push(codec.name);
       this.time[i] = JUDGED.time;
       this.deviceTime[i] = JUDGED.deviceTime;
@@ -165,7 +170,7 @@ export class Rows {
   json(row: number): string {
     const fix = this.isFix(row);
     let s = `{"kind":"${fix ? 'fix' : 'status'}","id":"${this.id(row)}","device":${JSON.stringify(this.device[row])}`;
-    s += `,"protocol":"${this.protocol[row]}","time":${this.time[row]},"received":${this.received[row]}`;
+    s += `,"account":${JSON.stringify(this.account[row] ?? '')},"protocol":"${this.protocol[row]}","time":${this.time[row]},"received":${this.received[row]}`;
     s += number('device_time', this.deviceTime[row]);
     if ((this.flags[row] ?? 0) !== 0) s += `,"flags":${JSON.stringify(this.flagNames(row))}`;
     if (fix) {

@@ -76,10 +76,10 @@ export class Decoder {
     if ((dialect.memo?.(state) ?? 0) !== memo) states.delete(memo);
     if (frame.kind === FrameKind.Malformed) return `malformed: ${frame.reason}`;
     if (entry.accepted === 0) return '';
-    const { device, received, accepted, bytes, keepAt } = entry;
+    const { device, received, accepted, bytes, keepAt, account } = entry;
     // Before format 3 the place of an entry gave no ids, and what was delivered keeps its own.
     const sequence = entry.version < 3 ? 0 : entry.sequence;
-    const read = rows.append(frame, codec, device, received, accepted, bytes, keepAt, notBefore, slot, sequence);
+    const read = rows.append(frame, codec, device, received, accepted, bytes, keepAt, notBefore, slot, sequence, account);
     return read < entry.accepted ? `${entry.accepted} records were accepted, the codec now reads ${read}` : '';
   }
 

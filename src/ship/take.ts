@@ -31,7 +31,7 @@ function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: strin
 function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: string): string {
   const traffic = parseUsage(entry.bytes.toString('utf8', entry.start, entry.end));
   if (traffic === undefined) return 'a usage entry that is not a JSON object of counters';
-  batch.usage.push(entry.device, idOf(slot, entry, instance), entry.received, traffic, slot, entry.sequence);
+  batch.usage.push(entry.device, entry.account, idOf(slot, entry, instance), entry.received, traffic, slot, entry.sequence);
   return '';
 }
 

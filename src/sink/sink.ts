@@ -123,6 +123,7 @@ export class EventRows {
 export class UsageRows {
   count = 0;
   device: string[] = [];
+  account: string[] = [];
   /** 16 hex digits. */
   id: string[] = [];
   /** When it was noted, epoch ms. */
@@ -137,14 +138,15 @@ export class UsageRows {
 
   clear(): void {
     this.count = 0;
-    for (const column of [this.device, this.id, this.slot]) column.length = 0;
+    for (const column of [this.device, this.account, this.id, this.slot]) column.length = 0;
     for (const column of [this.time, this.bytesIn, this.bytesOut, this.segments, this.datagrams, this.records, this.sequence])
       column.length = 0;
   }
 
-  push(device: string, id: string, time: number, traffic: Traffic, slot: string, sequence: number): void {
+  push(device: string, account: string, id: string, time: number, traffic: Traffic, slot: string, sequence: number): void {
     this.count++;
     this.device.push(device);
+    this.account.push(account);
     this.id.push(id);
     this.time.push(time);
     this.bytesIn.push(traffic.in);

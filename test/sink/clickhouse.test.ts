@@ -147,7 +147,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       frame.event[status] = unknownEvent(300);
       frame.attr(3, Number.NaN);
       const batch = new Batch();
-      batch.rows.append(frame, codec, 'dévice', T + 500, 3, Buffer.from([1, 2, 3, 4]));
+      batch.rows.append(frame, codec, 'dévice', T + 500, 3, Buffer.from([1, 2, 3, 4]), -1, 0, '', 0, 'açme');
       batch.locate('0', 1);
       batch.ranges = { 0: { from: 1, to: 1 } };
       batch.token = 'columns';
@@ -160,6 +160,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         id: batch.rows.id(0),
         received: '2026-10-01 00:00:00.500',
         device_time: null,
+        account: 'açme',
         protocol: 'wide',
         flags: ['jump', 'resent'],
         event: 'sos',
@@ -488,6 +489,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 1, about: 'positions, statuses and events' },
         { number: 2, about: 'usage' },
         { number: 3, about: 'envelope of events' },
+        { number: 4, about: 'account of records and usage' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'events',
@@ -511,13 +513,15 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await server.client.command({ query: 'DROP TABLE fixgate.usage' });
       for (const column of ['received', 'account', 'protocol', 'version'])
         await server.client.command({ query: `ALTER TABLE fixgate.events DROP COLUMN ${column}` });
+      for (const table of ['positions', 'statuses'])
+        await server.client.command({ query: `ALTER TABLE fixgate.${table} DROP COLUMN account` });
       await server.client.command({ query: 'ALTER TABLE fixgate.migrations DELETE WHERE number > 1 SETTINGS mutations_sync = 2' });
       slot.usage('d', T, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
       slot.event('d', T + 1, { type: 'disconnected', id: 'own' });
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 3]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 4]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
         { type: 'disconnected', data: '{"id":"own"}', at_once: 1, version: 1 },
@@ -530,7 +534,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(3);
+      expect(await count('migrations')).toBe(4);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

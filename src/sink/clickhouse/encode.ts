@@ -85,9 +85,10 @@ export class BlockEncoder {
     const { writer } = this;
     const n = pick.to - pick.from;
     writer.clear();
-    writer.block(11, n);
+    writer.block(12, n);
     this.#texts('device', usage.device, pick);
     this.#identities(usage, pick);
+    this.#lowCardinality('account', usage.account, pick);
     yield;
     this.#counts('bytes_in', usage.bytesIn, pick);
     this.#counts('bytes_out', usage.bytesOut, pick);
@@ -109,7 +110,7 @@ export class BlockEncoder {
     const { list, from, to } = pick;
     const n = to - from;
     writer.clear();
-    writer.block(placed ? 33 : 30, n);
+    writer.block(placed ? 34 : 31, n);
 
     this.#texts('device', rows.device, pick);
     yield;
@@ -125,6 +126,7 @@ export class BlockEncoder {
     this.#times('received', rows.received, pick);
     this.#deviceTimes(rows.deviceTime, pick);
     yield;
+    this.#lowCardinality('account', rows.account, pick);
     this.#lowCardinality('protocol', rows.protocol, pick);
     this.#flags(rows.flags, pick);
     this.#lowCardinality('event', rows.event, pick);

@@ -110,4 +110,12 @@ export const MIGRATIONS: readonly Migration[] = [
   ADD COLUMN IF NOT EXISTS version UInt8 CODEC(ZSTD(1))`,
     ],
   },
+  {
+    number: 4,
+    about: 'account of records and usage',
+    statements: (database) =>
+      ['positions', 'statuses', 'usage'].map(
+        (table) => `ALTER TABLE ${database}.${table} ADD COLUMN IF NOT EXISTS account LowCardinality(String) CODEC(ZSTD(1))`,
+      ),
+  },
 ];

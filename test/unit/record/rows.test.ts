@@ -66,7 +66,7 @@ describe('json', () => {
       }),
     );
     expect(rows.json(0)).toBe(
-      `{"kind":"fix","id":"${rows.id(0)}","device":"d1","protocol":"rows","time":${T - 400_000},"received":${T},"flags":["buffered","jump"],` +
+      `{"kind":"fix","id":"${rows.id(0)}","device":"d1","account":"","protocol":"rows","time":${T - 400_000},"received":${T},"flags":["buffered","jump"],` +
         '"valid":true,"lat":-12.5,"lon":130.25,"altitude_m":0,"speed_kmh":12.35,"course_deg":0,"satellites":0,"hdop":0.9,"event":"power_cut",' +
         '"cells":[{"mcc":246,"mnc":1,"cid":99,"rssi_dbm":-70}],"wifi":[{"mac":"00:11:22:33:44:55"}],' +
         '"attrs":{"external_v":13.812,"coolant_c":85,"ignition":true,"vin":"a \\"b\\"\\n","io_77":5}}',
@@ -78,6 +78,7 @@ describe('json', () => {
     expect(json(rows)).toEqual({
       kind: 'status',
       id: rows.id(0),
+      account: '',
       device: 'd1',
       protocol: 'rows',
       time: T,
