@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { TcpDevice } from '../helpers/tcp-device.ts';
+import { RedisServer } from '../ship/rig.ts';
 
 /**
  * Fixgate as somebody else meets it: built and packed from a copy, unpacked elsewhere, beside a codec package that knows
@@ -113,10 +114,28 @@ describe('the package', () => {
     );
     expect(
       paths.filter(
-        (path) => !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|(package\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(path),
+        (path) =>
+          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|(package\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
+            path,
+          ),
       ),
     ).toEqual([]);
     expect(packed.find((file) => file.path === 'bin/fixgate.js')?.mode).toBe(0o755);
+  });
+
+  it('has the scripts of the state store, which run in Redis', async () => {
+    const redis = await RedisServer.start();
+    try {
+      const settings = { FIXGATE_STATE_URL: redis.url, FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9' };
+      const state = (...args: string[]): Promise<{ stdout: string }> =>
+        run(process.execPath, [join(app, 'node_modules/.bin/fixgate'), 'token', ...args], { cwd: app, env: environment(settings) });
+      expect((await state('create', '--name', 'me')).stdout).toMatch(/^fg_/);
+      expect((await state('ls')).stdout).toMatch(/^me +read\n$/);
+      await state('revoke', '--name', 'me');
+      expect((await state('ls')).stdout).toBe('');
+    } finally {
+      await redis.stop();
+    }
   });
 
   it('gives types to a codec’s author, who needs no type package beside it', async () => {
