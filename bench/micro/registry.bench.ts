@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../src/log.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
-import { Registry } from '../../src/registry/registry.ts';
+import { Registry } from '../../src/registry/device-cache.ts';
 import { openState } from '../../src/state/open.ts';
 
 /**

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { COMMAND_STATES, CONDITIONS, type Command, isPending } from '../command/command.ts';
 import { CRITICAL_SCOPES, isCritical } from '../command/critical.ts';
-import type { Desk, Outcome } from '../command/desk.ts';
+import type { Desk, Outcome } from '../command/intake.ts';
 import type { Ledger } from '../command/ledger.ts';
 import { deviceId } from '../registry/device.ts';
 import type { ApiOffice } from './office.ts';

@@ -6,7 +6,7 @@ import { stepSchema, UNLIMITED } from '../plan/plan.ts';
 import { POLICIES } from '../plan/steps.ts';
 import { countersOf, usageOf } from '../plan/usage.ts';
 import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
-import type { Change } from '../registry/inventory.ts';
+import type { Change } from '../registry/device-records.ts';
 import { STANDING, standingSchema } from '../registry/standing.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';

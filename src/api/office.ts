@@ -1,12 +1,12 @@
 import type { Readable } from 'node:stream';
 import type { Codec } from '../codec/index.ts';
-import type { Desk } from '../command/desk.ts';
+import type { Desk } from '../command/intake.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
-import type { PlanList } from '../plan/plan-list.ts';
+import type { PlanList } from '../plan/plan-records.ts';
 import type { Eraser } from '../privacy/eraser.ts';
 import type { Device } from '../registry/device.ts';
-import type { Inventory } from '../registry/inventory.ts';
+import type { Inventory } from '../registry/device-records.ts';
 import type { QuarantineList } from '../registry/quarantine-list.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';

@@ -13,7 +13,7 @@ import { listSegments, relayName, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { lockDirectory } from '../lock/lock.ts';
 import { processLog } from '../log-pino.ts';
-import { Plans } from '../plan/plans.ts';
+import { Plans } from '../plan/device-plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
 import { Erasures, erasuresPath } from '../ship/erasures.ts';

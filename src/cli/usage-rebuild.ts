@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
 import { isDeviceId } from '../in/session/identity.ts';
 import { processLog } from '../log-pino.ts';
-import { Plans } from '../plan/plans.ts';
+import { Plans } from '../plan/device-plans.ts';
 import { UsageHistory } from '../sink/clickhouse/history.ts';
 import { meteredDevices, type Rebuilt, rebuildUsage } from '../sink/state/rebuild.ts';
 import { EXIT } from './exit-code.ts';

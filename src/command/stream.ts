@@ -6,7 +6,7 @@ import type { SecretUrl } from '../secret.ts';
 import type { StateStore } from '../state/store.ts';
 import { isRowDamaged } from '../state/table.ts';
 import { isAllowed } from './critical.ts';
-import type { Desk, Draft, Outcome, Problem } from './desk.ts';
+import type { Desk, Draft, Outcome, Problem } from './intake.ts';
 
 /**
  * Commands from the Redis stream `<prefix>commands`, for backend services. Fields of an entry: `device`, `type`, and where needed

@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import { type Following, follow } from '../state/follow.ts';
 import type { Op, StateStore } from '../state/store.ts';
 import { byId, TypedTable } from '../state/table.ts';
-import { QUARANTINE, type Stranger } from './stranger.ts';
+import { QUARANTINE, type Stranger } from './unknown-device.ts';
 
 /**
  * The unknown devices, for whoever decides about them; in the supervisor, which keeps their number bounded: beyond it, the longest

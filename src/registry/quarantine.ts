@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import { attempt, CONTENDED } from '../state/attempt.ts';
 import type { StateStore } from '../state/store.ts';
 import { type Bytes, hex } from '../wire/index.ts';
-import { QUARANTINE, type Stranger } from './stranger.ts';
+import { QUARANTINE, type Stranger } from './unknown-device.ts';
 
 /**
  * Notes unknown devices that a closed registry turns away, and those beyond the rates of an open one; in each worker.

@@ -5,7 +5,7 @@ import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/known.ts';
+import { Known } from '../../src/registry/device-lookup.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 

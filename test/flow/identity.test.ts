@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { Directory } from '../../src/cluster/directory.ts';
-import { Downlink } from '../../src/command/downlink.ts';
+import { Downlink } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import type { IdBounds, IntakeHost, Link } from '../../src/in/intake/host.ts';

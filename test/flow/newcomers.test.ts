@@ -3,7 +3,7 @@ import h02 from '../../codecs/h02/index.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/known.ts';
+import { Known } from '../../src/registry/device-lookup.ts';
 import { Newcomers } from '../../src/registry/newcomers.ts';
 import { addressOf, networkOf } from '../../src/wire/network.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';

@@ -1,17 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
-import type { Contact } from '../../src/command/downlink.ts';
+import type { Contact } from '../../src/command/delivery.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { planSchema, UNLIMITED } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/service.ts';
+import { Seen } from '../../src/plan/plan-cache.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/known.ts';
+import { Known } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { NO_DOWNLINK } from '../helpers/no-delivery.ts';
 import toy, { toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 

@@ -1,6 +1,6 @@
 import { UNLIMITED } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/service.ts';
-import { Known } from '../../src/registry/known.ts';
+import { Seen } from '../../src/plan/plan-cache.ts';
+import { Known } from '../../src/registry/device-lookup.ts';
 
 /** Plans without caps. */
 export const NO_CAPS = {

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
+import { Registry } from '../../src/registry/device-cache.ts';
+import type { Known } from '../../src/registry/device-lookup.ts';
+import { Inventory } from '../../src/registry/device-records.ts';
 import { Forgetter } from '../../src/registry/forgetter.ts';
-import { Inventory } from '../../src/registry/inventory.ts';
-import type { Known } from '../../src/registry/known.ts';
-import { Registry } from '../../src/registry/registry.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { Stores } from './stores.ts';

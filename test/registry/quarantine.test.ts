@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { Inventory } from '../../src/registry/inventory.ts';
+import { Inventory } from '../../src/registry/device-records.ts';
 import { Quarantine } from '../../src/registry/quarantine.ts';
 import { QuarantineList } from '../../src/registry/quarantine-list.ts';
 import type { StateStore } from '../../src/state/store.ts';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { silentLog } from '../../src/log.ts';
+import { Plans } from '../../src/plan/device-plans.ts';
 import { planSchema } from '../../src/plan/plan.ts';
-import { Plans } from '../../src/plan/plans.ts';
 import { countersOf } from '../../src/plan/usage.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { Random } from '../../src/simulate/random.ts';

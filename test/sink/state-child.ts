@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { Plans } from '../../src/plan/plans.ts';
+import { Plans } from '../../src/plan/device-plans.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { startShipper } from '../../src/ship/shipper.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { Registry } from '../../src/registry/registry.ts';
+import { Registry } from '../../src/registry/device-cache.ts';
 import { SecretUrl } from '../../src/secret.ts';
 import { checkStore } from '../../src/state/check.ts';
 import { type DumpEntry, dumpLines, isEmpty, putEntries, readDump } from '../../src/state/dump.ts';

@@ -12,7 +12,7 @@ import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-downlink.ts';
+import { NO_DOWNLINK } from '../helpers/no-delivery.ts';
 import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 
 /** What the journal was given. */

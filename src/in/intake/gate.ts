@@ -2,7 +2,7 @@ import { type Codec, FrameKind, type Options, type Transport } from '../../codec
 import { keptOptions } from '../../codec/options.ts';
 import { Definition } from '../../journal/definition.ts';
 import { Origin } from '../../journal/entry.ts';
-import type { Known } from '../../registry/known.ts';
+import type { Known } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { addressOf } from '../../wire/network.ts';
 import { journalEvent } from '../session/notices.ts';

@@ -1,6 +1,6 @@
 import { type Codec, FrameKind, type FrameResult, Settled, type Transport } from '../../codec/index.ts';
 import type { CodecCounters } from '../../metrics/hot-counters.ts';
-import type { Known } from '../../registry/known.ts';
+import type { Known } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { NEVER, type Owing, type Receipt, Settle } from '../ack/settle.ts';
 import { isDeviceId } from '../session/identity.ts';

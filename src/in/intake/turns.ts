@@ -1,6 +1,6 @@
 import { type Options, Settled } from '../../codec/index.ts';
 import type { Origin } from '../../journal/entry.ts';
-import type { Known } from '../../registry/known.ts';
+import type { Known } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { NEVER, type Receipt, type Settle } from '../ack/settle.ts';
 import { Meter } from '../session/meter.ts';

@@ -1,5 +1,5 @@
 import type { Codec, FrameResult, Options, Transport } from '../../codec/index.ts';
-import type { Contact, Downlink } from '../../command/downlink.ts';
+import type { Contact, Downlink } from '../../command/delivery.ts';
 import type { Marks } from '../../journal/entry.ts';
 import { attributeView, viewsOf } from '../../record/attribute-view.ts';
 import type { Line, Session } from './session.ts';

@@ -1,12 +1,12 @@
 import type { Clock } from '../../clock.ts';
 import type { Codec, FrameResult, Transport } from '../../codec/index.ts';
-import type { Downlink } from '../../command/downlink.ts';
+import type { Downlink } from '../../command/delivery.ts';
 import type { Marks, Origin } from '../../journal/entry.ts';
 import type { Metrics } from '../../metrics/catalog.ts';
 import type { Treatment } from '../../plan/treatment.ts';
 import type { Device } from '../../registry/device.ts';
-import type { Known } from '../../registry/known.ts';
-import type { Registry } from '../../registry/registry.ts';
+import type { Registry } from '../../registry/device-cache.ts';
+import type { Known } from '../../registry/device-lookup.ts';
 import type { Standings } from '../../registry/standing.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Bytes } from '../../wire/index.ts';

@@ -1,6 +1,6 @@
 import type { FrameResult } from '../../codec/index.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { Seen, Service } from '../../plan/service.ts';
+import type { Seen, Service } from '../../plan/plan-cache.ts';
 import { type Treatment, treatmentOf } from '../../plan/treatment.ts';
 import type { Device } from '../../registry/device.ts';
 import type { Notices } from './notices.ts';

@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts';
 import { type Cycle, cycleOf, firstMoment } from '../../plan/cycle.ts';
+import type { Plans } from '../../plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../plan/overhead.ts';
-import type { Plans } from '../../plan/plans.ts';
 import { countersOf, usageKey } from '../../plan/usage.ts';
 import { pages } from '../../state/pages.ts';
 import type { Found, Op, StateStore, Table } from '../../state/store.ts';

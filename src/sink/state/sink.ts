@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts';
 import { cycleOf } from '../../plan/cycle.ts';
+import type { Plans } from '../../plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../plan/overhead.ts';
-import type { Plans } from '../../plan/plans.ts';
 import { usageKey } from '../../plan/usage.ts';
 import { entries } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';

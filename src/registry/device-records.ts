@@ -5,7 +5,7 @@ import { entries, pages } from '../state/pages.ts';
 import type { Op, StateStore } from '../state/store.ts';
 import { DEVICES, type Device, deviceSchema, patched, settled } from './device.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
-import { QUARANTINE } from './stranger.ts';
+import { QUARANTINE } from './unknown-device.ts';
 
 /**
  * The device records and how they change: what the API and the desk do with them, in the supervisor.

@@ -2,14 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Outcome } from '../../src/command/desk.ts';
+import type { Outcome } from '../../src/command/intake.ts';
 import { silentLog } from '../../src/log.ts';
 import { cycleOf } from '../../src/plan/cycle.ts';
+import { Plans } from '../../src/plan/device-plans.ts';
 import { type Plan, planSchema } from '../../src/plan/plan.ts';
-import { Plans } from '../../src/plan/plans.ts';
+import { Warden } from '../../src/plan/step-keeper.ts';
 import { POLICIES } from '../../src/plan/steps.ts';
 import { usageKey } from '../../src/plan/usage.ts';
-import { Warden } from '../../src/plan/warden.ts';
 import { DEVICES, type Device, deviceSchema } from '../../src/registry/device.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { openState, type State } from '../../src/state/open.ts';
@@ -17,7 +17,7 @@ import type { StateStore } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { RedisServer } from '../ship/rig.ts';
 
-/** Numbers quote the invariants of src/plan/warden.ts. */
+/** Numbers quote the invariants of src/plan/step-keeper.ts. */
 
 let directory: string;
 let redis: RedisServer | undefined;

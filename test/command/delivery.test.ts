@@ -6,13 +6,13 @@ import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Options, Transport } from '../../src/codec/index.ts';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { type Contact, Downlink } from '../../src/command/downlink.ts';
+import { type Contact, Downlink } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import { silentLog } from '../../src/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
-/** Numbers quote the invariants of src/command/downlink.ts. */
+/** Numbers quote the invariants of src/command/delivery.ts. */
 
 /** Teltonika without its patience, and without its eye for what a reply looks like. */
 const impatient: Codec = { ...teltonika, replyMs: 150, readReply: undefined };

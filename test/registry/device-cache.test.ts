@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
-import { Inventory } from '../../src/registry/inventory.ts';
-import type { Known } from '../../src/registry/known.ts';
-import { Registry } from '../../src/registry/registry.ts';
+import { Registry } from '../../src/registry/device-cache.ts';
+import type { Known } from '../../src/registry/device-lookup.ts';
+import { Inventory } from '../../src/registry/device-records.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { Stores } from './stores.ts';
 
-/** Numbers quote the invariants of src/registry/registry.ts. */
+/** Numbers quote the invariants of src/registry/device-cache.ts. */
 
 const stores = new Stores();
 const registries: Registry[] = [];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { planSchema } from '../../src/plan/plan.ts';
-import { Service } from '../../src/plan/service.ts';
+import { Service } from '../../src/plan/plan-cache.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { Changed, StateStore } from '../../src/state/store.ts';

@@ -5,7 +5,7 @@ import { attempt, CONTENDED } from '../state/attempt.ts';
 import { followKeys } from '../state/follow.ts';
 import type { Op, StateStore } from '../state/store.ts';
 import { DEVICES, type Device, deviceSchema, settled } from './device.ts';
-import { Known } from './known.ts';
+import { Known } from './device-lookup.ts';
 
 /**
  * Which devices there are, as one worker needs it: on the byte path, at every login.

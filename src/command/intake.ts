@@ -17,7 +17,7 @@ import { type Following, follow } from '../state/follow.ts';
 import type { StateStore } from '../state/store.ts';
 import { COMMANDS, CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
 import { isCritical } from './critical.ts';
-import { commandEvent } from './downlink.ts';
+import { commandEvent } from './delivery.ts';
 import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
 import { switchingsOf } from './switching.ts';
 

@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts';
-import type { Outcome } from '../command/desk.ts';
+import type { Outcome } from '../command/intake.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
@@ -8,8 +8,8 @@ import { followKeys } from '../state/follow.ts';
 import { pages } from '../state/pages.ts';
 import type { Op, StateStore, Table } from '../state/store.ts';
 import { isRowDamaged } from '../state/table.ts';
+import type { Plans } from './device-plans.ts';
 import type { Plan, Step } from './plan.ts';
-import type { Plans } from './plans.ts';
 import { isSame, POLICIES, type Policy, stepsHeld } from './steps.ts';
 import { readUsage } from './usage.ts';
 
