@@ -9,8 +9,8 @@ import { ownedStorage } from './cluster/owned-storage.ts';
 import { Release } from './cluster/release.ts';
 import type { Codec } from './codec/index.ts';
 import { codecOptions, loadCodecs } from './codec/registry.ts';
-import { Downlink } from './command/delivery.ts';
-import { Desk } from './command/intake.ts';
+import { Delivery } from './command/delivery.ts';
+import { CommandIntake } from './command/intake.ts';
 import { Ledger } from './command/ledger.ts';
 import { Shadow } from './command/shadow.ts';
 import { CommandStream } from './command/stream.ts';
@@ -38,17 +38,17 @@ import type { Log } from './log.ts';
 import { processLog } from './log-pino.ts';
 import { createMetrics, type Metrics } from './metrics/catalog.ts';
 import { CodecCounters } from './metrics/hot-counters.ts';
-import { Plans } from './plan/device-plans.ts';
-import { Service } from './plan/plan-cache.ts';
-import { PlanList } from './plan/plan-records.ts';
-import { Warden } from './plan/step-keeper.ts';
+import { DevicePlans } from './plan/device-plans.ts';
+import { PlanCache } from './plan/plan-cache.ts';
+import { PlanRecords } from './plan/plan-records.ts';
+import { StepKeeper } from './plan/step-keeper.ts';
 import { Eraser } from './privacy/eraser.ts';
 import { exportDevice } from './privacy/export.ts';
 import { forget } from './privacy/forget.ts';
 import { isKept } from './privacy/kept.ts';
 import { AddressRates } from './registry/address-rates.ts';
-import { Registry } from './registry/device-cache.ts';
-import { Inventory } from './registry/device-records.ts';
+import { DeviceCache } from './registry/device-cache.ts';
+import { DeviceRecords } from './registry/device-records.ts';
 import { Forgetter } from './registry/forgetter.ts';
 import { Newcomers } from './registry/newcomers.ts';
 import { Quarantine } from './registry/quarantine.ts';
@@ -134,19 +134,19 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     now: () => systemClock.elapsed(),
   });
   const now = (): number => systemClock.now();
-  const downlink = new Downlink({
+  const delivery = new Delivery({
     ledger: new Ledger(state, now, config.commands.attempts),
     shadow: new Shadow(state),
     now,
     log,
     count: (to) => metrics.commands.inc({ state: to }),
   });
-  const registry = new Registry({ store: state, mode: config.registry.mode, now, log });
+  const registry = new DeviceCache({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((id) => {
     if (id === undefined) eachSession(sessions, (session) => session.reconsider(), log);
     else for (const session of sessions.of(id)) session.reconsider();
   });
-  const service = new Service(state, log, config.service.alarms === 'pass');
+  const service = new PlanCache(state, log, config.service.alarms === 'pass');
   service.onChange((device) => {
     if (device === undefined) eachSession(sessions, (session) => session.planChanged(), log);
     else for (const session of sessions.of(device)) session.planChanged();
@@ -165,8 +165,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     if (table === 'standing') {
       if (key === undefined) eachSession(sessions, (session) => session.reviewStanding(), log);
       else for (const session of sessions.of(key)) session.reviewStanding();
-    } else if (key === undefined) downlink.pokeAll();
-    else downlink.poke(key.slice(0, key.indexOf(' ')));
+    } else if (key === undefined) delivery.pokeAll();
+    else delivery.poke(key.slice(0, key.indexOf(' ')));
   };
   const unwatch = followKeys(state, ['standing', 'commands'], noticed, log);
   const host: ListenHost = {
@@ -178,7 +178,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     newcomers,
     addressRates: new AddressRates(config.registry.newIds.exempt, config.workers, () => systemClock.elapsed()),
     standings: new Standings(state, now, log),
-    downlink,
+    delivery,
     meters,
     service,
     metrics,
@@ -227,7 +227,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
           sessions.heard(message.device, message.peer);
           break;
         case 'commands':
-          downlink.poke(message.device);
+          delivery.poke(message.device);
           break;
         case 'rotate':
           tellDone(message.ticket, journal.rotate().then(nothing));
@@ -255,7 +255,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
       unwatch();
       registry.close();
       await service.close();
-      await downlink.close();
+      await delivery.close();
       await quarantine.flush();
       await journal.close();
       await state.close();
@@ -406,7 +406,7 @@ export async function startShipping(
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, ...reports }));
   }
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
-  sinks.push(createStateSink({ store: state, plans: new Plans(state, log), instance }));
+  sinks.push(createStateSink({ store: state, plans: new DevicePlans(state, log), instance }));
   const erasures = await Erasures.load(erasuresPath(config.dataDir), storage);
   const { keepMs, maxBytes } = config.journal;
   const parkedDirectory = join(config.dataDir, 'parked');
@@ -526,14 +526,14 @@ export async function openOffice(
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log, hands.stateDamage, () => hands.suspectState()));
   const now = (): number => systemClock.now();
-  const inventory = new Inventory({ store: state, now, record });
+  const deviceRecords = new DeviceRecords({ store: state, now, record });
   const count = (devices: number): void => metrics.quarantine.set(devices);
   const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
   const ledger = new Ledger(state, now, config.commands.attempts);
-  const desk = new Desk({
+  const commandIntake = new CommandIntake({
     ledger,
     store: state,
-    device: (id) => inventory.get(id),
+    device: (id) => deviceRecords.get(id),
     codecs,
     optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
     now,
@@ -552,11 +552,11 @@ export async function openOffice(
     log,
   });
   const shadow = new Shadow(state);
-  const warden = new Warden({
+  const stepKeeper = new StepKeeper({
     store: state,
     instance,
-    plans: new Plans(state, log),
-    submit: (draft) => desk.submit(draft),
+    plans: new DevicePlans(state, log),
+    submit: (draft) => commandIntake.submit(draft),
     async intervalOf(device) {
       const { reported, desired } = await shadow.get(device);
       const interval = reported['interval'] ?? desired['interval'];
@@ -572,7 +572,7 @@ export async function openOffice(
     instance,
     now,
     log,
-    device: (id) => inventory.get(id),
+    device: (id) => deviceRecords.get(id),
     record,
     parts: {
       async [JOURNAL](_erasure, devices) {
@@ -591,25 +591,34 @@ export async function openOffice(
   const stream =
     url === undefined
       ? undefined
-      : new CommandStream({ url, prefix: `${prefix}:`, instance, desk, store: state, allows: config.commands.streamAllows, record, log });
+      : new CommandStream({
+          url,
+          prefix: `${prefix}:`,
+          instance,
+          commandIntake,
+          store: state,
+          allows: config.commands.streamAllows,
+          record,
+          log,
+        });
   const stop = async (): Promise<void> => {
     await eraser.stop();
     await stream?.stop();
-    await warden.stop();
+    await stepKeeper.stop();
     await forgetter.stop();
-    await desk.stop();
+    await commandIntake.stop();
     await quarantine.stop();
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
-  if (hands.stateDamage === '') for (const part of [quarantine, desk, forgetter, warden, eraser, stream]) part?.start();
+  if (hands.stateDamage === '') for (const part of [quarantine, commandIntake, forgetter, stepKeeper, eraser, stream]) part?.start();
   return {
     state,
-    desk,
+    commandIntake,
     ledger,
     shadow,
-    inventory,
+    deviceRecords,
     quarantine,
-    plans: new PlanList({ store: state, record }),
+    plans: new PlanRecords({ store: state, record }),
     codecs,
     eraser,
     async pick(device, address, by): Promise<boolean> {

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../src/log.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
-import { Registry } from '../../src/registry/device-cache.ts';
+import { DeviceCache } from '../../src/registry/device-cache.ts';
 import { openState } from '../../src/state/open.ts';
 
 /**
  * What the look-up at login costs with 50 000 devices in the state store, on one thread: `node bench/micro/registry.bench.ts`.
- * First: the record is read from lmdb and checked. Again: it is at hand. Alias and stranger: the first look-up of one.
+ * First: the record is read from lmdb and checked. Again: it is at hand. Alias and unknown device: the first look-up of one.
  */
 const DEVICES = 50_000;
 const STRANGERS = 10_000;
@@ -28,7 +28,7 @@ for (let from = 0; from < DEVICES; from += PUT_TOGETHER)
     }).flat(),
   );
 
-const registry = new Registry({ store, mode: 'closed', now: () => 0, log: silentLog });
+const registry = new DeviceCache({ store, mode: 'closed', now: () => 0, log: silentLog });
 
 function measure(what: string, count: number, nameOf: (n: number) => string, isKnown: boolean): void {
   let found = 0;

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { deviceSchema } from '../registry/device.ts';
-import type { Inventory, PlanTexts, Upsert, UpsertCounts } from '../registry/device-records.ts';
+import type { DeviceRecords, PlanTexts, Upsert, UpsertCounts } from '../registry/device-records.ts';
 import { textProblems } from '../registry/field-problem.ts';
 import { CSV_HEAD, CsvReader, csvLine, type LineReader, MAX_LINE, NdjsonReader } from './device-lines.ts';
 import { problem } from './problem.ts';
@@ -62,7 +62,7 @@ export const BULK_ROUTES: readonly Route[] = [
         return problem(reply, 400, 'missing body', [{ field: 'body', problem: `must be ${NDJSON} or ${CSV}` }]);
       const reader = request.headers['content-type']?.startsWith(CSV) === true ? new CsvReader() : new NdjsonReader();
       try {
-        return await upsert(body, reader, office.inventory, token.name);
+        return await upsert(body, reader, office.deviceRecords, token.name);
       } catch (error) {
         const status = error instanceof TooLong ? 413 : error instanceof RangeError ? 400 : 0;
         if (status === 0 || !(error instanceof Error)) throw error;
@@ -82,11 +82,11 @@ export const BULK_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 200: { about: 'one device per line', schema: deviceSchema, media: [NDJSON, CSV] } },
     run: async ({ query: { format }, office, reply }) =>
-      reply.type(`${format === 'csv' ? CSV : NDJSON}; charset=utf-8`).send(Readable.from(exported(office.inventory, format))),
+      reply.type(`${format === 'csv' ? CSV : NDJSON}; charset=utf-8`).send(Readable.from(exported(office.deviceRecords, format))),
   }),
 ];
 
-async function upsert(body: Readable, reader: LineReader, inventory: Inventory, by: string): Promise<z.infer<typeof outcome>> {
+async function upsert(body: Readable, reader: LineReader, deviceRecords: DeviceRecords, by: string): Promise<z.infer<typeof outcome>> {
   const counts: UpsertCounts = { created: 0, changed: 0, unchanged: 0 };
   const problems: z.infer<typeof line>[] = [];
   const plans: PlanTexts = new Map();
@@ -97,7 +97,7 @@ async function upsert(body: Readable, reader: LineReader, inventory: Inventory, 
     if (problems.length < MOST_NAMED) problems.push({ line: at, problems: what });
   };
   const done = async (): Promise<void> => {
-    const wrong = await inventory.upsert(rows, by, counts, plans);
+    const wrong = await deviceRecords.upsert(rows, by, counts, plans);
     rows = [];
     for (const { line: at, problems: what } of wrong) fail(at, [...what]);
   };
@@ -135,10 +135,10 @@ async function* linesOf(body: Readable): AsyncGenerator<string> {
   if (held !== '') yield held;
 }
 
-async function* exported(inventory: Inventory, format: 'ndjson' | 'csv'): AsyncGenerator<string> {
+async function* exported(deviceRecords: DeviceRecords, format: 'ndjson' | 'csv'): AsyncGenerator<string> {
   let piece = format === 'csv' ? CSV_HEAD : '';
   let count = 0;
-  for await (const device of inventory.all()) {
+  for await (const device of deviceRecords.all()) {
     piece += format === 'csv' ? csvLine(device) : `${JSON.stringify(device)}\n`;
     if (++count % PIECE !== 0) continue;
     yield piece;

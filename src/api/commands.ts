@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { systemClock } from '../clock.ts';
 import { COMMAND_STATES, CONDITIONS, type Command, isPending } from '../command/command.ts';
 import { CRITICAL_SCOPES, isCritical } from '../command/critical.ts';
-import type { Desk, Outcome } from '../command/intake.ts';
+import type { CommandIntake, Outcome } from '../command/intake.ts';
 import type { Ledger } from '../command/ledger.ts';
 import { deviceId } from '../registry/device.ts';
 import type { ApiOffice } from './office.ts';
@@ -145,7 +145,7 @@ export function commandRoutes(confirm: boolean): Route[] {
         },
       },
       async run({ params, office }) {
-        const id = await office.inventory.idOf(params.id);
+        const id = await office.deviceRecords.idOf(params.id);
         const { ledger } = office;
         return { open: [...(await ledger.unknown(id)), ...(await ledger.open(id))], ended: await ledger.finished(id) };
       },
@@ -160,7 +160,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       body: NO_BODY,
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'unknown command' } },
       async run({ params, query, office, reply }) {
-        const id = await office.inventory.idOf(params.id);
+        const id = await office.deviceRecords.idOf(params.id);
         const found = await settled(office.ledger, id, params.command, query.wait);
         return found === undefined
           ? problem(reply, 404, `device ${id} has no command ${params.command}`)
@@ -180,7 +180,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       }),
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'no command of unknown outcome has this id' } },
       async run({ params, body: { outcome, reason }, token, office, reply }) {
-        const settled = await office.desk.settle(params.command, outcome, token.name, reason);
+        const settled = await office.commandIntake.settle(params.command, outcome, token.name, reason);
         return settled ?? problem(reply, 404, `no command ${params.command} has an unknown outcome: it has ended, or does not exist`);
       },
     }),
@@ -198,8 +198,8 @@ export function commandRoutes(confirm: boolean): Route[] {
         409: { about: 'the command is no longer queued' },
       },
       async run({ params, token, office, reply }) {
-        const id = await office.inventory.idOf(params.id);
-        const found = await office.desk.cancel(id, params.command, token.name);
+        const id = await office.deviceRecords.idOf(params.id);
+        const found = await office.commandIntake.cancel(id, params.command, token.name);
         if (found === undefined) return problem(reply, 404, `device ${id} has no command ${params.command}`);
         return found.state === 'cancelled'
           ? found
@@ -215,7 +215,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       query: NOTHING,
       body: NO_BODY,
       answers: { 200: { about: 'the settings', schema: settings } },
-      run: async ({ params, office }) => office.shadow.get(await office.inventory.idOf(params.id)),
+      run: async ({ params, office }) => office.shadow.get(await office.deviceRecords.idOf(params.id)),
     }),
     route({
       method: 'GET',
@@ -227,7 +227,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       body: NO_BODY,
       answers: { 200: { about: 'by codec', schema: codecs }, 404: { about: 'no such device or codec' } },
       async run({ query: { device, protocol }, office, reply }) {
-        const found = await office.desk.catalog(device, protocol);
+        const found = await office.commandIntake.catalog(device, protocol);
         if (found !== undefined) return { codecs: found };
         const what =
           device === undefined
@@ -239,8 +239,13 @@ export function commandRoutes(confirm: boolean): Route[] {
   ];
 }
 
-async function handIn(reply: FastifyReply, at: ApiOffice, draft: Parameters<Desk['submit']>[0], waitS: number): Promise<FastifyReply> {
-  const outcome: Outcome = await at.desk.submit(draft);
+async function handIn(
+  reply: FastifyReply,
+  at: ApiOffice,
+  draft: Parameters<CommandIntake['submit']>[0],
+  waitS: number,
+): Promise<FastifyReply> {
+  const outcome: Outcome = await at.commandIntake.submit(draft);
   if ('command' in outcome) {
     const { id, device: of } = outcome.command;
     const found = waitS === 0 ? outcome.command : await settled(at.ledger, of, id, waitS);

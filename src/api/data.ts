@@ -43,7 +43,7 @@ export const DATA_ROUTES: readonly Route[] = [
     async run({ params: { id }, query, token, office, reply }) {
       const { eraser } = office;
       // A ClickHouse that is away may have something of it: the erasure waits for it.
-      const isKept = await office.isKept(id, await office.inventory.get(id)).catch((error: unknown) => {
+      const isKept = await office.isKept(id, await office.deviceRecords.get(id)).catch((error: unknown) => {
         if (error instanceof AppError) return true;
         throw error;
       });
@@ -85,7 +85,7 @@ export const DATA_ROUTES: readonly Route[] = [
       503: { about: 'the server is starting, or ClickHouse does not answer' },
     },
     async run({ params: { id }, office, reply }) {
-      const device = await office.inventory.get(id);
+      const device = await office.deviceRecords.get(id);
       if (!(await office.isKept(id, device))) return problem(reply, 404, `no data of device ${id} is kept`);
       const zip = await office.export(id, device);
       return reply

@@ -68,7 +68,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
         schema: z.object({ devices: z.array(deviceSchema), next: z.string().optional() }),
       },
     },
-    run: ({ query: { after, limit, ...of }, office }) => office.inventory.list(of, after, limit),
+    run: ({ query: { after, limit, ...of }, office }) => office.deviceRecords.list(of, after, limit),
   }),
   route({
     method: 'POST',
@@ -79,7 +79,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     query: NOTHING,
     body: deviceSchema,
     answers: { 201: device, 409: { about: 'the id exists, or is an alias' }, 422: wrong },
-    run: async ({ body, token, office, reply }) => changed(reply, body.id, await office.inventory.create(body, token.name)),
+    run: async ({ body, token, office, reply }) => changed(reply, body.id, await office.deviceRecords.create(body, token.name)),
   }),
   route({
     method: 'GET',
@@ -90,7 +90,8 @@ export const DEVICE_ROUTES: readonly Route[] = [
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: device, 404: unknown },
-    run: async ({ params: { id }, office, reply }) => (await office.inventory.get(id)) ?? problem(reply, 404, `device ${id} is not known`),
+    run: async ({ params: { id }, office, reply }) =>
+      (await office.deviceRecords.get(id)) ?? problem(reply, 404, `device ${id} is not known`),
   }),
   route({
     method: 'PUT',
@@ -103,7 +104,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     answers: { 200: device, 201: device, 409: taken, 422: wrong },
     async run({ params: { id }, body, token, office, reply }) {
       if (body.id !== undefined && body.id !== id) return otherId(reply, id);
-      return changed(reply, id, await office.inventory.replace({ ...body, id }, token.name));
+      return changed(reply, id, await office.deviceRecords.replace({ ...body, id }, token.name));
     },
   }),
   route({
@@ -117,7 +118,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     answers: { 200: device, 404: unknown, 409: taken, 422: wrong },
     async run({ params: { id }, body, token, office, reply }) {
       if (body['id'] !== undefined && body['id'] !== id) return otherId(reply, id);
-      return changed(reply, id, await office.inventory.patch(id, body, token.name));
+      return changed(reply, id, await office.deviceRecords.patch(id, body, token.name));
     },
   }),
   route({
@@ -130,7 +131,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 204: { about: 'removed' }, 404: unknown },
     async run({ params: { id }, token, office, reply }) {
-      const change = await office.inventory.remove(id, token.name);
+      const change = await office.deviceRecords.remove(id, token.name);
       return 'refused' in change ? changed(reply, id, change) : reply.code(204).send();
     },
   }),
@@ -147,7 +148,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
       const started = systemClock.now();
       if (body.until <= started)
         return problem(reply, 422, 'invalid device', [{ field: 'until', problem: 'must be epoch ms in the future' }]);
-      return changed(reply, id, await office.inventory.patch(id, { recovery: { ...body, started } }, token.name));
+      return changed(reply, id, await office.deviceRecords.patch(id, { recovery: { ...body, started } }, token.name));
     },
   }),
   route({
@@ -160,7 +161,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 200: device, 404: unknown },
     run: async ({ params: { id }, token, office, reply }) =>
-      changed(reply, id, await office.inventory.patch(id, { recovery: null }, token.name)),
+      changed(reply, id, await office.deviceRecords.patch(id, { recovery: null }, token.name)),
   }),
   route({
     method: 'GET',
@@ -172,7 +173,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has never connected' } },
     async run({ params, office, reply }) {
-      const id = await office.inventory.idOf(params.id);
+      const id = await office.deviceRecords.idOf(params.id);
       const noted = STANDING.read(await office.state.get('standing', id));
       if (noted === undefined) return problem(reply, 404, `device ${id} has never connected`);
       return { device: id, ...noted };
@@ -188,7 +189,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     body: pick,
     answers: { 200: { about: 'networks and addresses', schema: identity }, 404: { about: 'the device has never connected' } },
     async run({ params, body, token, office, reply }) {
-      const id = await office.inventory.idOf(params.id);
+      const id = await office.deviceRecords.idOf(params.id);
       if (!(await office.pick(id, body.address, token.name))) return problem(reply, 404, `device ${id} has never connected`);
       return { device: id, ...STANDING.read(await office.state.get('standing', id)) };
     },
@@ -203,7 +204,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 200: { about: 'the cycles', schema: usage }, 404: unknown },
     async run({ params, query: { limit }, office, reply }) {
-      const known = await office.inventory.get(params.id);
+      const known = await office.deviceRecords.get(params.id);
       if (known === undefined) return problem(reply, 404, `device ${params.id} is not known`);
       const found = await office.state.list('usage', { prefix: `${known.id} `, limit: 1000 });
       const plan = (await office.plans.get(known.plan)) ?? UNLIMITED;
@@ -234,7 +235,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 200: { about: 'the profile', schema: profile }, 404: { about: 'no profile' } },
     async run({ params, office, reply }) {
-      const id = await office.inventory.idOf(params.id);
+      const id = await office.deviceRecords.idOf(params.id);
       const found = await new Promise<Parameters<Parameters<typeof office.state.findProfile>[1]>[0]>((resolve) =>
         office.state.findProfile(id, resolve),
       );

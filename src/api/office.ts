@@ -1,12 +1,12 @@
 import type { Readable } from 'node:stream';
 import type { Codec } from '../codec/index.ts';
-import type { Desk } from '../command/intake.ts';
+import type { CommandIntake } from '../command/intake.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
-import type { PlanList } from '../plan/plan-records.ts';
+import type { PlanRecords } from '../plan/plan-records.ts';
 import type { Eraser } from '../privacy/eraser.ts';
 import type { Device } from '../registry/device.ts';
-import type { Inventory } from '../registry/device-records.ts';
+import type { DeviceRecords } from '../registry/device-records.ts';
 import type { QuarantineList } from '../registry/quarantine-list.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
@@ -14,12 +14,12 @@ import type { StateStore } from '../state/store.ts';
 /** What the resources work on. */
 export interface ApiOffice {
   readonly state: StateStore & ProfileStore;
-  readonly desk: Desk;
+  readonly commandIntake: CommandIntake;
   readonly ledger: Ledger;
   readonly shadow: Shadow;
-  readonly inventory: Inventory;
+  readonly deviceRecords: DeviceRecords;
   readonly quarantine: QuarantineList;
-  readonly plans: PlanList;
+  readonly plans: PlanRecords;
   readonly codecs: ReadonlyMap<string, Codec>;
   readonly eraser: Eraser;
   /** Says which address a device has; false when it has never spoken. */

@@ -60,7 +60,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 204: { about: 'removed' }, 404: { about: 'unknown plan' }, 409: { about: 'devices are on this plan' } },
     async run({ params: { name }, token, office, reply }) {
-      const outcome = await office.plans.remove(name, token.name, () => office.inventory.isOnPlan(name));
+      const outcome = await office.plans.remove(name, token.name, () => office.deviceRecords.isOnPlan(name));
       if (outcome === 'unknown') return problem(reply, 404, `unknown plan "${name}"`);
       if (outcome === 'used')
         return problem(

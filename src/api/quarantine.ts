@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
-import { strangerSchema } from '../registry/unknown-device.ts';
+import { unknownDeviceSchema } from '../registry/unknown-device.ts';
 import { changed } from './devices.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
@@ -10,7 +10,7 @@ const page = z.strictObject({
   after: z.string().max(200).optional().describe('last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
-const listed = z.object({ devices: z.array(strangerSchema.extend({ id: deviceId })), next: z.string().optional() });
+const listed = z.object({ devices: z.array(unknownDeviceSchema.extend({ id: deviceId })), next: z.string().optional() });
 
 /** Unknown devices that the registry has refused. */
 export const QUARANTINE_ROUTES: readonly Route[] = [
@@ -43,7 +43,7 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
       422: { about: 'invalid device' },
     },
     async run({ params: { id }, body, token, office, reply }) {
-      const change = await office.inventory.adopt(id, body, token.name);
+      const change = await office.deviceRecords.adopt(id, body, token.name);
       if ('refused' in change && change.refused === 'unknown') return problem(reply, 404, `device ${id} is not in quarantine`);
       return changed(reply, id, change);
     },

@@ -13,7 +13,7 @@ import { listSegments, relayName, segmentName } from '../journal/segment.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { lockDirectory } from '../lock/lock.ts';
 import { processLog } from '../log-pino.ts';
-import { Plans } from '../plan/device-plans.ts';
+import { DevicePlans } from '../plan/device-plans.ts';
 import { Rows } from '../record/rows.ts';
 import { Decoder } from '../ship/decoder.ts';
 import { Erasures, erasuresPath } from '../ship/erasures.ts';
@@ -260,7 +260,7 @@ async function retryParkedEntries(config: Config, json: boolean): Promise<number
     const store = name === 'state' ? await stateStore(config) : undefined;
     const sink =
       store !== undefined
-        ? createStateSink({ store, plans: new Plans(store, processLog('error', 'cli')), instance: `${instance}.parked` })
+        ? createStateSink({ store, plans: new DevicePlans(store, processLog('error', 'cli')), instance: `${instance}.parked` })
         : name === 'clickhouse'
           ? await clickHouse(config, cursorPath)
           : redis(config, instance);

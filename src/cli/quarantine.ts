@@ -54,7 +54,7 @@ async function list(api: Api, json: boolean): Promise<number> {
     after = fieldOf(page, 'next');
     if (after === undefined) break;
   }
-  if (json) for (const stranger of found) process.stdout.write(`${JSON.stringify(stranger)}\n`);
+  if (json) for (const unknownDevice of found) process.stdout.write(`${JSON.stringify(unknownDevice)}\n`);
   else {
     table(found, ['id', 'protocol', 'transport', 'count', 'last_seen']);
   }

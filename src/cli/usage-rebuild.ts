@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
 import { isDeviceId } from '../in/session/identity.ts';
 import { processLog } from '../log-pino.ts';
-import { Plans } from '../plan/device-plans.ts';
+import { DevicePlans } from '../plan/device-plans.ts';
 import { UsageHistory } from '../sink/clickhouse/history.ts';
 import { meteredDevices, type Rebuilt, rebuildUsage } from '../sink/state/rebuild.ts';
 import { EXIT } from './exit-code.ts';
@@ -45,7 +45,7 @@ export async function rebuild(args: string[]): Promise<number> {
   const now = systemClock.now();
   const history = new UsageHistory(await clickHouseAccess(config));
   const store = await stateStore(config);
-  const plans = new Plans(store, processLog('error', 'cli'));
+  const plans = new DevicePlans(store, processLog('error', 'cli'));
   try {
     const devices = values.all ? await meteredDevices(store, history, date ?? now) : values.device;
     const dryRun = values['dry-run'];

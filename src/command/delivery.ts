@@ -30,7 +30,7 @@ import type { Shadow } from './shadow.ts';
  */
 
 /** A device's connection as the downlink sees it. */
-export interface Contact {
+export interface DeliveryPort {
   readonly device: string;
   readonly codec: Codec;
   readonly transport: Transport;
@@ -58,7 +58,7 @@ export interface Contact {
   event(event: object): void;
 }
 
-export interface DownlinkOptions {
+export interface DeliveryOptions {
   readonly ledger: Ledger;
   readonly shadow: Shadow;
   /** Wall clock, epoch ms. */
@@ -80,27 +80,27 @@ const MOST_READ = 4_096;
 /** Devices tell whole seconds. */
 const SECOND_MS = 1_000;
 
-export class Downlink {
-  readonly #o: DownlinkOptions;
-  readonly #lines = new Map<string, Line>();
+export class Delivery {
+  readonly #o: DeliveryOptions;
+  readonly #lines = new Map<string, DeliveryLine>();
   /** Devices whose last connection still writes down how it ended. */
   readonly #leaving = new Map<string, Promise<void>>();
   readonly #working = new Set<Promise<void>>();
 
-  constructor(options: DownlinkOptions) {
+  constructor(options: DeliveryOptions) {
     this.#o = options;
   }
 
   /** The device speaks on this connection from now on. */
-  attached(contact: Contact): void {
+  attached(contact: DeliveryPort): void {
     const { device } = contact;
     this.#leave(this.#lines.get(device));
-    const line = new Line(contact, this.#o, this.#working, this.#leaving.get(device));
+    const line = new DeliveryLine(contact, this.#o, this.#working, this.#leaving.get(device));
     this.#lines.set(device, line);
     line.look();
   }
 
-  detached(contact: Contact): void {
+  detached(contact: DeliveryPort): void {
     const line = this.#lines.get(contact.device);
     if (line?.contact !== contact) return;
     this.#lines.delete(contact.device);
@@ -118,22 +118,22 @@ export class Downlink {
   }
 
   /** The way is clear, as `wait` asked. */
-  ready(contact: Contact): void {
+  ready(contact: DeliveryPort): void {
     this.#of(contact)?.ready();
   }
 
   /** Another session of the device has spoken. */
-  contradicted(contact: Contact, peer: string): void {
+  contradicted(contact: DeliveryPort, peer: string): void {
     this.#of(contact)?.contradicted(peer);
   }
 
   /** A position came while `wantsFix` was set, in terms of a record. */
-  fixed(contact: Contact, fix: Command['values']): void {
+  fixed(contact: DeliveryPort, fix: Command['values']): void {
     this.#of(contact)?.fixed(fix);
   }
 
   /** `key` is -1 where the protocol has none. */
-  replied(contact: Contact, key: number, text: string, values: Command['values']): void {
+  replied(contact: DeliveryPort, key: number, text: string, values: Command['values']): void {
     this.#of(contact)?.replied(key, text, values);
   }
 
@@ -144,12 +144,12 @@ export class Downlink {
     while (this.#working.size > 0) await Promise.all(this.#working);
   }
 
-  #of(contact: Contact): Line | undefined {
+  #of(contact: DeliveryPort): DeliveryLine | undefined {
     const line = this.#lines.get(contact.device);
     return line?.contact === contact ? line : undefined;
   }
 
-  #leave(line: Line | undefined): void {
+  #leave(line: DeliveryLine | undefined): void {
     if (line === undefined) return;
     const { device } = line.contact;
     const left = line.leave().finally(() => {
@@ -166,9 +166,9 @@ interface Flight {
   heard: { readonly text: string; readonly values: Command['values'] } | undefined;
 }
 
-class Line {
-  readonly contact: Contact;
-  readonly #o: DownlinkOptions;
+class DeliveryLine {
+  readonly contact: DeliveryPort;
+  readonly #o: DeliveryOptions;
   readonly #working: Set<Promise<void>>;
   #last: Promise<void>;
   #gone = false;
@@ -189,7 +189,7 @@ class Line {
   #proving: { readonly id: string; readonly since: number } | undefined;
 
   /** `before`: the device's last connection has written down how it ended. */
-  constructor(contact: Contact, options: DownlinkOptions, working: Set<Promise<void>>, before: Promise<void> = Promise.resolve()) {
+  constructor(contact: DeliveryPort, options: DeliveryOptions, working: Set<Promise<void>>, before: Promise<void> = Promise.resolve()) {
     this.contact = contact;
     this.#o = options;
     this.#working = working;

@@ -67,7 +67,7 @@ export type Outcome =
       readonly other?: string;
     };
 
-export interface DeskOptions {
+export interface CommandIntakeOptions {
   readonly ledger: Ledger;
   readonly store: StateStore;
   readonly device: (id: string) => Promise<Device | undefined>;
@@ -94,15 +94,15 @@ const MAX_TEXT = 200;
 /** Larger than any command frame. */
 const SCRATCH = new Uint8Array(4096);
 
-export class Desk {
-  readonly #o: DeskOptions;
+export class CommandIntake {
+  readonly #o: CommandIntakeOptions;
   /** Open commands by key `<device> <id>`: when to give them up. */
   readonly #deadlines = new Map<string, number>();
   #sweep: NodeJS.Timeout | undefined;
   #following: Following | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
-  constructor(options: DeskOptions) {
+  constructor(options: CommandIntakeOptions) {
     this.#o = options;
   }
 

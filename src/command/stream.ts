@@ -6,7 +6,7 @@ import type { SecretUrl } from '../secret.ts';
 import type { StateStore } from '../state/store.ts';
 import { isRowDamaged } from '../state/table.ts';
 import { isAllowed } from './critical.ts';
-import type { Desk, Draft, Outcome, Problem } from './intake.ts';
+import type { CommandIntake, Draft, Outcome, Problem } from './intake.ts';
 
 /**
  * Commands from the Redis stream `<prefix>commands`, for backend services. Fields of an entry: `device`, `type`, and where needed
@@ -27,7 +27,7 @@ export interface CommandStreamOptions {
   readonly prefix: string;
   /** Name of this consumer: the installation's. */
   readonly instance: string;
-  readonly desk: Pick<Desk, 'submit'>;
+  readonly commandIntake: Pick<CommandIntake, 'submit'>;
   readonly store: Pick<StateStore, 'get' | 'write'>;
   /** Critical types that may come this way. */
   readonly allows: readonly string[];
@@ -162,7 +162,7 @@ export class CommandStream {
   /** A damaged record of one device does not hold up the commands of others. */
   async #submitted(draft: Draft): Promise<Outcome> {
     try {
-      return await this.#o.desk.submit(draft);
+      return await this.#o.commandIntake.submit(draft);
     } catch (error) {
       if (!isRowDamaged(error)) throw error;
       return { refused: 'invalid', problems: [{ field: 'device', problem: messageOf(error) }] };

@@ -15,7 +15,7 @@ export function recogniseCodec(codecs: readonly Codec[], bytes: Bytes, end: numb
   return open && end < RECOGNISE_BYTES ? undefined : null;
 }
 
-/** A codec that throws does not know these bytes: a stranger must not be able to end the process through it. */
+/** A codec that throws does not know these bytes: an unknown device must not be able to end the process through it. */
 function verdictOf(codec: Codec, bytes: Bytes, end: number): boolean | undefined {
   try {
     return codec.recognise(bytes, 0, end);

@@ -12,7 +12,7 @@ const MAX_DEVICES = 100_000;
  * a second. A device that is not registered has the plan `default`; a plan that is not there has no caps. A damaged row counts as none: usage
  * is counted all the same.
  */
-export class Plans {
+export class DevicePlans {
   readonly #store: StateStore;
   readonly #names = new Map<string, string>();
   readonly #plans = new Map<string, Plan>();

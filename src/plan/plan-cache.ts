@@ -51,7 +51,7 @@ interface Erased {
 /** As much of the table as that, so that a row of which the rest is damaged still keeps what was erased from being stored again. */
 const ERASED = new TypedTable<Erased>({ name: 'erasures', key: (device) => device, parse: parseErased });
 
-export class Service {
+export class PlanCache {
   /** Alarms of persons are stored whatever a device's state or plan withholds, except of a terminated one. */
   readonly alarmsPass: boolean;
   readonly #store: StateStore;

@@ -3,17 +3,17 @@ import { attempt, CONTENDED } from '../state/attempt.ts';
 import type { StateStore } from '../state/store.ts';
 import { PLANS, type Plan, UNLIMITED } from './plan.ts';
 
-export interface PlanListOptions {
+export interface PlanRecordsOptions {
   readonly store: StateStore;
   /** Journals an event; '' for one of no device. */
   readonly record: (device: string, event: object) => void;
 }
 
 /** The service plans; every change is an event. `default` is always there, without caps until somebody says otherwise. */
-export class PlanList {
-  readonly #o: PlanListOptions;
+export class PlanRecords {
+  readonly #o: PlanRecordsOptions;
 
-  constructor(options: PlanListOptions) {
+  constructor(options: PlanRecordsOptions) {
     this.#o = options;
   }
 

@@ -8,7 +8,7 @@ import { followKeys } from '../state/follow.ts';
 import { pages } from '../state/pages.ts';
 import type { Op, StateStore, Table } from '../state/store.ts';
 import { isRowDamaged } from '../state/table.ts';
-import type { Plans } from './device-plans.ts';
+import type { DevicePlans } from './device-plans.ts';
 import type { Plan, Step } from './plan.ts';
 import { isSame, POLICIES, type Policy, stepsHeld } from './steps.ts';
 import { readUsage } from './usage.ts';
@@ -26,11 +26,11 @@ import { readUsage } from './usage.ts';
  * 5. Recovery mode ends by itself, and takes itself out of the device's record.
  * 6. A step that cannot act does not hold: datagrams cannot be made to wait.
  */
-export interface WardenOptions {
+export interface StepKeeperOptions {
   readonly store: StateStore;
   /** Identity of this installation: several may share the store. */
   readonly instance: string;
-  readonly plans: Plans;
+  readonly plans: DevicePlans;
   /** Hands in a command. */
   readonly submit: (draft: {
     device: string;
@@ -74,8 +74,8 @@ interface Verdict {
   readonly reason: string;
 }
 
-export class Warden {
-  readonly #o: WardenOptions;
+export class StepKeeper {
+  readonly #o: StepKeeperOptions;
   /** Devices to look at. */
   readonly #dirty = new Set<string>();
   /** When time alone will change something, epoch ms. */
@@ -92,7 +92,7 @@ export class Warden {
   #pauseUntil = 0;
   readonly #damage = new Seldom('the steps of a plan cannot be decided for a device', systemClock);
 
-  constructor(options: WardenOptions) {
+  constructor(options: StepKeeperOptions) {
     this.#o = options;
   }
 

@@ -5,7 +5,7 @@ import { attempt, CONTENDED } from '../state/attempt.ts';
 import { followKeys } from '../state/follow.ts';
 import type { Op, StateStore } from '../state/store.ts';
 import { DEVICES, type Device, deviceSchema, settled } from './device.ts';
-import { Known } from './device-lookup.ts';
+import { DeviceLookup } from './device-lookup.ts';
 
 /**
  * Which devices there are, as one worker needs it: on the byte path, at every login.
@@ -28,7 +28,7 @@ const AGAIN_MS = 2_000;
 /** A device that speaks again so long after its first contact has come to stay. */
 const RETURN_MS = 3_600_000;
 
-export interface RegistryOptions {
+export interface DeviceCacheOptions {
   readonly store: StateStore;
   readonly mode: 'open' | 'closed';
   /** Wall clock, epoch ms. */
@@ -38,7 +38,7 @@ export interface RegistryOptions {
 
 /** A question to the store, and who waits for the answer. */
 interface Asked {
-  readonly waiting: ((known: Known) => void)[];
+  readonly waiting: ((known: DeviceLookup) => void)[];
   /** The id under which the record lies, as far as that is known. */
   id: string;
   /** What was asked for has changed meanwhile. */
@@ -46,10 +46,10 @@ interface Asked {
   readonly late: NodeJS.Timeout;
 }
 
-export class Registry {
-  readonly #o: RegistryOptions;
+export class DeviceCache {
+  readonly #o: DeviceCacheOptions;
   /** By reported id, the oldest look-up first. */
-  readonly #kept = new Map<string, Known>();
+  readonly #kept = new Map<string, DeviceLookup>();
   /** The aliases among them, by the device's own id. */
   readonly #keptAliases = new Map<string, Set<string>>();
   readonly #asked = new Map<string, Asked>();
@@ -60,14 +60,14 @@ export class Registry {
   #gathering: NodeJS.Timeout | undefined;
   readonly #unwatch: () => void;
 
-  constructor(options: RegistryOptions) {
+  constructor(options: DeviceCacheOptions) {
     this.#o = options;
     const { store, log } = options;
     this.#unwatch = followKeys(store, ['devices', 'aliases'], (_table, key) => this.#changed(key), log);
   }
 
   /** Who reports under this id? Invariant 1. */
-  lookup(reported: string, found: (known: Known) => void): void {
+  lookup(reported: string, found: (known: DeviceLookup) => void): void {
     const kept = this.#kept.get(reported);
     if (kept !== undefined) {
       found(kept);
@@ -94,7 +94,7 @@ export class Registry {
    * Notes a contact: makes the record of a new device, and one that was pending active when its time has come. Waits for nothing, and
    * writes only what is new. `told` gets the event of what it has done.
    */
-  seen(known: Known, protocol: string, transport: Transport, told: (event: object) => void): void {
+  seen(known: DeviceLookup, protocol: string, transport: Transport, told: (event: object) => void): void {
     const before = known.device;
     if (known.unread) return;
     if (before?.protocol === protocol && before.transport === transport && !this.#isDue(before) && !this.#isBack(before)) return;
@@ -120,7 +120,7 @@ export class Registry {
     return provisional === true && first_seen !== undefined && this.#o.now() - first_seen >= RETURN_MS;
   }
 
-  async #note(known: Known, protocol: string, transport: Transport, told: (event: object) => void): Promise<void> {
+  async #note(known: DeviceLookup, protocol: string, transport: Transport, told: (event: object) => void): Promise<void> {
     const { store, now } = this.#o;
     const key = known.id;
     return attempt(`the record of device ${key}`, async () => {
@@ -143,7 +143,7 @@ export class Registry {
     });
   }
 
-  #ask(reported: string, waiting: ((known: Known) => void)[]): void {
+  #ask(reported: string, waiting: ((known: DeviceLookup) => void)[]): void {
     const asked: Asked = {
       waiting,
       id: reported,
@@ -182,13 +182,13 @@ export class Registry {
   #answer(reported: string, asked: Asked, device: Device | undefined, readable: boolean, isDamaged: boolean): void {
     clearTimeout(asked.late);
     this.#asked.delete(reported);
-    const known = new Known(reported, device, this.#o.mode === 'closed' || isDamaged, !readable);
+    const known = new DeviceLookup(reported, device, this.#o.mode === 'closed' || isDamaged, !readable);
     if (readable) this.#keep(known);
     else this.#askAgain(reported);
     for (const found of asked.waiting) found(known);
   }
 
-  #keep(known: Known): void {
+  #keep(known: DeviceLookup): void {
     const { reported, id } = known;
     if (this.#kept.size >= MOST_KEPT) {
       const [oldest] = this.#kept.values();
@@ -201,7 +201,7 @@ export class Registry {
     else aliases.add(reported);
   }
 
-  #forget({ reported, id }: Known): void {
+  #forget({ reported, id }: DeviceLookup): void {
     this.#kept.delete(reported);
     const aliases = this.#keptAliases.get(id);
     aliases?.delete(reported);

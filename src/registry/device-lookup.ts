@@ -5,7 +5,7 @@ import { Networks } from './networks.ts';
 const QUIET_MS = 60_000;
 
 /** What the registry says of an id that a device reports. */
-export class Known {
+export class DeviceLookup {
   /** The id as reported. */
   readonly reported: string;
   /** The device's own id: the reported one, or that of the device whose alias it is. */

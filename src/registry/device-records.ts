@@ -8,7 +8,7 @@ import { type FieldProblem, problemsOf } from './field-problem.ts';
 import { QUARANTINE } from './unknown-device.ts';
 
 /**
- * The device records and how they change: what the API and the desk do with them, in the supervisor.
+ * The device records and how they change: what the API and the command intake do with them, in the supervisor.
  *
  * 1. A record, its aliases and its entry in quarantine change in one write, on the condition that they are as they were read.
  *    A write that fails is tried again with a new look, up to a bound.
@@ -46,7 +46,7 @@ export interface UpsertCounts {
   unchanged: number;
 }
 
-export interface InventoryOptions {
+export interface DeviceRecordsOptions {
   readonly store: StateStore;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
@@ -73,10 +73,10 @@ interface Step {
 /** Plans that were found, by name, with the text of their records. */
 export type PlanTexts = Map<string, string>;
 
-export class Inventory {
-  readonly #o: InventoryOptions;
+export class DeviceRecords {
+  readonly #o: DeviceRecordsOptions;
 
-  constructor(options: InventoryOptions) {
+  constructor(options: DeviceRecordsOptions) {
     this.#o = options;
   }
 
@@ -145,10 +145,10 @@ export class Inventory {
   /** Makes the record of a device that waits in quarantine; `unknown` when it does not. */
   adopt(id: string, fields: Readonly<Record<string, unknown>>, by: string): Promise<Change> {
     const make = async (before: Device | undefined): Promise<Made> => {
-      const stranger = QUARANTINE.read(await this.#o.store.get('quarantine', id));
-      if (stranger === undefined) return { refused: 'unknown' };
+      const unknownDevice = QUARANTINE.read(await this.#o.store.get('quarantine', id));
+      if (unknownDevice === undefined) return { refused: 'unknown' };
       if (before !== undefined) return { refused: 'exists' };
-      const { protocol, transport, first_seen } = stranger;
+      const { protocol, transport, first_seen } = unknownDevice;
       return { device: patched(undefined, { protocol, transport, first_seen, ...fields, id }) };
     };
     return this.#change(id, make, by, 'device_adopted');
@@ -263,9 +263,9 @@ export class Inventory {
     if (problems.length > 0) return nothing(refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems));
     const ops = opsOf(text, before, after, own);
     for (const key of newIds(before, after)) {
-      const stranger = trusting ? undefined : await store.get('quarantine', key);
-      ops.push({ table: 'quarantine', key, expect: stranger });
-      if (stranger !== undefined) ops.push({ table: 'quarantine', key, remove: true });
+      const unknownDevice = trusting ? undefined : await store.get('quarantine', key);
+      ops.push({ table: 'quarantine', key, expect: unknownDevice });
+      if (unknownDevice !== undefined) ops.push({ table: 'quarantine', key, remove: true });
     }
     const isPut = after.plan !== 'default' && after.plan !== before?.plan;
     return { change: { before, after }, ops, joins: isPut ? { plan: after.plan, text: plans.get(after.plan) } : undefined };

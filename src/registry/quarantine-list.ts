@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import { type Following, follow } from '../state/follow.ts';
 import type { Op, StateStore } from '../state/store.ts';
 import { byId, TypedTable } from '../state/table.ts';
-import { QUARANTINE, type Stranger } from './unknown-device.ts';
+import { QUARANTINE, type UnknownDevice } from './unknown-device.ts';
 
 /**
  * The unknown devices, for whoever decides about them; in the supervisor, which keeps their number bounded: beyond it, the longest
@@ -62,15 +62,15 @@ export class QuarantineList {
   }
 
   /** By id, behind `after`. */
-  async list(after: string | undefined, limit: number): Promise<(Stranger & { id: string })[]> {
+  async list(after: string | undefined, limit: number): Promise<(UnknownDevice & { id: string })[]> {
     const found = await this.#o.store.list('quarantine', { limit, ...(after === undefined ? {} : { after }) });
     return found.flatMap(({ key, value }) => {
-      const stranger = QUARANTINE.read(value);
-      return stranger === undefined ? [] : [{ id: key, ...stranger }];
+      const unknownDevice = QUARANTINE.read(value);
+      return unknownDevice === undefined ? [] : [{ id: key, ...unknownDevice }];
     });
   }
 
-  async get(id: string): Promise<Stranger | undefined> {
+  async get(id: string): Promise<UnknownDevice | undefined> {
     return QUARANTINE.get(this.#o.store, id);
   }
 

@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import { attempt, CONTENDED } from '../state/attempt.ts';
 import type { StateStore } from '../state/store.ts';
 import { type Bytes, hex } from '../wire/index.ts';
-import { QUARANTINE, type Stranger } from './unknown-device.ts';
+import { QUARANTINE, type UnknownDevice } from './unknown-device.ts';
 
 /**
  * Notes unknown devices that a closed registry turns away, and those beyond the rates of an open one; in each worker.
@@ -24,12 +24,12 @@ export interface QuarantineOptions {
   readonly now: () => number;
   readonly log: Log;
   /** Told of an id that was not on the list. */
-  readonly added: (id: string, stranger: Stranger) => void;
+  readonly added: (id: string, unknownDevice: UnknownDevice) => void;
 }
 
 export class Quarantine {
   readonly #o: QuarantineOptions;
-  #waiting = new Map<string, Stranger>();
+  #waiting = new Map<string, UnknownDevice>();
   /** Those among them that are no news. */
   #quiet = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -69,26 +69,26 @@ export class Quarantine {
     return this.#writing;
   }
 
-  async #write(waiting: ReadonlyMap<string, Stranger>, quiet: ReadonlySet<string>): Promise<void> {
-    const written = await Promise.allSettled([...waiting].map(([id, stranger]) => this.#merge(id, stranger, quiet.has(id))));
+  async #write(waiting: ReadonlyMap<string, UnknownDevice>, quiet: ReadonlySet<string>): Promise<void> {
+    const written = await Promise.allSettled([...waiting].map(([id, unknownDevice]) => this.#merge(id, unknownDevice, quiet.has(id))));
     const failed = written.find((one) => one.status === 'rejected');
     if (failed !== undefined)
       this.#o.log.warn({ error: messageOf(failed.reason) }, 'the quarantine cannot be written; devices are noted at their next contact');
   }
 
-  async #merge(id: string, stranger: Stranger, quiet: boolean): Promise<void> {
+  async #merge(id: string, unknownDevice: UnknownDevice, quiet: boolean): Promise<void> {
     const { store, added } = this.#o;
     return attempt(`the unknown device ${id}`, async () => {
       const text = await store.get('quarantine', id);
       const before = QUARANTINE.read(text);
-      const after: Stranger =
+      const after: UnknownDevice =
         before === undefined
-          ? stranger
+          ? unknownDevice
           : {
-              ...stranger,
+              ...unknownDevice,
               first_seen: before.first_seen,
-              count: before.count + stranger.count,
-              frames: stranger.frames.reduce(samples, before.frames),
+              count: before.count + unknownDevice.count,
+              frames: unknownDevice.frames.reduce(samples, before.frames),
             };
       const written = await store.write([
         // Invariant 2.

@@ -4,7 +4,7 @@ import { byId, rowsOf, TypedTable } from '../state/table.ts';
 /** An unknown device in quarantine: the table `quarantine`, by id. Times in epoch ms. */
 const time = z.int().min(0);
 
-export const strangerSchema = z
+export const unknownDeviceSchema = z
   .strictObject({
     first_seen: time,
     last_seen: time,
@@ -14,6 +14,6 @@ export const strangerSchema = z
     frames: z.array(z.string()).describe('samples of what it said, hex, each cut to 256 bytes'),
   })
   .describe('unknown device');
-export type Stranger = z.infer<typeof strangerSchema>;
+export type UnknownDevice = z.infer<typeof unknownDeviceSchema>;
 
-export const QUARANTINE = new TypedTable<Stranger>({ name: 'quarantine', key: byId, parse: rowsOf(strangerSchema) });
+export const QUARANTINE = new TypedTable<UnknownDevice>({ name: 'quarantine', key: byId, parse: rowsOf(unknownDeviceSchema) });

@@ -8,7 +8,7 @@ beforeEach(async () => {
 afterEach(() => api.stop());
 
 const typesOf = (device: string): unknown[] =>
-  // Whether the warden comes to ask the device for an interval in the time of a test is no matter here.
+  // Whether the step keeper comes to ask the device for an interval in the time of a test is no matter here.
   api.events.filter(({ device: of, type }) => of === device && type !== 'plan_command_refused').map(({ type }) => type);
 
 describe('a device over HTTP', () => {
@@ -258,12 +258,12 @@ describe('plans over HTTP', () => {
 
 describe('quarantine over HTTP', () => {
   it('is listed, adopted from and cleared', async () => {
-    const stranger = { first_seen: 5, last_seen: 9, count: 3, protocol: 'h02', transport: 'tcp', frames: ['2a'] };
-    await api.office.state.write(['s-01', 's-02', 's-03'].map((key) => ({ table: 'quarantine', key, put: JSON.stringify(stranger) })));
+    const unknownDevice = { first_seen: 5, last_seen: 9, count: 3, protocol: 'h02', transport: 'tcp', frames: ['2a'] };
+    await api.office.state.write(['s-01', 's-02', 's-03'].map((key) => ({ table: 'quarantine', key, put: JSON.stringify(unknownDevice) })));
     expect((await api.call('GET', '/v1/quarantine?limit=2')).body).toEqual({
       devices: [
-        { id: 's-01', ...stranger },
-        { id: 's-02', ...stranger },
+        { id: 's-01', ...unknownDevice },
+        { id: 's-02', ...unknownDevice },
       ],
       next: 's-02',
     });
@@ -275,7 +275,7 @@ describe('quarantine over HTTP', () => {
     expect(typesOf('s-01')).toEqual(['device_adopted']);
     expect((await api.call('DELETE', '/v1/quarantine/s-02')).status).toBe(204);
     expect((await api.call('DELETE', '/v1/quarantine/s-02')).status).toBe(404);
-    // A device that is made by other means is no stranger any more.
+    // A device that is made by other means is not an unknown device any more.
     await api.call('POST', '/v1/devices', { id: 'd-01', aliases: ['s-03'] });
     expect((await api.call('GET', '/v1/quarantine')).body).toEqual({ devices: [] });
   });

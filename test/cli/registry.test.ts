@@ -147,9 +147,9 @@ describe('fixgate plans', () => {
 });
 
 describe('fixgate quarantine and usage', () => {
-  it('show strangers, adopt and forget them', async () => {
-    const stranger = { first_seen: 5, last_seen: 1_793_491_200_000, count: 3, protocol: 'h02', transport: 'tcp', frames: [] };
-    await api.office.state.write(['s-01', 's-02'].map((key) => ({ table: 'quarantine', key, put: JSON.stringify(stranger) })));
+  it('show unknown devices, adopt and forget them', async () => {
+    const unknownDevice = { first_seen: 5, last_seen: 1_793_491_200_000, count: 3, protocol: 'h02', transport: 'tcp', frames: [] };
+    await api.office.state.write(['s-01', 's-02'].map((key) => ({ table: 'quarantine', key, put: JSON.stringify(unknownDevice) })));
     expect((await run(['quarantine', 'list'])).lines[1]).toMatch(/^s-01 +h02 +tcp +3 +2026-11-01 /);
     expect((await run(['quarantine', 'list', '--json'])).lines.map((line) => JSON.parse(line).id)).toEqual(['s-01', 's-02']);
     expect(JSON.parse((await run(['quarantine', 'adopt', 's-01', 'account=acme', '--json'])).out)).toMatchObject({

@@ -6,7 +6,7 @@ import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Options, Transport } from '../../src/codec/index.ts';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { type Contact, Downlink } from '../../src/command/delivery.ts';
+import { Delivery, type DeliveryPort } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import { silentLog } from '../../src/log.ts';
@@ -20,23 +20,23 @@ const impatient: Codec = { ...teltonika, replyMs: 150, readReply: undefined };
 let directory: string;
 let store: LmdbStore;
 let ledger: Ledger;
-let downlink: Downlink;
+let delivery: Delivery;
 let ids = 0;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-downlink-'));
   store = new LmdbStore({ directory, log: silentLog });
   ledger = new Ledger(store, () => Date.now(), 3);
-  downlink = new Downlink({ ledger, shadow: new Shadow(store), now: () => Date.now(), log: silentLog, count: () => {} });
+  delivery = new Delivery({ ledger, shadow: new Shadow(store), now: () => Date.now(), log: silentLog, count: () => {} });
 });
 afterEach(async () => {
-  await downlink.close();
+  await delivery.close();
   await store.close();
   rmSync(directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
 });
 
 /** A connection that notes what is sent on it. */
-class Device implements Contact {
+class Device implements DeliveryPort {
   readonly device: string;
   readonly codec: Codec;
   readonly transport: Transport;
@@ -57,7 +57,7 @@ class Device implements Contact {
     this.codec = codec;
     this.transport = transport;
     this.device = device;
-    downlink.attached(this);
+    delivery.attached(this);
   }
 
   contest(peer: string): void {
@@ -75,7 +75,7 @@ class Device implements Contact {
     this.clear = true;
     if (!this.waits) return;
     this.waits = false;
-    downlink.ready(this);
+    delivery.ready(this);
   }
 
   transmit(type: string, _parameters: Options, key: number): boolean {
@@ -89,7 +89,7 @@ class Device implements Contact {
   }
 
   reply(text: string, key = -1): void {
-    downlink.replied(this, key, text, {});
+    delivery.replied(this, key, text, {});
   }
 
   async got(count: number): Promise<void> {
@@ -110,7 +110,7 @@ async function queue(type = 'version', more: Partial<CommandRequest> = {}): Prom
   } as const;
   const command = await ledger.submit({ device: 'd01', type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
   if (command === undefined) throw new Error('not submitted');
-  downlink.poke('d01');
+  delivery.poke('d01');
   return command;
 }
 
@@ -187,7 +187,7 @@ describe('commands on their way down', () => {
     const command = await queue();
     const first = new Device();
     await first.got(1);
-    downlink.detached(first);
+    delivery.detached(first);
     await comesTo(command, 'queued');
     const second = new Device();
     await second.got(1);
@@ -204,7 +204,7 @@ describe('commands on their way down', () => {
     await ledger.sending(command);
     const first = new Device();
     await first.got(1);
-    downlink.detached(first);
+    delivery.detached(first);
     // Marked by another again, which died.
     await ledger.sending(await comesTo(command, 'queued'));
     const second = new Device();
@@ -217,7 +217,7 @@ describe('commands on their way down', () => {
     let device = new Device();
     await device.got(1);
     device.reply('ok');
-    downlink.detached(device);
+    delivery.detached(device);
     device = new Device();
     expect(await comesTo(command, 'answered')).toMatchObject({ attempts: 1 });
     await quiet();
@@ -269,12 +269,12 @@ describe('commands on their way down', () => {
     const command = await queue('locate');
     await device.got(1);
     await vi.waitFor(() => expect(device.wantsFix).toBe(true));
-    downlink.fixed(device, { time: command.created - 5_000, lat: 1, lon: 1 });
+    delivery.fixed(device, { time: command.created - 5_000, lat: 1, lon: 1 });
     device.reply('GPS:0 Sat:0 Lat:0.0 Long:0.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
     device.reply('GPS:1 Sat:9 Lat:5.0 Long:6.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
     await quiet();
     expect((await ledger.get('d01', command.id))?.state).toBe('sent');
-    downlink.fixed(device, { time: Date.now(), lat: 1, lon: 2 });
+    delivery.fixed(device, { time: Date.now(), lat: 1, lon: 2 });
     const done = await comesTo(command, 'answered');
     expect(done).toMatchObject({ values: { lat: 1, lon: 2 }, reply: expect.stringContaining('Lat:5.0') });
     expect(device.wantsFix).toBe(false);
@@ -290,7 +290,7 @@ describe('commands on their way down', () => {
     const commands = [await queue('locate'), await queue('locate'), await queue('get_parameter', { parameters: { id: 99_999 } })];
     await device.got(1);
     await vi.waitFor(() => expect(device.wantsFix).toBe(true));
-    downlink.fixed(device, place);
+    delivery.fixed(device, place);
     await device.got(2);
     device.reply(old);
     await device.got(3);
@@ -343,7 +343,7 @@ describe('commands on their way down', () => {
     const third = await queue('locate');
     await device.got(3);
     device.reply('GPS:0 Sat:0 Lat:0.0 Long:0.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
-    downlink.detached(device);
+    delivery.detached(device);
     expect(await comesTo(third, 'answered')).toMatchObject({ attempts: 1, values: { valid: false } });
   });
 
@@ -383,7 +383,7 @@ describe('commands on their way down', () => {
       await device.got(2);
       device.reply('INI:1');
       await comesTo(other, 'answered');
-      downlink.detached(device);
+      delivery.detached(device);
       const back = new Device();
       await comesTo(await queue('version', { expires: Date.now() + 100, when: 'stopped' }), 'expired');
       expect([device.sent.map((one) => one.type), back.sent]).toEqual([[type, 'status'], []]);
@@ -404,7 +404,7 @@ describe('commands on their way down', () => {
     const device = new Device();
     const command = await queue('engine_stop');
     await device.got(1);
-    downlink.detached(device);
+    delivery.detached(device);
     expect((await comesTo(command, 'unknown')).history.at(-1)?.note).toContain('the connection ended');
   });
 
@@ -415,14 +415,14 @@ describe('commands on their way down', () => {
     await comesTo(first, 'unknown');
     device.reply('DOUT1:1');
     await comesTo(first, 'answered');
-    downlink.detached(device);
+    delivery.detached(device);
     const echoing = new Device({ ...gt06, replyMs: 40 });
     const second = await queue('engine_stop');
     await echoing.got(1);
     await comesTo(second, 'unknown');
     const third = await queue('engine_resume');
     await echoing.got(2);
-    downlink.detached(echoing);
+    delivery.detached(echoing);
     await comesTo(third, 'unknown');
     const later = new Device(gt06);
     later.reply('DYD=Success!', echoing.sent[0]?.key);
@@ -449,7 +449,7 @@ describe('commands on their way down', () => {
     await vi.waitFor(() => expect(device.wantsMotion).toBe(true));
     expect([device.sent, (await ledger.get('d01', command.id))?.attempts]).toEqual([[], 0]);
     device.moving = false;
-    downlink.poke('d01');
+    delivery.poke('d01');
     await device.got(1);
     expect(sending).toHaveBeenCalledTimes(2);
   });
@@ -487,7 +487,7 @@ describe('commands on their way down', () => {
     const [record, server] = [await queue('record'), await queue('set_server')];
     await device.got(2);
     expect(await comesTo(record, 'sent')).toMatchObject({ ended: expect.any(Number) });
-    downlink.detached(device);
+    delivery.detached(device);
     await vi.waitFor(async () => expect((await ledger.get('d01', server.id))?.ended).toBeGreaterThan(0));
     expect((await ledger.get('d01', server.id))?.state).toBe('sent');
   });
@@ -510,7 +510,7 @@ describe('commands on their way down', () => {
     await comesTo(short, 'expired');
     expect((await ledger.get('d01', stopped.id))?.state).toBe('queued');
     device.moving = false;
-    downlink.poke('d01');
+    delivery.poke('d01');
     await device.got(2);
   });
 });

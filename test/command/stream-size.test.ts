@@ -17,7 +17,7 @@ it('an oversized command is refused with an event that fits, and a line of the l
     url: new SecretUrl(redis.url),
     prefix: 'fixgate:',
     instance: 'test',
-    desk: {
+    commandIntake: {
       submit: () => {
         throw new Error('it must not come so far');
       },

@@ -16,7 +16,7 @@ function streamFrom(port: number): CommandStream {
     url: new SecretUrl(`redis://127.0.0.1:${port}`),
     prefix: 'fixgate:',
     instance: 'test',
-    desk: { submit },
+    commandIntake: { submit },
     store: { get: async () => undefined, write: async () => true },
     allows: [],
     record: () => {},
@@ -62,7 +62,7 @@ it('a lost consumer group does not give the commands of the past again', async (
       url: new SecretUrl(stores.redis?.url ?? ''),
       prefix: 'fixgate:',
       instance: 'test',
-      desk: {
+      commandIntake: {
         submit: async ({ ref }) => {
           taken.push(ref);
           return { refused: 'invalid', problems: [] };

@@ -7,7 +7,7 @@ import { Seen } from '../../src/plan/plan-cache.ts';
 import type { Policy } from '../../src/plan/steps.ts';
 import { Territory } from '../../src/plan/territory.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
@@ -43,7 +43,7 @@ beforeEach(() => {
     journal,
     clock,
     metrics,
-    registry: { lookup: (id, found) => found(new Known(id, device, false, false)), seen: () => {} },
+    registry: { lookup: (id, found) => found(new DeviceLookup(id, device, false, false)), seen: () => {} },
     service: {
       plan: () => plan,
       policy: () => policy,

@@ -5,7 +5,7 @@ import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
@@ -25,9 +25,9 @@ beforeEach(() => {
   journal = new MemoryJournal();
   accounts = new Map([[FIRST, 'acme']]);
   const optionsOf = codecOptions(new Map([['gt06', gt06]]), { gt06: { time_zone: 'utc', relay: 'dyd' } }, { [SECOND]: { variant: 'r11' } });
-  const lookup = (id: string, found: (known: Known) => void): void => {
+  const lookup = (id: string, found: (known: DeviceLookup) => void): void => {
     const account = accounts.get(id);
-    found(new Known(id, account === undefined ? undefined : deviceSchema.parse({ id, account }), false, false));
+    found(new DeviceLookup(id, account === undefined ? undefined : deviceSchema.parse({ id, account }), false, false));
   };
   host = intakeHost({ journal, registry: { lookup, seen: () => {} }, options: optionsOf });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { Directory } from '../../src/cluster/directory.ts';
-import { Downlink } from '../../src/command/delivery.ts';
+import { Delivery } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import type { IdBounds, IntakeHost, Link } from '../../src/in/intake/host.ts';
@@ -45,7 +45,7 @@ let seconds = 0;
 
 class Worker {
   readonly sessions: SessionTable<Session>;
-  readonly downlink: Downlink;
+  readonly delivery: Delivery;
   readonly host: IntakeHost;
   readonly #unwatch: () => void;
 
@@ -60,16 +60,16 @@ class Worker {
       takenOver: () => metrics.takeovers.inc(),
       now: () => clock.elapsed(),
     });
-    this.downlink = new Downlink({ ledger, shadow: new Shadow(store), now, log: silentLog, count: () => {} });
+    this.delivery = new Delivery({ ledger, shadow: new Shadow(store), now, log: silentLog, count: () => {} });
     this.#unwatch = store.watch((table, key) => {
       if (table === 'standing' && key !== undefined) for (const session of this.sessions.of(key)) session.reviewStanding();
-      if (table === 'commands' && key !== undefined) this.downlink.poke(key.slice(0, key.indexOf(' ')));
+      if (table === 'commands' && key !== undefined) this.delivery.poke(key.slice(0, key.indexOf(' ')));
     });
     this.host = intakeHost({
       journal,
       sessions: this.sessions,
       standings: new Standings(store, now, silentLog),
-      downlink: this.downlink,
+      delivery: this.delivery,
       metrics,
       clock,
     });
@@ -77,7 +77,7 @@ class Worker {
 
   async close(): Promise<void> {
     this.#unwatch();
-    await this.downlink.close();
+    await this.delivery.close();
   }
 }
 
@@ -149,7 +149,7 @@ async function queue(type: string, device = A): Promise<void> {
   const more = { priority: type === 'engine_stop' ? 9 : 0, when: 'any' } as const;
   const command = await ledger.submit({ device, type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
   if (command === undefined) throw new Error('not submitted');
-  for (const { downlink } of workers) downlink.poke(device);
+  for (const { delivery } of workers) delivery.poke(device);
 }
 
 /** The session of the device that has got the fence: a command that waits for nothing. What is more urgent had its chance before. */
@@ -242,7 +242,7 @@ describe('a device without another', () => {
     await fence([device]);
     expect(device.got(STOP)).toBe(0);
     clock.step(60_001);
-    workers[0]?.downlink.poke(A);
+    workers[0]?.delivery.poke(A);
     await stopped(device);
     expect(contested()).toEqual([]);
   });

@@ -6,7 +6,7 @@ import { Meters } from '../../src/in/session/meter.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { parseUsage } from '../../src/journal/usage.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { type Entry, intakeHost, MemoryJournal } from '../support/intake-rig.ts';
@@ -136,8 +136,8 @@ describe('what passes the socket of a device', () => {
 describe('what a registry that answers late, or refuses, has to do with it', () => {
   it('is counted for the device, also when nobody speaks any more', () => {
     const owed: (() => void)[] = [];
-    const late = (id: string, found: (known: Known) => void): void => {
-      owed.push(() => found(new Known(id, undefined, false, false)));
+    const late = (id: string, found: (known: DeviceLookup) => void): void => {
+      owed.push(() => found(new DeviceLookup(id, undefined, false, false)));
     };
     host = { ...host, registry: { ...host.registry, lookup: late } };
     for (const transport of ['tcp', 'udp'] as const) {
@@ -158,7 +158,7 @@ describe('what a registry that answers late, or refuses, has to do with it', () 
   });
 
   it('is nobody’s when the device is refused, and not the next one’s', async () => {
-    const refusing = (id: string, found: (known: Known) => void): void => found(new Known(id, undefined, id === B, false));
+    const refusing = (id: string, found: (known: DeviceLookup) => void): void => found(new DeviceLookup(id, undefined, id === B, false));
     host = { ...host, registry: { ...host.registry, lookup: refusing } };
     const { intake, link } = connect();
     for (const device of [A, B, A]) intake.push(Buffer.concat([toyLogin(device, false), toyFixes(2, 3)]));
@@ -172,8 +172,8 @@ describe('what a registry that answers late, or refuses, has to do with it', () 
 
   it('is the device’s when it is turned away by its state: that costs as much', async () => {
     const terminated = deviceSchema.parse({ id: B, state: 'terminated' });
-    const lookup = (id: string, found: (known: Known) => void): void =>
-      found(new Known(id, id === B ? terminated : undefined, false, false));
+    const lookup = (id: string, found: (known: DeviceLookup) => void): void =>
+      found(new DeviceLookup(id, id === B ? terminated : undefined, false, false));
     host = { ...host, registry: { ...host.registry, lookup } };
     const { intake } = connect('udp');
     intake.push(toyLogin(B, false));

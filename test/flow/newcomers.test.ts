@@ -3,7 +3,7 @@ import h02 from '../../codecs/h02/index.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { Newcomers } from '../../src/registry/newcomers.ts';
 import { addressOf, networkOf } from '../../src/wire/network.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
@@ -31,7 +31,7 @@ beforeEach(() => {
     journal,
     clock,
     registry: {
-      lookup: (id, found) => found(new Known(id, devices.get(id), false, false)),
+      lookup: (id, found) => found(new DeviceLookup(id, devices.get(id), false, false)),
       seen: ({ id, device }) => {
         if (device === undefined) devices.set(id, deviceSchema.parse({ id }));
       },
@@ -87,7 +87,7 @@ describe('a flood of invented ids', () => {
 
   it('does not come in behind a registry that could not be read', () => {
     let unread = true;
-    host = { ...host, registry: { ...host.registry, lookup: (id, found) => found(new Known(id, undefined, false, unread)) } };
+    host = { ...host, registry: { ...host.registry, lookup: (id, found) => found(new DeviceLookup(id, undefined, false, unread)) } };
     const { intake, ends } = connect('192.0.2.1:4000');
     intake.push(position(1));
     for (let n = 0; n < 100; n++) newcomers.admit('192.0.2.1');

@@ -7,7 +7,7 @@ import { Intake } from '../../src/in/intake/intake.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
@@ -28,16 +28,16 @@ class Answers {
   readonly noted: string[] = [];
   #owed: (() => void)[] = [];
 
-  lookup(reported: string, found: (known: Known) => void): void {
+  lookup(reported: string, found: (known: DeviceLookup) => void): void {
     const answer = (): void => {
       const device = [...this.devices.values()].find(({ id, aliases }) => id === reported || aliases.includes(reported));
-      found(new Known(reported, this.unread ? undefined : device, this.closed, this.unread));
+      found(new DeviceLookup(reported, this.unread ? undefined : device, this.closed, this.unread));
     };
     if (this.late) this.#owed.push(answer);
     else answer();
   }
 
-  seen(known: Known): void {
+  seen(known: DeviceLookup): void {
     this.seenIds.push(known.id);
   }
 
@@ -86,7 +86,7 @@ describe('an alias', () => {
   it('is its device in session, journal and downlink; the device itself is answered as it speaks', () => {
     registry.put('main-1', { aliases: ['12345678'] });
     const attached: string[] = [];
-    host = { ...host, downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact.device) } };
+    host = { ...host, delivery: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact.device) } };
     const { intake, link } = connect();
     intake.push(login);
     intake.push(toyFixes(2, 3));
@@ -118,7 +118,7 @@ describe('a closed registry', () => {
     registry.closed = true;
   });
 
-  it('refuses a stranger in the protocol, stores nothing, notes what it said, and ends the connection', async () => {
+  it('refuses an unknown device in the protocol, stores nothing, notes what it said, and ends the connection', async () => {
     const { intake, link } = connect(teltonika);
     intake.push(handshake(IMEI));
     intake.push(packet(1_793_491_200_000));
@@ -146,7 +146,7 @@ describe('a closed registry', () => {
     expect(registry.seenIds).toEqual(['12345678']);
   });
 
-  it('lets a connection of several devices go on without the stranger among them', () => {
+  it('lets a connection of several devices go on without the unknown device among them', () => {
     registry.put('12345678');
     const { intake, link } = connect();
     intake.push(Buffer.concat([login, toyFixes(2, 1), other, toyFixes(4, 1), toyAlive(5), login, toyFixes(7, 2)]));
@@ -183,7 +183,7 @@ describe('networks', () => {
     const inside = connect(teltonika);
     inside.intake.push(handshake(IMEI));
     registry.put(IMEI, { networks: ['198.51.100.0/24'] });
-    const known = new Known(IMEI, registry.devices.get(IMEI), false, false);
+    const known = new DeviceLookup(IMEI, registry.devices.get(IMEI), false, false);
     host = { ...host, registry: { lookup: (_id, found) => found(known), seen: () => {} } };
     for (let n = 0; n < 3; n++) {
       const outside = connect(teltonika);
@@ -328,7 +328,7 @@ describe('what changes while a device is connected', () => {
     expect(link.finishes).toEqual([reason]);
   });
 
-  it('a registry that cannot be read changes nothing; once it can, a stranger is noted', () => {
+  it('a registry that cannot be read changes nothing; once it can, an unknown device is noted', () => {
     registry.unread = true;
     const { intake, link } = connected();
     expect(intake.session?.record).toBeUndefined();

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
-import type { Contact } from '../../src/command/delivery.ts';
+import type { DeliveryPort } from '../../src/command/delivery.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { planSchema, UNLIMITED } from '../../src/plan/plan.ts';
 import { Seen } from '../../src/plan/plan-cache.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
@@ -42,7 +42,7 @@ const OWN_OPTIONS: Options = { status: 'sinotrack', maker: 'TH' };
 let journal: MemoryJournal;
 let profiles: MemoryProfiles;
 let devices: Map<string, Device>;
-let attached: Contact[];
+let attached: DeliveryPort[];
 let link: RecordedLink;
 let late: boolean;
 let owed: (() => void)[];
@@ -69,7 +69,7 @@ beforeEach(() => {
       lookup(reported, found) {
         const answer = (): void => {
           const device = [...devices.values()].find(({ id, aliases }) => id === reported || aliases.includes(reported));
-          found(new Known(reported, device, true, false));
+          found(new DeviceLookup(reported, device, true, false));
         };
         if (late) owed.push(answer);
         else answer();
@@ -88,7 +88,7 @@ beforeEach(() => {
       alarmsPass: true,
       erasedBefore: () => 0,
     },
-    downlink: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
+    delivery: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
     options: (_codec, device) => (device === B ? OWN_OPTIONS : NO_OPTIONS),
   });
   for (const id of [A, C]) devices.set(id, deviceSchema.parse({ id }));

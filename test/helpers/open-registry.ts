@@ -1,6 +1,6 @@
 import { UNLIMITED } from '../../src/plan/plan.ts';
 import { Seen } from '../../src/plan/plan-cache.ts';
-import { Known } from '../../src/registry/device-lookup.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 
 /** Plans without caps. */
 export const NO_CAPS = {
@@ -22,7 +22,10 @@ export const NO_STANDINGS = {
 
 /** A registry that serves everybody, and what it puts in quarantine, for hosts whose tests are not about them. */
 export const OPEN_REGISTRY = {
-  registry: { lookup: (id: string, found: (known: Known) => void) => found(new Known(id, undefined, false, false)), seen: () => {} },
+  registry: {
+    lookup: (id: string, found: (known: DeviceLookup) => void) => found(new DeviceLookup(id, undefined, false, false)),
+    seen: () => {},
+  },
   quarantine: { noted: () => {} },
   newcomers: { admit: (): 'admitted' => 'admitted' },
   standings: NO_STANDINGS,

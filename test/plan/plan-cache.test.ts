@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { planSchema } from '../../src/plan/plan.ts';
-import { Service } from '../../src/plan/plan-cache.ts';
+import { PlanCache } from '../../src/plan/plan-cache.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { Changed, StateStore } from '../../src/state/store.ts';
@@ -13,7 +13,7 @@ import { RedisServer } from '../ship/rig.ts';
 let directory = '';
 let redis: RedisServer | undefined;
 let store: StateStore | undefined;
-let service: Service | undefined;
+let service: PlanCache | undefined;
 
 afterEach(async () => {
   await service?.close();
@@ -61,7 +61,7 @@ it('a table that is read while another is read anew keeps what changed meanwhile
       return found;
     },
   };
-  service = new Service(slow, silentLog);
+  service = new PlanCache(slow, silentLog);
   const at = service;
   let tables = 0;
   at.onChange((device) => {
@@ -87,7 +87,7 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
       { table: 'policies', key: 'd01', put: policy(100) },
     ]);
     const told: (string | undefined)[] = [];
-    service = new Service(state, silentLog);
+    service = new PlanCache(state, silentLog);
     service.onChange((device) => told.push(device));
     const at = service;
     await vi.waitFor(() => expect([at.plan('basic').bytes_cap, at.policy('d01')?.used_pct]).toEqual([5, 100]), soon);
@@ -108,7 +108,7 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
     const state = await open(kind);
     const erasure = (before: number): string => JSON.stringify({ device: 'd01', ids: ['d01', 'a01'], before });
     await state.write([{ table: 'erasures', key: 'd01', put: erasure(5) }]);
-    service = new Service(state, silentLog);
+    service = new PlanCache(state, silentLog);
     const at = service;
     const known = (): number[] => ['d01', 'a01', 'd02'].map((id) => at.erasedBefore(id));
     await vi.waitFor(() => expect(known()).toEqual([5, 5, 0]), soon);
@@ -118,7 +118,7 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
 
   it('miss no change of many at once', async () => {
     const state = await open(kind);
-    service = new Service(state, silentLog);
+    service = new PlanCache(state, silentLog);
     const at = service;
     const devices = Array.from({ length: 3_000 }, (_, n) => `d${String(n).padStart(5, '0')}`);
     for (const round of [101, 102])
@@ -129,11 +129,11 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
 
   it('remember where a device was roaming', async () => {
     const state = await open(kind);
-    service = new Service(state, silentLog);
+    service = new PlanCache(state, silentLog);
     service.seen('d01');
     service.roams('d01', true);
     await vi.waitFor(async () => expect(await state.get('territory', 'd01')).toBe('roaming'), soon);
-    const next = new Service(state, silentLog);
+    const next = new PlanCache(state, silentLog);
     const seen = next.seen('d01');
     await vi.waitFor(() => expect(seen.territory?.roaming).toBe(true), soon);
     await next.close();

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Outcome } from '../../src/command/intake.ts';
 import { silentLog } from '../../src/log.ts';
 import { cycleOf } from '../../src/plan/cycle.ts';
-import { Plans } from '../../src/plan/device-plans.ts';
+import { DevicePlans } from '../../src/plan/device-plans.ts';
 import { type Plan, planSchema } from '../../src/plan/plan.ts';
-import { Warden } from '../../src/plan/step-keeper.ts';
+import { StepKeeper } from '../../src/plan/step-keeper.ts';
 import { POLICIES } from '../../src/plan/steps.ts';
 import { usageKey } from '../../src/plan/usage.ts';
 import { DEVICES, type Device, deviceSchema } from '../../src/registry/device.ts';
@@ -25,7 +25,7 @@ let store: State;
 let now: number;
 let events: string[];
 let asked: string[];
-const wardens: { warden: Warden; plans: Plans }[] = [];
+const stepKeepers: { stepKeeper: StepKeeper; plans: DevicePlans }[] = [];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-warden-'));
@@ -35,8 +35,8 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const { warden, plans } of wardens.splice(0)) {
-    await warden.stop();
+  for (const { stepKeeper, plans } of stepKeepers.splice(0)) {
+    await stepKeeper.stop();
     plans.close();
   }
   await store.close();
@@ -54,9 +54,9 @@ async function open(kind: string): Promise<void> {
 let reported: number | undefined;
 
 /** `at`: the store as this server sees it. */
-function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore = store): Warden {
-  const plans = new Plans(at, silentLog);
-  const warden = new Warden({
+function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore = store): StepKeeper {
+  const plans = new DevicePlans(at, silentLog);
+  const stepKeeper = new StepKeeper({
     store: at,
     instance,
     plans,
@@ -75,9 +75,9 @@ function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore
     now: () => now,
     log: silentLog,
   });
-  warden.start();
-  wardens.push({ warden, plans });
-  return warden;
+  stepKeeper.start();
+  stepKeepers.push({ stepKeeper, plans });
+  return stepKeeper;
 }
 
 const put = (table: 'devices' | 'plans', key: string, value: object): Promise<boolean> =>
@@ -244,13 +244,13 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
   it('3: what another server writes while a command is handed in stands', async () => {
     const theirs = JSON.stringify({ cycle: 1, cycle_end: now + 1e9, used_pct: 1, held: [], news: [] });
     let handedIn = 0;
-    const warden = start(async () => {
+    const stepKeeper = start(async () => {
       if (handedIn++ === 0) await store.write([{ table: 'policies', key: 'd01', put: theirs }]);
       return { refused: 'conflict', problems: [] };
     });
     await used(950);
     await vi.waitFor(() => expect(handedIn).toBeGreaterThan(0), { timeout: 5000, interval: 5 });
-    await warden.stop();
+    await stepKeeper.stop();
     expect(await store.get('policies', 'd01')).toBe(theirs);
   });
 

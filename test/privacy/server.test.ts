@@ -240,7 +240,7 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     for (let i = 0; i < 5; i++) await report(device, T + i);
     await call('POST', `/v1/devices/${OTHER}/commands`, { type: 'set_interval', parameters: { seconds: 60 }, protocol: 'teltonika' });
     await vi.waitFor(async () => expect(await rowsOf(running, 'positions', OTHER)).toBe(5), eventually);
-    // Several pages, with many rows of one time, and a stranger's.
+    // Several pages, with many rows of one time, and an unknown device's.
     await running.query(
       `INSERT INTO fixgate.positions (device, time, id, received, protocol, lat, lon, valid, attrs)
        SELECT '${OTHER}', fromUnixTimestamp64Milli(toInt64(${T - 10_000_000} + 1000 * intDiv(number, 700))), leftPad(toString(number), 16, '0'), now64(3), 'teltonika', 1, 2, true, map('rpm', number)
@@ -284,8 +284,8 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     const nothing = await fixgate(['export', 'nobody', '--out', `${out}.1`], '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: token });
     expect([nothing.code, nothing.error, existsSync(`${out}.1`)]).toEqual([1, 'fixgate: no data of device nobody is kept\n', false]);
     // One without a record, of which there are rows.
-    const stranger = unzipped(Buffer.from(await (await get(`/v1/devices/${GONE}/export`)).arrayBuffer()));
-    expect(objects(stranger.get('positions.ndjson'))).toHaveLength(1);
+    const unknownDevice = unzipped(Buffer.from(await (await get(`/v1/devices/${GONE}/export`)).arrayBuffer()));
+    expect(objects(unknownDevice.get('positions.ndjson'))).toHaveLength(1);
     // ClickHouse is not there: said, and no file that looks whole.
     for (const pid of running.children('clickhouse')) process.kill(pid, 'SIGSTOP');
     for (const pid of running.children('clickhouse')) process.kill(pid, 'SIGKILL');

@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createToken, listTokens, revokeToken } from '../../src/api/tokens.ts';
 import { silentLog } from '../../src/log.ts';
 import { planSchema } from '../../src/plan/plan.ts';
-import { PlanList } from '../../src/plan/plan-records.ts';
+import { PlanRecords } from '../../src/plan/plan-records.ts';
 import { Eraser } from '../../src/privacy/eraser.ts';
 import { forget } from '../../src/privacy/forget.ts';
 import { DEVICES, type Device } from '../../src/registry/device.ts';
-import { Inventory } from '../../src/registry/device-records.ts';
+import { DeviceRecords } from '../../src/registry/device-records.ts';
 import { QuarantineList } from '../../src/registry/quarantine-list.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { Op, StateStore } from '../../src/state/store.ts';
@@ -49,52 +49,52 @@ function interposed(store: StateStore & ProfileStore, table: Op['table'], betwee
 
 describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %s', (kind) => {
   const record = (): void => {};
-  const inventoryOf = (store: StateStore): Inventory => new Inventory({ store, now: Date.now, record });
+  const deviceRecordsOf = (store: StateStore): DeviceRecords => new DeviceRecords({ store, now: Date.now, record });
 
   it('a plan is not removed when a device is put on it meanwhile', async () => {
     const store = await stores.open(kind);
-    const inventory = inventoryOf(store);
-    await new PlanList({ store, record }).put(GOLD, 'test');
-    await inventory.create({ ...blank('d-1') }, 'test');
-    const slow = interposed(store, 'plans', () => inventory.patch('d-1', { plan: 'gold' }, 'test'));
-    expect(await new PlanList({ store: slow, record }).remove('gold', 'test', () => inventory.isOnPlan('gold'))).toBe('used');
+    const deviceRecords = deviceRecordsOf(store);
+    await new PlanRecords({ store, record }).put(GOLD, 'test');
+    await deviceRecords.create({ ...blank('d-1') }, 'test');
+    const slow = interposed(store, 'plans', () => deviceRecords.patch('d-1', { plan: 'gold' }, 'test'));
+    expect(await new PlanRecords({ store: slow, record }).remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('used');
     expect(await store.get('plans', 'gold')).toBeDefined();
   });
 
   it('nor when the device came by a new record, a replaced one, an upload or from quarantine', async () => {
     const store = await stores.open(kind);
-    const inventory = inventoryOf(store);
+    const deviceRecords = deviceRecordsOf(store);
     await store.write([{ table: 'quarantine', key: 'd-4', put: STRANGER }]);
-    const plans = new PlanList({ store, record });
+    const plans = new PlanRecords({ store, record });
     await plans.put(GOLD, 'test');
     const counts = { created: 0, changed: 0, unchanged: 0 };
     const ways: Readonly<Record<string, () => Promise<unknown>>> = {
-      'd-1': () => inventory.create({ ...blank('d-1'), plan: 'gold' }, 'test'),
-      'd-2': () => inventory.replace({ ...blank('d-2'), plan: 'gold' }, 'test'),
-      'd-3': () => inventory.upsert([{ line: 1, id: 'd-3', patch: { plan: 'gold' } }], 'test', counts, new Map()),
-      'd-4': () => inventory.adopt('d-4', { plan: 'gold' }, 'test'),
+      'd-1': () => deviceRecords.create({ ...blank('d-1'), plan: 'gold' }, 'test'),
+      'd-2': () => deviceRecords.replace({ ...blank('d-2'), plan: 'gold' }, 'test'),
+      'd-3': () => deviceRecords.upsert([{ line: 1, id: 'd-3', patch: { plan: 'gold' } }], 'test', counts, new Map()),
+      'd-4': () => deviceRecords.adopt('d-4', { plan: 'gold' }, 'test'),
     };
     for (const [id, way] of Object.entries(ways)) {
       const slow = interposed(store, 'plans', way);
-      expect(await new PlanList({ store: slow, record }).remove('gold', 'test', () => inventory.isOnPlan('gold'))).toBe('used');
+      expect(await new PlanRecords({ store: slow, record }).remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('used');
       expect(DEVICES.read(await store.get('devices', id))?.plan).toBe('gold');
-      await inventory.remove(id, 'test');
+      await deviceRecords.remove(id, 'test');
     }
-    expect(await plans.remove('gold', 'test', () => inventory.isOnPlan('gold'))).toBe('removed');
+    expect(await plans.remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('removed');
   });
 
   it('no device is put on a plan that is removed meanwhile', async () => {
     const store = await stores.open(kind);
-    const plans = new PlanList({ store, record });
+    const plans = new PlanRecords({ store, record });
     const slow = interposed(store, 'devices', () => plans.remove('gold', 'test', async () => false), 5);
-    const inventory = inventoryOf(slow);
+    const deviceRecords = deviceRecordsOf(slow);
     await store.write([{ table: 'quarantine', key: 'd-4', put: STRANGER }]);
     const counts = { created: 0, changed: 0, unchanged: 0 };
     const ways: readonly (() => Promise<unknown>)[] = [
-      () => inventory.create({ ...blank('d-1'), plan: 'gold' }, 'test'),
-      () => inventory.replace({ ...blank('d-2'), plan: 'gold' }, 'test'),
-      () => inventory.adopt('d-4', { plan: 'gold' }, 'test'),
-      () => inventory.upsert([{ line: 1, id: 'd-3', patch: { plan: 'gold' } }], 'test', counts, new Map()),
+      () => deviceRecords.create({ ...blank('d-1'), plan: 'gold' }, 'test'),
+      () => deviceRecords.replace({ ...blank('d-2'), plan: 'gold' }, 'test'),
+      () => deviceRecords.adopt('d-4', { plan: 'gold' }, 'test'),
+      () => deviceRecords.upsert([{ line: 1, id: 'd-3', patch: { plan: 'gold' } }], 'test', counts, new Map()),
     ];
     for (const way of ways) {
       await plans.put(GOLD, 'test');
@@ -105,24 +105,24 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
 
   it('of 30 races between the two, each leaves no device on a plan that there is not', async () => {
     const store = await stores.open(kind);
-    const [inventory, other] = [inventoryOf(store), await stores.open(kind)];
-    const plans = new PlanList({ store: other, record });
+    const [deviceRecords, other] = [deviceRecordsOf(store), await stores.open(kind)];
+    const plans = new PlanRecords({ store: other, record });
     for (let round = 0; round < 30; round++) {
       const id = `d-${round}`;
       await plans.put(GOLD, 'test');
-      await inventory.create(blank(id), 'test');
+      await deviceRecords.create(blank(id), 'test');
       const [change, removed] = await Promise.all([
-        inventory.patch(id, { plan: 'gold' }, 'test'),
-        plans.remove('gold', 'test', () => inventoryOf(other).isOnPlan('gold')),
+        deviceRecords.patch(id, { plan: 'gold' }, 'test'),
+        plans.remove('gold', 'test', () => deviceRecordsOf(other).isOnPlan('gold')),
       ]);
       expect('refused' in change).toBe(removed === 'removed');
-      await inventory.remove(id, 'test');
+      await deviceRecords.remove(id, 'test');
     }
   });
 
   it('one whose record changes all the time is refused after a bounded number of tries', async () => {
     const store = await stores.open(kind);
-    await inventoryOf(store).create(blank('d-1'), 'test');
+    await deviceRecordsOf(store).create(blank('d-1'), 'test');
     let n = 0;
     const slow = interposed(
       store,
@@ -130,27 +130,27 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
       () => store.write([{ table: 'devices', key: 'd-1', put: JSON.stringify({ ...blank('d-1'), first_seen: n++ }) }]),
       Number.POSITIVE_INFINITY,
     );
-    expect(await inventoryOf(slow).patch('d-1', { account: 'acme' }, 'test')).toMatchObject({ refused: 'busy' });
+    expect(await deviceRecordsOf(slow).patch('d-1', { account: 'acme' }, 'test')).toMatchObject({ refused: 'busy' });
     const joined = (): Promise<boolean> => store.write([{ table: 'plan_joins', key: 'gold', add: { joined: 1 } }]);
-    const plans = new PlanList({ store: interposed(store, 'plan_joins', joined, Number.POSITIVE_INFINITY), record });
-    await new PlanList({ store, record }).put(GOLD, 'test');
+    const plans = new PlanRecords({ store: interposed(store, 'plan_joins', joined, Number.POSITIVE_INFINITY), record });
+    await new PlanRecords({ store, record }).put(GOLD, 'test');
     await expect(plans.remove('gold', 'test', async () => false)).rejects.toMatchObject({ code: 'STATE_BUSY' });
   });
 
   it('an alias that is the device already, though its record does not say so, can be given to it', async () => {
     const store = await stores.open(kind);
-    const inventory = inventoryOf(store);
-    await inventory.create(blank('d-1'), 'test');
+    const deviceRecords = deviceRecordsOf(store);
+    await deviceRecords.create(blank('d-1'), 'test');
     await store.write([{ table: 'aliases', key: 'a-1', put: 'd-1' }]);
-    expect(await inventory.patch('d-1', { aliases: ['a-1'] }, 'test')).toMatchObject({ after: { aliases: ['a-1'] } });
+    expect(await deviceRecords.patch('d-1', { aliases: ['a-1'] }, 'test')).toMatchObject({ after: { aliases: ['a-1'] } });
   });
 
-  it('a stranger is adopted or forgotten, not both', async () => {
+  it('an unknown device is adopted or forgotten, not both', async () => {
     const store = await stores.open(kind);
     const list = new QuarantineList({ store, most: 10, log: silentLog, count: () => {} });
     await store.write([{ table: 'quarantine', key: 's-1', put: STRANGER }]);
     const slow = interposed(store, 'devices', () => list.remove('s-1'));
-    expect(await inventoryOf(slow).adopt('s-1', {}, 'test')).toMatchObject({ refused: 'unknown' });
+    expect(await deviceRecordsOf(slow).adopt('s-1', {}, 'test')).toMatchObject({ refused: 'unknown' });
     await store.write([{ table: 'quarantine', key: 's-1', put: STRANGER }]);
     const both = await Promise.all([list.remove('s-1'), list.remove('s-1')]);
     expect(both.filter(Boolean)).toHaveLength(1);
@@ -159,7 +159,7 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
   it('one that is noted while its record is made does not stay in quarantine', async () => {
     const store = await stores.open(kind);
     const slow = interposed(store, 'devices', () => store.write([{ table: 'quarantine', key: 's-1', put: STRANGER }]));
-    await inventoryOf(slow).create(blank('s-1'), 'test');
+    await deviceRecordsOf(slow).create(blank('s-1'), 'test');
     expect(await store.get('quarantine', 's-1')).toBeUndefined();
   });
 
@@ -206,9 +206,9 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
 
   it('erasing a record leaves an alias that stands for another device by now', async () => {
     const store = await stores.open(kind);
-    const inventory = inventoryOf(store);
-    await inventory.create({ ...blank('d-2'), aliases: ['a-1'] }, 'test');
-    await inventory.create({ ...blank('d-1'), aliases: ['a-2'] }, 'test');
+    const deviceRecords = deviceRecordsOf(store);
+    await deviceRecords.create({ ...blank('d-2'), aliases: ['a-1'] }, 'test');
+    await deviceRecords.create({ ...blank('d-1'), aliases: ['a-2'] }, 'test');
     const erasure = { device: 'd-1', ids: ['d-1', 'a-1', 'a-2'], before: 1, by: 'test', registry: 'remove' as const, instances: {} };
     expect(await forget(store, erasure)).toMatchObject({ devices: 1 });
     expect([await store.get('aliases', 'a-1'), await store.get('aliases', 'a-2')]).toEqual(['d-2', undefined]);

@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
-import { Registry } from '../../src/registry/device-cache.ts';
-import type { Known } from '../../src/registry/device-lookup.ts';
-import { Inventory } from '../../src/registry/device-records.ts';
+import { DeviceCache } from '../../src/registry/device-cache.ts';
+import type { DeviceLookup } from '../../src/registry/device-lookup.ts';
+import { DeviceRecords } from '../../src/registry/device-records.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { Stores } from './stores.ts';
 
 /** Numbers quote the invariants of src/registry/device-cache.ts. */
 
 const stores = new Stores();
-const registries: Registry[] = [];
+const registries: DeviceCache[] = [];
 beforeAll(() => stores.start());
 afterAll(() => stores.stop());
 afterEach(async () => {
@@ -20,26 +20,26 @@ afterEach(async () => {
 
 const NOW = 1_793_491_200_000;
 
-function registryOf(store: StateStore, mode: 'open' | 'closed' = 'open'): Registry {
-  const registry = new Registry({ store, mode, now: () => NOW, log: silentLog });
+function registryOf(store: StateStore, mode: 'open' | 'closed' = 'open'): DeviceCache {
+  const registry = new DeviceCache({ store, mode, now: () => NOW, log: silentLog });
   registries.push(registry);
   return registry;
 }
 
-const inventoryOf = (store: StateStore): Inventory => new Inventory({ store, now: () => NOW, record: () => {} });
-const lookup = (registry: Registry, id: string): Promise<Known> => new Promise((resolve) => registry.lookup(id, resolve));
+const deviceRecordsOf = (store: StateStore): DeviceRecords => new DeviceRecords({ store, now: () => NOW, record: () => {} });
+const lookup = (registry: DeviceCache, id: string): Promise<DeviceLookup> => new Promise((resolve) => registry.lookup(id, resolve));
 const device = (id: string, more: object = {}) => deviceSchema.parse({ id, ...more });
 
 describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
-  it('1: answers with the device, also under an alias, and with none for a stranger', async () => {
+  it('1: answers with the device, also under an alias, and with none for an unknown device', async () => {
     const store = await stores.open(kind);
     const registry = registryOf(store);
-    await inventoryOf(store).create(device('main-1', { aliases: ['alias-1'], account: 'acme' }), 'test');
+    await deviceRecordsOf(store).create(device('main-1', { aliases: ['alias-1'], account: 'acme' }), 'test');
     const main = await lookup(registry, 'main-1');
     expect(main).toMatchObject({ reported: 'main-1', id: 'main-1', device: { account: 'acme' } });
     expect(await lookup(registry, 'alias-1')).toMatchObject({ reported: 'alias-1', id: 'main-1', device: { account: 'acme' } });
     expect(await lookup(registry, 'other-1')).toMatchObject({ id: 'other-1', device: undefined, unread: false });
-    const again: Known[] = [];
+    const again: DeviceLookup[] = [];
     registry.lookup('main-1', (known) => again.push(known));
     expect(again).toEqual([main]);
   });
@@ -47,19 +47,19 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
   it('2: a change by another process reaches listener and look-up within a second, also through an alias', async () => {
     const [store, other] = [await stores.open(kind), await stores.open(kind)];
     const registry = registryOf(store, 'closed');
-    const inventory = inventoryOf(other);
+    const deviceRecords = deviceRecordsOf(other);
     const changed: (string | undefined)[] = [];
     registry.onChange((id) => changed.push(id));
     expect((await lookup(registry, 'main-1')).refusal('192.0.2.1:1')).toBe('unknown_device');
     expect((await lookup(registry, 'alias-1')).refusal('192.0.2.1:1')).toBe('unknown_device');
-    await inventory.create(device('main-1', { aliases: ['alias-1'] }), 'test');
+    await deviceRecords.create(device('main-1', { aliases: ['alias-1'] }), 'test');
     await vi.waitFor(async () => expect((await lookup(registry, 'alias-1')).id).toBe('main-1'), { timeout: 1000 });
     expect((await lookup(registry, 'main-1')).refusal('192.0.2.1:1')).toBe('');
     expect(changed).toEqual(expect.arrayContaining(['main-1', 'alias-1']));
     // The alias alone has been asked for lately, the device has not.
-    await inventory.patch('main-1', { state: 'suspended' }, 'test');
+    await deviceRecords.patch('main-1', { state: 'suspended' }, 'test');
     await vi.waitFor(async () => expect((await lookup(registry, 'alias-1')).device?.state).toBe('suspended'), { timeout: 1000 });
-    await inventory.patch('main-1', { aliases: null }, 'test');
+    await deviceRecords.patch('main-1', { aliases: null }, 'test');
     await vi.waitFor(async () => expect((await lookup(registry, 'alias-1')).refusal('192.0.2.1:1')).toBe('unknown_device'), {
       timeout: 1000,
     });
@@ -95,9 +95,9 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
   it('makes a pending device active at its first contact, but not before its time', async () => {
     const store = await stores.open(kind);
     const registry = registryOf(store);
-    const inventory = inventoryOf(store);
-    await inventory.create(device('p-1', { state: 'pending' }), 'test');
-    await inventory.create(device('p-2', { state: 'pending', activates_at: NOW + 1 }), 'test');
+    const deviceRecords = deviceRecordsOf(store);
+    await deviceRecords.create(device('p-1', { state: 'pending' }), 'test');
+    await deviceRecords.create(device('p-2', { state: 'pending', activates_at: NOW + 1 }), 'test');
     const events: object[] = [];
     for (const id of ['p-1', 'p-2']) registry.seen(await lookup(registry, id), 'h02', 'tcp', (event) => events.push(event));
     await vi.waitFor(async () => expect(DEVICES.read(await store.get('devices', 'p-1'))?.state).toBe('active'), { timeout: 2000 });
@@ -110,7 +110,7 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     const store = await stores.open(kind);
     const registry = registryOf(store);
     const known = await lookup(registry, 'alias-1');
-    await inventoryOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
+    await deviceRecordsOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
     registry.seen(known, 'h02', 'tcp', () => {});
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await store.get('devices', 'alias-1')).toBeUndefined();
@@ -118,9 +118,9 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
 });
 
 describe('networks of a device', () => {
-  const known = async (networks: string[]): Promise<Known> => {
+  const known = async (networks: string[]): Promise<DeviceLookup> => {
     const store = await stores.open('lmdb');
-    await inventoryOf(store).create(device('net-1', { networks }), 'test');
+    await deviceRecordsOf(store).create(device('net-1', { networks }), 'test');
     return lookup(registryOf(store), 'net-1');
   };
 
@@ -139,10 +139,10 @@ describe('networks of a device', () => {
 });
 
 describe('a registry whose store does not answer', () => {
-  it('1, 3, 4: answers in time, keeps what it knows, serves strangers when open and says when it has read again', async () => {
+  it('1, 3, 4: answers in time, keeps what it knows, serves unknown devices when open and says when it has read again', async () => {
     const store = await stores.open('redis');
     const [open, closed] = [registryOf(store), registryOf(store, 'closed')];
-    await inventoryOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
+    await deviceRecordsOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
     await lookup(open, 'main-1');
     // The watch begins with telling that anything may have changed.
     await new Promise((resolve) => setTimeout(resolve, 500));

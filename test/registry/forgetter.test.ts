@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
-import { Registry } from '../../src/registry/device-cache.ts';
-import type { Known } from '../../src/registry/device-lookup.ts';
-import { Inventory } from '../../src/registry/device-records.ts';
+import { DeviceCache } from '../../src/registry/device-cache.ts';
+import type { DeviceLookup } from '../../src/registry/device-lookup.ts';
+import { DeviceRecords } from '../../src/registry/device-records.ts';
 import { Forgetter } from '../../src/registry/forgetter.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
@@ -12,7 +12,7 @@ import { Stores } from './stores.ts';
 /** Numbers quote the invariants of src/registry/forgetter.ts. */
 
 const stores = new Stores();
-const registries: Registry[] = [];
+const registries: DeviceCache[] = [];
 const DAY = 86_400_000;
 const START = 1_793_491_200_000;
 let now = START;
@@ -24,10 +24,10 @@ afterEach(async () => {
   now = START;
 });
 
-const lookup = (registry: Registry, id: string): Promise<Known> => new Promise((resolve) => registry.lookup(id, resolve));
+const lookup = (registry: DeviceCache, id: string): Promise<DeviceLookup> => new Promise((resolve) => registry.lookup(id, resolve));
 
 function rig(store: StateStore & ProfileStore) {
-  const registry = new Registry({ store, mode: 'open', now: () => now, log: silentLog });
+  const registry = new DeviceCache({ store, mode: 'open', now: () => now, log: silentLog });
   registries.push(registry);
   const connected = new Set<string>();
   const events: unknown[] = [];
@@ -46,7 +46,15 @@ function rig(store: StateStore & ProfileStore) {
     registry.seen(await lookup(registry, id), 'h02', 'tcp', () => {});
   };
   const read = async (id: string) => DEVICES.read(await store.get('devices', id));
-  return { registry, connected, events, forgetter, contact, read, inventory: new Inventory({ store, now: () => now, record: () => {} }) };
+  return {
+    registry,
+    connected,
+    events,
+    forgetter,
+    contact,
+    read,
+    deviceRecords: new DeviceRecords({ store, now: () => now, record: () => {} }),
+  };
 }
 
 describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind) => {
@@ -68,18 +76,18 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
 
   it('1: stay when they have come back, or somebody has changed them, or made them, or waits for them, or they are connected', async () => {
     const store = await stores.open(kind);
-    const { registry, forgetter, contact, read, inventory, connected } = rig(store);
+    const { registry, forgetter, contact, read, deviceRecords, connected } = rig(store);
     for (const id of ['back-1', 'noted-1', 'waits-1', 'unsure-1', 'here-1']) {
       await contact(id);
       await vi.waitFor(async () => expect(await read(id)).toMatchObject({ provisional: true }));
     }
-    await inventory.create(deviceSchema.parse({ id: 'made-1' }), 'test');
+    await deviceRecords.create(deviceSchema.parse({ id: 'made-1' }), 'test');
     await contact('made-1');
     await vi.waitFor(async () => expect(await read('made-1')).toMatchObject({ first_seen: START }));
     // A record of an earlier version says nothing of how it came.
     await store.write([{ table: 'devices', key: 'old-1', put: JSON.stringify(deviceSchema.parse({ id: 'old-1', first_seen: START })) }]);
-    await inventory.patch('noted-1', { account: 'acme' }, 'test');
-    await inventory.patch('noted-1', { account: null }, 'test');
+    await deviceRecords.patch('noted-1', { account: 'acme' }, 'test');
+    await deviceRecords.patch('noted-1', { account: null }, 'test');
     await store.write([{ table: 'commands', key: 'waits-1 c1', put: '{}' }]);
     await store.write([{ table: 'unknown', key: 'unsure-1 c1', put: '{}' }]);
     connected.add('here-1');

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { Inventory } from '../../src/registry/device-records.ts';
+import { DeviceRecords } from '../../src/registry/device-records.ts';
 import { Quarantine } from '../../src/registry/quarantine.ts';
 import { QuarantineList } from '../../src/registry/quarantine-list.ts';
 import type { StateStore } from '../../src/state/store.ts';
@@ -45,10 +45,10 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
     await Promise.all([one.quarantine.flush(), two.quarantine.flush()]);
     one.quarantine.noted('s-1', 'toy', 'tcp', frame(9), 0, 3);
     await one.quarantine.flush();
-    const stranger = await list.get('s-1');
-    expect(stranger).toMatchObject({ first_seen: first, last_seen: now, count: 6, transport: 'tcp' });
-    expect(stranger?.frames).toHaveLength(3);
-    expect(Math.max(...(stranger?.frames ?? []).map(({ length }) => length))).toBeLessThanOrEqual(512);
+    const unknownDevice = await list.get('s-1');
+    expect(unknownDevice).toMatchObject({ first_seen: first, last_seen: now, count: 6, transport: 'tcp' });
+    expect(unknownDevice?.frames).toHaveLength(3);
+    expect(Math.max(...(unknownDevice?.frames ?? []).map(({ length }) => length))).toBeLessThanOrEqual(512);
     expect([...one.added, ...two.added]).toEqual(['s-1']);
   });
 
@@ -66,11 +66,11 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
     const store = await stores.open(kind);
     const { quarantine } = quarantineOf(store);
     const events: [string, object][] = [];
-    const inventory = new Inventory({ store, now: () => now, record: (device, event) => events.push([device, event]) });
+    const deviceRecords = new DeviceRecords({ store, now: () => now, record: (device, event) => events.push([device, event]) });
     quarantine.noted('s-1', 'toy', 'tcp', frame(1), 0, 3);
     await quarantine.flush();
     quarantine.noted('s-1', 'toy', 'tcp', frame(1), 0, 3);
-    expect(await inventory.adopt('s-1', { account: 'acme' }, 'test')).toMatchObject({
+    expect(await deviceRecords.adopt('s-1', { account: 'acme' }, 'test')).toMatchObject({
       after: { id: 's-1', account: 'acme', plan: 'default' },
     });
     await quarantine.flush();

@@ -64,7 +64,7 @@ const eventually = { timeout: 15_000, interval: 50 };
 
 describe('a closed registry', () => {
   it.each(['lmdb', 'redis'])(
-    'in %s turns strangers of three protocols away, and serves them at their next contact once adopted',
+    'in %s turns unknown devices of three protocols away, and serves them at their next contact once adopted',
     async (store) => {
       if (store === 'redis') redis = await RedisServer.start('--appendonly', 'yes');
       const { running, call, connect } = await start({
@@ -153,7 +153,7 @@ describe('an open registry', () => {
     await device.until(({ received }) => received.length === 1);
     device.send(packet(now));
     await device.until(({ received }) => received.length === 5);
-    // A stranger is made a device.
+    // An unknown device is made a device.
     const other = await connect('teltonika', handshake(IMEI));
     await other.until(({ received }) => received.length === 1);
     await vi.waitFor(

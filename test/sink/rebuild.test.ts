@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { Plans } from '../../src/plan/device-plans.ts';
+import { DevicePlans } from '../../src/plan/device-plans.ts';
 import { planSchema } from '../../src/plan/plan.ts';
 import { countersOf } from '../../src/plan/usage.ts';
 import { secretUrl } from '../../src/secret.ts';
@@ -49,7 +49,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
     const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
     const sinks = [
       clickHouseSink(data, server.url),
-      createStateSink({ store, plans: new Plans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 }),
+      createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 }),
     ];
     const { shipper } = ship(data, sinks);
     const history = new UsageHistory(accessOf(server.url));
@@ -70,7 +70,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
   }
 
   async function rebuild(store: StateStore, history: UsageHistory, options: Partial<RebuildOptions> = {}): Promise<Rebuilt[]> {
-    const plans = new Plans(store, silentLog);
+    const plans = new DevicePlans(store, silentLog);
     const found: Rebuilt[] = [];
     const devices = options.devices ?? (await meteredDevices(store, history, options.date ?? T));
     const given = { store, plans, history, date: undefined, now: T, dryRun: false, ...options, devices };

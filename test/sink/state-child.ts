@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { Plans } from '../../src/plan/device-plans.ts';
+import { DevicePlans } from '../../src/plan/device-plans.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
 import { startShipper } from '../../src/ship/shipper.ts';
@@ -18,7 +18,7 @@ startShipper({
   journalDirectory: join(data, 'journal'),
   parkedDirectory: join(data, 'parked'),
   instance: 'rig',
-  sinks: [createStateSink({ store, plans: new Plans(store, silentLog), instance: 'rig', batchAgeMs: 20 })],
+  sinks: [createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: 'rig', batchAgeMs: 20 })],
   codecs: new Map(),
   optionsOf: () => defaults,
   metrics: createMetrics(),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Traffic } from '../../src/journal/usage.ts';
 import { silentLog } from '../../src/log.ts';
-import { Plans } from '../../src/plan/device-plans.ts';
+import { DevicePlans } from '../../src/plan/device-plans.ts';
 import { planSchema } from '../../src/plan/plan.ts';
 import { countersOf, readUsage } from '../../src/plan/usage.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
@@ -47,7 +47,11 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
   }
 
   function shipping(store: StateStore, options: Parameters<typeof ship>[2] = {}): Rig {
-    const rig = ship(data, [createStateSink({ store, plans: new Plans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })], options);
+    const rig = ship(
+      data,
+      [createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })],
+      options,
+    );
     onTestFinished(() => rig.shipper.close());
     return rig;
   }
@@ -183,7 +187,7 @@ it('waits for a Redis that is away, and counts once what is there when it is bac
   const store = await openState({ url: secretUrl(redis.url), prefix: 'test:', directory: '', log: silentLog });
   onTestFinished(() => store.close());
   const slot = await Slot.open(data, 0);
-  const rig = ship(data, [createStateSink({ store, plans: new Plans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })]);
+  const rig = ship(data, [createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })]);
   onTestFinished(() => rig.shipper.close());
   for (let round = 0; round < 3; round++) {
     for (let n = 0; n < 100; n++) slot.usage('a', T, ONE);

@@ -242,9 +242,9 @@ describe('an auto listener', () => {
 
   it('closes what no codec knows', async () => {
     await listen(undefined);
-    const stranger = await connect();
-    stranger.send(Uint8Array.of(0x99, 0x98));
-    await stranger.until((d) => d.ended);
+    const unknownDevice = await connect();
+    unknownDevice.send(Uint8Array.of(0x99, 0x98));
+    await unknownDevice.until((d) => d.ended);
     await vi.waitFor(async () => expect(await world.count('closes', { reason: 'unrecognised' })).toBe(1));
   });
 });

@@ -32,8 +32,8 @@ afterEach(async () => {
 describe('a UDP listener', () => {
   it('meters for nobody what no codec knows, and for the device what is dropped', async () => {
     await listen(undefined, { pendingBytes: 1 << 20 });
-    const [stranger, known] = [peer(), peer()];
-    stranger.send(Uint8Array.of(0x99, 0x98));
+    const [unknownDevice, known] = [peer(), peer()];
+    unknownDevice.send(Uint8Array.of(0x99, 0x98));
     await vi.waitFor(async () => expect(await world.count('unidentifiedBytes', { transport: 'udp' })).toBe(2));
     known.send(login);
     await vi.waitFor(() => expect(known.received).toHaveLength(1));

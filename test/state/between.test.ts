@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { type Contact, Downlink } from '../../src/command/delivery.ts';
+import { Delivery, type DeliveryPort } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import { silentLog } from '../../src/log.ts';
-import { Service } from '../../src/plan/plan-cache.ts';
+import { PlanCache } from '../../src/plan/plan-cache.ts';
 import { POLICIES, type Policy } from '../../src/plan/steps.ts';
 import { deviceSchema } from '../../src/registry/device.ts';
-import { Inventory } from '../../src/registry/device-records.ts';
+import { DeviceRecords } from '../../src/registry/device-records.ts';
 import { QuarantineList } from '../../src/registry/quarantine-list.ts';
 import { QUARANTINE } from '../../src/registry/unknown-device.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
@@ -93,12 +93,12 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
   it('a device is changed: both changes are in the record, and each is one event', async () => {
     const store = await open();
     const events: object[] = [];
-    const inventoryOf = (at: StateStore): Inventory =>
-      new Inventory({ store: at, now: () => NOW, record: (_device, event) => events.push(event) });
-    await inventoryOf(store).create(deviceSchema.parse({ id: 'd-1' }), 'test');
-    const other = times(1, 'devices', () => inventoryOf(store).patch('d-1', { account: 'acme' }, 'other'));
-    await inventoryOf(interposed(store, { beforeWrite: other })).patch('d-1', { interval_s: 30 }, 'test');
-    expect(await inventoryOf(store).get('d-1')).toMatchObject({ account: 'acme', interval_s: 30 });
+    const deviceRecordsOf = (at: StateStore): DeviceRecords =>
+      new DeviceRecords({ store: at, now: () => NOW, record: (_device, event) => events.push(event) });
+    await deviceRecordsOf(store).create(deviceSchema.parse({ id: 'd-1' }), 'test');
+    const other = times(1, 'devices', () => deviceRecordsOf(store).patch('d-1', { account: 'acme' }, 'other'));
+    await deviceRecordsOf(interposed(store, { beforeWrite: other })).patch('d-1', { interval_s: 30 }, 'test');
+    expect(await deviceRecordsOf(store).get('d-1')).toMatchObject({ account: 'acme', interval_s: 30 });
     expect(events.slice(1)).toEqual([
       { type: 'device_changed', fields: ['account'], by: 'other' },
       { type: 'device_changed', fields: ['interval_s'], by: 'test' },
@@ -110,11 +110,11 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     const command = await queued(store, 'c1');
     const cancelled = times(1, 'commands', () => ledgerOf(store).cancelled(command, 'by somebody'));
     const at = interposed(store, { beforeWrite: cancelled });
-    const downlink = new Downlink({ ledger: ledgerOf(at), shadow: new Shadow(at), now: () => NOW, log: silentLog, count: () => {} });
+    const delivery = new Delivery({ ledger: ledgerOf(at), shadow: new Shadow(at), now: () => NOW, log: silentLog, count: () => {} });
     const sent: string[] = [];
-    downlink.attached(contactThat((type) => sent.push(type)));
+    delivery.attached(contactThat((type) => sent.push(type)));
     await vi.waitFor(async () => expect((await ledgerOf(store).get('d-1', 'c1'))?.state).toBe('cancelled'), soon);
-    await downlink.close();
+    await delivery.close();
     expect([sent, (await ledgerOf(store).get('d-1', 'c1'))?.attempts]).toEqual([[], 0]);
   });
 
@@ -124,7 +124,7 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     await store.write([POLICIES.put(policy(1), 'd-1')]);
     let n = 1;
     const changing = times(5, 'policies', () => store.write([POLICIES.put(policy(++n), 'd-1')]));
-    const service = new Service(interposed(store, { afterRead: changing }), silentLog);
+    const service = new PlanCache(interposed(store, { afterRead: changing }), silentLog);
     onTestFinished(() => service.close());
     await vi.waitFor(() => expect(service.policy('d-1')?.used_pct).toBe(6), soon);
   });
@@ -151,7 +151,7 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
   });
 });
 
-function contactThat(transmits: (type: string) => void): Contact {
+function contactThat(transmits: (type: string) => void): DeliveryPort {
   return {
     device: 'd-1',
     codec: teltonika,

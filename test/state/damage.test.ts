@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
-import { Registry } from '../../src/registry/device-cache.ts';
+import { DeviceCache } from '../../src/registry/device-cache.ts';
 import { SecretUrl } from '../../src/secret.ts';
 import { checkStore } from '../../src/state/check.ts';
 import { type DumpEntry, dumpLines, isEmpty, putEntries, readDump } from '../../src/state/dump.ts';
@@ -218,7 +218,7 @@ describe('a registry on a damaged store', () => {
       { table: 'devices', key: 'known', value: JSON.stringify({ id: 'known', plan: 'default', privacy: 'relay' }) },
       { table: 'devices', key: 'broken', value: '{"id":"broken"' },
     ]);
-    const registry = new Registry({ store, mode: 'open', now: () => TIME, log: silentLog });
+    const registry = new DeviceCache({ store, mode: 'open', now: () => TIME, log: silentLog });
     undo.push(() => registry.close());
     const refusal = (id: string): Promise<string> =>
       new Promise((resolve) => registry.lookup(id, (found) => resolve(found.refusal('1.2.3.4:5'))));

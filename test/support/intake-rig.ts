@@ -141,7 +141,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     sessions: new SessionTable<Session>(),
     profiles: new MemoryProfiles(),
     ...OPEN_REGISTRY,
-    downlink: NO_DOWNLINK,
+    delivery: NO_DOWNLINK,
     meters: new Meters(journal, clock),
     metrics,
     clock,

@@ -2,7 +2,7 @@ import { type Codec, FrameKind, type Options, type Transport } from '../../codec
 import { keptOptions } from '../../codec/options.ts';
 import { Definition } from '../../journal/definition.ts';
 import { Origin } from '../../journal/entry.ts';
-import type { Known } from '../../registry/device-lookup.ts';
+import type { DeviceLookup } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { addressOf } from '../../wire/network.ts';
 import { journalEvent } from '../session/notices.ts';
@@ -22,7 +22,13 @@ import type { IdBounds, IntakeHost } from './host.ts';
 const MOST_HELD = 262_144;
 
 /** Why a device is not admitted: a label of fixgate_rejects_total; '' when it is. */
-export type Refusal = ReturnType<Known['refusal']> | 'terminated' | 'refuse' | 'ids_per_connection' | 'ids_per_address' | 'new_id_rate';
+export type Refusal =
+  | ReturnType<DeviceLookup['refusal']>
+  | 'terminated'
+  | 'refuse'
+  | 'ids_per_connection'
+  | 'ids_per_address'
+  | 'new_id_rate';
 
 interface Held {
   readonly frames: Bytes[];
@@ -39,7 +45,7 @@ export class Gate {
   #named: Set<string> | undefined;
   #held: Held | undefined;
   /** What the registry has answered late, while frames go on that were held. */
-  #answered: Known | undefined;
+  #answered: DeviceLookup | undefined;
   #penalty: NodeJS.Timeout | undefined;
   /** What frames are read under, as the journal keeps it, and the options that it was made for. */
   #definition: Definition | undefined;
@@ -67,9 +73,9 @@ export class Gate {
    * Who reports under this id? Undefined: the registry answers later. Frames are held from now on, and `replay` gets them then: while
    * it runs, `ask` has the answer at hand.
    */
-  ask(reported: string, replay: (frames: readonly Bytes[]) => void): Known | undefined {
+  ask(reported: string, replay: (frames: readonly Bytes[]) => void): DeviceLookup | undefined {
     if (this.#answered?.reported === reported) return this.#answered;
-    let answer: Known | undefined;
+    let answer: DeviceLookup | undefined;
     let held: Held | undefined;
     this.#host.registry.lookup(reported, (known) => {
       if (held === undefined) {
@@ -104,19 +110,19 @@ export class Gate {
    * May the device speak? `kind`: of the frame that names it, which `origin` has sent. `isAlias`: it has the turn, under another id.
    * `last`: the device that was served last.
    */
-  refusal(known: Known, terms: Terms, kind: FrameKind, origin: Origin, isAlias: boolean, last: Origin | undefined): Refusal {
+  refusal(known: DeviceLookup, terms: Terms, kind: FrameKind, origin: Origin, isAlias: boolean, last: Origin | undefined): Refusal {
     const reason = known.refusal(this.#peer) || this.#outOfService(terms, kind);
     return reason || (isAlias ? '' : this.#tooMany(known.id, last)) || this.#excess(known, origin);
   }
 
   /** Why the device of a session is not served any more, now that the registry has something else to say; '' when it is. */
-  reviewed({ device, known: before, origin }: Session, known: Known): Refusal | 'alias_changed' {
+  reviewed({ device, known: before, origin }: Session, known: DeviceLookup): Refusal | 'alias_changed' {
     if (known.id !== device) return 'alias_changed';
     return known.refusal(this.#peer) || (before.unread ? this.#excess(known, origin) : '');
   }
 
   /** Counts a refusal, and notes what an operator may want to see of it. */
-  refused(reason: Refusal, known: Known, origin: Origin, bytes: Bytes, start: number, end: number): void {
+  refused(reason: Refusal, known: DeviceLookup, origin: Origin, bytes: Bytes, start: number, end: number): void {
     const { metrics, quarantine, clock } = this.#host;
     metrics.rejects.inc({ reason });
     if (reason === 'unknown_device' || reason === 'new_id_rate')
@@ -150,7 +156,7 @@ export class Gate {
   }
 
   /** Where the device's entries come from, read under these options; `before` when that is still right. */
-  originOf(known: Known, options: Options, before?: Origin): Origin {
+  originOf(known: DeviceLookup, options: Options, before?: Origin): Origin {
     const account = known.device?.account ?? '';
     if (before?.definition.account === account) return before;
     let definition = this.#definition;
@@ -180,7 +186,7 @@ export class Gate {
   }
 
   /** Is the device new, and one too many? */
-  #excess(known: Known, origin: Origin): '' | 'new_id_rate' {
+  #excess(known: DeviceLookup, origin: Origin): '' | 'new_id_rate' {
     if (!known.isNew) return '';
     const address = addressOf(this.#peer);
     const verdict = this.#host.newcomers.admit(address);

@@ -1,6 +1,6 @@
 import { type Codec, FrameKind, type FrameResult, Settled, type Transport } from '../../codec/index.ts';
 import type { CodecCounters } from '../../metrics/hot-counters.ts';
-import type { Known } from '../../registry/device-lookup.ts';
+import type { DeviceLookup } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { NEVER, type Owing, type Receipt, Settle } from '../ack/settle.ts';
 import { isDeviceId } from '../session/identity.ts';
@@ -209,7 +209,7 @@ export class Intake implements Line, Owing {
   }
 
   /** Who is that? Null: the registry answers later, and frames are held until then. */
-  #ask(device: string, bytes: Bytes, start: number, end: number, memo: number): Known | null {
+  #ask(device: string, bytes: Bytes, start: number, end: number, memo: number): DeviceLookup | null {
     const known = this.#gate.ask(device, (frames) => this.#replay(frames));
     if (known !== undefined) return known;
     this.#before = this.#phase;
@@ -240,7 +240,7 @@ export class Intake implements Line, Owing {
   }
 
   /** The frame names a device. False: it is not served, and the frame is dropped. `known`: undefined when the id is impossible. */
-  #entered(known: Known | undefined, bytes: Bytes, start: number, end: number): boolean {
+  #entered(known: DeviceLookup | undefined, bytes: Bytes, start: number, end: number): boolean {
     if (known === undefined) {
       // What follows without a name is not of the device before.
       this.#turns.end();

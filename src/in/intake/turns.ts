@@ -1,6 +1,6 @@
 import { type Options, Settled } from '../../codec/index.ts';
 import type { Origin } from '../../journal/entry.ts';
-import type { Known } from '../../registry/device-lookup.ts';
+import type { DeviceLookup } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { NEVER, type Receipt, type Settle } from '../ack/settle.ts';
 import { Meter } from '../session/meter.ts';
@@ -94,7 +94,7 @@ export class Turns {
   }
 
   /** The frame decoded last, bytes[start, end), names this device, which has not the turn or has it under another id. */
-  enter(known: Known, bytes: Bytes, start: number, end: number, receipt: Receipt): Entry {
+  enter(known: DeviceLookup, bytes: Bytes, start: number, end: number, receipt: Receipt): Entry {
     const origin = this.#gate.originOf(known, this.#reader.options);
     const terms = new Terms(this.#host.service, known.id, known.device, receipt.wall);
     const isAlias = known.id === this.#session?.device;
@@ -112,7 +112,7 @@ export class Turns {
   }
 
   /** Has the registry, which has something else to say about the session's device, a reason to end the connection? '': none. */
-  review(session: Session, known: Known): string {
+  review(session: Session, known: DeviceLookup): string {
     if (session !== this.#session || known.reported !== session.reported || known.unread) return '';
     const reason = this.#gate.reviewed(session, known);
     if (reason !== '') return reason;
@@ -146,7 +146,7 @@ export class Turns {
     this.#session = undefined;
   }
 
-  #begin(known: Known, terms: Terms, origin: Origin, now: number): void {
+  #begin(known: DeviceLookup, terms: Terms, origin: Origin, now: number): void {
     const session = new Session(this.#host, this.#line, this.#reader, terms, known, origin, now);
     const isFirst = this.#last === undefined;
     this.#pay(session.meter);
@@ -159,7 +159,7 @@ export class Turns {
   }
 
   /** The answer says so where the protocol can, and the connection ends unless it is there for others, too. */
-  #refuse(reason: Refusal, known: Known, origin: Origin, bytes: number, receipt: Receipt): Entry {
+  #refuse(reason: Refusal, known: DeviceLookup, origin: Origin, bytes: number, receipt: Receipt): Entry {
     // A device that is refused by its state or plan spends all the same; an id that is not known, or comes from elsewhere, is no device.
     const spends = reason === 'terminated' || reason === 'refuse';
     if (spends) this.#pay(this.#host.meters.open(origin));

@@ -1,5 +1,5 @@
 import type { Codec, FrameResult, Options, Transport } from '../../codec/index.ts';
-import type { Contact, Downlink } from '../../command/delivery.ts';
+import type { Delivery, DeliveryPort } from '../../command/delivery.ts';
 import type { Marks } from '../../journal/entry.ts';
 import { attributeView, viewsOf } from '../../record/attribute-view.ts';
 import type { Line, Session } from './session.ts';
@@ -14,23 +14,23 @@ const RELAY: Marks = { keep: null, relay: true };
  * 14. Several sessions may speak for one device. Commands have one way, which the session table decides; a session that is not it has
  *    no port.
  */
-export class CommandPort implements Contact {
+export class CommandPort implements DeliveryPort {
   readonly device: string;
   readonly codec: Codec;
   readonly transport: Transport;
   wantsFix = false;
   wantsMotion = false;
-  readonly #downlink: Pick<Downlink, 'ready' | 'replied' | 'fixed'>;
+  readonly #delivery: Pick<Delivery, 'ready' | 'replied' | 'fixed'>;
   readonly #line: Line;
   readonly #session: Session;
   /** A command waits until no answer is owed. */
   #waits = false;
 
-  constructor(downlink: Pick<Downlink, 'ready' | 'replied' | 'fixed'>, line: Line, session: Session) {
+  constructor(delivery: Pick<Delivery, 'ready' | 'replied' | 'fixed'>, line: Line, session: Session) {
     this.device = session.device;
     this.codec = line.codec;
     this.transport = line.transport;
-    this.#downlink = downlink;
+    this.#delivery = delivery;
     this.#line = line;
     this.#session = session;
   }
@@ -69,7 +69,7 @@ export class CommandPort implements Contact {
   proceed(): void {
     if (!this.#waits || !this.clear) return;
     this.#waits = false;
-    this.#downlink.ready(this);
+    this.#delivery.ready(this);
   }
 
   transmit(type: string, parameters: Options, key: number): boolean {
@@ -98,7 +98,7 @@ export class CommandPort implements Contact {
       else if (view.type === 'boolean') values[view.name] = raw !== 0;
       else values[view.name] = (raw * view.multiply) / view.divide + view.offset;
     }
-    this.#downlink.replied(this, frame.replyKey, frame.replyText, values);
+    this.#delivery.replied(this, frame.replyKey, frame.replyText, values);
   }
 
   /** Tells of the newest position in the frame, if somebody waits for one. */
@@ -109,6 +109,6 @@ export class CommandPort implements Contact {
     if (row < 0 || Number.isNaN(lat) || Number.isNaN(lon) || Number.isNaN(time)) return;
     const speed = frame.speedKmh[row] ?? Number.NaN;
     const more = Number.isNaN(speed) ? {} : { speed_kmh: speed };
-    this.#downlink.fixed(this, { time, valid: frame.valid[row] === 1, lat, lon, ...more });
+    this.#delivery.fixed(this, { time, valid: frame.valid[row] === 1, lat, lon, ...more });
   }
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../clock.ts';
 import type { Codec, FrameResult, Transport } from '../../codec/index.ts';
-import type { Downlink } from '../../command/delivery.ts';
+import type { Delivery } from '../../command/delivery.ts';
 import type { Marks, Origin } from '../../journal/entry.ts';
 import type { Metrics } from '../../metrics/catalog.ts';
 import type { Treatment } from '../../plan/treatment.ts';
 import type { Device } from '../../registry/device.ts';
-import type { Registry } from '../../registry/device-cache.ts';
-import type { Known } from '../../registry/device-lookup.ts';
+import type { DeviceCache } from '../../registry/device-cache.ts';
+import type { DeviceLookup } from '../../registry/device-lookup.ts';
 import type { Standings } from '../../registry/standing.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Bytes } from '../../wire/index.ts';
@@ -35,11 +35,11 @@ export interface SessionHost {
   readonly journal: EntrySink;
   readonly sessions: SessionTable<Session>;
   readonly profiles: ProfileStore;
-  readonly registry: Pick<Registry, 'lookup' | 'seen'>;
+  readonly registry: Pick<DeviceCache, 'lookup' | 'seen'>;
   /** Where devices have spoken from. */
   readonly standings: Pick<Standings, 'find' | 'note' | 'contest'>;
   /** Gets commands to the devices. */
-  readonly downlink: Pick<Downlink, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
+  readonly delivery: Pick<Delivery, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
   /** What devices use. */
   readonly meters: Meters;
   /** Plans, and which of their steps hold. */
@@ -93,7 +93,7 @@ export class Session implements LiveSession {
   readonly #line: Line;
   readonly #interval = new Interval();
   readonly #motion = new Motion();
-  #known: Known;
+  #known: DeviceLookup;
   #origin: Origin;
   #port: CommandPort | undefined;
   #heardAt: number;
@@ -110,7 +110,7 @@ export class Session implements LiveSession {
   #ended = false;
 
   /** `now`: monotonic ms. Nobody hears of the session before `begin`. */
-  constructor(host: SessionHost, line: Line, reader: Reader, terms: Terms, known: Known, origin: Origin, now: number) {
+  constructor(host: SessionHost, line: Line, reader: Reader, terms: Terms, known: DeviceLookup, origin: Origin, now: number) {
     this.device = known.id;
     this.transport = line.transport;
     this.peer = line.peer;
@@ -165,7 +165,7 @@ export class Session implements LiveSession {
   }
 
   /** What the registry says of it. */
-  get known(): Known {
+  get known(): DeviceLookup {
     return this.#known;
   }
 
@@ -213,7 +213,7 @@ export class Session implements LiveSession {
   noticed(frame: FrameResult, { wall, at }: { readonly wall: number; readonly at: number }): void {
     if (frame.rows === 0) return;
     const port = this.#port;
-    if (this.#motion.saw(frame, wall, at) && port?.wantsMotion === true) this.#host.downlink.poke(this.device);
+    if (this.#motion.saw(frame, wall, at) && port?.wantsMotion === true) this.#host.delivery.poke(this.device);
     port?.fixed(frame);
     this.terms.watch(frame, wall, this);
   }
@@ -232,8 +232,8 @@ export class Session implements LiveSession {
     this.#leads = leads;
     if (!leads) this.#detach();
     else if (this.#port === undefined) {
-      this.#port = new CommandPort(this.#host.downlink, this.#line, this);
-      this.#host.downlink.attached(this.#port);
+      this.#port = new CommandPort(this.#host.delivery, this.#line, this);
+      this.#host.delivery.attached(this.#port);
     }
   }
 
@@ -243,7 +243,7 @@ export class Session implements LiveSession {
   }
 
   contradicted(peer: string): void {
-    if (this.#port !== undefined) this.#host.downlink.contradicted(this.#port, peer);
+    if (this.#port !== undefined) this.#host.delivery.contradicted(this.#port, peer);
   }
 
   /**
@@ -271,7 +271,7 @@ export class Session implements LiveSession {
       this.#contested = holds;
       if (!isNews || !this.#host.sessions.of(this.device).includes(this)) return;
       this.#host.sessions.changed(this.device);
-      this.#host.downlink.poke(this.device);
+      this.#host.delivery.poke(this.device);
     });
   }
 
@@ -294,12 +294,12 @@ export class Session implements LiveSession {
   }
 
   /** The device reports under another of its ids. */
-  named(known: Known): void {
+  named(known: DeviceLookup): void {
     this.#known = known;
   }
 
   /** The device has another record. `origin`: the same when nothing in it changed. */
-  renewed(known: Known, origin: Origin): void {
+  renewed(known: DeviceLookup, origin: Origin): void {
     const wasUnread = this.#known.unread && !known.unread;
     this.#known = known;
     if (origin !== this.#origin) {
@@ -330,7 +330,7 @@ export class Session implements LiveSession {
   }
 
   #detach(): void {
-    if (this.#port !== undefined) this.#host.downlink.detached(this.#port);
+    if (this.#port !== undefined) this.#host.delivery.detached(this.#port);
     this.#port = undefined;
   }
 }

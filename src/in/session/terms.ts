@@ -1,12 +1,12 @@
 import type { FrameResult } from '../../codec/index.ts';
 import type { Plan } from '../../plan/plan.ts';
-import type { Seen, Service } from '../../plan/plan-cache.ts';
+import type { PlanCache, Seen } from '../../plan/plan-cache.ts';
 import { type Treatment, treatmentOf } from '../../plan/treatment.ts';
 import type { Device } from '../../registry/device.ts';
 import type { Notices } from './notices.ts';
 
 /** What of the plans a connection needs. */
-export type PlanService = Pick<Service, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'>;
+export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'>;
 
 /** The terms of one device: what its state and the steps of its plan mean for its frames (docs/plans.md). */
 export class Terms {

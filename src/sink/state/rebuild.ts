@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts';
 import { type Cycle, cycleOf, firstMoment } from '../../plan/cycle.ts';
-import type { Plans } from '../../plan/device-plans.ts';
+import type { DevicePlans } from '../../plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../plan/overhead.ts';
 import { countersOf, usageKey } from '../../plan/usage.ts';
 import { pages } from '../../state/pages.ts';
@@ -18,7 +18,7 @@ import { ANY_CURSOR, parseCursor } from './cursor.ts';
  */
 export interface RebuildOptions {
   readonly store: StateStore;
-  readonly plans: Plans;
+  readonly plans: DevicePlans;
   readonly history: UsageHistory;
   readonly devices: readonly string[];
   /** Midnight of a day in the cycle, as if it were UTC, epoch ms; undefined: the cycle of `now`. */

@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts';
 import { cycleOf } from '../../plan/cycle.ts';
-import type { Plans } from '../../plan/device-plans.ts';
+import type { DevicePlans } from '../../plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../plan/overhead.ts';
 import { usageKey } from '../../plan/usage.ts';
 import { entries } from '../../state/pages.ts';
@@ -19,7 +19,7 @@ import { cursorKey, cursorPrefix, parseCursor } from './cursor.ts';
  */
 export interface StateSinkOptions {
   readonly store: StateStore;
-  readonly plans: Plans;
+  readonly plans: DevicePlans;
   /** Identity of this installation. */
   readonly instance: string;
   /** How long usage gathers, 500 ms: each write is a sync of the disk. */
