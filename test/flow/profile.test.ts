@@ -49,9 +49,12 @@ function loginOf(imei: string): Uint8Array {
   return sealed(`78780d010${imei}0001`);
 }
 
-/** A location with the mask that only BENWAY sends. */
+let second = 0;
+
+/** A new location with the mask that only BENWAY sends. */
 function benway(mask: string): Uint8Array {
-  return sealed(`78782112${hex(LOCATION, 4, 30)}${mask}0001`);
+  second = (second + 1) % 60;
+  return sealed(`78782112${hex(LOCATION, 4, 9)}${second.toString(16).padStart(2, '0')}${hex(LOCATION, 10, 30)}${mask}0001`);
 }
 
 function sealed(text: string): Uint8Array {
