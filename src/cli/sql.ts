@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { type ClickHouseClient, ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
-import { plainError } from '../sink/clickhouse/errors.ts';
+import { isUnmade, NO_TABLES, plainError } from '../sink/clickhouse/errors.ts';
 import { EXIT } from './exit-code.ts';
 import { type Access, clickHouseAccess } from './stores.ts';
 
@@ -100,7 +100,8 @@ async function execute(
   } catch (error) {
     if (signal.aborted) throw new Refused('stopped');
     if (!(error instanceof ClickHouseError)) throw plainError(error, access);
-    const remedy = error.code === READONLY && !write ? '; --write allows statements that change something' : '';
+    const readonly = error.code === READONLY && !write ? '; --write allows statements that change something' : '';
+    const remedy = isUnmade(error) ? `; ${NO_TABLES}` : readonly;
     throw new Refused(`${access.url.scrub(error.message.trim())} (${error.type ?? error.code})${remedy}`);
   }
 }

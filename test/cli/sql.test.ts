@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { converse, escapes } from '../../src/cli/sql.ts';
+import { embeddedAccess } from '../../src/embedded/socket.ts';
+import { Secret } from '../../src/secret.ts';
+import { UsageHistory } from '../../src/sink/clickhouse/history.ts';
 import { chdbInstalled, cleanUp, type Running, start } from '../embedded/child.ts';
 import { fixgate } from './command.ts';
 
@@ -65,6 +68,19 @@ describe.skipIf(!chdbInstalled)('fixgate sql, beside a running engine on a free 
       password: `in the file ${join(data, 'clickhouse/secret')}`,
     });
     for (const { out, error } of [broken, two, none, url, json]) expect(out + error).not.toContain(secret);
+  });
+
+  it('before the server has made its tables says so', async () => {
+    const { FIXGATE_CLICKHOUSE_DATABASE: _, ...configured } = env;
+    const [database, table] = await Promise.all([
+      fixgate(['sql', 'SELECT count() FROM positions'], '', configured),
+      fixgate(['sql', 'SELECT count() FROM positions'], '', env),
+    ]);
+    for (const { code, error } of [database, table])
+      expect([code, error]).toEqual([1, expect.stringContaining('the server makes its tables when it first reaches ClickHouse')]);
+    const history = new UsageHistory(embeddedAccess(join(data, 'clickhouse'), running.url, new Secret(secret)));
+    await expect(history.devices(0, 1)).rejects.toMatchObject({ message: expect.stringMatching(/has no tables yet: .*readyz/) });
+    await history.close();
   });
 
   it('without a running engine names the data directory and the remedy', async () => {

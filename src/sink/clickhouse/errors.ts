@@ -25,7 +25,6 @@ const ROWS = new Set([
 
 /** The server knows us and says no. */
 const REFUSED = new Set([
-  81, // UNKNOWN_DATABASE
   164, // READONLY
   192, // UNKNOWN_USER
   193, // WRONG_PASSWORD
@@ -34,6 +33,19 @@ const REFUSED = new Set([
   497, // ACCESS_DENIED
   516, // AUTHENTICATION_FAILED
 ]);
+
+const UNKNOWN_TABLE = 60;
+const UNKNOWN_DATABASE = 81;
+
+/** For people who read before the server has reached ClickHouse for the first time. */
+export const NO_TABLES = 'the server makes its tables when it first reaches ClickHouse; /readyz says whether it does';
+
+/** Whether the database, or a table that the server makes, is not there. */
+export function isUnmade(error: unknown): boolean {
+  const code = clickHouseCode(error);
+  if (code === UNKNOWN_DATABASE) return true;
+  return code === UNKNOWN_TABLE && /\b(positions|statuses|events|usage|migrations)\b/.test(messageOf(error));
+}
 
 /** ClickHouse's code, or 0 when the error is not one of the server's. */
 export function clickHouseCode(error: unknown): number {
@@ -65,6 +77,7 @@ export function plainError(error: unknown, { url, password }: Place): AppError {
     .replaceAll(/\s+/g, ' ')
     .replace(/ Column values:.*/, '')
     .slice(0, 300);
+  if (isUnmade(error)) return new AppError('SINK_UNREACHABLE', `ClickHouse at ${url} has no tables yet: ${NO_TABLES} (${said})`, error);
   if (REFUSED.has(code))
     return new AppError('CLICKHOUSE_REFUSED', `ClickHouse at ${url} refuses access: check user, password and database (${said})`, error);
   if (code !== 0) return new AppError('SINK_UNREACHABLE', `ClickHouse at ${url} answered ${code}: ${said}`, error);
