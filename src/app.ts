@@ -31,6 +31,7 @@ import { ConnectionLimit } from './listen/connection-limit.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
 import { Lookalikes } from './listen/lookalikes.ts';
+import type { Sender } from './listen/udp.ts';
 import { endAtOnce } from './lock/end.ts';
 import { lockDirectory } from './lock/lock.ts';
 import { Tenure } from './lock/tenure.ts';
@@ -235,8 +236,11 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
         case 'connection':
           listeners.adopt(message.index, socket);
           break;
+        case 'datagram':
+          listeners.receive(message.index, Buffer.from(message.bytes, 'base64'), message);
+          break;
         case 'hand_over':
-          tellSocket(message.ticket, listeners.socket(message.index));
+          tellSocket(message.ticket, listeners.handOver(message.index));
           break;
         case 'listen':
           tellDone(message.ticket, listeners.open(message.index, socket).then(nothing));
@@ -247,7 +251,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     },
     async drain(deadlineMs: number): Promise<void> {
       // What is owed first becomes durable, then is answered, then the connections close, which the journal notes.
-      const closing = listeners.close(deadlineMs);
+      const closing = listeners.close(deadlineMs, passOn);
       await journal.flush();
       await closing;
       clearInterval(metering);
@@ -266,6 +270,10 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
 
 /** What a request without counts has come to. */
 const nothing = (): Readonly<Record<string, number>> => ({});
+
+function passOn(index: number, datagram: Uint8Array, { address, port }: Sender): void {
+  tell({ type: 'datagram', index, bytes: Buffer.from(datagram).toString('base64'), address, port });
+}
 
 /** A few at a time: devices go on talking meanwhile. */
 function eachSession(sessions: SessionTable<Session>, look: (session: Session) => void, log: Log): void {

@@ -67,6 +67,16 @@ interface Spoke {
   readonly peer: string;
 }
 
+/** A datagram read off the socket of a listener that another worker takes over. */
+interface Datagram {
+  readonly type: 'datagram';
+  readonly index: number;
+  /** Base64. */
+  readonly bytes: string;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** A request; the child answers it with `done` and the same ticket (`ipc.ts`). */
 interface Ticketed {
   readonly ticket: number;
@@ -76,6 +86,7 @@ interface Ticketed {
 export type ToWorker =
   | StateDamaged
   | Spoke
+  | Datagram
   /** Sessions of the device on all other workers. */
   | { readonly type: 'rivals'; readonly device: string; readonly claims: readonly Claim[] }
   /** Look for commands to this device. */
@@ -117,6 +128,8 @@ export type FromRole =
   | { readonly type: 'state_suspect' }
   /** Of a worker. */
   | Spoke
+  /** Of a worker that ends, for its successor. */
+  | Datagram
   /** Of a worker: in the order in which the sessions moved. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] };
 

@@ -8,8 +8,8 @@ import type { Post } from './post.ts';
  *
  * 1. A socket stays open all the time, and so does its queue: no connection that has begun is refused. Closing one of
  *    several sockets on a port would reset what waits at it, and what is in the middle of the handshake.
- * 2. A connection accepted while the socket passes through here goes on to the successor. A datagram does not: the
- *    device sends it again.
+ * 2. A connection accepted, or a datagram read, while the socket passes through here goes on to the successor, and so does a
+ *    datagram that the old worker reads while it ends.
  * 3. What cannot be handed over (the worker died, or the system does not share ports) the successor opens itself.
  */
 const HAND_OVER_MS = 5_000;
@@ -32,6 +32,10 @@ async function pass(old: Post, heir: Post, index: number): Promise<void> {
   socket?.on('error', () => {});
   // The successor accepts what this process cannot.
   if (socket instanceof net.Server) socket.on('connection', (connection) => heir.running?.send({ type: 'connection', index }, connection));
+  else
+    socket?.on('message', (bytes, { address, port }) =>
+      heir.send({ type: 'datagram', index, bytes: bytes.toString('base64'), address, port }),
+    );
   await heir.ask(
     (ticket) => ({ type: 'listen', ticket, index }),
     HAND_OVER_MS,

@@ -89,6 +89,8 @@ export class Supervisor implements PostHost {
   #events: EventJournal | undefined;
   /** Devices and commands; undefined while the server starts. */
   office: Office | undefined;
+  /** Successors of workers that end, by their slots. */
+  readonly #heirs = new Map<number, Post>();
   #shipper: Post | undefined;
   #embedded: Post | undefined;
   #stopping: Promise<void> | undefined;
@@ -322,7 +324,9 @@ export class Supervisor implements PostHost {
       }
       if (this.#stopping !== undefined) return;
       this.#posts.splice(this.#posts.indexOf(old), 1, successor);
+      this.#heirs.set(slot, successor);
       await old.stop((running) => running.send({ type: 'drain', deadlineMs: drainMs }), drainMs + 2000);
+      this.#heirs.delete(slot);
       this.#workers.delete(slot);
       // Should it have been killed at the deadline, nobody else finishes its journal.
       await recoverSlot(join(dataDir, 'journal', String(slot)), ownedStorage(nodeStorage, ownership.tenure)).catch((error: unknown) => {
@@ -354,6 +358,9 @@ export class Supervisor implements PostHost {
         break;
       case 'spoke':
         for (const other of this.#directory.othersThan(slot, message.device)) this.#workers.get(other)?.send(message);
+        break;
+      case 'datagram':
+        this.#heirs.get(slot)?.send(message);
         break;
       case 'state_suspect':
         void this.suspectState();

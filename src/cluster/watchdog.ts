@@ -13,7 +13,16 @@ const AGAIN_MS = 1_000;
 
 /** As text: a module from source would cost a compiler. */
 const SCRIPT = `
-const { readFileSync } = require('node:fs');
+const { closeSync, readdirSync, readFileSync, readlinkSync } = require('node:fs');
+// As closeInherited of descriptors.ts: lmdb opens its file without O_CLOEXEC, and a watchdog that is started again inherits it.
+let open = [];
+try { open = readdirSync('/proc/self/fd').map(Number); } catch {}
+for (const fd of open) {
+  try {
+    const flags = parseInt(/^flags:\\s*([0-7]+)/m.exec(readFileSync('/proc/self/fdinfo/' + fd, 'latin1'))[1], 8);
+    if (fd > 2 && (flags & 0o2000000) === 0 && /^\\/(?!dev\\/)/.test(readlinkSync('/proc/self/fd/' + fd))) closeSync(fd);
+  } catch {}
+}
 const graceMs = Number(process.argv[1]);
 let children = [];
 let text = '';

@@ -2,10 +2,11 @@ import dgram from 'node:dgram';
 import net from 'node:net';
 import type { Codec, Transport } from '../codec/index.ts';
 import { AppError, messageOf } from '../errors.ts';
+import type { Bytes } from '../wire/index.ts';
 import { placeOf } from '../wire/network.ts';
 import type { ListenHost } from './listen-host.ts';
 import { listenTcp, type TcpListener } from './tcp.ts';
-import { listenUdp, type UdpListener } from './udp.ts';
+import { listenUdp, type Sender, type UdpListener } from './udp.ts';
 
 /** One listener as it is configured; times in ms. */
 export interface ListenerPlan {
@@ -25,6 +26,7 @@ export class Listeners {
   readonly #host: ListenHost;
   readonly #tcp = new Map<number, TcpListener>();
   readonly #udp = new Map<number, UdpListener>();
+  readonly #handedOver = new Set<number>();
 
   constructor(plans: readonly ListenerPlan[], codecs: ReadonlyMap<string, Codec>, host: ListenHost) {
     this.#plans = plans;
@@ -60,7 +62,9 @@ export class Listeners {
     }
   }
 
-  socket(index: number): net.Server | dgram.Socket | undefined {
+  /** The socket of a listener, for the worker that takes it over: what arrives once this one closes is the other's. */
+  handOver(index: number): net.Server | dgram.Socket | undefined {
+    this.#handedOver.add(index);
     return this.#tcp.get(index)?.socket ?? this.#udp.get(index)?.socket;
   }
 
@@ -72,7 +76,18 @@ export class Listeners {
     else listener.adopt(connection);
   }
 
-  async close(deadlineMs: number): Promise<void> {
-    await Promise.all([...this.#tcp.values(), ...this.#udp.values()].map((listener) => listener.close(deadlineMs)));
+  /** A datagram that another process has read off the socket of this listener. */
+  receive(index: number, datagram: Bytes, from: Sender): void {
+    this.#udp.get(index)?.receive(datagram, from);
+  }
+
+  /** `passOn` gets the datagrams that arrive meanwhile on sockets that were handed over. */
+  async close(deadlineMs: number, passOn: (index: number, datagram: Bytes, from: Sender) => void): Promise<void> {
+    await Promise.all([
+      ...[...this.#tcp.values()].map((listener) => listener.close(deadlineMs)),
+      ...[...this.#udp].map(([index, listener]) =>
+        listener.close(deadlineMs, this.#handedOver.has(index) ? (...received) => passOn(index, ...received) : undefined),
+      ),
+    ]);
   }
 }

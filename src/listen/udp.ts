@@ -21,12 +21,20 @@ import { recogniseCodec } from './recognise.ts';
 const RECEIVE_BUFFER = 4 << 20;
 const SWEEP_MS = 1000;
 
+/** Where a datagram has come from. */
+export interface Sender {
+  readonly address: string;
+  readonly port: number;
+}
+
 export interface UdpListener {
   readonly port: number;
   /** To be sent to another worker. */
   readonly socket: dgram.Socket;
-  /** Stops receiving; answers owed are still sent until the deadline. */
-  close(deadlineMs: number): Promise<void>;
+  /** A datagram that another process has read off the socket. */
+  receive(datagram: Bytes, from: Sender): void;
+  /** Stops receiving; answers owed are still sent until the deadline. `successor` gets what arrives meanwhile. */
+  close(deadlineMs: number, successor?: (datagram: Bytes, from: Sender) => void): Promise<void>;
 }
 
 /** `given`: a socket of another worker, already bound. */
@@ -34,7 +42,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
   const socket = given ?? (await bound(at));
   const peers = new Map<string, UdpPeer>();
   const bytes = bytesCounters(host.metrics, 'udp');
-  socket.on('message', (datagram, from) => {
+  const receive = (datagram: Bytes, from: Sender): void => {
     bytes.in.inc(datagram.length);
     // A forged source: nothing can be sent to it, and the socket throws when that is tried.
     if (from.port === 0) {
@@ -57,10 +65,11 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
     peers.set(key, peer);
     peer.lastSeen = host.clock.elapsed();
     peer.intake.push(datagram);
-  });
+  };
+  socket.on('message', receive);
   socket.on('error', (error) => host.log.warn({ error: error.message, port: at.port }, 'UDP socket error'));
 
-  function openPeer(datagram: Bytes, key: string, from: dgram.RemoteInfo): UdpPeer | undefined {
+  function openPeer(datagram: Bytes, key: string, from: Sender): UdpPeer | undefined {
     const codec = at.codec ?? recogniseCodec(host.codecs, datagram, datagram.length);
     if (!codec || codec.udp === undefined) {
       host.metrics.rejects.inc({ reason: 'unrecognised' });
@@ -88,9 +97,11 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
   return {
     port: socket.address().port,
     socket,
-    async close(deadlineMs: number): Promise<void> {
+    receive,
+    async close(deadlineMs: number, successor?: (datagram: Bytes, from: Sender) => void): Promise<void> {
       clearInterval(sweep);
-      socket.removeAllListeners('message');
+      socket.off('message', receive);
+      if (successor !== undefined) socket.on('message', successor);
       const until = host.clock.elapsed() + deadlineMs;
       const owed = (): boolean => [...peers.values()].some((peer) => peer.intake.owes);
       while (owed() && host.clock.elapsed() < until) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -132,7 +143,7 @@ class UdpPeer implements Link {
     socket: dgram.Socket,
     codec: Codec,
     key: string,
-    from: dgram.RemoteInfo,
+    from: Sender,
     at: ListenAt,
     host: ListenHost,
     bytes: BytesCounters,

@@ -22,3 +22,16 @@ export function packet(time: number, speedKmh = 0): Uint8Array {
   putU32be(out, 41, crc16Arc(out, 8, 41));
   return out;
 }
+
+/** The same record in a datagram (codecs/teltonika/protocol.md, UDP). */
+export function udpPacket(imei: string, time: number): Uint8Array {
+  const out = new Uint8Array(8 + imei.length + 33);
+  putU16be(out, 0, out.length - 2);
+  putU16be(out, 2, 0xcafe);
+  out[4] = 1;
+  out[5] = 7;
+  putU16be(out, 6, imei.length);
+  putAscii(out, 8, imei);
+  out.set(packet(time).subarray(8, 41), 8 + imei.length);
+  return out;
+}

@@ -1,7 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -49,12 +48,16 @@ beforeAll(async () => {
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${directory}/${name};`).join('\n');
   writeFileSync(
     join(directory, 'nginx.conf'),
-    `daemon off; master_process off; pid ${directory}/pid; error_log stderr;\nevents {}\nhttp { access_log off;\n${paths}\n${site}\n}\n`,
+    `daemon off; master_process off; pid ${directory}/pid; error_log stderr notice;\nevents {}\nhttp { access_log off;\n${paths}\n${site}\n}\n`,
   );
   const nginx = spawn('nginx', ['-p', directory, '-c', join(directory, 'nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
-  nginx.stderr.on('data', (bytes) => {
-    said += String(bytes);
+  const listening = new Promise<void>((resolve) => {
+    nginx.stderr.on('data', (bytes) => {
+      said += String(bytes);
+      // It is written when the sockets are open.
+      if (said.includes('event method')) resolve();
+    });
   });
   const ended = new Promise<void>((resolve) => nginx.once('exit', () => resolve()));
   stop = async () => {
@@ -62,7 +65,7 @@ beforeAll(async () => {
     await ended;
   };
   await Promise.race([
-    listening(tlsPort),
+    listening,
     ended.then(() => {
       throw new Error(`nginx ended: ${said}`);
     }),
@@ -79,20 +82,6 @@ async function unusedPort(): Promise<number> {
   const [claimed] = await claimPorts([{ codec: 'nginx', transport: 'tcp', host: '127.0.0.1', port: 0, idleMs: 0 }]);
   if (claimed === undefined) throw new Error('no port is free');
   return claimed.port;
-}
-
-async function listening(at: number): Promise<void> {
-  while (true) {
-    const isThere = await new Promise<boolean>((resolve) => {
-      const socket = net.connect(at, '127.0.0.1', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once('error', () => resolve(false));
-    });
-    if (isThere) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 interface Answer {

@@ -1,8 +1,9 @@
+import dgram from 'node:dgram';
 import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
-import { handshake, packet } from '../helpers/teltonika.ts';
+import { handshake, packet, udpPacket } from '../helpers/teltonika.ts';
 
 const servers: Server[] = [];
 
@@ -42,12 +43,12 @@ async function report(port: number, id: string, until: () => boolean): Promise<{
 }
 
 /** Connects again and again; returns how often, and every error. */
-async function knock(port: number, until: () => boolean): Promise<{ tries: number; errors: string[] }> {
+async function knock(port: number, until: () => boolean, host = '127.0.0.1'): Promise<{ tries: number; errors: string[] }> {
   const errors: string[] = [];
   let tries = 0;
   for (; !until(); tries++) {
     await new Promise<void>((resolve) => {
-      const socket = net.connect({ port, host: '127.0.0.1' }, () => socket.write(handshake(imei(900_000 + tries))));
+      const socket = net.connect({ port, host }, () => socket.write(handshake(imei(900_000 + tries))));
       socket.once('data', () => socket.end());
       socket.on('error', (error) => errors.push(error.message));
       socket.once('close', () => resolve());
@@ -90,6 +91,59 @@ describe('SIGHUP replaces the workers one by one', () => {
     },
     90_000,
   );
+});
+
+/**
+ * Datagrams in both families, each from a port of its own and sent once; answers come from the sockets of two processes. Returns the
+ * numbers of those that were not answered.
+ */
+async function datagrams(port: number, until: () => boolean): Promise<{ sent: number; unanswered: number[] }> {
+  const open = new Map<number, dgram.Socket>();
+  let sent = 0;
+  let settled: () => void = () => {};
+  for (; !until(); sent++) {
+    const host = sent % 2 === 0 ? '127.0.0.1' : '::1';
+    const socket = dgram.createSocket(sent % 2 === 0 ? 'udp4' : 'udp6');
+    const n = sent;
+    open.set(n, socket);
+    socket.once('message', () => {
+      open.delete(n);
+      socket.close();
+      if (open.size === 0) settled();
+    });
+    socket.send(udpPacket(imei(n % 100), Date.UTC(2026, 9, 1) + n * 1000), port, host);
+    await new Promise((resolve) => setImmediate(resolve));
+    // As many as a device's patience.
+    if (open.size >= 50) await new Promise<void>((resolve) => open.values().next().value?.once('close', resolve));
+  }
+  const late = new Promise<void>((resolve) => setTimeout(resolve, 10_000).unref());
+  if (open.size > 0) await Promise.race([late, new Promise<void>((resolve) => (settled = resolve))]);
+  for (const socket of open.values()) socket.close();
+  return { sent, unanswered: [...open.keys()] };
+}
+
+describe('SIGHUP on listeners of every address', () => {
+  it('refuses no connection and loses no datagram, in either family', async () => {
+    const server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_LISTEN: 'teltonika@[::]:0' });
+    servers.push(server);
+    let done = false;
+    const [tcp, udp] = [await server.port('teltonika'), await server.port('teltonika', 'udp')];
+    const doors = ['127.0.0.1', '::1'].map((host) => knock(tcp, () => done, host));
+    const senders = datagrams(udp, () => done);
+    for (const _ of [1, 2]) {
+      server.log.length = server.log.findIndex((line) => line.msg === 'listening') + 1;
+      server.signal('SIGHUP');
+      await server.logged('the workers are replaced');
+    }
+    done = true;
+    for (const { tries, errors } of await Promise.all(doors)) {
+      expect(errors).toEqual([]);
+      expect(tries).toBeGreaterThan(20);
+    }
+    const { sent, unanswered } = await senders;
+    expect(sent).toBeGreaterThan(100);
+    expect(unanswered).toEqual([]);
+  }, 90_000);
 });
 
 describe('a device on two connections', () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -72,5 +72,39 @@ describe('the watchdog', () => {
     supervisor.kill('SIGKILL');
     await vi.waitFor(() => expect(isAlive(one)).toBe(false), { timeout: 25_000, interval: 20 });
     expect(isAlive(other)).toBe(true);
+  });
+
+  it('does not hold the state store, also when it is started again while that is open', async () => {
+    const path = script(`
+      import { spawn } from 'node:child_process';
+      import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+      import { open } from ${JSON.stringify(import.meta.resolve('lmdb'))};
+      import { Watchdog } from ${JSON.stringify(join(SRC, 'cluster/watchdog.ts'))};
+      open({ path: process.argv[2] });
+      new Watchdog(100);
+      const children = readdirSync('/proc').filter((pid) => {
+        try {
+          const stat = readFileSync('/proc/' + pid + '/stat', 'latin1');
+          return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === process.pid;
+        } catch {
+          return false;
+        }
+      });
+      console.log(JSON.stringify(children));
+      setInterval(() => {}, 1000);
+    `);
+    const store = mkdtempSync(join(tmpdir(), 'fixgate-watched-'));
+    onTestFinished(() => rmSync(store, { recursive: true }));
+    const supervisor = spawn(process.execPath, [path, store], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void supervisor.kill('SIGKILL'));
+    const [line] = await once(createInterface({ input: supervisor.stdout }), 'line');
+    const [watchdog = ''] = JSON.parse(String(line));
+    const held = (pid: string | number): string[] =>
+      readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+        const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+        return target.startsWith(store) ? [target] : [];
+      });
+    expect(held(supervisor.pid ?? 0)).not.toEqual([]);
+    await vi.waitFor(() => expect(held(watchdog)).toEqual([]), { timeout: 25_000, interval: 20 });
   });
 });
