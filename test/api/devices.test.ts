@@ -180,7 +180,7 @@ describe('recovery of a terminated device', () => {
     ] as const) {
       const refused = await api.call(method, path, body);
       expect([path, refused.status, fieldsOf(refused)]).toEqual([path, 409, ['state']]);
-      expect(refused.text).toContain('make it active first');
+      expect(refused.text).toContain('activate it first');
     }
     await api.call('PATCH', '/v1/devices/d-01', { state: 'active' });
     expect((await api.call('POST', '/v1/devices/d-01/recovery', recovery)).status).toBe(200);

@@ -92,7 +92,7 @@ describe('the edge of HTTP', () => {
 
   it('2: another method is 405 and says which there are', async () => {
     const wrong = await api.call('POST', '/v1/devices/d-01', {});
-    expect(wrong).toMatchObject({ status: 405, body: { title: '/v1/devices/d-01 takes GET and PUT and PATCH and DELETE, not POST' } });
+    expect(wrong).toMatchObject({ status: 405, body: { title: '/v1/devices/d-01 allows GET and PUT and PATCH and DELETE, not POST' } });
     expect((await api.call('DELETE', '/metrics')).status).toBe(405);
     expect((await api.call('POST', '/v1/nothing', {})).status).toBe(404);
   });

@@ -141,14 +141,14 @@ describe('fixgate journal', () => {
     expect(refused.error).not.toBe('');
     expect((await journal('parked', '--json')).rows).toHaveLength(1);
     writeFileSync(join(data, 'parked/redis.jsonl'), 'nonsense\n');
-    expect((await journal('parked')).error).toMatch(/redis\.jsonl:1 is no entry/);
+    expect((await journal('parked')).error).toMatch(/redis\.jsonl:1 is not a parked entry/);
     rmSync(join(data, 'parked'), { recursive: true });
   });
 
   it.each([
     [['journal'], 'expected ls, verify, dump or parked'],
     [['journal', 'dump', '--from', 'x'], '--from "x" is not a sequence'],
-    [['journal', 'ls', '--slot', '9'], 'unknown slot 9; there are 0, 1'],
+    [['journal', 'ls', '--slot', '9'], 'unknown slot 9; slots are 0, 1'],
   ])('%j is refused with the remedy', async (args, said) => {
     const { code, error } = await fixgate(args, '', { FIXGATE_DATA_DIR: data });
     expect([code, error]).toEqual([2, expect.stringContaining(said)]);
