@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
 import type { DeliveryPort } from '../../src/command/delivery.ts';
@@ -226,6 +226,63 @@ describe('12: a device that its plan refuses', () => {
     push(intake, position(A, CALM), position(B, CALM), position(C, SOS));
     expect([...link.finishes, ...link.closes]).toEqual([]);
     expect(journal.frames.map(({ device }) => device)).toEqual([A, C]);
+  });
+});
+
+describe('a device behind another one', () => {
+  it('2: answers of the one before are encoded by the reader that read its frames', () => {
+    journal.durable = 0;
+    const answering = new Set<object>();
+    const reading: object[] = [];
+    const watched = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        decode(bytes, start, end, state, out) {
+          reading.push(state);
+          toyDialect.decode(bytes, start, end, state, out);
+        },
+        encodeAck(request, state, out, at) {
+          if (request.rows > 0) answering.add(state);
+          return toyDialect.encodeAck(request, state, out, at);
+        },
+      },
+    });
+    for (const id of ['12345678', '87654321']) devices.set(id, deviceSchema.parse({ id }));
+    const intake = connect(watched);
+    push(intake, toyLogin('12345678', false), toyFixes(2, 1));
+    const first = reading.at(-1);
+    push(intake, toyLogin('87654321', false));
+    intake.release(1000);
+    expect([...answering]).toEqual([first]);
+    expect(reading.at(-1)).not.toBe(first);
+  });
+
+  it('12: does not wait for the refusal of the one before', () => {
+    vi.useFakeTimers();
+    devices.set(B, deviceSchema.parse({ id: B, plan: 'refusing' }));
+    devices.set('12345678', deviceSchema.parse({ id: '12345678', plan: 'refusing' }));
+    devices.set('87654321', deviceSchema.parse({ id: '87654321' }));
+    const seen = new Seen();
+    seen.penalty(host.clock.elapsed());
+    const { policy } = host.service;
+    host = { ...host, service: { ...host.service, seen: () => seen, policy: (id) => policy(id === '12345678' ? B : id) } };
+    const intake = connect(toy);
+    push(intake, toyLogin('12345678', false), toyFixes(2, 1));
+    expect([intake.phase, link.sent.length]).toEqual(['refusing', 1]);
+    push(intake, toyLogin('87654321', false));
+    expect([intake.phase, link.sent.join('').length]).toEqual(['served', 3 * 12]);
+    vi.advanceTimersByTime(600_000);
+    expect([...link.finishes, ...link.closes]).toEqual([]);
+    vi.useRealTimers();
+  });
+
+  it('that was refused leaves the connection identified: it has served one', () => {
+    devices.delete(B);
+    const intake = connect();
+    expect(intake.identified).toBe(false);
+    push(intake, position(A, CALM), position(B, CALM));
+    expect([intake.session, intake.identified]).toEqual([undefined, true]);
   });
 });
 
