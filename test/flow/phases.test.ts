@@ -4,9 +4,9 @@ import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { Phase } from '../../src/in/intake/phase.ts';
 import { type Plan, planSchema } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/service.ts';
+import { Seen } from '../../src/plan/plan-cache.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/known.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { NO_CAPS } from '../helpers/open-registry.ts';
 import { type ToyState, toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
@@ -57,7 +57,7 @@ beforeEach(() => {
     clock,
     registry: {
       lookup(id, found) {
-        const answer = (): void => found(new Known(id, devices.get(id), true, false));
+        const answer = (): void => found(new DeviceLookup(id, devices.get(id), true, false));
         if (late) asked.push(answer);
         else answer();
       },

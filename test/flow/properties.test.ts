@@ -5,11 +5,11 @@ import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { Random } from '../../src/kit/mutate.ts';
 import { type Plan, planSchema } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/service.ts';
+import { Seen } from '../../src/plan/plan-cache.ts';
 import type { Policy } from '../../src/plan/steps.ts';
 import { Territory } from '../../src/plan/territory.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { Known } from '../../src/registry/known.ts';
+import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { i32be, putU8, putU16be, putU32be, u16be } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
@@ -106,7 +106,7 @@ async function outcome(drawn: Case, frames: readonly (readonly Row[])[]): Promis
   const host = intakeHost({
     journal,
     clock,
-    registry: { lookup: (id, found) => found(new Known(id, drawn.device, true, false)), seen: () => {} },
+    registry: { lookup: (id, found) => found(new DeviceLookup(id, drawn.device, true, false)), seen: () => {} },
     service: {
       ...NO_CAPS,
       plan: () => drawn.plan,
@@ -184,7 +184,7 @@ function left(order: readonly string[], devices: ReadonlyMap<string, Device>, is
     profiles,
     registry: {
       lookup(id, found) {
-        const answer = (): void => found(new Known(id, devices.get(id), true, false));
+        const answer = (): void => found(new DeviceLookup(id, devices.get(id), true, false));
         if (late) asked.push(answer);
         else answer();
       },
