@@ -18,6 +18,7 @@ import type { Config } from './config/schema.ts';
 import { Vitals } from './descriptors.ts';
 import { type AppError, messageOf } from './errors.ts';
 import type { Owing } from './in/ack/settle.ts';
+import { Refusals } from './in/intake/refusals.ts';
 import { Scratch } from './in/intake/scratch.ts';
 import type { Claim } from './in/session/claim.ts';
 import { METER_TICK_MS, Meters } from './in/session/meter.ts';
@@ -186,6 +187,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     clock: systemClock,
     log,
     scratch: new Scratch(),
+    refusals: new Refusals(log, () => systemClock.elapsed()),
     owing,
     paused,
     codecs: [...codecs.values()],

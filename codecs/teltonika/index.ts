@@ -19,8 +19,9 @@ export default defineCodec<State>({
     integrity: {
       type: 'string',
       fallback: 'verify',
-      oneOf: ['verify', 'count'],
-      about: 'a wrong length, checksum or second count: `verify` refuses the frame, `count` reads what can be read and counts it',
+      oneOf: ['verify', 'count', 'strict'],
+      about:
+        'a wrong length, checksum or second count: `verify` refuses the frame, until the device has repeated it three times; `count` reads what can be read and counts it; `strict` always refuses it',
     },
     family: {
       type: 'string',

@@ -232,13 +232,17 @@ describe('intake', () => {
   });
 
   it('closes after too many bad frames, and forgives some', () => {
-    const bad = toyAlive(1);
-    bad[bad.length - 1] = (bad[bad.length - 1] ?? 0) ^ 1;
+    // Each another one: the same three times would be read in spite of its damage.
+    const bad = (i: number): Uint8Array => {
+      const frame = toyAlive(i);
+      frame[frame.length - 1] = (frame[frame.length - 1] ?? 0) ^ 1;
+      return frame;
+    };
     const { intake, link } = connect();
     intake.push(login);
-    for (let i = 0; i < 100; i++) intake.push(i % 2 === 0 ? bad : toyAlive(i));
+    for (let i = 0; i < 100; i++) intake.push(i % 2 === 0 ? bad(i) : toyAlive(i));
     expect(link.closes).toEqual([]);
-    for (let i = 0; i < 16; i++) intake.push(bad);
+    for (let i = 0; i < 16; i++) intake.push(bad(i));
     expect(link.closes[0]).toBe('strikes');
   });
 

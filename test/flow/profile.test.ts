@@ -92,8 +92,8 @@ describe('7: what a device has taught', () => {
       second.closed('device');
       journal.entries.length = 0;
     }
-    expect(gt06.tcp?.describeMemo?.(profiles.kept.get(FIRST)?.memo ?? 0)).toEqual({ variant: 'r11' });
-    expect(gt06.tcp?.describeMemo?.(profiles.kept.get(SECOND)?.memo ?? 0)).toEqual({ variant: 'benway' });
+    expect(gt06.tcp?.describeMemo?.(profiles.kept.get(FIRST)?.memo ?? 0)).toMatchObject({ variant: 'r11' });
+    expect(gt06.tcp?.describeMemo?.(profiles.kept.get(SECOND)?.memo ?? 0)).toMatchObject({ variant: 'benway' });
     // Once for each device, whatever came after.
     expect(profiles.writes).toBe(2);
   });
@@ -194,7 +194,7 @@ describe('7: what a device has taught', () => {
     expect(journal.frames).toHaveLength(1);
   });
 
-  it('in H02 is the length of binary frames, and not the alarms in progress', () => {
+  it('in H02 is the length of binary frames, and the alarms that the device holds, which are no news of their own', () => {
     const sample = frameLines('h02').find((line) => line.hex.startsWith('24') && line.hex.length === 90);
     const binary = bytesOf(sample?.hex ?? '');
     const intake = connect(h02);
@@ -204,7 +204,15 @@ describe('7: what a device has taught', () => {
     expect(h02.tcp?.describeMemo?.(kept?.memo ?? 0)).toEqual({ binaryLength: '45' });
     const state = h02.tcp?.open({}, 0);
     if (state !== undefined) h02.tcp?.adopt?.(state, 0x7fffffff);
-    expect(state !== undefined && h02.tcp?.describeMemo?.(h02.tcp.memo?.(state) ?? 0)).toEqual({ answers: 'r12' });
+    expect(state !== undefined && h02.tcp?.describeMemo?.(h02.tcp.memo?.(state) ?? 0)).toEqual({
+      answers: 'r12',
+      alarms: expect.stringContaining('sos, power_cut'),
+    });
+    const alarmed = connect(h02);
+    alarmed.push(Buffer.from('*HQ,4106011660,V1,124552,A,5035.3129,N,00431.8211,E,000.20,000,131116,FFFFFBFD#'));
+    alarmed.closed('device');
+    expect(h02.tcp?.describeMemo?.(profiles.kept.get('4106011660')?.memo ?? 0)).toEqual({ alarms: 'sos' });
+    expect(journal.entries.filter(({ payload }) => payload.includes('"profile"')).map(({ device }) => device)).not.toContain('4106011660');
     expect(h02.tcp?.describeMemo?.((5 << 23) | (9 << 18) | (1 << 17) | 3)).toEqual({
       answers: 'r12',
       alarms: 'sos, power_cut',

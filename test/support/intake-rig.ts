@@ -1,4 +1,5 @@
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
+import { Refusals } from '../../src/in/intake/refusals.ts';
 import { Scratch } from '../../src/in/intake/scratch.ts';
 import type { EntrySink } from '../../src/in/session/entry-sink.ts';
 import { Meters } from '../../src/in/session/meter.ts';
@@ -148,6 +149,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     log: silentLog,
     owing: new Set(),
     scratch: new Scratch(),
+    refusals: new Refusals(silentLog, () => clock.elapsed()),
     counters: (codec) => new CodecCounters(metrics, codec),
     options: () => NO_OPTIONS,
     ...parts,

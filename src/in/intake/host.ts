@@ -5,6 +5,7 @@ import type { Newcomers } from '../../registry/newcomers.ts';
 import type { Quarantine } from '../../registry/quarantine.ts';
 import type { Owing } from '../ack/settle.ts';
 import type { SessionHost } from '../session/session.ts';
+import type { Refusals } from './refusals.ts';
 import type { Scratch } from './scratch.ts';
 
 /** What the intake needs of its socket. */
@@ -40,6 +41,8 @@ export interface IntakeHost extends SessionHost {
   options(codec: Codec, device: string): Options;
   readonly log: Log;
   readonly scratch: Scratch;
+  /** Devices whose data is refused. */
+  readonly refusals: Refusals;
   /** Connections that owe answers; the owner of the journal calls `release` on them when the watermark moves. */
   readonly owing: Set<Owing>;
 }

@@ -196,11 +196,33 @@ export class Intake implements Line, Owing {
       memo = turns.reader.memo();
       turns.reader.decode(bytes, start, end, frame);
     }
+    if (frame.kind === FrameKind.Malformed && this.#relents(bytes, start, end, frame.reason)) {
+      memo = turns.reader.memo();
+      turns.reader.decode(bytes, start, end, frame);
+    }
     this.#counters.frame(frame.kind);
     if (frame.kind === FrameKind.Malformed) return this.#bad(frame.reason);
     if (frame.damaged !== '') this.#counters.damaged(frame.damaged);
-    if (this.#names(frame) && !this.#entered(known, bytes, start, end)) return this.#reads;
-    return this.#keep(frame, memo, bytes, start, end);
+    if (!this.#names(frame)) return this.#keep(frame, memo, bytes, start, end);
+    if (!this.#entered(known, bytes, start, end)) return this.#reads;
+    if (frame.rows === 0 || !turns.recalls(memo)) return this.#keep(frame, memo, bytes, start, end);
+    return this.#again(bytes, start, end);
+  }
+
+  /** The frame in hand is read again, and kept. */
+  #again(bytes: Bytes, start: number, end: number): boolean {
+    const { reader } = this.#turns;
+    const { frame } = this.#host.scratch;
+    const memo = reader.memo();
+    reader.decode(bytes, start, end, frame);
+    return frame.kind === FrameKind.Malformed ? this.#bad(frame.reason) : this.#keep(frame, memo, bytes, start, end);
+  }
+
+  /** Is the frame, which is refused, to be read again, for the device is stuck with it? Invariant 16. */
+  #relents(bytes: Bytes, start: number, end: number, reason: string): boolean {
+    const { session } = this;
+    if (session === undefined || !this.#host.refusals.refused(session, this.codec, bytes, start, end, reason)) return false;
+    return this.#turns.relent(this.#receipt);
   }
 
   /** Does the frame name a device that has not the turn, or has it under another id? */
@@ -336,6 +358,7 @@ export class Intake implements Line, Owing {
   /** Ends the connection; nothing that is owed is answered. */
   #close(reason: string): void {
     this.#phase = Phase.Closing;
+    if (this.session !== undefined) this.#host.refusals.ended(this.session, this.codec, reason);
     this.#gate.close();
     this.out.clear();
     this.link.close(reason);

@@ -68,6 +68,7 @@ export class Store {
     }
     if (kept > 0) this.#counters.records.inc(kept);
     session.meter.records += kept;
+    this.#host.refusals.good(session.device);
     if (frame.kind === FrameKind.Reply) session.replied(frame);
     session.noticed(frame, receipt);
     this.#settle.owe(promises ? sequence : 0, Settled.Stored, rows, receipt.at, frame, end - start);

@@ -75,11 +75,39 @@ export class Turns {
    * options. The first device of a connection goes on with what the connection has taught, unless it has options of its own.
    */
   reopens(device: string): boolean {
-    const options = this.#host.options(this.#line.codec, device);
+    const options = this.#optionsOf(device);
     if (device === this.#session?.device || (this.#last === undefined && options === this.#reader.options)) return false;
     this.#shared = this.#last !== undefined;
     this.end(options);
     return true;
+  }
+
+  /**
+   * The session's device is stuck (intake invariant 16). True: it has a turn under options that read damaged frames, and the frame in hand
+   * is to be read again.
+   */
+  relent(receipt: Receipt): boolean {
+    const session = this.#session;
+    const options = session === undefined ? this.#reader.options : this.#optionsOf(session.device);
+    if (session === undefined || options === this.#reader.options) return false;
+    const { known } = session;
+    this.end(options);
+    const terms = new Terms(this.#host.service, known.id, known.device, receipt.wall);
+    this.#begin(known, terms, this.#gate.originOf(known, options), receipt.at);
+    return true;
+  }
+
+  /**
+   * The frame in hand named the session's device and was read by a reader with this memo. True: the device's profile is known by now and
+   * says something else, and the frame is to be read again under it.
+   */
+  recalls(memo: number): boolean {
+    const profile = this.#session?.profile;
+    if (profile === undefined || profile.recalled === 0) return false;
+    this.#reader.rewind(memo);
+    this.#reader.adopt(profile.recalled);
+    this.#cutter.follow(this.#reader.state);
+    return this.#reader.memo() !== memo;
   }
 
   /** Ends the turn before the frame in hand; what comes belongs to no device until another one is admitted. A refusal waits no longer. */
@@ -173,6 +201,11 @@ export class Turns {
     this.#read(this.#host.options(this.#line.codec, ''));
     this.#settle.inherit(this.#reader, this.#settle.meter);
     return Entry.Passed;
+  }
+
+  #optionsOf(device: string): Options {
+    const { codec } = this.#line;
+    return this.#host.refusals.options(codec, device, this.#host.options(codec, device));
   }
 
   #read(options: Options): void {

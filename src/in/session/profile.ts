@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../clock.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Notices } from './notices.ts';
@@ -14,8 +15,8 @@ export interface ProfileHost {
 /**
  * What a codec has learned about the device of one session.
  *
- * 7. What earlier connections learned about the device is adopted before the frame behind the one that named it is decoded, or when
- *    the store answers; what this one learns is remembered for the next, under the device's id, when the durable part has changed.
+ * 7. What earlier connections learned about the device is adopted before the frame that named it is kept, or when the store
+ *    answers; what this one learns is remembered for the next, under the device's id, when the durable part has changed.
  */
 export class SessionProfile {
   readonly #host: ProfileHost;
@@ -28,6 +29,8 @@ export class SessionProfile {
   /** The durable part of a memo that the store holds for the device; UNKNOWN until the store has answered. */
   #kept = UNKNOWN;
   #ended = false;
+  /** The memo that was at hand when the session began; 0 for none. */
+  recalled = 0;
 
   constructor(host: ProfileHost, reader: Reader, codec: string, device: string, notices: Notices) {
     this.#host = host;
@@ -40,13 +43,16 @@ export class SessionProfile {
   /** Asks for the device's profile, which comes at once or later. */
   recall(): void {
     if (!this.#reader.adopts) return;
+    let isAtOnce = true;
     this.#host.profiles.findProfile(this.#device, (profile) => {
       if (this.#ended) return;
       const memo = profile?.codec === this.#codec ? profile.memo : 0;
+      if (isAtOnce) this.recalled = memo;
       if (this.#reader.adopt(memo)) this.#kept = this.#reader.durablePart(memo) ?? UNKNOWN;
       // What was learned until now is compared with what is kept when the next frame comes.
       this.#memo = UNKNOWN;
     });
+    isAtOnce = false;
   }
 
   /** The state's memo, before a frame: when the part that outlives the connection has changed, it is remembered. */
@@ -64,9 +70,17 @@ export class SessionProfile {
     if (this.#kept === UNKNOWN) return;
     const durable = this.#reader.durablePart(memo);
     if (durable === undefined || durable === this.#kept) return;
+    const before = this.#lasting(this.#kept);
     this.#kept = durable;
     this.#host.profiles.remember(this.#device, { codec: this.#codec, memo: durable, updated: this.#host.clock.now() });
-    const learned = this.#reader.describe(durable);
-    if (learned !== undefined) this.#notices.event({ type: 'profile', protocol: this.#codec, learned });
+    const learned = this.#lasting(durable);
+    if (learned !== undefined && !isDeepStrictEqual(learned, before))
+      this.#notices.event({ type: 'profile', protocol: this.#codec, learned });
+  }
+
+  /** What a memo says beside the alarms in progress, which are remembered but are events of their own. */
+  #lasting(memo: number): Readonly<Record<string, string>> | undefined {
+    const { alarms: _, ...lasting } = this.#reader.describe(memo) ?? {};
+    return Object.keys(lasting).length === 0 ? undefined : lasting;
   }
 }
