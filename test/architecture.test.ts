@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FREE, OPEN, ROOMS } from '../tools/architecture/rooms.ts';
+import { FREE, LAYERS, OPEN, ROOMS, UPWARD } from '../tools/architecture/rooms.ts';
 
 /** Imports follow the law of tools/architecture/rooms.ts; the language is the one of STYLE.md. */
 
@@ -72,6 +72,21 @@ function resolved(file: string, from: string): string {
     else if (part !== '.') parts.push(part);
   }
   return parts.join('/');
+}
+
+/** Imports of a file, types too, that go to a room above its own. */
+function upwardImports(file: string, source: string): { file: string; step: string }[] {
+  const placeOf = (room: string): number => {
+    const bare = room.replace(/^codecs\/.*/, 'codecs');
+    const place = LAYERS.findIndex((layer) => layer.includes(bare));
+    return place < 0 ? LAYERS.length : place;
+  };
+  const room = roomOf(file);
+  return importsOf(source).flatMap(({ from }) => {
+    const target = from.startsWith('.') ? roomOf(resolved(file, from)) : room;
+    const step = `${room} → ${target}`.replaceAll(/codecs\/[a-z0-9-]+/g, 'codecs');
+    return placeOf(target) < placeOf(room) ? [{ file, step }] : [];
+  });
 }
 
 /** Entries of a row that an import needs, or may use. */
@@ -194,6 +209,19 @@ describe('the rooms', () => {
     expect([...used].flatMap(([room, unused]) => [...unused].map((permission) => `${room}: ${permission}`))).toEqual([]);
   });
 
+  it('import downwards only', () => {
+    const upward = [...FILES].flatMap(([file, source]) => upwardImports(file, source));
+    expect(upward.filter(({ step }) => !UPWARD.includes(step)).map(({ file, step }) => `${file}: ${step}`)).toEqual([]);
+    expect(UPWARD.filter((exception) => !upward.some(({ step }) => step === exception))).toEqual([]);
+  });
+
+  it('have one place each in the layers', () => {
+    const rooms = new Set(
+      [...FILES.keys()].map((file) => roomOf(file).replace(/^codecs\/.*/, 'codecs')).filter((room) => !OPEN.includes(room)),
+    );
+    expect(LAYERS.flat().toSorted()).toEqual([...rooms].toSorted());
+  });
+
   it('have no ring of values', () => {
     expect(rings(FILES)).toEqual([]);
   });
@@ -276,6 +304,14 @@ describe('the checker itself', () => {
     ['src/clock.ts', 'now: () => Date.now(),'],
   ])('finds nothing in %s: %s', (file, source) => {
     expect(languageViolations(file, source)).toEqual([]);
+  });
+
+  it.each([
+    ['src/wire/read.ts', "import type { Codec } from '../codec/index.ts';", 'wire → codec'],
+    ['src/journal/journal.ts', "import { Shipper } from '../ship/shipper.ts';", 'journal → ship'],
+    ['src/cli/serve.ts', "import { log } from '../log.ts';\nimport { x } from '../api/server.ts';", undefined],
+  ])('sees in %s which way %s goes', (file, source, step) => {
+    expect(upwardImports(file, source)).toEqual(step === undefined ? [] : [{ file, step }]);
   });
 
   it('finds a ring', () => {

@@ -4,6 +4,7 @@
  *
  * 1. A room imports itself, the files of `OPEN`, and what its row names; nothing else.
  * 2. A permission that no import uses is an error: the table describes the code.
+ * 3. Imports go down (`LAYERS`).
  */
 export interface Room {
   /** What the room contains, for the map. */
@@ -17,6 +18,36 @@ export const OPEN = ['errors', 'clock', 'log', 'secret', 'descriptors', 'json', 
 
 /** Rooms that put the others together: they may import everything. */
 export const FREE = ['app', 'cli', 'main'];
+
+/**
+ * From top to bottom. An import goes down, or stays in its row; so there is no cycle of rooms. `UPWARD` has the exceptions.
+ * Open files stand below all of them.
+ */
+export const LAYERS: readonly (readonly string[])[] = [
+  ['main'],
+  ['cli'],
+  ['app'],
+  ['api'],
+  ['cluster'],
+  ['config'],
+  ['listen'],
+  ['in/intake'],
+  ['in/ack', 'in/session', 'ship'],
+  ['privacy'],
+  ['sink'],
+  ['plan'],
+  ['command'],
+  ['registry'],
+  ['state', 'metrics', 'simulate', 'embedded'],
+  ['journal', 'lock', 'log-pino'],
+  ['record', 'kit'],
+  ['frame', 'codecs'],
+  ['codec'],
+  ['wire'],
+];
+
+/** Imports that go up: `from → to`. An exception that no import needs is an error. */
+export const UPWARD: readonly string[] = ['codec → codecs', 'cluster → app'];
 
 /** In the order in which the data meets them. */
 export const ROOMS: Readonly<Record<string, Room>> = {
