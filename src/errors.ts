@@ -4,7 +4,7 @@
  */
 
 /** Every code, with the situation it stands for. */
-export const ERROR_CODES = {
+const ERROR_CODES = {
   CODEC_INVALID: 'a codec does not have the shape that defineCodec requires',
   CODEC_UNKNOWN: 'no codec of that name is installed',
   CONFIG_INVALID: 'the configuration has one or more problems, all listed in the message',

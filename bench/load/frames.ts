@@ -36,7 +36,6 @@ const MORE: readonly Element[] = [
   ...[1, 2, 3, 179, 180, 20, 22, 23, 30, 31, 32, 35, 37, 38, 39, 41, 46, 48, 53, 57, 58].map((id): Element => [id, 1]),
   ...[9, 6, 17, 18, 19, 68, 205, 206, 25, 26, 27, 28, 86, 104, 106, 108, 33, 34, 36, 40, 42, 43, 44, 45, 49].map((id): Element => [id, 2]),
 ];
-export const MOST_ATTRIBUTES = USUAL.length + MORE.length;
 
 const WIDTHS: readonly Width[] = [1, 2, 4, 8];
 const IGNITION = 239;

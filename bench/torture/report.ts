@@ -36,7 +36,7 @@ export interface Outcome {
 }
 
 /** What was not kept, in words; empty when all was. */
-export function broken(outcome: Outcome): string[] {
+function broken(outcome: Outcome): string[] {
   const { verdict, memory } = outcome;
   const found: string[] = [];
   if (!kept(verdict)) found.push('records are lost, extra, twice or out of order');

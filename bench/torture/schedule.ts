@@ -13,7 +13,7 @@ export const CALM_MS = 8000;
 /** Faults that are a moment take about so long until everything is up again. */
 const MOMENT_MS = 3500;
 /** Watched after each fault before the next of its side. */
-export const PAUSE_MS = 3000;
+const PAUSE_MS = 3000;
 /** In a run of this length faults last as long as they say. */
 const FULL_MS = 25 * 60_000;
 const SHORTEST_MS = 1500;

@@ -107,7 +107,7 @@ export function stops(bytes: Bytes, end: number): boolean {
 }
 
 /** Is the checksum of a frame that ends at `end` right? */
-export function sealed(bytes: Bytes, start: number, end: number): boolean {
+function sealed(bytes: Bytes, start: number, end: number): boolean {
   return crc16X25(bytes, start + 2, end - 4) === u16be(bytes, end - 4);
 }
 

@@ -207,7 +207,7 @@ function rfid(bytes: Bytes, at: number, end: number): string {
 }
 
 /** A tag as readers send it: between 02 and 03, with CR LF behind it, or in binary (then as hexadecimal). */
-export function tag(bytes: Bytes, at: number, end: number): string {
+function tag(bytes: Bytes, at: number, end: number): string {
   let from = at;
   let to = withoutLineEnd(bytes, at, end);
   if (to - from > 2 && bytes[from] === 2 && bytes[to - 1] === 3) {

@@ -99,7 +99,7 @@ export function readTime(bytes: Bytes, timeField: number, dateField: number, row
 }
 
 /** `… , date , (empty) , phone or server address , ICCID , status`: returns the field of the status word. */
-export function readV19(bytes: Bytes, k: number, out: FrameResult): number {
+function readV19(bytes: Bytes, k: number, out: FrameResult): number {
   trim(bytes, k + 1);
   if (to > from) {
     if (decimal(bytes, from, to) >= 0) out.attrText(Attr.Phone, ascii(bytes, from, to));

@@ -42,7 +42,7 @@ function startsDecimal(bytes: Bytes, k: number): boolean {
 }
 
 /** odometer, temperature °C, fuel %, altitude m, LAC, CID (the last two hexadecimal). */
-export function readOdometerBlock(bytes: Bytes, k: number, out: FrameResult): void {
+function readOdometerBlock(bytes: Bytes, k: number, out: FrameResult): void {
   const row = out.rows - 1;
   const odometer = whole(bytes, k);
   if (odometer >= 0) out.attr(Attr.OdometerM, odometer);
@@ -115,7 +115,7 @@ function readHexCell(bytes: Bytes, k: number, decimalMcc: number, out: FrameResu
 }
 
 /** Decimal, or hexadecimal when a letter says so. */
-export function area(bytes: Bytes, k: number): number {
+function area(bytes: Bytes, k: number): number {
   const value = whole(bytes, k);
   return value >= 0 ? value : hexadecimal(bytes, k);
 }

@@ -6,7 +6,7 @@ import { type Bytes, u64be } from '../../src/wire/index.ts';
  */
 
 /** One hour of a 24-position SMS. */
-export interface SmsPosition {
+interface SmsPosition {
   /** Epoch ms. */
   readonly time: number;
   /** Degrees. */

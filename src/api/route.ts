@@ -11,7 +11,7 @@ import type { Scope, Token } from './tokens.ts';
  * 1. Nothing runs, and no body is read, before the token is known and may; and every part of the request is as its schema says.
  * 2. What is wrong with a request is said at once, all of it, by field: 400 with a problem document.
  */
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** What an operation answers with a status, and the schema of its body. */
 export interface AnswerRule {
@@ -37,7 +37,7 @@ interface Rule<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
 }
 
 /** A request that has passed all checks. */
-export interface Given<P, Q, B> {
+interface Given<P, Q, B> {
   readonly params: P;
   readonly query: Q;
   readonly body: B;

@@ -109,7 +109,7 @@ export type ToShipper =
 export type ToChild = ToEach | ToWorker | ToShipper;
 
 /** Each child → supervisor. */
-export type FromEach =
+type FromEach =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson }

@@ -28,7 +28,7 @@ export interface Settings {
 const NONE: Settings = { desired: {}, reported: {}, pending: {} };
 
 /** The setting that a command changes, if it does. */
-export function settingOf(command: Pick<Command, 'type' | 'parameters'>): Setting | undefined {
+function settingOf(command: Pick<Command, 'type' | 'parameters'>): Setting | undefined {
   const [name, parameter] = SETTINGS[command.type] ?? [];
   const value = parameter === undefined ? undefined : command.parameters[parameter];
   if (name === undefined || value === undefined) return undefined;

@@ -40,7 +40,7 @@ export interface StorageFile {
   close(): Promise<void>;
 }
 
-export interface FileStat {
+interface FileStat {
   readonly bytes: number;
   readonly modified: number;
 }

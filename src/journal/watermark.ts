@@ -15,7 +15,7 @@ import { nodeStorage, OpenMode, readAll, type Storage, type StorageFile, writeAl
  * A file of 8 bytes is of a version without the checksum, and is the watermark alone.
  */
 export const DURABLE_FILE = 'durable';
-export const WATERMARK_BYTES = 16;
+const WATERMARK_BYTES = 16;
 
 /** Where a watermark is read into or written from; one for each that does so at a time. */
 export function watermarkBuffer(): Buffer {

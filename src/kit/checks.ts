@@ -91,7 +91,7 @@ const MAX_FAILURES = 8;
 const FOREIGN_MEMOS = 8;
 const ANY_MEMOS = 5;
 /** Room for a command's bytes. */
-export const COMMAND_ROOM = 1024;
+const COMMAND_ROOM = 1024;
 /** Texts, and frames of different names, that are made long. */
 const MOST_TEXTS = 40;
 const MOST_STRETCHED = 24;

@@ -10,7 +10,7 @@ import { messageOf } from '../errors.ts';
 const PARENT = process.ppid;
 
 /** The parent that started this process is there. */
-export function hasParent(): boolean {
+function hasParent(): boolean {
   return process.ppid === PARENT;
 }
 

@@ -43,7 +43,6 @@ export type Device = z.infer<typeof deviceSchema>;
 export const devicePatchSchema = z
   .strictObject(Object.fromEntries(Object.entries(deviceSchema.shape).map(([name, field]) => [name, z.optional(z.nullable(bare(field)))])))
   .describe('fields of a device; null removes one');
-export type DevicePatch = z.infer<typeof devicePatchSchema>;
 
 /** Without the default: a field that is not given stays as it is. */
 function bare(field: z.core.$ZodType): z.core.$ZodType {
@@ -78,8 +77,6 @@ function parseDevice(text: string | undefined): Device | undefined {
 }
 
 export const DEVICES = new TypedTable<Device>({ name: 'devices', key: byId, parse: parseDevice });
-/** Alias → the id of the device that it stands for. */
-export const ALIASES = new TypedTable<string>({ name: 'aliases', key: byId, parse: (text) => text, text: (id) => id });
 
 function isWhole(value: unknown): value is Device {
   if (typeof value !== 'object' || value === null) return false;

@@ -19,7 +19,7 @@ export interface Verdict {
   readonly damage: string;
 }
 
-export function isVerdict(message: unknown): message is Verdict {
+function isVerdict(message: unknown): message is Verdict {
   return (
     typeof message === 'object' && message !== null && 'entries' in message && 'damage' in message && typeof message.damage === 'string'
   );

@@ -10,7 +10,7 @@ import { openState } from './open.ts';
 import { TABLES } from './store.ts';
 
 /** What became of one table. */
-export interface RebuiltTable {
+interface RebuiltTable {
   readonly table: string;
   /** Entries in the new store. */
   readonly kept: number;

@@ -160,7 +160,7 @@ export class RecordFeed {
 }
 
 /** Compares a record field by field. `id`, `received` and `account` depend on the host and are left out; numbers may differ by 1e-7. */
-export function compareRecord(actual: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, unknown>>): void {
+function compareRecord(actual: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, unknown>>): void {
   const problems: string[] = [];
   compareFields(strip(actual), strip(expected), '', problems);
   expect(problems, 'fields that differ').toEqual([]);
@@ -312,7 +312,7 @@ function checkFrame(frame: FrameSnapshot, records: readonly Record<string, unkno
 }
 
 /** Settings of a line, as the feed takes them. */
-export function settingsOf(line: { options?: FeedSettings['options'] | undefined; device?: string | undefined }): FeedSettings {
+function settingsOf(line: { options?: FeedSettings['options'] | undefined; device?: string | undefined }): FeedSettings {
   return { options: line.options ?? {}, device: line.device ?? '' };
 }
 

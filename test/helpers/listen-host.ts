@@ -17,7 +17,7 @@ import { createMetrics } from '../../src/metrics/catalog.ts';
 import { AddressRates } from '../../src/registry/address-rates.ts';
 import { intakeHost } from '../support/intake-rig.ts';
 
-export const LIMITS: ListenLimits = {
+const LIMITS: ListenLimits = {
   connections: 1000,
   pendingBytes: 1 << 20,
   connectionPendingBytes: 1 << 16,

@@ -13,7 +13,7 @@ export const NO_CAPS = {
 };
 
 /** Every session has standing. */
-export const NO_STANDINGS = {
+const NO_STANDINGS = {
   find: (_d: string, _t: string, _a: string, found: (standing: { known: boolean; contested: boolean }) => void) =>
     found({ known: true, contested: false }),
   note: () => {},

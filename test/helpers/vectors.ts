@@ -59,7 +59,7 @@ const vector = z.object({
   config: z.record(z.string(), z.unknown()).optional(),
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
 });
-export type Vector = z.infer<typeof vector>;
+type Vector = z.infer<typeof vector>;
 export type VectorValue = string | number | boolean | null;
 
 /** A field of the record (`event`, `satellites`, …) or the name of one of its `attrs`, and the value it must have; undefined: it must be absent. */

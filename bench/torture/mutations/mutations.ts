@@ -1,6 +1,6 @@
 /** Ways to break a promise on purpose. Each replaces text that stands exactly once in a file. */
 
-export interface Edit {
+interface Edit {
   readonly file: string;
   readonly find: string;
   readonly put: string;

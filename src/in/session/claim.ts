@@ -17,7 +17,7 @@ export interface Claim {
  * - A datagram, whose source anybody can write, does not move the way of commands away from a connection.
  * - The one with standing gets them; with standing on both sides the newer one, as after any reconnect; on neither side the older one.
  */
-export function takesOver(newer: Claim, older: Claim): boolean {
+function takesOver(newer: Claim, older: Claim): boolean {
   if (newer.transport === 'udp' && older.transport === 'tcp') return false;
   return newer.standing;
 }
