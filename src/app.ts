@@ -14,6 +14,7 @@ import { CommandIntake } from './command/intake.ts';
 import { Ledger } from './command/ledger.ts';
 import { Shadow } from './command/shadow.ts';
 import { CommandStream } from './command/stream.ts';
+import { Waiting } from './command/waiting.ts';
 import type { Config } from './config/schema.ts';
 import { Vitals } from './descriptors.ts';
 import { type AppError, messageOf } from './errors.ts';
@@ -142,6 +143,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     now,
     log,
     count: (to) => metrics.commands.inc({ state: to }),
+    ended: (device, id, reply) => tell({ type: 'command_ended', device, id, reply }),
   });
   const registry = new DeviceCache({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((id) => {
@@ -625,6 +627,7 @@ export async function openOffice(
     state,
     commandIntake,
     ledger,
+    waiting: new Waiting(ledger, state, log),
     shadow,
     deviceRecords,
     quarantine,

@@ -52,16 +52,28 @@ export const COMMANDS: readonly CommandRule[] = [
     about: 'any text command; the closing # is added where it is missing',
     parameters: { text: { type: 'string', about: 'printable ASCII without ; and without # but at the end' } },
     switches: relayIn,
+    actsAs,
   },
 ];
 
+/** Name and fields of a text, in upper case. */
+function fieldsOf(parameters: Options): string[] {
+  const text = String(parameters['text']).slice(0, LONG_TEXT).replaceAll('#', '').toUpperCase();
+  return text.split(',').map((field) => field.trim());
+}
+
+/** protocol.md section 9.4. A name without a value is a query. */
+function actsAs(parameters: Options): string {
+  const [name = '', ...fields] = fieldsOf(parameters);
+  if (name === 'RESET' || name === 'RESTART') return 'reboot';
+  if (name === 'FACTORY') return 'set_server';
+  const isSet = fields.some((field) => field !== '');
+  return isSet && (name === 'SERVER' || name === 'APN' || name === 'ASETAPN') ? 'set_server' : '';
+}
+
 /** The relay commands of protocol.md section 9.4, in any case; a password may stand in front of the state. */
 function relayIn(parameters: Options): readonly Switching[] {
-  const [name = '', ...fields] = String(parameters['text'])
-    .replaceAll('#', '')
-    .toUpperCase()
-    .split(',')
-    .map((field) => field.trim());
+  const [name = '', ...fields] = fieldsOf(parameters);
   if (name === 'HFYD') return [RELAY_OFF];
   if (name === 'DYD') return [RELAY_ON];
   // The name alone is a query.

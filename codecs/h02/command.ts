@@ -9,7 +9,11 @@ import type { H02State } from './state.ts';
  * as itself. A host that takes keys from the current second of the day (UTC) writes what the document asks for.
  */
 const SECONDS_A_DAY = 86400;
+/** Characters of a command and its parameters. */
+const MOST_TEXT = 200;
 const NONE = {};
+const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
+const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
 export const COMMANDS: readonly CommandRule[] = [
   { type: 'locate', about: 'One position now (D1; CR on HuaSunTek)', parameters: NONE, shownBy: 'fix' },
@@ -22,6 +26,7 @@ export const COMMANDS: readonly CommandRule[] = [
     type: 'reboot',
     about: 'Cold start; also clears alarms and releases the engine cut (R1; CQ on HuaSunTek)',
     parameters: NONE,
+    switches: () => [RELAY_OFF],
     shownBy: 'departure',
   },
   { type: 'engine_stop', about: 'Cuts fuel or ignition (S20,1,1). The measured state is `blocked`', parameters: NONE },
@@ -42,6 +47,7 @@ export const COMMANDS: readonly CommandRule[] = [
     type: 'clear_alarms',
     about: 'Ends latched alarms; on SinoTrack also releases the engine cut (R7)',
     parameters: NONE,
+    switches: () => [RELAY_OFF],
     shownBy: 'contact',
   },
   {
@@ -52,26 +58,48 @@ export const COMMANDS: readonly CommandRule[] = [
       timed: { type: 'boolean', fallback: true, about: 'false for the HuaSunTek commands that have no time field' },
     },
     switches: relayIn,
+    actsAs,
   },
 ];
 
-const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
-const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
+/** Name and fields of a text, in upper case. */
+function fieldsOf(parameters: Options): readonly string[] {
+  const text = String(parameters['text']).slice(0, MOST_TEXT).toUpperCase();
+  return text.split(',').map((field) => field.trim());
+}
 
 /**
  * `S20[,HHMMSS],C,t1[,t2 …]`, where a single t1 = 0 restores and everything else cuts (protocol.md section 9.1), and the texts of protocol.md section 10
  * that `CMD` carries: 940 cuts, 941 restores.
  */
 function relayIn(parameters: Options): readonly Switching[] {
-  const [name = '', ...rest] = String(parameters['text'])
-    .toUpperCase()
-    .split(',')
-    .map((field) => field.trim());
+  const [name, ...rest] = fieldsOf(parameters);
   const fields = parameters['timed'] === false ? rest.slice(1) : rest;
   if (name === 'S20') return [fields.length === 2 && fields[1] === '0' ? RELAY_OFF : RELAY_ON];
   if (name !== 'CMD') return [];
-  const text = fields.join(',');
-  return text.startsWith('941') ? [RELAY_OFF] : text.startsWith('940') ? [RELAY_ON] : [];
+  if (rest.some((field) => field.startsWith('940'))) return [RELAY_ON];
+  return rest.some((field) => field.startsWith('941')) ? [RELAY_OFF] : [];
+}
+
+/** By name (protocol.md section 9.1), whatever the model: no two of them mean different things by one. `CMD` is apart. */
+const ACTS: Readonly<Record<string, string>> = {
+  S23: 'set_server',
+  IP: 'set_server',
+  S24: 'set_server',
+  APN: 'set_server',
+  S25: 'set_server',
+  RESET: 'set_server',
+  R1: 'reboot',
+  CQ: 'reboot',
+  R7: 'clear_alarms',
+};
+
+function actsAs(parameters: Options): string {
+  const [name = '', ...rest] = fieldsOf(parameters);
+  if (name !== 'CMD') return Object.hasOwn(ACTS, name) ? (ACTS[name] ?? '') : '';
+  // protocol.md section 10: 804 the server, 803 the access point, 700 SMS in place of GPRS.
+  if (rest.some((field) => /^(804|803|700)/.test(field))) return 'set_server';
+  return rest.some((field) => field === 'RESTART' || field === 'CQ') ? 'reboot' : '';
 }
 
 /** A command, its parameters, and where its time field stands. */
@@ -87,7 +115,7 @@ const plain = (name: string, tail = ''): Line => ({ name, tail, time: 'none' });
 export function encodeCommand(command: Command, key: number, state: H02State, out: Bytes, at: number): number {
   if (state.id === '') return 0;
   const line = lineOf(command, state);
-  if (line === undefined || !isPlain(line.name) || !isPlain(line.tail) || line.name.length + line.tail.length > 200) return 0;
+  if (line === undefined || !isPlain(line.name) || !isPlain(line.tail) || line.name.length + line.tail.length > MOST_TEXT) return 0;
   out[at] = 0x2a;
   let p = putU16be(out, at + 1, state.maker);
   out[p++] = 0x2c;

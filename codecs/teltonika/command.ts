@@ -88,6 +88,7 @@ export const COMMANDS: readonly CommandRule[] = [
       id: { type: 'number', min: 1, max: 99_999, about: 'parameter id' },
       value: { type: 'string', about: 'new value, without `;`' },
     },
+    actsAs: ({ id }) => (isLink(Number(id)) ? 'set_server' : ''),
   },
   {
     type: 'set_server',
@@ -108,6 +109,7 @@ export const COMMANDS: readonly CommandRule[] = [
       hex: { type: 'boolean', fallback: false, about: 'the text is hexadecimal and its bytes are sent, whatever they are' },
     },
     switches: outputsIn,
+    actsAs,
   },
 ];
 
@@ -123,19 +125,55 @@ function switching(output: number, on: boolean, options: Options): Switching {
   return { output, on, immobilises: on && String(engine).includes(String(output)) };
 }
 
-/** `setdigout` and `setigndigout`: one character an output, 0, 1 or `?` (protocol.md section 7.1). */
-function outputsIn(parameters: Options, options: Options): readonly Switching[] {
+/** Of the text of `custom`, in lower case. */
+function wordsIn(parameters: Options): string[] {
   const given = String(parameters['text']);
   const bytes = parameters['hex'] === true ? fromHex(given) : undefined;
-  const words = (bytes === undefined ? given : ascii(bytes, 0, bytes.length)).toLowerCase().split(' ');
+  // A line end separates as a blank does; `ascii` makes it a point.
+  const text = bytes === undefined ? given : ascii(bytes, 0, bytes.length).replaceAll('.', ' ');
+  return text.slice(0, MAX_TEXT).toLowerCase().split(' ');
+}
+
+/** `setdigout` and `setigndigout`: one character an output, 0, 1 or `?` (protocol.md section 7.1). */
+function outputsIn(parameters: Options, options: Options): readonly Switching[] {
+  const words = wordsIn(parameters);
   const found: Switching[] = [];
-  for (const [at, word] of words.entries()) {
-    if (!word.endsWith('digout')) continue;
-    const states = words.slice(at + 1).find((state) => state !== '') ?? '1111';
-    for (const [line, state] of [...states.slice(0, 4)].entries())
-      if (state !== '?') found.push(switching(line + 1, state !== '0', options));
+  let states = '1111';
+  for (const word of words.reverse()) {
+    if (word.endsWith('digout'))
+      for (const [line, state] of [...states.slice(0, 4)].entries())
+        if (state !== '?') found.push(switching(line + 1, state !== '0', options));
+    if (word !== '') states = word;
   }
-  return found;
+  return found.reverse();
+}
+
+/**
+ * Parameters of the link: GPRS, access point, servers, TLS and the FOTA server, after a change of which the device may not come back. Of
+ * all families, since which one a device is of may not be known: protocol.md section 7.3, and 7.4 for FM11xx (1240 to 1247, second SIM 202 to
+ * 209), FM22xx (231, 240 to 246) and FMB630 (x240 to x242).
+ */
+function isLink(id: number): boolean {
+  const last = id % 1000;
+  if ((id >= 2000 && id <= 2010) || (id >= 13_000 && id <= 13_003)) return true;
+  if ([202, 204, 205, 206, 209, 231, 2016, 2020, 2021, 2025].includes(id)) return true;
+  return id < 10_000 && last >= 240 && last <= 247;
+}
+
+/** Words may stand in front, as in an SMS (protocol.md section 7.1). */
+function actsAs(parameters: Options): string {
+  const words = wordsIn(parameters);
+  if (words.some((word) => word === 'defaultcfg' || word === 'flush' || word === 'web_connect')) return 'set_server';
+  const at = words.indexOf('setparam');
+  const pairs =
+    at < 0
+      ? []
+      : words
+          .slice(at + 1)
+          .join(' ')
+          .split(';');
+  if (pairs.some((pair) => isLink(Number.parseInt(pair, 10)))) return 'set_server';
+  return words.includes('cpureset') ? 'reboot' : '';
 }
 
 /** First digits of the acquisition parameters (protocol.md section 7.3), by network: parked, moving. */

@@ -1,9 +1,9 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../clock.ts';
-import { COMMAND_STATES, CONDITIONS, type Command, isPending } from '../command/command.ts';
-import { CRITICAL_SCOPES, isCritical } from '../command/critical.ts';
-import type { CommandIntake, Outcome } from '../command/intake.ts';
+import { COMMAND_STATES, CONDITIONS, type Command } from '../command/command.ts';
+import { CRITICAL_SCOPES, type CriticalType } from '../command/critical.ts';
+import type { Outcome, Problem } from '../command/intake.ts';
 import type { Ledger } from '../command/ledger.ts';
 import { deviceId } from '../registry/device.ts';
 import type { ApiOffice } from './office.ts';
@@ -13,8 +13,6 @@ import { allows, type Token } from './tokens.ts';
 
 const CONFIRM_MS = 120_000;
 const MOST_WAITING = 1_000;
-/** How often a request that waits looks at its command. */
-const LOOK_MS = 25;
 const LONGEST_WAIT_S = 120;
 
 const time = z.int().min(0);
@@ -123,11 +121,17 @@ export function commandRoutes(confirm: boolean): Route[] {
         429: { about: 'too many open commands' },
       },
       async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, office, reply }) {
-        const scope = isCritical(wanted.type) ? CRITICAL_SCOPES[wanted.type] : undefined;
-        if (scope !== undefined && !allows(token, scope))
-          return problem(reply, 403, `the token "${token.name}" lacks the scope \`${scope}\` for ${wanted.type}`);
-        if (scope !== undefined && confirm && !isConfirmed(given, token, id, wanted)) return askToConfirm(reply, token, id, wanted);
-        return handIn(reply, office, { ...wanted, device: id, requester: token.name }, query.wait);
+        let asks = false;
+        const permits = (critical: CriticalType): Problem | undefined => {
+          const scope = CRITICAL_SCOPES[critical];
+          const what = critical === wanted.type ? critical : `this ${wanted.type}, which acts as ${critical}`;
+          if (!allows(token, scope))
+            return { field: 'type', problem: `the token "${token.name}" lacks the scope \`${scope}\` for ${what}` };
+          asks = confirm && !isConfirmed(given, token, id, wanted);
+          return asks ? { field: 'confirm', problem: `must be given for ${what}` } : undefined;
+        };
+        const outcome = await office.commandIntake.submit({ ...wanted, device: id, requester: token.name, permits });
+        return asks ? askToConfirm(reply, token, id, wanted) : answer(reply, office, outcome, query.wait);
       },
     }),
     route({
@@ -161,7 +165,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'unknown command' } },
       async run({ params, query, office, reply }) {
         const id = await office.deviceRecords.idOf(params.id);
-        const found = await settled(office.ledger, id, params.command, query.wait);
+        const found = await office.waiting.settled(id, params.command, 1000 * query.wait);
         return found === undefined
           ? problem(reply, 404, `device ${id} has no command ${params.command}`)
           : withOpposed(office.ledger, found);
@@ -239,24 +243,19 @@ export function commandRoutes(confirm: boolean): Route[] {
   ];
 }
 
-async function handIn(
-  reply: FastifyReply,
-  at: ApiOffice,
-  draft: Parameters<CommandIntake['submit']>[0],
-  waitS: number,
-): Promise<FastifyReply> {
-  const outcome: Outcome = await at.commandIntake.submit(draft);
+async function answer(reply: FastifyReply, at: ApiOffice, outcome: Outcome, waitS: number): Promise<FastifyReply> {
   if ('command' in outcome) {
     const { id, device: of } = outcome.command;
-    const found = waitS === 0 ? outcome.command : await settled(at.ledger, of, id, waitS);
+    const found = waitS === 0 ? outcome.command : await at.waiting.settled(of, id, 1000 * waitS);
     return reply
       .code(201)
       .header('location', `/v1/devices/${of}/commands/${id}`)
       .send(found && (await withOpposed(at.ledger, found)));
   }
-  const status = { invalid: 422, unknown_device: 404, conflict: 409, full: 429 }[outcome.refused];
+  const status = { invalid: 422, forbidden: 403, unknown_device: 404, conflict: 409, full: 429 }[outcome.refused];
   const title = {
     invalid: 'invalid command',
+    forbidden: outcome.problems[0]?.problem ?? '',
     unknown_device: 'unknown device',
     conflict: 'the same command is already open',
     full: 'too many open commands',
@@ -272,14 +271,4 @@ async function withOpposed(ledger: Ledger, found: Command): Promise<object> {
     ...found,
     opposed: others.flatMap((other) => (other === undefined ? [] : [{ id: other.id, type: other.type, state: other.state }])),
   };
-}
-
-/** The command when it has ended or is unknown, or as it is after `waitS` seconds. */
-async function settled(ledger: Ledger, id: string, command: string, waitS: number): Promise<Command | undefined> {
-  const until = systemClock.elapsed() + waitS * 1000;
-  for (;;) {
-    const found = await ledger.get(id, command);
-    if (found === undefined || !isPending(found) || systemClock.elapsed() >= until) return found;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
 }

@@ -3,6 +3,7 @@ import type { Codec } from '../codec/index.ts';
 import type { CommandIntake } from '../command/intake.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
+import type { Waiting } from '../command/waiting.ts';
 import type { PlanRecords } from '../plan/plan-records.ts';
 import type { Eraser } from '../privacy/eraser.ts';
 import type { Device } from '../registry/device.ts';
@@ -16,6 +17,7 @@ export interface ApiOffice {
   readonly state: StateStore & ProfileStore;
   readonly commandIntake: CommandIntake;
   readonly ledger: Ledger;
+  readonly waiting: Waiting;
   readonly shadow: Shadow;
   readonly deviceRecords: DeviceRecords;
   readonly quarantine: QuarantineList;

@@ -1,5 +1,6 @@
 import type dgram from 'node:dgram';
 import type net from 'node:net';
+import type { Reply } from '../command/waiting.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Claim } from '../in/session/claim.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
@@ -130,6 +131,8 @@ export type FromRole =
   | Spoke
   /** Of a worker that ends, for its successor. */
   | Datagram
+  /** Of a worker: the ledger records how a command ended; `reply`: the device's reply where the ledger may not keep it. */
+  | { readonly type: 'command_ended'; readonly device: string; readonly id: string; readonly reply: Reply | undefined }
   /** Of a worker: in the order in which the sessions moved. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] };
 

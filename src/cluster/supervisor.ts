@@ -362,6 +362,9 @@ export class Supervisor implements PostHost {
       case 'datagram':
         this.#heirs.get(slot)?.send(message);
         break;
+      case 'command_ended':
+        this.office?.waiting.ended(message.device, message.id, message.reply);
+        break;
       case 'state_suspect':
         void this.suspectState();
         break;

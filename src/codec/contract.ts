@@ -68,6 +68,12 @@ export interface CommandRule {
    * cannot read is taken for the worst. Absent: none, but the host knows `engine_stop`, `engine_resume` and `set_output`.
    */
   readonly switches?: (parameters: Options, options: Options) => readonly Switching[];
+  /**
+   * The type that a command with these parameters amounts to, of the catalogue: `set_server` for everything after which the device
+   * may not come back (another server, access point, factory settings), `reboot` for a restart. '' when it is nothing but itself. Pure,
+   * never throws. What `shownBy` and `switches` of that type say holds for it too, and it is as critical. Absent: never.
+   */
+  readonly actsAs?: (parameters: Options) => string;
 }
 
 /** What a command does to one output of the device. */

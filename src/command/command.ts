@@ -1,8 +1,7 @@
 import type { Options, Switching } from '../codec/index.ts';
 import { jsonOf } from '../json.ts';
 import { TypedTable } from '../state/table.ts';
-import { isCritical } from './critical.ts';
-import { switchingsOf } from './switching.ts';
+import { type CriticalType, isCritical, switchingsOf } from './critical.ts';
 
 /**
  * What a command can be in. `sent` is an end for a command that the device does not reply to, see `ended`. `unknown`: a critical
@@ -34,6 +33,8 @@ export interface CommandRequest {
   readonly when: Condition;
   /** Outputs that it switches. */
   readonly switches: readonly Switching[];
+  /** The critical type that it is or amounts to; '': it is not critical. */
+  readonly critical: CriticalType | '';
 }
 
 /** One transition. `note` says why, for people; '' when the state says it all. */
@@ -81,8 +82,16 @@ export function areOpposite(a: Pick<Command, 'switches'>, b: Pick<Command, 'swit
 }
 
 /** A critical command that was sent, or may have been, is not sent again. */
-export function mayHaveLeft(command: Pick<Command, 'type' | 'attempts'>): boolean {
-  return isCritical(command.type) && command.attempts > 0;
+export function mayHaveLeft(command: Pick<Command, 'critical' | 'attempts'>): boolean {
+  return command.critical !== '' && command.attempts > 0;
+}
+
+/** Ends the note of a command whose reply the ledger may not have. */
+export const WITHHELD = 'the reply is in the stream only';
+
+/** The device is relayed: what it has replied is not in the ledger. */
+export function isWithheld({ history }: Pick<Command, 'history'>): boolean {
+  return history.at(-1)?.note.endsWith(WITHHELD) === true;
 }
 
 /** Commands by device and id, so that one prefix lists those of a device. */
@@ -106,14 +115,14 @@ export const UNKNOWN = tableOf('unknown');
 export const FINISHED = tableOf('finished');
 
 /** Earlier versions did not write all of it. */
-type Later = 'parameters' | 'switches' | 'key' | 'opposes';
+type Later = 'parameters' | 'switches' | 'critical' | 'key' | 'opposes';
 type Stored = Omit<Command, Later> & Partial<Pick<Command, Later>>;
 
 function current(stored: Stored): Command {
-  const { parameters = {}, key = 0, opposes = [] } = stored;
-  const whole = { ...stored, parameters, key, opposes };
+  const { type, parameters = {}, critical = isCritical(type) ? type : '', key = 0, opposes = [] } = stored;
+  const whole = { ...stored, parameters, critical, key, opposes };
   if (stored.switches !== undefined) return { ...whole, switches: stored.switches };
-  const found = { ...whole, switches: switchingsOf(undefined, stored.type, parameters, {}) };
+  const found = { ...whole, switches: switchingsOf(undefined, type, parameters, {}) };
   // It was asked for when a stop went at any speed.
   return immobilises(found) && found.ended === 0 ? { ...found, when: 'stopped' } : found;
 }

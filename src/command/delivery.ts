@@ -1,10 +1,11 @@
 import type { Codec, CommandRule, Options, Reading, Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type Command, mayHaveLeft } from './command.ts';
-import { isCritical } from './critical.ts';
+import { type Command, isPending, mayHaveLeft, WITHHELD } from './command.ts';
+import { meaningOf, ruleOf } from './critical.ts';
 import { type Ledger, opposedBy } from './ledger.ts';
 import type { Shadow } from './shadow.ts';
+import type { Reply } from './waiting.ts';
 
 /**
  * Brings commands to the devices that one worker is connected to.
@@ -22,11 +23,11 @@ import type { Shadow } from './shadow.ts';
  *    A position is newer than the request, by its own time.
  * 6. Steps of a device's connections happen one after the other, and an error of the store ends none of them for good: it is
  *    tried again. While an outcome is known and not written, its command is not taken for lost.
- * 8. A critical command waits a minute on a session that has no standing, and as long as the device is contested: also when another session spoke meanwhile,
- *    may be the device.
  * 7. What a command waits for (its time, the vehicle's standing still) is asked again in the moment its bytes leave.
- * 8. What a device with privacy relay has replied may say where it is: it is in the event, which goes to the stream, and not in
- *    the ledger, which stays.
+ * 8. A critical command waits a minute on a session that has no standing, and as long as the device is contested: a session that
+ *    spoke meanwhile may be the device.
+ * 9. What a device with privacy relay has replied may say where it is: it is in the event, which goes to the stream, and in the
+ *    answer to those who wait for it, and not in the ledger, which stays.
  */
 
 /** A device's connection as the downlink sees it. */
@@ -66,9 +67,10 @@ export interface DeliveryOptions {
   readonly log: Log;
   /** Counts how commands came out, by state. */
   readonly count: (state: Command['state']) => void;
+  /** A command has ended or is unknown, which the ledger says already; `reply`: what it does not say (invariant 9). */
+  readonly ended: (device: string, id: string, reply: Reply | undefined) => void;
 }
 
-const WITHHELD = 'the reply is in the stream only';
 /** After a failure of the store, and for anything that no timer covers. */
 const AGAIN_MS = 5_000;
 const LONGEST_MS = 60_000;
@@ -233,8 +235,7 @@ class DeliveryLine {
       const command = reading === undefined ? late : flight?.command;
       const read = reading ?? this.#read(late, text);
       const values = { ...attributes, ...(read ?? this.#read(undefined, text))?.values };
-      if (command !== undefined && read?.outcome === 'refused')
-        this.#said(await ledger.failed(command, 'refused by the device', this.contact.relay ? '' : text), text);
+      if (command !== undefined && read?.outcome === 'refused') await this.#refused(command, text);
       else if (command !== undefined && read !== undefined)
         await this.#answered(command, text, values, read.outcome === 'deferred' ? 'the device does it when it can' : '');
       for (const { name, value } of await shadow.told(device, values)) this.contact.event({ type: 'settings_drift', setting: name, value });
@@ -243,7 +244,7 @@ class DeliveryLine {
 
   fixed(fix: Command['values']): void {
     const flight = this.#flight;
-    if (flight === undefined || this.#rule(flight.command)?.shownBy !== 'fix' || !isNewer(fix, flight.command)) return;
+    if (flight === undefined || this.#shownBy(flight.command) !== 'fix' || !isNewer(fix, flight.command)) return;
     this.#land();
     this.#settle(() => this.#answered(flight.command, flight.heard?.text ?? '', fix, 'by a position'));
   }
@@ -262,7 +263,7 @@ class DeliveryLine {
       if (flight === undefined) return;
       const { command, heard } = flight;
       if (heard !== undefined) await this.#answered(command, heard.text, heard.values, this.#shortOf(command));
-      else if (this.#rule(command)?.shownBy === 'departure')
+      else if (this.#shownBy(command) === 'departure')
         this.#said(await ledger.silent(command, 'the connection ended, as this command makes it'));
       else this.#said(await ledger.unanswered(command, ended, false));
     });
@@ -351,8 +352,8 @@ class DeliveryLine {
   }
 
   /** Invariant 8: how long the command is to wait. */
-  #proofMs({ id, type }: Command): number {
-    if (!isCritical(type)) return 0;
+  #proofMs({ id, critical }: Command): number {
+    if (critical === '') return 0;
     if (this.contact.contested) return Number.POSITIVE_INFINITY;
     if (this.contact.standing) return 0;
     const now = this.#o.now();
@@ -396,7 +397,7 @@ class DeliveryLine {
       this.#said(await ledger.failed(command, 'the codec cannot encode this for the device: check the parameters and the device family'));
       return this.#choose();
     }
-    const shownBy = this.#rule(command)?.shownBy;
+    const shownBy = this.#shownBy(command);
     if (shownBy === 'contact') {
       this.#said(await ledger.silent(command, 'the device does not reply to this'));
       return this.#choose();
@@ -438,13 +439,13 @@ class DeliveryLine {
 
   /** What is wanting in what was heard. */
   #shortOf(command: Command): string {
-    return this.#rule(command)?.shownBy === 'fix' ? 'no new position came' : 'in a form that is not documented';
+    return this.#shownBy(command) === 'fix' ? 'no new position came' : 'in a form that is not documented';
   }
 
   /** Is it the reply, whatever else may come? */
   #settles(command: Command, reading: Reading): boolean {
     if (reading.outcome === 'refused') return true;
-    if (this.#rule(command)?.shownBy === 'fix')
+    if (this.#shownBy(command) === 'fix')
       return 'lat' in reading.values && reading.values['valid'] !== false && isNewer(reading.values, command);
     return reading.outcome !== 'unclear';
   }
@@ -454,23 +455,33 @@ class DeliveryLine {
     if (!this.#gone) this.#later = setTimeout(() => this.look(), Math.min(LONGEST_MS, Math.max(1, ms)));
   }
 
-  /** Invariant 8. */
+  /** Invariant 9. */
+  async #refused(command: Command, reply: string): Promise<void> {
+    const { ledger } = this.#o;
+    const note = 'refused by the device';
+    if (!this.contact.relay) this.#said(await ledger.failed(command, note, reply));
+    else this.#said(await ledger.failed(command, `${note}; ${WITHHELD}`), { reply, values: {} });
+  }
+
+  /** Invariant 9. */
   async #answered(command: Command, reply: string, values: Command['values'], note: string): Promise<void> {
     const { ledger } = this.#o;
     if (!this.contact.relay) this.#said(await ledger.answered(command, reply, values, note));
-    else this.#said(await ledger.answered(command, '', {}, note === '' ? WITHHELD : `${note}; ${WITHHELD}`), reply, values);
+    else this.#said(await ledger.answered(command, '', {}, note === '' ? WITHHELD : `${note}; ${WITHHELD}`), { reply, values });
   }
 
-  /** Makes the transition an event, if it was one. `reply` and `values`: what the ledger may not have. */
-  #said(command: Command | undefined, reply = command?.reply ?? '', values = command?.values ?? {}): Command | undefined {
+  /** Makes the transition an event, if it was one. `withheld`: what the ledger may not have. */
+  #said(command: Command | undefined, withheld?: Reply): Command | undefined {
     if (command === undefined) return undefined;
     this.#o.count(command.state);
-    this.contact.event(commandEvent({ ...command, reply, values }));
+    this.contact.event(commandEvent({ ...command, ...withheld }));
+    if (!isPending(command)) this.#o.ended(command.device, command.id, withheld);
     return command;
   }
 
-  #rule(command: Command): CommandRule | undefined {
-    return this.contact.codec.commands.find(({ type }) => type === command.type);
+  #shownBy({ type, parameters }: Command): CommandRule['shownBy'] {
+    const { codec } = this.contact;
+    return ruleOf(codec, meaningOf(codec, type, parameters, {}).actsAs)?.shownBy;
   }
 
   /** Unlike the one before. A second of the day fits every protocol that echoes: H02 carries it as a time. */

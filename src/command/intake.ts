@@ -1,14 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import {
-  type Codec,
-  type CommandRule,
-  checkOptions,
-  type OptionRule,
-  type Options,
-  parseOption,
-  type Switching,
-  type Transport,
-} from '../codec/index.ts';
+import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption, type Transport } from '../codec/index.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Device } from '../registry/device.ts';
@@ -16,10 +7,9 @@ import { textProblems } from '../registry/field-problem.ts';
 import { type Following, follow } from '../state/follow.ts';
 import type { StateStore } from '../state/store.ts';
 import { COMMANDS, CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
-import { isCritical } from './critical.ts';
+import { type CriticalType, type Meaning, meaningOf } from './critical.ts';
 import { commandEvent } from './delivery.ts';
 import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
-import { switchingsOf } from './switching.ts';
 
 /**
  * Where commands are handed in, checked, cancelled and given up; in the supervisor.
@@ -52,6 +42,8 @@ export interface Draft {
   readonly protocol?: string | undefined;
   /** The same draft handed in twice under one id is one command. */
   readonly id?: string | undefined;
+  /** Why the requester may not hand in a command that does what this type does; undefined: he may. Absent: everything is permitted. */
+  readonly permits?: (critical: CriticalType) => Problem | undefined;
 }
 
 export interface Problem {
@@ -62,7 +54,7 @@ export interface Problem {
 export type Outcome =
   | { readonly command: Command }
   | {
-      readonly refused: 'invalid' | 'unknown_device' | 'conflict' | 'full';
+      readonly refused: 'invalid' | 'forbidden' | 'unknown_device' | 'conflict' | 'full';
       readonly problems: readonly Problem[];
       readonly other?: string;
     };
@@ -89,6 +81,8 @@ const SWEEP_MS = 1_000;
 const IMMOBILISING_EXPIRY_MS = 600_000;
 /** A command that was sent is given up so long after its time: a reply in between still counts. */
 const GRACE_MS = 60_000;
+/** Of an invalid command. */
+const NOTHING: Pick<Meaning, 'switches' | 'critical'> = { switches: [], critical: '' };
 const LONGEST_MS = 366 * 86_400_000;
 const MAX_TEXT = 200;
 /** Larger than any command frame. */
@@ -140,8 +134,11 @@ export class CommandIntake {
     const parameters = this.#check(draft, codec, known, problems);
     const at = now();
     const notBefore = draft.not_before ?? 0;
-    const switches = problems.length > 0 ? [] : this.#switches(codec, draft, parameters);
+    const { switches, critical } =
+      problems.length > 0 ? NOTHING : meaningOf(codec, draft.type, parameters, this.#o.optionsOf(codec, draft.device));
     const stops = immobilises({ switches });
+    const forbidden = critical === '' ? undefined : draft.permits?.(critical);
+    if (forbidden !== undefined) return { refused: 'forbidden', problems: [forbidden] };
     const longestMs = stops ? Math.min(expiryMs, IMMOBILISING_EXPIRY_MS) : expiryMs;
     const expires = draft.expires ?? (stops ? Math.max(at, notBefore) : at) + longestMs;
     if (!(expires > at && expires <= at + LONGEST_MS))
@@ -173,6 +170,7 @@ export class CommandIntake {
       priority,
       when,
       switches,
+      critical,
     };
     const id = draft.id ?? newId(at);
     let refused: Outcome | undefined;
@@ -257,16 +255,6 @@ export class CommandIntake {
     return parameters;
   }
 
-  /** A codec that throws is taken at its worst. */
-  #switches(codec: Codec, draft: Draft, parameters: Options): readonly Switching[] {
-    try {
-      const rule = codec.commands.find(({ type }) => type === draft.type);
-      return switchingsOf(rule, draft.type, parameters, this.#o.optionsOf(codec, draft.device));
-    } catch {
-      return [{ output: 0, on: true, immobilises: true }];
-    }
-  }
-
   #encodes(codec: Codec, device: string, transport: Transport | undefined, type: string, parameters: Options): boolean {
     const dialect = (transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
     try {
@@ -321,7 +309,7 @@ function sameAs(request: CommandRequest, open: readonly Command[]): Outcome | un
 
 function tooMany(request: CommandRequest, open: readonly Command[], unknown: readonly Command[]): Outcome | undefined {
   if (open.length >= OPEN_COMMANDS) return refuse('full', 'device', `has ${OPEN_COMMANDS} open commands; cancel some`);
-  if (isCritical(request.type) && unknown.length >= OPEN_COMMANDS)
+  if (request.critical !== '' && unknown.length >= OPEN_COMMANDS)
     return refuse('full', 'device', `has ${OPEN_COMMANDS} commands of unknown outcome; say how they came out`);
   return undefined;
 }

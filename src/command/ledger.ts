@@ -12,7 +12,6 @@ import {
   type Transition,
   UNKNOWN,
 } from './command.ts';
-import { isCritical } from './critical.ts';
 import { Shadow } from './shadow.ts';
 
 /**
@@ -212,7 +211,7 @@ export class Ledger {
       const next = this.#next(found, changed, state, note, ends);
       const shadow = !ends ? [] : await (state === 'answered' ? this.#shadow.confirmed(next) : this.#shadow.dropped(next));
       const isMark = state === 'sent' && !ends;
-      const until = isMark && !isCritical(next.type) ? 'visible' : undefined;
+      const until = isMark && next.critical === '' ? 'visible' : undefined;
       return (await this.#store.write([...moved(place, next), ...shadow], until)) ? next : CONTENDED;
     });
   }

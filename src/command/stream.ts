@@ -5,7 +5,7 @@ import type { Log } from '../log.ts';
 import type { SecretUrl } from '../secret.ts';
 import type { StateStore } from '../state/store.ts';
 import { isRowDamaged } from '../state/table.ts';
-import { isAllowed } from './critical.ts';
+import { type CriticalType, isAllowed } from './critical.ts';
 import type { CommandIntake, Draft, Outcome, Problem } from './intake.ts';
 
 /**
@@ -123,6 +123,12 @@ export class CommandStream {
     }
   }
 
+  #permits(type: string, critical: CriticalType): Problem | undefined {
+    if (isAllowed(critical, this.#o.allows)) return undefined;
+    const what = critical === type ? type : `this ${type}, which acts as ${critical},`;
+    return { field: 'type', problem: `${what} does not come this way unless commands.streamAllows names ${critical}` };
+  }
+
   async #group(redis: Redis): Promise<void> {
     try {
       const last = await this.#o.store.get('cursors', CURSOR);
@@ -138,10 +144,8 @@ export class CommandStream {
     for (const [name, value] of fields) bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
     if (bytes > MAX_BYTES) problems.push({ field: 'entry', problem: `has ${bytes} bytes; a command has ${MAX_BYTES} at most` });
     const draft = problems.length > 0 ? undefined : draftOf(id, fields, problems);
-    if (draft !== undefined && !isAllowed(draft.type, this.#o.allows))
-      problems.push({ field: 'type', problem: `${draft.type} does not come this way unless commands.streamAllows names it` });
-    if (draft !== undefined && problems.length === 0) {
-      const outcome = await this.#submitted(draft);
+    if (draft !== undefined) {
+      const outcome = await this.#submitted({ ...draft, permits: (critical) => this.#permits(draft.type, critical) });
       if ('command' in outcome) return;
       problems.push(...outcome.problems);
     }

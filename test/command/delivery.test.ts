@@ -6,9 +6,11 @@ import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Options, Transport } from '../../src/codec/index.ts';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
+import { isCritical } from '../../src/command/critical.ts';
 import { Delivery, type DeliveryPort } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
+import type { Reply } from '../../src/command/waiting.ts';
 import { silentLog } from '../../src/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
@@ -22,12 +24,22 @@ let store: LmdbStore;
 let ledger: Ledger;
 let delivery: Delivery;
 let ids = 0;
+/** What was said of commands that have ended. */
+let ended: { readonly id: string; readonly reply: Reply | undefined }[] = [];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-downlink-'));
   store = new LmdbStore({ directory, log: silentLog });
   ledger = new Ledger(store, () => Date.now(), 3);
-  delivery = new Delivery({ ledger, shadow: new Shadow(store), now: () => Date.now(), log: silentLog, count: () => {} });
+  ended = [];
+  delivery = new Delivery({
+    ledger,
+    shadow: new Shadow(store),
+    now: () => Date.now(),
+    log: silentLog,
+    count: () => {},
+    ended: (_, id, reply) => void ended.push({ id, reply }),
+  });
 });
 afterEach(async () => {
   await delivery.close();
@@ -107,6 +119,7 @@ async function queue(type = 'version', more: Partial<CommandRequest> = {}): Prom
     priority: 0,
     when: 'any',
     switches: [],
+    critical: isCritical(type) ? type : '',
   } as const;
   const command = await ledger.submit({ device: 'd01', type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
   if (command === undefined) throw new Error('not submitted');
@@ -282,7 +295,7 @@ describe('commands on their way down', () => {
     await vi.waitFor(() => expect(device.events).toContainEqual(expect.objectContaining(event)));
   });
 
-  it('8: what a device with privacy relay replies is in its events, and nowhere in the ledger', async () => {
+  it('9: what a device with privacy relay replies is in its events and told to those who wait, and nowhere in the ledger', async () => {
     const device = new Device({ ...teltonika, replyMs: 1_500 });
     device.relay = true;
     const place = { time: Date.now() + 60_000, lat: 5.125, lon: 6.375 };
@@ -295,9 +308,20 @@ describe('commands on their way down', () => {
     device.reply(old);
     await device.got(3);
     device.reply('Error: invalid ID');
-    const ended = await Promise.all(commands.map((command, n) => comesTo(command, n < 2 ? 'answered' : 'failed')));
-    expect(ended.map(({ reply, values }) => [reply, values])).toEqual(ended.map(() => ['', {}]));
-    expect(ended[0]?.history.at(-1)?.note).toBe('by a position; the reply is in the stream only');
+    const found = await Promise.all(commands.map((command, n) => comesTo(command, n < 2 ? 'answered' : 'failed')));
+    expect(found.map(({ reply, values }) => [reply, values])).toEqual(found.map(() => ['', {}]));
+    expect(found.map(({ history }) => history.at(-1)?.note)).toEqual([
+      'by a position; the reply is in the stream only',
+      'no new position came; the reply is in the stream only',
+      'refused by the device; the reply is in the stream only',
+    ]);
+    await vi.waitFor(() =>
+      expect(ended).toEqual([
+        { id: commands[0]?.id, reply: { reply: '', values: place } },
+        { id: commands[1]?.id, reply: { reply: old, values: expect.objectContaining({ lat: 5.125 }) } },
+        { id: commands[2]?.id, reply: { reply: 'Error: invalid ID', values: {} } },
+      ]),
+    );
     const stored = JSON.stringify(
       await Promise.all((['commands', 'unknown', 'finished', 'settings'] as const).map((table) => store.list(table, { limit: 100 }))),
     );

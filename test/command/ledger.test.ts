@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { CRITICAL_TYPES } from '../../src/command/critical.ts';
+import { CRITICAL_TYPES, isCritical } from '../../src/command/critical.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import { silentLog } from '../../src/log.ts';
@@ -38,7 +38,8 @@ function request(more: Partial<CommandRequest> = {}): CommandRequest {
     when: 'any',
     switches: [],
   } as const;
-  return { device: 'd01', type: 'version', parameters: {}, ...rest, ...more };
+  const { type = 'version' } = more;
+  return { device: 'd01', type, critical: isCritical(type) ? type : '', parameters: {}, ...rest, ...more };
 }
 
 async function queued(ledger: Ledger, id = 'c1', more: Partial<CommandRequest> = {}): Promise<Command> {

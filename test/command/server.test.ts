@@ -96,6 +96,34 @@ describe('commands over HTTP', () => {
     });
   }, 90_000);
 
+  it('give the reply of a relayed device to who waits for it, and keep it nowhere', async () => {
+    const { running, api, port } = await start({}, ['read', 'commands', 'devices']);
+    const path = `/v1/devices/${imei(1)}/commands`;
+    expect((await api.call('PUT', `/v1/devices/${imei(1)}`, { protocol: 'teltonika', privacy: 'relay' })).status).toBe(201);
+    const text = 'GPS:1 Sat:9 Lat:5.125 Long:6.375 Alt:0 Speed:0 Dir:0 Date: 2027/8/24 Time: 13:4:36';
+    const made = new ObedientDevice(port, imei(1), () => text);
+    devices.push(made);
+    const answered = { state: 'answered', reply: text, values: { lat: 5.125, lon: 6.375 } };
+    const first = await api.call('POST', `${path}?wait=20`, { type: 'locate' });
+    expect(first).toMatchObject({ status: 201, body: answered });
+    // Nor to who does not wait.
+    expect(await api.call('GET', `${path}/${first.body['id']}`)).toMatchObject({ body: { state: 'answered', reply: '', values: {} } });
+    const [several, sent] = await Promise.all([
+      Promise.all([1, 2].map(() => api.call('GET', `${path}/${first.body['id']}?wait=20`))),
+      fixgate(['send', imei(1), 'locate'], '', {
+        FIXGATE_URL: String((await running.logged('metrics and health'))['http']),
+        FIXGATE_TOKEN: api.token,
+      }),
+    ]);
+    for (const each of several) expect(each).toMatchObject({ body: answered });
+    expect(sent.out).toContain(text);
+    const ended = await api.call('GET', path);
+    expect(JSON.stringify(ended.body)).not.toContain('5.125');
+    const stored = await fixgate(['state', 'dump'], '', { FIXGATE_DATA_DIR: running.dataDir });
+    expect(stored.out).toContain(imei(1));
+    expect(stored.out).not.toContain('5.125');
+  }, 90_000);
+
   it('say what is wrong with a request, by field', async () => {
     const { api, port } = await start({}, ['read', 'commands', 'custom']);
     device(port, 1);

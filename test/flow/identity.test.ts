@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { Directory } from '../../src/cluster/directory.ts';
+import { isCritical } from '../../src/command/critical.ts';
 import { Delivery } from '../../src/command/delivery.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
@@ -60,7 +61,7 @@ class Worker {
       takenOver: () => metrics.takeovers.inc(),
       now: () => clock.elapsed(),
     });
-    this.delivery = new Delivery({ ledger, shadow: new Shadow(store), now, log: silentLog, count: () => {} });
+    this.delivery = new Delivery({ ledger, shadow: new Shadow(store), now, log: silentLog, count: () => {}, ended: () => {} });
     this.#unwatch = store.watch((table, key) => {
       if (table === 'standing' && key !== undefined) for (const session of this.sessions.of(key)) session.reviewStanding();
       if (table === 'commands' && key !== undefined) this.delivery.poke(key.slice(0, key.indexOf(' ')));
@@ -146,7 +147,7 @@ afterEach(async () => {
 
 async function queue(type: string, device = A): Promise<void> {
   const rest = { requester: 'me', reason: '', ref: '', not_before: 0, expires: clock.now() + 3_600_000, switches: [] };
-  const more = { priority: type === 'engine_stop' ? 9 : 0, when: 'any' } as const;
+  const more = { priority: type === 'engine_stop' ? 9 : 0, when: 'any', critical: isCritical(type) ? type : '' } as const;
   const command = await ledger.submit({ device, type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
   if (command === undefined) throw new Error('not submitted');
   for (const { delivery } of workers) delivery.poke(device);

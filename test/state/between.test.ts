@@ -37,6 +37,7 @@ function request(more: Partial<CommandRequest> = {}): CommandRequest {
     priority: 0,
     when: 'any',
     switches: [],
+    critical: '',
   } as const;
   return { device: 'd-1', type: 'version', parameters: {}, ...rest, ...more };
 }
@@ -110,7 +111,14 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     const command = await queued(store, 'c1');
     const cancelled = times(1, 'commands', () => ledgerOf(store).cancelled(command, 'by somebody'));
     const at = interposed(store, { beforeWrite: cancelled });
-    const delivery = new Delivery({ ledger: ledgerOf(at), shadow: new Shadow(at), now: () => NOW, log: silentLog, count: () => {} });
+    const delivery = new Delivery({
+      ledger: ledgerOf(at),
+      shadow: new Shadow(at),
+      now: () => NOW,
+      log: silentLog,
+      count: () => {},
+      ended: () => {},
+    });
     const sent: string[] = [];
     delivery.attached(contactThat((type) => sent.push(type)));
     await vi.waitFor(async () => expect((await ledgerOf(store).get('d-1', 'c1'))?.state).toBe('cancelled'), soon);

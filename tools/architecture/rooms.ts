@@ -183,6 +183,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'wire',
       'in/session types',
       'src/in/session/claim.ts',
+      'command types',
       'metrics',
       'config',
       'app',
