@@ -27,6 +27,9 @@ import { hex } from '../wire/text.ts';
 /** The wall clock that tests give to answers unless they say otherwise. */
 export const KIT_NOW = 1793491200000; // 2026-11-01T00:00:00Z
 
+/** Room for a command's bytes. */
+export const COMMAND_ROOM = 1024;
+
 /** One row with every column of FrameResult under the column's name; `from` and `to` count from the frame's first byte. */
 export interface RowSnapshot {
   readonly from: number;

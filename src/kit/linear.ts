@@ -1,15 +1,15 @@
-import { type Codec, type Command, FrameResult, type Transport } from '../codec/index.ts';
+import { type Codec, type Command, FrameResult, type Options, type Transport } from '../codec/index.ts';
 import type { Bytes } from '../wire/bytes.ts';
 import { putAscii } from '../wire/write.ts';
-import { type FeedSettings, type FrameSnapshot, kitOptions } from './feed.ts';
+import { COMMAND_ROOM, type FeedSettings, type FrameSnapshot, kitOptions } from './feed.ts';
 
 /**
  * Does the cost of a text grow with its length, and not with the square of it? Every word of known texts is repeated, with and
  * without what stands in front of it: a pattern that looks for what follows, and does not find it, starts anew at each.
  *
  * Processor time at two lengths, 8 kB and 64 kB, is compared, not measured against a clock: eight times the text may cost twelve
- * times as much. The best of five tries counts, since other work of the process gets in between. Frames are as long as the codec
- * takes them, where that is less.
+ * times as much. The best of five tries counts, since other work of the process gets in between. Frames are made as long as that
+ * whatever `maxFrameBytes` is: a splitter would not cut them, but what is linear is so at any length.
  */
 const LONG = 64_000;
 const SHORTER = 8;
@@ -20,6 +20,8 @@ const NEGLIGIBLE_US = 3_000;
 /** Where text is put into a frame, as parts of its length. */
 const PLACES = [0.5, 1] as const;
 const MOST_WORDS = 4;
+/** For codecs that encode commands only for a device that they know. */
+const DEVICE = '352093701000019';
 
 /** A text of any length: `head`, then `part` again and again. */
 interface Filler {
@@ -49,19 +51,36 @@ export function readReplyProblem(codec: Codec, texts: readonly string[]): string
   return '';
 }
 
-/** The same of `decode` and `explain`, for frames that hold such texts. */
-export function frameProblem(
-  codec: Codec,
-  transport: Transport,
-  frame: Bytes,
-  texts: readonly string[],
-  reseal: (bytes: Uint8Array) => void,
-  options: FeedSettings['options'],
-): string {
+/** The same of what takes the parameters of a command: `encodeCommand`, `switches` and `actsAs`. */
+export function commandProblem(codec: Codec, transport: Transport): string {
   const dialect = codec[transport];
-  if (dialect === undefined) return '';
-  const out = new FrameResult();
+  const options = kitOptions(codec, 'device' in codec.options ? { device: DEVICE } : undefined);
+  const state = dialect?.open(options, 0);
+  const room = new Uint8Array(COMMAND_ROOM);
+  // What a command is about names the vendor's words.
+  const fillers = fillersOf([...new Set(codec.commands.flatMap(({ about }) => about.match(WORD) ?? []))]);
+  for (const { type, parameters: rules, switches, actsAs } of codec.commands) {
+    const names = Object.keys(rules).filter((name) => rules[name]?.type === 'string');
+    for (const filler of names.length === 0 ? [] : fillers)
+      for (const [what, call] of [
+        ['switches', (given: Options) => void switches?.(given, options)],
+        ['actsAs', (given: Options) => void actsAs?.(given)],
+        ['encodeCommand', (given: Options) => void (state && dialect?.encodeCommand?.({ type, parameters: given }, 1, state, room, 0))],
+      ] as const) {
+        const problem = growth(LONG, (size) => {
+          const given = Object.fromEntries(names.map((name) => [name, filled(filler, size)]));
+          return () => call(given);
+        });
+        if (problem !== '') return `${what} of ${type} with ${JSON.stringify(filler.part)} repeated: ${problem}`;
+      }
+  }
+  return '';
+}
+
+/** The same of `recognise`, `frame`, `salvage`, `decode` and `explain`, for frames that hold such texts. */
+export function frameProblem(codec: Codec, transport: Transport, frame: Bytes, texts: readonly string[], settings: FrameSettings): string {
   const words = [...new Set(texts.flatMap((text) => text.match(WORD) ?? []))].slice(0, MOST_WORDS);
+  const calls = Object.entries(frameCalls(codec, transport, settings.options));
   for (const part of ['a', ',', '0', ...words])
     for (const place of PLACES) {
       const at = Math.min(frame.length - 1, Math.floor(frame.length * place));
@@ -71,21 +90,11 @@ export function frameProblem(
         bytes.set(frame.subarray(0, at));
         putAscii(bytes, at, text);
         bytes.set(frame.subarray(at), at + text.length);
-        reseal(bytes);
+        settings.reseal(bytes);
         return bytes;
       };
-      const state = (): object => dialect.open(kitOptions(codec, options), 0);
-      const calls: Readonly<Record<string, (bytes: Bytes) => void>> = {
-        decode(bytes) {
-          out.reset(0, bytes.length);
-          dialect.decode(bytes, 0, bytes.length, state(), out);
-        },
-        explain(bytes) {
-          dialect.explain?.(bytes, 0, bytes.length, state(), () => {});
-        },
-      };
-      for (const [name, call] of Object.entries(calls)) {
-        const problem = growth(Math.min(LONG, codec.maxFrameBytes), (size) => {
+      for (const [name, call] of calls) {
+        const problem = growth(LONG, (size) => {
           const bytes = stretched(size);
           return () => call(bytes);
         });
@@ -93,6 +102,35 @@ export function frameProblem(
       }
     }
   return '';
+}
+
+interface FrameSettings {
+  readonly options: FeedSettings['options'];
+  /** Repairs lengths and checksums in place. */
+  readonly reseal: (bytes: Uint8Array) => void;
+}
+
+/** What a codec does with the bytes of a frame, each on a state of its own. */
+function frameCalls(
+  codec: Codec,
+  transport: Transport,
+  options: FeedSettings['options'],
+): Readonly<Record<string, (bytes: Bytes) => void>> {
+  const dialect = codec[transport];
+  if (dialect === undefined) return {};
+  const salvage = transport === 'tcp' ? codec.tcp?.salvage : undefined;
+  const out = new FrameResult();
+  const state = (): object => dialect.open(kitOptions(codec, options), 0);
+  return {
+    recognise: (bytes) => void codec.recognise(bytes, 0, bytes.length),
+    frame: (bytes) => void dialect.frame?.(bytes, 0, bytes.length, state()),
+    salvage: (bytes) => void salvage?.call(dialect, bytes, 0, bytes.length, state()),
+    decode(bytes) {
+      out.reset(0, bytes.length);
+      dialect.decode(bytes, 0, bytes.length, state(), out);
+    },
+    explain: (bytes) => dialect.explain?.(bytes, 0, bytes.length, state(), () => {}),
+  };
 }
 
 /** The texts that frames hold. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
-import { type Codec, defineCodec, FrameKind } from '../../src/codec/index.ts';
+import { type Codec, type CommandRule, defineCodec, FrameKind } from '../../src/codec/index.ts';
 import {
   CHECK_NAMES,
   type CheckName,
@@ -374,16 +374,24 @@ describe('each check fails, alone, on a toy that breaks its rule', () => {
     // Of a square there is much to do before it is told from a line.
   }, 120_000);
 
-  it('linear: an annotation that looks back at every byte', () => {
+  it('linear: what a command switches, found with a pattern that starts anew at each blank', () => {
+    // A square of an eighth of the text shows as well, and sooner.
+    const part = (text: unknown): string => String(text).slice(0, String(text).length / 8);
+    const switches: NonNullable<CommandRule['switches']> = ({ text }) =>
+      /\s+stop$/.test(part(text)) ? [{ output: 1, on: true, immobilises: true }] : [];
+    const commands = toyDefinition.commands?.map((rule) => (rule.type === 'custom' ? { ...rule, switches } : rule)) ?? [];
+    expect(failing(defineCodec({ ...toyDefinition, commands }), { ...SETTINGS, rounds: 10 })).toEqual(['linear']);
+  });
+
+  it('linear: an annotation that looks back, from every 16th byte', () => {
     const dialect: typeof toyDialect = {
       ...toyDialect,
       explain(bytes, start, end, _state, note) {
-        for (let p = start; p < end; p++) for (let back = start; back < p; back++) if (bytes[back] === 0x01) note(p, 1, 'one', '');
+        for (let p = start; p < end; p += 16) for (let back = start; back < p; back++) if (bytes[back] === 0x01) note(p, 1, 'one', '');
       },
     };
-    expect(
-      failing(defineCodec({ ...toyDefinition, maxFrameBytes: 16_384, tcp: dialect, udp: dialect }), { ...SETTINGS, rounds: 10 }),
-    ).toEqual(['linear']);
+    // At the longest frame of the toy, 1 kB, that costs next to nothing.
+    expect(failing(defineCodec({ ...toyDefinition, tcp: dialect, udp: dialect }), { ...SETTINGS, rounds: 10 })).toEqual(['linear']);
   });
 
   it('sanity: a sample without a frame', () => {
