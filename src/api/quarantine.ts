@@ -23,10 +23,7 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     query: page,
     body: NO_BODY,
     answers: { 200: { about: 'the devices; pass `next` as `after` for the next page', schema: listed } },
-    async run({ query: { after, limit }, office }) {
-      const devices = await office.quarantine.list(after, limit);
-      return { devices, next: devices.length < limit ? undefined : devices.at(-1)?.id };
-    },
+    run: ({ query: { after, limit }, office }) => office.quarantine.list(after, limit),
   }),
   route({
     method: 'POST',

@@ -1,10 +1,11 @@
 import type { OptionValue } from '../codec/index.ts';
 import { jsonOf } from '../json.ts';
 import type { Op, StateStore } from '../state/store.ts';
+import { byId, TypedTable } from '../state/table.ts';
 import type { Command } from './command.ts';
 
 /** Settings that commands change, by command type: the setting's name, and the parameter that carries its value. */
-const SETTINGS: Readonly<Record<string, readonly [name: string, parameter: string]>> = {
+const BY_COMMAND: Readonly<Record<string, readonly [name: string, parameter: string]>> = {
   set_interval: ['interval', 'seconds'],
   set_time_zone: ['time_zone', 'minutes'],
   set_server: ['server', 'host'],
@@ -27,9 +28,11 @@ export interface Settings {
 
 const NONE: Settings = { desired: {}, reported: {}, pending: {} };
 
+const SETTINGS = new TypedTable<Settings>({ name: 'settings', key: byId, parse });
+
 /** The setting that a command changes, if it does. */
 function settingOf(command: Pick<Command, 'type' | 'parameters'>): Setting | undefined {
-  const [name, parameter] = SETTINGS[command.type] ?? [];
+  const [name, parameter] = BY_COMMAND[command.type] ?? [];
   const value = parameter === undefined ? undefined : command.parameters[parameter];
   if (name === undefined || value === undefined) return undefined;
   const port = command.parameters['port'];
@@ -51,7 +54,7 @@ export class Shadow {
   }
 
   async get(device: string): Promise<Settings> {
-    return parse(await this.#store.get('settings', device));
+    return (await SETTINGS.get(this.#store, device)) ?? NONE;
   }
 
   /** Steps of a write that make the setting desired and pending. They hold only as long as nobody else changes the settings. */
@@ -85,12 +88,12 @@ export class Shadow {
    * The device itself has told some of its settings. Returns those that are not as desired and on no way there: they have drifted.
    */
   async told(device: string, values: Readonly<Record<string, OptionValue>>): Promise<Setting[]> {
-    const known = new Set(Object.values(SETTINGS).map(([name]) => name));
+    const known = new Set(Object.values(BY_COMMAND).map(([name]) => name));
     const told = Object.entries(values).filter(([name]) => known.has(name));
     if (told.length === 0) return [];
     let drifted: Setting[] = [];
     await this.#store.update('settings', device, (text) => {
-      const { desired, reported, pending } = parse(text);
+      const { desired, reported, pending } = SETTINGS.read(text) ?? NONE;
       drifted = told.flatMap(([name, value]) => {
         const wanted = desired[name];
         return wanted !== undefined && wanted !== value && reported[name] !== value && pending[name] === undefined ? [{ name, value }] : [];
@@ -107,7 +110,7 @@ export class Shadow {
     const expect = await this.#store.get('settings', key);
     return [
       { table: 'settings', key, expect },
-      { table: 'settings', key, put: JSON.stringify(change(parse(expect), setting)) },
+      { table: 'settings', key, put: JSON.stringify(change(SETTINGS.read(expect) ?? NONE, setting)) },
     ];
   }
 }
@@ -116,9 +119,10 @@ function without(pending: Settings['pending'], name: string, id: string): Settin
   return Object.fromEntries(Object.entries(pending).filter(([key, value]) => key !== name || value !== id));
 }
 
-function parse(text: string | undefined): Settings {
-  const value: unknown = jsonOf(text);
-  return isSettings(value) ? value : NONE;
+/** Only this program writes the table: the tag is enough. */
+function parse(text: string): Settings | undefined {
+  const value = jsonOf(text);
+  return isSettings(value) ? value : undefined;
 }
 
 function isSettings(value: unknown): value is Settings {

@@ -61,13 +61,14 @@ export class QuarantineList {
     await this.#work;
   }
 
-  /** By id, behind `after`. */
-  async list(after: string | undefined, limit: number): Promise<(UnknownDevice & { id: string })[]> {
-    const found = await this.#o.store.list('quarantine', { limit, ...(after === undefined ? {} : { after }) });
-    return found.flatMap(({ key, value }) => {
-      const unknownDevice = QUARANTINE.read(value);
-      return unknownDevice === undefined ? [] : [{ id: key, ...unknownDevice }];
-    });
+  /** By id, behind `after`. `next`: where the following page begins, when there is one. */
+  async list(after: string | undefined, limit: number): Promise<{ devices: (UnknownDevice & { id: string })[]; next: string | undefined }> {
+    const devices: (UnknownDevice & { id: string })[] = [];
+    for await (const [id, unknownDevice] of QUARANTINE.entries(this.#o.store, { after, size: limit + 1 })) {
+      if (devices.length === limit) return { devices, next: devices.at(-1)?.id };
+      devices.push({ id, ...unknownDevice });
+    }
+    return { devices, next: undefined };
   }
 
   async get(id: string): Promise<UnknownDevice | undefined> {

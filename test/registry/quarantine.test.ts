@@ -89,7 +89,7 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
     }
     await vi.waitFor(
       async () => {
-        const ids = (await list.list(undefined, 100)).map(({ id }) => id);
+        const ids = (await list.list(undefined, 100)).devices.map(({ id }) => id);
         expect(ids).toHaveLength(10);
         expect(ids).toContain('old-2');
         expect(ids).not.toContain('old-1');
@@ -101,5 +101,23 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
     expect(await list.remove('old-2')).toBe(true);
     expect(await list.remove('old-2')).toBe(false);
     await vi.waitFor(() => expect(counts.at(-1)).toBe(9), { timeout: 5000 });
+  });
+
+  it('is listed in pages, of which a damaged entry neither ends one nor hides another', async () => {
+    const store = await stores.open(kind);
+    const { quarantine } = quarantineOf(store);
+    for (const id of ['s-1', 's-2', 's-3', 's-4']) quarantine.noted(id, 'toy', 'tcp', frame(1), 0, 3);
+    await quarantine.flush();
+    await store.write([{ table: 'quarantine', key: 's-2', put: '{"first_seen":' }]);
+    const list = new QuarantineList({ store, most: 10, log: silentLog, count: () => {} });
+    const pages: string[] = [];
+    for (let after: string | undefined; pages.length < 9; ) {
+      const { devices, next } = await list.list(after, 2);
+      pages.push(devices.map(({ id }) => id).join());
+      if (next === undefined) break;
+      after = next;
+    }
+    expect(pages).toEqual(['s-1,s-3', 's-4']);
+    await expect(list.get('s-2')).rejects.toMatchObject({ code: 'STATE_ROW_DAMAGED' });
   });
 });

@@ -155,7 +155,7 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     list.start();
     onTestFinished(() => list.stop());
     await vi.waitFor(() => expect(counts.at(-1)).toBe(2), soon);
-    expect((await list.list(undefined, 9)).map(({ id }) => id)).toEqual(['new', 'old']);
+    expect((await list.list(undefined, 9)).devices.map(({ id }) => id)).toEqual(['new', 'old']);
   });
 });
 

@@ -77,4 +77,13 @@ describe('calls that throw in bad times', () => {
       'embedded/main.ts: if (process.send !== undefined) process.send(message, undefined, undefined, () => {});',
     ]);
   });
+
+  it('the state store is watched, paged and written to on a condition by one mechanism each', () => {
+    expect(found(/\b(store|state)\.watch\(/, ['state/follow.ts', 'state/open.ts'])).toEqual([]);
+    // What is read of ClickHouse has pages of its own.
+    expect(
+      found(/\.length < (PAGE|limit|size)\b/, ['state/pages.ts', 'sink/clickhouse/device-rows.ts', 'sink/redis-stream/erase.ts']),
+    ).toEqual([]);
+    expect(found(/\btries\b.*\btries\+\+/, ['state/attempt.ts', 'cluster/ports.ts'])).toEqual([]);
+  });
 });
