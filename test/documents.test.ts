@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { MIGRATIONS } from '../src/sink/clickhouse/schema.ts';
 import { generated } from '../tools/docs/generate.ts';
 import { options } from '../tools/docs/options-page.ts';
 
@@ -32,5 +33,27 @@ describe('docs/events.md', () => {
 
   test('lists no type that the code does not name', () => {
     expect(listed.filter((type) => !sources.some((text) => text.includes(type)))).toEqual([]);
+  });
+});
+
+describe('docs/formats/tables.md', () => {
+  const named = new Set([...readFileSync('docs/formats/tables.md', 'utf8').matchAll(/`(\w+)`/g)].map(([, name]) => name));
+
+  test('names every column of the tables', () => {
+    const text = MIGRATIONS.flatMap(({ statements }) => statements('db')).join('\n');
+    const columns = [
+      ...text.matchAll(
+        /(?:^ {2}|IF NOT EXISTS )(\w+) (?:String|Bool|U?Int\d+|Float\d+|DateTime|FixedString|Nullable|LowCardinality|Array|Map)/gm,
+      ),
+    ];
+    expect(columns.length).toBeGreaterThan(40);
+    expect([...new Set(columns.map(([, name]) => name))].filter((name) => !named.has(name))).toEqual([]);
+  });
+
+  test('names every field of a record as JSON', () => {
+    const code = readFileSync('src/record/rows.ts', 'utf8');
+    const written = [...code.matchAll(/[{,]"(\w+)":|number\('(\w+)'/g)].map(([, a, b]) => a ?? b ?? '');
+    expect(written.length).toBeGreaterThan(15);
+    expect(written.filter((name) => !named.has(name))).toEqual([]);
   });
 });
