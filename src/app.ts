@@ -132,6 +132,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
   const sessions = new SessionTable<Session>({
     moved: toSupervisor(),
+    confirms: true,
     spoke: (device, peer) => tell({ type: 'spoke', device, peer }),
     takenOver: () => metrics.takeovers.inc(),
     now: () => systemClock.elapsed(),
@@ -226,7 +227,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
           state.abandon(message.damage);
           break;
         case 'rivals':
-          sessions.rivals(message.device, message.claims);
+          sessions.rivals(message.device, message.verdict);
           break;
         case 'spoke':
           sessions.heard(message.device, message.peer);

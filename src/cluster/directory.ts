@@ -1,35 +1,58 @@
-import { type Claim, leaderOf } from '../in/session/claim.ts';
+import { type Claim, CommandWay } from '../in/session/claim.ts';
 import type { SessionMove } from './messages.ts';
 
-/** A worker's sessions of one device. */
-interface Here {
-  readonly slot: number;
+/** What a worker is told of a device that it has sessions of. */
+export interface Verdict {
+  /** Sessions on all other workers. */
   readonly claims: readonly Claim[];
+  /** The latest `since` of its own sessions that is known here, monotonic ms. */
+  readonly known: number;
+  /** Which of all has the commands. */
+  readonly leader: Claim | undefined;
+  /** When they moved last from one live session to another, monotonic ms. */
+  readonly movedAt: number;
+}
+
+interface Place {
+  /** By worker. */
+  readonly sessions: Map<number, readonly Claim[]>;
+  readonly way: CommandWay<Claim>;
 }
 
 /**
- * Device to the workers that have sessions of it. Workers decide among their own sessions and those of the others, all by the same rule
- * (in/session/claim.ts); here each is told of the others.
+ * Device to the workers that have sessions of it.
+ *
+ * 1. A worker decides among its own sessions (in/session/claim.ts). When several workers have sessions of a device, it is decided here,
+ *    by the same rule, and each is told: a way of commands that moves is slowed over all workers.
+ * 2. A worker is told of each device that it has not had sessions of before: until then it sends no command there.
  */
 export class Directory {
-  readonly #live = new Map<string, readonly Here[]>();
-  readonly #rivals: (slot: number, device: string, claims: readonly Claim[]) => void;
+  readonly #places = new Map<string, Place>();
+  readonly #tell: (slot: number, device: string, verdict: Verdict) => void;
+  readonly #now: () => number;
 
-  /** `rivals` is told, for each worker, the sessions of a device on all others. */
-  constructor(rivals: (slot: number, device: string, claims: readonly Claim[]) => void) {
-    this.#rivals = rivals;
+  /** `now`: monotonic ms. */
+  constructor(tell: (slot: number, device: string, verdict: Verdict) => void, now: () => number) {
+    this.#tell = tell;
+    this.#now = now;
   }
 
   /** Where commands for the device go; undefined when it is not connected. */
   slotOf(device: string): number | undefined {
-    const places = this.#live.get(device) ?? [];
-    if (places.length < 2) return places[0]?.slot;
-    return leaderOf(places.flatMap(({ slot, claims }) => claims.map((claim) => ({ ...claim, slot }))))?.slot;
+    const place = this.#places.get(device);
+    if (place === undefined) return undefined;
+    const { leader } = place.way;
+    for (const [slot, claims] of place.sessions)
+      if (claims.some(({ since, peer }) => since === leader?.since && peer === leader.peer)) return slot;
+    return undefined;
   }
 
-  /** The other workers that have sessions of the device. */
-  othersThan(slot: number, device: string): readonly number[] {
-    return (this.#live.get(device) ?? []).filter((place) => place.slot !== slot).map((place) => place.slot);
+  /** A session of the device on this worker has spoken. Returns the other workers that have sessions of it. */
+  spoke(slot: number, device: string): readonly number[] {
+    const place = this.#places.get(device);
+    if (place === undefined || place.sessions.size < 2) return [];
+    if (place.way.decide([...place.sessions.values()].flat(), this.#now())) this.#tellAll(device, place);
+    return [...place.sessions.keys()].filter((other) => other !== slot);
   }
 
   /** What a worker has reported, in its order. */
@@ -39,20 +62,32 @@ export class Directory {
 
   /** The worker has ended, and its connections with it. */
   forget(slot: number): void {
-    for (const [device, places] of this.#live) if (places.some((place) => place.slot === slot)) this.#moved(slot, device, []);
+    for (const [device, { sessions }] of this.#places) if (sessions.has(slot)) this.#moved(slot, device, []);
   }
 
   #moved(slot: number, device: string, claims: readonly Claim[]): void {
-    const others = (this.#live.get(device) ?? []).filter((place) => place.slot !== slot);
-    const places = claims.length === 0 ? others : [...others, { slot, claims }];
-    if (places.length === 0) this.#live.delete(device);
-    else this.#live.set(device, places);
-    if (others.length === 0) return;
-    for (const place of places)
-      this.#rivals(
-        place.slot,
-        device,
-        places.filter((other) => other !== place).flatMap((other) => other.claims),
-      );
+    const place = this.#places.get(device) ?? { sessions: new Map<number, readonly Claim[]>(), way: new CommandWay<Claim>() };
+    const { sessions, way } = place;
+    const isNew = !sessions.has(slot);
+    const wasShared = sessions.size > 1;
+    if (claims.length > 0) sessions.set(slot, claims);
+    else sessions.delete(slot);
+    if (sessions.size === 0) {
+      this.#places.delete(device);
+      return;
+    }
+    this.#places.set(device, place);
+    const all = [...sessions.values()].flat();
+    if (sessions.size === 1 && !wasShared) way.follow(all, this.#now());
+    else way.decide(all, this.#now());
+    if (sessions.size > 1 || wasShared || isNew) this.#tellAll(device, place);
+  }
+
+  #tellAll(device: string, { sessions, way }: Place): void {
+    for (const [slot, own] of sessions) {
+      const claims = [...sessions].flatMap(([other, theirs]) => (other === slot ? [] : theirs));
+      const known = own.reduce((latest, { since }) => Math.max(latest, since), Number.NEGATIVE_INFINITY);
+      this.#tell(slot, device, { claims, known, leader: way.leader, movedAt: way.movedAt });
+    }
   }
 }

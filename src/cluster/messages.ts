@@ -4,6 +4,7 @@ import type { Reply } from '../command/waiting.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Claim } from '../in/session/claim.ts';
 import type { MetricsJson } from '../metrics/aggregate.ts';
+import type { Verdict } from './directory.ts';
 
 /**
  * Every message between the supervisor and its children, by sender and receiver. A receiver takes its union in one `switch`
@@ -88,8 +89,8 @@ export type ToWorker =
   | StateDamaged
   | Spoke
   | Datagram
-  /** Sessions of the device on all other workers. */
-  | { readonly type: 'rivals'; readonly device: string; readonly claims: readonly Claim[] }
+  /** What the directory knows and has decided of a device that this worker has sessions of. */
+  | { readonly type: 'rivals'; readonly device: string; readonly verdict: Verdict }
   /** Look for commands to this device. */
   | { readonly type: 'commands'; readonly device: string }
   /** Request: done when everything appended so far is in segments that are not written any more. */

@@ -82,7 +82,10 @@ export class Supervisor implements PostHost {
   readonly #posts: Post[] = [];
   /** By slot. */
   readonly #workers = new Map<number, Post>();
-  readonly #directory = new Directory((slot, device, claims) => this.#workers.get(slot)?.send({ type: 'rivals', device, claims }));
+  readonly #directory = new Directory(
+    (slot, device, verdict) => this.#workers.get(slot)?.send({ type: 'rivals', device, verdict }),
+    () => systemClock.elapsed(),
+  );
   #greeting: (slot: number, successor: boolean) => ToEach | undefined = () => undefined;
   readonly #unknown = new UnknownMessages((type) => this.log.warn({ type }, 'a message of an unknown type is ignored'));
   #replacing: Promise<void> | undefined;
@@ -357,7 +360,7 @@ export class Supervisor implements PostHost {
         this.#directory.moved(slot, message.moves);
         break;
       case 'spoke':
-        for (const other of this.#directory.othersThan(slot, message.device)) this.#workers.get(other)?.send(message);
+        for (const other of this.#directory.spoke(slot, message.device)) this.#workers.get(other)?.send(message);
         break;
       case 'datagram':
         this.#heirs.get(slot)?.send(message);

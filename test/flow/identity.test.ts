@@ -44,6 +44,13 @@ let metrics: ReturnType<typeof createMetrics>;
 let ids = 0;
 let seconds = 0;
 
+/** Reports on their way to the directory; undefined: they arrive at once. */
+let underWay: (() => void)[] | undefined;
+const report = (arrives: () => void): void => {
+  if (underWay === undefined) arrives();
+  else underWay.push(arrives);
+};
+
 class Worker {
   readonly sessions: SessionTable<Session>;
   readonly delivery: Delivery;
@@ -52,9 +59,10 @@ class Worker {
 
   constructor(slot: number) {
     const { now } = { now: () => clock.now() };
-    const others = (): Worker[] => directoryOfAll.othersThan(slot, A).flatMap((other) => workers[other] ?? []);
+    const others = (): Worker[] => directoryOfAll.spoke(slot, A).flatMap((other) => workers[other] ?? []);
     this.sessions = new SessionTable<Session>({
-      moved: (device: string, claims: readonly Claim[]) => directoryOfAll.moved(slot, [[device, claims]]),
+      moved: (device: string, claims: readonly Claim[]) => report(() => directoryOfAll.moved(slot, [[device, claims]])),
+      confirms: true,
       spoke: (device, peer) => {
         for (const other of others()) other.sessions.heard(device, peer);
       },
@@ -135,7 +143,11 @@ beforeEach(() => {
   metrics = createMetrics();
   journal = new MemoryJournal(1000);
   seconds = 0;
-  directoryOfAll = new Directory((slot, device, claims) => workers[slot]?.sessions.rivals(device, claims));
+  underWay = undefined;
+  directoryOfAll = new Directory(
+    (slot, device, told) => workers[slot]?.sessions.rivals(device, told),
+    () => clock.elapsed(),
+  );
   workers = [];
   for (const slot of [0, 1]) workers.push(new Worker(slot));
 });
@@ -371,5 +383,33 @@ describe('bounds', () => {
     }
     const { values } = await metrics.takeovers.get();
     expect(values[0]?.value).toBeLessThanOrEqual(2);
+  });
+
+  it('nor do they on other workers, and every time is counted', async () => {
+    const device = await atHome();
+    const leaders = new Set<number>();
+    for (let n = 0; n < 40; n++) {
+      clock.step(1_000);
+      device.speaks();
+      const other = new Peer(`10.1.1.${n}:1`, { slot: 1 }).speaks();
+      if (workers[1]?.sessions.get(A) !== undefined) leaders.add(n);
+      // Between them the device has the commands, never both.
+      expect(workers.filter(({ sessions }) => sessions.get(A) !== undefined)).toHaveLength(1);
+      other.intake.closed('device');
+      expect(workers[0]?.sessions.get(A)).toBe(device.intake.session);
+    }
+    expect([...leaders]).toEqual([0, 30]);
+    expect((await metrics.takeovers.get()).values[0]?.value).toBe(2);
+  });
+
+  it('a session gets no command before it is known whether another worker has one of the device', async () => {
+    await atHome();
+    underWay = [];
+    const other = new Peer('10.1.1.9:1', { slot: 1 }).speaks();
+    expect(workers[1]?.sessions.get(A)).toBeUndefined();
+    for (const arrives of underWay.splice(0)) arrives();
+    underWay = undefined;
+    expect(workers[1]?.sessions.get(A)).toBe(other.intake.session);
+    expect(workers[0]?.sessions.get(A)).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-import { type Claim, leaderOf } from './claim.ts';
+import { type Claim, CommandWay, isSame } from './claim.ts';
 
 /** What the table needs of a device's live session. */
 export interface LiveSession extends Claim {
@@ -17,6 +17,8 @@ export interface LiveSession extends Claim {
 export interface SessionTableOptions {
   /** Told of each device whose sessions here have changed; none: it has left. */
   readonly moved?: (device: string, claims: readonly Claim[]) => void;
+  /** Each device that `moved` tells of is answered by `rivals`: no session of it here gets commands before. */
+  readonly confirms?: boolean;
   /** A session here has spoken, and other workers have sessions of the device. */
   readonly spoke?: (device: string, peer: string) => void;
   /** The way of commands has moved from one live session to another. */
@@ -31,14 +33,23 @@ interface Place<S> {
   /** Sessions on other workers. */
   rivals: readonly Claim[];
   leader: S | undefined;
-  /** When the way of commands moved last between live sessions, monotonic ms. */
-  movedAt: number;
+  /** As decided here, or told. */
+  readonly way: CommandWay<Claim>;
+  /** The first session began then, monotonic ms; the place is confirmed when that is known to the directory. */
+  readonly since: number;
+  isConfirmed: boolean;
+}
+
+/** What is known, and decided, of a device over all workers: see cluster/directory.ts. */
+export interface Told {
+  readonly claims: readonly Claim[];
+  readonly known: number;
+  readonly leader: Claim | undefined;
+  readonly movedAt: number;
 }
 
 /** Sessions that one device may have on one worker. */
 const MOST_SESSIONS = 4;
-/** Between live sessions the way of commands moves at most once in that time: two that take turns do not get it by turns. */
-const SETTLE_MS = 30_000;
 const NONE: readonly Claim[] = [];
 
 /**
@@ -46,7 +57,8 @@ const NONE: readonly Claim[] = [];
  *
  * 1. A session that was heard within two reporting intervals stays when another speaks for the same device: both are stored. One that was not heard
  *    for longer is half-open, and is closed when another comes or speaks. A datagram closes no connection.
- * 2. Commands go to one of them, as in/session/claim.ts says, on whichever worker it is.
+ * 2. Commands go to one of them, as claim.ts says, on whichever worker it is. While other workers have sessions of the device the
+ *    directory decides; a device that is new here gets no command before the directory has said whether there are others.
  * 3. Bounded: sessions of one device, and how often the way of commands moves between live ones.
  */
 export class SessionTable<S extends LiveSession> {
@@ -80,7 +92,8 @@ export class SessionTable<S extends LiveSession> {
   claim(device: string, session: S): void {
     let place = this.#places.get(device);
     if (place === undefined) {
-      place = { sessions: [], rivals: NONE, leader: undefined, movedAt: Number.NEGATIVE_INFINITY };
+      const isConfirmed = this.#o.confirms !== true;
+      place = { sessions: [], rivals: NONE, leader: undefined, way: new CommandWay(), since: session.since, isConfirmed };
       this.#places.set(device, place);
     }
     if (place.sessions.includes(session)) return;
@@ -92,8 +105,8 @@ export class SessionTable<S extends LiveSession> {
       if (gone !== undefined) this.#supersede(place, gone);
     }
     place.sessions.push(session);
-    this.#tell(device, place);
     this.#decide(place);
+    this.#tell(device, place);
     if (place.leader !== undefined && place.leader !== session) place.leader.contradicted(session.peer);
   }
 
@@ -103,8 +116,8 @@ export class SessionTable<S extends LiveSession> {
     if (place === undefined || at < 0) return;
     place.sessions.splice(at, 1);
     if (place.sessions.length === 0) this.#places.delete(device);
-    this.#tell(device, place);
     this.#decide(place);
+    this.#tell(device, place);
   }
 
   /** A crowded session has spoken. */
@@ -121,12 +134,19 @@ export class SessionTable<S extends LiveSession> {
     if (place !== undefined) this.#heard(device, place, undefined, peer);
   }
 
-  /** Sessions of the device on other workers, all of them. */
-  rivals(device: string, claims: readonly Claim[]): void {
+  /** What is known of the device over all workers. */
+  rivals(device: string, { claims, known, leader, movedAt }: Told): void {
     const place = this.#places.get(device);
     if (place === undefined) return;
     const before = place.rivals;
     place.rivals = claims;
+    if (known >= place.since) place.isConfirmed = true;
+    const { way } = place;
+    if (claims.length > 0 && leader !== undefined && !isSame(leader, way.leader)) {
+      if (movedAt > way.movedAt && place.sessions.some((one) => isSame(one, leader))) this.#o.takenOver?.();
+      way.leader = leader;
+    }
+    way.movedAt = Math.max(movedAt, way.movedAt);
     // Half-open ones give way to what has come after them.
     const newest = Math.max(...claims.filter(({ transport }) => transport === 'tcp').map(({ since }) => since));
     this.#drop(device, place, (one) => one.since < newest && !one.isHeard());
@@ -138,13 +158,13 @@ export class SessionTable<S extends LiveSession> {
   changed(device: string): void {
     const place = this.#places.get(device);
     if (place === undefined) return;
-    this.#tell(device, place);
     this.#decide(place);
+    this.#tell(device, place);
   }
 
   #heard(device: string, place: Place<S>, session: S | undefined, peer: string): void {
     if (session?.transport !== 'udp') this.#drop(device, place, (one) => one !== session && !one.isHeard());
-    this.#decide(place);
+    if (this.#decide(place)) this.#tell(device, place);
     if (place.leader !== undefined && place.leader !== session) place.leader.contradicted(peer);
   }
 
@@ -170,32 +190,31 @@ export class SessionTable<S extends LiveSession> {
     session.supersede();
   }
 
-  /** Invariant 2. */
-  #decide(place: Place<S>): void {
-    const { sessions, rivals } = place;
+  /** Invariant 2. True: another session here has the commands, or none has. */
+  #decide(place: Place<S>): boolean {
+    const { sessions, rivals, way } = place;
     const crowded = sessions.length + rivals.length > 1;
     for (const session of sessions) session.crowd(crowded);
-    const leader = leaderOf<Claim>([...sessions, ...rivals]);
-    const next = sessions.find((session) => session === leader);
+    if (rivals.length === 0 && place.isConfirmed && way.decide(sessions, this.#o.now?.() ?? 0)) this.#o.takenOver?.();
+    const next = place.isConfirmed ? sessions.find((session) => isSame(session, way.leader)) : undefined;
     const before = place.leader;
-    if (next === before) return;
-    const isLive = before !== undefined && sessions.includes(before);
-    if (isLive && next !== undefined) {
-      const now = this.#o.now?.() ?? 0;
-      const isNextPort = before.transport === 'udp' && next.transport === 'udp';
-      if (!isNextPort && now - place.movedAt < SETTLE_MS) return;
-      place.movedAt = now;
-      this.#o.takenOver?.();
-    }
+    if (next === before) return false;
     place.leader = next;
-    if (isLive) before.lead(false);
+    if (before !== undefined && sessions.includes(before)) before.lead(false);
     next?.lead(true);
+    return true;
   }
 
-  #tell(device: string, { sessions }: Place<S>): void {
+  #tell(device: string, { sessions, leader }: Place<S>): void {
     this.#o.moved?.(
       device,
-      sessions.map(({ since, transport, standing, peer }) => ({ since, transport, standing, peer })),
+      sessions.map((one) => ({
+        since: one.since,
+        transport: one.transport,
+        standing: one.standing,
+        peer: one.peer,
+        leads: one === leader,
+      })),
     );
   }
 }

@@ -90,16 +90,31 @@ describe('session table', () => {
     const table = new SessionTable<Session>();
     const session = new Session(5);
     table.claim('a01', session);
-    table.rivals('b02', [new Session(9)]);
-    table.rivals('a01', [new Session(4)]);
+    const told = (claims: Session[], leader: Session) => ({ claims, leader, known: 5, movedAt: Number.NEGATIVE_INFINITY });
+    table.rivals('b02', told([new Session(9)], session));
+    table.rivals('a01', told([new Session(4)], session));
     expect([session.superseded, session.leads]).toEqual([0, true]);
-    table.rivals('a01', [new Session(6)]);
+    const newer = new Session(6);
+    table.rivals('a01', told([newer], newer));
     expect([session.superseded, session.leads]).toEqual([0, false]);
-    table.rivals('a01', []);
+    table.rivals('a01', told([], session));
     expect([session.leads, session.crowded]).toEqual([true, false]);
     session.heard = false;
-    table.rivals('a01', [new Session(7)]);
+    const last = new Session(7);
+    table.rivals('a01', told([last], last));
     expect([session.superseded, table.size]).toEqual([1, 0]);
+  });
+
+  it('2: a device that is new here gets no command before the directory has answered for this session', () => {
+    const table = new SessionTable<Session>({ confirms: true });
+    const session = new Session(5);
+    table.claim('a01', session);
+    const answer = { claims: [], leader: session, movedAt: Number.NEGATIVE_INFINITY };
+    // About a session that has ended.
+    table.rivals('a01', { ...answer, known: 4 });
+    expect(session.leads).toBe(false);
+    table.rivals('a01', { ...answer, known: 5 });
+    expect(session.leads).toBe(true);
   });
 
   it('tells what sessions a device has, after each change', () => {
