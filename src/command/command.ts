@@ -131,3 +131,12 @@ function current(stored: Stored): Command {
 function isStored(value: unknown): value is Stored {
   return typeof value === 'object' && value !== null && 'id' in value && 'state' in value && 'history' in value;
 }
+
+/** The event of a transition, as the journal and `fixgate:events` have it. */
+export function commandEvent(command: Command): object {
+  const { id, type: command_type, state, ended, attempts, requester, ref, reply, values, history } = command;
+  const note = history.at(-1)?.note ?? '';
+  const more = { ...(ref === '' ? {} : { ref }), ...(note === '' ? {} : { note }), ...(reply === '' ? {} : { reply }) };
+  const read = Object.keys(values).length === 0 ? {} : { values };
+  return { type: 'command', id, command: command_type, state, final: ended > 0, attempts, requester, ...more, ...read };
+}

@@ -6,9 +6,17 @@ import type { Device } from '../registry/device.ts';
 import { textProblems } from '../registry/field-problem.ts';
 import { type Following, follow } from '../state/follow.ts';
 import type { StateStore } from '../state/store.ts';
-import { COMMANDS, CONDITIONS, type Command, type CommandRequest, type Condition, immobilises, isPending } from './command.ts';
+import {
+  COMMANDS,
+  CONDITIONS,
+  type Command,
+  type CommandRequest,
+  type Condition,
+  commandEvent,
+  immobilises,
+  isPending,
+} from './command.ts';
 import { type CriticalType, type Meaning, meaningOf } from './critical.ts';
-import { commandEvent } from './delivery.ts';
 import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
 
 /**

@@ -23,7 +23,7 @@ import { intakeHost, MemoryJournal } from '../support/intake-rig.ts';
 
 /**
  * Identity of devices (intake invariant 14, in/session/claim.ts): attacks with another device's id, against queued engine stops.
- * Real session tables, directory, downlink, ledger and state store; only sockets and clocks are the test's.
+ * Real session tables, directory, delivery, ledger and state store; only sockets and clocks are the test's.
  */
 
 const A = '4106011660';

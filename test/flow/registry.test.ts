@@ -11,7 +11,7 @@ import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
-import { NO_DOWNLINK } from '../helpers/no-delivery.ts';
+import { NO_DELIVERY } from '../helpers/no-delivery.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
@@ -83,10 +83,10 @@ const other = toyLogin('87654321', false);
 const IMEI = '356307042441013';
 
 describe('an alias', () => {
-  it('is its device in session, journal and downlink; the device itself is answered as it speaks', () => {
+  it('is its device in session, journal and delivery; the device itself is answered as it speaks', () => {
     registry.put('main-1', { aliases: ['12345678'] });
     const attached: string[] = [];
-    host = { ...host, delivery: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact.device) } };
+    host = { ...host, delivery: { ...NO_DELIVERY, attached: (contact) => attached.push(contact.device) } };
     const { intake, link } = connect();
     intake.push(login);
     intake.push(toyFixes(2, 3));

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
-import type { DeliveryPort } from '../../src/command/delivery.ts';
+import type { DeliveryPort } from '../../src/command/delivery-line.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { planSchema, UNLIMITED } from '../../src/plan/plan.ts';
@@ -11,7 +11,7 @@ import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-delivery.ts';
+import { NO_DELIVERY } from '../helpers/no-delivery.ts';
 import toy, { toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
@@ -88,7 +88,7 @@ beforeEach(() => {
       alarmsPass: true,
       erasedBefore: () => 0,
     },
-    delivery: { ...NO_DOWNLINK, attached: (contact) => attached.push(contact) },
+    delivery: { ...NO_DELIVERY, attached: (contact) => attached.push(contact) },
     options: (_codec, device) => (device === B ? OWN_OPTIONS : NO_OPTIONS),
   });
   for (const id of [A, C]) devices.set(id, deviceSchema.parse({ id }));

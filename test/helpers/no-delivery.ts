@@ -1,5 +1,5 @@
-/** A downlink without commands, for hosts whose tests are not about them. */
-export const NO_DOWNLINK = {
+/** A delivery without commands, for hosts whose tests are not about them. */
+export const NO_DELIVERY = {
   attached: () => {},
   detached: () => {},
   ready: () => {},

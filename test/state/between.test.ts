@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { Delivery, type DeliveryPort } from '../../src/command/delivery.ts';
+import { Delivery } from '../../src/command/delivery.ts';
+import type { DeliveryPort } from '../../src/command/delivery-line.ts';
 import { Ledger } from '../../src/command/ledger.ts';
 import { Shadow } from '../../src/command/shadow.ts';
 import { silentLog } from '../../src/log.ts';

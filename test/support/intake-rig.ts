@@ -13,7 +13,7 @@ import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
-import { NO_DOWNLINK } from '../helpers/no-delivery.ts';
+import { NO_DELIVERY } from '../helpers/no-delivery.ts';
 import { OPEN_REGISTRY } from '../helpers/open-registry.ts';
 
 /** What the journal was given. */
@@ -142,7 +142,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     sessions: new SessionTable<Session>(),
     profiles: new MemoryProfiles(),
     ...OPEN_REGISTRY,
-    delivery: NO_DOWNLINK,
+    delivery: NO_DELIVERY,
     meters: new Meters(journal, clock),
     metrics,
     clock,

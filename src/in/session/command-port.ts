@@ -1,5 +1,6 @@
 import type { Codec, FrameResult, Options, Transport } from '../../codec/index.ts';
-import type { Delivery, DeliveryPort } from '../../command/delivery.ts';
+import type { Delivery } from '../../command/delivery.ts';
+import type { DeliveryPort } from '../../command/delivery-line.ts';
 import type { Marks } from '../../journal/entry.ts';
 import { attributeView, viewsOf } from '../../record/attribute-view.ts';
 import type { Line, Session } from './session.ts';

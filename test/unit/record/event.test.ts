@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { COMMANDS } from '../../../src/command/command.ts';
-import { commandEvent } from '../../../src/command/delivery.ts';
+import { COMMANDS, commandEvent } from '../../../src/command/command.ts';
 import { Definition } from '../../../src/journal/definition.ts';
 import { EntryKind, EntryView, entrySize, Origin, writeEntry } from '../../../src/journal/entry.ts';
 import { eventJson, readEvent } from '../../../src/record/event.ts';
