@@ -1,0 +1,126 @@
+import type { FrameResult } from '../../src/codec/index.ts';
+import { type Bytes, hex, u16be, u32be } from '../../src/wire/index.ts';
+import { A, N } from './attributes.ts';
+import { gbk, plain } from './identity.ts';
+import { cellsGsm, cellsLte, wifiList } from './network.ts';
+import { EVENTS_OF_ITEMS, ITEMS, Level, percent, signed15 } from './said.ts';
+
+/** Items 50 to CF (protocol.md sections 7.2 and 8.1): by length and content. */
+export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
+  switch (id) {
+    case 0x51:
+      if (n === 2 || n === 16)
+        for (let i = 0; 2 * i < n; i++) if (u16be(b, p + 2 * i) !== 0xffff) out.attr(A.TemperatureDeci + i, signed15(b, p + 2 * i));
+      return;
+    case 0x53:
+      if (n === 1 + 8 * b[p]!) cellsGsm(b, p + 1, b[p]!, out);
+      return;
+    case 0x54:
+      if (n === 1 + 7 * b[p]!) wifiList(b, p + 1, b[p]!, out);
+      return;
+    case 0x56:
+      if (n === 2) percent(b[p + 1]! >= 1 && b[p + 1]! <= 100 ? b[p + 1]! : b[p]! * 10, out);
+      return;
+    case 0x57:
+      if (n === 8) events57(b, p);
+      return;
+    case 0x5d:
+      if (n === 1 + 10 * b[p]!) cellsLte(b, p + 1, b[p]!, out);
+      return;
+    case 0x60:
+      if (n < 2) return;
+      out.attr(A.EventCode, u16be(b, p));
+      if (n === 17 && u16be(b, p) >= 0x61 && u16be(b, p) <= 0x66) out.attrText(A.DriverId, plain(b, p + 9, p + 17));
+      return;
+    case 0x63:
+      if (n % 11 === 0) slaveLocks(b, p, n, out);
+      return;
+    case 0x64:
+    case 0x65:
+      if (n < 32) return;
+      out.attr(id === 0x64 ? A.Adas : A.Dms, b[p + 5]!);
+      if (n >= 47) out.attrText(A.AlarmLabel, hex(b, p + n - 16, p + n));
+      return;
+    case 0x66:
+    case 0x67:
+      // 67 of 8 bytes is the password of a lock: not read.
+      if (n >= 30) out.attr(id === 0x66 ? A.Tpms : A.Bsd, b[p + 5]!);
+      return;
+    case 0x70:
+      if (n >= 6) alarm70(b[p + 5]!, out);
+      return;
+    case 0x77:
+      if (n % 8 === 0) tyres(b, p, n, out);
+      return;
+    case 0xa7:
+      if (n !== 4) return;
+      out.attr(A.AnalogCenti, u16be(b, p));
+      out.attr(A.AnalogCenti + 1, u16be(b, p + 2));
+      return;
+    default:
+      identities(id, b, p, n, out);
+  }
+}
+
+function identities(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
+  switch (id) {
+    case 0x6a:
+      if (n === 1 && b[p]! <= 31) out.attr(A.GsmCsq, b[p]!);
+      return;
+    case 0x6c:
+      if (n === 15) out.attrText(A.Imei, plain(b, p, p + n));
+      return;
+    case 0x71:
+      if (n === 20) out.attrText(A.Iccid, plain(b, p, p + n).replace(/[FK]+$/i, ''));
+      return;
+    case 0x94:
+      out.attrText(A.Vin, plain(b, p, p + n));
+      return;
+    case 0xbc:
+      out.attrText(A.DriverName, gbk(b, p, p + n));
+      return;
+    case 0xbd:
+      out.attrText(A.DriverId, plain(b, p, p + n));
+      return;
+    case 0xcc:
+      if (n === 20) out.attrText(A.Iccid, plain(b, p, p + n));
+      return;
+    default:
+  }
+}
+
+/** WORD events · WORD switches · DWORD alarms. */
+function events57(b: Bytes, p: number): void {
+  const events = u16be(b, p);
+  if ((events & 0x100) !== 0) ITEMS.event = EVENTS_OF_ITEMS.acceleration;
+  else if ((events & 0x200) !== 0) ITEMS.event = EVENTS_OF_ITEMS.braking;
+  else if ((events & 0x400) !== 0) ITEMS.event = EVENTS_OF_ITEMS.cornering;
+  if ((u32be(b, p + 4) & 0x10000) !== 0) ITEMS.levels |= Level.Door;
+}
+
+/** alarm id 4, state 1, type 1 */
+function alarm70(type: number, out: FrameResult): void {
+  const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
+  out.attr(A.EventCode, type);
+  ITEMS.event = type === 1 ? acceleration : type === 2 ? braking : type === 3 ? cornering : type === 0x16 ? collision : ITEMS.event;
+}
+
+/** n × (id 6, battery mV 2, seal 1, state 1, signal 1) */
+function slaveLocks(b: Bytes, p: number, n: number, out: FrameResult): void {
+  for (let i = 0; i < N && 11 * i < n; i++) {
+    const at = p + 11 * i;
+    out.attrText(A.LockId + i, hex(b, at, at + 6));
+    out.attr(A.LockBattery + i, u16be(b, at + 6));
+    out.attr(A.LockSealed + i, b[at + 8] === 0x31 ? 1 : 0);
+  }
+}
+
+/** n × (position 1, sensor 3, pressure 2, temperature 1, status 1) */
+function tyres(b: Bytes, p: number, n: number, out: FrameResult): void {
+  for (let at = p; at < p + n; at += 8) {
+    const position = b[at]!;
+    if (position === 0) continue;
+    out.attr(A.TyrePressure + position, u16be(b, at + 4) & 0x3ff);
+    out.attr(A.TyreTemperature + position, b[at + 6]!);
+  }
+}

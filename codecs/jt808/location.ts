@@ -1,0 +1,147 @@
+import { type EventName, eventIndex, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { type Bytes, epochMs, i16be, u16be, u32be } from '../../src/wire/index.ts';
+import { A } from './attributes.ts';
+import type { Content } from './frame.ts';
+import { items } from './items.ts';
+import { ITEMS } from './said.ts';
+import type { Jt808State } from './state.ts';
+
+/** Fixed part of a location body. */
+export const LOCATION = 28;
+
+/** Events of the alarm word (protocol.md section 6.2); what has no name stays `unknown_<bit>`. */
+const ALARMS: ReadonlyArray<readonly [number, EventName]> = [
+  [0, 'sos'],
+  [1, 'overspeed'],
+  [5, 'gnss_antenna_cut'],
+  [6, 'gnss_antenna_short'],
+  [7, 'low_external'],
+  [8, 'power_cut'],
+  [15, 'vibration'],
+  [16, 'tamper'],
+  [17, 'tamper'],
+  [18, 'low_battery'],
+  [20, 'geofence_enter'],
+  [21, 'geofence_enter'],
+  [23, 'geofence_exit'],
+  [25, 'fuel_drop'],
+  [28, 'movement'],
+  [29, 'collision'],
+  [30, 'collision'],
+  [31, 'door'],
+];
+const EVENT_OF = Int32Array.from({ length: 32 }, (_, bit) => {
+  const name = ALARMS.find((row) => row[0] === bit)?.[1];
+  return name === undefined ? unknownEvent(bit) : eventIndex(name);
+});
+/** One record tells one event: the first of these that is new. */
+const ORDER = [0, 29, 30, 8, 17, 16, 28, 15, 31, 1, 20, 21, 23, 7, 18, 25, 5, 6, 2, 3, 4, 19, 22, 24, 26, 27] as const;
+/** Bits 9–14: faults of parts and pre-warnings. */
+const LOUD = ~0x7e00;
+/** Alarms that stand before an event of an item. */
+const FIRST = 3;
+const LOW_BATTERY = eventIndex('low_battery');
+const MOVEMENT = eventIndex('movement');
+const EXIT = eventIndex('geofence_exit');
+/** Reserved in the 2019 edition's tables, or something of vehicles that trackers do not have. */
+const OF_2019 = (1 << 16) | (1 << 17) | (1 << 18);
+
+/**
+ * One location body (protocol.md section 6.1) at content[p, q) as a row: alarm flags 4 | status 4 | latitude 4 | longitude 4 | altitude 2 | speed 2 |
+ * course 2 | time BCD 6 | items. The caller has checked that the fixed part is there. (0, 0) is a row without a place.
+ */
+export function location(
+  c: Content,
+  p: number,
+  q: number,
+  buffered: boolean,
+  is2019: boolean,
+  state: Jt808State,
+  out: FrameResult,
+): number {
+  const b = c.bytes;
+  const r = out.row();
+  out.from[r] = c.placeOf(p);
+  out.to[r] = c.placeOf(q);
+  const alarms = u32be(b, p) | 0;
+  const status = u32be(b, p + 4);
+  if (buffered) out.flags[r] = RowFlag.Buffered;
+  place(u32be(b, p + 8), u32be(b, p + 12), status, out, r);
+  out.altitudeM[r] = i16be(b, p + 16);
+  out.speedKmh[r] = u16be(b, p + 18) / 10;
+  const course = u16be(b, p + 20);
+  if (course <= 360) out.courseDeg[r] = course;
+  if (alarms !== 0) out.attr(A.AlarmBits, alarms >>> 0);
+  out.attr(A.StatusBits, status);
+  out.attr(A.Ignition, status & 1);
+  if ((status & 0x400) !== 0) out.attr(A.Blocked, 1);
+  if ((status & 0x04000000) !== 0) out.attr(A.Charging, 1);
+  if (is2019 && (status & 0x400000) !== 0) out.attr(A.Motion, 1);
+  if (state.is('mv') && (status & 0x10000) !== 0) out.attr(A.Door, 1);
+  if (state.is('g10ls')) out.attr(A.Armed, (status >> 6) & 1);
+  ITEMS.reset();
+  items(b, p + LOCATION, q, state, out, r);
+  out.time[r] = bcdTime(b, p + 22, Number.isNaN(ITEMS.zoneMs) ? state.zoneMs : ITEMS.zoneMs);
+  if (ITEMS.buffered) out.flags[r] = RowFlag.Buffered;
+  raise(alarms, is2019, out.flags[r] === RowFlag.Buffered, state, out, r);
+  return r;
+}
+
+/** Coordinates × 10^6, signs and validity in the status word. */
+export function place(latitude: number, longitude: number, status: number, out: FrameResult, r: number): void {
+  if (latitude > 90_000_000 || longitude > 180_000_000 || latitude + longitude === 0) return;
+  out.latitude[r] = (status & 4) !== 0 ? 0 - latitude / 1e6 : latitude / 1e6;
+  out.longitude[r] = (status & 8) !== 0 ? 0 - longitude / 1e6 : longitude / 1e6;
+  // Bit 1 located, bit 5 coordinates encrypted.
+  out.valid[r] = (status & 0x22) === 2 ? 1 : 0;
+}
+
+/** Years in which a device has had a fix: before it, clocks stand at 2000 or 2007. */
+const FIRST_YEAR = 2010;
+
+/** BCD YY MM DD hh mm ss, ahead of UTC by `zoneMs`; NaN when it is no date or one from before the first fix. */
+export function bcdTime(b: Bytes, at: number, zoneMs: number): number {
+  const year = 2000 + two(b[at]!);
+  if (!(year >= FIRST_YEAR)) return Number.NaN;
+  return epochMs(year, two(b[at + 1]!), two(b[at + 2]!), two(b[at + 3]!), two(b[at + 4]!), two(b[at + 5]!)) - zoneMs;
+}
+
+/** Two BCD digits; NaN for others. */
+function two(byte: number): number {
+  return byte >> 4 > 9 || (byte & 15) > 9 ? Number.NaN : (byte >> 4) * 10 + (byte & 15);
+}
+
+/**
+ * Alarm bits are levels: one is an event when it was not on before. A record tells one; the others that are new are told by the records that follow.
+ * Stored records are older than what is known: they are compared with it and change nothing.
+ */
+function raise(alarms: number, is2019: boolean, buffered: boolean, state: Jt808State, out: FrameResult, r: number): void {
+  let on = (alarms | ITEMS.levels) & LOUD;
+  if (is2019) on = (on & ~OF_2019) | ITEMS.levels;
+  // These two are set without a collision there.
+  if (state.is('aovx')) on &= ~0x60000000;
+  const before = state.alarms & on;
+  const fresh = on & ~before;
+  let told = 0;
+  for (let k = 0; fresh !== 0 && k < ORDER.length; k++) {
+    const bit = ORDER[k]!;
+    if ((fresh & (1 << bit)) === 0) continue;
+    if (k < FIRST || ITEMS.event === 0) {
+      told = 1 << bit;
+      out.event[r] = eventOf(bit, state);
+      if (EVENT_OF[bit]! < 0) out.attr(A.EventCode, bit);
+    }
+    break;
+  }
+  if (told === 0 && ITEMS.event !== 0) out.event[r] = ITEMS.event;
+  if (buffered) return;
+  state.alarms = before | told;
+  state.alarmsTold = true;
+}
+
+function eventOf(bit: number, state: Jt808State): number {
+  if (bit === 7 && ITEMS.ownBattery && !ITEMS.external) return LOW_BATTERY;
+  if (bit === 16 && state.is('aovx')) return MOVEMENT;
+  if ((bit === 20 || bit === 21) && ITEMS.leaves) return EXIT;
+  return EVENT_OF[bit]!;
+}

@@ -1,0 +1,112 @@
+import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.ts';
+import { ascii, type Bytes, bcdDigits, epochMs, i16be, u16be, u32be } from '../../src/wire/index.ts';
+import { Form, ticket } from './answer.ts';
+import { A } from './attributes.ts';
+import type { Content, Header } from './frame.ts';
+import { addCell } from './network.ts';
+import type { Jt808State } from './state.ts';
+
+const KNOT = 1.852;
+const FIXED = 39;
+const EVENTS = {
+  overspeed: eventIndex('overspeed'),
+  lowExternal: eventIndex('low_external'),
+  vibration: eventIndex('vibration'),
+  lowBattery: eventIndex('low_battery'),
+  enter: eventIndex('geofence_enter'),
+  exit: eventIndex('geofence_exit'),
+} as const;
+
+/**
+ * 0x5501, 0x5502 of locks (protocol.md section 9.8): time BCD DD MM YY hh mm ss (UTC) 6 | latitude BCD DDMMmmmm 4 | longitude BCD DDDMMmmmm 4.5,
+ * flags 0.5 | speed BCD knots 1 | course / 2 1 | signal 1 | satellites 1 | km 4 | battery % 1 | CID 4, LAC 2 | product 1 | status 2 | alarms 2 | items.
+ */
+export function lock(c: Content, h: Header, state: Jt808State, out: FrameResult): void {
+  const b = c.bytes;
+  const { p, q } = h;
+  if ((h.attributes & 0x8000) !== 0) ticket(out, Form.Lock, h, b);
+  if (q - p < FIXED - 2) return;
+  state.learn('jointech');
+  const r = out.row();
+  out.from[r] = c.placeOf(p);
+  out.to[r] = c.placeOf(q);
+  out.kind = FrameKind.Records;
+  const d = bcdDigits(b, p, p + 6);
+  const n = (i: number): number => Number(d.slice(i, i + 2));
+  if (d !== '') out.time[r] = epochMs(2000 + n(4), n(2), n(0), n(6), n(8), n(10));
+  const flags = b[p + 14]! & 15;
+  const latitude = degrees(bcdDigits(b, p + 6, p + 10), 2);
+  const longitude = degrees(bcdDigits(b, p + 10, p + 14) + String(b[p + 14]! >> 4), 3);
+  if (latitude <= 90 && longitude <= 180 && latitude + longitude > 0) {
+    out.latitude[r] = (flags & 2) !== 0 ? latitude : 0 - latitude;
+    out.longitude[r] = (flags & 4) !== 0 ? longitude : 0 - longitude;
+    out.valid[r] = h.id === 0x5501 ? flags & 1 : 0;
+  }
+  const knots = bcdDigits(b, p + 15, p + 16);
+  if (knots !== '') out.speedKmh[r] = Number(knots) * KNOT;
+  if (b[p + 16]! <= 180) out.courseDeg[r] = b[p + 16]! * 2;
+  if (b[p + 17]! <= 31) out.attr(A.GsmCsq, b[p + 17]!);
+  out.satellites[r] = b[p + 18]!;
+  out.attr(A.OdometerKm, u32be(b, p + 19));
+  if (b[p + 23]! <= 100) out.attr(A.BatteryPct, b[p + 23]!);
+  else if (b[p + 23] === 0xaa || b[p + 23] === 0xab) out.attr(A.Charging, 1);
+  const product = b[p + 30]!;
+  out.attr(A.StatusBits, u16be(b, p + 31));
+  const alarms = u16be(b, p + 33);
+  if (alarms !== 0) out.attr(A.AlarmBits, alarms);
+  out.event[r] = product === 3 ? eventOf3(alarms) : (alarms & 1) !== 0 ? EVENTS.lowBattery : 0;
+  items(b, p + 35, q, u32be(b, p + 24), u16be(b, p + 28), out, r);
+}
+
+function eventOf3(alarms: number): number {
+  if ((alarms & 1) !== 0) return EVENTS.overspeed;
+  if ((alarms & 2) !== 0) return EVENTS.lowExternal;
+  if ((alarms & 4) !== 0) return EVENTS.vibration;
+  if ((alarms & 8) !== 0) return EVENTS.lowBattery;
+  if ((alarms & 0x20) !== 0) return EVENTS.enter;
+  return (alarms & 0x40) !== 0 ? EVENTS.exit : 0;
+}
+
+/** (id 1, length 1, value)…: 02 altitude, 0A MCC 2 MNC 1, FC zone. 0B holds a password and is not read. */
+function items(b: Bytes, p: number, q: number, cid: number, lac: number, out: FrameResult, r: number): void {
+  for (let at = p; at + 2 <= q; ) {
+    const n = b[at + 1]!;
+    const value = at + 2;
+    if (value + n > q) return;
+    if (b[at] === 0x02 && n === 2) out.altitudeM[r] = i16be(b, value);
+    else if (b[at] === 0x0a && n === 3) addCell(u16be(b, value), b[value + 2]!, lac, cid, 0, out);
+    else if (b[at] === 0xfc && n === 1) out.attrText(A.Geofence, String(b[value]!));
+    at = value + n;
+  }
+}
+
+/** Digits `DDMMmmmm` behind `whole` digits of degrees; NaN for others. */
+function degrees(text: string, whole: number): number {
+  return /^\d+$/.test(text) ? Number(text.slice(0, whole)) + Number(text.slice(whole)) / 600_000 : Number.NaN;
+}
+
+/** `(phone,1,number,BASE,2,TIME)` asks for the time; others are texts (protocol.md section 9.9). */
+export function sentence(bytes: Bytes, start: number, end: number, out: FrameResult): void {
+  out.name = 'sentence';
+  const text = ascii(bytes, start + 1, end - 1);
+  const fields = text.split(',');
+  const phone = fields[0] ?? '';
+  if (!/^\d{6,15}$/.test(phone)) {
+    out.malformed('short');
+    return;
+  }
+  out.deviceId = phone.replace(/^0+/, '');
+  if (fields[3] === 'BASE' && fields[4] === '2') {
+    out.kind = FrameKind.Heartbeat;
+    const number = fields[2] ?? '';
+    if (!/^\d{1,6}$/.test(number) || phone.length > 14) return;
+    out.ticketA = Form.Sentence * 4 * 0x10000000000;
+    out.ticketB = Number(`1${phone}`);
+    out.ticketC = Number(`1${number}`);
+    return;
+  }
+  out.row();
+  out.kind = FrameKind.Reply;
+  out.replyText = text;
+  out.attrText(A.Reply, text);
+}

@@ -1,0 +1,130 @@
+import type { OptionRule, Options } from '../../src/codec/index.ts';
+import type { Bytes } from '../../src/wire/index.ts';
+
+/** Makers that mean other things by the same bytes (protocol.md section 13). The order is stored in memos: append only, at most 16. */
+export const DIALECTS = [
+  'standard',
+  'bsj',
+  'g10ls',
+  'huabao',
+  'jimi',
+  'aovx',
+  'c5',
+  'mv',
+  'padlock',
+  'seeworld',
+  'obd',
+  'jointech',
+] as const;
+export type DialectName = (typeof DIALECTS)[number];
+
+/** Bits of the alarm word that are faults and pre-warnings: kept in `alarm_bits`, no events. */
+const QUIET = 0x7e00;
+
+export const OPTIONS: Readonly<Record<string, OptionRule>> = {
+  integrity: {
+    type: 'string',
+    fallback: 'verify',
+    oneOf: ['verify', 'count'],
+    about: 'a frame with a wrong checksum: refused and not answered, for devices repeat it, or accepted and counted',
+  },
+  dialect: {
+    type: 'string',
+    fallback: 'auto',
+    oneOf: ['auto', ...DIALECTS],
+    about: 'the maker of the device, where its frames do not tell; auto learns it',
+  },
+  time_zone: { type: 'string', fallback: '+08:00', about: 'zone of the dates: an offset such as +08:00 (the standard), or utc' },
+};
+
+/**
+ * One connection or UDP peer. The memo packs what decode reads:
+ *
+ *     bits 0–3   dialect, as its position in DIALECTS
+ *     bits 4–29  alarms that are on and were raised: bits 0–8 and 15–31 of the alarm word
+ *
+ * Both outlive the connection: an alarm that lasts over a reconnect is not a new one.
+ */
+export class Jt808State {
+  readonly verify: boolean;
+  readonly fixedDialect: boolean;
+  readonly zoneMs: number;
+  dialect: number;
+  /** Alarms that are on, as in the alarm word without the quiet bits. */
+  alarms: number;
+  alarmsTold = false;
+  /** The identity read last: the bytes it came in, and its text. */
+  readonly phone = new Uint8Array(10);
+  phoneBytes = 0;
+  is2019 = false;
+  e7 = false;
+  version = 0;
+  id = '';
+
+  constructor(options: Options, memo: number) {
+    this.verify = options['integrity'] !== 'count';
+    const named = DIALECTS.map(String).indexOf(String(options['dialect']));
+    this.fixedDialect = named >= 0;
+    this.dialect = named >= 0 ? named : Math.min(memo & 15, DIALECTS.length - 1);
+    this.alarms = unpacked(memo);
+    this.zoneMs = offsetMs(String(options['time_zone'] ?? '+08:00'));
+  }
+
+  is(name: DialectName): boolean {
+    return DIALECTS[this.dialect] === name;
+  }
+
+  /** A sure sign of a maker was seen: the first one holds. */
+  learn(name: DialectName): void {
+    if (!this.fixedDialect && this.dialect === 0) this.dialect = DIALECTS.indexOf(name);
+  }
+
+  /** Keeps the phone field as it came: answers and commands copy it. True: it is the one of the frame before. */
+  knows(bytes: Bytes, at: number, n: number): boolean {
+    let same = n === this.phoneBytes;
+    for (let k = 0; same && k < n; k++) same = this.phone[k] === bytes[at + k];
+    if (same) return true;
+    for (let k = 0; k < n; k++) this.phone[k] = bytes[at + k]!;
+    this.phoneBytes = n;
+    return false;
+  }
+}
+
+export function open(options: Options, memo: number): Jt808State {
+  return new Jt808State(options, memo);
+}
+
+export function memo(state: Jt808State): number {
+  return (state.fixedDialect ? 0 : state.dialect) | packed(state.alarms);
+}
+
+export function adopt(state: Jt808State, memo: number): void {
+  if (!state.fixedDialect && state.dialect === 0) state.dialect = Math.min(memo & 15, DIALECTS.length - 1);
+  if (!state.alarmsTold) state.alarms |= unpacked(memo);
+}
+
+export function describeMemo(memo: number): Record<string, string> {
+  const said: Record<string, string> = {};
+  const dialect = DIALECTS[memo & 15];
+  if (dialect !== undefined && dialect !== 'standard') said['dialect'] = dialect;
+  const alarms = unpacked(memo);
+  if (alarms !== 0) said['alarms'] = `0x${(alarms >>> 0).toString(16)}`;
+  return said;
+}
+
+function packed(alarms: number): number {
+  return ((alarms & 0x1ff) << 4) | ((alarms >>> 15) << 13);
+}
+
+function unpacked(memo: number): number {
+  return (((memo >> 4) & 0x1ff) | (((memo >> 13) & 0x1ffff) << 15)) & ~QUIET;
+}
+
+/** `+08:00`, `-3`, `utc` to ms; the standard's zone for any other text. */
+function offsetMs(text: string): number {
+  if (text === 'utc') return 0;
+  const match = /^([+-])(\d{1,2})(?::(\d{2}))?$/.exec(text);
+  if (match === null) return 28_800_000;
+  const minutes = Number(match[2]) * 60 + Number(match[3] ?? 0);
+  return (match[1] === '-' ? -minutes : minutes) * 60_000;
+}
