@@ -115,19 +115,19 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     },
     onFailed(from: number, to: number, error: AppError): void {
       metrics.journalFailures.inc();
-      log.error({ slot, error: error.message }, 'a commit failed; the devices in it are not answered and will send again');
+      log.error({ slot, error: error.message }, 'a commit failed; its devices are not answered and will resend');
       meters.failed(from, to);
       for (const intake of owing) intake.failed(from, to);
     },
     onState(state: JournalState, reason: string): void {
       if (state === JournalState.Open || state === JournalState.Closed) log.info({ slot, state }, 'journal');
-      else log.error({ slot, state, reason }, 'the journal accepts nothing; devices keep their data until it does');
+      else log.error({ slot, state, reason }, 'journal refuses writes; devices will resend');
     },
   });
   const meters = new Meters(journal, systemClock);
   const metering = setInterval(() => meters.tick(), METER_TICK_MS);
   const { cutBytes, entries } = journal.recovery;
-  if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'cut an unfinished tail off the journal; nothing in it had been answered');
+  if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'torn journal tail cut; nothing in it had been answered');
 
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
   const sessions = new SessionTable<Session>({
@@ -290,7 +290,7 @@ function eachSession(sessions: SessionTable<Session>, look: (session: Session) =
     }
   };
   all().catch((error: unknown) =>
-    log.error({ error: messageOf(error) }, 'a change has not reached all sessions; a defect, please report it'),
+    log.error({ error: messageOf(error) }, 'internal error: a change did not reach all sessions; please report it'),
   );
 }
 
@@ -350,7 +350,7 @@ const NO_DESCRIPTORS = 'no file descriptor is left; raise the limit (ulimit -n, 
 function workerHealth(journal: Journal, connections: ConnectionLimit, vitals: Vitals): Health {
   if (journal.state !== JournalState.Open) return { state: 'down', reason: `journal ${journal.state}: ${journal.reason}` };
   if (vitals.exhausted) return { state: 'degraded', reason: NO_DESCRIPTORS };
-  if (connections.full) return { state: 'degraded', reason: `all ${connections.most} connections are taken; newcomers are closed` };
+  if (connections.full) return { state: 'degraded', reason: `all ${connections.most} connections are in use; new ones are closed` };
   return { state: 'up', reason: '' };
 }
 
@@ -470,7 +470,7 @@ export async function startShipping(
     },
     async drain(deadlineMs: number): Promise<void> {
       const all = await shipper.drained(deadlineMs);
-      if (!all) log.warn({}, 'not everything was delivered in the time given; the rest is in the journal and follows at the next start');
+      if (!all) log.warn({}, 'delivery not complete at the deadline; the rest is delivered after the next start');
       await shipper.close();
       await state.close();
     },
@@ -484,7 +484,7 @@ async function tenureOf(config: Config, random: string, log: Log): Promise<Tenur
     random,
     lost(owner) {
       const { host, pid, since } = owner;
-      log.error({ host, pid, since }, 'another server has taken the data directory: this process answers nothing more and ends');
+      log.error({ host, pid, since }, 'another server has taken the data directory; this process ends');
       endAtOnce();
     },
   });
@@ -644,7 +644,7 @@ export async function openOffice(
     export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
     abandonState(damage): void {
       state.abandon(damage);
-      stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'what works on the state store has not ended in order'));
+      stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'work on the state store did not end in order'));
     },
     async close(): Promise<void> {
       await stop();
@@ -666,7 +666,7 @@ function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]
       if (missed > (missing.get(key) ?? 0))
         log.error(
           { stream, group, missed },
-          'a consumer group reads too slowly: entries were trimmed before it was given them; raise redis.maxLength, and read what it missed from ClickHouse',
+          'consumer group too slow: entries were trimmed before it read them; raise redis.maxLength, and read them from ClickHouse',
         );
       missing.set(key, missed);
     }
@@ -676,11 +676,11 @@ function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]
 function cursorLoss(metrics: Metrics, log: Log): (slots: readonly string[], resumed: boolean) => void {
   return (slots, resumed) => {
     metrics.cursorLost.inc({ outcome: resumed ? 'resumed' : 'repeated' }, slots.length);
-    if (resumed) log.warn({ slots }, 'Redis lost the cursor of the stream: delivery goes on behind the last entry that is in the streams');
+    if (resumed) log.warn({ slots }, 'Redis lost the stream cursor; delivery resumes behind the last entry of the streams');
     else
       log.error(
         { slots },
-        'Redis lost the cursor of the stream and entries: all that the journal holds is delivered again, and consumers get it twice; check maxmemory-policy and persistence of Redis',
+        'Redis lost the stream cursor and entries; everything in the journal is delivered again and consumers see it twice; check maxmemory-policy and persistence of Redis',
       );
   };
 }

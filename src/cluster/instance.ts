@@ -38,7 +38,7 @@ export async function openInstance(dataDir: string, log: Log): Promise<string> {
   const copy = await inFile(dataDir);
   const instance = journaled ?? copy ?? randomBytes(8).toString('hex');
   if (journaled !== undefined && journaled !== copy)
-    log.warn({ instance, file: pathOf(dataDir) }, 'the file with the identity was missing or wrong; it is restored from the journal');
+    log.warn({ instance, file: pathOf(dataDir) }, 'identity file missing or invalid; restored from the journal');
   if (instance !== copy) await replaceFile(nodeStorage, pathOf(dataDir), `${instance}\n`);
   return instance;
 }

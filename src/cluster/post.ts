@@ -94,7 +94,7 @@ export class Post {
         return;
       } catch (error) {
         if (!this.#killed || this.#ending) throw error;
-        this.#host.log.warn({ child: this.name, error: messageOf(error) }, 'a process was killed while it started and is started again');
+        this.#host.log.warn({ child: this.name, error: messageOf(error) }, 'a process was killed during its start; restarting it');
         await new Promise((resolve) => setTimeout(resolve, this.#pause()));
       }
     }
@@ -198,7 +198,7 @@ export class Post {
     const why = failure?.message ?? (signal === null ? `ended with code ${code}` : `killed by ${signal}`);
     if (!started) reject(failure ?? new AppError('WORKER_FAILED', `${this.name} ${why} while starting`));
     else {
-      log.warn({ child: this.name, pid, why }, 'a process died and is started again');
+      log.warn({ child: this.name, pid, why }, 'a process ended unexpectedly; restarting it');
       metrics.restarts.inc({ process: this.name.replace(/-\d+$/, '') });
       this.#again();
     }

@@ -304,7 +304,7 @@ export class Supervisor implements PostHost {
       this.log.error({ error: messageOf(error) }, 'the state store cannot be closed');
       return true;
     });
-    if (!whole) this.log.warn({}, 'commands and events of the supervisor are not finished in time; what is in the ledger stays there');
+    if (!whole) this.log.warn({}, 'commands and events of the supervisor not finished at the deadline; the ledger keeps them');
   }
 
   async #replaceWorkers(): Promise<void> {
@@ -322,7 +322,7 @@ export class Supervisor implements PostHost {
       } catch (error) {
         await successor.stop((running) => running.kill('SIGKILL'), 0);
         this.#workers.delete(spare);
-        this.log.error({ error: messageOf(error) }, 'a new worker cannot start: the workers that have not been replaced stay');
+        this.log.error({ error: messageOf(error) }, 'a new worker cannot start; the remaining workers are kept');
         return;
       }
       if (this.#stopping !== undefined) return;
@@ -333,10 +333,7 @@ export class Supervisor implements PostHost {
       this.#workers.delete(slot);
       // Should it have been killed at the deadline, nobody else finishes its journal.
       await recoverSlot(join(dataDir, 'journal', String(slot)), ownedStorage(nodeStorage, ownership.tenure)).catch((error: unknown) => {
-        this.log.error(
-          { slot, error: messageOf(error) },
-          'the journal of a replaced worker cannot be closed; it is tried again at the next start',
-        );
+        this.log.error({ slot, error: messageOf(error) }, 'the journal of a replaced worker cannot be closed; retried at the next start');
       });
     }
     this.log.info({ workers: this.#workers.size }, 'the workers are replaced');

@@ -160,7 +160,10 @@ export class CommandIntake {
     else if (stops && when === 'moving')
       problems.push({ field: 'when', problem: 'must be stopped, or any with a reason: this command can keep the vehicle from driving' });
     else if (stops && when === 'any' && (draft.reason ?? '').trim() === '')
-      problems.push({ field: 'reason', problem: 'must say why this command, which can keep the vehicle from driving, goes at any speed' });
+      problems.push({
+        field: 'reason',
+        problem: 'required: why this command, which can keep the vehicle from driving, may be sent at any speed',
+      });
     for (const field of ['reason', 'ref'] as const)
       if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
     problems.push(...textProblems({ reason: draft.reason, ref: draft.ref, requester: draft.requester }));
@@ -311,14 +314,14 @@ export class CommandIntake {
 function sameAs(request: CommandRequest, open: readonly Command[]): Outcome | undefined {
   const same = open.find((other) => other.type === request.type && isEqual(other.parameters, request.parameters));
   if (same === undefined) return undefined;
-  const problem = `the same command is ${same.state} already as ${same.id}; say \`again\` to queue another`;
+  const problem = `the same command is already ${same.state} as ${same.id}; set \`again\` to queue another`;
   return { ...refuse('conflict', 'type', problem), other: same.id };
 }
 
 function tooMany(request: CommandRequest, open: readonly Command[], unknown: readonly Command[]): Outcome | undefined {
   if (open.length >= OPEN_COMMANDS) return refuse('full', 'device', `has ${OPEN_COMMANDS} open commands; cancel some`);
   if (request.critical !== '' && unknown.length >= OPEN_COMMANDS)
-    return refuse('full', 'device', `has ${OPEN_COMMANDS} commands of unknown outcome; say how they came out`);
+    return refuse('full', 'device', `has ${OPEN_COMMANDS} commands of unknown outcome; record their outcomes`);
   return undefined;
 }
 

@@ -157,10 +157,7 @@ export class CommandStream {
     this.#o.record(isDeviceName(device) ? device : '', event);
     if (systemClock.elapsed() - this.#refused < QUIET_MS) return;
     this.#refused = systemClock.elapsed();
-    this.#o.log.warn(
-      { stream: this.#key, entry: id, problems: named },
-      'a command from Redis was refused; each is an event command_refused',
-    );
+    this.#o.log.warn({ stream: this.#key, entry: id, problems: named }, 'command from Redis refused; see the event command_refused');
   }
 
   /** A damaged record of one device does not hold up the commands of others. */

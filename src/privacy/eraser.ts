@@ -193,6 +193,6 @@ export class Eraser {
     if (now - (this.#said.get(`${what} ${reason}`) ?? 0) < QUIET_MS) return;
     if (this.#said.size > 100) this.#said.clear();
     this.#said.set(`${what} ${reason}`, now);
-    this.#o.log.warn({ part: what, reason }, 'erasing has to wait; it is tried again');
+    this.#o.log.warn({ part: what, reason }, 'erasure delayed; retrying');
   }
 }

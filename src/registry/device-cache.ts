@@ -99,7 +99,7 @@ export class DeviceCache {
     if (known.unread) return;
     if (before?.protocol === protocol && before.transport === transport && !this.#isDue(before) && !this.#isBack(before)) return;
     this.#note(known, protocol, transport, told).catch((error: unknown) =>
-      this.#o.log.warn({ error: messageOf(error) }, 'a contact cannot be noted in the registry; it is at the next one'),
+      this.#o.log.warn({ error: messageOf(error) }, 'a contact cannot be written to the registry; retried at the next one'),
     );
   }
 

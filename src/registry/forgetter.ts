@@ -88,7 +88,7 @@ export class Forgetter {
     this.#timer = setTimeout(() => {
       this.#work = this.sweep()
         .catch((error: unknown) =>
-          this.#o.log.warn({ error: messageOf(error) }, 'devices that came once cannot be looked for; tried again within an hour'),
+          this.#o.log.warn({ error: messageOf(error) }, 'devices that came once cannot be searched; retried within an hour'),
         )
         .finally(() => {
           if (!this.#stopped) this.#next(SWEEP_MS);

@@ -73,7 +73,7 @@ export class Quarantine {
     const written = await Promise.allSettled([...waiting].map(([id, unknownDevice]) => this.#merge(id, unknownDevice, quiet.has(id))));
     const failed = written.find((one) => one.status === 'rejected');
     if (failed !== undefined)
-      this.#o.log.warn({ error: messageOf(failed.reason) }, 'the quarantine cannot be written; devices are noted at their next contact');
+      this.#o.log.warn({ error: messageOf(failed.reason) }, 'quarantine cannot be written; devices are listed at their next contact');
   }
 
   async #merge(id: string, unknownDevice: UnknownDevice, quiet: boolean): Promise<void> {

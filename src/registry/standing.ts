@@ -99,7 +99,7 @@ export class Standings {
       })
       .then(() => {})
       .catch((error: unknown) =>
-        this.#log.warn({ error: messageOf(error) }, 'where a device speaks from cannot be noted; it is at its next session'),
+        this.#log.warn({ error: messageOf(error) }, 'the network of a device cannot be written; retried at its next session'),
       );
   }
 }

@@ -220,7 +220,7 @@ export class LmdbStore implements StateStore, ProfileStore {
 
   #table(table: Table): Database<string, string> {
     const found = this.#tables.get(table);
-    if (found === undefined) throw new RangeError(`there is no table ${table}`);
+    if (found === undefined) throw new RangeError(`unknown table ${table}`);
     return found;
   }
 
@@ -313,7 +313,7 @@ export class LmdbStore implements StateStore, ProfileStore {
       this.#quiet = undefined;
     }, QUIET_MS).unref();
     this.#onTrouble();
-    this.#log.warn({ error: messageOf(error) }, 'the state store cannot be used; what devices teach is not kept until it can');
+    this.#log.warn({ error: messageOf(error) }, 'state store unavailable; learned profiles are not kept meanwhile');
   }
 }
 

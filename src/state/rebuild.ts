@@ -53,7 +53,7 @@ export async function rebuildStore(directory: string, now: number, acceptsLoss: 
     );
   }
   const { damage } = await checkStore(fresh, true);
-  if (damage !== '') throw new AppError('STATE_DAMAGED', `the new store in ${fresh} is not sound (${damage}): is the disk?`);
+  if (damage !== '') throw new AppError('STATE_DAMAGED', `the new store in ${fresh} is damaged (${damage}); check the disk`);
   const aside = await setAside(directory, now);
   await rename(fresh, directory);
   await syncDirectory(dirname(directory));

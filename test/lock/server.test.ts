@@ -113,7 +113,7 @@ it('a worker that is killed while the server starts is started again', async () 
     { timeout: 100_000, interval: 10 },
   );
   process.kill(worker, 'SIGKILL');
-  await server.logged('a process was killed while it started and is started again');
+  await server.logged('a process was killed during its start; restarting it');
   await server.logged('listening');
   const device = await login(server);
   expect(device.received.toString('hex')).toBe('01');

@@ -58,7 +58,7 @@ describe('a server that runs out of file descriptors', () => {
     const closed = (): number => others.filter(({ ended }) => ended).length;
     await vi.waitFor(() => expect(closed()).toBe(6), { timeout: 20_000 });
     await reports(device, 3);
-    await vi.waitFor(async () => expect(await readiness()).toContain(`all ${most} connections are taken`), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await readiness()).toContain(`all ${most} connections are in use`), { timeout: 10_000 });
     expect(JSON.parse(await readiness())).toMatchObject({ status: 'degraded' });
     expect([lines(FULL), closed()]).toEqual([1, 6]);
     await vi.waitFor(async () => expect(await (await here.http('/metrics')).text()).toContain('fixgate_connections_full 1'));

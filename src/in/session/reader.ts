@@ -110,6 +110,6 @@ export class Reader {
 
   threw(error: unknown): void {
     const stack = error instanceof Error ? error.stack : String(error);
-    this.#log.error({ codec: this.#codec.name, stack }, 'a codec threw an exception: a defect in the codec, please report it');
+    this.#log.error({ codec: this.#codec.name, stack }, 'a codec threw an exception; please report this defect of the codec');
   }
 }
