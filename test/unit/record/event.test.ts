@@ -12,7 +12,7 @@ import { strictJson } from '../../helpers/strict-json.ts';
 
 const T = Date.UTC(2026, 9, 1);
 /** Rooms that journal events. */
-const PRODUCERS = /^(app\.ts|(intake|cluster|command|plan|privacy|registry)\/.*\.ts)$/;
+const PRODUCERS = /^(app\.ts|(in|roles|cluster|command|plan|privacy|registry)\/.*\.ts)$/;
 const ENVELOPE = ['version', 'id', 'kind', 'device', 'account', 'time', 'received', 'protocol', 'type', 'data'];
 
 /** The event as consumers get it when the journal has that text. */
