@@ -33,6 +33,7 @@ import { ConnectionLimit } from './listen/connection-limit.ts';
 import type { ListenHost } from './listen/listen-host.ts';
 import { Listeners } from './listen/listeners.ts';
 import { Lookalikes } from './listen/lookalikes.ts';
+import { Peers } from './listen/peers.ts';
 import type { Sender } from './listen/udp.ts';
 import { endAtOnce } from './lock/end.ts';
 import { lockDirectory } from './lock/lock.ts';
@@ -196,6 +197,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     codecs: [...codecs.values()],
     limits: config.limits,
     connections: new ConnectionLimit(config.limits.connections, log),
+    peers: new Peers(config.limits.connections),
     pendingBytes: () => journal.pendingBytes,
     options: optionsOf,
     counters(codec) {

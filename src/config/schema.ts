@@ -83,7 +83,7 @@ export const configSchema = z.strictObject({
         .min(1)
         .default(50_000)
         .describe(
-          'TCP connections per worker over all listeners, fewer if the limit of file descriptors requires it; UDP peers per listener',
+          'TCP connections per worker over all listeners, fewer if the limit of file descriptors requires it; and as many UDP peers',
         ),
       pendingBytes: z.int().min(65_536).default(mib(16)).describe('bytes not yet durable, per worker; above, sockets are paused'),
       connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),

@@ -2,10 +2,11 @@ import type { Codec } from '../codec/index.ts';
 import type { IdBounds, IntakeHost } from '../in/intake/host.ts';
 import type { Intake } from '../in/intake/intake.ts';
 import type { ConnectionLimit } from './connection-limit.ts';
+import type { HeldPeer, Peers } from './peers.ts';
 
 /** Bounds and deadlines of one worker's sockets. Times in ms, sizes in bytes. */
 export interface ListenLimits {
-  /** UDP peers of one listener; TCP connections: see `ListenHost.connections`. */
+  /** TCP connections: see `ListenHost.connections`; and as many UDP peers: see `ListenHost.peers`. */
   readonly connections: number;
   /** Bytes received and not yet durable, of the worker and of one connection: above, reading pauses. */
   readonly pendingBytes: number;
@@ -39,6 +40,8 @@ export interface ListenHost extends IntakeHost {
   readonly limits: ListenLimits;
   /** TCP connections of all listeners. */
   readonly connections: ConnectionLimit;
+  /** UDP peers of all listeners. */
+  readonly peers: Peers<HeldPeer>;
   /** How often devices name themselves from an address. */
   readonly addressRates: { admit(address: string, perMinute: number): boolean };
   /** Bytes appended and not yet durable. */

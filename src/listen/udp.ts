@@ -8,13 +8,14 @@ import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
 import type { Bytes } from '../wire/index.ts';
 import { peerOf } from '../wire/network.ts';
 import { idBounds, type ListenAt, type ListenHost } from './listen-host.ts';
+import type { HeldPeer } from './peers.ts';
 import { recogniseCodec } from './recognise.ts';
 
 /**
  * One UDP listener of one worker: a session per peer address, so that a device that says who it is only once is known
  * afterwards. The kernel keeps a peer on one worker (reusePort).
  *
- * 1. Peers are bounded in number and time; the longest silent goes first.
+ * 1. Peers are bounded in time, and in number over all listeners of the worker (peers.ts).
  * 2. Nothing can pause a datagram: ahead of the disk by more than the bound, datagrams are dropped and counted, and
  *    the device sends them again.
  */
@@ -65,6 +66,7 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
     peers.set(key, peer);
     peer.lastSeen = host.clock.elapsed();
     peer.intake.push(datagram);
+    if (peers.get(key) === peer) host.peers.heard(peer);
   };
   socket.on('message', receive);
   socket.on('error', (error) => host.log.warn({ error: error.message, port: at.port }, 'UDP socket error'));
@@ -76,12 +78,12 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
       host.metrics.unidentifiedBytes.inc({ transport: 'udp' }, datagram.length);
       return undefined;
     }
-    if (peers.size >= host.limits.connections) {
-      const [longestSilent] = peers.values();
-      longestSilent?.close('peers');
-    }
+    host.peers.admit();
     host.metrics.accepts.inc({ codec: codec.name, transport: 'udp' });
-    return new UdpPeer(socket, codec, key, from, at, host, bytes, () => peers.delete(key));
+    return new UdpPeer(socket, codec, key, from, at, host, bytes, (peer) => {
+      host.peers.leave(peer);
+      if (peers.get(key) === peer) peers.delete(key);
+    });
   }
 
   const sweep = setInterval(() => {
@@ -129,14 +131,14 @@ async function bound(at: ListenAt): Promise<dgram.Socket> {
   }
 }
 
-class UdpPeer implements Link {
+class UdpPeer implements Link, HeldPeer {
   readonly intake: Intake;
   lastSeen = 0;
   readonly #socket: dgram.Socket;
   readonly #address: string;
   readonly #port: number;
   readonly #bytes: BytesCounters;
-  readonly #gone: () => void;
+  readonly #gone: (peer: UdpPeer) => void;
   #finishing = '';
 
   constructor(
@@ -147,7 +149,7 @@ class UdpPeer implements Link {
     at: ListenAt,
     host: ListenHost,
     bytes: BytesCounters,
-    gone: () => void,
+    gone: (peer: UdpPeer) => void,
   ) {
     this.#bytes = bytes;
     this.#socket = socket;
@@ -157,6 +159,10 @@ class UdpPeer implements Link {
     this.intake = new Intake(host, codec, 'udp', key, this, idBounds(at, host));
   }
 
+  get identified(): boolean {
+    return this.intake.identified;
+  }
+
   send(bytes: Uint8Array): void {
     this.#bytes.out.inc(bytes.length);
     // A lost answer is sent again when the device repeats its request; there is no one to report to.
@@ -164,7 +170,7 @@ class UdpPeer implements Link {
   }
 
   close(reason: string): void {
-    this.#gone();
+    this.#gone(this);
     this.intake.closed(reason);
   }
 

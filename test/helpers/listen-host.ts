@@ -12,6 +12,7 @@ import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
 import { parseUsage, type Traffic } from '../../src/journal/usage.ts';
 import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
 import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
+import { Peers } from '../../src/listen/peers.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { AddressRates } from '../../src/registry/address-rates.ts';
@@ -58,6 +59,7 @@ export async function openHost(codecs: readonly Codec[], limits: Partial<ListenL
     addressRates: new AddressRates([], 1, () => systemClock.elapsed()),
     limits: { ...LIMITS, ...limits },
     connections: new ConnectionLimit(limits.connections ?? LIMITS.connections, silentLog),
+    peers: new Peers(limits.connections ?? LIMITS.connections),
     pendingBytes: () => (overloaded ? Number.POSITIVE_INFINITY : journal.pendingBytes),
     lookalike: (expected, found) => lookalikes.push(`${expected.name}: ${found}`),
   };

@@ -15,12 +15,12 @@ async function listen(codec: typeof toy | undefined, limits: Partial<ListenLimit
   listener = await listenUdp({ codec, host: '127.0.0.1', port: 0, idleMs: 60_000 }, world.host);
 }
 
-function peer(): { send(bytes: Uint8Array): void; readonly received: Buffer[] } {
+function peer(to = listener): { send(bytes: Uint8Array): void; readonly received: Buffer[] } {
   const socket = dgram.createSocket('udp4');
   sockets.push(socket);
   const received: Buffer[] = [];
   socket.on('message', (datagram) => received.push(datagram));
-  return { send: (bytes) => socket.send(bytes, listener.port, '127.0.0.1'), received };
+  return { send: (bytes) => socket.send(bytes, to.port, '127.0.0.1'), received };
 }
 
 afterEach(async () => {
@@ -88,6 +88,25 @@ describe('a UDP listener', () => {
     // The first was forgotten: its records are nobody's.
     a.send(toyFixes(2, 1));
     await vi.waitFor(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
+  });
+
+  it('invariant 1: over all listeners of the worker, and a peer that has named no device goes before one that has', async () => {
+    await listen(toy, { connections: 2 });
+    const other = await listenUdp({ codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 }, world.host);
+    const [device, stranger, second] = [peer(), peer(other), peer(other)];
+    device.send(login);
+    await vi.waitFor(() => expect(device.received).toHaveLength(1));
+    stranger.send(toyAlive(1));
+    await vi.waitFor(() => expect(stranger.received).toHaveLength(1));
+    expect(world.host.peers.size).toBe(2);
+    second.send(toyLogin('22222222', false));
+    await vi.waitFor(() => expect(second.received).toHaveLength(1));
+    expect(world.host.peers.size).toBe(2);
+    // The device is known, though it has been silent longest.
+    device.send(toyFixes(2, 1));
+    await vi.waitFor(() => expect(device.received).toHaveLength(2));
+    await other.close(1000);
+    expect(world.host.peers.size).toBe(1);
   });
 
   it('drops a datagram with a forged source port of 0, which nothing can be sent to, and goes on', async () => {
