@@ -16,7 +16,7 @@ import { type Bytes, u16be } from '../../src/wire/index.ts';
 
 /** Header, 1023 bytes of body and checksum, all escaped, are 2092; twice that is believed. */
 export const LONGEST = 4096;
-const LONGEST_TEXT = 512;
+export const LONGEST_TEXT = 512;
 
 const DELIMITER = 0x7e;
 const DELIMITER_E7 = 0xe7;

@@ -2,7 +2,7 @@ import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.t
 import { ascii, type Bytes, bcdDigits, epochMs, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
-import type { Content, Header } from './frame.ts';
+import { type Content, type Header, LONGEST_TEXT } from './frame.ts';
 import { addCell } from './network.ts';
 import type { Jt808State } from './state.ts';
 
@@ -88,8 +88,8 @@ function degrees(text: string, whole: number): number {
 /** `(phone,1,number,BASE,2,TIME)` asks for the time; others are texts (protocol.md section 9.9). */
 export function sentence(bytes: Bytes, start: number, end: number, out: FrameResult): void {
   out.name = 'sentence';
-  const text = ascii(bytes, start + 1, end - 1);
-  const fields = text.split(',');
+  const text = ascii(bytes, start + 1, Math.min(end - 1, start + LONGEST_TEXT));
+  const fields = text.split(',', 6);
   const phone = fields[0] ?? '';
   if (!/^\d{6,15}$/.test(phone)) {
     out.malformed('short');

@@ -440,6 +440,18 @@ const RESEAL: Readonly<Record<string, CheckSettings['reseal']>> = {
     bytes[bytes.length - 1] = 0x0a;
   },
   h02: undefined,
+  /** 7E · content · exclusive or of the content · 7E, where the last byte and the new one need no escape. */
+  jt808(bytes) {
+    const last = bytes.length - 2;
+    if (last < 2 || bytes[0] !== 0x7e || bytes[last - 1] === 0x7d) return;
+    bytes[last + 1] = 0x7e;
+    let sum = 0;
+    for (let p = 1; p < last; p++) {
+      const isEscape = bytes[p] === 0x7d && (bytes[p + 1] === 1 || bytes[p + 1] === 2);
+      sum ^= isEscape ? 0x7c + (bytes[++p] ?? 0) : (bytes[p] ?? 0);
+    }
+    if (sum !== 0x7d && sum !== 0x7e) bytes[last] = sum;
+  },
 };
 
 /** Every frame behind those it needs, and every conversation. */

@@ -30,6 +30,8 @@ describe('configuration', () => {
       'gt06 udp 5023',
       'h02 tcp 5013',
       'h02 udp 5013',
+      'jt808 tcp 5015',
+      'jt808 udp 5015',
       'auto tcp 5000',
       'auto udp 5000',
     ]);
