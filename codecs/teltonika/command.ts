@@ -163,8 +163,9 @@ function isLink(id: number): boolean {
 /** Words may stand in front, as in an SMS (protocol.md section 7.1). */
 function actsAs(parameters: Options): string {
   const words = wordsIn(parameters);
-  if (words.some((word) => word === 'defaultcfg' || word === 'flush' || word === 'web_connect')) return 'set_server';
-  const at = words.indexOf('setparam');
+  const has = (name: string): boolean => words.some((word) => word.endsWith(name));
+  if (has('defaultcfg') || has('flush') || has('web_connect')) return 'set_server';
+  const at = words.findIndex((word) => word.endsWith('setparam'));
   const pairs =
     at < 0
       ? []
@@ -173,7 +174,7 @@ function actsAs(parameters: Options): string {
           .join(' ')
           .split(';');
   if (pairs.some((pair) => isLink(Number.parseInt(pair, 10)))) return 'set_server';
-  return words.includes('cpureset') ? 'reboot' : '';
+  return has('cpureset') ? 'reboot' : '';
 }
 
 /** First digits of the acquisition parameters (protocol.md section 7.3), by network: parked, moving. */

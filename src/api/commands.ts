@@ -123,12 +123,10 @@ export function commandRoutes(confirm: boolean): Route[] {
       async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, office, reply }) {
         let asks = false;
         const permits = (critical: CriticalType): Problem | undefined => {
-          const scope = CRITICAL_SCOPES[critical];
-          const what = critical === wanted.type ? critical : `this ${wanted.type}, which acts as ${critical}`;
-          if (!allows(token, scope))
-            return { field: 'type', problem: `the token "${token.name}" lacks the scope \`${scope}\` for ${what}` };
+          const lacking = scopeProblem(token, { type: wanted.type, critical });
+          if (lacking !== undefined) return { field: 'type', problem: lacking };
           asks = confirm && !isConfirmed(given, token, id, wanted);
-          return asks ? { field: 'confirm', problem: `must be given for ${what}` } : undefined;
+          return asks ? { field: 'confirm', problem: 'must be given' } : undefined;
         };
         const outcome = await office.commandIntake.submit({ ...wanted, device: id, requester: token.name, permits });
         return asks ? askToConfirm(reply, token, id, wanted) : answer(reply, office, outcome, query.wait);
@@ -184,6 +182,8 @@ export function commandRoutes(confirm: boolean): Route[] {
       }),
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'no command of unknown outcome has this id' } },
       async run({ params, body: { outcome, reason }, token, office, reply }) {
+        const lacking = scopeProblem(token, await office.ledger.unknownOf(params.command));
+        if (lacking !== undefined) return problem(reply, 403, lacking);
         const settled = await office.commandIntake.settle(params.command, outcome, token.name, reason);
         return settled ?? problem(reply, 404, `no command ${params.command} has an unknown outcome: it has ended, or does not exist`);
       },
@@ -203,6 +203,8 @@ export function commandRoutes(confirm: boolean): Route[] {
       },
       async run({ params, token, office, reply }) {
         const id = await office.deviceRecords.idOf(params.id);
+        const lacking = scopeProblem(token, await office.ledger.get(id, params.command));
+        if (lacking !== undefined) return problem(reply, 403, lacking);
         const found = await office.commandIntake.cancel(id, params.command, token.name);
         if (found === undefined) return problem(reply, 404, `device ${id} has no command ${params.command}`);
         return found.state === 'cancelled'
@@ -241,6 +243,14 @@ export function commandRoutes(confirm: boolean): Route[] {
       },
     }),
   ];
+}
+
+/** Why a token may not submit, cancel or settle a command; undefined: it may. */
+function scopeProblem(token: Token, command: Pick<Command, 'type' | 'critical'> | undefined): string | undefined {
+  const { type, critical = '' } = command ?? {};
+  if (critical === '' || allows(token, CRITICAL_SCOPES[critical])) return undefined;
+  const what = critical === type ? critical : `this ${type}, which acts as ${critical}`;
+  return `the token "${token.name}" lacks the scope \`${CRITICAL_SCOPES[critical]}\` for ${what}`;
 }
 
 async function answer(reply: FastifyReply, at: ApiOffice, outcome: Outcome, waitS: number): Promise<FastifyReply> {

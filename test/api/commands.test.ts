@@ -44,6 +44,23 @@ describe('critical commands', () => {
     expect(await api.call('POST', PATH, { type: 'version', protocol: 'teltonika' })).toMatchObject({ status: 201 });
   });
 
+  it('are cancelled, and said to have come out so, only with their scope', async () => {
+    api = await Api.start();
+    const { ledger } = api.office;
+    const headers = { authorization: `Bearer ${await api.token(['commands'])}` };
+    const { body } = await api.call('POST', PATH, wanted('engine_stop'));
+    expect(await api.call('DELETE', `${PATH}/${body['id']}`, undefined, headers)).toMatchObject({ status: 403 });
+    const queued = await ledger.get('356307042440001', String(body['id']));
+    const sent = queued && (await ledger.sending(queued));
+    if (sent === undefined) throw new Error('not sent');
+    await ledger.unanswered(sent, 'no reply', true);
+    const outcome = { outcome: 'failed', reason: 'x' };
+    expect(await api.call('POST', `/v1/commands/${body['id']}/outcome`, outcome, headers)).toMatchObject({ status: 403 });
+    expect(await api.call('POST', `/v1/commands/${body['id']}/outcome`, outcome)).toMatchObject({ status: 200 });
+    const plain = await api.call('POST', PATH, { type: 'version', protocol: 'teltonika' });
+    expect(await api.call('DELETE', `${PATH}/${plain.body['id']}`, undefined, headers)).toMatchObject({ status: 200 });
+  });
+
   it('are also those that do the same in other words', async () => {
     api = await Api.start(['commands'], {}, { confirm: true });
     for (const [n, [protocol, type, parameters, scope]] of (

@@ -70,6 +70,7 @@ describe('a text amounts to the command whose words it has', () => {
     [teltonika, 'SETPARAM 1245 192.0.2.1', 'set_server'],
     [teltonika, 'login pass setparam 2004:example.org', 'set_server'],
     [teltonika, 'flush 352093081452251,apn,,,example.org,5027,0', 'set_server'],
+    [teltonika, '  .setparam  2004:example.org', 'set_server'],
     [teltonika, 'defaultcfg', 'set_server'],
     [teltonika, 'cpureset', 'reboot'],
     [teltonika, 'setparam 10050:30', 'custom'],
