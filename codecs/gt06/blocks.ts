@@ -23,7 +23,7 @@ let dayKey = -1;
 let dayMs = Number.NaN;
 
 /**
- * DT6: year − 2000, month, day, hour, minute, second, binary, into the time of row r; NaN when it is no date. `zoneMs` is
+ * DT6: year − 2000, month, day, hour, minute, second, binary, into the time of row r; NaN if it is not a date. `zoneMs` is
  * subtracted: the date is that many ms ahead of UTC.
  */
 export function date6(bytes: Bytes, at: number, zoneMs: number, out: FrameResult, r: number): void {
@@ -73,7 +73,7 @@ export function isPlace(bytes: Bytes, at: number): boolean {
 
 /**
  * GPS12: info 1 (low nibble: satellites) | latitude 4 | longitude 4 | speed 1 | course and status 2. The high nibble of
- * info is no length that can be trusted.
+ * info is not a trusted length.
  */
 export function gps12(bytes: Bytes, at: number, out: FrameResult, r: number): number {
   out.satellites[r] = bytes[at]! & 15;
@@ -86,7 +86,7 @@ export function gps12(bytes: Bytes, at: number, out: FrameResult, r: number): nu
 
 /**
  * Latitude and longitude as unsigned minutes × 30 000, hemispheres and validity in the course and status word: bit 12
- * positioned, 11 west, 10 north. Coordinates outside the globe and (0, 0) are no place: the row stays a status.
+ * positioned, 11 west, 10 north. Coordinates outside the globe and (0, 0) are not a place: the row stays a status.
  */
 export function place(latitude: number, longitude: number, word: number, out: FrameResult, r: number): void {
   if (latitude > LATITUDES || longitude > LONGITUDES || latitude + longitude === 0) return;

@@ -49,7 +49,7 @@ export function heartbeat(bytes: Bytes, m: Message, state: Gt06State, out: Frame
     return;
   }
   gsm(signal, out);
-  // A level that is none (EV02): what stands behind the signal is not ALARM and LANG either.
+  // Not a level (EV02): what stands behind the signal is not ALARM and LANG either.
   if (volt > 100) {
     extra(bytes, p + 1, m.q, out);
     return;

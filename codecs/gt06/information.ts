@@ -253,7 +253,7 @@ export function externalDevice(bytes: Bytes, m: Message, out: FrameResult): void
 /** Hexadecimal digits as readers print a card, perhaps behind `RFID:`. */
 const CARD = /^[0-9A-Fa-f]{6,20}$/;
 
-/** The number of a card in bytes[at, end), '' when they have not the form of one: hex digits, or 4 or 8 bytes that are no text. */
+/** The number of a card in bytes[at, end), '' when they have not the form of one: hex digits, or 4 or 8 bytes that are not text. */
 function card(bytes: Bytes, at: number, end: number): string {
   const id = rfid(bytes, at, end);
   if (!CARD.test(id)) return '';

@@ -32,7 +32,7 @@ export function login(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
   ticket(out, state.lock ? Form.LockLogin : Form.Short, m.number, m.serial);
 }
 
-/** Bits 15–4: hours × 100 + minutes; bit 3: west. Minutes ahead of UTC, NaN when that is no zone. */
+/** Bits 15–4: hours × 100 + minutes; bit 3: west. Minutes ahead of UTC, NaN if that is not a zone. */
 export function zoneMinutes(word: number): number {
   const v = word >> 4;
   const minutes = Math.floor(v / 100) * 60 + (v % 100);

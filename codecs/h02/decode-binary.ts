@@ -178,7 +178,7 @@ function longId(bytes: Bytes, start: number, state: H02State): string {
   return identify(state, bcdNumber(bytes, start + 1, start + 8) * 10 + (bytes[start + 8]! >> 4), 15);
 }
 
-/** The number in BCD bytes[from, to), or -1 when a nibble is no digit. */
+/** The number in BCD bytes[from, to), or -1 if a nibble is not a digit. */
 function bcdNumber(bytes: Bytes, from: number, to: number): number {
   let value = 0;
   for (let p = from; p < to; p++) {

@@ -54,7 +54,7 @@ export function decodeText(bytes: Bytes, start: number, end: number, state: H02S
   if (named > 0) out.deviceId = state.id;
   const message = messageOf(typeOf(bytes));
   out.name = MESSAGES[message] ?? '';
-  // Without an identity in the frame there is nobody to answer (protocol.md section 8.1).
+  // Without an identity in the frame there is no answer (protocol.md section 8.1).
   if (named > 0) oweAnswer(message, state, out);
   readBody(message, bytes, end, state, out);
   if (out.rows === 0) return;

@@ -72,7 +72,7 @@ export function frameDatagram(bytes: Bytes, start: number, end: number, state: H
 
 /**
  * The peer fell quiet: the length that content left open is the one that fits what has arrived (protocol.md section 2.3, rules 6 to
- * 9). What is left of a frame that was cut too short is handed over too, as a frame that nobody can read: it must not
+ * 9). What is left of a frame that was cut too short is handed over too, as an unreadable frame: it must not
  * stay behind until the connection is given up.
  */
 export function salvage(bytes: Bytes, start: number, end: number, state: H02State): number {
@@ -241,7 +241,7 @@ function skip(bytes: Bytes, start: number, end: number): number {
   return start - p;
 }
 
-/** How many blanks and line breaks stand at `at`; more than three are no separator. */
+/** How many blanks and line breaks stand at `at`; more than three are not a separator. */
 function separators(bytes: Bytes, at: number, end: number): number {
   let p = at;
   while (p < end && p < at + 3 && (bytes[p] === 32 || bytes[p] === 13 || bytes[p] === 10)) p++;

@@ -31,7 +31,7 @@ export function decodeV4(bytes: Bytes, state: H02State, out: FrameResult): void 
   out.attrText(Attr.Reply, out.replyText);
 }
 
-/** HHMMSS as seconds of the day, -1 when it is no time. */
+/** HHMMSS as seconds of the day, -1 if it is not a time. */
 function secondsOfDay(hms: number): number {
   const hour = Math.floor(hms / 10000);
   const minute = Math.floor(hms / 100) % 100;

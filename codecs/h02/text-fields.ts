@@ -71,7 +71,7 @@ export function letter(bytes: Bytes, k: number): number {
   return to - from === 1 ? bytes[from]! : -1;
 }
 
-/** Unsigned decimal number in field k, -1 when it is none. */
+/** Unsigned decimal number in field k, -1 if it is not one. */
 export function whole(bytes: Bytes, k: number): number {
   trim(bytes, k);
   return to - from > 15 ? -1 : decimal(bytes, from, to);
@@ -82,7 +82,7 @@ export function hexadecimal(bytes: Bytes, k: number): number {
   return to - from > 13 ? -1 : hexNumber(bytes, from, to);
 }
 
-/** Number with sign and fraction in field k, NaN when it is none. */
+/** Number with sign and fraction in field k, NaN if it is not one. */
 export function real(bytes: Bytes, k: number): number {
   trim(bytes, k);
   return to - from > 18 ? Number.NaN : fraction(bytes, from, to);

@@ -121,7 +121,7 @@ export class Content {
   }
 }
 
-/** The byte that two stand for, -1 when they are no escape: then the first stands for itself, and the checksum decides. */
+/** The byte that two stand for, -1 if they are not an escape: then the first stands for itself, and the checksum decides. */
 function escaped(first: number, second: number, e7: boolean): number {
   if (second !== 1 && second !== 2) return -1;
   if (!e7) return first === 0x7d ? 0x7c + second : -1;

@@ -99,7 +99,7 @@ export function place(latitude: number, longitude: number, status: number, out: 
 /** Years in which a device has had a fix: before it, clocks stand at 2000 or 2007. */
 const FIRST_YEAR = 2010;
 
-/** BCD YY MM DD hh mm ss, ahead of UTC by `zoneMs`; NaN when it is no date or one from before the first fix. */
+/** BCD YY MM DD hh mm ss, ahead of UTC by `zoneMs`; NaN if it is not a date, or one from before the first fix. */
 export function bcdTime(b: Bytes, at: number, zoneMs: number): number {
   const year = 2000 + two(b[at]!);
   if (!(year >= FIRST_YEAR)) return Number.NaN;

@@ -57,7 +57,7 @@ const OWN_LIST = [
 ] as const;
 type OwnName = (typeof OWN_LIST)[number][0];
 
-/** Attribute id of a value that is no element of its own. */
+/** Attribute id of a value that is not an element of its own. */
 export function own(name: OwnName): number {
   return OWN_BASE + OWN_LIST.findIndex(([known]) => known === name);
 }

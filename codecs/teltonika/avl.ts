@@ -10,9 +10,9 @@ import { finishJoined, hexText, isOnes, near, network, odometer, part } from './
  * 1. A row is opened for a record only if the whole record is inside its bounds; a record that is not leaves no trace.
  * 2. The width of a value is read from the wire, its sign and meaning from the family's table.
  * 3. A row's own bytes are the record's, so that it is the same record in any frame, on any transport.
- * 4. Coordinates 0, 0 (a unit of the last digit more or less) and coordinates outside the globe are no place: the row is a
+ * 4. Coordinates 0, 0 (a unit of the last digit more or less) and coordinates outside the globe are not a place: the row is a
  *    status. `valid` needs satellites, too: without a fix devices repeat the last position (protocol.md section 3.2).
- * 5. A sensor's error code, "not available" and whatever lies beyond an element's raw limits are no measurement: the raw
+ * 5. A sensor's error code, "not available" and whatever lies beyond an element's raw limits are not a measurement: the raw
  *    number is kept as `io_<id>`. So is a value of a width that no definition of the element has.
  * 6. `odometer_m` is the best total distance that the record has; `odometer_source` says whose it is.
  *
@@ -39,7 +39,7 @@ const ALCOHOL_ACTIVE = own('alcohol_test_active');
 const ECO_MAXIMUM = own('eco_maximum_x_g');
 const ECO_AVERAGE = own('eco_average_x_g');
 
-/** Bits of element 90: front left, front right, rear left, rear right, trunk; hood and roof are no doors (protocol.md section 8.5). */
+/** Bits of element 90: front left, front right, rear left, rear right, trunk; hood and roof are not doors (protocol.md section 8.5). */
 const ANY_DOOR = 0x2f00;
 
 const GNSS_STATUS = ['off', 'fix', 'no_fix', 'sleep'];
@@ -47,9 +47,9 @@ const GNSS_STATUS_FMX6 = ['off', 'no_antenna', 'no_fix', 'fix', 'sleep', 'overcu
 const GNSS_STATUS_FMX6_ID = 71;
 /** Raw, in tenths: the element's documented limit. */
 const MAX_HDOP = 500;
-/** Degrees: one unit of the last digit around 0, 0, which FFFFFFFF is too, is no place either. */
+/** Degrees: one unit of the last digit around 0, 0, which FFFFFFFF is too, is not a place either. */
 const NOWHERE = 1.5e-7;
-/** A date beyond the last one that software can name is no time. */
+/** A date beyond the last one that software can name is not a time. */
 const MAX_TIME = 8.64e15;
 
 /**
@@ -299,7 +299,7 @@ function finishEvent(eventId: number, priority: number, family: Family, r: numbe
     return;
   }
   const found = find(eventId, firstAttr, out);
-  // A value that is no measurement reports nothing (invariant 5).
+  // A value that is not a measurement reports nothing (invariant 5).
   if (found < 0) out.event[r] = isRaw(eventId, firstAttr, out) ? 0 : rule.absent;
   else if (rule.text) out.event[r] = rule.beyond;
   else out.event[r] = rule.byValue[out.attrNum[found]!] ?? rule.beyond;

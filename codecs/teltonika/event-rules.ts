@@ -5,7 +5,7 @@ import { type EventName, eventIndex } from '../../src/codec/index.ts';
  * no rule only says which value changed: the value itself is among the attributes, and `event_code` names the trigger.
  */
 export interface EventRule {
-  /** Event index by raw value; 0 for values that are no event (the end of something, a trace of an earlier event). */
+  /** Event index by raw value; 0 for values that are not an event (the end of something, a trace of an earlier event). */
   readonly byValue: readonly number[];
   /** For values beyond `byValue`. */
   readonly beyond: number;

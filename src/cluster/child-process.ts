@@ -121,7 +121,7 @@ export function unknownToChild(): UnknownMessages {
   return new UnknownMessages((type) => process.stderr.write(`fixgate: a message of the unknown type "${type}" is ignored\n`));
 }
 
-/** Sends to the supervisor; `done` when it has left, or nobody is there. Throws when the socket cannot be sent. */
+/** Sends to the supervisor; `done` when it has left, or the supervisor is gone. Throws when the socket cannot be sent. */
 export function tell(message: FromChild, done: () => void = () => {}, socket?: SendHandle): void {
   if (process.connected !== true || process.send === undefined) done();
   else process.send(message, socket, undefined, () => done());

@@ -11,7 +11,7 @@ import type { Log } from '../log.ts';
 import { instancePeer, journalInstance, SUPERVISOR_SLOT } from './instance.ts';
 import { ownedStorage } from './owned-storage.ts';
 
-/** How long somebody who looks after the journal may hold it. */
+/** How long the shipper may hold it. */
 const PREDECESSOR_WAIT_MS = 5000;
 
 const ENCODER = new TextEncoder();

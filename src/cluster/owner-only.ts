@@ -17,7 +17,7 @@ const GROUP_AND_OTHERS = 0o077;
 
 /**
  * Takes the rights of group and others from the server's files, and from the directory itself where it holds nothing else: a
- * data directory that is somebody's home stays as it is. What belongs to another user is named in one warning and stays.
+ * data directory that is a user's home stays as it is. What belongs to another user is named in one warning and stays.
  */
 export async function ownerOnly(directory: string, log: Log): Promise<void> {
   const kept: string[] = [];

@@ -40,7 +40,7 @@ import { Watchdog } from './watchdog.ts';
  * 2. A child that dies is started again, after a pause that grows while it keeps dying.
  * 3. A child that cannot start at the first start ends the server with that child's reason; later it is tried again. One
  *    that was killed from outside while it started is started again, like any other.
- * 4. Workers are replaced one at a time: the new one listens, on a slot that nobody else has, before the old one stops.
+ * 4. Workers are replaced one at a time: the new one listens, on a slot of its own, before the old one stops.
  * 5. Down: workers first (no more data comes in, all that is durable is answered), then the shipper (what is durable
  *    is delivered, as far as the time goes), then the embedded ClickHouse.
  * 6. The data directory is this server's before anything in it is read, and no process of it outlives the supervisor for
@@ -53,7 +53,7 @@ const PREDECESSOR_WAIT_MS = 2000;
 const WORKER_SHARE = 0.5;
 const EMBEDDED_CLOSE_MS = 10_000;
 const STATE_STORE = 'state_store';
-/** Of a child that is no worker. */
+/** Of a child that is not a worker. */
 const NO_SLOT = -1;
 /** For what the supervisor itself has open; a state store that does not answer must not keep the server from ending. */
 const OFFICE_CLOSE_MS = 5_000;
@@ -331,7 +331,7 @@ export class Supervisor implements PostHost {
       await old.stop((running) => running.send({ type: 'drain', deadlineMs: drainMs }), drainMs + 2000);
       this.#heirs.delete(slot);
       this.#workers.delete(slot);
-      // Should it have been killed at the deadline, nobody else finishes its journal.
+      // If it was killed at the deadline, its journal is finished here.
       await recoverSlot(join(dataDir, 'journal', String(slot)), ownedStorage(nodeStorage, ownership.tenure)).catch((error: unknown) => {
         this.log.error({ slot, error: messageOf(error) }, 'the journal of a replaced worker cannot be closed; retried at the next start');
       });

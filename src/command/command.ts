@@ -14,7 +14,7 @@ export type CommandState = (typeof COMMAND_STATES)[number];
 export const CONDITIONS = ['any', 'moving', 'stopped'] as const;
 export type Condition = (typeof CONDITIONS)[number];
 
-/** What somebody asks for (docs/commands.md). Times in epoch ms. */
+/** A request for a command (docs/commands.md). Times in epoch ms. */
 export interface CommandRequest {
   readonly device: string;
   /** One of the types of the device's codec. */
@@ -103,7 +103,7 @@ export function commandKey(device: string, id: string): string {
   return `${device} ${id}`;
 }
 
-/** Undefined for text that is no command. */
+/** Undefined if the text is not a command. */
 function parseCommand(text: string | undefined): Command | undefined {
   const value: unknown = jsonOf(text);
   return isStored(value) ? current(value) : undefined;

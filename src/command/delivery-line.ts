@@ -24,7 +24,7 @@ export interface DeliveryPort {
   readonly standing: boolean;
   /** Another session, at this address, has spoken while a critical command waited. */
   contest(peer: string): void;
-  /** Somebody waits for a position: `fixed` is told of the next one. */
+  /** A request waits for a position: `fixed` is told of the next one. */
   wantsFix: boolean;
   /** A command waits until `moving` says something else: then `poke` is called. */
   wantsMotion: boolean;
@@ -62,7 +62,7 @@ const SECOND_MS = 1_000;
 interface Flight {
   readonly command: Command;
   readonly key: number;
-  /** What the device said that is no proper reply (invariant 5). */
+  /** Text of the device that is not a documented reply (invariant 5). */
   heard: { readonly text: string; readonly values: Command['values'] } | undefined;
 }
 
@@ -288,7 +288,7 @@ export class DeliveryLine {
       this.#o.now() >= command.expires ||
       !isMet(command, this.port.moving)
     ) {
-      this.#said(await ledger.unsent(command, 'what it waited for is not so any more'));
+      this.#said(await ledger.unsent(command, 'its condition no longer holds'));
       return this.#choose();
     }
     const { key } = command;
@@ -314,7 +314,7 @@ export class DeliveryLine {
     this.port.wantsFix = false;
   }
 
-  /** Undefined when the text is no reply to that command. */
+  /** Undefined if the text is not a reply to that command. */
   #read(command: Command | undefined, text: string): Reading | undefined {
     const { readReply } = this.port.codec;
     return readReply === undefined ? { outcome: 'done', values: {} } : readReply(command, text.slice(0, MOST_READ));

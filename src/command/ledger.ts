@@ -128,7 +128,7 @@ export class Ledger {
     return found.flatMap(({ value }) => table.read(value) ?? []);
   }
 
-  /** Invariants 3 and 4: from here on, somebody is sending it. Undefined when it is not there to be sent. */
+  /** Invariants 3 and 4: from here on it is being sent. Undefined if it cannot be sent any more. */
   sending(command: Command, key = 0): Promise<Command | undefined> {
     return this.#move(command, 'sent', '', (found) =>
       isHeld(found) && found.attempts === command.attempts ? { attempts: found.attempts + 1, key } : undefined,

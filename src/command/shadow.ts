@@ -18,7 +18,7 @@ export interface Setting {
 
 /** What is known about a device's settings, by name. */
 export interface Settings {
-  /** What somebody wanted last. */
+  /** The value asked for last. */
   readonly desired: Readonly<Record<string, OptionValue>>;
   /** What the device has confirmed last. */
   readonly reported: Readonly<Record<string, OptionValue>>;
@@ -57,7 +57,7 @@ export class Shadow {
     return (await SETTINGS.get(this.#store, device)) ?? NONE;
   }
 
-  /** Steps of a write that make the setting desired and pending. They hold only as long as nobody else changes the settings. */
+  /** Steps of a write that make the setting desired and pending. They fail if the settings have changed meanwhile. */
   asked(command: Command): Promise<Op[]> {
     return this.#steps(command, ({ desired, reported, pending }, { name, value }) => ({
       desired: { ...desired, [name]: value },

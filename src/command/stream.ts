@@ -177,7 +177,7 @@ export class CommandStream {
   }
 }
 
-/** Undefined, with what is wrong added to `problems`, when the entry is no command. */
+/** Undefined, with what is wrong added to `problems`, if the entry is not a command. */
 function draftOf(id: string, fields: ReadonlyMap<string, string>, problems: Problem[]): Draft | undefined {
   for (const name of fields.keys())
     if (!FIELDS.includes(name)) problems.push({ field: name, problem: `unknown; known are ${FIELDS.join(', ')}` });

@@ -10,7 +10,7 @@ import { POLICIES, type Policy } from './steps.ts';
 import { Territory } from './territory.ts';
 
 /**
- * Plans, and which of their steps hold for whom, as one worker needs them: at hand on the byte path.
+ * Plans, and which of their steps hold for which device, in the memory of one worker.
  *
  * 1. The tables are kept in memory and followed (`state/follow.ts`). Until they have been read, and while the store cannot be, what was
  *    known last holds: no caps at first.

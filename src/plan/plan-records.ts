@@ -9,7 +9,7 @@ export interface PlanRecordsOptions {
   readonly record: (device: string, event: object) => void;
 }
 
-/** The service plans; every change is an event. `default` is always there, without caps until somebody says otherwise. */
+/** The service plans; every change is an event. `default` is always there, without caps until it is changed. */
 export class PlanRecords {
   readonly #o: PlanRecordsOptions;
 

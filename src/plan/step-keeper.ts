@@ -154,7 +154,7 @@ export class StepKeeper {
     }
     while (this.#dirty.size > 0 && !this.#stopped) {
       const devices = [...this.#dirty].slice(0, TOGETHER);
-      // Whoever changes meanwhile is added again.
+      // A device that changes meanwhile is added again.
       for (const device of devices) this.#dirty.delete(device);
       try {
         const verdicts: Verdict[] = [];

@@ -73,7 +73,7 @@ function decide(device: Served | undefined, plan: Plan, policy: Policy | undefin
   if (recovering) return { ...as, why: 'recovery' };
   const idle = device?.state === 'suspended' ? 'suspended' : now < from ? 'pending' : now >= to ? 'expired' : '';
   if (idle !== '') return { ...as, mode: 'discard', why: idle, inService: false };
-  // A cycle that is over has no steps, whoever has noticed that.
+  // A cycle that is over has no steps, even before the supervisor has noticed.
   const held: readonly Step[] = policy === undefined || now >= policy.cycle_end ? [] : policy.held;
   const bytesPerS = held.reduce(
     (least, step) => (step.action === 'throttle' ? Math.min(least || step.bytes_per_s, step.bytes_per_s) : least),

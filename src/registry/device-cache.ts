@@ -13,10 +13,10 @@ import { DeviceLookup } from './device-lookup.ts';
  * 1. A look-up answers once: before it returns where the store has the answer at hand (lmdb) or this worker has asked before, else
  *    later, within `PATIENCE_MS` even when the store does not answer at all.
  * 2. A record here is never older than what the store's watch has told, also when it was being read meanwhile.
- * 3. An open registry serves whom it does not know. It serves those, too, whom it cannot look up: under the id that they report,
+ * 3. An open registry serves unknown devices. It also serves those that it cannot look up: under the id that they report,
  *    until the store can be read again and says otherwise.
- * 4. A closed one serves nobody without a record. Whom it cannot look up it does not serve either, but does not call unknown.
- * 5. A store that is damaged is not away: whom it cannot look up is not served, for it is not known how. Who was looked up before is.
+ * 4. A closed one serves no device without a record. One that cannot be looked up is not served either, but not called unknown.
+ * 5. A store that is damaged is not away: a device that cannot be looked up is not served, for its state is not known. One that was looked up before is.
  * 6. Bounded: what is kept ready, and what is asked again.
  */
 const PATIENCE_MS = 2_000;
@@ -208,7 +208,7 @@ export class DeviceCache {
     if (aliases?.size === 0) this.#keptAliases.delete(id);
   }
 
-  /** Whoever was served without an answer is looked up again. */
+  /** Devices that were served without an answer are looked up again. */
   #askAgain(reported: string): void {
     if (this.#unread.size < MOST_KEPT) this.#unread.add(reported);
     this.#again ??= setTimeout(() => {

@@ -18,7 +18,7 @@ import { QUARANTINE } from './unknown-device.ts';
  *    None is terminated and in recovery: a terminated device is not served.
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
  */
-/** Devices looked at together, and steps of one write: a store serves nobody else meanwhile. */
+/** Devices looked at together, and steps of one write: a store serves no other client meanwhile. */
 const BATCH = 200;
 const MOST_STEPS = 1_000;
 
@@ -177,7 +177,7 @@ export class DeviceRecords {
 
   /** Returns the rows that are still to do, for something came between. */
   async #together(batch: readonly Upsert[], by: string, plans: PlanTexts, done: (row: Upsert, change: Change) => void): Promise<Upsert[]> {
-    // Nobody in quarantine, nobody to take out.
+    // Nothing in quarantine, nothing to take out.
     const trusting = (await this.#o.store.list('quarantine', { limit: 1 })).length === 0;
     const planned = await Promise.all(
       batch.map(async (row) => ({ row, ...(await this.#plan(row.id, (before) => madeOf(before, row), plans, trusting)) })),
@@ -364,7 +364,7 @@ function isApart(rows: readonly Upsert[]): boolean {
   return true;
 }
 
-/** The record and its aliases; fails when something of it has come to be somebody else's. */
+/** The record and its aliases; fails if an alias belongs to another device by now. */
 function opsOf(text: string | undefined, before: Device | undefined, after: Device, own: ReadonlySet<string>): Op[] {
   const { id } = after;
   const ops: Op[] = [

@@ -6,7 +6,7 @@ import { Networks } from './networks.ts';
  *
  * 1. In each minute so many of one address (an IPv4 address, a /64 of IPv6), and so many in all. Each worker has an equal share: the
  *    kernel spreads connections over them, and a datagram must not wait for a counter elsewhere.
- * 2. Memory: addresses that had somebody admitted in this minute, which the bound in all bounds.
+ * 2. Memory: addresses with an admitted id in this minute, which the bound in all bounds.
  * 3. What is beyond is news once a minute of an address, and once a minute in all.
  */
 const MINUTE_MS = 60_000;

@@ -6,7 +6,7 @@ import { byId, TypedTable } from '../state/table.ts';
 import { QUARANTINE, type UnknownDevice } from './unknown-device.ts';
 
 /**
- * The unknown devices, for whoever decides about them; in the supervisor, which keeps their number bounded: beyond it, the longest
+ * The unknown devices, for the API; in the supervisor, which keeps their number bounded: beyond it, the longest
  * silent are forgotten.
  */
 

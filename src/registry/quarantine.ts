@@ -7,7 +7,7 @@ import { type Bytes, hex } from '../wire/index.ts';
 import { QUARANTINE, type UnknownDevice } from './unknown-device.ts';
 
 /**
- * Notes unknown devices that a closed registry turns away, and those beyond the rates of an open one; in each worker.
+ * Notes unknown devices that a closed registry refuses, and those beyond the rates of an open one; in each worker.
  *
  * 1. A flood costs no write per frame: what is noted gathers for a second, and of so many ids only.
  * 2. A device that has been adopted meanwhile does not come back to the list.
@@ -30,7 +30,7 @@ export interface QuarantineOptions {
 export class Quarantine {
   readonly #o: QuarantineOptions;
   #waiting = new Map<string, UnknownDevice>();
-  /** Those among them that are no news. */
+  /** Those among them that are known already. */
   #quiet = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -39,7 +39,7 @@ export class Quarantine {
     this.#o = options;
   }
 
-  /** The device was turned away for bytes[start, end). For the byte path: waits for nothing, never throws. `quiet`: `added` is not told. */
+  /** The device was refused for bytes[start, end). For the byte path: waits for nothing, never throws. `quiet`: `added` is not told. */
   noted(id: string, protocol: string, transport: Transport, bytes: Bytes, start: number, end: number, quiet = false): void {
     const before = this.#waiting.get(id);
     if (before === undefined && this.#waiting.size >= MOST_WAITING) return;

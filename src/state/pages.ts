@@ -27,7 +27,7 @@ export async function* entries(
   for await (const page of pages(store, table, options)) for (const { key, value } of page) yield [key, value];
 }
 
-/** The same a page at a time, for whoever works on many at once. No page is empty. */
+/** The same a page at a time, for callers that work on many at once. No page is empty. */
 export function pages(store: Pick<StateStore, 'list'>, table: Table, options: PageOptions = {}): AsyncGenerator<readonly Found[]> {
   const { prefix = '', after, size = PAGE } = options;
   return paged((from, limit) => store.list(table, { prefix, limit, ...(from === undefined ? {} : { after: from }) }), after, size);

@@ -14,7 +14,7 @@ import { type Changed, type Found, type Op, type StateStore, TABLES, type Table 
  *
  * 1. A write is one script: all or nothing. It is answered when Redis has done it; how durable that is, is Redis's
  *    configuration (`appendonly yes`).
- * 2. A write whose answer is lost rejects, and may have been done. Whoever adds to counters makes that harmless by an
+ * 2. A write whose answer is lost rejects, and may have been done. Callers that add to counters make that harmless by an
  *    expectation in the same write.
  * 3. Watchers read the stream of changes on from where they were, so that a lost connection loses none; one that was away
  *    for too long is told that anything may have changed.
@@ -34,7 +34,7 @@ const READ_MS = BLOCK_MS + 3_000;
 const WRITE = new Script('write');
 const LIST = new Script('list');
 
-/** Steps of one script: Redis serves nobody else meanwhile, and a call takes so many arguments. */
+/** Steps of one script: Redis serves no other client meanwhile, and a call takes so many arguments. */
 const MAX_STEPS = 2_000;
 
 export interface RedisStoreOptions {
@@ -52,7 +52,7 @@ export class RedisStore implements StateStore, ProfileStore {
   readonly #prefix: string;
   readonly #log: Log;
   readonly #watchers = new Set<Changed>();
-  /** Of the stream of changes, while somebody watches. */
+  /** Of the stream of changes, while there are watchers. */
   #reading: Reading | undefined;
   #waiting = new Map<string, Profile>();
   #timer: NodeJS.Timeout | undefined;

@@ -6,7 +6,7 @@ import { jsonOf } from '../json.ts';
  *
  * 1. A write is all or nothing, and is on disk (lmdb) or answered by the server (Redis) when its promise resolves. One that is
  *    only to be visible resolves earlier: it survives the death of any process, and a power cut may take it.
- * 2. Expectations are checked and changes made in one step: nobody comes between.
+ * 2. Expectations are checked and changes made in one step: no other write comes between.
  * 3. A change by any process reaches every watcher within a second, at least once; several changes of a key may arrive as one.
  * 4. A process killed at any moment leaves what was written before, and no lock.
  */
@@ -81,13 +81,13 @@ export interface StateStore {
   get(table: Table, key: string): Promise<string | undefined>;
   /**
    * Entries whose key begins with `prefix` and comes behind `after`, in byte order, as of one moment: `limit` of them, fewer only at the
-   * end of the table. Whoever wants all of a table reads it with `pages.ts`.
+   * end of the table. Use `pages.ts` to read a whole table.
    */
   list(table: Table, page: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<Found[]>;
   /** False when an expectation did not hold; then nothing has changed. `until`: what the promise waits for, the disk by default. */
   write(ops: readonly Op[], until?: 'visible'): Promise<boolean>;
   /**
-   * Puts what `change` makes of the current value (undefined: not there, or to be removed), trying again when somebody came
+   * Puts what `change` makes of the current value (undefined: not there, or to be removed), trying again if another write came
    * between: `change` may be called several times and has no effects of its own. Returns the new value. Rejects with AppError
    * STATE_BUSY after many tries (`attempt.ts`).
    */
@@ -107,7 +107,7 @@ export function added(before: string | undefined, add: Readonly<Record<string, n
   return JSON.stringify(sums);
 }
 
-/** The fields of a counter record; none for what is none. */
+/** The fields of a counter record; none if the text is not one. */
 export function counters(text: string | undefined): Record<string, number> {
   const value: unknown = jsonOf(text);
   const found: Record<string, number> = {};

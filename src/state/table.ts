@@ -15,7 +15,7 @@ export interface TableShape<T, K extends readonly unknown[]> {
   readonly name: Table;
   /** Key of a row: 1 to 200 printable ASCII characters. */
   readonly key: (...parts: K) => string;
-  /** Undefined for a text that is no row. Never throws. */
+  /** Undefined if the text is not a row. Never throws. */
   readonly parse: (text: string) => T | undefined;
   /** What is stored of a row; JSON when it is not given. */
   readonly text?: (row: T) => string;

@@ -9,7 +9,7 @@ import type { Reader } from '../session/reader.ts';
 import { Outbox } from './outbox.ts';
 
 /**
- * What one connection owes, and to whom: answers are encoded and released here, and bytes are metered.
+ * What one connection owes to which device: answers are encoded and released here, and bytes are metered.
  *
  * 2. Answers leave in the order of the frames (promise 7): see outbox.ts. An answer is encoded by the reader of the turn that earned
  *    it, also when another device has the turn by then.

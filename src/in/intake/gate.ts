@@ -13,7 +13,7 @@ import type { IdBounds, IntakeHost } from './host.ts';
 /**
  * Who may speak on one connection: asks the registry, holds frames until it has answered, refuses, and makes refused devices wait.
  *
- * 11. Nobody speaks for a device before the registry has said who that is: until then the frame that names it and those behind it
+ * 11. No session begins before the registry has identified the device: until then the frame that names it and those behind it
  *     are held, and nothing is stored, answered or promised. A device that is not admitted is refused, as far as the protocol can
  *     say so, and nothing of it is stored. A refused device that comes back at once waits for the refusal, longer each time.
  */

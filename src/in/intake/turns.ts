@@ -188,7 +188,7 @@ export class Turns {
 
   /** The answer says so where the protocol can, and the connection ends unless it is there for others, too. */
   #refuse(reason: Refusal, known: DeviceLookup, origin: Origin, bytes: number, receipt: Receipt): Entry {
-    // A device that is refused by its state or plan spends all the same; an id that is not known, or comes from elsewhere, is no device.
+    // A device that is refused by its state or plan spends all the same; an id that is not known, or comes from elsewhere, belongs to no device.
     const spends = reason === 'terminated' || reason === 'refuse';
     if (spends) this.#pay(this.#host.meters.open(origin));
     this.penaltyMs = spends ? this.#gate.penaltyMs(known.id) : 0;

@@ -19,7 +19,7 @@ const SETTLE_MS = 30_000;
 /**
  * Do commands go to the newer one? Protocols have no secret, so what a device has done before must tell:
  *
- * - A datagram, whose source anybody can write, does not move the way of commands away from a connection.
+ * - A datagram, whose source can be forged, does not move the way of commands away from a connection.
  * - The one with standing gets them; with standing on both sides the newer one, as after any reconnect; on neither side the older one.
  */
 function takesOver(newer: Claim, older: Claim): boolean {

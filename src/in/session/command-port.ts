@@ -102,7 +102,7 @@ export class CommandPort implements DeliveryPort {
     this.#delivery.replied(this, frame.replyKey, frame.replyText, values);
   }
 
-  /** Tells of the newest position in the frame, if somebody waits for one. */
+  /** Tells of the newest position in the frame, if a request waits for one. */
   fixed(frame: FrameResult): void {
     if (!this.wantsFix) return;
     const row = frame.rows - 1;

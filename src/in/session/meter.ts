@@ -22,14 +22,14 @@ const GATHER_BYTES = 16_384;
 const GATHER_MS = 4_000;
 export const METER_TICK_MS = 1_000;
 
-/** What has gathered and is in no entry yet. Whoever adds to it tells `Meters.noted`. */
+/** What has gathered and is in no entry yet. After adding to it, call `Meters.noted`. */
 export class Meter implements Traffic {
   in = 0;
   out = 0;
   segments = 0;
   datagrams = 0;
   records = 0;
-  /** Undefined while nobody knows whose it is. */
+  /** Undefined until the device is identified. */
   origin: Origin | undefined;
   /** Connections that hold it. */
   users = 0;
@@ -165,7 +165,7 @@ export class Meters {
     this.#waiting.add(meter);
   }
 
-  /** Nobody holds it and nothing waits. */
+  /** No session holds it and nothing waits. */
   #forget(meter: Meter): void {
     if (meter.users <= 0 && meter.since < 0 && meter.origin !== undefined) this.#meters.delete(meter.origin.device);
   }

@@ -48,7 +48,7 @@ function newestFix(frame: FrameResult): number {
     const time = frame.time[row] ?? Number.NaN;
     const isFix =
       frame.valid[row] === 1 && !Number.isNaN(frame.latitude[row] ?? Number.NaN) && !Number.isNaN(frame.speedKmh[row] ?? Number.NaN);
-    // A time that is not given is no number, and never later.
+    // A missing time is NaN, and never later.
     if (!isFix || !(time >= latest)) continue;
     latest = time;
     newest = row;

@@ -109,7 +109,7 @@ export class Session implements LiveSession {
   #spokeAt = 0;
   #ended = false;
 
-  /** `now`: monotonic ms. Nobody hears of the session before `begin`. */
+  /** `now`: monotonic ms. The session is announced by `begin`. */
   constructor(host: SessionHost, line: Line, reader: Reader, terms: Terms, known: DeviceLookup, origin: Origin, now: number) {
     this.device = known.id;
     this.transport = line.transport;
@@ -154,7 +154,7 @@ export class Session implements LiveSession {
     } catch (error) {
       this.reader.threw(error);
     }
-    // A long connection is no short appearance.
+    // A long connection is not a short appearance.
     if (this.#known.device?.provisional === true) this.#seen();
     this.end();
   }
