@@ -2,20 +2,7 @@ import type { OptionRule, Options } from '../../src/codec/index.ts';
 import type { Bytes } from '../../src/wire/index.ts';
 
 /** Makers that mean other things by the same bytes (protocol.md section 13). The order is stored in memos: append only, at most 16. */
-export const DIALECTS = [
-  'standard',
-  'bsj',
-  'g10ls',
-  'huabao',
-  'jimi',
-  'aovx',
-  'c5',
-  'mv',
-  'padlock',
-  'seeworld',
-  'obd',
-  'jointech',
-] as const;
+const DIALECTS = ['standard', 'bsj', 'g10ls', 'huabao', 'jimi', 'aovx', 'c5', 'mv', 'padlock', 'seeworld', 'obd', 'jointech'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
 /** Bits of the alarm word that are faults and pre-warnings: kept in `alarm_bits`, no events. */
