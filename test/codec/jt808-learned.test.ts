@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { enclose } from '../../codecs/jt808/frame.ts';
+import jt808 from '../../codecs/jt808/index.ts';
+import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
+
+/** What a connection learns: alarms that are on, and the maker. */
+
+const lines = new Map(frameLines('jt808').map((line) => [line.id, line.hex]));
+
+/** A report of 2026-10-01 08:00:00 (UTC+8) with this alarm word and items. */
+function report(alarms: number, items = '', serial = 1): Uint8Array {
+  const hex = (n: number, width: number): string => n.toString(16).padStart(width, '0');
+  const body = `${hex(alarms, 8)}000000030311f0c80001f33800100000000026100108000${serial % 10}${items}`;
+  const content = bytesOf(`0200${hex(body.length / 2, 4)}013812345678${hex(serial, 4)}${body}`);
+  const out = new Uint8Array(512);
+  return out.slice(0, enclose(content, content.length, false, out, 0));
+}
+
+function connect(settings: { adopt?: number; options?: Record<string, string> } = {}): RecordFeed {
+  return new RecordFeed(jt808, 'tcp', settings);
+}
+
+function eventOf(connection: RecordFeed, frame: Uint8Array): unknown {
+  connection.feed.push(frame);
+  return connection.records.at(-1)?.[0]?.['event'];
+}
+
+const memoBehind = (connection: RecordFeed): number => jt808.tcp?.memo?.(connection.feed.state) ?? 0;
+
+describe('alarm bits', () => {
+  it('are an event when they rise, and again when they come back', () => {
+    const connection = connect();
+    const events = [0, 0x100, 0x100, 0, 0x100].map((word, n) => eventOf(connection, report(word, '', n)));
+    expect(events).toEqual([undefined, 'power_cut', undefined, undefined, 'power_cut']);
+  });
+
+  it('that rise together are told one by one, the gravest first', () => {
+    const connection = connect();
+    const word = 0x80000103;
+    expect([1, 2, 3, 4, 5].map((n) => eventOf(connection, report(word, '', n)))).toEqual([
+      'sos',
+      'power_cut',
+      'door',
+      'overspeed',
+      undefined,
+    ]);
+  });
+
+  it('are no new ones behind a reconnect', () => {
+    const first = connect();
+    expect(eventOf(first, report(0x100))).toBe('power_cut');
+    const second = connect({ adopt: memoBehind(first) });
+    expect(eventOf(second, report(0x101))).toBe('sos');
+    expect(eventOf(second, report(0x101))).toBeUndefined();
+  });
+
+  it('of stored reports are compared with what is known, and change nothing', () => {
+    const connection = connect();
+    expect(eventOf(connection, report(0x100))).toBe('power_cut');
+    const before = memoBehind(connection);
+    connection.feed.push(bytesOf(lines.get('j17') ?? ''));
+    expect(memoBehind(connection)).toBe(before);
+  });
+
+  it('7 is the battery of a unit that tells its own voltage only', () => {
+    expect(eventOf(connect(), report(0x80))).toBe('low_external');
+    expect(eventOf(connect(), report(0x80, '69020190'))).toBe('low_battery');
+    expect(eventOf(connect(), report(0x80, '6902019061020500'))).toBe('low_external');
+  });
+
+  it('come from items that tell the same, once', () => {
+    const connection = connect();
+    const removed = 'eb0800060089ffffefff';
+    expect([1, 2].map((n) => eventOf(connection, report(0, removed, n)))).toEqual(['tamper', undefined]);
+    expect(jt808.tcp?.describeMemo?.(memoBehind(connection))).toMatchObject({ dialect: 'bsj' });
+  });
+});
+
+describe('the maker', () => {
+  it('is learned from a sure sign, stays, and is known behind a reconnect', () => {
+    const connection = connect();
+    connection.feed.push(bytesOf(lines.get('j30') ?? ''));
+    expect(jt808.tcp?.describeMemo?.(memoBehind(connection))).toMatchObject({ dialect: 'jimi' });
+    connection.feed.push(report(0, 'eb0800060089ffffefff'));
+    expect(jt808.tcp?.describeMemo?.(memoBehind(connection))).toMatchObject({ dialect: 'jimi' });
+    const again = connect({ adopt: memoBehind(connection) });
+    expect(jt808.tcp?.describeMemo?.(memoBehind(again))).toMatchObject({ dialect: 'jimi' });
+  });
+
+  it('named by the operator is not learned over, and is in no memo', () => {
+    const connection = connect({ options: { dialect: 'g10ls' } });
+    connection.feed.push(bytesOf(lines.get('j30') ?? ''));
+    expect(memoBehind(connection) & 15).toBe(0);
+  });
+});
+
+describe('the zone', () => {
+  it('is the standard one, the one of the option, or the one that the report says', () => {
+    const time = (options: Record<string, string>): unknown => {
+      const connection = connect({ options });
+      connection.feed.push(report(0));
+      return connection.records.at(-1)?.[0]?.['time'];
+    };
+    expect(time({})).toBe(Date.UTC(2026, 9, 1, 0, 0, 1));
+    expect(time({ time_zone: 'utc' })).toBe(Date.UTC(2026, 9, 1, 8, 0, 1));
+    expect(time({ time_zone: '-03:30' })).toBe(Date.UTC(2026, 9, 1, 11, 30, 1));
+  });
+});
