@@ -222,6 +222,13 @@ describe('the rooms', () => {
     expect(LAYERS.flat().toSorted()).toEqual([...rooms].toSorted());
   });
 
+  it('leave the roles to `fixgate serve`', () => {
+    const users = [...FILES].filter(([file, source]) =>
+      importsOf(source).some(({ from }) => from.startsWith('.') && roomOf(file) !== 'roles' && roomOf(resolved(file, from)) === 'roles'),
+    );
+    expect(users.map(([file]) => file)).toEqual(['src/cli/serve.ts']);
+  });
+
   it('have no ring of values', () => {
     expect(rings(FILES)).toEqual([]);
   });

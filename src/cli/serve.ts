@@ -1,9 +1,8 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { startHttp } from '../api/server.ts';
-import { checkStores } from '../app.ts';
-import { Supervisor } from '../cluster/supervisor.ts';
 import { processLog } from '../log-pino.ts';
+import { checkStores, createSupervisor } from '../roles/supervisor.ts';
 import { checkedConfig } from './configuration.ts';
 import { startedByNpm, whenEnded } from './npm.ts';
 
@@ -28,7 +27,7 @@ export async function serve(args: string[]): Promise<number> {
   const { config } = await checkedConfig({ file: values.config, env: process.env });
   await checkStores(config);
   const log = processLog(config.logLevel, 'supervisor');
-  const supervisor = new Supervisor(config, log);
+  const supervisor = createSupervisor(config, log);
   const stopped = new Promise<void>((resolve) => {
     let asked = false;
     const ask = (why: object): void => {

@@ -1,13 +1,9 @@
-import { writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { type Office, openOffice } from '../app.ts';
+import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
 import { Vitals } from '../descriptors.ts';
-import { clickHouseSecret } from '../embedded/secret.ts';
-import { embeddedAccess } from '../embedded/socket.ts';
-import { AppError, messageOf, systemCode } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
 import { nodeStorage } from '../journal/storage.ts';
 import { inUse } from '../lock/lock.ts';
 import { Ownership } from '../lock/ownership.ts';
@@ -17,12 +13,14 @@ import { createMetrics } from '../metrics/catalog.ts';
 import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
 import { placeOf } from '../wire/network.ts';
-import { modulePath } from './child-process.ts';
+import { type ClickHouse, clickHouseOf, forkEngine, packAccess } from './clickhouse.ts';
+import { makeDataDir } from './data-directory.ts';
 import { Directory } from './directory.ts';
 import { EventJournal } from './event-journal.ts';
 import { openInstance } from './instance.ts';
 import { UnknownMessages } from './ipc.ts';
-import type { FromRole, Health, PackedAccess, ToEach } from './messages.ts';
+import type { FromRole, Health, ToEach } from './messages.ts';
+import type { OfficeOptions, OpenOffice, Roles } from './office.ts';
 import { ownedStorage } from './owned-storage.ts';
 import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
@@ -68,7 +66,7 @@ export interface Readiness {
   readonly parts: Readonly<Record<string, Health>>;
 }
 
-export class Supervisor implements PostHost {
+export class Supervisor<Office extends OpenOffice> implements PostHost {
   readonly metrics = createMetrics();
   readonly aggregate = new MetricsAggregate();
   readonly #vitals = new Vitals();
@@ -86,6 +84,7 @@ export class Supervisor implements PostHost {
     (slot, device, verdict) => this.#workers.get(slot)?.send({ type: 'rivals', device, verdict }),
     () => systemClock.elapsed(),
   );
+  readonly #roles: Roles<Office>;
   #greeting: (slot: number, successor: boolean) => ToEach | undefined = () => undefined;
   readonly #unknown = new UnknownMessages((type) => this.log.warn({ type }, 'a message of an unknown type is ignored'));
   #replacing: Promise<void> | undefined;
@@ -101,8 +100,9 @@ export class Supervisor implements PostHost {
   #stateDamage = '';
   #checkingState: Promise<void> | undefined;
 
-  constructor(config: Config, log: Log) {
+  constructor(config: Config, log: Log, roles: Roles<Office>) {
     this.config = config;
+    this.#roles = roles;
     this.log = log;
     this.lost = new Promise((_, reject) => {
       this.#lose = reject;
@@ -128,16 +128,7 @@ export class Supervisor implements PostHost {
   }
 
   async #start(): Promise<void> {
-    await makeDataDir(this.config.dataDir);
-    const ownership = await Ownership.take(this.config.dataDir, {
-      waitMs: PREDECESSOR_WAIT_MS,
-      log: this.log,
-      lost: (owner) => this.#abandon(inUse(this.config.dataDir, owner)),
-    });
-    this.#ownership = ownership;
-    await ownership.tenure.confirm();
-    await ownerOnly(this.config.dataDir, this.log);
-    await this.#checkState(true);
+    const ownership = await this.#takeDirectory();
     const storage = ownedStorage(nodeStorage, ownership.tenure);
     this.watchdog = new Watchdog();
     const journals = join(this.config.dataDir, 'journal');
@@ -145,40 +136,13 @@ export class Supervisor implements PostHost {
     // Before the ports: a worker that outlived its supervisor may still have them.
     const orderOffset = orderOffsetBehind(await recoverSlots(journals, storage));
     this.config = { ...this.config, listeners: await claimPorts(this.config.listeners) };
-    const config = this.config;
+    const { config } = this;
     const instance = await openInstance(config.dataDir, this.log);
     await ownership.name(instance);
     this.#events = await EventJournal.open(config, instance, orderOffset, ownership.tenure, this.log);
-    const embedded = config.clickhouse.url === undefined;
-    const port = config.clickhouse.port === 0 && embedded ? await freePort() : config.clickhouse.port;
-    const clickhouse = await clickHouseAccess(config, port);
-    this.office = await openOffice(
-      config,
-      instance,
-      this.log,
-      this.metrics,
-      (device) => this.#poke(device),
-      (device, event) => this.#events?.record(device, event),
-      clickhouse,
-      {
-        stateDamage: this.#stateDamage,
-        suspectState: () => void this.suspectState(),
-        isConnected: (device) => this.#directory.slotOf(device) !== undefined,
-        rotate: () => this.#rotate(),
-        erase: (part, devices) => this.#erase(part, devices),
-      },
-    );
-
-    if (embedded) {
-      this.#embedded = new Post(this, {
-        name: 'clickhouse',
-        spawn: () => forkEmbedded(embeddedDirectory(config), port),
-        greeting: () => undefined,
-        heard: (message) => this.#heard(NO_SLOT, message),
-      });
-      this.#posts.push(this.#embedded);
-    }
-    const packed = packAccess(clickhouse, embedded ? embeddedDirectory(config) : '');
+    const clickhouse = await clickHouseOf(config);
+    this.office = await this.#roles.openOffice(this.#officeOptions(instance, clickhouse.access));
+    const packed = packAccess(clickhouse);
     const raw = packConfig(config);
     this.#greeting = (slot, successor) => ({
       type: 'start',
@@ -191,23 +155,69 @@ export class Supervisor implements PostHost {
       clickhouse: packed,
       stateDamage: this.#stateDamage,
     });
-    for (let slot = 0; slot < config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
-    this.#shipper = new Post(this, {
-      name: 'shipper',
-      spawn: () => forkChild(modulePath('./shipper', import.meta.url), []),
-      greeting: () => this.#greeting(NO_SLOT, false),
-      heard: (message) => this.#heard(NO_SLOT, message),
-    });
-    this.#posts.push(this.#shipper);
+    this.#makePosts(clickhouse);
     await Promise.all(this.#posts.map((post) => post.firstStart()));
     this.log.info(
       {
         listeners: config.listeners.map((l) => `${l.codec} ${l.transport} ${placeOf(l.host, l.port)}`),
-        clickhouse: clickhouse.url,
+        clickhouse: clickhouse.access.url,
         redis: config.redis.url ?? 'off: set FIXGATE_REDIS_URL to turn the stream on',
       },
       'listening',
     );
+  }
+
+  /** Invariant 6. */
+  async #takeDirectory(): Promise<Ownership> {
+    const { dataDir } = this.config;
+    await makeDataDir(dataDir);
+    const ownership = await Ownership.take(dataDir, {
+      waitMs: PREDECESSOR_WAIT_MS,
+      log: this.log,
+      lost: (owner) => this.#abandon(inUse(dataDir, owner)),
+    });
+    this.#ownership = ownership;
+    await ownership.tenure.confirm();
+    await ownerOnly(dataDir, this.log);
+    await this.#checkState(true);
+    return ownership;
+  }
+
+  #officeOptions(instance: string, clickhouse: ClickHouseAccess): OfficeOptions {
+    return {
+      config: this.config,
+      instance,
+      log: this.log,
+      metrics: this.metrics,
+      clickhouse,
+      stateDamage: this.#stateDamage,
+      poke: (device) => this.#poke(device),
+      record: (device, event) => this.#events?.record(device, event),
+      suspectState: () => void this.suspectState(),
+      isConnected: (device) => this.#directory.slotOf(device) !== undefined,
+      rotate: () => this.#rotate(),
+      erase: (part, devices) => this.#erase(part, devices),
+    };
+  }
+
+  #makePosts({ engine }: ClickHouse): void {
+    if (engine !== undefined) {
+      this.#embedded = new Post(this, {
+        name: 'clickhouse',
+        spawn: () => forkEngine(engine),
+        greeting: () => undefined,
+        heard: (message) => this.#heard(NO_SLOT, message),
+      });
+      this.#posts.push(this.#embedded);
+    }
+    for (let slot = 0; slot < this.config.workers; slot++) this.#posts.push(this.#makeWorker(slot));
+    this.#shipper = new Post(this, {
+      name: 'shipper',
+      spawn: () => forkChild(this.#roles.shipper, []),
+      greeting: () => this.#greeting(NO_SLOT, false),
+      heard: (message) => this.#heard(NO_SLOT, message),
+    });
+    this.#posts.push(this.#shipper);
   }
 
   /** Replaces all workers by new processes, one after the other, while devices can connect all the time. Never rejects. */
@@ -342,7 +352,7 @@ export class Supervisor implements PostHost {
   #makeWorker(slot: number, successor = false): Post {
     const post = new Post(this, {
       name: `worker-${slot}`,
-      spawn: () => forkWorker(modulePath('./worker', import.meta.url)),
+      spawn: () => forkWorker(this.#roles.worker),
       greeting: (life) => this.#greeting(slot, successor && life === 1),
       heard: (message) => this.#heard(slot, message),
       ended: () => this.#directory.forget(slot),
@@ -406,46 +416,4 @@ export class Supervisor implements PostHost {
  */
 function orderOffsetBehind(order: number): number {
   return Math.max(1000 * systemClock.now(), order + 1) - 1000 * systemClock.elapsed();
-}
-
-async function makeDataDir(directory: string): Promise<void> {
-  const probe = join(directory, '.writable');
-  try {
-    await nodeStorage.makeDirectory(directory);
-    await writeFile(probe, '');
-    const { unlink } = await import('node:fs/promises');
-    await unlink(probe);
-  } catch (error) {
-    throw new AppError(
-      'DATA_DIR_UNUSABLE',
-      `cannot write to the data directory ${directory} (${systemCode(error) || messageOf(error)}); make it writable or set FIXGATE_DATA_DIR to another one`,
-      error,
-    );
-  }
-}
-
-/** The ClickHouse of the configuration; without one the embedded one on `port`, whose secret is made at the first start. */
-async function clickHouseAccess(config: Config, port: number): Promise<ClickHouseAccess> {
-  const { url, user: username, password, database } = config.clickhouse;
-  if (url !== undefined) return { url, username, password, database };
-  const directory = embeddedDirectory(config);
-  return { ...embeddedAccess(directory, `http://127.0.0.1:${port}`, await clickHouseSecret(directory)), database };
-}
-
-function packAccess({ url, username = '', password, database = '' }: ClickHouseAccess, embedded: string): PackedAccess {
-  return { url: url.reveal(), username, password: password?.reveal() ?? '', database, embedded };
-}
-
-/** Absolute: children read it. */
-function embeddedDirectory(config: Config): string {
-  return resolve(config.dataDir, 'clickhouse');
-}
-
-async function freePort(): Promise<number> {
-  const [claimed] = await claimPorts([{ codec: 'clickhouse', transport: 'tcp', host: '127.0.0.1', port: 0, idleMs: 0 }]);
-  return claimed?.port ?? 0;
-}
-
-function forkEmbedded(directory: string, port: number): Running {
-  return forkChild(modulePath('../embedded/main', import.meta.url), ['--directory', directory, '--port', String(port)]);
 }

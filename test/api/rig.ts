@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HttpOptions, type HttpServer, startHttp } from '../../src/api/server.ts';
 import { createToken, type Scope } from '../../src/api/tokens.ts';
-import { type Office, openOffice } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
+import { type Office, openOffice } from '../../src/roles/office.ts';
 import { SecretUrl } from '../../src/secret.ts';
 
 export interface Answer {
@@ -46,24 +46,21 @@ export class Api {
     const { config } = loadConfig({ file, env: { FIXGATE_DATA_DIR: directory, ...env } });
     const events: Api['events'] = [];
     const record = (device: string, event: object): number => events.push({ device, ...event });
-    const hands = {
+    const office = await openOffice({
+      config,
+      instance: 'test',
+      log: silentLog,
+      metrics: createMetrics(),
+      // Nothing listens at that address.
+      clickhouse: { url: new SecretUrl('http://127.0.0.1:9') },
       stateDamage: '',
+      poke: () => {},
+      record,
       suspectState: () => {},
       isConnected: () => false,
       rotate: async () => {},
       erase: async () => ({ rows: 0 }),
-    };
-    // Nobody listens at that address.
-    const office = await openOffice(
-      config,
-      'test',
-      silentLog,
-      createMetrics(),
-      () => {},
-      record,
-      { url: new SecretUrl('http://127.0.0.1:9') },
-      hands,
-    );
+    });
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
     const http = await startHttp(observed, { ...config.http, port: 0, confirm, log: silentLog, ...edge });

@@ -3,8 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
 import type { Codec } from '../../src/codec/index.ts';
-import type { Owing } from '../../src/in/ack/settle.ts';
-import { Meters } from '../../src/in/session/meter.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
@@ -16,6 +14,7 @@ import { Peers } from '../../src/listen/peers.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
 import { AddressRates } from '../../src/registry/address-rates.ts';
+import { type JournalCalls, openDurable } from '../../src/roles/durability.ts';
 import { intakeHost } from '../support/intake-rig.ts';
 
 const LIMITS: ListenLimits = {
@@ -32,26 +31,12 @@ const LIMITS: ListenLimits = {
 /** A worker's shared parts around a real journal in a temporary directory. */
 export async function openHost(codecs: readonly Codec[], limits: Partial<ListenLimits> = {}, storage?: Storage) {
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-listen-'));
-  const owing = new Set<Owing>();
-  const paused = new Set<{ resume(): void }>();
   const metrics = createMetrics();
   const lookalikes: string[] = [];
   let overloaded = false;
-  const journal = await Journal.open({
-    directory,
-    storage,
-    minFreeBytes: 0,
-    onDurable(watermark) {
-      meters.durable(watermark);
-      for (const intake of owing) intake.release(watermark);
-      for (const connection of paused) connection.resume();
-    },
-    onFailed(from, to) {
-      meters.failed(from, to);
-      for (const intake of owing) intake.failed(from, to);
-    },
-  });
-  const meters = new Meters(journal, systemClock);
+  const open = (calls: JournalCalls): Promise<Journal> => Journal.open({ directory, storage, minFreeBytes: 0, ...calls });
+  const { journal, meters, durability } = await openDurable(open, { sure: true, confirm: async () => {} });
+  const { owing, paused } = durability;
   const host: ListenHost = {
     ...intakeHost({ journal, meters, metrics, clock: systemClock, owing }),
     paused,

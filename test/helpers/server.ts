@@ -119,7 +119,7 @@ export class Server {
 
   /** Process ids of the children by what they run: `worker`, `shipper`, `clickhouse`. */
   children(role: 'worker' | 'shipper' | 'clickhouse'): number[] {
-    const script = { worker: 'cluster/worker', shipper: 'cluster/shipper', clickhouse: 'embedded/main' }[role];
+    const script = { worker: 'roles/worker-process', shipper: 'roles/shipper-process', clickhouse: 'embedded/main' }[role];
     return processes()
       .filter((p) => p.parent === this.pid && p.command.includes(script))
       .map((p) => p.pid);

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ownedStorage } from '../../src/cluster/owned-storage.ts';
-import { Release } from '../../src/cluster/release.ts';
 import { nodeStorage, OpenMode } from '../../src/journal/storage.ts';
 import type { LockFile } from '../../src/lock/lock.ts';
 import { newOwner, type Owner, readOwner, writeOwner } from '../../src/lock/owner.ts';
 import { Ownership, type OwnershipOptions } from '../../src/lock/ownership.ts';
 import { Tenure } from '../../src/lock/tenure.ts';
 import { silentLog } from '../../src/log.ts';
+import { Durability } from '../../src/roles/durability.ts';
 import { freshDirectory, hold } from './rig.ts';
 
 const unable: LockFile = () => 'unable';
@@ -200,9 +200,10 @@ describe('a tenure', () => {
       await file.write(Buffer.from('before'), 0, 6, 0);
       await writeOwner(directory, elsewhere);
       while (watched.sure);
-      const release = new Release(watched, () => done.push('released'));
-      release.durable(1);
-      release.durable(2);
+      const durability = new Durability(watched);
+      durability.owing.add({ release: () => done.push('released'), failed: () => {} });
+      durability.durable(1);
+      durability.durable(2);
       const touched = [
         file.write(Buffer.from('after'), 0, 5, 0),
         file.truncate(0),
@@ -224,12 +225,16 @@ describe('a tenure', () => {
     const watched = tenure(directory);
     const released: number[] = [];
     const gone = new Promise<void>((resolve) => {
-      const release = new Release(watched, (watermark) => {
-        released.push(watermark);
-        resolve();
+      const durability = new Durability(watched);
+      durability.owing.add({
+        release(watermark) {
+          released.push(watermark);
+          resolve();
+        },
+        failed: () => {},
       });
-      release.durable(5);
-      release.durable(9);
+      durability.durable(5);
+      durability.durable(9);
     });
     await writeOwner(directory, mine);
     await gone;

@@ -110,7 +110,14 @@ describe('the package', () => {
   it('holds what runs and what it says about itself, and no source, tests or data', () => {
     const paths = packed.map((file) => file.path);
     expect(paths).toEqual(
-      expect.arrayContaining(['bin/fixgate.js', 'dist/src/main.js', 'dist/src/cluster/worker.js', 'README.md', 'LICENSE', 'CHANGELOG.md']),
+      expect.arrayContaining([
+        'bin/fixgate.js',
+        'dist/src/main.js',
+        'dist/src/roles/worker-process.js',
+        'README.md',
+        'LICENSE',
+        'CHANGELOG.md',
+      ]),
     );
     expect(
       paths.filter(

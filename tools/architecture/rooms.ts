@@ -17,7 +17,7 @@ export interface Room {
 export const OPEN = ['errors', 'clock', 'log', 'secret', 'descriptors', 'json', 'seldom'];
 
 /** Rooms that put the others together: they may import everything. */
-export const FREE = ['app', 'cli', 'main'];
+export const FREE = ['roles', 'cli', 'main'];
 
 /**
  * From top to bottom. An import goes down, or stays in its row; so there is no cycle of rooms. `UPWARD` has the exceptions.
@@ -26,7 +26,7 @@ export const FREE = ['app', 'cli', 'main'];
 export const LAYERS: readonly (readonly string[])[] = [
   ['main'],
   ['cli'],
-  ['app'],
+  ['roles'],
   ['api'],
   ['cluster'],
   ['config'],
@@ -47,7 +47,7 @@ export const LAYERS: readonly (readonly string[])[] = [
 ];
 
 /** Imports that go up: `from → to`. An exception that no import needs is an error. */
-export const UPWARD: readonly string[] = ['codec → codecs', 'cluster → app'];
+export const UPWARD: readonly string[] = ['codec → codecs'];
 
 /** In the order in which the data meets them. */
 export const ROOMS: Readonly<Record<string, Room>> = {
@@ -186,7 +186,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'command types',
       'metrics',
       'config',
-      'app',
       'journal',
       'state',
       'lock',

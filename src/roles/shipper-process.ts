@@ -1,14 +1,14 @@
-import { startShipping } from '../app.ts';
+import { runChild } from '../cluster/child-process.ts';
+import type { PackedAccess } from '../cluster/messages.ts';
 import { unpackConfig } from '../config/pack.ts';
 import { embeddedAccess } from '../embedded/socket.ts';
 import { Secret, SecretUrl } from '../secret.ts';
 import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
-import { runChild } from './child-process.ts';
-import type { PackedAccess } from './messages.ts';
+import { startShipping } from './shipper.ts';
 
 /** Entry of the shipper process. */
 runChild(({ config, instance, owner, stateDamage, clickhouse }) =>
-  startShipping(unpackConfig(config), instance, owner, unpacked(clickhouse), stateDamage),
+  startShipping({ config: unpackConfig(config), instance, owner, clickhouse: unpacked(clickhouse), stateDamage }),
 );
 
 function unpacked({ url, username, password, database, embedded }: PackedAccess): ClickHouseAccess {

@@ -1,6 +1,6 @@
-import { startWorker } from '../app.ts';
+import { runChild } from '../cluster/child-process.ts';
 import { unpackConfig } from '../config/pack.ts';
-import { runChild } from './child-process.ts';
+import { startWorker } from './worker.ts';
 
 /** Entry of an edge worker process. */
 runChild((message) => startWorker({ ...message, config: unpackConfig(message.config) }));

@@ -1,0 +1,47 @@
+import type { Reply } from '../command/waiting.ts';
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics/catalog.ts';
+import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+
+/** What lies between the supervisor and what `src/roles` puts together: the office, and the programs of the children. */
+
+/** What the office gets of the server. */
+export interface OfficeOptions {
+  readonly config: Config;
+  readonly instance: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** The configured or the embedded one. */
+  readonly clickhouse: ClickHouseAccess;
+  /** Why the state store must not be opened; '' when it may. */
+  readonly stateDamage: string;
+  /** Reaches the worker that has the device. */
+  poke(device: string): void;
+  /** Journals an event. */
+  record(device: string, event: object): void;
+  /** The state store could not be read or written. */
+  suspectState(): void;
+  isConnected(device: string): boolean;
+  /** Resolves when everything journaled so far is in segments that are not written any more. */
+  rotate(): Promise<unknown>;
+  /** As the shipper's. */
+  erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>>;
+}
+
+/** What the supervisor has open of devices and commands. */
+export interface OpenOffice {
+  /** Requests that wait for the end of a command. */
+  readonly waiting: { ended(device: string, id: string, reply: Reply | undefined): void };
+  /** The state store is damaged: nothing touches it any more. */
+  abandonState(damage: string): void;
+  close(): Promise<void>;
+}
+
+/** What the processes do, which the supervisor does not know. */
+export interface Roles<Office extends OpenOffice> {
+  openOffice(options: OfficeOptions): Promise<Office>;
+  /** Paths of the modules of the children. */
+  readonly worker: string;
+  readonly shipper: string;
+}

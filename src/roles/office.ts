@@ -1,0 +1,166 @@
+import type { ApiOffice } from '../api/office.ts';
+import { systemClock } from '../clock.ts';
+import type { OfficeOptions } from '../cluster/office.ts';
+import { codecOptions, loadCodecs } from '../codec/registry.ts';
+import { CommandIntake } from '../command/intake.ts';
+import { Ledger } from '../command/ledger.ts';
+import { Shadow } from '../command/shadow.ts';
+import { CommandStream } from '../command/stream.ts';
+import { Waiting } from '../command/waiting.ts';
+import { messageOf } from '../errors.ts';
+import { DevicePlans } from '../plan/device-plans.ts';
+import { PlanRecords } from '../plan/plan-records.ts';
+import { StepKeeper } from '../plan/step-keeper.ts';
+import { Eraser } from '../privacy/eraser.ts';
+import { exportDevice } from '../privacy/export.ts';
+import { forget } from '../privacy/forget.ts';
+import { isKept } from '../privacy/kept.ts';
+import { DeviceRecords } from '../registry/device-records.ts';
+import { Forgetter } from '../registry/forgetter.ts';
+import { QuarantineList } from '../registry/quarantine-list.ts';
+import { pickAddress } from '../registry/standing.ts';
+import { JOURNAL } from '../ship/shipper.ts';
+import { openState, type State } from '../state/open.ts';
+import { stateOptions } from './lifecycle.ts';
+
+const now = (): number => systemClock.now();
+
+/** What the supervisor knows of devices and commands: the API's side of it. */
+export interface Office extends ApiOffice {
+  /** The state store is damaged: nothing touches it any more. */
+  abandonState(damage: string): void;
+  close(): Promise<void>;
+}
+
+export async function openOffice(options: OfficeOptions): Promise<Office> {
+  const { config, log, metrics, record, clickhouse } = options;
+  const codecs = await loadCodecs(config.codecs.packages);
+  const state = await openState(stateOptions(config, log, options.stateDamage, () => options.suspectState()));
+  const deviceRecords = new DeviceRecords({ store: state, now, record });
+  const count = (devices: number): void => metrics.quarantine.set(devices);
+  const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
+  const ledger = new Ledger(state, now, config.commands.attempts);
+  const shadow = new Shadow(state);
+  const commandIntake = new CommandIntake({
+    ledger,
+    store: state,
+    device: (id) => deviceRecords.get(id),
+    codecs,
+    optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
+    now,
+    expiryMs: config.commands.expiryMs,
+    log,
+    poke: options.poke,
+    record,
+    count: (to) => metrics.commands.inc({ state: to }),
+  });
+  const forgetter = forgetterOf(options, state);
+  const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
+  const eraser = eraserOf(options, state, deviceRecords);
+  const stream = streamOf(options, state, commandIntake);
+  const stop = async (): Promise<void> => {
+    await eraser.stop();
+    await stream?.stop();
+    await stepKeeper.stop();
+    await forgetter.stop();
+    await commandIntake.stop();
+    await quarantine.stop();
+  };
+  // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
+  if (options.stateDamage === '') for (const part of [quarantine, commandIntake, forgetter, stepKeeper, eraser, stream]) part?.start();
+  return {
+    state,
+    commandIntake,
+    ledger,
+    waiting: new Waiting(ledger, state, log),
+    shadow,
+    deviceRecords,
+    quarantine,
+    plans: new PlanRecords({ store: state, record }),
+    codecs,
+    eraser,
+    async pick(device, address, by): Promise<boolean> {
+      const isKnown = await pickAddress(state, device, address, now());
+      if (isKnown) record(device, { type: 'identity_picked', address, by });
+      return isKnown;
+    },
+    isKept: (id, device) => isKept(state, clickhouse, id, device),
+    export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
+    abandonState(damage): void {
+      state.abandon(damage);
+      stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'work on the state store did not end in order'));
+    },
+    async close(): Promise<void> {
+      await stop();
+      await state.close();
+    },
+  };
+}
+
+function forgetterOf({ config, log, record, isConnected }: OfficeOptions, state: State): Forgetter {
+  const afterMs = config.registry.mode === 'open' ? config.registry.forgetAfter : 0;
+  return new Forgetter({ store: state, afterMs, isConnected, record, now, log });
+}
+
+function stepKeeperOf(
+  { instance, log, metrics, record }: OfficeOptions,
+  state: State,
+  shadow: Shadow,
+  commandIntake: CommandIntake,
+): StepKeeper {
+  return new StepKeeper({
+    store: state,
+    instance,
+    plans: new DevicePlans(state, log),
+    submit: (draft) => commandIntake.submit(draft),
+    async intervalOf(device) {
+      const { reported, desired } = await shadow.get(device);
+      const interval = reported['interval'] ?? desired['interval'];
+      return typeof interval === 'number' ? interval : undefined;
+    },
+    record,
+    count: (action) => metrics.planActions.inc({ action }),
+    now,
+    log,
+  });
+}
+
+function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRecords): Eraser {
+  const { config, instance, log, record } = options;
+  return new Eraser({
+    store: state,
+    instance,
+    now,
+    log,
+    device: (id) => deviceRecords.get(id),
+    record,
+    parts: {
+      async [JOURNAL](_erasure, devices) {
+        await options.rotate();
+        return options.erase(JOURNAL, devices);
+      },
+      clickhouse: (_erasure, devices) => options.erase('clickhouse', devices),
+      ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => options.erase('redis', devices) }),
+      async state(erasure, devices) {
+        await options.erase('state', devices);
+        return forget(state, erasure);
+      },
+    },
+  });
+}
+
+/** Undefined without a Redis. */
+function streamOf({ config, instance, log, record }: OfficeOptions, state: State, commandIntake: CommandIntake): CommandStream | undefined {
+  const { url, prefix } = config.redis;
+  if (url === undefined) return undefined;
+  return new CommandStream({
+    url,
+    prefix: `${prefix}:`,
+    instance,
+    commandIntake,
+    store: state,
+    allows: config.commands.streamAllows,
+    record,
+    log,
+  });
+}

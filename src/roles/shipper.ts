@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { type ChildRole, tellDone, unknownToChild } from '../cluster/child-process.ts';
+import type { Health, ToShipper } from '../cluster/messages.ts';
+import { ownedStorage } from '../cluster/owned-storage.ts';
+import { codecOptions, loadCodecs } from '../codec/registry.ts';
+import type { Config } from '../config/schema.ts';
+import { Vitals } from '../descriptors.ts';
+import { nodeStorage } from '../journal/storage.ts';
+import { lockDirectory } from '../lock/lock.ts';
+import type { Log } from '../log.ts';
+import { processLog } from '../log-pino.ts';
+import { createMetrics, type Metrics } from '../metrics/catalog.ts';
+import { DevicePlans } from '../plan/device-plans.ts';
+import { Erasures, erasuresPath } from '../ship/erasures.ts';
+import { type Shipper, startShipper } from '../ship/shipper.ts';
+import { type ClickHouseAccess, createClickHouseSink } from '../sink/clickhouse/sink.ts';
+import type { StreamGroup } from '../sink/redis-stream/groups.ts';
+import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
+import type { Sink } from '../sink/sink.ts';
+import { createStateSink } from '../sink/state/sink.ts';
+import { openState, type State } from '../state/open.ts';
+import { eventLoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
+
+/** What the shipper is told. */
+export interface ShippingStart {
+  readonly config: Config;
+  readonly instance: string;
+  /** Names the supervisor's taking of the data directory. */
+  readonly owner: string;
+  /** The configured or the embedded one. */
+  readonly clickhouse: ClickHouseAccess;
+  readonly stateDamage: string;
+}
+
+/** The shipper: the journals of all slots, into every configured sink. */
+export async function startShipping({ config, instance, owner, clickhouse, stateDamage }: ShippingStart): Promise<ChildRole> {
+  const log = processLog(config.logLevel, 'shipper');
+  const metrics = createMetrics();
+  const codecs = await loadCodecs(config.codecs.packages);
+  const optionsOf = codecOptions(codecs, config.codecs.options, config.devices);
+  const journalDirectory = join(config.dataDir, 'journal');
+  const tenure = await tenureOf(config, owner, log);
+  const storage = ownedStorage(nodeStorage, tenure);
+  // A predecessor that is just ending must not deliver beside this one.
+  await lockDirectory(journalDirectory, PREDECESSOR_WAIT_MS, { parent: process.ppid });
+
+  const state = await openState(stateOptions(config, log, stateDamage, suspectState));
+  const sinks = await sinksOf({ config, instance, clickhouse, state, metrics, log });
+  const erasures = await Erasures.load(erasuresPath(config.dataDir), storage);
+  const { keepMs, maxBytes } = config.journal;
+  const parkedDirectory = join(config.dataDir, 'parked');
+  const shipper = startShipper({
+    journalDirectory,
+    parkedDirectory,
+    instance,
+    sinks,
+    codecs,
+    optionsOf,
+    metrics,
+    log,
+    storage,
+    confirm: () => tenure.confirm(),
+    keepMs,
+    maxBytes,
+    erasures,
+    claim: (slot) => claimSlot(join(journalDirectory, slot)),
+  });
+
+  return roleOf(shipper, state, metrics, log);
+}
+
+function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log): ChildRole {
+  const lag = eventLoopLag();
+  const vitals = new Vitals();
+  const unknown = unknownToChild();
+  return {
+    metrics,
+    health(): Readonly<Record<string, Health>> {
+      metrics.loopLag.set({ process: 'shipper' }, lag.max / 1e9);
+      metrics.memory.set(vitals.take().memoryBytes);
+      lag.reset();
+      const parts: Record<string, Health> = {};
+      if (vitals.exhausted) parts['shipper'] = { state: 'degraded', reason: NO_DESCRIPTORS };
+      for (const [sink, health] of Object.entries(shipper.health()))
+        parts[sink] = { state: health.state, reason: health.state === 'degraded' ? health.reason : '' };
+      return parts;
+    },
+    take(message: ToShipper): void {
+      switch (message.type) {
+        case 'state_damaged':
+          state.abandon(message.damage);
+          break;
+        case 'erase':
+          tellDone(message.ticket, shipper.erase(message.part, new Map(message.devices)));
+          break;
+        default:
+          unknown.ignore(message);
+      }
+    },
+    async drain(deadlineMs: number): Promise<void> {
+      const all = await shipper.drained(deadlineMs);
+      if (!all) log.warn({}, 'delivery not complete at the deadline; the rest is delivered after the next start');
+      await shipper.close();
+      await state.close();
+    },
+  };
+}
+
+interface SinkParts {
+  readonly config: Config;
+  readonly instance: string;
+  readonly clickhouse: ClickHouseAccess;
+  readonly state: State;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+/** ClickHouse, the stream if one is configured, and the sums of usage. */
+async function sinksOf({ config, instance, clickhouse, state, metrics, log }: SinkParts): Promise<Sink[]> {
+  const cursorPath = join(config.dataDir, 'cursor', `clickhouse-${targetName(config)}.json`);
+  await nodeStorage.makeDirectory(dirname(cursorPath));
+  const sinks: Sink[] = [createClickHouseSink({ ...clickhouse, cursorPath })];
+  const { url, prefix, maxLength } = config.redis;
+  if (url !== undefined) {
+    const { host, pathname } = new URL(url.reveal());
+    const witnessPath = join(config.dataDir, 'cursor', `redis-${hashed(`${host}${pathname} ${prefix}`)}.json`);
+    const reports = { onGroups: groupWatch(metrics, log), onCursorLost: cursorLoss(metrics, log) };
+    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, ...reports }));
+  }
+  sinks.push(createStateSink({ store: state, plans: new DevicePlans(state, log), instance }));
+  return sinks;
+}
+
+/** Keeps a slot's worker from starting until the result is called; null when one runs. */
+async function claimSlot(directory: string): Promise<(() => void) | null> {
+  try {
+    const lock = await lockDirectory(directory, 0, { parent: process.ppid });
+    // Where there are no locks, a worker may be writing all the same.
+    if (lock.works) return () => void lock.close();
+    await lock.close();
+    return null;
+  } catch {
+    return null;
+  }
+}
+
+/** Exports how consumer groups keep up, and says when trimming has overtaken one. */
+function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]) => void {
+  const missing = new Map<string, number>();
+  return (groups) => {
+    metrics.groupLag.reset();
+    metrics.groupMissed.reset();
+    for (const { stream, group, lag, missed } of groups) {
+      metrics.groupLag.set({ stream, group }, lag);
+      metrics.groupMissed.set({ stream, group }, missed);
+      const key = `${stream} ${group}`;
+      if (missed > (missing.get(key) ?? 0))
+        log.error(
+          { stream, group, missed },
+          'consumer group too slow: entries were trimmed before it read them; raise redis.maxLength, and read them from ClickHouse',
+        );
+      missing.set(key, missed);
+    }
+  };
+}
+
+function cursorLoss(metrics: Metrics, log: Log): (slots: readonly string[], resumed: boolean) => void {
+  return (slots, resumed) => {
+    metrics.cursorLost.inc({ outcome: resumed ? 'resumed' : 'repeated' }, slots.length);
+    if (resumed) log.warn({ slots }, 'Redis lost the stream cursor; delivery resumes behind the last entry of the streams');
+    else
+      log.error(
+        { slots },
+        'Redis lost the stream cursor and entries; everything in the journal is delivered again and consumers see it twice; check maxmemory-policy and persistence of Redis',
+      );
+  };
+}
+
+function hashed(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}
+
+/** Names the ClickHouse that a cursor speaks of: another server or database has had nothing yet, and gets what the journal still holds. */
+function targetName(config: Config): string {
+  const { url, database } = config.clickhouse;
+  const server = url === undefined ? 'embedded' : hashed(url.reveal());
+  return `${server}-${database}`;
+}

@@ -1,0 +1,288 @@
+import { join } from 'node:path';
+import { systemClock } from '../clock.ts';
+import { type ChildRole, tell, tellDone, tellSocket, unknownToChild } from '../cluster/child-process.ts';
+import type { Health, SendHandle, SessionMove, ToWorker } from '../cluster/messages.ts';
+import { ownedStorage } from '../cluster/owned-storage.ts';
+import type { Codec } from '../codec/index.ts';
+import { codecOptions, loadCodecs } from '../codec/registry.ts';
+import type { Config } from '../config/schema.ts';
+import { Vitals } from '../descriptors.ts';
+import { Refusals } from '../in/intake/refusals.ts';
+import { Scratch } from '../in/intake/scratch.ts';
+import type { Claim } from '../in/session/claim.ts';
+import { METER_TICK_MS } from '../in/session/meter.ts';
+import type { Session } from '../in/session/session.ts';
+import { SessionTable } from '../in/session/table.ts';
+import { Journal, type JournalOptions, JournalState } from '../journal/journal.ts';
+import { nodeStorage, type Storage } from '../journal/storage.ts';
+import { ConnectionLimit } from '../listen/connection-limit.ts';
+import type { ListenHost } from '../listen/listen-host.ts';
+import { Listeners } from '../listen/listeners.ts';
+import { Lookalikes } from '../listen/lookalikes.ts';
+import { Peers } from '../listen/peers.ts';
+import type { Sender } from '../listen/udp.ts';
+import { lockDirectory } from '../lock/lock.ts';
+import type { Tenure } from '../lock/tenure.ts';
+import type { Log } from '../log.ts';
+import { processLog } from '../log-pino.ts';
+import { createMetrics, type Metrics } from '../metrics/catalog.ts';
+import { CodecCounters } from '../metrics/hot-counters.ts';
+import { openState, type State } from '../state/open.ts';
+import { type DurableJournal, type JournalCalls, openDurable } from './durability.ts';
+import { PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
+import { type Fleet, openFleet } from './worker-fleet.ts';
+import { sample, workerHealth } from './worker-metrics.ts';
+
+/** Devices that came and went are told to the supervisor together. */
+const MOVES_MS = 20;
+
+/** What a worker is told. */
+export interface WorkerStart {
+  readonly config: Config;
+  readonly slot: number;
+  /** Names the supervisor's taking of the data directory. */
+  readonly owner: string;
+  readonly successor: boolean;
+  readonly orderOffset: number;
+  readonly stateDamage: string;
+}
+
+/**
+ * One edge worker: listeners → intakes → the slot's journal, and back. Built here from config, taken down in reverse. A
+ * successor listens when it is told to.
+ */
+export async function startWorker(start: WorkerStart): Promise<ChildRole> {
+  const { config, slot, successor, stateDamage } = start;
+  const log = processLog(config.logLevel, `worker-${slot}`);
+  const metrics = createMetrics();
+  const codecs = await loadCodecs(config.codecs.packages);
+  const tenure = await tenureOf(config, start.owner, log);
+  const durable = await openSlot(start, tenure, metrics, log);
+  const { journal } = durable;
+  const state = await openState(stateOptions(config, log, stateDamage, suspectState));
+  const sessions = new SessionTable<Session>({
+    moved: toSupervisor(),
+    confirms: true,
+    spoke: (device, peer) => tell({ type: 'spoke', device, peer }),
+    takenOver: () => metrics.takeovers.inc(),
+    now: () => systemClock.elapsed(),
+  });
+  const fleet = openFleet({ config, state, journal, sessions, metrics, log });
+  const host = hostOf({ config, codecs, durable, state, sessions, fleet, metrics, log });
+  const listeners = new Listeners(config.listeners, codecs, host);
+  if (!successor) await listeners.openAll();
+  return new EdgeWorker({ slot, durable, state, fleet, host, listeners });
+}
+
+/** The slot's journal, and what follows its commits. */
+async function openSlot(start: WorkerStart, tenure: Tenure, metrics: Metrics, log: Log): Promise<DurableJournal> {
+  const { slot } = start;
+  const onState = (state: JournalState, reason: string): void => {
+    if (state === JournalState.Open || state === JournalState.Closed) log.info({ slot, state }, 'journal');
+    else log.error({ slot, state, reason }, 'journal refuses writes; devices will resend');
+  };
+  const storage = ownedStorage(nodeStorage, tenure);
+  const durable = await openDurable(
+    (calls) => openJournal(start, storage, { ...calls, onState }),
+    tenure,
+    (error) => {
+      metrics.journalFailures.inc();
+      log.error({ slot, error: error.message }, 'a commit failed; its devices are not answered and will resend');
+    },
+  );
+  const { cutBytes, entries } = durable.journal.recovery;
+  if (cutBytes > 0) log.warn({ slot, cutBytes, entries }, 'torn journal tail cut; nothing in it had been answered');
+  return durable;
+}
+
+async function openJournal(
+  { config, slot, orderOffset }: WorkerStart,
+  storage: Storage,
+  calls: JournalCalls & Pick<JournalOptions, 'onState'>,
+): Promise<Journal> {
+  const directory = join(config.dataDir, 'journal', String(slot));
+  await nodeStorage.makeDirectory(directory);
+  await lockDirectory(directory, PREDECESSOR_WAIT_MS, { parent: process.ppid });
+  const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
+  // Twice the bound at which sockets pause: what a pause lets through still fits.
+  const maxPendingBytes = 2 * config.limits.pendingBytes;
+  // A journal that was wiped must not count from 1 again: cursors in the stores would take its entries for delivered.
+  const firstSequence = Math.floor(systemClock.now() / 1000) * 2 ** 20;
+  const order = (): number => Math.floor(orderOffset + 1000 * systemClock.elapsed());
+  return Journal.open({
+    directory,
+    storage,
+    firstSequence,
+    order,
+    segmentBytes,
+    segmentAgeMs,
+    minFreeBytes,
+    maxBytes,
+    maxPendingBytes,
+    ...calls,
+  });
+}
+
+interface HostParts {
+  readonly config: Config;
+  readonly codecs: ReadonlyMap<string, Codec>;
+  readonly durable: DurableJournal;
+  readonly state: State;
+  readonly sessions: SessionTable<Session>;
+  readonly fleet: Fleet;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+/** What the listeners and intakes of the worker share. */
+function hostOf({ config, codecs, durable, state, sessions, fleet, metrics, log }: HostParts): ListenHost {
+  const { journal, meters, durability } = durable;
+  const { registry, quarantine, newcomers, addressRates, standings, delivery, service } = fleet;
+  const counters = new Map<Codec, CodecCounters>();
+  const lookalikes = new Lookalikes(log, systemClock);
+  return {
+    journal,
+    sessions,
+    profiles: state,
+    registry,
+    quarantine,
+    newcomers,
+    addressRates,
+    standings,
+    delivery,
+    meters,
+    service,
+    metrics,
+    clock: systemClock,
+    log,
+    scratch: new Scratch(),
+    refusals: new Refusals(log, () => systemClock.elapsed()),
+    owing: durability.owing,
+    paused: durability.paused,
+    codecs: [...codecs.values()],
+    limits: config.limits,
+    connections: new ConnectionLimit(config.limits.connections, log),
+    peers: new Peers(config.limits.connections),
+    pendingBytes: () => journal.pendingBytes,
+    options: codecOptions(codecs, config.codecs.options, config.devices),
+    counters(codec) {
+      let found = counters.get(codec);
+      if (found === undefined) {
+        found = new CodecCounters(metrics, codec);
+        counters.set(codec, found);
+      }
+      return found;
+    },
+    lookalike(expected, found, peer) {
+      metrics.lookalikes.inc({ codec: expected.name, looks_like: found });
+      lookalikes.seen(expected.name, found, peer);
+    },
+  };
+}
+
+interface WorkerParts {
+  readonly slot: number;
+  readonly durable: DurableJournal;
+  readonly state: State;
+  readonly fleet: Fleet;
+  readonly host: ListenHost;
+  readonly listeners: Listeners;
+}
+
+class EdgeWorker implements ChildRole {
+  readonly metrics: Metrics;
+  readonly #slot: number;
+  readonly #durable: DurableJournal;
+  readonly #state: State;
+  readonly #fleet: Fleet;
+  readonly #host: ListenHost;
+  readonly #listeners: Listeners;
+  readonly #unknown = unknownToChild();
+  readonly #vitals = new Vitals();
+  readonly #metering: NodeJS.Timeout;
+  readonly #stopSampling: () => void;
+
+  constructor({ slot, durable, state, fleet, host, listeners }: WorkerParts) {
+    this.metrics = host.metrics;
+    this.#slot = slot;
+    this.#durable = durable;
+    this.#state = state;
+    this.#fleet = fleet;
+    this.#host = host;
+    this.#listeners = listeners;
+    this.#metering = setInterval(() => durable.meters.tick(), METER_TICK_MS);
+    this.#stopSampling = sample(host.metrics, durable.journal, host, this.#vitals, slot);
+  }
+
+  health(): Readonly<Record<string, Health>> {
+    return { [`worker-${this.#slot}`]: workerHealth(this.#durable.journal, this.#host.connections, this.#vitals) };
+  }
+
+  take(message: ToWorker, socket: SendHandle | undefined): void {
+    switch (message.type) {
+      case 'state_damaged':
+        this.#state.abandon(message.damage);
+        break;
+      case 'rivals':
+        this.#host.sessions.rivals(message.device, message.verdict);
+        break;
+      case 'spoke':
+        this.#host.sessions.heard(message.device, message.peer);
+        break;
+      case 'commands':
+        this.#fleet.delivery.poke(message.device);
+        break;
+      case 'rotate':
+        tellDone(message.ticket, this.#durable.journal.rotate().then(nothing));
+        break;
+      case 'connection':
+        this.#listeners.adopt(message.index, socket);
+        break;
+      case 'datagram':
+        this.#listeners.receive(message.index, Buffer.from(message.bytes, 'base64'), message);
+        break;
+      case 'hand_over':
+        tellSocket(message.ticket, this.#listeners.handOver(message.index));
+        break;
+      case 'listen':
+        tellDone(message.ticket, this.#listeners.open(message.index, socket).then(nothing));
+        break;
+      default:
+        this.#unknown.ignore(message);
+    }
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    const { journal, meters } = this.#durable;
+    // What is owed first becomes durable, then is answered, then the connections close, which the journal notes.
+    const closing = this.#listeners.close(deadlineMs, passOn);
+    await journal.flush();
+    await closing;
+    clearInterval(this.#metering);
+    meters.flush();
+    await this.#fleet.close();
+    await journal.close();
+    await this.#state.close();
+    this.#stopSampling();
+  }
+}
+
+/** What a request without counts has come to. */
+const nothing = (): Readonly<Record<string, number>> => ({});
+
+function passOn(index: number, datagram: Uint8Array, { address, port }: Sender): void {
+  tell({ type: 'datagram', index, bytes: Buffer.from(datagram).toString('base64'), address, port });
+}
+
+/** Gathers what the session table has to say. */
+function toSupervisor(): (device: string, claims: readonly Claim[]) => void {
+  let moves: SessionMove[] = [];
+  return (device, claims) => {
+    if (moves.length === 0)
+      setTimeout(() => {
+        tell({ type: 'sessions', moves });
+        moves = [];
+      }, MOVES_MS);
+    moves.push([device, claims]);
+  };
+}
