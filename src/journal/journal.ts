@@ -2,11 +2,15 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
 import { isExhausted } from '../descriptors.ts';
 import { AppError, messageOf } from '../errors.ts';
-import { type Definition, NO_DEFINITION } from './definition.ts';
 import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
+import { Numbering } from './numbering.ts';
+import type { JournalOptions } from './options.ts';
 import { type Recovery, recover } from './recovery.ts';
-import { listSegments, Numbered, SegmentWriter, segmentName } from './segment.ts';
-import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile, writeAll } from './storage.ts';
+import { Rotation } from './rotation.ts';
+import type { Numbered, SegmentWriter } from './segment.ts';
+import { Space } from './space.ts';
+import { JournalState, JournalStats } from './stats.ts';
+import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile } from './storage.ts';
 import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 /**
@@ -39,93 +43,22 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *     not be stored in front of the earlier one, which its device sends again (promise 7).
  */
 
-export const JournalState = { Open: 'open', Full: 'full', Sick: 'sick', Closed: 'closed' } as const;
-/**
- * - `open`: accepts.
- * - `full`: no room; probes every second.
- * - `sick`: the disk fails or hangs; probes every second.
- * - `closed`: for good.
- */
-export type JournalState = (typeof JournalState)[keyof typeof JournalState];
-
-export interface JournalOptions {
-  /** The slot's directory; created when missing. Only one process may have it open. */
-  readonly directory: string;
-  readonly storage?: Storage | undefined;
-  readonly clock?: Clock | undefined;
-  /** A segment is followed by a new one at this size, 64 MiB, give or take one commit. */
-  readonly segmentBytes?: number | undefined;
-  /** … or at this age, 10 min. */
-  readonly segmentAgeMs?: number | undefined;
-  /** … or, with entries marked relay in it, at this one, 1 min, whether anything is to be written then or not. */
-  readonly relayAgeMs?: number | undefined;
-  /** Room on the file system that is left alone, 256 MiB: the shipper needs some to make progress. */
-  readonly minFreeBytes?: number | undefined;
-  /** Budget of the directory, without one by default. */
-  readonly maxBytes?: number | undefined;
-  /** Bound of what is appended and not durable, 32 MiB. */
-  readonly maxPendingBytes?: number | undefined;
-  /**
-   * Sequence of the first entry of a slot that never had one, 1. Take something that rises with time if cursors can
-   * outlive the directory: a new journal that counts from 1 again looks delivered to them.
-   */
-  readonly firstSequence?: number | undefined;
-  /**
-   * Gives each entry its place among those of all slots of the machine: a whole number that rises, whatever the wall clock
-   * does. Without it, the time of receipt in µs.
-   */
-  readonly order?: (() => number) | undefined;
-  /** How often room and disk are looked at, 1 s. */
-  readonly checkMs?: number | undefined;
-  /** A commit that takes longer than this makes the journal sick until it ends, 10 s. */
-  readonly stallMs?: number | undefined;
-  /** Everything up to the watermark is on disk. Must not throw. */
-  onDurable(watermark: number): void;
-  /** The entries `from … to` are lost: answer nothing for them. Must not throw. */
-  onFailed(from: number, to: number, error: AppError): void;
-  /** The state changed, with the reason for people. Must not throw. */
-  readonly onState?: ((state: JournalState, reason: string) => void) | undefined;
-}
-
 const FIRST_GATHER_BYTES = 256 * 1024;
-const PROBE_FILE = 'probe';
-const PROBE_BYTES = 64 * 1024;
 const MIB = 1024 * 1024;
-/** Definitions that are remembered: a few are in use at a time. One that was forgotten gets another number. */
-const MOST_DEFINITIONS = 4096;
 
-export class Journal {
+export class Journal extends JournalStats {
   /** What was found on start. */
   readonly recovery: Recovery;
   /** Every entry up to here that was not reported failed is on disk. */
   durable: number;
-  state: JournalState = JournalState.Open;
-  /** Why the state is what it is; '' when open. */
-  reason = '';
-
-  // For metrics: totals since start unless said otherwise.
-  entries = 0;
-  commits = 0;
-  failedCommits = 0;
-  /** Appends that got -1. */
-  refused = 0;
-  bytesWritten = 0;
-  /** Duration of the last commit, ms. */
-  commitMs = 0;
-  /** As of the last check. */
-  freeBytes = 0;
-  directoryBytes = 0;
 
   readonly #options: JournalOptions;
   readonly #directory: string;
   readonly #storage: Storage;
   readonly #clock: Clock;
   readonly #order: (() => number) | undefined;
-  readonly #segmentBytes: number;
-  readonly #segmentAgeMs: number;
-  readonly #relayAgeMs: number;
-  readonly #minFreeBytes: number;
-  readonly #maxBytes: number;
+  readonly #rotation: Rotation;
+  readonly #space: Space;
   readonly #maxPendingBytes: number;
   readonly #stallMs: number;
   readonly #timer: NodeJS.Timeout;
@@ -136,13 +69,7 @@ export class Journal {
   #at = 0;
   /** Some of what gathered is marked relay. */
   #relayed = false;
-  /** Definitions by their text, the one asked for last, and those that what gathered refers to. */
-  readonly #definitions = new Map<string, Numbered>();
-  #lastDefinition: Definition = NO_DEFINITION;
-  #lastNumbered: Numbered = new Numbered(NO_DEFINITION, 0);
-  #numbers = 0;
-  #used = new Set<Numbered>();
-  #lastUsed: Numbered | null = null;
+  readonly #numbering = new Numbering();
   /** Sequence of the first entry in the gather buffer, and of the next one to be appended. */
   #from: number;
   #next: number;
@@ -154,12 +81,6 @@ export class Journal {
     void this.#commit();
   };
 
-  #segment: SegmentWriter | null = null;
-  #segmentSince = 0;
-  /** The next commit goes to a new segment, and takes place also when there is nothing to write. */
-  #renew = false;
-  /** Told when there is a new segment. */
-  #rotating: (() => void)[] = [];
   /** A dead segment that still holds entries reported failed. */
   #uncut: SegmentWriter | null = null;
   #mark: StorageFile;
@@ -173,10 +94,9 @@ export class Journal {
   /** Every sequence up to here is durable or failed. */
   #settled: number;
   #waiting: { readonly upTo: number; readonly resolve: () => void }[] = [];
-  /** Sizes of the segments that do not change any more. */
-  #sizes = new Map<number, number>();
 
   private constructor(options: JournalOptions, recovery: Recovery, firstSequence: number, mark: StorageFile) {
+    super();
     this.recovery = recovery;
     this.durable = recovery.durable;
     this.#options = options;
@@ -184,11 +104,22 @@ export class Journal {
     this.#storage = options.storage ?? nodeStorage;
     this.#clock = options.clock ?? systemClock;
     this.#order = options.order;
-    this.#segmentBytes = options.segmentBytes ?? 64 * MIB;
-    this.#segmentAgeMs = options.segmentAgeMs ?? 600_000;
-    this.#relayAgeMs = Math.min(options.relayAgeMs ?? 60_000, this.#segmentAgeMs);
-    this.#minFreeBytes = options.minFreeBytes ?? 256 * MIB;
-    this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
+    this.#rotation = new Rotation({
+      directory: this.#directory,
+      storage: this.#storage,
+      clock: this.#clock,
+      segmentBytes: options.segmentBytes ?? 64 * MIB,
+      segmentAgeMs: options.segmentAgeMs ?? 600_000,
+      relayAgeMs: options.relayAgeMs ?? 60_000,
+    });
+    this.#space = new Space({
+      directory: this.#directory,
+      storage: this.#storage,
+      minFreeBytes: options.minFreeBytes ?? 256 * MIB,
+      maxBytes: options.maxBytes ?? Number.POSITIVE_INFINITY,
+      rotation: this.#rotation,
+      stats: this,
+    });
     this.#maxPendingBytes = Math.max(options.maxPendingBytes ?? 32 * MIB, MAX_ENTRY_BYTES);
     this.#stallMs = options.stallMs ?? 10_000;
     this.#next = firstSequence;
@@ -260,7 +191,7 @@ export class Journal {
     if (this.#at + size > this.#gather.length) this.#grow(size);
     const sequence = this.#next++;
     const order = this.#order === undefined ? 1000 * received : this.#order();
-    const number = this.#number(origin.definition);
+    const number = this.#numbering.number(origin.definition);
     this.#at += writeEntry(
       this.#gather,
       this.#at,
@@ -297,11 +228,9 @@ export class Journal {
   async rotate(): Promise<void> {
     await this.flush();
     if (this.state === JournalState.Closed) return;
-    await new Promise<void>((resolve) => {
-      this.#rotating.push(resolve);
-      this.#renew = true;
-      this.#schedule();
-    });
+    const rotated = this.#rotation.next();
+    this.#schedule();
+    await rotated;
   }
 
   /** Refuses from now on, flushes, and closes the files. A hanging disk keeps it waiting. */
@@ -319,36 +248,11 @@ export class Journal {
     this.#checking ??= this.#look().finally(() => {
       this.#checking = null;
     });
-    if (this.#rotating.length > 0 || (this.#segment?.relayed === true && this.#age >= this.#relayAgeMs)) {
-      this.#renew = true;
+    if (this.#rotation.due) {
+      this.#rotation.renew = true;
       this.#schedule();
     }
     return this.#checking;
-  }
-
-  /** The number of a definition that the entry about to be written refers to. */
-  #number(definition: Definition): number {
-    if (definition !== this.#lastDefinition) {
-      this.#lastDefinition = definition;
-      this.#lastNumbered = this.#numbered(definition);
-    }
-    const numbered = this.#lastNumbered;
-    if (numbered !== this.#lastUsed) {
-      if (numbered.number > 0) this.#used.add(numbered);
-      this.#lastUsed = numbered;
-    }
-    return numbered.number;
-  }
-
-  #numbered(definition: Definition): Numbered {
-    if (definition.text === NO_DEFINITION.text) return new Numbered(NO_DEFINITION, 0);
-    let numbered = this.#definitions.get(definition.text);
-    if (numbered === undefined) {
-      if (this.#definitions.size >= MOST_DEFINITIONS) this.#definitions.clear();
-      numbered = new Numbered(definition, ++this.#numbers);
-      this.#definitions.set(definition.text, numbered);
-    }
-    return numbered;
   }
 
   #grow(size: number): void {
@@ -360,7 +264,7 @@ export class Journal {
 
   /** Not at once: what arrives in the same turn of the event loop belongs to the same commit. */
   #schedule(): void {
-    if (this.#busy || (this.#at === 0 && !this.#renew)) return;
+    if (this.#busy || (this.#at === 0 && !this.#rotation.renew)) return;
     this.#busy = true;
     setImmediate(this.#startCommit);
   }
@@ -379,14 +283,12 @@ export class Journal {
       this.#flightSince = this.#clock.elapsed();
       const relayed = this.#relayed;
       this.#relayed = false;
-      const used = this.#used;
-      this.#used = new Set();
-      this.#lastUsed = null;
+      const used = this.#numbering.take();
       const failure = await this.#write(batch, bytes, from, relayed, used);
       if (failure === null) await this.#release(to, bytes);
       else await this.#fail(from, failure);
       this.#flightSince = -1;
-    } else if (this.#renew) await this.#begin(from);
+    } else if (this.#rotation.renew) await this.#rotation.begin(from);
     this.#busy = false;
     this.#schedule();
   }
@@ -394,44 +296,12 @@ export class Journal {
   /** Null when the bytes are on the disk. */
   async #write(batch: Buffer, bytes: number, from: number, relayed: boolean, used: ReadonlySet<Numbered>): Promise<AppError | null> {
     try {
-      this.#segment = await this.#writable(from);
-      if (relayed) await this.#segment.markRelayed();
-      await this.#segment.append(batch, bytes, from, used);
+      const segment = await this.#rotation.writable(from);
+      if (relayed) await segment.markRelayed();
+      await segment.append(batch, bytes, from, used);
       return null;
     } catch (error) {
       return error instanceof AppError ? error : new AppError('JOURNAL_FAILED', `${this.#directory}: ${messageOf(error)}`, error);
-    }
-  }
-
-  async #writable(from: number): Promise<SegmentWriter> {
-    const segment = this.#segment;
-    const maxAge = segment?.relayed === true ? this.#relayAgeMs : this.#segmentAgeMs;
-    if (segment !== null && !this.#renew && segment.filled < this.#segmentBytes && this.#age < maxAge) return segment;
-    this.#renew = false;
-    this.#segment = null;
-    await segment?.seal();
-    this.#segmentSince = this.#clock.elapsed();
-    const next = await SegmentWriter.create(this.#storage, this.#directory, from);
-    for (const resolve of this.#rotating.splice(0)) resolve();
-    return next;
-  }
-
-  /** Age of the segment that is written. */
-  get #age(): number {
-    return this.#clock.elapsed() - this.#segmentSince;
-  }
-
-  /** A new segment without anything to write: the one before is not written any more from here on. */
-  async #begin(from: number): Promise<void> {
-    try {
-      if (this.#segment?.first === from) {
-        // It has nothing in it yet.
-        this.#renew = false;
-        for (const resolve of this.#rotating.splice(0)) resolve();
-      } else this.#segment = await this.#writable(from);
-    } catch {
-      // The next commit has the same trouble and reports it; without one, `check` comes back to this.
-      this.#renew = false;
     }
   }
 
@@ -462,8 +332,7 @@ export class Journal {
     this.failedCommits++;
     this.#troubles++;
     this.#strikes++;
-    const dead = this.#segment;
-    this.#segment = null;
+    const dead = this.#rotation.drop();
     this.#flightBytes = 0;
     if (isNoSpace(error.cause)) this.#giveUp(JournalState.Full, from, error);
     else if (this.#strikes > 1) this.#giveUp(JournalState.Sick, from, error);
@@ -492,8 +361,7 @@ export class Journal {
     const to = this.#next - 1;
     this.#at = 0;
     this.#relayed = false;
-    this.#used.clear();
-    this.#lastUsed = null;
+    this.#numbering.take();
     this.#from = this.#next;
     if (from <= to) this.#options.onFailed(from, to, error);
   }
@@ -517,13 +385,9 @@ export class Journal {
   async #look(): Promise<void> {
     const troubles = this.#troubles;
     try {
-      this.freeBytes = await this.#storage.freeBytes(this.#directory);
-      this.directoryBytes = await this.#measure();
-      if (this.freeBytes < this.#minFreeBytes) {
-        this.#refuse(JournalState.Full, `${this.freeBytes} bytes free on the disk, ${this.#minFreeBytes} are kept in reserve`);
-      } else if (this.directoryBytes > this.#maxBytes) {
-        this.#refuse(JournalState.Full, `${this.directoryBytes} bytes of segments, the budget is ${this.#maxBytes}`);
-      } else if (this.state === JournalState.Full || this.state === JournalState.Sick) {
+      const lack = await this.#space.look();
+      if (lack !== '') this.#refuse(JournalState.Full, lack);
+      else if (this.state === JournalState.Full || this.state === JournalState.Sick) {
         if (this.stalledMs > this.#stallMs) return;
         await this.#probe();
         if (troubles === this.#troubles && this.stalledMs <= this.#stallMs) this.#refuse(JournalState.Open, '');
@@ -535,31 +399,6 @@ export class Journal {
     }
   }
 
-  /** Sum of the segments. Only the newest can still grow, so only its size, and those not known yet, are asked for. */
-  async #measure(): Promise<number> {
-    const current = this.#segment;
-    const firsts = await listSegments(this.#storage, this.#directory);
-    if (current !== null && current === this.#segment && !this.#renew && !firsts.includes(current.first)) {
-      this.#renew = true;
-      throw new AppError('JOURNAL_FAILED', `${current.path} was removed while it was being written`);
-    }
-    const sizes = new Map<number, number>();
-    const newest = firsts.at(-1);
-    let sum = 0;
-    for (const first of firsts) {
-      let size = this.#sizes.get(first);
-      if (size === undefined) {
-        const stat = await this.#storage.stat(join(this.#directory, segmentName(first)));
-        if (stat === null) continue;
-        size = stat.bytes;
-      }
-      if (first !== newest) sizes.set(first, size);
-      sum += size;
-    }
-    this.#sizes = sizes;
-    return sum;
-  }
-
   /** Rejects unless the disk takes, synchronises and gives back a file, and what was left undone is done. */
   async #probe(): Promise<void> {
     if (this.#uncut !== null) {
@@ -567,15 +406,7 @@ export class Journal {
       await this.#uncut.seal();
       this.#uncut = null;
     }
-    const path = join(this.#directory, PROBE_FILE);
-    const file = await this.#storage.open(path, OpenMode.Replace);
-    try {
-      await writeAll(file, Buffer.alloc(PROBE_BYTES), 0, PROBE_BYTES, 0);
-      await file.sync();
-    } finally {
-      await file.close();
-      await this.#storage.remove(path);
-    }
+    await this.#space.probe();
     // A commit in flight writes the mark itself.
     if (this.#busy) return;
     this.#busy = true;
@@ -594,8 +425,8 @@ export class Journal {
     clearInterval(this.#timer);
     await this.flush();
     await this.#checking;
-    for (const resolve of this.#rotating.splice(0)) resolve();
-    await this.#segment?.seal();
+    this.#rotation.settle();
+    await this.#rotation.segment?.seal();
     await this.#uncut?.cut().catch(() => undefined);
     await this.#uncut?.seal();
     await this.#mark.close();

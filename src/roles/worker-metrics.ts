@@ -1,6 +1,7 @@
 import type { Health } from '../cluster/messages.ts';
 import type { Vitals } from '../descriptors.ts';
-import { type Journal, JournalState } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
+import { JournalState } from '../journal/stats.ts';
 import type { ConnectionLimit } from '../listen/connection-limit.ts';
 import type { ListenHost } from '../listen/listen-host.ts';
 import type { Metrics } from '../metrics/catalog.ts';

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { Definition } from '../../src/journal/definition.ts';
 import { checkEntry, EntryKind, EntryView, Origin, readFormat } from '../../src/journal/entry.ts';
-import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
+import { Journal } from '../../src/journal/journal.ts';
+import type { JournalOptions } from '../../src/journal/options.ts';
 import { type Damage, JournalReader } from '../../src/journal/reader.ts';
 import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
 
