@@ -1,13 +1,24 @@
 import { defineConfig } from 'vitest/config';
+import { projects } from './test/support/projects.ts';
+
+const { unit, whole, torture } = projects();
+/**
+ * On two cores: what computes gets one each, what waits for servers, disks and clocks overlaps. The time limits end a test
+ * that hangs; no test may depend on how long something takes.
+ */
+const COMPUTING = 2;
+const WAITING = 3;
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    pool: 'forks',
     reporters: ['default', './test/support/verdict.ts'],
-    // Most of them wait for a server, a disk or a clock.
-    maxWorkers: 2,
+    pool: 'forks',
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: unit, maxWorkers: COMPUTING, sequence: { groupOrder: 0 } } },
+      { extends: true, test: { name: 'whole', include: whole, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'torture', include: torture, maxWorkers: 1, sequence: { groupOrder: 2 } } },
+    ],
   },
 });

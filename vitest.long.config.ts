@@ -1,12 +1,15 @@
 import { defineConfig } from 'vitest/config';
+import { longForms } from './test/support/projects.ts';
 
-/** What takes too long for each run of `npm test`, which has a short form of it. */
+/** What takes too long for each run of `npm test`: tests of their own, and the long form of those that have a short one. */
 export default defineConfig({
   test: {
-    include: ['test/long/**/*.long.ts'],
+    include: ['test/long/**/*.long.ts', ...longForms()],
+    env: { FIXGATE_TEST_LONG: '1' },
     testTimeout: 3_600_000,
-    hookTimeout: 60_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     maxWorkers: 1,
+    reporters: ['default', './test/support/verdict.ts'],
   },
 });

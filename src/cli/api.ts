@@ -1,5 +1,6 @@
 import { AppError, messageOf } from '../errors.ts';
 import { SecretUrl } from '../secret.ts';
+import { io } from './io.ts';
 
 /** Options of every command that talks to a running server. */
 export const API_OPTIONS = { url: { type: 'string' }, json: { type: 'boolean', default: false } } as const;
@@ -21,8 +22,8 @@ export class Api {
   readonly #token: string | undefined;
 
   constructor(url: string | undefined) {
-    this.#url = new SecretUrl((url ?? process.env['FIXGATE_URL'] ?? 'http://127.0.0.1:8080').replace(/\/$/, ''));
-    this.#token = process.env['FIXGATE_TOKEN'];
+    this.#url = new SecretUrl((url ?? io().env['FIXGATE_URL'] ?? 'http://127.0.0.1:8080').replace(/\/$/, ''));
+    this.#token = io().env['FIXGATE_TOKEN'];
   }
 
   /** What the server answers as JSON, undefined for nothing. Throws AppError with what it refuses. */

@@ -4,6 +4,7 @@ import { explainConfig } from '../config/explain.ts';
 import { CONFIG_FILE_VARIABLE, ENVIRONMENT } from '../config/schema.ts';
 import { checkedConfig } from './configuration.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 
 export const CHECK_CONFIG_HELP = `fixgate check-config [--config file] [--online] [--json]
 
@@ -25,11 +26,11 @@ export async function checkConfig(args: string[]): Promise<number> {
     args,
     options: { config: { type: 'string' }, online: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
   });
-  const loaded = await checkedConfig({ file: values.config, env: process.env });
+  const loaded = await checkedConfig({ file: values.config, env: io().env });
   if (values.online) await checkRedis(loaded.config);
   const options = explainConfig(loaded);
   if (values.json) {
-    process.stdout.write(`${JSON.stringify(options)}\n`);
+    io().out.write(`${JSON.stringify(options)}\n`);
     return EXIT.Ok;
   }
   const rows = options.map(
@@ -37,6 +38,6 @@ export async function checkConfig(args: string[]): Promise<number> {
   );
   const key = Math.max(...rows.map(([name]) => name.length));
   const value = Math.min(60, Math.max(...rows.map(([, shown]) => shown.length)));
-  for (const [name, shown, origin] of rows) process.stdout.write(`${name.padEnd(key)}  ${shown.padEnd(value)}  ${origin}\n`);
+  for (const [name, shown, origin] of rows) io().out.write(`${name.padEnd(key)}  ${shown.padEnd(value)}  ${origin}\n`);
   return EXIT.Ok;
 }

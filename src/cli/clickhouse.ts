@@ -4,6 +4,7 @@ import { type Loaded, loadConfig } from '../config/load.ts';
 import { secretPath } from '../embedded/secret.ts';
 import { AppError } from '../errors.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { clickHouseAccess, embeddedDirectory } from './stores.ts';
 
 export const CLICKHOUSE_HELP = `fixgate clickhouse url [--config file] [--json]
@@ -25,11 +26,11 @@ export async function clickhouse(args: string[]): Promise<number> {
     options: { config: { type: 'string' }, json: { type: 'boolean', default: false } },
   });
   if (positionals.length !== 1 || positionals[0] !== 'url') throw new AppError('USAGE', 'usage: fixgate clickhouse url');
-  const loaded = loadConfig({ file: values.config, env: process.env });
+  const loaded = loadConfig({ file: values.config, env: io().env });
   const { url, username, database } = await clickHouseAccess(loaded.config);
   const shown = { url: String(url), user: username, database, password: whereOf(loaded) };
-  if (values.json) process.stdout.write(`${JSON.stringify(shown)}\n`);
-  else for (const [name, value] of Object.entries(shown)) process.stdout.write(`${name.padEnd(8)}  ${value}\n`);
+  if (values.json) io().out.write(`${JSON.stringify(shown)}\n`);
+  else for (const [name, value] of Object.entries(shown)) io().out.write(`${name.padEnd(8)}  ${value}\n`);
   return EXIT.Ok;
 }
 

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Codec, OptionRule } from '../codec/index.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { codecNamed, installed } from './protocol.ts';
 
 export const CODECS_HELP = `fixgate codecs [codec] [--config file] [--json]
@@ -22,12 +23,12 @@ export async function codecs(args: string[]): Promise<number> {
   const [name] = positionals;
   if (name !== undefined) {
     const codec = codecNamed(name, known);
-    process.stdout.write(values.json ? `${JSON.stringify(described(codec))}\n` : page(codec));
+    io().out.write(values.json ? `${JSON.stringify(described(codec))}\n` : page(codec));
     return EXIT.Ok;
   }
   const all = [...known.codecs.values()];
-  if (values.json) process.stdout.write(`${JSON.stringify(all.map(described))}\n`);
-  else for (const codec of all) process.stdout.write(`${codec.name.padEnd(16)} ${transports(codec).join(' ').padEnd(8)} ${codec.about}\n`);
+  if (values.json) io().out.write(`${JSON.stringify(all.map(described))}\n`);
+  else for (const codec of all) io().out.write(`${codec.name.padEnd(16)} ${transports(codec).join(' ').padEnd(8)} ${codec.about}\n`);
   return EXIT.Ok;
 }
 

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 
 export const ERASE_HELP = `fixgate erase <device> [options]
 
@@ -50,24 +51,24 @@ export async function erase(args: string[]): Promise<number> {
   const query = new URLSearchParams(values.status ? {} : { wait: values.wait, registry: values.remove ? 'remove' : 'keep' });
   const found = await new Api(values.url).find(values.status ? 'GET' : 'DELETE', `${path}?${query}`);
   if (found === undefined) {
-    process.stderr.write(
+    io().error.write(
       `fixgate: ${values.status ? `no erasure of device ${device} was requested` : `no data of device ${device} is kept`}\n`,
     );
     return EXIT.Found;
   }
   const { state, removed, waiting, before } = Object(found);
-  if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  if (values.json) io().out.write(`${JSON.stringify(found)}\n`);
   else {
-    process.stdout.write(`${state}: what was sent before ${new Date(Number(before)).toISOString()}\n`);
+    io().out.write(`${state}: what was sent before ${new Date(Number(before)).toISOString()}\n`);
     for (const [part, counts] of Object.entries<object>(Object(removed)))
-      process.stdout.write(
+      io().out.write(
         `  ${part}: ${
           Object.entries(counts)
             .map(([name, count]) => `${count} ${name}`)
             .join(', ') || 'nothing'
         }\n`,
       );
-    if (Array.isArray(waiting) && waiting.length > 0) process.stdout.write(`  still to be done: ${waiting.join(', ')}\n`);
+    if (Array.isArray(waiting) && waiting.length > 0) io().out.write(`  still to be done: ${waiting.join(', ')}\n`);
   }
   return state === 'erased' ? EXIT.Ok : EXIT.Found;
 }
@@ -83,7 +84,7 @@ export async function exportDevice(args: string[]): Promise<number> {
   if (device === undefined || out === undefined) throw new AppError('USAGE', 'usage: fixgate export <device> --out <file>');
   const zip = await new Api(values.url).text(`/v1/devices/${encodeURIComponent(device)}/export`);
   if (zip === undefined) {
-    process.stderr.write(`fixgate: no data of device ${device} is kept\n`);
+    io().error.write(`fixgate: no data of device ${device} is kept\n`);
     return EXIT.Found;
   }
   try {

@@ -6,6 +6,7 @@ import { recogniseCodec } from '../listen/recognise.ts';
 import { type Bytes, fromHex, hex, visible } from '../wire/index.ts';
 import { EXIT } from './exit-code.ts';
 import { type HexLine, HexLines } from './hex-lines.ts';
+import { io } from './io.ts';
 import { codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';
 import { type Message, Transcript } from './transcript.ts';
 
@@ -85,9 +86,9 @@ export async function decode(args: string[]): Promise<number> {
   else if (values.transport !== undefined && values.transport !== 'tcp' && values.transport !== 'udp')
     throw new AppError('USAGE', `--transport must be tcp or udp, not "${values.transport}"`);
   const given = positionals.length > 0;
-  if (!given && process.stdin.isTTY) process.stderr.write('hex, one line per chunk; an empty line starts a new connection, Ctrl-D ends\n');
+  if (!given && io().input.isTTY) io().error.write('hex, one line per chunk; an empty line starts a new connection, Ctrl-D ends\n');
   const printer = values.json ? new JsonPrinter() : new TablePrinter();
-  await conversation(given ? inTurn(positionals) : process.stdin, open, printer);
+  await conversation(given ? inTurn(positionals) : io().input, open, printer);
   return EXIT.Ok;
 }
 
@@ -217,7 +218,7 @@ class Output {
   async flush(): Promise<void> {
     const text = this.#text;
     this.#text = '';
-    if (text !== '') await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
+    if (text !== '') await new Promise<void>((resolve) => io().out.write(text, () => resolve()));
   }
 }
 

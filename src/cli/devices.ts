@@ -9,6 +9,7 @@ import { visible } from '../wire/index.ts';
 import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
+import { io } from './io.ts';
 import { table } from './table.ts';
 
 export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|identity|import|export [options]
@@ -61,7 +62,7 @@ export async function devices(args: string[]): Promise<number> {
   const zone = zoneOf(values.zone);
   const api = new Api(values.url);
   const print = (record: unknown): number => {
-    process.stdout.write(values.json ? `${JSON.stringify(record)}\n` : lines(record));
+    io().out.write(values.json ? `${JSON.stringify(record)}\n` : lines(record));
     return EXIT.Ok;
   };
   if (action === 'list') return list(api, values);
@@ -77,14 +78,14 @@ export async function devices(args: string[]): Promise<number> {
       values.is === undefined ? api.find('GET', `${path}/identity`) : api.find('POST', `${path}/identity`, { address: values.is });
     const noted = await asked;
     if (noted !== undefined) return print(noted);
-    process.stderr.write(`fixgate: device ${id} has never connected\n`);
+    io().error.write(`fixgate: device ${id} has never connected\n`);
     return EXIT.Found;
   }
   if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'usage: fixgate devices set <id> name=value …');
   const method = { get: 'GET', set: 'PATCH', remove: 'DELETE' }[action] ?? 'GET';
   const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, deviceSchema, zone) : undefined);
   if (found === undefined) {
-    process.stderr.write(`fixgate: device ${id} is not known\n`);
+    io().error.write(`fixgate: device ${id} is not known\n`);
     return EXIT.Found;
   }
   return action === 'remove' ? EXIT.Ok : print(found);
@@ -103,7 +104,7 @@ async function list(api: Api, { json, account, plan, state }: Filter): Promise<n
     const query = new URLSearchParams({ limit: String(PAGE) });
     for (const [name, value] of Object.entries({ account, plan, state, after })) if (value !== undefined) query.set(name, String(value));
     const page = await api.call('GET', `/v1/devices?${query}`);
-    if (json) for (const device of listOf(page, 'devices')) process.stdout.write(`${JSON.stringify(device)}\n`);
+    if (json) for (const device of listOf(page, 'devices')) io().out.write(`${JSON.stringify(device)}\n`);
     else found.push(...listOf(page, 'devices'));
     after = fieldOf(page, 'next');
     if (after === undefined) break;
@@ -116,9 +117,7 @@ async function exportAll(api: Api, format: string, output: string | undefined): 
   const text = (await api.text(`/v1/devices/export?format=${format}`)) ?? [];
   try {
     if (output !== undefined) await pipeline(text, createWriteStream(output));
-    else
-      for await (const piece of text)
-        if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+    else for await (const piece of text) if (!io().out.write(piece)) await new Promise((resolve) => io().out.once('drain', resolve));
   } catch (error) {
     throw new AppError('USAGE', `cannot write ${output ?? 'to standard output'}: ${messageOf(error)}`, error);
   }
@@ -130,17 +129,17 @@ async function importAll(api: Api, file: string, format: string, json: boolean):
     await access(file, constants.R_OK).catch((error: unknown) => {
       throw new AppError('USAGE', `cannot read ${file}: ${messageOf(error)}`, error);
     });
-  const input = file === '-' ? process.stdin : createReadStream(file);
+  const input = file === '-' ? io().input : createReadStream(file);
   const media = format === 'csv' ? 'text/csv' : 'application/x-ndjson';
   const outcome = await api.send('/v1/devices/bulk', { media, bytes: Readable.toWeb(input) });
   const failed = Number(fieldOf(outcome, 'failed'));
-  if (json) process.stdout.write(`${JSON.stringify(outcome)}\n`);
+  if (json) io().out.write(`${JSON.stringify(outcome)}\n`);
   else {
     const counts = ['created', 'changed', 'unchanged', 'failed'].map((name) => `${fieldOf(outcome, name)} ${name}`);
-    process.stdout.write(`${counts.join(', ')}\n`);
+    io().out.write(`${counts.join(', ')}\n`);
     for (const one of listOf(outcome, 'problems').slice(0, NAMED))
-      process.stderr.write(`line ${fieldOf(one, 'line')}: ${visible(listOf(one, 'problems').map(problemText).join('; '))}\n`);
-    if (failed > NAMED) process.stderr.write(`… and ${failed - NAMED} more; --json names them\n`);
+      io().error.write(`line ${fieldOf(one, 'line')}: ${visible(listOf(one, 'problems').map(problemText).join('; '))}\n`);
+    if (failed > NAMED) io().error.write(`… and ${failed - NAMED} more; --json names them\n`);
   }
   return failed > 0 ? EXIT.Found : EXIT.Ok;
 }

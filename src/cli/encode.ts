@@ -3,6 +3,7 @@ import { nearest } from '../config/nearest.ts';
 import { AppError } from '../errors.ts';
 import { ascii, type Bytes, hex } from '../wire/index.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { checkedTexts, codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';
 
 export const ENCODE_HELP = `fixgate encode --protocol <codec> --type <command> [options]
@@ -71,7 +72,7 @@ export async function encode(args: string[]): Promise<number> {
     );
   const bytes = hex(out, 0, length);
   const text = textOf(out, length);
-  process.stdout.write(values.json ? `${JSON.stringify({ hex: bytes, text })}\n` : `${bytes}\n${text === null ? '' : `${text}\n`}`);
+  io().out.write(values.json ? `${JSON.stringify({ hex: bytes, text })}\n` : `${bytes}\n${text === null ? '' : `${text}\n`}`);
   return EXIT.Ok;
 }
 

@@ -4,6 +4,7 @@ import { nearest } from '../config/nearest.ts';
 import { AppError, messageOf, systemCode } from '../errors.ts';
 import { visible } from '../wire/index.ts';
 import { EXIT, EXIT_MEANING, exitCodeOf } from './exit-code.ts';
+import { type Io, io, withIo } from './io.ts';
 
 /**
  * The command line: finds the command, prints help, maps errors to exit codes.
@@ -175,30 +176,39 @@ const COMMANDS: readonly Command[] = [
   },
 ];
 
-/** Runs one command line (without interpreter and script); resolves with the exit code. Never throws. */
-export async function run(argv: string[]): Promise<number> {
-  process.stdout.on('error', (error) => {
+/** Runs one command line (without interpreter and script) as this process; resolves with the exit code. Never throws. */
+export async function main(argv: string[]): Promise<number> {
+  io().out.on('error', (error) => {
     // The reader of our output has gone (`| head`): that is how it says it has enough.
     if (systemCode(error) === 'EPIPE') process.exit(EXIT.Ok);
     throw error;
   });
+  return run(argv);
+}
+
+/** The same on streams of its own, when they are given. */
+export async function run(argv: string[], its?: Io): Promise<number> {
+  return its === undefined ? command(argv) : withIo(its, () => command(argv));
+}
+
+async function command(argv: string[]): Promise<number> {
   let help = '';
   try {
     const [first, ...rest] = argv;
     if (first === undefined) {
-      process.stderr.write(overview());
+      io().error.write(overview());
       return EXIT.Usage;
     }
     if (first === '--version' || first === '-v' || first === 'version') return printVersion(rest);
     if (first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
-      process.stdout.write(overview());
+      io().out.write(overview());
       return EXIT.Ok;
     }
-    const command = find(first === 'help' ? (rest[0] ?? '') : first);
-    const loaded = await command.load();
+    const found = find(first === 'help' ? (rest[0] ?? '') : first);
+    const loaded = await found.load();
     help = loaded.help;
     if (first === 'help' || rest.includes('--help') || rest.includes('-h')) {
-      process.stdout.write(help);
+      io().out.write(help);
       return EXIT.Ok;
     }
     return await loaded.run(rest);
@@ -220,7 +230,7 @@ function find(name: string): Command {
 function report(error: unknown, help: string): number {
   const say = (message: string): void => {
     const lines = message.split('\n').map((line) => line.trim());
-    process.stderr.write(`fixgate: ${visible(lines.filter((line) => line !== '').join(' '))}\n`);
+    io().error.write(`fixgate: ${visible(lines.filter((line) => line !== '').join(' '))}\n`);
   };
   if (error instanceof AppError) {
     say(error.message);
@@ -231,7 +241,7 @@ function report(error: unknown, help: string): number {
     return EXIT.Usage;
   }
   say(`internal error: ${messageOf(error)}; please report it with the lines below`);
-  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  io().error.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   return EXIT.Defect;
 }
 
@@ -268,7 +278,7 @@ ${codes}
 
 function printVersion(args: readonly string[]): number {
   const version = versionOf();
-  process.stdout.write(args.includes('--json') ? `${JSON.stringify({ version, node: process.versions.node })}\n` : `fixgate ${version}\n`);
+  io().out.write(args.includes('--json') ? `${JSON.stringify({ version, node: process.versions.node })}\n` : `fixgate ${version}\n`);
   return EXIT.Ok;
 }
 

@@ -23,6 +23,7 @@ import { createRedisStreamSink } from '../sink/redis-stream/sink.ts';
 import type { Sink } from '../sink/sink.ts';
 import { createStateSink } from '../sink/state/sink.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { clickHouseAccess, stateStore } from './stores.ts';
 import { table } from './table.ts';
 
@@ -82,7 +83,7 @@ export async function journal(args: string[]): Promise<number> {
       retry: { type: 'boolean', default: false },
     },
   });
-  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { config } = loadConfig({ file: values.config, env: io().env });
   const { json, slot, device, decode, retry } = values;
   const to = values.to === undefined ? undefined : sequenceOf('--to', values.to);
   const options: Options = { json, slot, device, decode, retry, from: sequenceOf('--from', values.from ?? '1'), to };
@@ -142,7 +143,7 @@ async function list(config: Config, { json, slot: only }: Options): Promise<numb
       });
     }
   }
-  if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  if (json) io().out.write(`${JSON.stringify(found)}\n`);
   else table(found);
   return EXIT.Ok;
 }
@@ -173,7 +174,7 @@ async function verify(config: Config, { json, slot: only }: Options): Promise<nu
     const places = damages.map(({ file, offset, bytes }) => `${bytes} bytes at ${offset} of ${file}`);
     found.push({ slot: Number(slot), entries, thinned, relayed, durable: reader.durable, damages: places, problem });
   }
-  if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  if (json) io().out.write(`${JSON.stringify(found)}\n`);
   else table(found);
   return bad === 0 ? EXIT.Ok : EXIT.Found;
 }
@@ -188,7 +189,7 @@ async function dump(config: Config, options: Options): Promise<number> {
         const entry = reader.peek();
         if (entry === null || (options.device !== undefined && entry.device !== options.device)) continue;
         const text = `${JSON.stringify(described(slot, entry)).slice(0, -1)},${content(slot, entry, options.decode ? decoder : undefined, rows)}}\n`;
-        if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+        if (!io().out.write(text)) await new Promise((resolve) => io().out.once('drain', resolve));
       }
     } finally {
       await reader.close();
@@ -234,7 +235,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
     for (const sink of SINKS)
       for (const { reason, kind, slot, sequence, device, codec, received, hex } of await listParked(directory, sink))
         found.push({ sink, kind, slot: Number(slot), sequence, device, codec, received: new Date(received).toISOString(), reason, hex });
-    if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+    if (json) io().out.write(`${JSON.stringify(found)}\n`);
     else table(found);
     return found.length === 0 ? EXIT.Ok : EXIT.Found;
   }
@@ -272,7 +273,7 @@ async function retryParkedEntries(config: Config, json: boolean): Promise<number
     }
     if (name === 'clickhouse') await rm(cursorPath, { force: true });
   }
-  if (json) process.stdout.write(`${JSON.stringify(results)}\n`);
+  if (json) io().out.write(`${JSON.stringify(results)}\n`);
   else table(results);
   return results.some(({ refused }) => refused > 0) ? EXIT.Found : EXIT.Ok;
 }

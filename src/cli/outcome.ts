@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf } from './fields.ts';
+import { io } from './io.ts';
 
 export const OUTCOME_HELP = `fixgate outcome <command id> done|failed --reason <text> [options]
 
@@ -27,9 +28,9 @@ export async function outcome(args: string[]): Promise<number> {
     throw new AppError('USAGE', 'usage: fixgate outcome <command id> done|failed --reason <text>');
   const command = await new Api(values.url).find('POST', `/v1/commands/${encodeURIComponent(id)}/outcome`, { outcome: said, reason });
   if (command === undefined) {
-    process.stderr.write(`fixgate: no command ${id} has an unknown outcome: it has ended, or does not exist\n`);
+    io().error.write(`fixgate: no command ${id} has an unknown outcome: it has ended, or does not exist\n`);
     return EXIT.Found;
   }
-  process.stdout.write(values.json ? `${JSON.stringify(command)}\n` : `${id}  ${fieldOf(command, 'state')}\n`);
+  io().out.write(values.json ? `${JSON.stringify(command)}\n` : `${id}  ${fieldOf(command, 'state')}\n`);
   return EXIT.Ok;
 }

@@ -6,6 +6,7 @@ import { planSchema } from '../plan/plan.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldsOf, lines, listOf } from './fields.ts';
+import { io } from './io.ts';
 import { table } from './table.ts';
 
 export const PLANS_HELP = `fixgate plans list|get|set|remove [options]
@@ -31,7 +32,7 @@ export async function plans(args: string[]): Promise<number> {
   const api = new Api(values.url);
   if (action === 'list') {
     const found = listOf(await api.call('GET', '/v1/plans'), 'plans');
-    if (values.json) for (const plan of found) process.stdout.write(`${JSON.stringify(plan)}\n`);
+    if (values.json) for (const plan of found) io().out.write(`${JSON.stringify(plan)}\n`);
     else table(found, SHOWN);
     return EXIT.Ok;
   }
@@ -45,10 +46,10 @@ export async function plans(args: string[]): Promise<number> {
     found = await api.call('PUT', path, Object.fromEntries(fields.filter(([, value]) => value !== null)));
   } else found = await api.find(action === 'get' ? 'GET' : 'DELETE', path);
   if (found === undefined) {
-    process.stderr.write(`fixgate: unknown plan "${name}"\n`);
+    io().error.write(`fixgate: unknown plan "${name}"\n`);
     return EXIT.Found;
   }
-  if (action !== 'remove') process.stdout.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));
+  if (action !== 'remove') io().out.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));
   return EXIT.Ok;
 }
 

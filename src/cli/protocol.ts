@@ -5,13 +5,14 @@ import { nearest } from '../config/nearest.ts';
 import { CONFIG_FILE_VARIABLE } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { isDeviceId } from '../in/session/identity.ts';
+import { io } from './io.ts';
 
 /** The arguments that several commands share, checked. All throw AppError USAGE with the remedy. */
 
 /** Codecs by name and their configured options. A tool that only reads bytes needs no configuration: without a file, the shipped codecs. */
 export async function installed(configFile: string | undefined): Promise<Installed> {
-  if (configFile === undefined && (process.env[CONFIG_FILE_VARIABLE] ?? '') === '') return { codecs: await loadCodecs([]), options: {} };
-  const { codecs } = loadConfig({ file: configFile, env: process.env }).config;
+  if (configFile === undefined && (io().env[CONFIG_FILE_VARIABLE] ?? '') === '') return { codecs: await loadCodecs([]), options: {} };
+  const { codecs } = loadConfig({ file: configFile, env: io().env }).config;
   return { codecs: await loadCodecs(codecs.packages), options: codecs.options };
 }
 

@@ -4,6 +4,7 @@ import { deviceSchema } from '../registry/device.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
+import { io } from './io.ts';
 import { table } from './table.ts';
 
 export const QUARANTINE_HELP = `fixgate quarantine list|adopt|remove [options]
@@ -39,10 +40,10 @@ export async function quarantine(args: string[]): Promise<number> {
       ? await api.find('POST', `${path}/adopt`, fieldsOf(pairs, deviceSchema, zoneOf(values.zone)))
       : await api.find('DELETE', path);
   if (found === undefined) {
-    process.stderr.write(`fixgate: device ${id} is not in quarantine\n`);
+    io().error.write(`fixgate: device ${id} is not in quarantine\n`);
     return EXIT.Found;
   }
-  if (action === 'adopt') process.stdout.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));
+  if (action === 'adopt') io().out.write(values.json ? `${JSON.stringify(found)}\n` : lines(found));
   return EXIT.Ok;
 }
 
@@ -54,7 +55,7 @@ async function list(api: Api, json: boolean): Promise<number> {
     after = fieldOf(page, 'next');
     if (after === undefined) break;
   }
-  if (json) for (const unknownDevice of found) process.stdout.write(`${JSON.stringify(unknownDevice)}\n`);
+  if (json) for (const unknownDevice of found) io().out.write(`${JSON.stringify(unknownDevice)}\n`);
   else {
     table(found, ['id', 'protocol', 'transport', 'count', 'last_seen']);
   }

@@ -5,6 +5,7 @@ import { visible } from '../wire/index.ts';
 import { API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { timeOf } from './fields.ts';
+import { io } from './io.ts';
 
 export const SEND_HELP = `fixgate send <device> <type> [name=value …] [options]
 
@@ -84,7 +85,7 @@ export async function send(args: string[]): Promise<number> {
   const tell = (): void => {
     if (values.json) return;
     for (const { state, time, note } of command.history.slice(told))
-      process.stdout.write(`${clock(time)}  ${state}${note === '' ? '' : `  ${visible(note)}`}\n`);
+      io().out.write(`${clock(time)}  ${state}${note === '' ? '' : `  ${visible(note)}`}\n`);
     told = command.history.length;
   };
   tell();
@@ -95,13 +96,13 @@ export async function send(args: string[]): Promise<number> {
     tell()
   )
     command = shown(await api.call('GET', `${path}/${command.id}?wait=${LONG_POLL_S}`));
-  if (values.json) process.stdout.write(`${JSON.stringify(command)}\n`);
-  else if (command.reply !== '') process.stdout.write(`\n${command.reply.split('\n').map(visible).join('\n')}\n`);
+  if (values.json) io().out.write(`${JSON.stringify(command)}\n`);
+  else if (command.reply !== '') io().out.write(`\n${command.reply.split('\n').map(visible).join('\n')}\n`);
   else if (command.state === 'unknown')
-    process.stderr.write(
+    io().error.write(
       `${command.id} is unknown: it was sent, no reply came, and it is not sent again; look at the vehicle, then: fixgate outcome ${command.id} done|failed --reason <text>\n`,
     );
-  else if (command.ended === 0) process.stderr.write(`${command.id} is ${command.state}; it continues on the server\n`);
+  else if (command.ended === 0) io().error.write(`${command.id} is ${command.state}; it continues on the server\n`);
   return values['no-wait'] || command.state === 'answered' || (command.state === 'sent' && command.ended > 0) ? EXIT.Ok : EXIT.Found;
 }
 

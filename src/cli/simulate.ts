@@ -8,6 +8,7 @@ import type { Latency } from '../simulate/latency.ts';
 import { OBEDIENCE, type Obedience } from '../simulate/obedience.ts';
 import type { Tally } from '../simulate/tally.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 
 export const SIMULATE_HELP = `fixgate simulate --protocol <codec>[,…] --target host:port|default [options]
 
@@ -95,16 +96,14 @@ export async function simulateCommand(args: string[]): Promise<number> {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  const progress = process.stderr.isTTY
-    ? setInterval(() => process.stderr.write(`\r\x1b[K${progressLine(fleet)}`), PROGRESS_MS)
-    : undefined;
+  const progress = io().error.isTTY ? setInterval(() => io().error.write(`\r\x1b[K${progressLine(fleet)}`), PROGRESS_MS) : undefined;
   try {
     await fleet.run();
   } finally {
     clearInterval(progress);
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
-    if (progress !== undefined) process.stderr.write('\r\x1b[K');
+    if (progress !== undefined) io().error.write('\r\x1b[K');
   }
   return summarise(fleet, values.json);
 }
@@ -114,15 +113,15 @@ function summarise(fleet: Fleet, json: boolean): number {
   const seconds = Math.round(fleet.sampledMs / 100) / 10;
   if (json) {
     const protocols = Object.fromEntries([...fleet.tallies].map(([name, tally]) => [name, numbers(tally)]));
-    process.stdout.write(`${JSON.stringify({ ...numbers(total), seconds, protocols, wrong: fleet.wrong })}\n`);
-  } else process.stdout.write(table(fleet, total, seconds));
+    io().out.write(`${JSON.stringify({ ...numbers(total), seconds, protocols, wrong: fleet.wrong })}\n`);
+  } else io().out.write(table(fleet, total, seconds));
   if (total.sent > 0 && total.acknowledged === 0 && total.wrongAnswers === 0) {
     const why = fleet.lastFailure === '' ? 'no answer' : fleet.lastFailure;
-    process.stderr.write(`fixgate: no record was acknowledged (${why}); is the server running and --target right?\n`);
+    io().error.write(`fixgate: no record was acknowledged (${why}); is the server running and --target right?\n`);
     return EXIT.Unavailable;
   }
   if (total.sent === 0) {
-    process.stderr.write(
+    io().error.write(
       `fixgate: no device got through to the server (${fleet.lastFailure || 'no answer'}); is it running and --target right?\n`,
     );
     return EXIT.Unavailable;

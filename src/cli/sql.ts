@@ -8,6 +8,7 @@ import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
 import { isUnmade, NO_TABLES, plainError } from '../sink/clickhouse/errors.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { type Access, clickHouseAccess } from './stores.ts';
 
 export const SQL_HELP = `fixgate sql [--format <name>] [--write] [--config file] ["<statement>"]
@@ -43,7 +44,7 @@ export async function sql(args: string[]): Promise<number> {
   const [statement, ...rest] = positionals;
   if (rest.length > 0) throw new AppError('USAGE', 'fixgate sql takes one statement: put it in quotes');
   if (!/^\w+$/.test(values.format)) throw new AppError('USAGE', `--format "${values.format}" is not the name of a format, like Vertical`);
-  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { config } = loadConfig({ file: values.config, env: io().env });
   const access = await clickHouseAccess(config);
   const { url, username, password, database } = access;
   const agent = access.agent?.(1);
@@ -60,8 +61,8 @@ export async function sql(args: string[]): Promise<number> {
   });
   const run: Run = (text, output, signal) => execute(client, access, text, values, output, signal);
   try {
-    if (statement === undefined && process.stdin.isTTY) return await converse(process.stdin, process.stdout, run);
-    return await tell(run, statement ?? (await textOf(process.stdin)), process.stdout, new AbortController().signal);
+    if (statement === undefined && io().input.isTTY) return await converse(io().input, io().out, run);
+    return await tell(run, statement ?? (await textOf(io().input)), io().out, new AbortController().signal);
   } finally {
     await client.close();
   }
@@ -133,7 +134,7 @@ async function tell(run: Run, statement: string, output: Writable, signal: Abort
     return EXIT.Ok;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    process.stderr.write(`fixgate: ${escaped(error.message)}\n`);
+    io().error.write(`fixgate: ${escaped(error.message)}\n`);
     return EXIT.Found;
   }
 }
@@ -183,7 +184,7 @@ export async function converse(input: Readable, output: Writable, run: Run): Pro
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         // The next statement may find the server again.
-        process.stderr.write(`fixgate: ${error.message}\n`);
+        io().error.write(`fixgate: ${error.message}\n`);
       } finally {
         running = undefined;
       }

@@ -15,6 +15,7 @@ import { dumpLines, entriesOf, isEmpty, putEntries, readDump } from '../state/du
 import { openState, type State } from '../state/open.ts';
 import { rebuildStore, setAside } from '../state/rebuild.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { stateStore } from './stores.ts';
 import { table } from './table.ts';
 
@@ -50,7 +51,7 @@ export async function state(args: string[]): Promise<number> {
       'accept-loss': { type: 'boolean', default: false },
     },
   });
-  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { config } = loadConfig({ file: values.config, env: io().env });
   const [action = '', file] = positionals;
   if (action === 'verify') return verify(config, values.json);
   if (action === 'dump') return dump(config, values.output);
@@ -70,10 +71,10 @@ async function verify(config: Config, json: boolean): Promise<number> {
     needStore(config);
     ({ entries, damage } = await checkStore(directoryOf(config), false));
   } else entries = await withStore(config, countEntries);
-  if (json) process.stdout.write(`${JSON.stringify({ entries, damage })}\n`);
+  if (json) io().out.write(`${JSON.stringify({ entries, damage })}\n`);
   else table(Object.entries(entries).map(([name, count]) => ({ table: name, entries: count })));
   if (damage === '') return EXIT.Ok;
-  process.stderr.write(`fixgate: ${damageText(directoryOf(config), damage)}\n`);
+  io().error.write(`fixgate: ${damageText(directoryOf(config), damage)}\n`);
   return EXIT.Found;
 }
 
@@ -82,7 +83,7 @@ async function dump(config: Config, output: string | undefined): Promise<number>
   return withStore(config, async (store) => {
     const lines = Readable.from(dumpLines(store));
     if (output !== undefined) await pipeline(lines, createWriteStream(output));
-    else await pipeline(lines, process.stdout, { end: false });
+    else await pipeline(lines, io().out, { end: false });
     return EXIT.Ok;
   });
 }
@@ -98,13 +99,13 @@ async function load(config: Config, file: string, replace: boolean): Promise<num
         '--replace is for the store in the data directory; give a store in Redis another redis.prefix, or empty it',
       );
     await exclusively(config, async (directory) => {
-      if (existsSync(directory)) process.stderr.write(`the store that was there is in ${await setAside(directory, systemClock.now())}\n`);
+      if (existsSync(directory)) io().error.write(`the store that was there is in ${await setAside(directory, systemClock.now())}\n`);
     });
   } else await needSound(config, false);
   return using(openTarget(config), async (store) => {
     if (!(await isEmpty(store)))
       throw new AppError('USAGE', 'the state store is not empty; --replace keeps the one in the data directory aside and makes a new one');
-    process.stderr.write(`${await putEntries(store, entries())} entries\n`);
+    io().error.write(`${await putEntries(store, entries())} entries\n`);
     return EXIT.Ok;
   });
 }
@@ -115,9 +116,9 @@ async function rebuild(config: Config, acceptsLoss: boolean, json: boolean): Pro
   needStore(config);
   return exclusively(config, async (directory) => {
     const { tables, aside } = await rebuildStore(directory, systemClock.now(), acceptsLoss);
-    if (json) process.stdout.write(`${JSON.stringify({ tables, aside })}\n`);
+    if (json) io().out.write(`${JSON.stringify({ tables, aside })}\n`);
     else table(tables.map((one) => ({ ...one })));
-    process.stderr.write(`the damaged store is in ${aside}; start the server, then run "fixgate usage rebuild --all"\n`);
+    io().error.write(`the damaged store is in ${aside}; start the server, then run "fixgate usage rebuild --all"\n`);
     return tables.some(({ lost }) => lost > 0) ? EXIT.Found : EXIT.Ok;
   });
 }

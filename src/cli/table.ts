@@ -1,4 +1,5 @@
 import { visible } from '../wire/index.ts';
+import { io } from './io.ts';
 
 /** Names of fields that hold epoch ms. */
 const TIMES = ['start', 'end', 'last_seen'];
@@ -14,7 +15,7 @@ export function table(rows: readonly object[], names: readonly string[] = Object
   const head = names.map((name) => (TIMES.includes(name) ? `${name} (${zone})` : name));
   const widths = head.map((name, at) => Math.max(name.length, ...cells.map((line) => (line[at] ?? '').length)));
   for (const line of [head, ...cells])
-    process.stdout.write(
+    io().out.write(
       `${line
         .map((text, at) => text.padEnd(widths[at] ?? 0))
         .join('  ')

@@ -4,6 +4,7 @@ import { systemClock } from '../clock.ts';
 import { loadConfig } from '../config/load.ts';
 import { AppError } from '../errors.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { stateStore } from './stores.ts';
 
 export const TOKEN_HELP = `fixgate token create|ls|revoke [--name name] [--scope scope …] [--config file] [--json]
@@ -34,7 +35,7 @@ export async function token(args: string[]): Promise<number> {
       scope: { type: 'string', multiple: true, default: ['read'] },
     },
   });
-  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { config } = loadConfig({ file: values.config, env: io().env });
   const action = positionals[0] ?? '';
   if (!['create', 'ls', 'revoke'].includes(action)) throw new AppError('USAGE', `fixgate token ${action}: expected create, ls or revoke`);
   if (action !== 'ls' && !/^[\w.@-]{1,64}$/.test(values.name ?? ''))
@@ -45,11 +46,11 @@ export async function token(args: string[]): Promise<number> {
   try {
     if (action === 'create') {
       const text = await createToken(store, { name, scopes, created: systemClock.now() });
-      process.stdout.write(values.json ? `${JSON.stringify({ name, scopes, token: text })}\n` : `${text}\n`);
+      io().out.write(values.json ? `${JSON.stringify({ name, scopes, token: text })}\n` : `${text}\n`);
     } else if (action === 'ls') {
       const tokens = await listTokens(store);
-      if (values.json) process.stdout.write(`${JSON.stringify(tokens)}\n`);
-      else for (const known of tokens) process.stdout.write(`${known.name.padEnd(24)} ${known.scopes.join(' ')}\n`);
+      if (values.json) io().out.write(`${JSON.stringify(tokens)}\n`);
+      else for (const known of tokens) io().out.write(`${known.name.padEnd(24)} ${known.scopes.join(' ')}\n`);
     } else if ((await revokeToken(store, name)) === 0) throw new AppError('USAGE', `unknown token "${name}"; fixgate token ls lists them`);
     return EXIT.Ok;
   } finally {

@@ -8,6 +8,7 @@ import { DevicePlans } from '../plan/device-plans.ts';
 import { UsageHistory } from '../sink/clickhouse/history.ts';
 import { meteredDevices, type Rebuilt, rebuildUsage } from '../sink/state/rebuild.ts';
 import { EXIT } from './exit-code.ts';
+import { io } from './io.ts';
 import { clickHouseAccess, stateStore } from './stores.ts';
 import { table } from './table.ts';
 
@@ -41,7 +42,7 @@ export async function rebuild(args: string[]): Promise<number> {
   if (wrong !== undefined) throw new AppError('USAGE', `--device "${wrong}" is not a device id: 3 to 32 letters, digits, -, _ or :`);
   if (values.all === values.device.length > 0) throw new AppError('USAGE', 'usage: fixgate usage rebuild --device <id>|--all');
   const date = values.cycle === undefined ? undefined : dateOf(values.cycle);
-  const { config } = loadConfig({ file: values.config, env: process.env });
+  const { config } = loadConfig({ file: values.config, env: io().env });
   const now = systemClock.now();
   const history = new UsageHistory(await clickHouseAccess(config));
   const store = await stateStore(config);
@@ -52,7 +53,7 @@ export async function rebuild(args: string[]): Promise<number> {
     const different: Rebuilt[] = [];
     for await (const rebuilt of rebuildUsage({ store, plans, history, devices, date, now, dryRun }))
       if (rebuilt.differs) different.push(rebuilt);
-    if (values.json) for (const rebuilt of different) process.stdout.write(`${JSON.stringify(rebuilt)}\n`);
+    if (values.json) for (const rebuilt of different) io().out.write(`${JSON.stringify(rebuilt)}\n`);
     else print(different, devices.length, dryRun);
     return different.length > 0 && dryRun ? EXIT.Found : EXIT.Ok;
   } finally {
@@ -79,5 +80,5 @@ function print(different: readonly Rebuilt[], devices: number, dryRun: boolean):
   });
   table(rows);
   const said = dryRun ? 'differ' : 'were corrected';
-  process.stderr.write(`${devices} devices, ${different.length} ${said}\n`);
+  io().error.write(`${devices} devices, ${different.length} ${said}\n`);
 }

@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, listOf } from './fields.ts';
+import { io } from './io.ts';
 import { table } from './table.ts';
 import { REBUILD_HELP, rebuild } from './usage-rebuild.ts';
 
@@ -31,16 +32,16 @@ export async function usage(args: string[]): Promise<number> {
   const path = `/v1/devices/${encodeURIComponent(id)}/usage?limit=${encodeURIComponent(values.cycles)}`;
   const found = await new Api(values.url).find('GET', path);
   if (found === undefined) {
-    process.stderr.write(`fixgate: device ${id} is not known\n`);
+    io().error.write(`fixgate: device ${id} is not known\n`);
     return EXIT.Found;
   }
-  if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  if (values.json) io().out.write(`${JSON.stringify(found)}\n`);
   else {
     const cycles = listOf(found, 'cycles');
-    if (cycles.length === 0) process.stdout.write('nothing counted yet\n');
+    if (cycles.length === 0) io().out.write('nothing counted yet\n');
     else table(cycles, undefined, String(fieldOf(found, 'time_zone') ?? 'UTC'));
     const held = listOf(found, 'held').map((step) => String(Reflect.get(step, 'action')));
-    if (held.length > 0) process.stdout.write(`steps that hold: ${held.join(', ')}\n`);
+    if (held.length > 0) io().out.write(`steps that hold: ${held.join(', ')}\n`);
   }
   return EXIT.Ok;
 }

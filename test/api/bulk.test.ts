@@ -1,6 +1,8 @@
 import { request } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RedisServer } from '../ship/rig.ts';
+import { rounds } from '../support/thorough.ts';
+import { eventually } from '../support/wait.ts';
 import { Api, fieldsOf } from './rig.ts';
 
 let api: Api;
@@ -10,6 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
+const MANY = rounds(20_000, 100_000);
 const NDJSON = { 'content-type': 'application/x-ndjson' };
 const CSV = { 'content-type': 'text/csv' };
 const bulk = (lines: readonly unknown[]) =>
@@ -129,14 +132,14 @@ describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
     expect((await api.call('GET', '/v1/devices?limit=2')).body).toEqual(before.body);
   });
 
-  it('100 000 of them', async () => {
-    const text = Array.from({ length: 100_000 }, (_, n) => `{"id":"d-${n}","account":"a${n % 100}","aliases":["a-${n}"]}`).join('\n');
+  it('many thousands of them', async () => {
+    const text = Array.from({ length: MANY }, (_, n) => `{"id":"d-${n}","account":"a${n % 100}","aliases":["a-${n}"]}`).join('\n');
     const answer = await api.call('POST', '/v1/devices/bulk', text, NDJSON);
-    expect(answer.body).toEqual({ lines: 100_000, created: 100_000, changed: 0, unchanged: 0, failed: 0, problems: [] });
-    expect(api.events).toHaveLength(100_000);
-    expect(await device('a-77777')).toMatchObject({ id: 'd-77777', account: 'a77' });
-    expect((await api.call('GET', '/v1/devices/export?format=csv')).text.split('\n')).toHaveLength(100_002);
-  }, 120_000);
+    expect(answer.body).toEqual({ lines: MANY, created: MANY, changed: 0, unchanged: 0, failed: 0, problems: [] });
+    expect(api.events).toHaveLength(MANY);
+    expect(await device('a-17777')).toMatchObject({ id: 'd-17777', account: 'a77' });
+    expect((await api.call('GET', '/v1/devices/export?format=csv')).text.split('\n')).toHaveLength(MANY + 2);
+  });
 
   it('one device moved to another id in one upload, and two that want one alias', async () => {
     await bulk([{ id: 'd-01', aliases: ['a-01'] }]);
@@ -180,12 +183,12 @@ describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
   it('an upload that breaks off leaves done what was done', async () => {
     const lines = Array.from({ length: 1500 }, (_, n) => `{"id":"d-${n}"}\n`).join('');
     const token = await api.token(['devices']);
-    await new Promise<void>((resolve) => {
-      const out = request(`${api.url}/v1/devices/bulk`, { method: 'POST', headers: { ...NDJSON, authorization: `Bearer ${token}` } });
-      out.on('error', () => resolve());
-      out.write(lines);
-      setTimeout(() => out.destroy(), 1000);
-    });
+    const out = request(`${api.url}/v1/devices/bulk`, { method: 'POST', headers: { ...NDJSON, authorization: `Bearer ${token}` } });
+    const over = new Promise<void>((resolve) => out.on('error', () => resolve()));
+    out.write(lines);
+    await eventually(async () => expect(await device('d-5')).toMatchObject({ id: 'd-5' }));
+    out.destroy();
+    await over;
     expect(await device('d-5')).toMatchObject({ id: 'd-5' });
     expect((await api.call('GET', '/v1/devices?limit=1')).status).toBe(200);
   });

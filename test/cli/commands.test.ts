@@ -4,7 +4,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { BIN, cleanEnvironment, fixgate } from './command.ts';
+import { BIN, cleanEnvironment, fixgate, fixgateProcess } from './command.ts';
 
 /** Numbers quote the invariants at the top of src/cli/index.ts. */
 
@@ -90,6 +90,15 @@ describe('the command line', () => {
       for (const option of options) expect(help.out).toContain(option);
     };
     await Promise.all(commands.map(check));
+  });
+
+  it('is in a process of its own what the other tests run in theirs', async () => {
+    for (const [args, input] of [
+      [['--version', '--json'], ''],
+      [['check-config', '--config', '/nowhere.yaml'], ''],
+      [['decode', '--protocol', 'teltonika'], '000f333536333037303432343431303133\n'],
+    ] as const)
+      expect(await fixgateProcess(args, input)).toEqual(await fixgate(args, input));
   });
 
   it('survives a reader that has seen enough', () => {

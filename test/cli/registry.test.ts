@@ -100,7 +100,7 @@ describe('fixgate devices', () => {
     }
     const nobody = await fixgate(['devices', 'list'], '', { FIXGATE_URL: api.url });
     expect(nobody).toMatchObject({ code: 2, error: expect.stringContaining('bearer token required') });
-  }, 60_000);
+  });
 });
 
 describe('fixgate plans', () => {
@@ -143,7 +143,7 @@ describe('fixgate plans', () => {
       error: 'fixgate: unknown plan "gold"\n',
     });
     expect(await run(['plans', 'set', 'gold', 'anchor_day=40'])).toMatchObject({ code: 2, error: expect.stringContaining('anchor_day') });
-  }, 60_000);
+  });
 });
 
 describe('fixgate quarantine and usage', () => {

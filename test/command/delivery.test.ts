@@ -14,6 +14,7 @@ import { Shadow } from '../../src/command/shadow.ts';
 import type { Reply } from '../../src/command/waiting.ts';
 import { silentLog } from '../../src/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
+import { eventually, pause } from '../support/wait.ts';
 
 /** Numbers quote the invariants of src/command/delivery.ts. */
 
@@ -106,7 +107,7 @@ class Device implements DeliveryPort {
   }
 
   async got(count: number): Promise<void> {
-    await vi.waitFor(() => expect(this.sent.length).toBe(count), { timeout: 5000, interval: 5 });
+    await eventually(() => expect(this.sent.length).toBe(count));
   }
 }
 
@@ -129,13 +130,13 @@ async function queue(type = 'version', more: Partial<CommandRequest> = {}): Prom
 }
 
 async function comesTo(command: Command, state: string): Promise<Command> {
-  await vi.waitFor(async () => expect((await ledger.get('d01', command.id))?.state).toBe(state), { timeout: 5000, interval: 5 });
+  await eventually(async () => expect((await ledger.get('d01', command.id))?.state).toBe(state));
   const found = await ledger.get('d01', command.id);
   if (found === undefined) throw new Error('gone');
   return found;
 }
 
-const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60));
+const quiet = (): Promise<void> => pause(60);
 
 describe('commands on their way down', () => {
   it('1: go one at a time, in order, the next with the reply', async () => {
@@ -151,7 +152,7 @@ describe('commands on their way down', () => {
     for (const [n, command] of commands.entries()) expect((await comesTo(command, 'answered')).reply).toBe(`reply ${n + 1}`);
     expect(device.sent.map(({ type }) => type)).toEqual(['version', 'status', 'locate']);
     const steps = (): string[] => device.events.map((event) => `${Reflect.get(event, 'command')} ${Reflect.get(event, 'state')}`);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(steps()).toEqual(['version', 'status', 'locate'].flatMap((type) => [`${type} sent`, `${type} answered`])),
     );
   });
@@ -179,7 +180,7 @@ describe('commands on their way down', () => {
     const device = new Device();
     device.clear = false;
     await queue();
-    await vi.waitFor(() => expect(device.waits).toBe(true));
+    await eventually(() => expect(device.waits).toBe(true));
     device.open();
     device.clear = false;
     await quiet();
@@ -282,7 +283,7 @@ describe('commands on their way down', () => {
     const device = new Device(teltonika);
     const command = await queue('locate');
     await device.got(1);
-    await vi.waitFor(() => expect(device.wantsFix).toBe(true));
+    await eventually(() => expect(device.wantsFix).toBe(true));
     delivery.fixed(device, { time: command.created - 5_000, lat: 1, lon: 1 });
     device.reply('GPS:0 Sat:0 Lat:0.0 Long:0.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
     device.reply('GPS:1 Sat:9 Lat:5.0 Long:6.0 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36');
@@ -293,7 +294,7 @@ describe('commands on their way down', () => {
     expect(done).toMatchObject({ values: { lat: 1, lon: 2 }, reply: expect.stringContaining('Lat:5.0') });
     expect(device.wantsFix).toBe(false);
     const event = { state: 'answered', values: expect.objectContaining({ lat: 1, lon: 2 }) };
-    await vi.waitFor(() => expect(device.events).toContainEqual(expect.objectContaining(event)));
+    await eventually(() => expect(device.events).toContainEqual(expect.objectContaining(event)));
   });
 
   it('9: what a device with privacy relay replies is in its events and told to those who wait, and nowhere in the ledger', async () => {
@@ -303,7 +304,7 @@ describe('commands on their way down', () => {
     const old = 'GPS:1 Sat:9 Lat:5.125 Long:6.375 Alt:0 Speed:0 Dir:0 Date: 2007/8/24 Time: 13:4:36';
     const commands = [await queue('locate'), await queue('locate'), await queue('get_parameter', { parameters: { id: 99_999 } })];
     await device.got(1);
-    await vi.waitFor(() => expect(device.wantsFix).toBe(true));
+    await eventually(() => expect(device.wantsFix).toBe(true));
     delivery.fixed(device, place);
     await device.got(2);
     device.reply(old);
@@ -316,7 +317,7 @@ describe('commands on their way down', () => {
       'no new position came; the reply is in the stream only',
       'refused by the device; the reply is in the stream only',
     ]);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(ended).toEqual([
         { id: commands[0]?.id, reply: { reply: '', values: place } },
         { id: commands[1]?.id, reply: { reply: old, values: expect.objectContaining({ lat: 5.125 }) } },
@@ -328,7 +329,7 @@ describe('commands on their way down', () => {
     );
     expect(stored).not.toMatch(/5\.125|6\.375|invalid ID/);
     // The event follows the ledger.
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(device.events).toEqual(
         expect.arrayContaining([
           expect.objectContaining({ state: 'answered', values: place }),
@@ -467,11 +468,11 @@ describe('commands on their way down', () => {
       return claimed;
     });
     const command = await queue('engine_stop', { when: 'stopped' });
-    await vi.waitFor(() => expect(device.waits).toBe(true));
+    await eventually(() => expect(device.waits).toBe(true));
     device.moving = true;
     device.open();
     await comesTo(command, 'queued');
-    await vi.waitFor(() => expect(device.wantsMotion).toBe(true));
+    await eventually(() => expect(device.wantsMotion).toBe(true));
     expect([device.sent, (await ledger.get('d01', command.id))?.attempts]).toEqual([[], 0]);
     device.moving = false;
     delivery.poke('d01');
@@ -488,7 +489,7 @@ describe('commands on their way down', () => {
       return claimed;
     });
     const stop = await queue('engine_stop', { switches: [{ output: 1, on: true, immobilises: true }] });
-    await vi.waitFor(() => expect(device.waits).toBe(true));
+    await eventually(() => expect(device.waits).toBe(true));
     const resume = await queue('engine_resume', { switches: [{ output: 1, on: false, immobilises: false }] });
     device.open();
     await device.got(1);
@@ -513,7 +514,7 @@ describe('commands on their way down', () => {
     await device.got(2);
     expect(await comesTo(record, 'sent')).toMatchObject({ ended: expect.any(Number) });
     delivery.detached(device);
-    await vi.waitFor(async () => expect((await ledger.get('d01', server.id))?.ended).toBeGreaterThan(0));
+    await eventually(async () => expect((await ledger.get('d01', server.id))?.ended).toBeGreaterThan(0));
     expect((await ledger.get('d01', server.id))?.state).toBe('sent');
   });
 

@@ -1,6 +1,8 @@
 import net from 'node:net';
+import { Random } from '../../src/simulate/random.ts';
 import { ascii, crc16Arc, putAscii, putU8, putU32be, u32be } from '../../src/wire/index.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { moment, pause } from '../support/wait.ts';
 
 /** A command as the device got it. */
 export interface Got {
@@ -29,6 +31,7 @@ export class ObedientDevice {
   /** Takes commands and says nothing. */
   mute = false;
   #stopped = false;
+  readonly #random: Random;
   #busy = 0;
 
   constructor(port: number, imei: string, reply: (text: string) => string, replyMs = 0) {
@@ -36,6 +39,7 @@ export class ObedientDevice {
     this.imei = imei;
     this.#reply = reply;
     this.#replyMs = replyMs;
+    this.#random = new Random(Number(imei.slice(-6)));
     this.#connect();
   }
 
@@ -74,10 +78,14 @@ export class ObedientDevice {
         held = held.subarray(size);
       }
     });
+    let left = false;
+    socket.once('finish', () => {
+      left = true;
+    });
     socket.once('close', () => {
-      this.cut.set(connection, performance.now());
+      if (!left) this.cut.set(connection, performance.now());
       this.#busy = 0;
-      if (!this.#stopped) setTimeout(() => this.#connect(), 50 + 100 * Math.random());
+      if (!this.#stopped) void moment(this.#random, 50, 150).then(() => this.#connect());
     });
   }
 
@@ -85,13 +93,13 @@ export class ObedientDevice {
     const got: Got = { text, arrived: performance.now(), answered: 0, connection };
     this.got.push(got);
     this.#busy++;
-    setTimeout(() => {
+    void pause(this.#replyMs).then(() => {
       // After its own goodbye a device says nothing more.
       if (socket.destroyed || socket.writableEnded || this.mute) return;
       got.answered = performance.now();
       socket.write(replyOf(this.#reply(text)));
       this.#busy--;
-    }, this.#replyMs);
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Command } from '../../src/command/command.ts';
@@ -10,13 +10,13 @@ import { Ledger } from '../../src/command/ledger.ts';
 import { silentLog } from '../../src/log.ts';
 import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Numbers quote the invariants of src/command/intake.ts. */
 
 const NOW = 1_793_491_200_000;
 const EXPIRY_MS = 3_600_000;
 const YEAR_MS = 366 * 86_400_000;
-const soon = { timeout: 10_000, interval: 20 };
 
 let directory: string;
 let store: LmdbStore;
@@ -187,9 +187,9 @@ describe('a command that waits', () => {
     now = NOW + 1000;
     const states = async (): Promise<(string | undefined)[]> =>
       Promise.all([early, late, other].map(async (command) => (await ledger.get('d-1', command?.id ?? ''))?.state));
-    await vi.waitFor(async () => expect(await states()).toEqual(['expired', 'queued', 'expired']), soon);
+    await eventually(async () => expect(await states()).toEqual(['expired', 'queued', 'expired']));
     now = NOW + 1001;
-    await vi.waitFor(async () => expect(await states()).toEqual(['expired', 'expired', 'expired']), soon);
+    await eventually(async () => expect(await states()).toEqual(['expired', 'expired', 'expired']));
     expect(counts.filter((state) => state === 'expired')).toHaveLength(3);
   });
 
@@ -202,9 +202,9 @@ describe('a command that waits', () => {
     const states = async (): Promise<(string | undefined)[]> =>
       Promise.all([plain, critical, marker].map(async ({ id }) => (await ledger.get('d-1', id))?.state));
     now = NOW + 60_999;
-    await vi.waitFor(async () => expect(await states()).toEqual(['sent', 'sent', 'expired']), soon);
+    await eventually(async () => expect(await states()).toEqual(['sent', 'sent', 'expired']));
     now = NOW + 61_000;
-    await vi.waitFor(async () => expect(await states()).toEqual(['expired', 'unknown', 'expired']), soon);
+    await eventually(async () => expect(await states()).toEqual(['expired', 'unknown', 'expired']));
     expect(await intake.settle(plain.id, 'done', 'me', 'looked')).toBeUndefined();
     expect(await intake.settle(critical.id, 'failed', 'me', 'looked')).toMatchObject({ state: 'failed', ended: now });
     expect(await intake.settle(critical.id, 'done', 'me', 'looked')).toBeUndefined();

@@ -1,13 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { Fleet } from '../../src/simulate/fleet.ts';
 import { fixgate } from '../cli/command.ts';
-import { Server } from '../helpers/server.ts';
+import type { Server } from '../helpers/server.ts';
 import { strictJson } from '../helpers/strict-json.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { rounds } from '../support/thorough.ts';
+import { eventually, remains } from '../support/wait.ts';
 import { ObedientDevice } from './device.ts';
 
 let server: Server | undefined;
@@ -23,31 +26,32 @@ afterEach(async () => {
   redis = undefined;
 });
 
-interface Api {
-  readonly token: string;
-  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
+/** One server for all tests that only talk to it, each with devices of its own. */
+let common: ApiServer;
+beforeAll(async () => {
+  common = await ApiServer.start();
+});
+afterAll(() => common.running.stop());
+
+interface Started {
+  readonly running: Server;
+  readonly api: ApiServer;
+  readonly port: number;
 }
 
-async function start(
-  env: Readonly<Record<string, string>> = {},
-  scopes = ['read', 'commands'],
-): Promise<{ running: Server; api: Api; port: number }> {
-  const running = await Server.start({ FIXGATE_WORKERS: '2', ...env });
-  server = running;
-  const args = ['token', 'create', '--name', 'tester', ...scopes.flatMap((scope) => ['--scope', scope])];
-  const { out, error } = await fixgate(args, '', { FIXGATE_DATA_DIR: running.dataDir });
-  expect(error).toBe('');
-  const token = out.trim();
-  const { http } = await running.logged('metrics and health');
-  const call: Api['call'] = async (method, path, body) => {
-    const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    const response = await fetch(`${http}${path}`, { method, headers, ...(body === undefined ? {} : { body: text }) });
-    return { status: response.status, body: Object(await response.json()) };
-  };
-  return { running, api: { token, call }, port: await running.port('teltonika') };
+async function shared(scopes = ['read', 'commands']): Promise<Started> {
+  const { running } = common;
+  return { running, api: await common.as(...scopes), port: await running.port('teltonika') };
 }
 
+async function start(env: Readonly<Record<string, string>> = {}, scopes = ['read', 'commands']): Promise<Started> {
+  const api = await ApiServer.start(env, { scopes });
+  server = api.running;
+  return { running: server, api, port: await server.port('teltonika') };
+}
+
+/** A multiple of eight. */
+const FLEET = rounds(64, 200);
 const imei = (n: number): string => String(356307042000000 + n);
 const parameter = (text: string): string => (text.startsWith('setdigout') ? 'DOUT1:0' : `Param ID:${text.split(' ')[1]} Value:1`);
 
@@ -59,12 +63,12 @@ function device(port: number, n: number, replyMs = 0): ObedientDevice {
 
 describe('commands over HTTP', () => {
   it('wait for the device, reach it when it comes, and come back with its reply; every step is an event', async () => {
-    const { running, api, port } = await start();
+    const { running, api, port } = await shared();
     const path = `/v1/devices/${imei(1)}/commands`;
     const wanted = { type: 'get_parameter', parameters: { id: 10_050 } };
     expect(await api.call('POST', path, wanted)).toMatchObject({ status: 404, body: { problems: [{ field: 'device' }] } });
     const queued = await api.call('POST', path, { ...wanted, protocol: 'teltonika', ref: 'r1' });
-    expect(queued).toMatchObject({ status: 201, body: { state: 'queued', requester: 'tester' } });
+    expect(queued).toMatchObject({ status: 201, body: { state: 'queued', requester: expect.stringMatching(/^tester/) } });
     expect(await api.call('POST', path, { ...wanted, protocol: 'teltonika' })).toMatchObject({
       status: 409,
       body: { command: queued.body['id'] },
@@ -90,11 +94,8 @@ describe('commands over HTTP', () => {
     });
     const sql =
       "SELECT JSONExtractString(data, 'state') FROM fixgate.events FINAL WHERE type = 'command' AND JSONExtractString(data, 'ref') = 'r1' ORDER BY time, id";
-    await vi.waitFor(async () => expect((await running.query(sql)).trim().split('\n').sort()).toEqual(['answered', 'queued', 'sent']), {
-      timeout: 20_000,
-      interval: 200,
-    });
-  }, 90_000);
+    await eventually(async () => expect((await running.query(sql)).trim().split('\n').sort()).toEqual(['answered', 'queued', 'sent']));
+  });
 
   it('give the reply of a relayed device to who waits for it, and keep it nowhere', async () => {
     const { running, api, port } = await start({}, ['read', 'commands', 'devices']);
@@ -122,16 +123,14 @@ describe('commands over HTTP', () => {
     const stored = await fixgate(['state', 'dump'], '', { FIXGATE_DATA_DIR: running.dataDir });
     expect(stored.out).toContain(imei(1));
     expect(stored.out).not.toContain('5.125');
-  }, 90_000);
+  });
 
   it('say what is wrong with a request, by field', async () => {
-    const { api, port } = await start({}, ['read', 'commands', 'custom']);
-    device(port, 1);
-    const path = `/v1/devices/${imei(1)}/commands`;
-    await vi.waitFor(async () => expect((await api.call('GET', `/v1/commands/catalog?device=${imei(1)}`)).status).toBe(200), {
-      timeout: 10_000,
-    });
-    const catalog = await api.call('GET', `/v1/commands/catalog?device=${imei(1)}`);
+    const { api, port } = await shared(['read', 'commands', 'custom']);
+    device(port, 201);
+    const path = `/v1/devices/${imei(201)}/commands`;
+    await eventually(async () => expect((await api.call('GET', `/v1/commands/catalog?device=${imei(201)}`)).status).toBe(200));
+    const catalog = await api.call('GET', `/v1/commands/catalog?device=${imei(201)}`);
     expect(JSON.stringify(catalog.body)).toContain('set_interval');
     for (const [body, status, field] of [
       [{}, 400, 'type'],
@@ -160,10 +159,10 @@ describe('commands over HTTP', () => {
     expect((await api.call('GET', '/v1/devices/a%20b/commands')).status).toBe(400);
     expect((await api.call('GET', `${path}/none`)).status).toBe(404);
     expect((await api.call('GET', '/v1/nothing')).status).toBe(404);
-    const nobody = await server?.http(path);
+    const nobody = await common.running.http(path);
     expect([nobody?.status, nobody?.headers.get('content-type')]).toEqual([401, 'application/problem+json; charset=utf-8']);
     expect(devices[0]?.got).toEqual([]);
-  }, 90_000);
+  });
 
   it('grave ones need their scope, and where it is configured a second request', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-confirm-'));
@@ -181,19 +180,19 @@ describe('commands over HTTP', () => {
     });
     const again = await api.call('POST', path, wanted);
     expect(await api.call('POST', path, { ...wanted, confirm: again.body['confirm'] })).toMatchObject({ status: 201 });
-    await vi.waitFor(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']), { timeout: 20_000 });
+    await eventually(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']));
     expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
-  }, 90_000);
+  });
 });
 
 describe('an engine stop', () => {
   it('waits until the vehicle stands, leaves once, is unknown when the worker is killed, and ends by a word of a person', async () => {
-    const { running, api, port } = await start({}, ['read', 'commands', 'engine']);
-    const obedient = device(port, 1);
+    const { running, api, port } = await shared(['read', 'commands', 'engine']);
+    const obedient = device(port, 401);
     obedient.mute = true;
-    const path = `/v1/devices/${imei(1)}/commands`;
+    const path = `/v1/devices/${imei(401)}/commands`;
     const states = async (): Promise<unknown> => (await api.call('GET', path)).body;
-    await vi.waitFor(() => expect(obedient.greeted).toBe(true), { timeout: 20_000 });
+    await eventually(() => expect(obedient.greeted).toBe(true));
     obedient.report(60);
     const stop = await api.call('POST', path, { type: 'engine_stop', protocol: 'teltonika' });
     expect(stop).toMatchObject({ status: 201, body: { state: 'queued', when: 'stopped' } });
@@ -205,21 +204,17 @@ describe('an engine stop', () => {
     obedient.mute = true;
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 1']);
     obedient.report(3);
-    await vi.waitFor(() => expect(obedient.got.at(-1)?.text).toBe('setdigout 1 ? 10'), { timeout: 20_000 });
+    await eventually(() => expect(obedient.got.at(-1)?.text).toBe('setdigout 1 ? 10'));
     expect(await states()).toMatchObject({ open: [{ state: 'sent' }] });
     for (const worker of running.children('worker')) process.kill(worker, 'SIGKILL');
-    await vi.waitFor(async () => expect(await states()).toMatchObject({ open: [{ state: 'unknown', attempts: 1 }] }), {
-      timeout: 90_000,
-      interval: 100,
-    });
+    await eventually(async () => expect(await states()).toMatchObject({ open: [{ state: 'unknown', attempts: 1 }] }));
     obedient.mute = false;
     const resume = await api.call('POST', `${path}?wait=30`, { type: 'engine_resume' });
     expect(resume).toMatchObject({
       body: { state: 'answered', opposed: [{ id: stop.body['id'], type: 'engine_stop', state: 'unknown' }] },
     });
-    const { http } = await running.logged('metrics and health');
     const args = ['outcome', String(stop.body['id']), 'done', '--reason', 'the driver says so'];
-    const said = await fixgate(args, '', { FIXGATE_URL: String(http), FIXGATE_TOKEN: api.token });
+    const said = await fixgate(args, '', api.env);
     expect([said.code, said.out]).toEqual([0, `${stop.body['id']}  answered\n`]);
     expect(await states()).toMatchObject({ open: [], ended: { length: 3 } });
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 1', 'setdigout 1 ? 10', 'setdigout 0']);
@@ -228,19 +223,20 @@ describe('an engine stop', () => {
 
 describe('fixgate send', () => {
   it('shows every step and the reply, and says with its exit code how it came out', async () => {
-    const { running, api, port } = await start();
-    device(port, 1);
-    const { http } = await running.logged('metrics and health');
-    const env = { FIXGATE_URL: String(http), FIXGATE_TOKEN: api.token };
-    const sent = await fixgate(['send', imei(1), 'get_parameter', 'id=10050', '--protocol', 'teltonika', '--wait', '30'], '', env);
+    const { api, port } = await shared();
+    device(port, 301);
+    const { env } = api;
+    const sent = await fixgate(['send', imei(301), 'get_parameter', 'id=10050', '--protocol', 'teltonika', '--wait', '30'], '', env);
     expect([sent.code, sent.error]).toEqual([0, '']);
     expect(sent.out).toMatch(/queued\n.*sent\n.*answered\n\nParam ID:10050 Value:1\n$/);
-    const refused = await fixgate(['send', imei(1), 'set_interval', 'seconds=0'], '', env);
+    const refused = await fixgate(['send', imei(301), 'set_interval', 'seconds=0'], '', env);
     expect([refused.code, refused.error]).toEqual([2, expect.stringContaining('parameters.seconds')]);
-    const away = await fixgate(['send', imei(2), 'version', '--protocol', 'teltonika', '--wait', '0.2', '--json'], '', env);
+    const away = await fixgate(['send', imei(302), 'version', '--protocol', 'teltonika', '--wait', '0.2', '--json'], '', env);
     expect([away.code, JSON.parse(away.out)]).toMatchObject([1, { state: 'queued' }]);
-    expect((await fixgate(['send', imei(1), 'version'], '', { ...env, FIXGATE_TOKEN: 'fg_none' })).error).toContain('unknown bearer token');
-  }, 90_000);
+    expect((await fixgate(['send', imei(301), 'version'], '', { ...env, FIXGATE_TOKEN: 'fg_none' })).error).toContain(
+      'unknown bearer token',
+    );
+  });
 });
 
 describe('commands from the Redis stream', () => {
@@ -278,24 +274,22 @@ describe('commands from the Redis stream', () => {
           ? [`${type} ${ref} ${state}${problems.map((one: { field: string }) => one.field).join(',')}`]
           : [];
       });
-    await vi.waitFor(
-      async () =>
-        expect((await events()).sort()).toEqual(
-          [
-            'command a1 queued',
-            'command a1 sent',
-            'command a1 answered',
-            'command_refused a2 parameters',
-            'command_refused a3 type',
-            'command_refused a4 reason',
-            'command_refused  colour,device,type',
-          ].sort(),
-        ),
-      { timeout: 30_000, interval: 200 },
+    await eventually(async () =>
+      expect((await events()).sort()).toEqual(
+        [
+          'command a1 queued',
+          'command a1 sent',
+          'command a1 answered',
+          'command_refused a2 parameters',
+          'command_refused a3 type',
+          'command_refused a4 reason',
+          'command_refused  colour,device,type',
+        ].sort(),
+      ),
     );
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 7']);
     expect((await client.xpending('fixgate:commands', 'fixgate'))[0]).toBe(0);
-  }, 90_000);
+  });
 });
 
 describe('simulated devices of every protocol', () => {
@@ -330,14 +324,11 @@ describe('simulated devices of every protocol', () => {
         const sql = `SELECT any(device) FROM fixgate.events WHERE type = 'connected' FORMAT TSV`;
         return (await running.query(sql)).trim();
       };
-      const id = await vi.waitFor(
-        async () => {
-          const found = await known();
-          expect(found).not.toBe('');
-          return found;
-        },
-        { timeout: 30_000, interval: 200 },
-      );
+      const id = await eventually(async () => {
+        const found = await known();
+        expect(found).not.toBe('');
+        return found;
+      });
       const sent = await api.call('POST', `/v1/devices/${id}/commands`, { type: 'set_interval', parameters: { seconds: 3600 } });
       expect(sent).toMatchObject({ status: 201 });
       expect((await api.call('GET', `/v1/devices/${id}/settings`)).body).toMatchObject({ desired: { interval: 3600 } });
@@ -350,8 +341,7 @@ describe('simulated devices of every protocol', () => {
       });
       // It reported five times a second; now it does not within two seconds.
       const before = fleet.total().sent;
-      await new Promise((resolve) => setTimeout(resolve, 2000));
-      expect(fleet.total().sent - before).toBeLessThan(3);
+      await remains(() => expect(fleet.total().sent - before).toBeLessThan(3), 2000);
       // Nothing else would make it report within an hour.
       const asked = Date.now();
       const located = await api.call('POST', `/v1/devices/${id}/commands?wait=90`, { type: 'locate' });
@@ -361,15 +351,14 @@ describe('simulated devices of every protocol', () => {
       // Twice, when it had just gone out of coverage.
       expect([commands >= 2, replies >= 1, wrongAnswers]).toEqual([true, true, 0]);
     },
-    180_000,
   );
 });
 
-describe('a thousand commands to two hundred devices', () => {
+describe('five commands to each of many devices', () => {
   it('over two workers, with reconnects and a worker that is killed: each ends in its true state, in order, none lost', async () => {
     const { running, api, port } = await start();
-    const fleet = Array.from({ length: 200 }, (_, n) => device(port, n, 5 + (n % 20)));
-    const wanted = Array.from({ length: 5 }, (_, round) => fleet.map((_, n) => ({ n, id: 1000 + round * 200 + n }))).flat();
+    const fleet = Array.from({ length: FLEET }, (_, n) => device(port, n, 5 + (n % 20)));
+    const wanted = Array.from({ length: 5 }, (_, round) => fleet.map((_, n) => ({ n, id: 1000 + round * FLEET + n }))).flat();
     let killed = 0;
     const submit = async (from: number): Promise<void> => {
       for (let i = from; i < wanted.length; i += 8) {
@@ -381,22 +370,19 @@ describe('a thousand commands to two hundred devices', () => {
         });
         expect(status).toBe(201);
         if (i % 7 === 0) fleet[(i * 13) % fleet.length]?.reconnect();
-        if (i === 504) {
+        if (i === wanted.length / 2) {
           killed = performance.now();
           process.kill(running.children('worker')[0] ?? 0, 'SIGKILL');
         }
       }
     };
-    // Each device's commands are submitted by one of them, in order: 200 is a multiple of 8.
+    // Each device's commands are submitted by one of them, in order: their number is a multiple of 8.
     await Promise.all(Array.from({ length: 8 }, (_, from) => submit(from)));
     expect(killed).toBeGreaterThan(0);
     for (const [n, obedient] of fleet.entries()) {
       const ids = wanted.filter((one) => one.n === n).map(({ id }) => id);
       const path = `/v1/devices/${imei(n)}/commands`;
-      await vi.waitFor(async () => expect((await api.call('GET', path)).body).toMatchObject({ open: [], ended: { length: 5 } }), {
-        timeout: 90_000,
-        interval: 250,
-      });
+      await eventually(async () => expect((await api.call('GET', path)).body).toMatchObject({ open: [], ended: { length: 5 } }));
       const { ended } = (await api.call('GET', path)).body;
       const states = Array.isArray(ended)
         ? ended.map((one: unknown) => `${Reflect.get(Object(one), 'state')} ${Reflect.get(Object(one), 'reply')}`)
@@ -407,10 +393,12 @@ describe('a thousand commands to two hundred devices', () => {
       expect(firsts).toEqual(ids.map((id) => `getparam ${id}`));
       for (const [at, again] of obedient.got.entries()) {
         const earlier = obedient.got.slice(0, at).filter((one) => one.text === again.text && one.answered > 0);
-        for (const one of earlier) expect(Math.abs((obedient.cut.get(one.connection) ?? 0) - killed)).toBeLessThan(2000);
-        for (const one of earlier) expect(one.answered).toBeGreaterThan(killed - 1000);
+        // Its connection was there when the worker was killed, and ended by that.
+        for (const one of earlier) expect(obedient.cut.get(one.connection) ?? 0).toBeGreaterThan(killed);
+        // Many answers were durable before that one; ten seconds cover a machine that stands still.
+        for (const one of earlier) expect(one.answered).toBeGreaterThan(killed - 10_000);
       }
     }
-    expect(fleet.reduce((sum, one) => sum + one.connections, 0)).toBeGreaterThan(300);
+    expect(fleet.reduce((sum, one) => sum + one.connections, 0)).toBeGreaterThan(1.5 * FLEET);
   }, 240_000);
 });

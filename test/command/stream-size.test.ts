@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CommandStream } from '../../src/command/stream.ts';
 import { silentLog } from '../../src/log.ts';
 import { SecretUrl } from '../../src/secret.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { eventually } from '../support/wait.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -34,7 +35,7 @@ it('an oversized command is refused with an event that fits, and a line of the l
   await client.xadd('fixgate:commands', '*', 'device', 'd-01', ...many);
   client.disconnect();
   stream.start();
-  await vi.waitFor(() => expect(events).toHaveLength(2), { timeout: 10_000 });
+  await eventually(() => expect(events).toHaveLength(2));
   await stream.stop();
   expect(events).toEqual([
     expect.objectContaining({

@@ -1,9 +1,10 @@
 import net, { type AddressInfo } from 'node:net';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { CommandStream } from '../../src/command/stream.ts';
 import { silentLog } from '../../src/log.ts';
 import { SecretUrl } from '../../src/secret.ts';
 import { Stores } from '../registry/stores.ts';
+import { eventually, pause } from '../support/wait.ts';
 
 /** What becomes of a connection attempt. */
 const AWAY = { refused: undefined, silent: (): void => {}, cut: (socket: net.Socket): void => void socket.destroy() } as const;
@@ -25,25 +26,21 @@ function streamFrom(port: number): CommandStream {
 }
 
 // Retries come at growing intervals: whatever it is doing when the server goes down, it must end.
-it.each(Object.keys(AWAY) as (keyof typeof AWAY)[])(
-  'ends at any moment while Redis is away: %s',
-  async (how) => {
-    const server = net.createServer(AWAY[how]);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    if (how === 'refused') server.close();
-    else onTestFinished(() => void server.close());
-    const ends = Array.from({ length: 40 }, async (_, index) => {
-      const stream = streamFrom(port);
-      stream.start();
-      await new Promise((resolve) => setTimeout(resolve, 100 * index));
-      await stream.stop();
-      return 'ended';
-    });
-    expect(await Promise.all(ends)).toEqual(ends.map(() => 'ended'));
-  },
-  30_000,
-);
+it.each(Object.keys(AWAY) as (keyof typeof AWAY)[])('ends at any moment while Redis is away: %s', async (how) => {
+  const server = net.createServer(AWAY[how]);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  if (how === 'refused') server.close();
+  else onTestFinished(() => void server.close());
+  const ends = Array.from({ length: 40 }, async (_, index) => {
+    const stream = streamFrom(port);
+    stream.start();
+    await pause(100 * index);
+    await stream.stop();
+    return 'ended';
+  });
+  expect(await Promise.all(ends)).toEqual(ends.map(() => 'ended'));
+});
 
 it('a lost consumer group does not give the commands of the past again', async () => {
   const stores = new Stores();
@@ -81,21 +78,15 @@ it('a lost consumer group does not give the commands of the past again', async (
 
   await add('before any group');
   const first = reading();
-  await vi.waitFor(() => expect(taken).toEqual(['before any group']), { timeout: 10_000 });
+  await eventually(() => expect(taken).toEqual(['before any group']));
   await add('second');
-  await vi.waitFor(
-    async () =>
-      expect(await store.get('cursors', 'commands stream')).toBe(
-        (await client.xrevrange('fixgate:commands', '+', '-', 'COUNT', 1))[0]?.[0],
-      ),
-    {
-      timeout: 10_000,
-    },
+  await eventually(async () =>
+    expect(await store.get('cursors', 'commands stream')).toBe((await client.xrevrange('fixgate:commands', '+', '-', 'COUNT', 1))[0]?.[0]),
   );
   await first.stop();
   await client.xgroup('DESTROY', 'fixgate:commands', 'fixgate');
   await add('third');
   const second = reading();
-  await vi.waitFor(() => expect(taken).toEqual(['before any group', 'second', 'third']), { timeout: 10_000 });
+  await eventually(() => expect(taken).toEqual(['before any group', 'second', 'third']));
   await second.stop();
-}, 30_000);
+});

@@ -18,7 +18,7 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-describe.skipIf(!chdbInstalled)('a web page', { timeout: 120_000 }, () => {
+describe.skipIf(!chdbInstalled)('a web page', () => {
   let running: Running;
   let directory = '';
   let server: Server;

@@ -1,6 +1,8 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { Random } from '../../src/simulate/random.ts';
+import { moment } from '../support/wait.ts';
 import { ask, chdbInstalled, cleanUp, freshDirectory, type Running, start } from './child.ts';
 
 const TABLE = `CREATE TABLE t (id UInt64, month UInt8) ENGINE = MergeTree PARTITION BY month ORDER BY id
@@ -65,11 +67,12 @@ describe.skipIf(!chdbInstalled)('kill -9', () => {
     let running = await start(directory);
     const port = Number(new URL(running.url).port);
     await ask(running.url, TABLE);
+    const random = new Random(7);
     let kills = 0;
     let finished = false;
     const killer = (async () => {
       while (!finished) {
-        await new Promise((resolve) => setTimeout(resolve, 40 + Math.random() * 120));
+        await moment(random, 40, 160);
         if (finished || kills === 8) return;
         await running.end('SIGKILL');
         kills++;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Refusal, receive } from '../../src/embedded/incoming.ts';
+import { until } from '../support/wait.ts';
 
 const LIMITS = { queryBytes: 1000, insertBytes: 100_000 };
 /** These statements are in their normal form already: the engine's parser has tests of its own. */
@@ -81,13 +82,13 @@ it('a client that goes away in the middle leaves no file behind', async () => {
     const body = new ReadableStream({
       async pull(controller) {
         controller.enqueue(encoding === 'gzip' ? new Uint8Array(gzipSync(ROWS).subarray(0, 9000)) : ROWS.subarray(0, 9000));
-        while ((await readdir(folder)).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        await until(async () => (await readdir(folder)).length > 0);
         abandon.abort();
       },
     });
     const target = `${url}/?query=${encodeURIComponent('INSERT INTO t FORMAT CSV')}`;
     const init = { method: 'POST', body, duplex: 'half' as const, headers: { 'content-encoding': encoding }, signal: abandon.signal };
     await expect(fetch(target, init)).rejects.toThrow();
-    while ((await readdir(folder)).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(async () => (await readdir(folder)).length === 0);
   }
 });

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readAddress } from '../../src/embedded/secret.ts';
 import { embeddedAccess } from '../../src/embedded/socket.ts';
 import { Secret } from '../../src/secret.ts';
@@ -13,6 +13,7 @@ import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { eventually } from '../support/wait.ts';
 import { chdbInstalled, cleanUp, freshDirectory, start } from './child.ts';
 
 afterAll(cleanUp);
@@ -42,7 +43,7 @@ class Squatter {
         response.end('Ok.\\n');
       });
       const listen = () => server.listen(${port}, '127.0.0.1');
-      server.on('error', () => setTimeout(listen, 2));
+      server.on('error', () => setImmediate(listen));
       server.on('listening', () => process.send('listening'));
       process.on('disconnect', () => process.exit());
       process.send('trying', listen);`,
@@ -84,13 +85,13 @@ describe.skipIf(!chdbInstalled)('a program of another user that takes the port o
     expect(await fixgate(['sql', 'SELECT 1'], '', env)).toMatchObject({ out: '', error: expect.stringContaining('does not answer') });
     const sink = async (): Promise<unknown> => JSON.parse(await (await server.http('/readyz')).text()).parts.clickhouse;
     const isAway = { state: 'degraded', reason: expect.stringContaining('does not answer') };
-    await vi.waitFor(async () => expect(await sink()).toEqual(isAway), { timeout: 20_000, interval: 100 });
+    await eventually(async () => expect(await sink()).toEqual(isAway));
     expect(squatter.heard).toEqual([]);
 
     await squatter.end();
     const rows = 'SELECT count() FROM fixgate.positions FORMAT TSV';
-    await vi.waitFor(async () => expect(await server.query(rows)).toBe('1\n'), { timeout: 60_000, interval: 250 });
-  }, 120_000);
+    await eventually(async () => expect(await server.query(rows)).toBe('1\n'));
+  });
 });
 
 describe.skipIf(!chdbInstalled)('the socket of the server’s own processes', () => {

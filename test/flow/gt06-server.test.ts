@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
+import { eventually } from '../support/wait.ts';
 
 /** What a GT06 device teaches over time, on a whole server: over a reconnect, and over a restart of the server. */
 
@@ -89,14 +90,12 @@ describe('a GT06 device on a whole server', () => {
     // It ends, and comes again.
     await third.expect([heartbeat(0x46, 42), heartbeat(POWER_CUT, 43)], answerTo('13', 42) + answerTo('13', 43));
     third.close();
-    await vi.waitFor(
-      async () =>
-        expect(await second.query("SELECT countIf(event = 'power_cut'), countIf(event != '') FROM fixgate.statuses")).toBe('2\t2\n'),
-      { timeout: 15_000, interval: 200 },
+    await eventually(async () =>
+      expect(await second.query("SELECT countIf(event = 'power_cut'), countIf(event != '') FROM fixgate.statuses")).toBe('2\t2\n'),
     );
     // However often it came, it is one position.
     expect(await second.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n');
-  }, 120_000);
+  });
 
   it('of the Topin dialect has its status, its call for help and its long fix taken and answered', async () => {
     const unit = await Unit.connect(fixture('login-topin'), '787801010d0a');
@@ -106,13 +105,11 @@ describe('a GT06 device on a whole server', () => {
       '787801990d0a787800101a070f0c22380d0a7878001a2607151234560d0a',
     );
     unit.close();
-    await vi.waitFor(
-      async () =>
-        expect(await server.query("SELECT count(), countIf(event = 'sos') FROM fixgate.statuses WHERE device = '359339075005244'")).toBe(
-          '3\t1\n',
-        ),
-      { timeout: 15_000, interval: 200 },
+    await eventually(async () =>
+      expect(await server.query("SELECT count(), countIf(event = 'sos') FROM fixgate.statuses WHERE device = '359339075005244'")).toBe(
+        '3\t1\n',
+      ),
     );
     expect(await server.query("SELECT count() FROM fixgate.positions WHERE device = '359339075005244'")).toBe('1\n');
-  }, 60_000);
+  });
 });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { Directory } from '../../src/cluster/directory.ts';
 import { isCritical } from '../../src/command/critical.ts';
@@ -20,6 +20,7 @@ import { pickAddress, Standings } from '../../src/registry/standing.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { intakeHost, MemoryJournal } from '../support/intake-rig.ts';
+import { eventually } from '../support/wait.ts';
 
 /**
  * Identity of devices (intake invariant 14, in/session/claim.ts): attacks with another device's id, against queued engine stops.
@@ -168,19 +169,18 @@ async function queue(type: string, device = A): Promise<void> {
 /** The session of the device that has got the fence: a command that waits for nothing. What is more urgent had its chance before. */
 async function fence(peers: readonly Peer[], device = A): Promise<Peer | undefined> {
   await queue('status', device);
-  await vi.waitFor(() => expect(peers.some((peer) => peer.got(FENCE, device) > 0)).toBe(true), { timeout: 5000, interval: 5 });
+  await eventually(() => expect(peers.some((peer) => peer.got(FENCE, device) > 0)).toBe(true));
   const found = peers.find((peer) => peer.got(FENCE, device) > 0);
   found?.replies(device);
   return found;
 }
 
-const stopped = (peer: Peer, device = A): Promise<void> =>
-  vi.waitFor(() => expect(peer.got(STOP, device)).toBe(1), { timeout: 5000, interval: 5 });
+const stopped = (peer: Peer, device = A): Promise<void> => eventually(() => expect(peer.got(STOP, device)).toBe(1));
 
 /** The device has spoken from there, and its first network is on record. */
 async function atHome(options: { slot?: number } = {}): Promise<Peer> {
   const device = new Peer(HOME, options).speaks();
-  await vi.waitFor(async () => expect(await store.get('standing', A)).toBeDefined(), { timeout: 5000, interval: 5 });
+  await eventually(async () => expect(await store.get('standing', A)).toBeDefined());
   return device;
 }
 
@@ -225,13 +225,13 @@ describe.each([
     expect(await fence([device, attacker])).toBe(device);
     clock.step(2_000);
     attacker.speaks();
-    await vi.waitFor(() => expect(contested()).toHaveLength(1));
+    await eventually(() => expect(contested()).toHaveLength(1));
     expect(contested()).toEqual([{ device: A, type: 'identity_contested', addresses: ['10.9.9.5', '203.0.113.9'], transport: 'tcp' }]);
-    await vi.waitFor(async () => expect(JSON.parse((await store.get('standing', A)) ?? '{}')).toHaveProperty('contested'));
+    await eventually(async () => expect(JSON.parse((await store.get('standing', A)) ?? '{}')).toHaveProperty('contested'));
     clock.step(61_000);
     device.speaks();
     await queue('status');
-    await vi.waitFor(() => expect(device.got(FENCE)).toBe(2));
+    await eventually(() => expect(device.got(FENCE)).toBe(2));
     device.replies();
     expect([device.got(STOP), attacker.got(STOP)]).toEqual([0, 0]);
     await pickAddress(store, A, '10.9.9.5', clock.now());
@@ -265,7 +265,7 @@ describe('a device without another', () => {
     clock.step(600_000);
     device.speaks();
     device.intake.closed('device');
-    await vi.waitFor(async () => expect(JSON.parse((await store.get('standing', A)) ?? '{}').networks).toHaveProperty('10.9.9'));
+    await eventually(async () => expect(JSON.parse((await store.get('standing', A)) ?? '{}').networks).toHaveProperty('10.9.9'));
     const again = new Peer('10.9.9.88:1').speaks();
     expect(again.intake.session?.standing).toBe(true);
   });
@@ -296,8 +296,7 @@ describe('one socket that names many ids', () => {
   it('gets none of their engine stops, whether they are connected or not', async () => {
     const devices = victims.slice(0, 2).map((id) => new Peer(HOME).speaks(id));
     new Peer(HOME).speaks(victims[2]).intake.closed('device');
-    for (const id of victims)
-      await vi.waitFor(async () => expect(await store.get('standing', id)).toBeDefined(), { timeout: 5000, interval: 5 });
+    for (const id of victims) await eventually(async () => expect(await store.get('standing', id)).toBeDefined());
     for (const id of victims) await queue('engine_stop', id);
     const attacker = new Peer(ATTACKER);
     for (let round = 0; round < 3; round++) for (const id of victims) attacker.speaks(id);

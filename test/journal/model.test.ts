@@ -6,6 +6,7 @@ import { JournalReader } from '../../src/journal/reader.ts';
 import { retain } from '../../src/journal/retention.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { rounds } from '../support/thorough.ts';
 import { directory, drain, open, read, seeded, type Watched } from './slot.ts';
 
 /**
@@ -138,5 +139,5 @@ function snapshot(from: string, to: string): void {
 }
 
 it('model: random operations and faults, many seeds', async () => {
-  for (let seed = 1; seed <= 40; seed++) await run(seed);
-}, 120_000);
+  for (let seed = 1; seed <= rounds(12, 40); seed++) await run(seed);
+});

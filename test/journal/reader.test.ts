@@ -7,6 +7,7 @@ import { type Damage, JournalReader, readDurable } from '../../src/journal/reade
 import { recover } from '../../src/journal/recovery.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { pause } from '../support/wait.ts';
 import { directory, drain, entryPlaces, nth, ORIGIN, open, read, seeded, segments } from './slot.ts';
 import { textOf } from './writer-text.ts';
 
@@ -343,7 +344,7 @@ describe('kill-nine (promise 2)', () => {
             expect(entry.text).toBe(textOf(entry.sequence));
             seen.push(entry.sequence);
           }
-          await new Promise((resolve) => setTimeout(resolve, 1));
+          await pause(1);
         }
       })();
       await reached.promise;

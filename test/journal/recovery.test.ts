@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readDurable } from '../../src/journal/reader.ts';
 import { recover } from '../../src/journal/recovery.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { rounds } from '../support/thorough.ts';
 import { directory, entryPlaces, nth, open, places, read, seeded, segments } from './slot.ts';
 
 /** Entries `count` of 41 + text bytes in one segment; returns the segment's path. */
@@ -117,7 +118,7 @@ describe('recovery', () => {
     const bits = Array.from({ length: whole.length * 8 }, (_, bit) => bit).filter((bit) => {
       // Of the zeros between the two headers, a few: nothing reads them.
       const at = bit >> 3;
-      return at < 32 || at >= 4096 ? bit % 7 === 0 : bit % 4001 === 0;
+      return at < 32 || at >= 4096 ? bit % rounds(35, 7) === 0 : bit % 4001 === 0;
     });
     for (const bit of bits) {
       const flipped = Buffer.from(whole);
@@ -142,7 +143,7 @@ describe('recovery', () => {
         expect(report).toMatchObject({ cutBytes: 0, missing: false, damages: bytes === 0 ? [] : [{ file: damaged, offset, bytes }] });
       }
     }
-  }, 120_000);
+  });
 
   it('reports damage in an older segment above the watermark and leaves the file alone', async () => {
     const path = await directory();
@@ -186,7 +187,7 @@ describe('recovery', () => {
   });
 
   it('1: whatever a power cut leaves, every announced entry is there', async () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= rounds(12, 60); seed++) {
       const random = seeded(seed);
       const path = await directory();
       const expected = new Map<number, string>();
@@ -215,7 +216,7 @@ describe('recovery', () => {
         if (sequence <= last) expect(found.get(sequence), `seed ${seed}, sequence ${sequence}`).toBe(text);
       }
     }
-  }, 120_000);
+  });
 
   it('fixtures: torn, corrupt and empty segments read as their README says', async () => {
     const fixtures = join(import.meta.dirname, '../../fixtures/journal');

@@ -6,6 +6,7 @@ import { JournalReader } from '../../src/journal/reader.ts';
 import { recover } from '../../src/journal/recovery.ts';
 import { dropRelayed } from '../../src/journal/relayed.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { remains } from '../support/wait.ts';
 import { directory, drain, nth, ORIGIN, open, read, segments, type Watched } from './slot.ts';
 
 const RELAY = { keep: null, relay: true };
@@ -79,8 +80,7 @@ describe('rotate', () => {
     const rotating = slot.it.rotate().then(() => {
       rotated = true;
     });
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(rotated).toBe(false);
+    await remains(() => expect(rotated).toBe(false), 50);
     storage.heal();
     await slot.it.check();
     await rotating;

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
+import { pause } from '../support/wait.ts';
 import { ORIGIN_OF_CHILD, textOf } from './writer-text.ts';
 
 /**
@@ -24,7 +25,7 @@ function burst(): void {
     if (sequence !== next) process.exit(4);
     next++;
   }
-  setTimeout(burst, 1);
+  void pause(1).then(burst);
 }
 
 const sequence0 = 1_700_000_000_000;

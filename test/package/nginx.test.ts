@@ -70,7 +70,7 @@ beforeAll(async () => {
       throw new Error(`nginx ended: ${said}`);
     }),
   ]);
-}, 60_000);
+});
 afterAll(async () => {
   await stop();
   await api.stop();

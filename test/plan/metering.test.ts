@@ -1,7 +1,7 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 import { nodeStorage } from '../../src/journal/storage.ts';
@@ -12,12 +12,15 @@ import { type Counters, NOTHING } from '../../src/plan/overhead.ts';
 import { UNLIMITED } from '../../src/plan/plan.ts';
 import { countersOf } from '../../src/plan/usage.ts';
 import { secretUrl } from '../../src/secret.ts';
+import { Random } from '../../src/simulate/random.ts';
 import { openState } from '../../src/state/open.ts';
 import { fixgate } from '../cli/command.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { rounds } from '../support/thorough.ts';
+import { eventually, moment, pause, until } from '../support/wait.ts';
 
 /** Promise 8 on whole servers: what a device's own socket has counted is what it is billed for. */
 
@@ -125,14 +128,11 @@ const sorted = (sums: Sums) => [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** Waits until journal, state store and ClickHouse say the same, and returns it. */
 async function agreed(of: Server, redisUrl = ''): Promise<Sums> {
-  await vi.waitFor(
-    async () => {
-      const journal = sorted(await inJournal(of));
-      expect(sorted(await inStore(of, redisUrl))).toEqual(journal);
-      expect(sorted(await inClickHouse(of))).toEqual(journal);
-    },
-    { timeout: 20_000, interval: 250 },
-  );
+  await eventually(async () => {
+    const journal = sorted(await inJournal(of));
+    expect(sorted(await inStore(of, redisUrl))).toEqual(journal);
+    expect(sorted(await inClickHouse(of))).toEqual(journal);
+  });
   return inJournal(of);
 }
 
@@ -164,7 +164,7 @@ describe('a whole server meters', () => {
     for (const byte of shake.subarray(0, shake.length - 1)) {
       auto.sent++;
       auto.socket?.write(Uint8Array.of(byte));
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await pause(2);
     }
     expect(await auto.ask(shake.subarray(shake.length - 1), 1)).toBe(true);
 
@@ -176,7 +176,7 @@ describe('a whole server meters', () => {
       const before = switching.received;
       switching.sent += h02(device).length;
       switching.socket?.write(h02(device));
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await until(() => switching.received > before);
       answers.push(switching.received - before);
       out += switching.received - before;
     }
@@ -191,19 +191,16 @@ describe('a whole server meters', () => {
     const udpPort = await running.port('h02', 'udp');
     for (const bytes of [h02('4209951298'), Buffer.from('garbage'), h02('4209951298')]) {
       await new Promise<void>((resolve) => udp.send(bytes, udpPort, '127.0.0.1', () => resolve()));
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await pause(100);
     }
     auto.close();
 
-    const sums = await vi.waitFor(
-      async () => {
-        const found = await agreed(running);
-        expect(found.get('356307042441013')?.bytes_in).toBe(tcp.sent);
-        expect(found.size).toBe(5);
-        return found;
-      },
-      { timeout: 30_000, interval: 500 },
-    );
+    const sums = await eventually(async () => {
+      const found = await agreed(running);
+      expect(found.get('356307042441013')?.bytes_in).toBe(tcp.sent);
+      expect(found.size).toBe(5);
+      return found;
+    });
     expect(sums.get('356307042441013')).toMatchObject({ bytes_in: tcp.sent, bytes_out: tcp.received, datagrams: 0, records: 500 });
     expect(sums.get('356307042441021')).toMatchObject({ bytes_in: shake.length, bytes_out: 1, records: 0 });
     expect(sums.get('356307042441021')?.segments).toBeGreaterThan(2);
@@ -219,7 +216,7 @@ describe('a whole server meters', () => {
     });
     for (const client of [tcp, switching]) client.close();
     udp.close();
-  }, 60_000);
+  });
 
   it('what drains with it: nothing is lost on SIGTERM', async () => {
     const first = await Server.start({ FIXGATE_WORKERS: '1' });
@@ -231,7 +228,7 @@ describe('a whole server meters', () => {
     expect(await first.exited).toBe(0);
     expect((await inStore(first)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, bytes_out: client.received, records: 10 });
     first.removeData();
-  }, 30_000);
+  });
 
   it('while the state store is away: nobody else waits for it, and it gets what it has missed', async () => {
     redis = await RedisServer.start('--appendonly', 'yes');
@@ -243,19 +240,13 @@ describe('a whole server meters', () => {
     expect(await client.ask(handshake('356307042441013'), 1)).toBe(true);
     for (let n = 0; n < 10; n++) expect(await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n), 4)).toBe(true);
     client.close();
-    await vi.waitFor(
-      async () => expect((await inClickHouse(first)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, records: 10 }),
-      {
-        timeout: 10_000,
-        interval: 200,
-      },
+    await eventually(async () =>
+      expect((await inClickHouse(first)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, records: 10 }),
     );
-    await vi.waitFor(
-      async () =>
-        expect(await (await first.http('/readyz')).json()).toMatchObject({
-          parts: { state: { state: 'degraded' }, clickhouse: { state: 'up' } },
-        }),
-      { timeout: 5000 },
+    await eventually(async () =>
+      expect(await (await first.http('/readyz')).json()).toMatchObject({
+        parts: { state: { state: 'degraded' }, clickhouse: { state: 'up' } },
+      }),
     );
     first.signal('SIGTERM');
     expect(await first.exited).toBe(0);
@@ -265,7 +256,7 @@ describe('a whole server meters', () => {
     expect(sums.get('356307042441013')).toMatchObject({ bytes_in: client.sent, bytes_out: client.received, records: 10 });
     await server.stop();
     first.removeData();
-  }, 60_000);
+  });
 
   it.each(['lmdb', 'redis'])(
     'through kill -9 of workers and the shipper, with the sums in %s; and history rebuilds the same',
@@ -275,45 +266,55 @@ describe('a whole server meters', () => {
       const running = await Server.start({ FIXGATE_WORKERS: '2', ...(stateUrl === '' ? {} : { FIXGATE_STATE_URL: stateUrl }) });
       server = running;
       const port = await running.port('teltonika');
-      let going = true;
+      let over = false;
       const clients = Array.from({ length: 8 }, () => new Client());
       const devices = clients.map(async (client, index) => {
-        for (let n = 0; going; ) {
+        for (let n = 0; !over; ) {
           try {
             await client.connect(port);
           } catch {
-            await new Promise((resolve) => setTimeout(resolve, 50));
+            await pause(50);
             continue;
           }
           let good = await client.ask(handshake(String(356307042441000 + index)), 1);
-          while (good && going) {
+          while (good && !over) {
             good = await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n++), 4);
           }
           client.close();
         }
       });
+      /** Every device has got some more answers. */
+      const going = async (): Promise<void> => {
+        const before = clients.map(({ received }) => received);
+        await until(() => clients.every(({ received }, index) => received > (before[index] ?? 0) + 40));
+      };
+      const random = new Random(8);
       let kills = 0;
-      for (let round = 0; round < 6; round++) {
-        await new Promise((resolve) => setTimeout(resolve, 1000 + 1500 * Math.random()));
+      for (let round = 0; round < rounds(4, 12); round++) {
+        await going();
+        await moment(random, 0, 500);
         const role = round % 2 === 0 ? 'worker' : 'shipper';
-        const pids = await vi.waitUntil(() => running.children(role).length > 0 && running.children(role), { timeout: 10_000 });
+        await until(() => running.children(role).length > 0);
+        const pids = running.children(role);
         process.kill(pids[round % pids.length] ?? 0, 'SIGKILL');
         if (role === 'worker') kills++;
       }
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-      going = false;
+      await going();
+      over = true;
       await Promise.all(devices);
       // What was not noted when the devices went is noted in 5 s.
-      await new Promise((resolve) => setTimeout(resolve, 5500));
-      const sums = await agreed(running, stateUrl);
-      clients.forEach((client, index) => {
-        const sum = sums.get(String(356307042441000 + index)) ?? NOTHING;
-        const [lostIn, lostOut] = [client.sent - sum.bytes_in, client.received - sum.bytes_out];
-        expect(lostIn).toBeGreaterThanOrEqual(0);
-        // A killed worker may have written an answer that never arrived.
-        expect(lostOut).toBeGreaterThanOrEqual(-4 * 2 * kills);
-        expect(lostIn + lostOut).toBeLessThanOrEqual(kills * LOST_AT_A_KILL);
-        expect(sum.bytes_in).toBeGreaterThan(0);
+      const sums = await eventually(async () => {
+        const found = await agreed(running, stateUrl);
+        clients.forEach((client, index) => {
+          const sum = found.get(String(356307042441000 + index)) ?? NOTHING;
+          const [lostIn, lostOut] = [client.sent - sum.bytes_in, client.received - sum.bytes_out];
+          expect(lostIn).toBeGreaterThanOrEqual(0);
+          // A killed worker may have written an answer that never arrived.
+          expect(lostOut).toBeGreaterThanOrEqual(-4 * 2 * kills);
+          expect(lostIn + lostOut).toBeLessThanOrEqual(kills * LOST_AT_A_KILL);
+          expect(sum.bytes_in).toBeGreaterThan(0);
+        });
+        return found;
       });
       const env = {
         FIXGATE_DATA_DIR: running.dataDir,
@@ -336,6 +337,5 @@ describe('a whole server meters', () => {
       expect(countersOf(await store.get('usage', key))).toEqual(sums.get('356307042441000'));
       await store.close();
     },
-    90_000,
   );
 });

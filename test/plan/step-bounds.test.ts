@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { cycleOf } from '../../src/plan/cycle.ts';
 import { DevicePlans } from '../../src/plan/device-plans.ts';
@@ -12,6 +12,7 @@ import { usageKey } from '../../src/plan/usage.ts';
 import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import type { Op } from '../../src/state/store.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Which steps begin at which usage, what is asked of the device, and what is counted: all devices at once, one keeper. */
 
@@ -149,7 +150,7 @@ describe('the steps of a plan', () => {
     });
     await store.write(ops);
     keeper.start();
-    await vi.waitFor(async () => expect((await POLICIES.get(store, 'z-last'))?.news).toEqual([]), { timeout: 10_000, interval: 20 });
+    await eventually(async () => expect((await POLICIES.get(store, 'z-last'))?.news).toEqual([]));
     const found = await Promise.all(
       CASES.map(async ({ what }, n) => {
         const policy = await POLICIES.get(store, idOf(n));

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/command/intake.ts';
 import { silentLog } from '../../src/log.ts';
 import { cycleOf } from '../../src/plan/cycle.ts';
@@ -16,6 +16,7 @@ import { openState, type State } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { eventually, remains } from '../support/wait.ts';
 
 /** Numbers quote the invariants of src/plan/step-keeper.ts. */
 
@@ -87,8 +88,7 @@ const device = (more: object = {}): Device => deviceSchema.parse({ id: 'd01', pl
 const used = (bytes: number): Promise<boolean> =>
   store.write([{ table: 'usage', key: usageKey('d01', cycleOf(plan({}), now)), add: { bytes_in: bytes } }]);
 const held = async (): Promise<string[]> => (POLICIES.read(await store.get('policies', 'd01'))?.held ?? []).map(({ action }) => action);
-const until = (expected: readonly string[]): Promise<void> =>
-  vi.waitFor(() => expect(events).toEqual(expected), { timeout: 10_000, interval: 20 });
+const until = (expected: readonly string[]): Promise<void> => eventually(() => expect(events).toEqual(expected));
 
 const STEPS = [
   { action: 'notify', at_pct: 80 },
@@ -125,15 +125,15 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await until(['d01 plan_step notify 80']);
     await used(100);
     await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
-    await vi.waitFor(() => expect(asked).toEqual(['d01 600 plan basic']), { timeout: 5000 });
+    await eventually(() => expect(asked).toEqual(['d01 600 plan basic']));
     await used(300);
-    await vi.waitFor(async () => expect(await held()).toEqual(['notify', 'slow', 'discard']), { timeout: 5000 });
+    await eventually(async () => expect(await held()).toEqual(['notify', 'slow', 'discard']));
     await used(50);
     events.length = 0;
     now = cycleOf(plan({}), now).end;
     await until(['d01 plan_step_ended notify 80', 'd01 plan_step_ended slow 90', 'd01 plan_step_ended discard 120']);
-    await vi.waitFor(() => expect(asked.at(-1)).toMatch(/^d01 30 /), { timeout: 5000 });
-    await vi.waitFor(async () => expect(await store.get('policies', 'd01')).toBeUndefined(), { timeout: 5000 });
+    await eventually(() => expect(asked.at(-1)).toMatch(/^d01 30 /));
+    await eventually(async () => expect(await store.get('policies', 'd01')).toBeUndefined());
     expect(asked).toHaveLength(2);
   });
 
@@ -143,8 +143,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await until(['d01 plan_step notify 80']);
     // 79.7 %: within the hysteresis of 2.
     await put('plans', 'basic', plan({ bytes_cap: 1010, steps: STEPS }));
-    await new Promise((resolve) => setTimeout(resolve, 800));
-    expect(events).toEqual(['d01 plan_step notify 80']);
+    await remains(() => expect(events).toEqual(['d01 plan_step notify 80']), 800);
     await put('plans', 'basic', plan({ bytes_cap: 2000, steps: STEPS }));
     await until(['d01 plan_step notify 80', 'd01 plan_step_ended notify 80']);
     await put('plans', 'small', { ...plan({ bytes_cap: 500, steps: [{ action: 'discard', at_pct: 100 }] }), name: 'small' });
@@ -168,18 +167,17 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await store.write([{ table: 'policies', key: 'd01', put: JSON.stringify(policy) }]);
     start();
     await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
-    await vi.waitFor(() => expect(asked).toEqual(['d01 600 plan basic']), { timeout: 5000 });
-    await vi.waitFor(async () => expect(POLICIES.read(await store.get('policies', 'd01'))?.news).toEqual([]), { timeout: 5000 });
+    await eventually(() => expect(asked).toEqual(['d01 600 plan basic']));
+    await eventually(async () => expect(POLICIES.read(await store.get('policies', 'd01'))?.news).toEqual([]));
   });
 
   it('3: two servers on one store announce once', async () => {
     start();
     start(undefined, 'two');
     await used(950);
-    await vi.waitFor(async () => expect(await held()).toEqual(['notify', 'slow']), { timeout: 5000 });
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    expect(events).toEqual(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
-    expect(asked).toHaveLength(1);
+    await eventually(async () => expect(await held()).toEqual(['notify', 'slow']));
+    await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
+    await remains(() => expect([events.length, asked.length]).toEqual([2, 1]), 800);
   });
 
   it('2: what one server is announcing is no news to another, which goes on with it when that takes too long', async () => {
@@ -198,15 +196,15 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     let looks = 0;
     const seen = interposed(store, { afterRead: (table) => (table === 'policies' ? looks++ : 0) });
     start(undefined, 'two', seen);
-    await vi.waitFor(() => expect(looks).toBeGreaterThan(0), { timeout: 5000 });
+    await eventually(() => expect(looks).toBeGreaterThan(0));
     const before = looks;
     await used(1);
-    await vi.waitFor(() => expect(looks).toBeGreaterThan(before), { timeout: 5000 });
+    await eventually(() => expect(looks).toBeGreaterThan(before));
     expect([events, asked]).toEqual([announced, []]);
     now += 31_000;
-    await vi.waitFor(() => expect(events).toEqual([...announced, ...announced]), { timeout: 5000 });
+    await eventually(() => expect(events).toEqual([...announced, ...announced]));
     release.resolve();
-    await vi.waitFor(async () => expect(POLICIES.read(await store.get('policies', 'd01'))?.news).toEqual([]), { timeout: 5000 });
+    await eventually(async () => expect(POLICIES.read(await store.get('policies', 'd01'))?.news).toEqual([]));
   });
 
   it('2: a server that was killed in the middle of it goes on at once when it is started again', async () => {
@@ -229,7 +227,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     now += 60_000;
     let looked = false;
     start(undefined, 'one', interposed(store, { beforeWrite: prolonged, afterRead: (table) => (looked ||= table === 'usage') }));
-    await vi.waitFor(() => expect(looked).toBe(true), { timeout: 5000 });
+    await eventually(() => expect(looked).toBe(true));
     expect(DEVICES.read(await store.get('devices', 'd01'))?.recovery).toEqual(longer);
     expect(events).toEqual([]);
   });
@@ -249,7 +247,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
       return { refused: 'conflict', problems: [] };
     });
     await used(950);
-    await vi.waitFor(() => expect(handedIn).toBeGreaterThan(0), { timeout: 5000, interval: 5 });
+    await eventually(() => expect(handedIn).toBeGreaterThan(0));
     await stepKeeper.stop();
     expect(await store.get('policies', 'd01')).toBe(theirs);
   });
@@ -258,23 +256,23 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     const recovery = { reason: 'stolen', interval_s: 15, started: now, until: now + 60_000 };
     await put('devices', 'd01', device({ recovery }));
     start();
-    await vi.waitFor(() => expect(asked).toEqual(['d01 15 recovery: stolen']), { timeout: 5000 });
+    await eventually(() => expect(asked).toEqual(['d01 15 recovery: stolen']));
     now += 60_000;
     await until(['d01 recovery_ended']);
-    await vi.waitFor(() => expect(asked.at(-1)).toMatch(/^d01 30 /), { timeout: 5000 });
+    await eventually(() => expect(asked.at(-1)).toMatch(/^d01 30 /));
     expect(DEVICES.read(await store.get('devices', 'd01'))?.recovery).toBeUndefined();
-    await vi.waitFor(async () => expect(await store.get('policies', 'd01')).toBeUndefined(), { timeout: 5000 });
+    await eventually(async () => expect(await store.get('policies', 'd01')).toBeUndefined());
   });
 
   it('tell of dates that pass, and of a command that cannot be sent', async () => {
     await put('devices', 'd01', device({ activates_at: now + 5_000, expires_at: now + 20_000 }));
     start(async () => ({ refused: 'invalid', problems: [{ field: 'type', problem: 'unknown' }] }));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await remains(() => expect(events).toEqual([]), 300);
     now += 6_000;
     await until(['d01 device_activated']);
     now += 15_000;
     await until(['d01 device_activated', 'd01 device_expired']);
     await used(900);
-    await vi.waitFor(() => expect(events).toContain('d01 plan_command_refused'), { timeout: 5000 });
+    await eventually(() => expect(events).toContain('d01 plan_command_refused'));
   });
 });

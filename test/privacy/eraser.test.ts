@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { Eraser, type Part } from '../../src/privacy/eraser.ts';
 import { ERASURES } from '../../src/privacy/erasure.ts';
@@ -7,13 +7,13 @@ import { type Device, deviceSchema } from '../../src/registry/device.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { Stores } from '../registry/stores.ts';
+import { eventually } from '../support/wait.ts';
 
 const stores = new Stores();
 beforeAll(() => stores.start());
 afterEach(() => stores.clear());
 afterAll(() => stores.stop());
 
-const eventually = { timeout: 10_000, interval: 20 };
 const known: Device = deviceSchema.parse({ id: 'gone', aliases: ['alias'] });
 
 function erasing(store: StateStore, parts: Readonly<Record<string, Part>>, options: { instance?: string; now?: () => number } = {}) {
@@ -50,12 +50,12 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     });
     const { before, device } = await eraser.request('alias', 'somebody', 'keep');
     expect(device).toBe('gone');
-    const found = await vi.waitFor(async () => {
+    const found = await eventually(async () => {
       const erasure = await eraser.get('gone');
       if (erasure === undefined) throw new Error('it is not kept');
       expect(eraser.progress(erasure)).toEqual({ removed: { journal: { entries: 3 } }, waiting: ['clickhouse'], erased: 0 });
       return erasure;
-    }, eventually);
+    });
     expect(asked).toEqual([
       [
         ['gone', before],
@@ -71,19 +71,17 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       journal: () => Promise.reject(new Error('this was done')),
       clickhouse: async () => ({ positions: 7 }),
     });
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const erasure = ERASURES.read(await store.get('erasures', 'gone'));
       expect(erasure?.instances['one']).toEqual({
         removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } },
         erased: expect.any(Number),
       });
-    }, eventually);
-    await vi.waitFor(
-      () =>
-        expect(again.events).toEqual([
-          { device: 'gone', type: 'erased', by: 'somebody', removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } } },
-        ]),
-      eventually,
+    });
+    await eventually(() =>
+      expect(again.events).toEqual([
+        { device: 'gone', type: 'erased', by: 'somebody', removed: { journal: { entries: 3 }, clickhouse: { positions: 7 } } },
+      ]),
     );
   });
 
@@ -99,11 +97,8 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     const here = erasing(store, partOf('one'));
     erasing(await stores.open(kind), partOf('two'), { instance: 'two' });
     await here.eraser.request('gone', 'somebody', 'keep');
-    await vi.waitFor(() => expect(done.sort()).toEqual(['one', 'two']), eventually);
-    await vi.waitFor(
-      async () => expect(Object.keys((await here.eraser.get('gone'))?.instances ?? {}).sort()).toEqual(['one', 'two']),
-      eventually,
-    );
+    await eventually(() => expect(done.sort()).toEqual(['one', 'two']));
+    await eventually(async () => expect(Object.keys((await here.eraser.get('gone'))?.instances ?? {}).sort()).toEqual(['one', 'two']));
   });
 
   test('asked for again while it is running, it is done again, up to the later moment', async () => {
@@ -120,14 +115,14 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     };
     const { eraser } = erasing(store, parts, { now: () => now });
     await eraser.request('other', 'somebody', 'keep');
-    await vi.waitFor(() => expect(moments).toEqual([1000]), eventually);
+    await eventually(() => expect(moments).toEqual([1000]));
     now = 2000;
     await eraser.request('other', 'somebody', 'remove');
     held.resolve();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const erasure = await eraser.get('other');
       expect(erasure).toMatchObject({ before: 2000, registry: 'remove', instances: { one: { removed: { journal: { entries: 2 } } } } });
-    }, eventually);
+    });
     expect(moments).toEqual([1000, 2000]);
   });
 
@@ -136,7 +131,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     if (!isProfileStore(store)) throw new Error('no profiles');
     const command = (created: number): string => JSON.stringify({ id: 'c', state: 'queued', history: [], created });
     for (const id of ['gone', 'alias', 'gone2']) {
-      for (let i = 0; i < 700; i++) await store.write([{ table: 'usage', key: `${id} ${i}`, put: '{"bytes_in":1}' }]);
+      await store.write(Array.from({ length: 700 }, (_, i) => ({ table: 'usage' as const, key: `${id} ${i}`, put: '{"bytes_in":1}' })));
       await store.write([
         { table: 'commands', key: `${id} a`, put: command(1) },
         { table: 'commands', key: `${id} b`, put: command(5000) },

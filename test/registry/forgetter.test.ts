@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
 import { DeviceCache } from '../../src/registry/device-cache.ts';
@@ -7,6 +7,7 @@ import { DeviceRecords } from '../../src/registry/device-records.ts';
 import { Forgetter } from '../../src/registry/forgetter.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { eventually } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
 /** Numbers quote the invariants of src/registry/forgetter.ts. */
@@ -62,7 +63,7 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     const store = await stores.open(kind);
     const { forgetter, contact, read, events } = rig(store);
     await contact('once-1');
-    await vi.waitFor(async () => expect(await read('once-1')).toMatchObject({ provisional: true, first_seen: START }));
+    await eventually(async () => expect(await read('once-1')).toMatchObject({ provisional: true, first_seen: START }));
     store.remember('once-1', { codec: 'h02', memo: 1, updated: now });
     await store.write([{ table: 'usage', key: `once-1 ${START}`, add: { bytes_in: 5 } }]);
     now += 30 * DAY;
@@ -79,11 +80,11 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     const { registry, forgetter, contact, read, deviceRecords, connected } = rig(store);
     for (const id of ['back-1', 'noted-1', 'waits-1', 'unsure-1', 'here-1']) {
       await contact(id);
-      await vi.waitFor(async () => expect(await read(id)).toMatchObject({ provisional: true }));
+      await eventually(async () => expect(await read(id)).toMatchObject({ provisional: true }));
     }
     await deviceRecords.create(deviceSchema.parse({ id: 'made-1' }), 'test');
     await contact('made-1');
-    await vi.waitFor(async () => expect(await read('made-1')).toMatchObject({ first_seen: START }));
+    await eventually(async () => expect(await read('made-1')).toMatchObject({ first_seen: START }));
     // A record of an earlier version says nothing of how it came.
     await store.write([{ table: 'devices', key: 'old-1', put: JSON.stringify(deviceSchema.parse({ id: 'old-1', first_seen: START })) }]);
     await deviceRecords.patch('noted-1', { account: 'acme' }, 'test');
@@ -93,9 +94,9 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     connected.add('here-1');
     now += 3_600_000;
     // The worker has learned of the record that its contact has made.
-    await vi.waitFor(async () => expect((await lookup(registry, 'back-1')).device?.provisional).toBe(true));
+    await eventually(async () => expect((await lookup(registry, 'back-1')).device?.provisional).toBe(true));
     await contact('back-1');
-    await vi.waitFor(async () => expect(await read('back-1')).not.toHaveProperty('provisional'));
+    await eventually(async () => expect(await read('back-1')).not.toHaveProperty('provisional'));
     now += 60 * DAY;
     expect(await forgetter.sweep()).toBe(0);
   });
@@ -105,7 +106,7 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     const { contact, read } = rig(store);
     await store.write([{ table: 'quarantine', key: 'late-1', put: '{}' }]);
     await contact('late-1');
-    await vi.waitFor(async () => expect(await read('late-1')).toBeDefined());
+    await eventually(async () => expect(await read('late-1')).toBeDefined());
     expect(await store.get('quarantine', 'late-1')).toBeUndefined();
   });
 });

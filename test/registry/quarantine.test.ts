@@ -1,9 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { DeviceRecords } from '../../src/registry/device-records.ts';
 import { Quarantine } from '../../src/registry/quarantine.ts';
 import { QuarantineList } from '../../src/registry/quarantine-list.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { eventually } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
 /** Numbers quote the invariants of src/registry/quarantine.ts. */
@@ -87,20 +88,17 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
       quarantine.noted(id, 'toy', 'tcp', frame(1), 0, 3);
       await quarantine.flush();
     }
-    await vi.waitFor(
-      async () => {
-        const ids = (await list.list(undefined, 100)).devices.map(({ id }) => id);
-        expect(ids).toHaveLength(10);
-        expect(ids).toContain('old-2');
-        expect(ids).not.toContain('old-1');
-        expect(ids).not.toContain('new-0');
-      },
-      { timeout: 5000 },
-    );
-    await vi.waitFor(() => expect(counts.at(-1)).toBe(10), { timeout: 5000 });
+    await eventually(async () => {
+      const ids = (await list.list(undefined, 100)).devices.map(({ id }) => id);
+      expect(ids).toHaveLength(10);
+      expect(ids).toContain('old-2');
+      expect(ids).not.toContain('old-1');
+      expect(ids).not.toContain('new-0');
+    });
+    await eventually(() => expect(counts.at(-1)).toBe(10));
     expect(await list.remove('old-2')).toBe(true);
     expect(await list.remove('old-2')).toBe(false);
-    await vi.waitFor(() => expect(counts.at(-1)).toBe(9), { timeout: 5000 });
+    await eventually(() => expect(counts.at(-1)).toBe(9));
   });
 
   it('is listed in pages, of which a damaged entry neither ends one nor hides another', async () => {

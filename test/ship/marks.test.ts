@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Decoder } from '../../src/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/ship/parked.ts';
+import { Random } from '../../src/simulate/random.ts';
 import { chdbInstalled } from '../embedded/child.ts';
+import { moment, remains, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
 import {
   ClickHouseServer,
@@ -20,12 +22,11 @@ import {
   streamed,
   streamLedger,
   tableLedger,
-  until,
 } from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 20_000;
+const DEADLINE = 120_000;
 
 function shipping(...args: Parameters<typeof ship>): Rig {
   const rig = ship(...args);
@@ -156,8 +157,7 @@ describe('what is marked relay in the journal', () => {
     keeping.away = true;
     passing.away = true;
     const { shipper } = shipping(data, [keeping, passing]);
-    await new Promise((resolve) => setTimeout(resolve, 2500));
-    expect(bytesOf(data)).toContain('private');
+    await remains(() => expect(bytesOf(data)).toContain('private'), 2500);
     passing.away = false;
     await until(() => !bytesOf(data).includes('private'));
     expect(times(passing)).toEqual([0, 1]);
@@ -211,9 +211,10 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       }
     }
     for (const slot of slots) await slot.journal.close();
+    const random = new Random(4);
     for (let life = 0; life < 6; life++) {
       const kill = shipperProcess(data, clickHouse.url, redis.url);
-      await new Promise((resolve) => setTimeout(resolve, 350 + 50 * life));
+      await moment(random, 300, 700);
       await kill();
     }
     const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);

@@ -186,11 +186,6 @@ export function parkedLines(data: string, sink: string): Record<string, unknown>
   }
 }
 
-/** Looks until the condition holds; the test's own time limit ends a wait that never does. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
-}
-
 export async function counter(metrics: Metrics, name: string, labels: Record<string, string> = {}): Promise<number> {
   const metric = await metrics.registry.getSingleMetric(name)?.get();
   const wanted = Object.entries(labels);

@@ -6,12 +6,13 @@ import { silentLog } from '../../src/log.ts';
 import { Decoder } from '../../src/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/ship/parked.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { eventually, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
-import { counter, dataDirectory, frameOf, INSTANCE, parkedLines, type Rig, Slot, ship, until } from './rig.ts';
+import { counter, dataDirectory, frameOf, INSTANCE, parkedLines, type Rig, Slot, ship } from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 20_000;
+const DEADLINE = 120_000;
 
 /** Starts a shipper that is closed with the test. */
 function shipping(...args: Parameters<typeof ship>): Rig {
@@ -458,9 +459,9 @@ describe('a sink that is away', () => {
     expect(before).toBeGreaterThan(5);
     const { shipper, metrics } = shipping(data, [near, far], { keepMs: 0 });
     await until(async () => (await counter(metrics, 'fixgate_journal_size_bytes')) > 0);
-    expect(near.rows.length).toBe(200);
+    await until(() => near.rows.length === 200);
+    await eventually(async () => expect(await counter(metrics, 'fixgate_sink_undelivered_entries', { sink: 'near' })).toBe(0));
     expect(segments()).toBe(before);
-    expect(await counter(metrics, 'fixgate_sink_undelivered_entries', { sink: 'near' })).toBe(0);
     expect(await counter(metrics, 'fixgate_sink_oldest_undelivered_seconds', { sink: 'far' })).toBeGreaterThan(0);
     far.away = false;
     expect(await shipper.drained(DEADLINE)).toBe(true);

@@ -12,6 +12,7 @@ import { Fleet, type FleetSettings, type Protocol } from '../../src/simulate/fle
 import { Latency } from '../../src/simulate/latency.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { Track } from '../../src/simulate/track.ts';
+import { pause } from '../support/wait.ts';
 
 /** Numbers quote the invariants at the top of src/simulate/device.ts. */
 
@@ -92,11 +93,11 @@ describe('a teltonika device over TCP', () => {
     const port = await tcpServer((socket, bytes) => {
       if (isLogin(bytes)) socket.write(yes);
       else {
-        seen.push(dataField(bytes));
+        if (seen.push(dataField(bytes)) === 5) fleet.finish();
         socket.write(one);
       }
     });
-    const fleet = fleetOf('teltonika', 'tcp', port);
+    const fleet = fleetOf('teltonika', 'tcp', port, { durationMs: 600_000 });
     await fleet.run();
     const total = fleet.total();
     expect(total.sent).toBeGreaterThan(3);
@@ -148,7 +149,7 @@ describe('a teltonika device over TCP', () => {
       if (isLogin(bytes)) socket.write(yes);
       else {
         socket.write(one.subarray(0, 3));
-        setTimeout(() => socket.write(one.subarray(3)), 5);
+        void pause(5).then(() => socket.write(one.subarray(3)));
       }
     });
     const fleet = fleetOf('teltonika', 'tcp', port);
@@ -221,10 +222,10 @@ describe('a teltonika device over TCP', () => {
       for (let p = 0; p < bytes.length; p += 12 + bytes.readUInt32BE(p + 4)) {
         if (bytes[p] === 255) p++;
         waiting++;
-        setTimeout(() => {
+        void pause(50).then(() => {
           waiting--;
           socket.write(Buffer.from([0, 0, 0, 5]));
-        }, 50);
+        });
       }
       most = Math.max(most, waiting);
     });

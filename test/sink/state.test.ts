@@ -13,12 +13,13 @@ import { Random } from '../../src/simulate/random.ts';
 import { createStateSink } from '../../src/sink/state/sink.ts';
 import { openState } from '../../src/state/open.ts';
 import type { Op, StateStore } from '../../src/state/store.ts';
-import { dataDirectory, INSTANCE, parkedLines, RedisServer, type Rig, Slot, ship, until } from '../ship/rig.ts';
+import { dataDirectory, INSTANCE, parkedLines, RedisServer, type Rig, Slot, ship } from '../ship/rig.ts';
+import { moment, until } from '../support/wait.ts';
 
 const T = Date.UTC(2026, 9, 15);
 const OCTOBER = Date.UTC(2026, 9, 1);
 const NOVEMBER = Date.UTC(2026, 10, 1);
-const DEADLINE = 20_000;
+const DEADLINE = 120_000;
 const ONE: Traffic = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
 
 let redis: RedisServer;
@@ -108,8 +109,14 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
       pct: (100 * 110) / 997,
     });
     // A change of the plan is noticed.
+    const noticed = new Promise<void>((resolve) => {
+      const unwatch = store.watch((table, key) => {
+        if (table === 'plans' && (key ?? 'berlin') === 'berlin') resolve();
+      });
+      onTestFinished(unwatch);
+    });
     await store.write([{ table: 'plans', key: 'berlin', put: JSON.stringify({ ...plan, time_zone: 'UTC' }) }]);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await noticed;
     slot.usage('car-a', T, ONE);
     await slot.journal.close();
     expect(await shipper.drained(DEADLINE)).toBe(true);
@@ -142,7 +149,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
       const child: ChildProcess = fork(join(import.meta.dirname, 'state-child.ts'), [data, url()], { execArgv: [] });
       const ended = once(child, 'exit');
       await once(child, 'message');
-      await Promise.all([write(1500), new Promise((resolve) => setTimeout(resolve, 100 + random.int(400)))]);
+      await Promise.all([write(1500), moment(random, 100, 500)]);
       child.kill('SIGKILL');
       await ended;
     }
@@ -152,7 +159,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
     const found = new Map((await store.list('usage', { limit: 1000 })).map(({ key, value }) => [key, { ...countersOf(value) }]));
     expect(found).toEqual(wanted);
     for (const slot of slots) await slot.journal.close();
-  }, 60_000);
+  });
 
   it('counts each entry once beside a second shipper', async () => {
     const store = await open();
@@ -202,4 +209,4 @@ it('waits for a Redis that is away, and counts once what is there when it is bac
   await slot.journal.close();
   expect(await rig.shipper.drained(DEADLINE)).toBe(true);
   expect(countersOf(await store.get('usage', `a ${OCTOBER}`))).toMatchObject({ bytes_in: 60_000 });
-}, 60_000);
+});

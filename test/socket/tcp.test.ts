@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defineCodec } from '../../src/codec/index.ts';
 import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
 import type { ListenLimits } from '../../src/listen/listen-host.ts';
@@ -7,6 +7,7 @@ import { silentLog } from '../../src/log.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import toy, { toyAlive, toyDefinition, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import { eventually, pause } from '../support/wait.ts';
 
 const ANSWER = 6;
 const login = toyLogin('12345678', false);
@@ -60,7 +61,7 @@ describe('a TCP listener', () => {
     const http = await connect();
     http.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
     await http.until((d) => d.ended);
-    await vi.waitFor(async () => expect(await world.count('connections')).toBe(0));
+    await eventually(async () => expect(await world.count('connections')).toBe(0));
     expect(await world.count('closes')).toBe(2);
     expect(await world.count('closes', { reason: 'http' })).toBe(1);
     expect(await world.count('rejects', { reason: 'http' })).toBe(1);
@@ -82,13 +83,10 @@ describe('a TCP listener', () => {
     device.pause();
     device.send(login);
     const burst = Buffer.concat(Array.from({ length: 4000 }, (_, i) => toyAlive(i & 0xffff)));
-    await vi.waitFor(
-      async () => {
-        for (let i = 0; i < 20; i++) device.send(burst);
-        expect(await world.count('closes', { reason: 'unread' })).toBe(1);
-      },
-      { timeout: 20_000, interval: 50 },
-    );
+    await eventually(async () => {
+      for (let i = 0; i < 20; i++) device.send(burst);
+      expect(await world.count('closes', { reason: 'unread' })).toBe(1);
+    });
   });
 
   it('invariant 3: closes who does not say who it is, who does not finish a frame, and who is silent', async () => {
@@ -100,13 +98,13 @@ describe('a TCP listener', () => {
     // One byte at a time keeps the connection busy, but the frame is never finished.
     for (let p = 0; p < frame.length - 1 && !slow.ended; p++) {
       slow.send(frame.subarray(p, p + 1));
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await pause(200);
     }
     await slow.until((d) => d.ended);
     await mute.until((d) => d.ended);
     await silent.until((d) => d.ended);
     for (const reason of ['identify_timeout', 'frame_timeout', 'idle'])
-      await vi.waitFor(async () => expect(await world.count('closes', { reason })).toBe(1));
+      await eventually(async () => expect(await world.count('closes', { reason })).toBe(1));
   });
 
   it('invariant 4: a device that closes its side first gets the answers it earned', async () => {
@@ -124,7 +122,7 @@ describe('a TCP listener', () => {
     device.send(login);
     await device.until((d) => d.received.length === ANSWER);
     device.send(toyFixes(2, 3));
-    await vi.waitFor(async () => expect(await world.count('records')).toBe(3));
+    await eventually(async () => expect(await world.count('records')).toBe(3));
     await listener.close(1000);
     await device.until((d) => d.ended);
     expect(device.received.length).toBe(2 * ANSWER);
@@ -157,15 +155,15 @@ describe('a TCP listener', () => {
     http.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
     garbage.send(Buffer.alloc(100, 0x99));
     await http.until((d) => d.ended);
-    await vi.waitFor(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(118));
+    await eventually(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(118));
     garbage.close();
-    await vi.waitFor(async () => expect(await world.count('unidentifiedBytes', { transport: 'tcp' })).toBe(118));
+    await eventually(async () => expect(await world.count('unidentifiedBytes', { transport: 'tcp' })).toBe(118));
     device.send(login);
     await device.until((d) => d.received.length === ANSWER);
     const closed = listener.close(1000);
     await device.until((d) => d.ended);
     device.send(Buffer.from('still here'));
-    await vi.waitFor(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(118 + login.length + 10));
+    await eventually(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(118 + login.length + 10));
     device.close();
     await closed;
     expect(await world.used('12345678')).toMatchObject({ in: login.length + 10, out: ANSWER, segments: 3 });
@@ -174,7 +172,7 @@ describe('a TCP listener', () => {
   it('refuses more connections than its limit', async () => {
     await listen(toy, { connections: 2 });
     const all = [await connect(), await connect(), await connect()];
-    await vi.waitFor(() => expect(all.filter((d) => d.ended)).toHaveLength(1));
+    await eventually(() => expect(all.filter((d) => d.ended)).toHaveLength(1));
     expect(await world.count('rejects', { reason: 'connections' })).toBe(1);
   });
 
@@ -187,13 +185,13 @@ describe('a TCP listener', () => {
     const second = await listenTcp({ codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 }, host);
     const [first, other] = [await connect(), await TcpDevice.connect(second.port)];
     const late = [await connect(), await TcpDevice.connect(second.port)];
-    await vi.waitFor(() => expect(late.filter((d) => d.ended)).toHaveLength(2));
+    await eventually(() => expect(late.filter((d) => d.ended)).toHaveLength(2));
     expect(connections.full).toBe(true);
     expect(lines).toHaveLength(1);
     first.send(login);
     await first.until((d) => d.received.length === ANSWER);
     other.close();
-    await vi.waitFor(() => expect(connections.full).toBe(false));
+    await eventually(() => expect(connections.full).toBe(false));
     const next = await TcpDevice.connect(second.port);
     next.send(toyLogin('22222222', false));
     await next.until((d) => d.received.length === ANSWER);
@@ -231,12 +229,12 @@ describe('an auto listener', () => {
     const device = await connect();
     for (const byte of login) {
       device.send(Uint8Array.of(byte));
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await pause(1);
     }
     await device.until((d) => d.received.length === ANSWER);
     expect(await world.count('frames', { codec: 'toy', result: 'login' })).toBe(1);
     device.close();
-    await vi.waitFor(async () => expect(await world.used('12345678')).toMatchObject({ in: login.length, out: ANSWER }));
+    await eventually(async () => expect(await world.used('12345678')).toMatchObject({ in: login.length, out: ANSWER }));
     expect((await world.used('12345678')).segments).toBeGreaterThan(2);
   });
 
@@ -245,6 +243,6 @@ describe('an auto listener', () => {
     const unknownDevice = await connect();
     unknownDevice.send(Uint8Array.of(0x99, 0x98));
     await unknownDevice.until((d) => d.ended);
-    await vi.waitFor(async () => expect(await world.count('closes', { reason: 'unrecognised' })).toBe(1));
+    await eventually(async () => expect(await world.count('closes', { reason: 'unrecognised' })).toBe(1));
   });
 });

@@ -1,9 +1,10 @@
 import dgram from 'node:dgram';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { ListenLimits } from '../../src/listen/listen-host.ts';
 import { listenUdp, type UdpListener } from '../../src/listen/udp.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import { eventually } from '../support/wait.ts';
 
 const login = toyLogin('12345678', false);
 let world: Awaited<ReturnType<typeof openHost>>;
@@ -34,12 +35,12 @@ describe('a UDP listener', () => {
     await listen(undefined, { pendingBytes: 1 << 20 });
     const [unknownDevice, known] = [peer(), peer()];
     unknownDevice.send(Uint8Array.of(0x99, 0x98));
-    await vi.waitFor(async () => expect(await world.count('unidentifiedBytes', { transport: 'udp' })).toBe(2));
+    await eventually(async () => expect(await world.count('unidentifiedBytes', { transport: 'udp' })).toBe(2));
     known.send(login);
-    await vi.waitFor(() => expect(known.received).toHaveLength(1));
+    await eventually(() => expect(known.received).toHaveLength(1));
     world.overload(true);
     known.send(toyFixes(2, 3));
-    await vi.waitFor(async () => expect(await world.count('rejects', { reason: 'overload' })).toBe(1));
+    await eventually(async () => expect(await world.count('rejects', { reason: 'overload' })).toBe(1));
     world.overload(false);
     world.host.meters.flush();
     expect(await world.used('12345678')).toEqual({
@@ -55,12 +56,12 @@ describe('a UDP listener', () => {
     await listen(toy);
     const [known, unknown] = [peer(), peer()];
     known.send(login);
-    await vi.waitFor(() => expect(known.received).toHaveLength(1));
+    await eventually(() => expect(known.received).toHaveLength(1));
     known.send(toyFixes(2, 3));
     unknown.send(toyFixes(3, 3));
-    await vi.waitFor(() => expect(known.received).toHaveLength(2));
+    await eventually(() => expect(known.received).toHaveLength(2));
     expect(await world.count('records')).toBe(3);
-    await vi.waitFor(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
+    await eventually(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
     expect(unknown.received).toEqual([]);
   });
 
@@ -68,7 +69,7 @@ describe('a UDP listener', () => {
     await listen(undefined);
     const device = peer();
     device.send(Buffer.concat([login, toyFixes(2, 1), toyAlive(3)]));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(device.received.map((d) => d.toString('hex').slice(0, 10))).toEqual(['5441000001', '5441010002', '5441000003']),
     );
     expect(world.journal.durable).toBeGreaterThanOrEqual(2);
@@ -78,16 +79,16 @@ describe('a UDP listener', () => {
     await listen(toy, { connections: 2 });
     const [a, b, c] = [peer(), peer(), peer()];
     a.send(login);
-    await vi.waitFor(() => expect(a.received).toHaveLength(1));
+    await eventually(() => expect(a.received).toHaveLength(1));
     b.send(toyLogin('22222222', false));
-    await vi.waitFor(() => expect(b.received).toHaveLength(1));
+    await eventually(() => expect(b.received).toHaveLength(1));
     c.send(toyLogin('33333333', false));
-    await vi.waitFor(() => expect(c.received).toHaveLength(1));
+    await eventually(() => expect(c.received).toHaveLength(1));
     b.send(toyAlive(2));
-    await vi.waitFor(() => expect(b.received).toHaveLength(2));
+    await eventually(() => expect(b.received).toHaveLength(2));
     // The first was forgotten: its records are nobody's.
     a.send(toyFixes(2, 1));
-    await vi.waitFor(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
+    await eventually(async () => expect(await world.count('malformed', { reason: 'unidentified' })).toBe(1));
   });
 
   it('invariant 1: over all listeners of the worker, and a peer that has named no device goes before one that has', async () => {
@@ -95,16 +96,16 @@ describe('a UDP listener', () => {
     const other = await listenUdp({ codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 }, world.host);
     const [device, stranger, second] = [peer(), peer(other), peer(other)];
     device.send(login);
-    await vi.waitFor(() => expect(device.received).toHaveLength(1));
+    await eventually(() => expect(device.received).toHaveLength(1));
     stranger.send(toyAlive(1));
-    await vi.waitFor(() => expect(stranger.received).toHaveLength(1));
+    await eventually(() => expect(stranger.received).toHaveLength(1));
     expect(world.host.peers.size).toBe(2);
     second.send(toyLogin('22222222', false));
-    await vi.waitFor(() => expect(second.received).toHaveLength(1));
+    await eventually(() => expect(second.received).toHaveLength(1));
     expect(world.host.peers.size).toBe(2);
     // The device is known, though it has been silent longest.
     device.send(toyFixes(2, 1));
-    await vi.waitFor(() => expect(device.received).toHaveLength(2));
+    await eventually(() => expect(device.received).toHaveLength(2));
     await other.close(1000);
     expect(world.host.peers.size).toBe(1);
   });
@@ -115,13 +116,13 @@ describe('a UDP listener', () => {
     listener.socket.emit('message', Buffer.from(login), forged);
     const device = peer();
     device.send(toyLogin('22222222', false));
-    await vi.waitFor(() => expect(device.received).toHaveLength(1));
+    await eventually(() => expect(device.received).toHaveLength(1));
     expect(await world.count('rejects', { reason: 'port_zero' })).toBe(1);
   });
 
   it('turns away what no codec knows', async () => {
     await listen(undefined);
     peer().send(Buffer.from('hello'));
-    await vi.waitFor(async () => expect(await world.count('rejects', { reason: 'unrecognised' })).toBe(1));
+    await eventually(async () => expect(await world.count('rejects', { reason: 'unrecognised' })).toBe(1));
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Command, CommandRequest } from '../../src/command/command.ts';
 import { Delivery } from '../../src/command/delivery.ts';
@@ -16,6 +16,7 @@ import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Another process is faster between a read and the write that depends on it. */
 
@@ -25,7 +26,6 @@ afterAll(() => stores.stop());
 afterEach(() => stores.clear());
 
 const NOW = 1_793_491_200_000;
-const soon = { timeout: 10_000, interval: 10 };
 const ledgerOf = (store: StateStore): Ledger => new Ledger(store, () => NOW, 3);
 
 function request(more: Partial<CommandRequest> = {}): CommandRequest {
@@ -122,7 +122,7 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     });
     const sent: string[] = [];
     delivery.attached(contactThat((type) => sent.push(type)));
-    await vi.waitFor(async () => expect((await ledgerOf(store).get('d-1', 'c1'))?.state).toBe('cancelled'), soon);
+    await eventually(async () => expect((await ledgerOf(store).get('d-1', 'c1'))?.state).toBe('cancelled'));
     await delivery.close();
     expect([sent, (await ledgerOf(store).get('d-1', 'c1'))?.attempts]).toEqual([[], 0]);
   });
@@ -135,7 +135,7 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     const changing = times(5, 'policies', () => store.write([POLICIES.put(policy(++n), 'd-1')]));
     const service = new PlanCache(interposed(store, { afterRead: changing }), silentLog);
     onTestFinished(() => service.close());
-    await vi.waitFor(() => expect(service.policy('d-1')?.used_pct).toBe(6), soon);
+    await eventually(() => expect(service.policy('d-1')?.used_pct).toBe(6));
   });
 
   it('a device that waits in quarantine comes again: the bound does not remove it', async () => {
@@ -155,7 +155,7 @@ describe.each(['lmdb', 'redis'] as const)('in %s, between a read and a write', (
     const list = new QuarantineList({ store: at, most: 2, log: silentLog, count: (devices) => counts.push(devices) });
     list.start();
     onTestFinished(() => list.stop());
-    await vi.waitFor(() => expect(counts.at(-1)).toBe(2), soon);
+    await eventually(() => expect(counts.at(-1)).toBe(2));
     expect((await list.list(undefined, 9)).devices.map(({ id }) => id)).toEqual(['new', 'old']);
   });
 });

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { secretUrl } from '../../src/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import { counters, type StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { eventually } from '../support/wait.ts';
 
 /** What src/state/store.ts promises, on each implementation; numbers quote its list. */
 
@@ -160,7 +161,7 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
     other.watch((table, key) => seen.push(`${table} ${key}`));
     // Redis tells a new watcher that anything may have changed, and then perhaps of this as well.
     await store.write([{ table: 'quarantine', key: 'first', put: '1' }]);
-    await vi.waitFor(() => expect(seen.some((line) => /^quarantine (first|undefined)$/.test(line))).toBe(true), { timeout: 5000 });
+    await eventually(() => expect(seen.some((line) => /^quarantine (first|undefined)$/.test(line))).toBe(true));
     end();
     enough.length = 0;
     seen.length = 0;
@@ -171,15 +172,13 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
     ]);
     await other.update('devices', 'b', () => '2');
     await store.write([{ table: 'devices', key: 'a', remove: true }]);
-    await vi.waitFor(
-      () =>
-        expect(seen.filter((line) => !line.startsWith('quarantine')).toSorted()).toEqual([
-          'devices a',
-          'devices a',
-          'devices b',
-          'usage a 1',
-        ]),
-      { timeout: 5000 },
+    await eventually(() =>
+      expect(seen.filter((line) => !line.startsWith('quarantine')).toSorted()).toEqual([
+        'devices a',
+        'devices a',
+        'devices b',
+        'usage a 1',
+      ]),
     );
     expect(enough).toEqual([]);
   });
@@ -189,7 +188,7 @@ describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
     const seen: string[] = [];
     store.watch((table, key) => seen.push(`${table} ${key}`));
     await store.write(Array.from({ length: 1500 }, (_, n) => ({ table: 'devices', key: `d${n}`, put: '1' })));
-    await vi.waitFor(() => expect(seen).toContain('devices undefined'), { timeout: 5000 });
+    await eventually(() => expect(seen).toContain('devices undefined'));
   });
 
   it('4: a process killed at any moment leaves what was written before, and no lock', async () => {
@@ -226,15 +225,15 @@ describe('the state store in redis', () => {
     try {
       const seen = new Set<string>();
       store.watch((table, key) => seen.add(`${table} ${key}`));
-      await vi.waitFor(() => expect(seen).toContain('devices undefined'), { timeout: 5000 });
+      await eventually(() => expect(seen).toContain('devices undefined'));
       await other.write([{ table: 'devices', key: 'a', put: '1' }]);
-      await vi.waitFor(() => expect(seen).toContain('devices a'), { timeout: 5000 });
+      await eventually(() => expect(seen).toContain('devices a'));
       await server.kill();
       await expect(other.get('devices', 'a')).rejects.toMatchObject({ code: 'STATE_UNREACHABLE' });
       expect(await new Promise((resolve) => store.find('devices', 'a', resolve))).toBeUndefined();
       await server.up('--appendonly', 'yes');
-      await vi.waitFor(async () => expect(await other.write([{ table: 'devices', key: 'b', put: '2' }])).toBe(true), { timeout: 10_000 });
-      await vi.waitFor(() => expect(seen).toContain('devices b'), { timeout: 10_000 });
+      await eventually(async () => expect(await other.write([{ table: 'devices', key: 'b', put: '2' }])).toBe(true));
+      await eventually(() => expect(seen).toContain('devices b'));
       expect(await store.get('devices', 'a')).toBe('1');
     } finally {
       await store.close();

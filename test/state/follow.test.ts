@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { type Following, follow, followKeys } from '../../src/state/follow.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
@@ -7,6 +7,7 @@ import { byId, TypedTable } from '../../src/state/table.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Numbers quote the invariants of src/state/follow.ts. */
 
@@ -19,7 +20,6 @@ afterEach(async () => {
   await stores.clear();
 });
 
-const soon = { timeout: 10_000, interval: 10 };
 /** A text of digits is a row, everything else is damage. */
 const NUMBERS = new TypedTable<number>({
   name: 'settings',
@@ -72,9 +72,9 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
     const [store, other] = [await open(), await open()];
     await store.write([put('a', 1), put('b', 2)]);
     const one = told(store);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 1, b: 2 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 1, b: 2 }));
     await other.write([put('a', 3), put('c', 4), NUMBERS.remove('b')]);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 3, c: 4 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 3, c: 4 }));
     expect(one.calls[0]).toBe('all a=1 b=2');
   });
 
@@ -88,15 +88,15 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
       afterRead: times(1, 'settings', () => store.write([put('a', 2), put('b', 1)])),
     });
     const one = told(slow);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 2, b: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 2, b: 1 }));
     expect([one.calls[0], order[0]]).toEqual(['all a=1', 'watch']);
   });
 
   it('1, 2: what changes while a row is read is read again, and never goes back', async () => {
     const store = await open();
     const one = told(interposed(store, { afterRead: times(20, 'settings', () => store.update('settings', 'a', next)) }));
-    await vi.waitFor(async () => expect(values(one)).toEqual({ a: Number(await store.get('settings', 'a')) }), soon);
-    await vi.waitFor(() => expect(one.known.get('a')).toBe(20), soon);
+    await eventually(async () => expect(values(one)).toEqual({ a: Number(await store.get('settings', 'a')) }));
+    await eventually(() => expect(one.known.get('a')).toBe(20));
     const seen = one.calls.map((call) => Number(/a=(\d+)/.exec(call)?.[1] ?? 0));
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
   });
@@ -105,10 +105,10 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
     const store = await open();
     await store.write([put('gone', 1)]);
     const one = told(store);
-    await vi.waitFor(() => expect(values(one)).toEqual({ gone: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ gone: 1 }));
     const many = Array.from({ length: 1_500 }, (_, n) => put(`k${n}`, n));
     await store.write([...many, NUMBERS.remove('gone')]);
-    await vi.waitFor(() => expect([one.known.size, one.known.get('k1499'), one.known.has('gone')]).toEqual([1_500, 1_499, false]), soon);
+    await eventually(() => expect([one.known.size, one.known.get('k1499'), one.known.has('gone')]).toEqual([1_500, 1_499, false]));
   });
 
   it('3: readings that fail are repeated, and what was known holds meanwhile', async () => {
@@ -122,10 +122,10 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
         },
       }),
     );
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 1 }));
     failing = 1;
     await store.write([put('a', 2)]);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 2 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 2 }));
     expect(failing).toBeLessThan(0);
   });
 
@@ -135,10 +135,10 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
     const one = new Told();
     one.fails = 1;
     following.push(follow(store, NUMBERS, one, silentLog));
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 1 }));
     one.fails = 1;
     await store.write([put('a', 2), put('b', 1)]);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 2, b: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 2, b: 1 }));
   });
 
   it('4: a damaged row is none, is named in the log, and hides no other', async () => {
@@ -147,9 +147,9 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
     const lines: unknown[] = [];
     const one = new Told();
     following.push(follow(store, NUMBERS, one, { ...silentLog, warn: (fields) => lines.push(fields) }));
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 1 }));
     await store.write([{ table: 'settings', key: 'a', put: 'no number' }, put('c', 3)]);
-    await vi.waitFor(() => expect(values(one)).toEqual({ c: 3 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ c: 3 }));
     expect(lines[0]).toMatchObject({ table: 'settings', key: 'bad' });
     expect(JSON.stringify(lines)).not.toContain('secret');
   });
@@ -173,7 +173,7 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
     await stopped;
     await store.write([put('a', 2)]);
     const next = told(store);
-    await vi.waitFor(() => expect(values(next)).toEqual({ a: 2 }), soon);
+    await eventually(() => expect(values(next)).toEqual({ a: 2 }));
     expect(one.calls).toEqual([]);
   });
 
@@ -193,12 +193,9 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
       followKeys(store, ['plans', 'settings'], (table, key) => second.add(`${table} ${key}`), silentLog),
     ];
     await store.write([put('a', 1)]);
-    await vi.waitFor(
-      () => expect([first, second].map((seen) => /settings (a|undefined)/.test([...seen].join()))).toEqual([true, true]),
-      soon,
-    );
+    await eventually(() => expect([first, second].map((seen) => /settings (a|undefined)/.test([...seen].join()))).toEqual([true, true]));
     await store.write([{ table: 'plans', key: 'p', put: '{}' }]);
-    await vi.waitFor(() => expect(/plans (p|undefined)/.test([...second].join())).toBe(true), soon);
+    await eventually(() => expect(/plans (p|undefined)/.test([...second].join())).toBe(true));
     expect([...first].filter((line) => line.startsWith('plans'))).toEqual([]);
     for (const end of unwatch) end();
   });
@@ -216,21 +213,21 @@ it('3: a Redis that drops the connection, and is away for a while, costs no chan
   const one = told(store);
   try {
     await other.write([put('a', 1)]);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 1 }), soon);
+    await eventually(() => expect(values(one)).toEqual({ a: 1 }));
     const client = server.client();
     await client.call('CLIENT', 'KILL', 'TYPE', 'normal');
-    await vi.waitFor(async () => expect(await other.write([put('a', 2)])).toBe(true), soon);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 2 }), soon);
+    await eventually(async () => expect(await other.write([put('a', 2)])).toBe(true));
+    await eventually(() => expect(values(one)).toEqual({ a: 2 }));
     client.disconnect();
     await server.kill();
     await expect(other.write([put('a', 3)])).rejects.toMatchObject({ code: 'STATE_UNREACHABLE' });
     await server.up('--appendonly', 'yes');
-    await vi.waitFor(async () => expect(await other.write([put('a', 4), put('b', 1)])).toBe(true), soon);
-    await vi.waitFor(() => expect(values(one)).toEqual({ a: 4, b: 1 }), soon);
+    await eventually(async () => expect(await other.write([put('a', 4), put('b', 1)])).toBe(true));
+    await eventually(() => expect(values(one)).toEqual({ a: 4, b: 1 }));
   } finally {
     for (const follower of following.splice(0)) await follower.stop();
     await store.close();
     await other.close();
     await server.stop();
   }
-}, 40_000);
+});

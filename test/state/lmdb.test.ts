@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import type { Profile } from '../../src/state/profile.ts';
+import { eventually } from '../support/wait.ts';
 
 let directory: string;
 const opened: LmdbStore[] = [];
@@ -83,7 +84,7 @@ describe('the state store on one machine', () => {
     const store = open();
     store.remember('device', profile(1));
     const other = open();
-    await vi.waitFor(() => expect(found(other, 'device')).toEqual(profile(1)), { timeout: 5000 });
+    await eventually(() => expect(found(other, 'device')).toEqual(profile(1)));
   });
 
   it('3: two processes that are killed in the middle of their writes leave everything that was committed, and no lock', async () => {

@@ -4,8 +4,9 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { isAlive, processOf } from '../../../src/lock/process.ts';
+import { eventually } from '../../support/wait.ts';
 
 const SRC = join(import.meta.dirname, '../../../src');
 
@@ -70,7 +71,7 @@ describe('the watchdog', () => {
     onTestFinished(() => void process.kill(other.pid, 'SIGKILL'));
     process.kill(one.pid, 'SIGSTOP');
     supervisor.kill('SIGKILL');
-    await vi.waitFor(() => expect(isAlive(one)).toBe(false), { timeout: 25_000, interval: 20 });
+    await eventually(() => expect(isAlive(one)).toBe(false));
     expect(isAlive(other)).toBe(true);
   });
 
@@ -105,6 +106,6 @@ describe('the watchdog', () => {
         return target.startsWith(store) ? [target] : [];
       });
     expect(held(supervisor.pid ?? 0)).not.toEqual([]);
-    await vi.waitFor(() => expect(held(watchdog)).toEqual([]), { timeout: 25_000, interval: 20 });
+    await eventually(() => expect(held(watchdog)).toEqual([]));
   });
 });

@@ -8,6 +8,7 @@ import { EntryKind, Origin } from '../../../src/journal/entry.ts';
 import { Journal } from '../../../src/journal/journal.ts';
 import { readDurable } from '../../../src/journal/reader.ts';
 import { lockDirectory } from '../../../src/lock/lock.ts';
+import { remains } from '../../support/wait.ts';
 
 const ENTRIES = 5;
 
@@ -43,8 +44,7 @@ it('touches nothing while the process that had the slot before is still there', 
   const held = await lockDirectory(slot, 0);
   const recovered = recoverSlots(journals);
   // The lock is asked for again and again meanwhile.
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  expect(await readDurable(slot)).toBe(0);
+  await remains(async () => expect(await readDurable(slot)).toBe(0));
   await held.close();
   await recovered;
   expect(await readDurable(slot)).toBe(ENTRIES);
