@@ -42,7 +42,12 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'gnss_status', type: 'text', unit: '', meaning: 'off, no_fix, fix, 2d, 3d, sleep, …' },
 
   { name: 'odometer_m', type: 'number', unit: 'm', meaning: 'total distance' },
-  { name: 'odometer_source', type: 'text', unit: '', meaning: 'whose odometer that is: device, can, tachograph, obd' },
+  {
+    name: 'odometer_source',
+    type: 'text',
+    unit: '',
+    meaning: 'whose odometer that is, if not the counter of the device: can, tachograph, obd',
+  },
   { name: 'trip_m', type: 'number', unit: 'm', meaning: 'distance of the current trip' },
   { name: 'engine_hours_s', type: 'number', unit: 's', meaning: 'total running time of the engine' },
 

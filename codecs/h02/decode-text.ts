@@ -18,6 +18,7 @@ import {
   isEmpty,
   isStatus,
   letter,
+  real,
   sixDigits,
   splitFields,
   to,
@@ -82,7 +83,8 @@ function readBody(message: Message, bytes: Bytes, end: number, state: H02State, 
       decodeHeartbeat(bytes, 3, out);
       break;
     case Message.XT:
-      decodeHeartbeat(bytes, 4, out);
+      // Longer ones, like XT,V,0,0, are another form: what stands there is no battery.
+      decodeHeartbeat(bytes, count === 5 ? 4 : count, out);
       break;
     case Message.NBR:
       decodeNbr(bytes, state, out);
@@ -241,20 +243,34 @@ function decodeWifi(bytes: Bytes, state: H02State, out: FrameResult): void {
   const row = statusRow(out);
   const timed = sixDigits(bytes, 3) >= 0;
   let k = timed ? 5 : 4;
-  for (; k < count; k++) {
-    trim(bytes, k);
-    if (to - from < 14 || (to - from) % 14 !== 0) break;
-    for (let p = from; p + 14 <= to; p += 14) {
-      if (hexNumber(bytes, p, p + 12) < 0) continue;
-      const level = decimal(bytes, p + 12, p + 14);
-      out.wifi(mac(bytes, p), level > 0 ? -level : 0);
-    }
+  for (let used = accessPoints(bytes, k, out); used > 0; used = accessPoints(bytes, k, out)) k += used;
+  if (width(bytes, k) <= 3) {
+    const battery = whole(bytes, k++);
+    if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery);
   }
-  const battery = whole(bytes, k);
-  if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery);
-  if (timed) readTime(bytes, 3, k + 1, row, state, out);
+  if (timed) readTime(bytes, 3, k, row, state, out);
   else out.flags[row] = RowFlag.NoTime;
-  if (isStatus(bytes, k + 2)) applyStatus(word, row, state, out);
+  while (k < count && !isStatus(bytes, k)) k++;
+  if (k < count) applyStatus(word, row, state, out);
+}
+
+/** MAC 12 hex and rssi 2, several in one field; or a MAC in one field and its signal in the next. Returns how many fields they take. */
+function accessPoints(bytes: Bytes, k: number, out: FrameResult): number {
+  const length = width(bytes, k);
+  if (length === 12 && hexNumber(bytes, from, to) >= 0) {
+    const at = from;
+    const level = Math.abs(real(bytes, k + 1));
+    const isLevel = width(bytes, k + 1) <= 4 && level <= 120;
+    out.wifi(mac(bytes, at), isLevel ? -level : 0);
+    return isLevel ? 2 : 1;
+  }
+  if (length < 14 || length % 14 !== 0) return 0;
+  for (let p = from; p + 14 <= to; p += 14) {
+    if (hexNumber(bytes, p, p + 12) < 0) continue;
+    const level = decimal(bytes, p + 12, p + 14);
+    out.wifi(mac(bytes, p), level > 0 ? -level : 0);
+  }
+  return 1;
 }
 
 function mac(bytes: Bytes, at: number): string {

@@ -28,7 +28,7 @@ export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResu
     readOdometerBlock(bytes, k, out);
     return;
   }
-  if (readCellList(bytes, k, n, out)) return;
+  if (fields >= 6 && (readCellList(bytes, k + 2, k, n, out) || readCellList(bytes, k + 1, k, n, out))) return;
   // Behind the cell one field more (battery or ICCID), or the mileage and voltage of V5.
   if (fields > 6 || (fields === 6 && !hex && !startsDecimal(bytes, k))) return;
   if (!readCell(bytes, k, hex, out) || fields === 4 || (fields === 6 && !hex)) return;
@@ -61,28 +61,24 @@ const MOST_CELLS = 16;
 
 /**
  * [battery 00–99,] number of cells, MCC, MNC, then the cells, decimal: LAC and CID in pairs behind a battery (unused ones are 0), or
- * LAC, CID and signal in threes. False: it is no such list.
+ * LAC, CID and signal in threes. `mccAt` is where the MCC would stand. False: it is no such list.
  */
-function readCellList(bytes: Bytes, k: number, n: number, out: FrameResult): boolean {
-  for (const mccAt of [k + 2, k + 1]) {
-    const cells = whole(bytes, mccAt - 1);
-    const left = n - mccAt - 2;
-    if (cells < 1 || cells > MOST_CELLS || !startsDecimal(bytes, mccAt)) continue;
-    const behindBattery = mccAt === k + 2;
-    const unused = whole(bytes, n - 1) === 0 && whole(bytes, n - 2) === 0;
-    const threes = left === 3 * cells && !(behindBattery && unused);
-    const pairs = behindBattery && left >= 2 * cells && left <= 2 * MOST_CELLS;
-    if (!threes && !pairs) continue;
-    const mcc = whole(bytes, mccAt);
-    const mnc = whole(bytes, mccAt + 1);
-    const battery = behindBattery ? whole(bytes, k) : -1;
-    if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery >= 99 ? 100 : battery);
-    const step = threes ? 3 : 2;
-    for (let i = mccAt + 2; i + 1 < n; i += step)
-      addCell(mcc, mnc, whole(bytes, i), whole(bytes, i + 1), threes ? signalDbm(bytes, i + 2) : 0, out);
-    return true;
-  }
-  return false;
+function readCellList(bytes: Bytes, mccAt: number, k: number, n: number, out: FrameResult): boolean {
+  const cells = whole(bytes, mccAt - 1);
+  const left = n - mccAt - 2;
+  if (cells < 1 || cells > MOST_CELLS || !startsDecimal(bytes, mccAt)) return false;
+  const behindBattery = mccAt === k + 2;
+  const unused = whole(bytes, n - 1) === 0 && whole(bytes, n - 2) === 0;
+  const threes = left === 3 * cells && !(behindBattery && unused);
+  if (!threes && !(behindBattery && left >= 2 * cells && left <= 2 * MOST_CELLS)) return false;
+  const mcc = whole(bytes, mccAt);
+  const mnc = whole(bytes, mccAt + 1);
+  const battery = behindBattery ? whole(bytes, k) : -1;
+  if (battery >= 0 && battery <= 100) out.attr(Attr.BatteryPct, battery >= 99 ? 100 : battery);
+  const step = threes ? 3 : 2;
+  for (let i = mccAt + 2; i + 1 < n; i += step)
+    addCell(mcc, mnc, whole(bytes, i), whole(bytes, i + 1), threes ? signalDbm(bytes, i + 2) : 0, out);
+  return true;
 }
 
 /**

@@ -122,15 +122,14 @@ export const Role = {
   Limited: 72,
 } as const;
 
-/** Sources of `odometer_m`, the best one first, and how many metres one of theirs has. */
+/** Sources of `odometer_m` where the device itself counts none, the best one first, and how many metres one of theirs has. */
 export const ODOMETERS = [
-  ['device', 1],
   ['can', 1],
   ['can', 1000],
   ['tachograph', 1],
   ['obd', 1000],
 ] as const;
-const ODOMETER_WORDS = ['odometer_device', 'odometer_can', 'odometer_can_km', 'odometer_tachograph', 'odometer_obd_km'];
+const ODOMETER_WORDS = ['odometer_can', 'odometer_can_km', 'odometer_tachograph', 'odometer_obd_km'];
 
 /** What a raw number must be to be a measurement. Raw numbers that are not stay under `io_<id>`. */
 export interface Limits {
@@ -150,6 +149,16 @@ export function isMeasurement(limits: Limits, read: number, unsigned: number): b
 
 /** By `role - Role.Limited`; each once. */
 export const LIMITS: Limits[] = [];
+const INT_MAX = 0x7fffffff;
+/** By role, for the byte path: an unsigned number up to this is a measurement without another look; -1: look closer. */
+export const UP_TO = new Int32Array(4096).fill(-1);
+UP_TO[Role.Uint] = INT_MAX;
+UP_TO[Role.Bool] = 1;
+/** The same for numbers with a sign, from and to; the empty range of most roles: look closer. */
+export const FROM = new Int32Array(4096).fill(INT_MAX);
+export const TO = new Int32Array(4096).fill(-1);
+FROM[Role.Int] = -INT_MAX - 1;
+TO[Role.Int] = INT_MAX;
 const limitNumbers = new Map<string, number>();
 
 function limitedRole(limits: Limits): number {
@@ -157,6 +166,12 @@ function limitedRole(limits: Limits): number {
   const known = limitNumbers.get(key);
   if (known !== undefined) return Role.Limited + known;
   limitNumbers.set(key, LIMITS.length);
+  if (!limits.signed && limits.low <= 0 && limits.codes.length === 0)
+    UP_TO[Role.Limited + LIMITS.length] = Math.min(limits.high, Number.isNaN(limits.ones) ? INT_MAX : limits.ones - 1, INT_MAX);
+  if (limits.signed && limits.codes.length === 0 && Number.isNaN(limits.ones)) {
+    FROM[Role.Limited + LIMITS.length] = Math.max(limits.low, -INT_MAX - 1);
+    TO[Role.Limited + LIMITS.length] = Math.min(limits.high, INT_MAX);
+  }
   return Role.Limited + LIMITS.push(limits) - 1;
 }
 
@@ -302,6 +317,8 @@ OWN_LIST.forEach(([name, type, scale], i) => {
 });
 
 export const ATTRIBUTES: ReadonlyMap<number, Attribute> = all;
+/** Attribute ids of the device's own total distance. */
+export const OWN_ODOMETERS = [...definitions.values()].flat().flatMap(({ name, attribute }) => (name === 'odometer_m' ? [attribute] : []));
 
 function roleOf(word: string): number {
   if (partSlot(word) >= 0) return Role.Part + partSlot(word);

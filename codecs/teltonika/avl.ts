@@ -1,6 +1,6 @@
 import { type FrameResult, unknownEvent } from '../../src/codec/index.ts';
 import { ascii, type Bytes, hex, i16be, i32be, i64be, u16be, u64be } from '../../src/wire/index.ts';
-import { type Family, isMeasurement, LIMITS, NUMBER, own, Role, TEXT, Width } from './attributes.ts';
+import { type Family, FROM, isMeasurement, LIMITS, NUMBER, own, Role, TEXT, TO, UP_TO, Width } from './attributes.ts';
 import { bluetoothStart, readBeacons, readTags } from './bluetooth.ts';
 import { finishJoined, hexText, isOnes, near, network, odometer, part } from './joined.ts';
 
@@ -14,7 +14,7 @@ import { finishJoined, hexText, isOnes, near, network, odometer, part } from './
  *    status. `valid` needs satellites, too: without a fix devices repeat the last position (protocol.md section 3.2).
  * 5. A sensor's error code, "not available" and whatever lies beyond an element's raw limits are not a measurement: the raw
  *    number is kept as `io_<id>`. So is a value of a width that no definition of the element has.
- * 6. `odometer_m` is the best total distance that the record has; `odometer_source` says whose it is.
+ * 6. `odometer_m` is the device's own total distance, else the best one that the record has; `odometer_source` says whose that is.
  *
  * ```
  * head      timestamp u64 · priority u8 · longitude i32 · latitude i32 · altitude i16 · angle u16 · satellites u8 · speed u16
@@ -45,6 +45,8 @@ const ANY_DOOR = 0x2f00;
 const GNSS_STATUS = ['off', 'fix', 'no_fix', 'sleep'];
 const GNSS_STATUS_FMX6 = ['off', 'no_antenna', 'no_fix', 'fix', 'sleep', 'overcurrent'];
 const GNSS_STATUS_FMX6_ID = 71;
+/** By width in bytes; a double rounds eight bytes. */
+const ALL_ONES = [0, 0xff, 0xffff, 0, 0xffffffff, 0, 0, 0, 2 ** 64];
 /** Raw, in tenths: the element's documented limit. */
 const MAX_HDOP = 500;
 /** Degrees: one unit of the last digit around 0, 0, which FFFFFFFF is too, is not a place either. */
@@ -81,11 +83,12 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
     const entry = table[idWidth === 1 ? bytes[p]! : u16be(bytes, p)]!;
     const value = bytes[p + idWidth]!;
     const role = entry >>> 20;
-    if (role === Role.Uint) out.attr(entry & 0xfffff, value);
-    else if (role === Role.Bool && value <= 1) out.attr(entry & 0xfffff, value);
-    else if (role >= Role.Limited) limited(role, entry & 0xfffff, value, (value << 24) >> 24, out);
-    else if (role === Role.Int) out.attr(entry & 0xfffff, (value << 24) >> 24);
-    else special(bytes, p + idWidth, 1, role, entry & 0xfffff, value, (value << 24) >> 24, r, out);
+    if (value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
+    else {
+      const signed = (value << 24) >> 24;
+      if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
+      else special(bytes, p + idWidth, 1, role, entry & 0xfffff, value, signed, r, out);
+    }
     p += idWidth + 1;
   }
   count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
@@ -94,10 +97,12 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
     const entry = table[Width.Two | (idWidth === 1 ? bytes[p]! : u16be(bytes, p))]!;
     const value = u16be(bytes, p + idWidth);
     const role = entry >>> 20;
-    if (role === Role.Uint) out.attr(entry & 0xfffff, value);
-    else if (role >= Role.Limited) limited(role, entry & 0xfffff, value, (value << 16) >> 16, out);
-    else if (role === Role.Int) out.attr(entry & 0xfffff, (value << 16) >> 16);
-    else special(bytes, p + idWidth, 2, role, entry & 0xfffff, value, (value << 16) >> 16, r, out);
+    if (value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
+    else {
+      const signed = (value << 16) >> 16;
+      if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
+      else special(bytes, p + idWidth, 2, role, entry & 0xfffff, value, signed, r, out);
+    }
     p += idWidth + 2;
   }
   count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
@@ -106,9 +111,8 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
     const entry = table[Width.Four | (idWidth === 1 ? bytes[p]! : u16be(bytes, p))]!;
     const value = i32be(bytes, p + idWidth);
     const role = entry >>> 20;
-    if (role === Role.Uint) out.attr(entry & 0xfffff, value >>> 0);
-    else if (role >= Role.Limited) limited(role, entry & 0xfffff, value >>> 0, value, out);
-    else if (role === Role.Int) out.attr(entry & 0xfffff, value);
+    if (value >= 0 && value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
+    else if (value >= FROM[role]! && value <= TO[role]!) out.attr(entry & 0xfffff, value);
     else special(bytes, p + idWidth, 4, role, entry & 0xfffff, value >>> 0, value, r, out);
     p += idWidth + 4;
   }
@@ -237,21 +241,21 @@ export function special(
     case Role.Cell:
     case Role.WideCell:
     case Role.Lac:
-      network(role, attribute, value, isOnes(bytes, at, width), out);
+      network(role, attribute, value, value === ALL_ONES[width], out);
       return;
     case Role.Xyz:
       if (width === 8) axes(bytes, at, attribute, out);
       return;
     case Role.Doors:
     case Role.Alcohol:
-      if (isOnes(bytes, at, width)) out.attr(NUMBER | (attribute & 0xffff), value);
+      if (value === ALL_ONES[width]) out.attr(NUMBER | (attribute & 0xffff), value);
       else twofold(role, attribute, value, out);
       return;
     default:
       if (role >= Role.Limited) limited(role, attribute, value, signed, out);
-      else if (role >= Role.Odometer) odometer(role - Role.Odometer, attribute, value, isOnes(bytes, at, width), out);
+      else if (role >= Role.Odometer) odometer(role - Role.Odometer, attribute, value, value === ALL_ONES[width], out);
       else if (role < Role.Near) part(bytes, at, width, role - Role.Part);
-      else near(role - Role.Near, isOnes(bytes, at, width) ? -1 : value);
+      else near(role - Role.Near, value === ALL_ONES[width] ? -1 : value);
   }
 }
 

@@ -35,7 +35,7 @@ export const ELEMENTS = `
 14 engine_hours_s uint 60 4 S 0:16777215
 15 eco_score uint 0.01 2 FATK 0:65535
 15 can_engine_worktime_counted_min uint 1 4 S 0:16777215
-16 odometer_m odometer_device 1 4 FATKX 0:2147483647
+16 odometer_m uint 1 4 FATKX 0:2147483647
 16 can_total_mileage_counted_m uint 1 4 S 0:4294967295
 17 acceleration_x_g int 0.001 2 FX -8000:8000
 17 can_fuel_consumed_counted_l uint 0.1 4 S 0:2147483647
@@ -397,7 +397,7 @@ export const ELEMENTS = `
 214 lls_5_fuel_level int 1 2 FS -4:32767
 215 lls_5_temperature_c int 1 1 FS -128:127
 216 geofence_zone_35 uint 1 1 FATK 0:3
-216 odometer_m odometer_device 1 4 S 0:4294967295
+216 odometer_m uint 1 4 S 0:4294967295
 217 geofence_zone_36 uint 1 1 FATK 0:3
 217 driver_id hex 1 8 S -
 218 geofence_zone_37 uint 1 1 FATK 0:3

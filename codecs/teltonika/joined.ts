@@ -1,6 +1,6 @@
 import type { FrameResult } from '../../src/codec/index.ts';
 import { ascii, type Bytes, hex, u32be, u64be } from '../../src/wire/index.ts';
-import { NUMBER, ODOMETERS, own, partSlot, Role } from './attributes.ts';
+import { NUMBER, ODOMETERS, OWN_ODOMETERS, own, partSlot, Role } from './attributes.ts';
 
 /**
  * What several elements of a record say together: the cells, texts in parts of eight bytes, the best total distance. `special` hands the
@@ -14,6 +14,8 @@ const DRIVER_2 = own('driver_2_id');
 const PLATE = own('vehicle_registration');
 const ODOMETER = own('odometer_m');
 const ODOMETER_SOURCE = own('odometer_source');
+/** The device's own total distance, of the FM platform and of FMx6. */
+const [FIRST_OWN, SECOND_OWN] = OWN_ODOMETERS;
 
 /** What elements of the record being read have said together; cleared by `finishJoined`, used for one row. */
 const CELL = { seen: false, near: false, operator: 0, lac: -1, cid: -1, wide: -1 };
@@ -49,13 +51,13 @@ export function isOnes(bytes: Bytes, at: number, width: number): boolean {
   return true;
 }
 
-/** A total distance: kept under its own name; the best one of the record becomes `odometer_m` (invariant 6). */
+/** A vehicle's total distance: kept under its own name; the best one of the record becomes `odometer_m` (invariant 6). */
 export function odometer(source: number, attribute: number, value: number, unknown: boolean, out: FrameResult): void {
   if (unknown) out.attr(NUMBER | (attribute & 0xffff), value);
   else {
     out.attr(attribute, value);
     // A vehicle that has not said anything yet counts 0.
-    if (source < DISTANCE.source && (value > 0 || source === 0)) {
+    if (source < DISTANCE.source && value > 0) {
       DISTANCE.source = source;
       DISTANCE.value = value;
     }
@@ -105,9 +107,13 @@ export function finishJoined(out: FrameResult): void {
 
 function finishDistance(out: FrameResult): void {
   const [source, metres] = ODOMETERS[DISTANCE.source]!;
-  if (DISTANCE.source > 0) out.attr(ODOMETER, DISTANCE.value * metres);
-  out.attrText(ODOMETER_SOURCE, source);
   DISTANCE.source = NO_SOURCE;
+  for (let k = out.rows > 1 ? out.attrEnd[out.rows - 2]! : 0; k < out.attrs; k++) {
+    const id = out.attrId[k]!;
+    if (id === FIRST_OWN || id === SECOND_OWN) return;
+  }
+  out.attr(ODOMETER, DISTANCE.value * metres);
+  out.attrText(ODOMETER_SOURCE, source);
 }
 
 /** Serving network and cell: 241 is MCC and MNC as one decimal number, two or three digits of MNC (protocol.md section 8.4). */

@@ -202,7 +202,6 @@ const ROLES: Readonly<Record<string, string>> = {
   canDriver2IdHigh: 'card_2a',
   canDriver2IdLow: 'card_2b',
   imsi: 'digits',
-  totalOdometer: 'odometer_device',
   canTotalMileage: 'odometer_can',
   tachoOdometer: 'odometer_tachograph',
   canTachographTotalVehicleDistance: 'odometer_tachograph',
