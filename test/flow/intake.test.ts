@@ -65,6 +65,29 @@ describe('intake invariants', () => {
     expect(link.sent[1]).toMatch(/^5441010002..5441000003..$/);
   });
 
+  it('1: a heartbeat with an event is answered when it is durable, one without as before', () => {
+    let event = 0;
+    const telling = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        decode(bytes, start, end, state, out) {
+          toyDialect.decode(bytes, start, end, state, out);
+          if (out.kind === FrameKind.Heartbeat) out.event[out.row()] = event;
+        },
+      },
+    });
+    const { intake, link } = connect(telling);
+    intake.push(login);
+    intake.push(toyAlive(2));
+    expect([link.sent.length, journal.frames.length]).toEqual([2, 1]);
+    event = 1;
+    intake.push(toyAlive(3));
+    expect([link.sent.length, journal.frames.length]).toEqual([2, 2]);
+    durable(9);
+    expect(link.sent).toHaveLength(3);
+  });
+
   it('2: on UDP each answer is a datagram of its own', () => {
     const { intake, link } = connect(toy, 'udp');
     intake.push(Buffer.concat([login, toyFixes(2, 1), toyAlive(3)]));
