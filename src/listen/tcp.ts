@@ -3,7 +3,7 @@ import type { Codec } from '../codec/index.ts';
 import { systemCode } from '../errors.ts';
 import type { Link } from '../in/intake/host.ts';
 import { Intake } from '../in/intake/intake.ts';
-import { type BytesCounters, bytesCounters } from '../metrics/hot-counters.ts';
+import { type BytesCounters, bytesCounters } from '../in/session/counters.ts';
 import { Seldom } from '../seldom.ts';
 import type { Bytes } from '../wire/index.ts';
 import { peerOf } from '../wire/network.ts';

@@ -3,12 +3,10 @@ import { ZipFile } from 'yazl';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
 import { jsonOf } from '../json.ts';
-import { EVENT_VERSION } from '../record/event.ts';
 import type { Device } from '../registry/device.ts';
-import { DeviceRows, type Row } from '../sink/clickhouse/device-rows.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import { pages } from '../state/pages.ts';
 import type { StateStore } from '../state/store.ts';
+import type { StoredRows } from './stored-rows.ts';
 
 /**
  * Everything that is kept of a device, as a zip of NDJSON files: for the person whose vehicle it is.
@@ -18,7 +16,8 @@ import type { StateStore } from '../state/store.ts';
  * 2. What cannot be read is an error before the first byte, or breaks the file off: it never ends early and whole.
  */
 export interface ExportOptions {
-  readonly clickhouse: ClickHouseAccess;
+  /** Opened for each export, and closed behind it. */
+  readonly rows: () => StoredRows;
   readonly store: StateStore;
   readonly ledger: Pick<Ledger, 'open' | 'unknown' | 'finished'>;
   readonly shadow: Pick<Shadow, 'get'>;
@@ -33,7 +32,7 @@ const PAGE = 500;
 export async function exportDevice(options: ExportOptions, id: string, device: Device | undefined): Promise<Readable> {
   const ids = device === undefined ? [id] : [device.id, ...device.aliases];
   const { store, ledger, shadow } = options;
-  const rows = new DeviceRows(options.clickhouse);
+  const rows = options.rows();
   await rows.columns('positions').catch(async (error: unknown) => {
     await rows.close();
     throw error;
@@ -43,9 +42,7 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
       yield device === undefined ? [] : [device];
     },
     ...Object.fromEntries(TABLES.map((table) => [table, () => rows.pages(table, ids)])),
-    events: async function* () {
-      for await (const page of rows.pages('events', ids)) yield page.map(eventOf);
-    },
+    events: () => rows.events(ids),
     cycles: () => cyclesOf(store, ids),
     commands: async function* () {
       for (const one of ids) yield [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
@@ -55,13 +52,6 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
     },
   };
   return zipOf(files, options.now(), () => rows.close());
-}
-
-/** A row of the table as the stream has it, also one from before the envelope, whose data holds the type as well. */
-function eventOf(row: Row): object {
-  const { id, device, account = '', time, received = time, protocol = '', type } = row;
-  const { type: _, ...data }: { type?: unknown } = objectOf(String(row['data'] ?? '{}'));
-  return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data };
 }
 
 /** What was counted in each billing cycle. */

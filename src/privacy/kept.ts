@@ -1,8 +1,7 @@
 import type { Device } from '../registry/device.ts';
-import { DeviceRows } from '../sink/clickhouse/device-rows.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
+import type { StoredRows } from './stored-rows.ts';
 
 /** Tables of ClickHouse with rows of devices. */
 const DATA_TABLES = ['positions', 'statuses', 'events', 'usage'];
@@ -15,7 +14,7 @@ const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'erasures']
  */
 export async function isKept(
   store: StateStore & ProfileStore,
-  clickhouse: ClickHouseAccess,
+  open: () => StoredRows,
   id: string,
   device: Device | undefined,
 ): Promise<boolean> {
@@ -23,7 +22,7 @@ export async function isKept(
   for (const table of ONE_EACH) if ((await store.get(table, id)) !== undefined) return true;
   for (const table of BY_DEVICE) if ((await store.list(table, { prefix: `${id} `, limit: 1 })).length > 0) return true;
   if (await new Promise((resolve) => store.findProfile(id, (profile) => resolve(profile !== undefined)))) return true;
-  const rows = new DeviceRows(clickhouse);
+  const rows = open();
   try {
     for (const table of DATA_TABLES) if ((await rows.pages(table, [id]).next()).done !== true) return true;
     return false;

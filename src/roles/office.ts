@@ -20,6 +20,7 @@ import { Forgetter } from '../registry/forgetter.ts';
 import { QuarantineList } from '../registry/quarantine-list.ts';
 import { pickAddress } from '../registry/standing.ts';
 import { JOURNAL } from '../ship/shipper.ts';
+import { DeviceRows } from '../sink/clickhouse/device-rows.ts';
 import { openState, type State } from '../state/open.ts';
 import { stateOptions } from './lifecycle.ts';
 
@@ -33,7 +34,8 @@ export interface Office extends ApiOffice {
 }
 
 export async function openOffice(options: OfficeOptions): Promise<Office> {
-  const { config, log, metrics, record, clickhouse } = options;
+  const { config, log, metrics, record } = options;
+  const rows = (): DeviceRows => new DeviceRows(options.clickhouse);
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log, options.stateDamage, () => options.suspectState()));
   const deviceRecords = new DeviceRecords({ store: state, now, record });
@@ -84,8 +86,8 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
       if (isKnown) record(device, { type: 'identity_picked', address, by });
       return isKnown;
     },
-    isKept: (id, device) => isKept(state, clickhouse, id, device),
-    export: (id, device) => exportDevice({ clickhouse, store: state, ledger, shadow, now }, id, device),
+    isKept: (id, device) => isKept(state, rows, id, device),
+    export: (id, device) => exportDevice({ rows, store: state, ledger, shadow, now }, id, device),
     abandonState(damage): void {
       state.abandon(damage);
       stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'work on the state store did not end in order'));

@@ -1,6 +1,7 @@
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Refusals } from '../../src/in/intake/refusals.ts';
 import { Scratch } from '../../src/in/intake/scratch.ts';
+import { CodecCounters } from '../../src/in/session/counters.ts';
 import type { EntrySink } from '../../src/in/session/entry-sink.ts';
 import { Meters } from '../../src/in/session/meter.ts';
 import type { Session } from '../../src/in/session/session.ts';
@@ -9,7 +10,6 @@ import type { KeptOptions } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics/catalog.ts';
-import { CodecCounters } from '../../src/metrics/hot-counters.ts';
 import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';

@@ -1,8 +1,8 @@
 import type { Codec, DatagramDialect, Transport } from '../../codec/index.ts';
 import { datagramFrames } from '../../frame/datagram.ts';
 import { type OnFrame, Splitter, Stop } from '../../frame/splitter.ts';
-import type { CodecCounters } from '../../metrics/hot-counters.ts';
 import type { Bytes } from '../../wire/index.ts';
+import type { CodecCounters } from '../session/counters.ts';
 import { Strikes } from './strikes.ts';
 
 /** Cuts the chunks of one connection, or the datagrams of one peer, into frames; counts them, and noise, and bad frames. */

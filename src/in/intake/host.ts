@@ -1,9 +1,9 @@
 import type { Codec, Options } from '../../codec/index.ts';
 import type { Log } from '../../log.ts';
-import type { CodecCounters } from '../../metrics/hot-counters.ts';
 import type { Newcomers } from '../../registry/newcomers.ts';
 import type { Quarantine } from '../../registry/quarantine.ts';
 import type { Owing } from '../ack/settle.ts';
+import type { CodecCounters } from '../session/counters.ts';
 import type { SessionHost } from '../session/session.ts';
 import type { Refusals } from './refusals.ts';
 import type { Scratch } from './scratch.ts';

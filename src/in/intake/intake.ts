@@ -1,8 +1,8 @@
 import { type Codec, FrameKind, type FrameResult, Settled, type Transport } from '../../codec/index.ts';
-import type { CodecCounters } from '../../metrics/hot-counters.ts';
 import type { DeviceLookup } from '../../registry/device-lookup.ts';
 import type { Bytes } from '../../wire/index.ts';
 import { NEVER, type Owing, type Receipt, Settle } from '../ack/settle.ts';
+import type { CodecCounters } from '../session/counters.ts';
 import { isDeviceId } from '../session/identity.ts';
 import { journalEvent } from '../session/notices.ts';
 import { Reader } from '../session/reader.ts';

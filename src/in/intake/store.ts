@@ -1,8 +1,8 @@
 import { FrameKind, Settled } from '../../codec/index.ts';
 import { EntryKind } from '../../journal/entry.ts';
-import type { CodecCounters } from '../../metrics/hot-counters.ts';
 import type { Bytes } from '../../wire/index.ts';
 import type { Receipt, Settle } from '../ack/settle.ts';
+import type { CodecCounters } from '../session/counters.ts';
 import type { Session } from '../session/session.ts';
 import type { IntakeHost } from './host.ts';
 import { Verdict } from './keep.ts';

@@ -1,4 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import { jsonOf } from '../../json.ts';
+import { EVENT_VERSION } from '../../record/event.ts';
 import { plainError } from './errors.ts';
 import { quoteName, quoteText } from './migrate.ts';
 import { type ClickHouseAccess, connect } from './sink.ts';
@@ -43,6 +45,11 @@ export class DeviceRows {
     }
   }
 
+  /** Pages of events, each as the stream has it, also one from before the envelope, whose data holds the type as well. */
+  async *events(devices: readonly string[]): AsyncGenerator<object[]> {
+    for await (const page of this.pages('events', devices)) yield page.map(eventOf);
+  }
+
   /** None where the table is not there. */
   async columns(table: string): Promise<{ name: string; isTime: boolean }[]> {
     const where = `database = ${quoteText(this.#database)} AND table = ${quoteText(table)} AND default_kind != 'ALIAS'`;
@@ -73,4 +80,11 @@ function present(row: Row): Row {
       return typeof value !== 'object' || Object.keys(value).length > 0;
     }),
   );
+}
+
+function eventOf(row: Row): object {
+  const { id, device, account = '', time, received = time, protocol = '', type } = row;
+  const value = jsonOf(String(row['data'] ?? '{}'));
+  const { type: _, ...data }: { type?: unknown } = typeof value === 'object' && value !== null ? value : {};
+  return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data };
 }
