@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { SecretUrl } from '../src/base/secret.ts';
 import { startEmbeddedClickHouse } from '../src/embedded/clickhouse.ts';
-import { SecretUrl } from '../src/secret.ts';
-import { createClickHouseSink } from '../src/sink/clickhouse/sink.ts';
-import { Batch } from '../src/sink/sink.ts';
+import { createClickHouseSink } from '../src/out/sink/clickhouse/sink.ts';
+import { Batch } from '../src/out/sink/sink.ts';
 import { Fleet } from './fleet-rows.ts';
 
 const BATCH_ROWS = 50_000;

@@ -2,9 +2,9 @@ import { pathToFileURL } from 'node:url';
 import gt06 from '../codecs/gt06/index.ts';
 import h02 from '../codecs/h02/index.ts';
 import teltonika from '../codecs/teltonika/index.ts';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/base/clock.ts';
+import { type Bytes, crc16Arc, fromHex, putU16be, putU32be } from '../src/base/wire/index.ts';
 import { type Codec, checkOptions, FrameResult, type Transport } from '../src/codec/index.ts';
-import { type Bytes, crc16Arc, fromHex, putU16be, putU32be } from '../src/wire/index.ts';
 
 /**
  * Framing and decoding on one thread, checksums included, for each kind of message that matters. A frame lies among

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/base/clock.ts';
 import { readSecret } from '../src/embedded/secret.ts';
 import { DEFAULT_PORTS, Fleet, PROTOCOLS } from '../src/simulate/fleet.ts';
 import type { Tally } from '../src/simulate/tally.ts';

@@ -1,5 +1,5 @@
 import { defineCodec, FrameKind, FrameResult } from '../src/codec/index.ts';
-import type { Batch } from '../src/sink/sink.ts';
+import type { Batch } from '../src/out/sink/sink.ts';
 
 /**
  * Records as a mixed fleet of cars sends them, straight into a batch: drives and stops, a record every ten seconds while

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/base/clock.ts';
 import { Latency, type LatencyData } from '../src/simulate/latency.ts';
 import { type FleetSettings, LoadFleet } from './load/fleet.ts';
 import { freePort, HERE, type Server, startServer, wait } from './load/server.ts';

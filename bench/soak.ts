@@ -14,7 +14,7 @@ import { Rig } from './rig.ts';
  * their sum is printed beside it, and does not decide.
  *
  * Tables of fixed size are filled before anything is measured: the resend windows of the shipper take their last pages when more than
- * 524 288 records were delivered (src/ship/window.ts).
+ * 524 288 records were delivered (src/out/ship/window.ts).
  */
 const HELP = `npm run soak -- [--minutes 30] [--rate 500] [--fill 1200000] [--fill-rate 8000]
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FREE, LAYERS, OPEN, ROOMS, UPWARD } from '../tools/architecture/rooms.ts';
+import { FOLDERS, FREE, LAYERS, OPEN, ROOMS, UPWARD } from '../tools/architecture/rooms.ts';
 
 /** Imports follow the law of tools/architecture/rooms.ts; the language is the one of STYLE.md. */
 
@@ -10,15 +10,18 @@ const KINDS = new Set(['FrameKind', 'Settled', 'FRAME_KIND_NAMES', 'RowFlag', 'R
 const SOCKET_MODULES = /^node:(net|dgram|tls|http|https|http2)$/;
 /** Where sockets may be opened, or addresses parsed. */
 const SOCKET_FILES = [
-  /^src\/listen\//,
+  /^src\/in\/listen\//,
   /^src\/embedded\//,
   /^src\/api\//,
   /^src\/simulate\//,
   // A device's networks are matched against where it connects from.
-  /^src\/registry\/networks\.ts$/,
+  /^src\/fleet\/registry\/networks\.ts$/,
   // One takes every port for a moment before the workers share it, the other hands listening sockets over.
   /^src\/cluster\/(ports|succession)\.ts$/,
 ];
+
+/** Folders of src whose folders are rooms. */
+const GROUPS = ['base', 'codec', 'fleet', 'in', 'out'];
 
 const FORBIDDEN_NAMES = /(^|[/-])(utils?|helpers?|common|misc|manager)(\.ts$|[/-])/;
 
@@ -58,10 +61,16 @@ function code(source: string): string {
 
 /** The room of a file given from the repository root. */
 function roomOf(file: string): string {
-  const [top, first = '', second] = file.split('/');
-  if (top === 'codecs') return second === undefined ? 'codecs' : `codecs/${first}`;
-  if (first === 'in') return `in/${second}`;
-  return second === undefined ? first.replace(/\.ts$/, '') : first;
+  const [top, first = '', second = '', third] = file.split('/');
+  if (top === 'codecs') return second === '' ? 'codecs' : `codecs/${first}`;
+  if (GROUPS.includes(first) && third !== undefined) return `${first}/${second}`;
+  return first.replace(/\.ts$/, '');
+}
+
+/** The folder of src that a file is in, its name for a file of src itself, `codecs` for a codec. */
+function folderOf(file: string): string {
+  const [top = '', first = ''] = file.split('/');
+  return top === 'src' ? first.replace(/\.ts$/, '') : top;
 }
 
 /** `from` of an import in `file`, as a path from the repository root. */
@@ -123,8 +132,8 @@ function importViolations(file: string, source: string): string[] {
       const there = roomOf(target);
       if (there === room || allowed === undefined) continue;
       if (isCodec) {
-        if (!['src/codec/index.ts', 'src/wire/index.ts'].includes(target) && target !== 'codecs/vocabulary.ts')
-          complain('codecs import src/codec/index.ts and src/wire/index.ts only');
+        if (!['src/codec/index.ts', 'src/base/wire/index.ts'].includes(target) && target !== 'codecs/vocabulary.ts')
+          complain('codecs import src/codec/index.ts and src/base/wire/index.ts only');
         continue;
       }
       if (OPEN.includes(there) || allowed.includes(there) || allowed.includes(target)) continue;
@@ -150,9 +159,9 @@ function languageViolations(file: string, source: string): string[] {
   look(/[\w)\]}'"]\s+as\s+(?!const\b)[\w({['"]+/g, 'a cast');
   look(/(?<![\w.'"])any(?=\s*[\])>,;=|&)}\n])/g, 'any');
   look(/\benum\s+\w+\s*\{|\bnamespace\s+\w+/g, 'enum or namespace');
-  if (file !== 'src/clock.ts')
+  if (file !== 'src/base/clock.ts')
     look(/\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\s*\)|\bprocess\.hrtime\b/g, 'the time is read in clock.ts only');
-  if (file.startsWith('codecs/') || file.startsWith('src/wire/')) {
+  if (file.startsWith('codecs/') || file.startsWith('src/base/wire/')) {
     look(/[\w)]!(?!=)(?=[\s.;,)\]([+\-*/&|<>?:])/g, '! on something that is not an element');
   } else look(/[\w)\]]!(?!=)(?=[\s.;,)\]([+\-*/&|<>?:])/g, '! outside wire and codecs');
   if (file.startsWith('codecs/'))
@@ -215,6 +224,19 @@ describe('the rooms', () => {
     expect(UPWARD.filter((exception) => !upward.some(({ step }) => step === exception))).toEqual([]);
   });
 
+  it('are in folders that import downwards only', () => {
+    const upward = [...FILES].flatMap(([file, source]) => {
+      const from = folderOf(file);
+      return importsOf(source)
+        .map((one) => folderOf(one.from.startsWith('.') ? resolved(file, one.from) : file))
+        .filter((to) => to !== from && FOLDERS.indexOf(to) < FOLDERS.indexOf(from))
+        .map((to) => `${file}: ${from} → ${to}`);
+    });
+    expect(upward.filter((one) => !one.endsWith('codec → codecs'))).toEqual([]);
+    const folders = new Set([...FILES.keys()].map(folderOf).filter((folder) => folder !== 'codecs'));
+    expect([...folders].toSorted()).toEqual(FOLDERS.toSorted());
+  });
+
   it('have one place each in the layers', () => {
     const rooms = new Set(
       [...FILES.keys()].map((file) => roomOf(file).replace(/^codecs\/.*/, 'codecs')).filter((room) => !OPEN.includes(room)),
@@ -245,39 +267,39 @@ describe('the rooms', () => {
 
 describe('the checker itself', () => {
   it.each([
-    ['src/wire/read.ts', "import { x } from '../codec/index.ts';"],
-    ['src/frame/splitter.ts', "import { FrameResult } from '../codec/index.ts';"],
-    ['src/frame/splitter.ts', "import {\n  type Codec,\n  defineCodec,\n} from '../codec/index.ts';"],
+    ['src/base/wire/read.ts', "import { x } from '../../codec/index.ts';"],
+    ['src/codec/frame/splitter.ts', "import { FrameResult } from '../index.ts';"],
+    ['src/codec/frame/splitter.ts', "import {\n  type Codec,\n  defineCodec,\n} from '../index.ts';"],
     ['src/in/session/session.ts', "import net from 'node:net';"],
-    ['src/kit/feed.ts', "import { Journal } from '../journal/journal.ts';"],
-    ['src/kit/feed.ts', "export { Journal } from '../journal/journal.ts';"],
-    ['src/kit/feed.ts', "const x = await import('../journal/journal.ts');"],
-    ['src/kit/feed.ts', "import '../journal/journal.ts';"],
+    ['src/codec/kit/feed.ts', "import { Journal } from '../../journal/journal.ts';"],
+    ['src/codec/kit/feed.ts', "export { Journal } from '../../journal/journal.ts';"],
+    ['src/codec/kit/feed.ts', "const x = await import('../../journal/journal.ts');"],
+    ['src/codec/kit/feed.ts', "import '../../journal/journal.ts';"],
     ['src/in/intake/intake.ts', "import { x } from '../ack/outbox';"],
     ['src/journal/journal.ts', "import pino from 'pino';"],
-    ['src/sink/redis-stream/sink.ts', "import { x } from '../../ship/shipper.ts';"],
-    ['src/ship/loop.ts', "import { x } from '../sink/clickhouse/sink.ts';"],
+    ['src/out/sink/redis-stream/sink.ts', "import { x } from '../../ship/shipper.ts';"],
+    ['src/out/ship/loop.ts', "import { x } from '../sink/clickhouse/sink.ts';"],
     ['src/codec/registry.ts', "import toy from '../../codecs/toy/index.ts';"],
     ['src/nowhere/x.ts', ''],
-    ['codecs/gt06/decode.ts', "import { u16be } from '../../src/wire/read.ts';"],
+    ['codecs/gt06/decode.ts', "import { u16be } from '../../src/base/wire/read.ts';"],
     ['codecs/gt06/decode.ts', "import { x } from '../h02/decode-text.ts';"],
     ['codecs/gt06/decode.ts', "import { readFileSync } from 'node:fs';"],
-    ['codecs/gt06/decode.ts', "import { AppError } from '../../src/errors.ts';"],
+    ['codecs/gt06/decode.ts', "import { AppError } from '../../src/base/errors.ts';"],
   ])('refuses in %s: %s', (file, source) => {
     expect(importViolations(file, source)).toHaveLength(1);
   });
 
   it.each([
     [
-      'src/frame/splitter.ts',
-      "import type { StreamDialect } from '../codec/index.ts';\nimport { type Codec, FrameKind } from '../codec/index.ts';",
+      'src/codec/frame/splitter.ts',
+      "import type { StreamDialect } from '../index.ts';\nimport { type Codec, FrameKind } from '../index.ts';",
     ],
-    ['src/listen/tcp.ts', "import net from 'node:net';\nimport { AppError } from '../errors.ts';"],
+    ['src/in/listen/tcp.ts', "import net from 'node:net';\nimport { AppError } from '../../base/errors.ts';"],
     [
-      'src/sink/clickhouse/sink.ts',
+      'src/out/sink/clickhouse/sink.ts',
       "import { x } from './encode.ts';\nimport type { Sink } from '../sink.ts';\nimport { createClient } from '@clickhouse/client';",
     ],
-    ['codecs/gt06/decode.ts', "import { u16be } from '../../src/wire/index.ts';\nimport { x } from './messages.ts';"],
+    ['codecs/gt06/decode.ts', "import { u16be } from '../../src/base/wire/index.ts';\nimport { x } from './messages.ts';"],
   ])('allows in %s: %s', (file, source) => {
     expect(importViolations(file, source)).toEqual([]);
   });
@@ -293,7 +315,7 @@ describe('the checker itself', () => {
     ['src/in/ack/outbox.ts', 'const t = new Date();'],
     ['src/in/ack/outbox.ts', 'const t = performance.now() - before;'],
     ['src/in/ack/outbox.ts', 'const x = list[0]!;'],
-    ['src/wire/read.ts', 'const x = thing!.length;'],
+    ['src/base/wire/read.ts', 'const x = thing!.length;'],
     ['src/in/ack/outbox.ts', 'enum X { A }'],
     ['codecs/toy/decode.ts', 'const x = Math.random();'],
     ['codecs/toy/decode.ts', 'const part = bytes.subarray(1, 2);'],
@@ -307,15 +329,15 @@ describe('the checker itself', () => {
     ['src/in/ack/outbox.ts', "import * as fs from 'node:fs';\nimport { a as b } from './x.ts';\nexport { a as c } from './x.ts';"],
     ['src/in/ack/outbox.ts', "/** as any other */\n// new Date() as Date\nconst text = 'as any thing';\nconst t = `x as any z`;"],
     ['src/in/ack/outbox.ts', "const pattern = /'as any/;\nif (a !== b && !c) f(!d);"],
-    ['src/wire/read.ts', 'const x = bytes[at]! << 8;'],
-    ['src/clock.ts', 'now: () => Date.now(),'],
+    ['src/base/wire/read.ts', 'const x = bytes[at]! << 8;'],
+    ['src/base/clock.ts', 'now: () => Date.now(),'],
   ])('finds nothing in %s: %s', (file, source) => {
     expect(languageViolations(file, source)).toEqual([]);
   });
 
   it.each([
-    ['src/wire/read.ts', "import type { Codec } from '../codec/index.ts';", 'wire → codec'],
-    ['src/journal/journal.ts', "import { Shipper } from '../ship/shipper.ts';", 'journal → ship'],
+    ['src/base/wire/read.ts', "import type { Codec } from '../../codec/index.ts';", 'base/wire → codec'],
+    ['src/journal/journal.ts', "import { Shipper } from '../out/ship/shipper.ts';", 'journal → out/ship'],
     ['src/cli/serve.ts', "import { log } from '../log.ts';\nimport { x } from '../api/server.ts';", undefined],
   ])('sees in %s which way %s goes', (file, source, step) => {
     expect(upwardImports(file, source)).toEqual(step === undefined ? [] : [{ file, step }]);

@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { MIGRATIONS } from '../src/sink/clickhouse/schema.ts';
+import { MIGRATIONS } from '../src/out/sink/clickhouse/schema.ts';
 import { generated } from '../tools/docs/generate.ts';
 import { options } from '../tools/docs/options-page.ts';
 
@@ -23,7 +23,7 @@ describe('docs/events.md', () => {
   const EVENT =
     /(?:record\([^{]*|journalEvent\([^{]*|event\(|told\(|stringify\(|event(?:: object)? = |return )\{ type: '([a-z_]+)'|"type":"([a-z_]+)"/g;
   /** Rooms that journal events; elsewhere `type` tags other things. */
-  const sources = globSync('src/{in/*,command,plan,privacy,registry,roles}/*.ts').map((path) => readFileSync(path, 'utf8'));
+  const sources = globSync('src/{in/*,fleet/*,roles}/*.ts').map((path) => readFileSync(path, 'utf8'));
   const made = sources.flatMap((text) => [...text.matchAll(EVENT)].map(([, a, b]) => a ?? b ?? ''));
 
   test('lists every type of event that the code makes', () => {
@@ -51,7 +51,7 @@ describe('docs/formats/tables.md', () => {
   });
 
   test('names every field of a record as JSON', () => {
-    const code = readFileSync('src/record/rows.ts', 'utf8');
+    const code = readFileSync('src/out/record/rows.ts', 'utf8');
     const written = [...code.matchAll(/[{,]"(\w+)":|number\('(\w+)'/g)].map(([, a, b]) => a ?? b ?? '');
     expect(written.length).toBeGreaterThan(15);
     expect(written.filter((name) => !named.has(name))).toEqual([]);

@@ -1,6 +1,6 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { Latency } from '../../src/simulate/latency.ts';
 import { Frames, imeiOf, login } from './frames.ts';
 import { type FleetOrder, isToLoad, type RunOrder, type RunReport } from './messages.ts';

@@ -1,6 +1,6 @@
+import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/base/wire/index.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { imei } from '../../src/simulate/speaker.ts';
-import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
 
 /**
  * Frames of one Teltonika device (codec 8 Extended) that cost next to nothing to make: the layout is written once, and each

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { Latency } from '../../src/simulate/latency.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { BlockEncoder } from '../../src/sink/clickhouse/encode.ts';
-import { appendArguments } from '../../src/sink/redis-stream/encode.ts';
-import { Batch } from '../../src/sink/sink.ts';
+import { BlockEncoder } from '../../src/out/sink/clickhouse/encode.ts';
+import { appendArguments } from '../../src/out/sink/redis-stream/encode.ts';
+import { Batch } from '../../src/out/sink/sink.ts';
 import { Fleet } from '../fleet-rows.ts';
 
 /**

@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { nodeStorage } from '../../src/base/files.ts';
 import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
-import { nodeStorage } from '../../src/journal/storage.ts';
 
 /**
  * What the journal costs: an append, a commit, reading back; and what the pieces it is made of cost in other ways.

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLog } from '../../src/log.ts';
-import { deviceSchema } from '../../src/registry/device.ts';
-import { DeviceCache } from '../../src/registry/device-cache.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceCache } from '../../src/fleet/registry/device-cache.ts';
 import { openState } from '../../src/state/open.ts';
 
 /**

@@ -1,6 +1,6 @@
+import { u16be } from '../../src/base/wire/index.ts';
+import { Splitter } from '../../src/codec/frame/splitter.ts';
 import type { StreamDialect } from '../../src/codec/index.ts';
-import { Splitter } from '../../src/frame/splitter.ts';
-import { u16be } from '../../src/wire/index.ts';
 
 /**
  * How fast the splitter cuts frames whose dialect costs next to nothing: `node bench/micro/splitter.bench.ts`.

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createToken } from '../../src/api/tokens.ts';
-import { systemClock } from '../../src/clock.ts';
-import { silentLog } from '../../src/log.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { type Figure, plain, type Scenario } from './scenario.ts';
 

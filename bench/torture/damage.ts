@@ -1,9 +1,9 @@
 import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { nodeStorage } from '../../src/base/files.ts';
 import { Cursor } from '../../src/journal/cursor.ts';
 import { EntryView } from '../../src/journal/entry.ts';
 import { listSegments, SegmentReader, segmentName, WINDOW_BYTES } from '../../src/journal/segment.ts';
-import { nodeStorage } from '../../src/journal/storage.ts';
 import type { Random } from '../../src/simulate/random.ts';
 import type { Rig } from './rig.ts';
 

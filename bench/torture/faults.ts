@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import type { Random } from '../../src/simulate/random.ts';
 import { flipBit, takeBackUnsynced, tearTails } from './damage.ts';
 import type { Fault, Side } from './fault.ts';

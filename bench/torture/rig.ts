@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { Fleet, PROTOCOLS, type Protocol } from '../../src/simulate/fleet.ts';
 import { quietPort } from './ports.ts';
 import { StoreProxy } from './proxy.ts';

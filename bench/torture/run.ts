@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { systemClock } from '../../src/clock.ts';
-import { messageOf } from '../../src/errors.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { messageOf } from '../../src/base/errors.ts';
 import type { Fleet } from '../../src/simulate/fleet.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { FAULTS } from './faults.ts';

@@ -1,5 +1,5 @@
+import { type Bytes, CIVIL, civilFromEpochMs, crc16X25, putAscii, putU8, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import { type AckRequest, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { type Bytes, CIVIL, civilFromEpochMs, crc16X25, putAscii, putU8, putU16be, putU32be } from '../../src/wire/index.ts';
 import type { Gt06State } from './state.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { type Bytes, bcdDigits, epochMs, hex, u16be, u24be, u32be, u64be } from '../../src/base/wire/index.ts';
 import { type FrameResult, RowFlag } from '../../src/codec/index.ts';
-import { type Bytes, bcdDigits, epochMs, hex, u16be, u24be, u32be, u64be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 
 /**

@@ -1,5 +1,5 @@
+import type { Bytes } from '../../src/base/wire/index.ts';
 import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
-import type { Bytes } from '../../src/wire/index.ts';
 import { encodeText } from './answer.ts';
 import type { Gt06State } from './state.ts';
 

@@ -1,5 +1,5 @@
+import { type Bytes, crc16X25, u16be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
 import { alarm, alarmWithModules, lbsAlarm } from './alarm.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';

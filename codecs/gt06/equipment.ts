@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, hexNumber, u16be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, hexNumber, u16be, u32be } from '../../src/wire/index.ts';
 import { cameraEvent as eventOf } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';

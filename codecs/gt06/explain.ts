@@ -1,5 +1,5 @@
+import { ascii, type Bytes, crc16X25, hex, u16be } from '../../src/base/wire/index.ts';
 import type { Layout, Note } from '../../src/codec/index.ts';
-import { ascii, type Bytes, crc16X25, hex, u16be } from '../../src/wire/index.ts';
 import { networkSize } from './blocks.ts';
 import { declared, stops } from './frame.ts';
 import {

@@ -1,4 +1,4 @@
-import { type Bytes, crc16X25, u16be } from '../../src/wire/index.ts';
+import { type Bytes, crc16X25, u16be } from '../../src/base/wire/index.ts';
 
 /**
  * Where a frame ends (protocol.md sections 2 and 16).

@@ -1,5 +1,5 @@
+import { type Bytes, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { alarmsBehind, terminalEvent } from './alarms.ts';
 import { A } from './attributes.ts';
 import { extra, gsm, terminal, voltage } from './blocks.ts';

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, fraction, hex, hexNumber, i8, i16be, i32be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, fraction, hex, hexNumber, i8, i16be, i32be, u16be, u32be } from '../../src/wire/index.ts';
 import { DOOR, DRIVER_IDENTIFIED } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';

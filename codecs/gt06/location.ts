@@ -1,5 +1,5 @@
+import { type Bytes, hex, u16be, u24be, u32be } from '../../src/base/wire/index.ts';
 import { type FrameResult, unknownEvent } from '../../src/codec/index.ts';
-import { type Bytes, hex, u16be, u24be, u32be } from '../../src/wire/index.ts';
 import { alarmEvent, IGNITION_OFF, IGNITION_ON, LOW_BATTERY, POWER_OFF, TAMPER } from './alarms.ts';
 import { A } from './attributes.ts';
 import {

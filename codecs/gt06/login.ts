@@ -1,5 +1,5 @@
+import { type Bytes, bcdDigits, u16be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, bcdDigits, u16be } from '../../src/wire/index.ts';
 import { Form, ticket } from './answer.ts';
 import { identity } from './blocks.ts';
 import type { Message } from './message.ts';

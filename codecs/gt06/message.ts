@@ -1,5 +1,5 @@
+import { type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, u16be } from '../../src/wire/index.ts';
 import { NAMES } from './messages.ts';
 
 /** One message inside its frame: what every reader gets. One object is reused; it is valid during one decode. */

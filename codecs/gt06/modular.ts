@@ -1,5 +1,5 @@
+import { type Bytes, hex, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, hex, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { modularEvent, UPLOAD_REASONS } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, i16be, u16be, u32be, u64be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, i16be, u16be, u32be, u64be } from '../../src/wire/index.ts';
 import { alarmEvent } from './alarms.ts';
 import { A } from './attributes.ts';
 import { addCell, cellList, dbm, extra, identity, mac, mccAt, mncAt, networkSize } from './blocks.ts';

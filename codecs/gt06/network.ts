@@ -1,5 +1,5 @@
+import { ascii, type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, u16be } from '../../src/wire/index.ts';
 import { alarmCode } from './alarm.ts';
 import { addressTicket, Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';

@@ -1,4 +1,4 @@
-import { epochMs } from '../../src/wire/index.ts';
+import { epochMs } from '../../src/base/wire/index.ts';
 
 /**
  * Positions in the texts of replies (protocol.md section 9.5). The patterns are linear: bounded repetition of single characters.

@@ -1,4 +1,4 @@
-import type { Bytes } from '../../src/wire/index.ts';
+import type { Bytes } from '../../src/base/wire/index.ts';
 
 /** A record that came so often waits for an answer. */
 const OFTEN = 3;

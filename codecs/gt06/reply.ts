@@ -1,5 +1,5 @@
+import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, u16be, u32be } from '../../src/wire/index.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import { type Message, status } from './message.ts';

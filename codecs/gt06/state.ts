@@ -1,5 +1,5 @@
+import type { Bytes } from '../../src/base/wire/index.ts';
 import type { OptionRule, Options } from '../../src/codec/index.ts';
-import type { Bytes } from '../../src/wire/index.ts';
 import { Repeats } from './repeats.ts';
 
 /**

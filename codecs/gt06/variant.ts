@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, i16be, u16be, u24be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, i16be, u16be, u24be, u32be } from '../../src/wire/index.ts';
 import { alarmCode, statusBlock } from './alarm.ts';
 import { alarmEvent, terminalEvent } from './alarms.ts';
 import { A, SENSORS } from './attributes.ts';

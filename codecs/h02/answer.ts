@@ -1,5 +1,5 @@
+import { type Bytes, CIVIL, civilFromEpochMs, putAscii, putDecimal, putU16be } from '../../src/base/wire/index.ts';
 import { type AckRequest, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { type Bytes, CIVIL, civilFromEpochMs, putAscii, putDecimal, putU16be } from '../../src/wire/index.ts';
 import { DUTIES, Duty, MESSAGES, Message } from './message.ts';
 import { Answers, type H02State } from './state.ts';
 

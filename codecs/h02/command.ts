@@ -1,5 +1,5 @@
+import { type Bytes, putAscii, putDecimal, putU16be } from '../../src/base/wire/index.ts';
 import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
-import { type Bytes, putAscii, putDecimal, putU16be } from '../../src/wire/index.ts';
 import type { H02State } from './state.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { type Bytes, bcd, epochMs, i8, i32be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult, RowFlag } from '../../src/codec/index.ts';
-import { type Bytes, bcd, epochMs, i8, i32be, u16be, u32be } from '../../src/wire/index.ts';
 import { oweAnswer } from './answer.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, isCharging, KNOT_KMH, knotSecondsToM, plausibleMcc } from './field.ts';

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, daysInMonth, decimal, epochMs, hexNumber } from '../../src/base/wire/index.ts';
 import { eventIndex, FrameKind, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
-import { ascii, type Bytes, daysInMonth, decimal, epochMs, hexNumber } from '../../src/wire/index.ts';
 import { oweAnswer } from './answer.ts';
 import { Attr } from './attributes.ts';
 import { plausibleMcc } from './field.ts';

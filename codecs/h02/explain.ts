@@ -1,5 +1,5 @@
+import { ascii, type Bytes, decimal, hex, hexNumber, i32be } from '../../src/base/wire/index.ts';
 import type { Note } from '../../src/codec/index.ts';
-import { ascii, type Bytes, decimal, hex, hexNumber, i32be } from '../../src/wire/index.ts';
 import { batteryPercent, coordinate, KNOT_KMH } from './field.ts';
 import { binaryLayout } from './frame.ts';
 import { layoutOf, statusText } from './layouts.ts';

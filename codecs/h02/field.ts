@@ -1,4 +1,4 @@
-import type { Bytes } from '../../src/wire/index.ts';
+import type { Bytes } from '../../src/base/wire/index.ts';
 
 /** Values that text and binary frames share. */
 export const KNOT_KMH = 1.852;

@@ -1,4 +1,4 @@
-import { type Bytes, u16be } from '../../src/wire/index.ts';
+import { type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { BINARY_LENGTHS, type H02State } from './state.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, decimal, epochMs } from '../../src/base/wire/index.ts';
 import { type FrameResult, RowFlag } from '../../src/codec/index.ts';
-import { ascii, type Bytes, decimal, epochMs } from '../../src/wire/index.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, coordinate, KNOT_KMH } from './field.ts';
 import { Message } from './message.ts';

@@ -1,5 +1,5 @@
+import type { Bytes } from '../../src/base/wire/index.ts';
 import { type DatagramDialect, defineCodec, type FrameResult, type Note, type StreamDialect } from '../../src/codec/index.ts';
-import type { Bytes } from '../../src/wire/index.ts';
 import { encodeAck, MAX_ANSWER } from './answer.ts';
 import { ATTRIBUTES } from './attributes.ts';
 import { COMMANDS, encodeCommand } from './command.ts';

@@ -1,4 +1,4 @@
-import type { Bytes } from '../../src/wire/index.ts';
+import type { Bytes } from '../../src/base/wire/index.ts';
 import { Answers, type H02State } from './state.ts';
 
 /** A position so much older than the newest one waited in the unit's memory. */

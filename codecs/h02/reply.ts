@@ -1,5 +1,5 @@
+import { ascii, type Bytes, decimal, fraction, indexOf } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult, RowFlag } from '../../src/codec/index.ts';
-import { ascii, type Bytes, decimal, fraction, indexOf } from '../../src/wire/index.ts';
 import { Attr } from './attributes.ts';
 import { knotSecondsToM } from './field.ts';
 import { findGroup, readGroup } from './gps-group.ts';

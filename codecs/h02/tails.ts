@@ -1,5 +1,5 @@
+import { type Bytes, decimal } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, decimal } from '../../src/wire/index.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, plausibleMcc } from './field.ts';
 import { readIccid } from './gps-group.ts';

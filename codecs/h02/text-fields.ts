@@ -1,4 +1,4 @@
-import { type Bytes, decimal, fraction, hexDigit, hexNumber } from '../../src/wire/index.ts';
+import { type Bytes, decimal, fraction, hexDigit, hexNumber } from '../../src/base/wire/index.ts';
 
 /**
  * The fields of a text frame: read once for its commas, after which a field is a pair of offsets. Fields keep their place

@@ -1,5 +1,5 @@
+import { type Bytes, CIVIL, civilFromEpochMs, hex, putAscii, putU8, putU16be, putU32be, u16be } from '../../src/base/wire/index.ts';
 import { type AckRequest, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { type Bytes, CIVIL, civilFromEpochMs, hex, putAscii, putU8, putU16be, putU32be, u16be } from '../../src/wire/index.ts';
 import { enclose, type Header } from './frame.ts';
 import type { Jt808State } from './state.ts';
 

@@ -1,5 +1,5 @@
+import { type Bytes, i8, i16be, u16be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, i8, i16be, u16be } from '../../src/wire/index.ts';
 import { A, N } from './attributes.ts';
 import { plain } from './identity.ts';
 import { mac } from './network.ts';

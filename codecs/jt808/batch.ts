@@ -1,5 +1,5 @@
+import { u16be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { u16be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { bcdTime, LOCATION, location } from './location.ts';

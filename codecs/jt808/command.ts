@@ -1,5 +1,5 @@
+import { type Bytes, putAscii, putU8, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
-import { type Bytes, putAscii, putU8, putU16be, putU32be } from '../../src/wire/index.ts';
 import { encodeMessage, putParameter } from './answer.ts';
 import type { Jt808State } from './state.ts';
 

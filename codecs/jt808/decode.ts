@@ -1,5 +1,5 @@
+import type { Bytes } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import type { Bytes } from '../../src/wire/index.ts';
 import { Form, ticket } from './answer.ts';
 import { batch, batchVendor } from './batch.ts';
 import { Content, Header } from './frame.ts';

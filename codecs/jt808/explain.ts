@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, u16be } from '../../src/base/wire/index.ts';
 import type { Note } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, u16be } from '../../src/wire/index.ts';
 import { Content, Header } from './frame.ts';
 import { nameOf } from './messages.ts';
 

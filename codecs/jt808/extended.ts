@@ -1,5 +1,5 @@
+import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, u16be, u32be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import { iccid, plain } from './identity.ts';
 import { addCell } from './network.ts';

@@ -1,4 +1,4 @@
-import { type Bytes, u16be } from '../../src/wire/index.ts';
+import { type Bytes, u16be } from '../../src/base/wire/index.ts';
 
 /**
  * Where a frame ends, and what stands in it (protocol.md sections 2 and 3.1).

@@ -1,4 +1,4 @@
-import { type Bytes, bcdDigits, hex, u16be, u32be } from '../../src/wire/index.ts';
+import { type Bytes, bcdDigits, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 
 /**
  * Identity of a phone field (protocol.md section 3.3): decimal digits without leading zeros; a field with other digits is the first 14 digits of

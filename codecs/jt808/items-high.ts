@@ -1,5 +1,5 @@
+import { type Bytes, hex, i8, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, hex, i8, u16be, u32be } from '../../src/wire/index.ts';
 import { aovxBeacons, aovxMore, aovxSensors } from './aovx.ts';
 import { A, N } from './attributes.ts';
 import { extended } from './extended.ts';

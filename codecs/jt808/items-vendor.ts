@@ -1,5 +1,5 @@
+import { type Bytes, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, hex, u16be, u32be } from '../../src/wire/index.ts';
 import { A, N } from './attributes.ts';
 import { gbk, plain } from './identity.ts';
 import { cellsGsm, cellsLte, wifiList } from './network.ts';

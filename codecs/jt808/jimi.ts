@@ -1,5 +1,5 @@
+import { type Bytes, hex, u16be } from '../../src/base/wire/index.ts';
 import { type EventName, eventIndex, type FrameResult, unknownEvent } from '../../src/codec/index.ts';
-import { type Bytes, hex, u16be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import { iccid } from './identity.ts';
 import { battery, external, ITEMS } from './said.ts';

@@ -1,5 +1,5 @@
+import { type Bytes, epochMs, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { type EventName, eventIndex, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
-import { type Bytes, epochMs, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import type { Content } from './frame.ts';
 import { items } from './items.ts';

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, bcdDigits, epochMs, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, bcdDigits, epochMs, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import { type Content, type Header, LONGEST_TEXT } from './frame.ts';

@@ -1,5 +1,5 @@
+import { type Bytes, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, hex, u16be, u32be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, iccid, plain, utf16 } from './identity.ts';

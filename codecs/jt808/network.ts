@@ -1,5 +1,5 @@
+import { type Bytes, hex, i8, u16be, u24be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, hex, i8, u16be, u24be, u32be } from '../../src/wire/index.ts';
 
 /** Cells and access points of the items (protocol.md section 8.1). */
 

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, u16be, u32be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import { plain } from './identity.ts';
 

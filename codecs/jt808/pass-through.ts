@@ -1,5 +1,5 @@
+import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import { eventIndex, FrameKind, type FrameResult, RowFlag } from '../../src/codec/index.ts';
-import { type Bytes, u16be, u32be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, plain } from './identity.ts';

@@ -1,5 +1,5 @@
+import { type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { eventIndex, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, u16be } from '../../src/wire/index.ts';
 import { A } from './attributes.ts';
 
 /**

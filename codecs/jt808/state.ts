@@ -1,5 +1,5 @@
+import type { Bytes } from '../../src/base/wire/index.ts';
 import type { OptionRule, Options } from '../../src/codec/index.ts';
-import type { Bytes } from '../../src/wire/index.ts';
 
 /** Makers that mean other things by the same bytes (protocol.md section 13). The order is stored in memos: append only, at most 16. */
 const DIALECTS = ['standard', 'bsj', 'g10ls', 'huabao', 'jimi', 'aovx', 'c5', 'mv', 'padlock', 'seeworld', 'obd', 'jointech'] as const;

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, i16be, i32be, i64be, u16be, u64be } from '../../src/base/wire/index.ts';
 import { type FrameResult, unknownEvent } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, i16be, i32be, i64be, u16be, u64be } from '../../src/wire/index.ts';
 import { type Family, FROM, isMeasurement, LIMITS, NUMBER, own, Role, TEXT, TO, UP_TO, Width } from './attributes.ts';
 import { bluetoothStart, readBeacons, readTags } from './bluetooth.ts';
 import { finishJoined, hexText, isOnes, near, network, odometer, part } from './joined.ts';

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, i8, i16be, u16be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, i8, i16be, u16be } from '../../src/wire/index.ts';
 import { bluetooth, bluetoothField, own } from './attributes.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { type Bytes, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, i16be, u16be, u32be } from '../../src/wire/index.ts';
 import { type Family, own, Role, Width } from './attributes.ts';
 import { place, special } from './avl.ts';
 import { finishJoined } from './joined.ts';

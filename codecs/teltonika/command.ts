@@ -1,5 +1,5 @@
+import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU32be } from '../../src/base/wire/index.ts';
 import type { Command, CommandRule, OptionRule, Options, Switching } from '../../src/codec/index.ts';
-import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU32be } from '../../src/wire/index.ts';
 import type { State } from './frame.ts';
 import { Codec12, Codec14 } from './message.ts';
 

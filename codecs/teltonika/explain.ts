@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, i8, i16be, i32be, i64be, u16be, u32be, u64be } from '../../src/base/wire/index.ts';
 import type { Note } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, i8, i16be, i32be, i64be, u16be, u32be, u64be } from '../../src/wire/index.ts';
 import { ATTRIBUTES, type Family, familyOf, GH, isMeasurement, LIMITS, Role, Width } from './attributes.ts';
 import { Codec8, Codec8E, Codec16 } from './avl.ts';
 import { Codec7 } from './codec7.ts';

@@ -1,5 +1,5 @@
+import { type Bytes, crc16Arc, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult, type Options } from '../../src/codec/index.ts';
-import { type Bytes, crc16Arc, u32be } from '../../src/wire/index.ts';
 import { FAMILIES, type Family, type FamilyName, familyOf, GH } from './attributes.ts';
 import { Codec8, Codec8E, Codec16, readRecord, recordEnd } from './avl.ts';
 import { Codec7, codec7End, readCodec7 } from './codec7.ts';

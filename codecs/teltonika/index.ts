@@ -1,5 +1,5 @@
+import { type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { defineCodec } from '../../src/codec/index.ts';
-import { type Bytes, u16be } from '../../src/wire/index.ts';
 import { ATTRIBUTES, FAMILIES } from './attributes.ts';
 import { COMMANDS, ENGINE_OUTPUTS } from './command.ts';
 import { MESSAGES, Reason, type State } from './frame.ts';

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, hex, u32be, u64be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, hex, u32be, u64be } from '../../src/wire/index.ts';
 import { NUMBER, ODOMETERS, OWN_ODOMETERS, own, partSlot, Role } from './attributes.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { ascii, type Bytes, bcdDigits, epochMs, hex, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { ascii, type Bytes, bcdDigits, epochMs, hex, u32be } from '../../src/wire/index.ts';
 import { own } from './attributes.ts';
 import { place } from './avl.ts';
 

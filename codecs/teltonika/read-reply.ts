@@ -1,5 +1,5 @@
+import { epochMs } from '../../src/base/wire/index.ts';
 import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
-import { epochMs } from '../../src/wire/index.ts';
 
 /** What the text of a reply means (protocol.md sections 7.1 and 7.2). Texts are written `Name:value Name:value …`. */
 

@@ -1,4 +1,4 @@
-import { type Bytes, u64be } from '../../src/wire/index.ts';
+import { type Bytes, u64be } from '../../src/base/wire/index.ts';
 
 /**
  * Binary SMS of older devices (protocol.md section 10). No server receives them here: these functions are for tools

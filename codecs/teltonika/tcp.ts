@@ -1,5 +1,5 @@
+import { ascii, type Bytes, imeiOf, putU8, putU32be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { type AckRequest, FrameKind, type FrameResult, Settled, type StreamDialect } from '../../src/codec/index.ts';
-import { ascii, type Bytes, imeiOf, putU8, putU32be, u16be, u32be } from '../../src/wire/index.ts';
 import { encodeCommand } from './command.ts';
 import { explainTcp as explain } from './explain.ts';
 import { checksumFits, ENVELOPE, measure, memo, open, Reason, readData, type State } from './frame.ts';

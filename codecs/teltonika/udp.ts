@@ -1,5 +1,5 @@
+import { ascii, type Bytes, imeiOf, putU8, putU16be, u16be } from '../../src/base/wire/index.ts';
 import { type AckRequest, type DatagramDialect, FrameKind, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { ascii, type Bytes, imeiOf, putU8, putU16be, u16be } from '../../src/wire/index.ts';
 import { explainUdp as explain } from './explain.ts';
 import { memo, open, Reason, readData, type State } from './frame.ts';
 import { answered, isDigits } from './tcp.ts';

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { deviceSchema } from '../registry/device.ts';
-import type { DeviceRecords, PlanTexts, Upsert, UpsertCounts } from '../registry/device-records.ts';
-import { textProblems } from '../registry/field-problem.ts';
+import { deviceSchema } from '../fleet/registry/device.ts';
+import type { DeviceRecords, PlanTexts, Upsert, UpsertCounts } from '../fleet/registry/device-records.ts';
+import { textProblems } from '../fleet/registry/field-problem.ts';
 import { CSV_HEAD, CsvReader, csvLine, type LineReader, MAX_LINE, NdjsonReader } from './device-lines.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';

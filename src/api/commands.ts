@@ -1,11 +1,11 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { systemClock } from '../clock.ts';
-import { COMMAND_STATES, CONDITIONS, type Command } from '../command/command.ts';
-import { CRITICAL_SCOPES, type CriticalType } from '../command/critical.ts';
-import type { Outcome, Problem } from '../command/intake.ts';
-import type { Ledger } from '../command/ledger.ts';
-import { deviceId } from '../registry/device.ts';
+import { systemClock } from '../base/clock.ts';
+import { COMMAND_STATES, CONDITIONS, type Command } from '../fleet/command/command.ts';
+import { CRITICAL_SCOPES, type CriticalType } from '../fleet/command/critical.ts';
+import type { Outcome, Problem } from '../fleet/command/intake.ts';
+import type { Ledger } from '../fleet/command/ledger.ts';
+import { deviceId } from '../fleet/registry/device.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';

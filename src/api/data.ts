@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { systemClock } from '../clock.ts';
-import { AppError } from '../errors.ts';
-import type { Eraser } from '../privacy/eraser.ts';
-import { type Erasure, erasureSchema } from '../privacy/erasure.ts';
-import { deviceId } from '../registry/device.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import type { Eraser } from '../fleet/privacy/eraser.ts';
+import { type Erasure, erasureSchema } from '../fleet/privacy/erasure.ts';
+import { deviceId } from '../fleet/registry/device.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 

@@ -1,4 +1,4 @@
-import type { Device } from '../registry/device.ts';
+import type { Device } from '../fleet/registry/device.ts';
 
 /**
  * Devices as lines of text, in and out.

@@ -1,13 +1,13 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { systemClock } from '../clock.ts';
-import { cycleOf } from '../plan/cycle.ts';
-import { stepSchema, UNLIMITED } from '../plan/plan.ts';
-import { POLICIES } from '../plan/steps.ts';
-import { countersOf, usageOf } from '../plan/usage.ts';
-import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
-import type { Change } from '../registry/device-records.ts';
-import { STANDING, standingSchema } from '../registry/standing.ts';
+import { systemClock } from '../base/clock.ts';
+import { cycleOf } from '../fleet/plan/cycle.ts';
+import { stepSchema, UNLIMITED } from '../fleet/plan/plan.ts';
+import { POLICIES } from '../fleet/plan/steps.ts';
+import { countersOf, usageOf } from '../fleet/plan/usage.ts';
+import { deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
+import type { Change } from '../fleet/registry/device-records.ts';
+import { STANDING, standingSchema } from '../fleet/registry/standing.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 

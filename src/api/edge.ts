@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { systemClock } from '../clock.ts';
-import { systemCode } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { systemClock } from '../base/clock.ts';
+import { systemCode } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 import { problem } from './problem.ts';
 
 /**

@@ -1,14 +1,14 @@
 import type { Readable } from 'node:stream';
 import type { Codec } from '../codec/index.ts';
-import type { CommandIntake } from '../command/intake.ts';
-import type { Ledger } from '../command/ledger.ts';
-import type { Shadow } from '../command/shadow.ts';
-import type { Waiting } from '../command/waiting.ts';
-import type { PlanRecords } from '../plan/plan-records.ts';
-import type { Eraser } from '../privacy/eraser.ts';
-import type { Device } from '../registry/device.ts';
-import type { DeviceRecords } from '../registry/device-records.ts';
-import type { QuarantineList } from '../registry/quarantine-list.ts';
+import type { CommandIntake } from '../fleet/command/intake.ts';
+import type { Ledger } from '../fleet/command/ledger.ts';
+import type { Shadow } from '../fleet/command/shadow.ts';
+import type { Waiting } from '../fleet/command/waiting.ts';
+import type { PlanRecords } from '../fleet/plan/plan-records.ts';
+import type { Eraser } from '../fleet/privacy/eraser.ts';
+import type { Device } from '../fleet/registry/device.ts';
+import type { DeviceRecords } from '../fleet/registry/device-records.ts';
+import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { planName, planSchema } from '../plan/plan.ts';
+import { planName, planSchema } from '../fleet/plan/plan.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import type { FieldProblem } from '../registry/field-problem.ts';
+import type { FieldProblem } from '../fleet/registry/field-problem.ts';
 
 /** Answers with a problem document (RFC 9457). */
 export function problem(

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { deviceId, devicePatchSchema, deviceSchema } from '../registry/device.ts';
-import { unknownDeviceSchema } from '../registry/unknown-device.ts';
+import { deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
+import { unknownDeviceSchema } from '../fleet/registry/unknown-device.ts';
 import { changed } from './devices.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type FieldProblem, problemsOf, textProblems } from '../registry/field-problem.ts';
+import { type FieldProblem, problemsOf, textProblems } from '../fleet/registry/field-problem.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import type { Scope, Token } from './tokens.ts';

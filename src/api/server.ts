@@ -1,8 +1,8 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { connectionsWithin, descriptorLimit } from '../base/descriptors.ts';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 import type { Readiness } from '../cluster/supervisor.ts';
-import { connectionsWithin, descriptorLimit } from '../descriptors.ts';
-import { AppError, messageOf, systemCode } from '../errors.ts';
-import type { Log } from '../log.ts';
 import { tokenOf } from './access.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';

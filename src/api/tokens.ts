@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { AppError } from '../errors.ts';
-import { jsonOf } from '../json.ts';
+import { AppError } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
 import { attempt, CONTENDED } from '../state/attempt.ts';
 import { entries } from '../state/pages.ts';
 import type { Op, StateStore } from '../state/store.ts';
@@ -8,7 +8,7 @@ import { byId, TypedTable } from '../state/table.ts';
 
 /**
  * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also those that switch
- * the engine or an output. `custom`: also the device's own language, and sending the device elsewhere (`command/critical.ts`). `devices`: make, change and remove devices. `plans`: the same of plans. `erase`: erase what devices
+ * the engine or an output. `custom`: also the device's own language, and sending the device elsewhere (`fleet/command/critical.ts`). `devices`: make, change and remove devices. `plans`: the same of plans. `erase`: erase what devices
  * have sent. `admin`: everything.
  */
 export const SCOPES = ['read', 'commands', 'engine', 'custom', 'devices', 'plans', 'erase', 'admin'] as const;

@@ -1,5 +1,5 @@
-import { AppError, messageOf } from '../errors.ts';
-import { SecretUrl } from '../secret.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import { SecretUrl } from '../base/secret.ts';
 import { io } from './io.ts';
 
 /** Options of every command that talks to a running server. */

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { AppError } from '../base/errors.ts';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import { secretPath } from '../embedded/secret.ts';
-import { AppError } from '../errors.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
 import { clickHouseAccess, embeddedDirectory } from './stores.ts';

@@ -1,11 +1,11 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import { addressProblems } from '../cluster/ports.ts';
 import { portProblems } from '../cluster/shared-ports.ts';
 import { codecProblems } from '../config/check-codecs.ts';
 import { type ConfigSource, type Loaded, readConfig, refuse } from '../config/load.ts';
-import { AppError, messageOf, systemCode } from '../errors.ts';
 
 /**
  * The configuration with which the server would start: what `serve` reads and `check-config` checks. Throws AppError CONFIG_INVALID with all

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../errors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';

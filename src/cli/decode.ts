@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import { type Bytes, fromHex, hex, visible } from '../base/wire/index.ts';
 import type { Codec, Transport } from '../codec/index.ts';
-import { AppError } from '../errors.ts';
-import { recogniseCodec } from '../listen/recognise.ts';
-import { type Bytes, fromHex, hex, visible } from '../wire/index.ts';
+import { recogniseCodec } from '../in/listen/recognise.ts';
 import { EXIT } from './exit-code.ts';
 import { type HexLine, HexLines } from './hex-lines.ts';
 import { io } from './io.ts';

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
+import { AppError } from '../base/errors.ts';
+import { ascii, type Bytes, hex } from '../base/wire/index.ts';
 import { nearest } from '../config/nearest.ts';
-import { AppError } from '../errors.ts';
-import { ascii, type Bytes, hex } from '../wire/index.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
 import { checkedTexts, codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../base/errors.ts';
 
 /** What the process ends with. Scripts depend on these numbers: they may be added to, never changed. */
 export const EXIT = { Ok: 0, Found: 1, Usage: 2, Unavailable: 69, Defect: 70, Directory: 73, Disk: 74, Configuration: 78 } as const;

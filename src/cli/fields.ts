@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { AppError } from '../errors.ts';
-import { firstMoment } from '../plan/cycle.ts';
-import { visible } from '../wire/index.ts';
+import { AppError } from '../base/errors.ts';
+import { visible } from '../base/wire/index.ts';
+import { firstMoment } from '../fleet/plan/cycle.ts';
 
 /**
  * `name=value` pairs of a command line as the fields of a record; `name=` removes one. The schema of the record says how a text is read:

@@ -1,5 +1,5 @@
-import type { Bytes } from '../wire/index.ts';
-import { hexDigit } from '../wire/index.ts';
+import type { Bytes } from '../base/wire/index.ts';
+import { hexDigit } from '../base/wire/index.ts';
 
 /** Bytes that one line may hold; a longer line is reported, not kept. */
 export const MAX_LINE_BYTES = 16 << 20;

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { visible } from '../base/wire/index.ts';
 import { nearest } from '../config/nearest.ts';
-import { AppError, messageOf, systemCode } from '../errors.ts';
-import { visible } from '../wire/index.ts';
 import { EXIT, EXIT_MEANING, exitCodeOf } from './exit-code.ts';
 import { type Io, io, withIo } from './io.ts';
 

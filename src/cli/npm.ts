@@ -1,4 +1,4 @@
-import { commandOf, isAlive, type ProcessId, parentOf, processOf } from '../lock/process.ts';
+import { commandOf, isAlive, type ProcessId, parentOf, processOf } from '../base/lock/process.ts';
 
 /**
  * npm and npx run a command through a shell, and do not pass a signal on through it: when they end, the command stays behind

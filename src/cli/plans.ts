@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../base/errors.ts';
 import { readYaml } from '../config/yaml.ts';
-import { AppError, messageOf } from '../errors.ts';
-import { planSchema } from '../plan/plan.ts';
+import { planSchema } from '../fleet/plan/plan.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldsOf, lines, listOf } from './fields.ts';

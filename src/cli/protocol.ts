@@ -1,9 +1,9 @@
+import { AppError } from '../base/errors.ts';
 import { type Codec, checkOptions, type OptionRule, type Options, type OptionValue, parseOption, type Transport } from '../codec/index.ts';
 import { loadCodecs } from '../codec/registry.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { CONFIG_FILE_VARIABLE } from '../config/schema.ts';
-import { AppError } from '../errors.ts';
 import { isDeviceId } from '../in/session/identity.ts';
 import { io } from './io.ts';
 

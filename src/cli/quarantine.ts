@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { AppError } from '../errors.ts';
-import { deviceSchema } from '../registry/device.ts';
+import { AppError } from '../base/errors.ts';
+import { deviceSchema } from '../fleet/registry/device.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';

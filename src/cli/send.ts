@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { systemClock } from '../clock.ts';
-import { AppError } from '../errors.ts';
-import { visible } from '../wire/index.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import { visible } from '../base/wire/index.ts';
 import { API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { timeOf } from './fields.ts';

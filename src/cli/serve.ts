@@ -1,7 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { startHttp } from '../api/server.ts';
-import { processLog } from '../log-pino.ts';
+import { processLog } from '../base/log-pino.ts';
 import { checkStores, createSupervisor } from '../roles/supervisor.ts';
 import { checkedConfig } from './configuration.ts';
 import { startedByNpm, whenEnded } from './npm.ts';

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
 import type { Transport } from '../codec/index.ts';
 import { nearest } from '../config/nearest.ts';
-import { AppError } from '../errors.ts';
 import { DEFAULT_PORTS, Fleet, PROTOCOLS, type Protocol, type Target } from '../simulate/fleet.ts';
 import type { Latency } from '../simulate/latency.ts';
 import { OBEDIENCE, type Obedience } from '../simulate/obedience.ts';

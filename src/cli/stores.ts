@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { AppError } from '../base/errors.ts';
+import { processLog } from '../base/log-pino.ts';
+import type { Secret } from '../base/secret.ts';
 import type { Config } from '../config/schema.ts';
 import { readAddress, readSecret } from '../embedded/secret.ts';
 import { embeddedAccess } from '../embedded/socket.ts';
-import { AppError } from '../errors.ts';
-import { processLog } from '../log-pino.ts';
-import type { Secret } from '../secret.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import { openState, type State } from '../state/open.ts';
 
 /** The stores of a configuration, for commands that work beside a running server. */

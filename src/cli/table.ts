@@ -1,4 +1,4 @@
-import { visible } from '../wire/index.ts';
+import { visible } from '../base/wire/index.ts';
 import { io } from './io.ts';
 
 /** Names of fields that hold epoch ms. */

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { createToken, listTokens, revokeToken, SCOPES, type Scope } from '../api/tokens.ts';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
-import { AppError } from '../errors.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
 import { stateStore } from './stores.ts';

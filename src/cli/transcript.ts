@@ -1,3 +1,7 @@
+import { AppError, messageOf } from '../base/errors.ts';
+import { type Bytes, hex } from '../base/wire/index.ts';
+import { datagramFrames } from '../codec/frame/datagram.ts';
+import { Splitter, Stop } from '../codec/frame/splitter.ts';
 import {
   AckRequest,
   type Codec,
@@ -9,12 +13,8 @@ import {
   Settled,
   type Transport,
 } from '../codec/index.ts';
-import { AppError, messageOf } from '../errors.ts';
-import { datagramFrames } from '../frame/datagram.ts';
-import { Splitter, Stop } from '../frame/splitter.ts';
 import { isDeviceId } from '../in/session/identity.ts';
-import { Rows } from '../record/rows.ts';
-import { type Bytes, hex } from '../wire/index.ts';
+import { Rows } from '../out/record/rows.ts';
 
 /**
  * One connection (or UDP peer) as the server would treat it, told message by message: what `fixgate decode` prints.

@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import { processLog } from '../base/log-pino.ts';
 import { loadConfig } from '../config/load.ts';
-import { AppError } from '../errors.ts';
+import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { isDeviceId } from '../in/session/identity.ts';
-import { processLog } from '../log-pino.ts';
-import { DevicePlans } from '../plan/device-plans.ts';
-import { UsageHistory } from '../sink/clickhouse/history.ts';
-import { meteredDevices, type Rebuilt, rebuildUsage } from '../sink/state/rebuild.ts';
+import { UsageHistory } from '../out/sink/clickhouse/history.ts';
+import { meteredDevices, type Rebuilt, rebuildUsage } from '../out/sink/state/rebuild.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
 import { clickHouseAccess, stateStore } from './stores.ts';

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, listOf } from './fields.ts';

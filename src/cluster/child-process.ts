@@ -1,10 +1,10 @@
 import { flushCompileCache } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { closeInherited } from '../descriptors.ts';
-import { AppError, messageOf } from '../errors.ts';
-import { endAtOnce, endOnUncaught, leave } from '../lock/end.ts';
-import type { Metrics } from '../metrics/catalog.ts';
+import { closeInherited } from '../base/descriptors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import { endAtOnce, endOnUncaught, leave } from '../base/lock/end.ts';
+import type { Metrics } from '../base/metrics/catalog.ts';
 import { isMessage, UnknownMessages } from './ipc.ts';
 import type { FromChild, Health, SendHandle, Start, ToChild, ToShipper, ToWorker } from './messages.ts';
 

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
 import { embeddedAccess } from '../embedded/socket.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import { modulePath } from './child-process.ts';
 import type { PackedAccess } from './messages.ts';
 import { claimPorts } from './ports.ts';

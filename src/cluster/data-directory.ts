@@ -1,7 +1,7 @@
 import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError, messageOf, systemCode } from '../errors.ts';
-import { nodeStorage } from '../journal/storage.ts';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { nodeStorage } from '../base/files.ts';
 
 /** Makes the data directory where there is none. Throws AppError DATA_DIR_UNUSABLE when it cannot be written. */
 export async function makeDataDir(directory: string): Promise<void> {

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
+import { nodeStorage } from '../base/files.ts';
+import { type DirectoryLock, lockDirectory } from '../base/lock/lock.ts';
+import type { Tenure } from '../base/lock/tenure.ts';
+import type { Log } from '../base/log.ts';
 import type { Config } from '../config/schema.ts';
 import { NO_DEFINITION } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
-import { nodeStorage } from '../journal/storage.ts';
-import { type DirectoryLock, lockDirectory } from '../lock/lock.ts';
-import type { Tenure } from '../lock/tenure.ts';
-import type { Log } from '../log.ts';
 import { instancePeer, journalInstance, SUPERVISOR_SLOT } from './instance.ts';
 import { ownedStorage } from './owned-storage.ts';
 

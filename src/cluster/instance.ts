@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock } from '../clock.ts';
-import { AppError, messageOf, systemCode } from '../errors.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { nodeStorage, replaceFile } from '../base/files.ts';
+import type { Log } from '../base/log.ts';
 import { NO_DEFINITION } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import type { Journal } from '../journal/journal.ts';
 import { JournalReader } from '../journal/reader.ts';
 import { listSegments } from '../journal/segment.ts';
-import { nodeStorage, replaceFile } from '../journal/storage.ts';
-import type { Log } from '../log.ts';
 
 /**
  * The installation's name: cursors and tokens in shared stores are under it, and ids of events are made of it. It lives in the

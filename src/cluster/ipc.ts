@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
 import type { Done, SendHandle, ToChild } from './messages.ts';
 
 /**

@@ -1,9 +1,9 @@
 import type dgram from 'node:dgram';
 import type net from 'node:net';
-import type { Reply } from '../command/waiting.ts';
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../base/errors.ts';
+import type { MetricsJson } from '../base/metrics/aggregate.ts';
+import type { Reply } from '../fleet/command/waiting.ts';
 import type { Claim } from '../in/session/claim.ts';
-import type { MetricsJson } from '../metrics/aggregate.ts';
 import type { Verdict } from './directory.ts';
 
 /**
@@ -39,7 +39,7 @@ export interface Start {
   readonly config: unknown;
   /** Random name of this installation, kept in the data directory: tokens and cursors carry it. */
   readonly instance: string;
-  /** Names the supervisor's taking of the data directory: see lock/ownership.ts. */
+  /** Names the supervisor's taking of the data directory: see base/lock/ownership.ts. */
   readonly owner: string;
   /** Of a worker. */
   readonly slot: number;

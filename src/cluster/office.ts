@@ -1,8 +1,8 @@
-import type { Reply } from '../command/waiting.ts';
+import type { Log } from '../base/log.ts';
+import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
-import type { Log } from '../log.ts';
-import type { Metrics } from '../metrics/catalog.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+import type { Reply } from '../fleet/command/waiting.ts';
+import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 
 /** What lies between the supervisor and what `src/roles` puts together: the office, and the programs of the children. */
 

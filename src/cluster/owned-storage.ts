@@ -1,5 +1,5 @@
-import { OpenMode, type Storage, type StorageFile } from '../journal/storage.ts';
-import type { Tenure } from '../lock/tenure.ts';
+import { OpenMode, type Storage, type StorageFile } from '../base/files.ts';
+import type { Tenure } from '../base/lock/tenure.ts';
 
 /**
  * The journal's files in the hands of the server that owns the data directory: nothing is written, cut, renamed or removed

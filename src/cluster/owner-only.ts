@@ -1,7 +1,7 @@
 import { chmod, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemCode } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { systemCode } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 
 /**
  * Only the owner of the data directory may read what is in it: places, command replies, secrets. New files are made so by

@@ -1,8 +1,8 @@
 import dgram from 'node:dgram';
 import net, { isIPv6 } from 'node:net';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { placeOf } from '../base/wire/network.ts';
 import type { ListenerConfig } from '../config/schema.ts';
-import { AppError, messageOf, systemCode } from '../errors.ts';
-import { placeOf } from '../wire/network.ts';
 
 /**
  * Below those that the system gives to outgoing connections: between this and the workers' listening, one of them could be given the

@@ -1,8 +1,8 @@
-import { systemClock } from '../clock.ts';
-import { AppError, messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { MetricsAggregate } from '../metrics/aggregate.ts';
-import type { Metrics } from '../metrics/catalog.ts';
+import { systemClock } from '../base/clock.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { MetricsAggregate } from '../base/metrics/aggregate.ts';
+import type { Metrics } from '../base/metrics/catalog.ts';
 import { type Answer, isMessage, Requests } from './ipc.ts';
 import type { FromChild, FromRole, Health, SendHandle, ToChild, ToEach } from './messages.ts';
 import type { Running } from './running.ts';

@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { nodeStorage, type Storage } from '../base/files.ts';
+import { lockDirectory } from '../base/lock/lock.ts';
 import { type Recovery, recover } from '../journal/recovery.ts';
-import { nodeStorage, type Storage } from '../journal/storage.ts';
-import { lockDirectory } from '../lock/lock.ts';
 
 /** How long the process that had a slot before may take to end. */
 const PREDECESSOR_WAIT_MS = 5000;

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster from 'node:cluster';
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
 import type { Send } from './ipc.ts';
 
 /** A child as the supervisor needs it, a cluster worker or a plain process alike. */

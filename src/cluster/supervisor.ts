@@ -1,18 +1,18 @@
 import { join } from 'node:path';
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../base/clock.ts';
+import { Vitals } from '../base/descriptors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import { nodeStorage } from '../base/files.ts';
+import { inUse } from '../base/lock/lock.ts';
+import { Ownership } from '../base/lock/ownership.ts';
+import type { Log } from '../base/log.ts';
+import { MetricsAggregate, type MetricsJson } from '../base/metrics/aggregate.ts';
+import { createMetrics } from '../base/metrics/catalog.ts';
+import { placeOf } from '../base/wire/network.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
-import { Vitals } from '../descriptors.ts';
-import { AppError, messageOf } from '../errors.ts';
-import { nodeStorage } from '../journal/storage.ts';
-import { inUse } from '../lock/lock.ts';
-import { Ownership } from '../lock/ownership.ts';
-import type { Log } from '../log.ts';
-import { MetricsAggregate, type MetricsJson } from '../metrics/aggregate.ts';
-import { createMetrics } from '../metrics/catalog.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
-import { placeOf } from '../wire/network.ts';
 import { type ClickHouse, clickHouseOf, forkEngine, packAccess } from './clickhouse.ts';
 import { makeDataDir } from './data-directory.ts';
 import { Directory } from './directory.ts';
@@ -42,7 +42,7 @@ import { Watchdog } from './watchdog.ts';
  * 5. Down: workers first (no more data comes in, all that is durable is answered), then the shipper (what is durable
  *    is delivered, as far as the time goes), then the embedded ClickHouse.
  * 6. The data directory is this server's before anything in it is read, and no process of it outlives the supervisor for
- *    long. When another server has taken it all the same, the children are killed: see lock/ownership.ts.
+ *    long. When another server has taken it all the same, the children are killed: see base/lock/ownership.ts.
  */
 
 /** How long the supervisor before this one may take to end. */

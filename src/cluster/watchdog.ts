@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { processOf } from '../lock/process.ts';
+import { processOf } from '../base/lock/process.ts';
 
 /**
  * Kills the children of a supervisor that is gone, from outside: a child that is stopped, that native code holds, or that hangs

@@ -1,4 +1,4 @@
-import type { Bytes } from '../wire/bytes.ts';
+import type { Bytes } from '../base/wire/bytes.ts';
 import type { AckRequest } from './ack-request.ts';
 import type { FrameResult } from './frame-result.ts';
 import type { Layout } from './layout.ts';

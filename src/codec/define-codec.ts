@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
 import type { Codec, DatagramDialect, OptionRule, StreamDialect } from './contract.ts';
 
 const REPLY_MS = 60_000;

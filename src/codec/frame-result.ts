@@ -1,4 +1,4 @@
-import { plainText } from '../wire/index.ts';
+import { plainText } from '../base/wire/index.ts';
 import { FrameKind } from './frame-kind.ts';
 
 /** Bits of the `flags` column that a codec may set; the host adds others (docs/formats/tables.md). */

@@ -1,6 +1,6 @@
 import { Parser } from 'binary-parser';
-import type { Bytes } from '../wire/bytes.ts';
-import { hex } from '../wire/text.ts';
+import type { Bytes } from '../base/wire/bytes.ts';
+import { hex } from '../base/wire/text.ts';
 import type { Note } from './contract.ts';
 
 /** One field of a fixed message layout, in the vendor's field name. */

@@ -1,6 +1,6 @@
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { AppError, messageOf } from '../errors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
 import { BUILTIN_CODECS } from './builtin.ts';
 import type { Codec, Options, OptionValue } from './contract.ts';
 import { checkOptions } from './options.ts';

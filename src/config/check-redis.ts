@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
-import { AppError, messageOf } from '../errors.ts';
-import type { SecretUrl } from '../secret.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import type { SecretUrl } from '../base/secret.ts';
 import { evictionConcern } from '../state/eviction.ts';
 import type { Config } from './schema.ts';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { AppError, messageOf } from '../errors.ts';
-import { textProblems } from '../registry/field-problem.ts';
-import { Secret, SecretUrl } from '../secret.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import { Secret, SecretUrl } from '../base/secret.ts';
+import { textProblems } from '../fleet/registry/field-problem.ts';
 import { nearest, nearestVariable } from './nearest.ts';
 import { CLIENT_VARIABLES, CONFIG_FILE_VARIABLE, type Config, configSchema, ENVIRONMENT } from './schema.ts';
 import { readYaml } from './yaml.ts';

@@ -1,4 +1,4 @@
-import { Secret, SecretUrl } from '../secret.ts';
+import { Secret, SecretUrl } from '../base/secret.ts';
 import { type Config, configSchema } from './schema.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { CRITICAL_TYPES } from '../command/critical.ts';
-import { Secret, type SecretUrl, secretUrl } from '../secret.ts';
+import { Secret, type SecretUrl, secretUrl } from '../base/secret.ts';
+import { CRITICAL_TYPES } from '../fleet/command/critical.ts';
 
 /**
  * The one table of options (docs/configuration.md): type, validator, default and documentation. Times in ms, sizes in

@@ -28,8 +28,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, deflate, gzip, zstdCompress } from 'node:zlib';
-import { AppError, type ErrorCode, messageOf, systemCode } from '../errors.ts';
-import type { Secret } from '../secret.ts';
+import { AppError, type ErrorCode, messageOf, systemCode } from '../base/errors.ts';
+import type { Secret } from '../base/secret.ts';
 import { Engine, type EngineResult } from './engine.ts';
 import { digest, header, isLoopback, refusalOf } from './entrance.ts';
 import { type Exception, engineException, exception } from './exception.ts';

@@ -10,7 +10,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, writeFile } from 'node
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { AppError, messageOf, systemCode } from '../errors.ts';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import { findOrphanNotes, replaceFiles } from './repair.ts';
 import { type InsertStatement, quoteName, quoteText } from './statement.ts';
 

@@ -13,10 +13,10 @@ import { mkdir } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
 import { parseArgs } from 'node:util';
-import { closeInherited } from '../descriptors.ts';
-import { AppError, messageOf } from '../errors.ts';
-import { endAtOnce, endOnUncaught, leave } from '../lock/end.ts';
-import { lockDirectory } from '../lock/lock.ts';
+import { closeInherited } from '../base/descriptors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import { endAtOnce, endOnUncaught, leave } from '../base/lock/end.ts';
+import { lockDirectory } from '../base/lock/lock.ts';
 import type { EmbeddedClickHouse, EmbeddedMessage } from './clickhouse.ts';
 
 // Four statements and one that is parsed take a thread each; bodies and compression need some beside them. Before the first use of the pool.

@@ -12,7 +12,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nodeStorage, replaceFile } from '../journal/storage.ts';
+import { nodeStorage, replaceFile } from '../base/files.ts';
 
 interface BlockRange {
   readonly partition: string;

@@ -7,8 +7,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError, messageOf, systemCode } from '../errors.ts';
-import { Secret } from '../secret.ts';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { Secret } from '../base/secret.ts';
 
 const SECRET_FILE = 'secret';
 const ADDRESS_FILE = 'address';

@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import { devNull, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { type Secret, SecretUrl } from '../secret.ts';
+import { type Secret, SecretUrl } from '../base/secret.ts';
 import { readAddress } from './secret.ts';
 
 const SOCKET_FILE = 'socket';

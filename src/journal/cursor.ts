@@ -1,5 +1,5 @@
-import { AppError, messageOf, systemCode } from '../errors.ts';
-import { nodeStorage, OpenMode, readAll, replaceFile, type Storage } from './storage.ts';
+import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { nodeStorage, OpenMode, readAll, replaceFile, type Storage } from '../base/files.ts';
 
 /** Sequences per slot, first and last included. */
 export type Range = Readonly<Record<string, { readonly from: number; readonly to: number }>>;

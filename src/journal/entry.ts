@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { putU16le, putU32le, putU64le, u16le, u32le, u64le } from '../wire/index.ts';
+import { putU16le, putU32le, putU64le, u16le, u32le, u64le } from '../base/wire/index.ts';
 import { type Definition, NO_DEFINITION, type Transport, transportAt } from './definition.ts';
 
 /**

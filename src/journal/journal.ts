@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { type Clock, systemClock } from '../clock.ts';
-import { isExhausted } from '../descriptors.ts';
-import { AppError, messageOf } from '../errors.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { isExhausted } from '../base/descriptors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile } from '../base/files.ts';
 import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
 import { Numbering } from './numbering.ts';
 import type { JournalOptions } from './options.ts';
@@ -10,7 +11,6 @@ import { Rotation } from './rotation.ts';
 import type { Numbered, SegmentWriter } from './segment.ts';
 import { Space } from './space.ts';
 import { JournalState, JournalStats } from './stats.ts';
-import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile } from './storage.ts';
 import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 /**

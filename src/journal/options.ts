@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts';
-import type { AppError } from '../errors.ts';
+import type { Clock } from '../base/clock.ts';
+import type { AppError } from '../base/errors.ts';
+import type { Storage } from '../base/files.ts';
 import type { JournalState } from './stats.ts';
-import type { Storage } from './storage.ts';
 
 export interface JournalOptions {
   /** The slot's directory; created when missing. Only one process may have it open. */

@@ -1,7 +1,7 @@
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
+import { nodeStorage, type Storage } from '../base/files.ts';
 import { EntryView } from './entry.ts';
 import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
-import { nodeStorage, type Storage } from './storage.ts';
 import { readDurable } from './watermark.ts';
 
 export type { Damage } from './segment.ts';

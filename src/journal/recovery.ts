@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { nodeStorage, OpenMode, type Storage } from '../base/files.ts';
 import { ENTRY_HEAD_BYTES, EntryKind, EntryView } from './entry.ts';
 import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
-import { nodeStorage, OpenMode, type Storage } from './storage.ts';
 import { DURABLE_FILE, readDurable, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 export interface Recovery {

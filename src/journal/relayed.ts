@@ -1,8 +1,8 @@
 import { join } from 'node:path';
+import { nodeStorage, type Storage } from '../base/files.ts';
 import type { EntryView } from './entry.ts';
 import { rewriteSegment } from './rewrite.ts';
 import { type Damage, listSegments, relayName } from './segment.ts';
-import { nodeStorage, type Storage } from './storage.ts';
 import { readDurable } from './watermark.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { nodeStorage, type Storage } from '../base/files.ts';
 import { JournalReader } from './reader.ts';
 import { listSegments, relayName, segmentName } from './segment.ts';
-import { nodeStorage, type Storage } from './storage.ts';
 
 /**
  * Removes what is no longer needed from one slot, while the slot is being appended to.

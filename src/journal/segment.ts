@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
-import { AppError, systemCode } from '../errors.ts';
+import { AppError, systemCode } from '../base/errors.ts';
+import { OpenMode, readAll, type Storage, type StorageFile, writeAll } from '../base/files.ts';
 import { Definition, NO_DEFINITION } from './definition.ts';
 import {
   checkEntry,
@@ -21,7 +22,6 @@ import {
   segmentHeader,
   writeDefinition,
 } from './entry.ts';
-import { OpenMode, readAll, type Storage, type StorageFile, writeAll } from './storage.ts';
 
 /** One file of the journal, from the writer's side and from the reader's. `entry.ts` specifies what is in it. */
 

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
+import { OpenMode, type Storage, writeAll } from '../base/files.ts';
 import type { Rotation } from './rotation.ts';
 import { listSegments, segmentName } from './segment.ts';
 import type { JournalStats } from './stats.ts';
-import { OpenMode, type Storage, writeAll } from './storage.ts';
 
 const PROBE_FILE = 'probe';
 const PROBE_BYTES = 64 * 1024;

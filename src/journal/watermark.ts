@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { systemCode } from '../errors.ts';
-import { putU32le, putU64le, u32le, u64le } from '../wire/index.ts';
-import { nodeStorage, OpenMode, readAll, type Storage, type StorageFile, writeAll } from './storage.ts';
+import { systemCode } from '../base/errors.ts';
+import { nodeStorage, OpenMode, readAll, type Storage, type StorageFile, writeAll } from '../base/files.ts';
+import { putU32le, putU64le, u32le, u64le } from '../base/wire/index.ts';
 
 /**
  * The durable watermark of a slot: the highest sequence on disk. A file in the slot's directory, 16 bytes, little-endian,

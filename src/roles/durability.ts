@@ -1,9 +1,9 @@
-import { systemClock } from '../clock.ts';
-import type { AppError } from '../errors.ts';
+import { systemClock } from '../base/clock.ts';
+import type { AppError } from '../base/errors.ts';
+import type { Tenure } from '../base/lock/tenure.ts';
 import type { Owing } from '../in/ack/settle.ts';
 import { Meters } from '../in/session/meter.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Tenure } from '../lock/tenure.ts';
 
 /**
  * What happens in a worker when a commit of the journal has ended. This is the only place that says so.

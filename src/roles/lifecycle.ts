@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { endAtOnce } from '../base/lock/end.ts';
+import { Tenure } from '../base/lock/tenure.ts';
+import type { Log } from '../base/log.ts';
 import { tell } from '../cluster/child-process.ts';
 import type { Config } from '../config/schema.ts';
-import { endAtOnce } from '../lock/end.ts';
-import { Tenure } from '../lock/tenure.ts';
-import type { Log } from '../log.ts';
 import type { StateOptions } from '../state/open.ts';
 
 /** What the roles have in common from their start to their end. */

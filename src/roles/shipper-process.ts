@@ -1,9 +1,9 @@
+import { Secret, SecretUrl } from '../base/secret.ts';
 import { runChild } from '../cluster/child-process.ts';
 import type { PackedAccess } from '../cluster/messages.ts';
 import { unpackConfig } from '../config/pack.ts';
 import { embeddedAccess } from '../embedded/socket.ts';
-import { Secret, SecretUrl } from '../secret.ts';
-import type { ClickHouseAccess } from '../sink/clickhouse/sink.ts';
+import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import { startShipping } from './shipper.ts';
 
 /** Entry of the shipper process. */

@@ -1,8 +1,8 @@
+import type { Log } from '../base/log.ts';
 import { modulePath } from '../cluster/child-process.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import type { Config } from '../config/schema.ts';
-import type { Log } from '../log.ts';
-import { checkClickHouse } from '../sink/clickhouse/sink.ts';
+import { checkClickHouse } from '../out/sink/clickhouse/sink.ts';
 import { type Office, openOffice } from './office.ts';
 
 /** The supervisor with the programs of its children and the office of this server. */

@@ -1,10 +1,10 @@
+import type { Vitals } from '../base/descriptors.ts';
+import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Health } from '../cluster/messages.ts';
-import type { Vitals } from '../descriptors.ts';
+import type { ConnectionLimit } from '../in/listen/connection-limit.ts';
+import type { ListenHost } from '../in/listen/listen-host.ts';
 import type { Journal } from '../journal/journal.ts';
 import { JournalState } from '../journal/stats.ts';
-import type { ConnectionLimit } from '../listen/connection-limit.ts';
-import type { ListenHost } from '../listen/listen-host.ts';
-import type { Metrics } from '../metrics/catalog.ts';
 import { eventLoopLag, NO_DESCRIPTORS } from './lifecycle.ts';
 
 /** What a worker says of itself. */

@@ -1,5 +1,5 @@
+import { type Bytes, hex } from '../base/wire/index.ts';
 import type { Transport } from '../codec/index.ts';
-import { type Bytes, hex } from '../wire/index.ts';
 import { type Address, type Line, openLine } from './line.ts';
 import { mood, type Obedience, type Order } from './obedience.ts';
 import { Random } from './random.ts';

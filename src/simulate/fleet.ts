@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
+import { AppError, messageOf } from '../base/errors.ts';
 import type { Transport } from '../codec/index.ts';
-import { AppError, messageOf } from '../errors.ts';
 import { Device } from './device.ts';
 import { GT06_MODELS, Gt06Device } from './gt06.ts';
 import { H02_MODELS, H02Device } from './h02.ts';

@@ -10,7 +10,7 @@ import {
   putU16be,
   putU32be,
   u32be,
-} from '../wire/index.ts';
+} from '../base/wire/index.ts';
 import { type Deed, gt06Deed, type Order } from './obedience.ts';
 import {
   begins,

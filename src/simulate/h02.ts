@@ -1,4 +1,4 @@
-import { type Bytes, CIVIL, civilFromEpochMs, epochMs, putU8, putU16be, putU32be } from '../wire/index.ts';
+import { type Bytes, CIVIL, civilFromEpochMs, epochMs, putU8, putU16be, putU32be } from '../base/wire/index.ts';
 import { type Deed, h02Deed, type Order } from './obedience.ts';
 import {
   begins,

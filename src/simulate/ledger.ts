@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { AppError, messageOf } from '../errors.ts';
+import { AppError, messageOf } from '../base/errors.ts';
 import type { Fix } from './speaker.ts';
 
 const FLUSH_CHARACTERS = 1 << 16;

@@ -1,8 +1,8 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
+import { systemCode } from '../base/errors.ts';
+import type { Bytes } from '../base/wire/index.ts';
 import type { Transport } from '../codec/index.ts';
-import { systemCode } from '../errors.ts';
-import type { Bytes } from '../wire/index.ts';
 
 /** A device's way to the server: one TCP connection, or one UDP port of its own. */
 export interface Line {

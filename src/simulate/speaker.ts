@@ -1,4 +1,4 @@
-import { type Bytes, HASH, hash64, hex } from '../wire/index.ts';
+import { type Bytes, HASH, hash64, hex } from '../base/wire/index.ts';
 import type { Deed, Order } from './obedience.ts';
 import type { Sample } from './track.ts';
 

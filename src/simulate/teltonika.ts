@@ -1,5 +1,5 @@
+import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU16be, putU32be, putU64be, u32be } from '../base/wire/index.ts';
 import type { Transport } from '../codec/index.ts';
-import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU16be, putU32be, putU64be, u32be } from '../wire/index.ts';
 import { type Deed, type Order, teltonikaDeed } from './obedience.ts';
 import { exactly, type Fix, imei, type Packet, packetOf, recordId, type Speaker, type Wire } from './speaker.ts';
 import { HARSH_G, type Happening, type Sample } from './track.ts';

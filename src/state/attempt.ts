@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
 
 /** How often a conditional write is tried: after that, others have changed the same record as often. */
 const MOST_TRIES = 100;

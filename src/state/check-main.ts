@@ -1,6 +1,6 @@
 import { ABORT, open } from 'lmdb';
-import { closeInherited } from '../descriptors.ts';
-import { messageOf } from '../errors.ts';
+import { closeInherited } from '../base/descriptors.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Verdict } from './check.ts';
 import { TABLES } from './store.ts';
 

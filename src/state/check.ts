@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../base/errors.ts';
 
 /**
  * Is the state store sound? lmdb maps its file: a process that touches a page which the file has not ends with a bus error, and zeros where

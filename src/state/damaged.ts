@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError } from '../base/errors.ts';
 import type { Profile, ProfileStore } from './profile.ts';
 import type { Found, StateStore } from './store.ts';
 

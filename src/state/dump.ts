@@ -1,5 +1,5 @@
-import { AppError } from '../errors.ts';
-import { jsonOf } from '../json.ts';
+import { AppError } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
 import type { State } from './open.ts';
 import { entries, paged } from './pages.ts';
 import { type Found, type Op, TABLES, type Table } from './store.ts';

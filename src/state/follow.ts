@@ -1,7 +1,7 @@
-import { systemClock } from '../clock.ts';
-import { messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { Seldom } from '../seldom.ts';
+import { systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { Seldom } from '../base/seldom.ts';
 import { entries } from './pages.ts';
 import type { StateStore, Table } from './store.ts';
 import type { TypedTable } from './table.ts';

@@ -1,6 +1,6 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { AppError, messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
 import { added, type Changed, type Found, type Op, type StateStore, TABLES, type Table } from './store.ts';
 

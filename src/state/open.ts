@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
-import type { Log } from '../log.ts';
-import type { SecretUrl } from '../secret.ts';
+import type { Log } from '../base/log.ts';
+import type { SecretUrl } from '../base/secret.ts';
 import { DamagedStore } from './damaged.ts';
 import { LmdbStore } from './lmdb.ts';
 import type { Profile, ProfileStore } from './profile.ts';

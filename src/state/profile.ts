@@ -1,4 +1,4 @@
-import { jsonOf } from '../json.ts';
+import { jsonOf } from '../base/json.ts';
 
 /** What the server has learned about one device, in terms of the codec that learned it. */
 export interface Profile {

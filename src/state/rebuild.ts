@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { AppError } from '../errors.ts';
-import { silentLog } from '../log.ts';
+import { AppError } from '../base/errors.ts';
+import { silentLog } from '../base/log.ts';
 import { checkStore, DATA_FILE } from './check.ts';
 import { type DumpEntry, isKey, PROFILES, putEntries } from './dump.ts';
 import { PageFile } from './lmdb-salvage.ts';

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
-import { AppError, messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { SecretUrl } from '../secret.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { SecretUrl } from '../base/secret.ts';
 import { attempt, CONTENDED } from './attempt.ts';
 import { evictionConcern } from './eviction.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../base/errors.ts';
 
 /** A script for Redis, from a file of `lua/`. Redis is sent its text once, and its digest from then on. */
 export class Script {

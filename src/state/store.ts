@@ -1,4 +1,4 @@
-import { jsonOf } from '../json.ts';
+import { jsonOf } from '../base/json.ts';
 
 /**
  * The state store (docs/state.md): what is known about devices, plans, usage and commands, shared by all processes of a

@@ -1,5 +1,5 @@
-import { AppError } from '../errors.ts';
-import { jsonOf } from '../json.ts';
+import { AppError } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
 import { entries, type PageOptions } from './pages.ts';
 import type { Op, StateStore, Table } from './store.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
-import { CRITICAL_SCOPES, CRITICAL_TYPES, isAllowed } from '../../src/command/critical.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { CRITICAL_SCOPES, CRITICAL_TYPES, isAllowed } from '../../src/fleet/command/critical.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { Api } from './rig.ts';
 

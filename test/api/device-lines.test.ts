@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CSV_HEAD, CsvReader, csvLine } from '../../src/api/device-lines.ts';
-import { DEVICES, type Device } from '../../src/registry/device.ts';
+import { DEVICES, type Device } from '../../src/fleet/registry/device.ts';
 
 function deviceOf(fields: object): Device {
   const device = DEVICES.read(JSON.stringify({ id: 'd-01', ...fields }));

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Log } from '../../src/log.ts';
-import { silentLog } from '../../src/log.ts';
+import type { Log } from '../../src/base/log.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { Api } from './rig.ts';
 
 /** Numbers quote the invariants at the top of src/api/edge.ts. */

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HttpOptions, type HttpServer, startHttp } from '../../src/api/server.ts';
 import { createToken, type Scope } from '../../src/api/tokens.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
+import { SecretUrl } from '../../src/base/secret.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
 import { type Office, openOffice } from '../../src/roles/office.ts';
-import { SecretUrl } from '../../src/secret.ts';
 
 export interface Answer {
   readonly status: number;

@@ -8,8 +8,8 @@ import { fieldsOf, sizeOf, timeOf, zoneOf } from '../../src/cli/fields.ts';
 import { plans } from '../../src/cli/plans.ts';
 import { token } from '../../src/cli/token.ts';
 import { usage } from '../../src/cli/usage.ts';
-import { planSchema } from '../../src/plan/plan.ts';
-import { deviceSchema } from '../../src/registry/device.ts';
+import { planSchema } from '../../src/fleet/plan/plan.ts';
+import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import { Api } from '../api/rig.ts';
 
 /** What a command line gives is read as the type that the schema has. In this process: `command.ts` has the real program. */

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Secret } from '../../src/base/secret.ts';
 import { converse, escapes } from '../../src/cli/sql.ts';
 import { embeddedAccess } from '../../src/embedded/socket.ts';
-import { Secret } from '../../src/secret.ts';
-import { UsageHistory } from '../../src/sink/clickhouse/history.ts';
+import { UsageHistory } from '../../src/out/sink/clickhouse/history.ts';
 import { chdbInstalled, cleanUp, type Running, start } from '../embedded/child.ts';
 import { fixgate } from './command.ts';
 

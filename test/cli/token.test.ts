@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findToken } from '../../src/api/tokens.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { token } from '../../src/cli/token.ts';
-import { silentLog } from '../../src/log.ts';
 import { openState, type State } from '../../src/state/open.ts';
 
 /** `fixgate token`, in this process. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { declared, frame, MAX_FRAME_BYTES, salvage } from '../../codecs/gt06/frame.ts';
 import gt06 from '../../codecs/gt06/index.ts';
-import { Feed } from '../../src/kit/feed.ts';
-import { Random } from '../../src/kit/mutate.ts';
-import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
+import { Feed } from '../../src/codec/kit/feed.ts';
+import { Random } from '../../src/codec/kit/mutate.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 
 /** The numbered invariants of codecs/gt06/frame.ts. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import * as layouts from '../../codecs/gt06/layouts.ts';
+import { crc16X25, u16be } from '../../src/base/wire/index.ts';
 import type { Layout } from '../../src/codec/index.ts';
-import { Feed } from '../../src/kit/feed.ts';
-import { crc16X25, u16be } from '../../src/wire/index.ts';
+import { Feed } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed, readLines } from '../helpers/fixtures.ts';
 
 /** The declared layouts against the fast readers, on every frame at hand, and `explain` on an alarm. */

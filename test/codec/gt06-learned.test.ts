@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import { Gt06State, memo as memoOf } from '../../codecs/gt06/state.ts';
-import { difference, Feed, kitOptions } from '../../src/kit/feed.ts';
-import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
+import { difference, Feed, kitOptions } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed, streamLines } from '../helpers/fixtures.ts';
 
 /** What a connection learns of its device: how its frames are cut, which alarms are on, what it wants to be answered and asked. */

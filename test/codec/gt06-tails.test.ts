@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
-import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
 import { bytesOf, RecordFeed } from '../helpers/fixtures.ts';
 
 /** Invariant 2 of codecs/gt06/decode.ts: a position that shows itself is a fix at any length, and what follows it is kept. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import { Gt06State, memo, open, Variant } from '../../codecs/gt06/state.ts';
-import { kitOptions } from '../../src/kit/feed.ts';
-import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
+import { kitOptions } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 
 /** Which family a device is of: learned from several frames, kept, carried by the memo, set by the operator. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { LAYOUTS, layoutOf } from '../../codecs/h02/layouts.ts';
-import { Feed } from '../../src/kit/index.ts';
-import type { Bytes } from '../../src/wire/index.ts';
+import type { Bytes } from '../../src/base/wire/index.ts';
+import { Feed } from '../../src/codec/kit/index.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 
 /** One note as `explain` gives it. */

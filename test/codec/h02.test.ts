@@ -13,7 +13,7 @@ import {
   feed,
   Random,
   type Sample,
-} from '../../src/kit/index.ts';
+} from '../../src/codec/kit/index.ts';
 import { bytesOf, fixtureTests, readLines } from '../helpers/fixtures.ts';
 import { vectorTests } from '../helpers/vectors.ts';
 import { rounds } from '../support/thorough.ts';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type Bytes, crc16Arc, crc16X25, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { type Codec, type CommandRule, defineCodec, FrameKind } from '../../src/codec/index.ts';
 import {
@@ -10,8 +11,7 @@ import {
   difference,
   feed,
   type Sample,
-} from '../../src/kit/index.ts';
-import { type Bytes, crc16Arc, crc16X25, putU16be, putU32be } from '../../src/wire/index.ts';
+} from '../../src/codec/kit/index.ts';
 import { bytesOf, frameLines, hostileLines, streamLines } from '../helpers/fixtures.ts';
 import { REPLY_TEXTS } from '../helpers/reply-texts.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin, toyReply, toyReseal, toyStatus } from '../helpers/toy-codec.ts';

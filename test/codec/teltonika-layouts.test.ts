@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { ATTRIBUTES, NUMBER } from '../../codecs/teltonika/attributes.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import * as L from '../../codecs/teltonika/layouts.ts';
+import { ascii, type Bytes, hex, imeiOf } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult, type Layout } from '../../src/codec/index.ts';
-import { Feed, type FeedSettings } from '../../src/kit/feed.ts';
-import { ascii, type Bytes, hex, imeiOf } from '../../src/wire/index.ts';
+import { Feed, type FeedSettings } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, readLines } from '../helpers/fixtures.ts';
 
 /**

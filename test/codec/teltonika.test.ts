@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { decodeSms24, splitDataSms } from '../../codecs/teltonika/sms.ts';
-import { Stop } from '../../src/frame/splitter.ts';
-import { Feed, feed } from '../../src/kit/feed.ts';
-import { ascii } from '../../src/wire/index.ts';
+import { ascii } from '../../src/base/wire/index.ts';
+import { Stop } from '../../src/codec/frame/splitter.ts';
+import { Feed, feed } from '../../src/codec/kit/feed.ts';
 import { bytesOf, fixtureTests, frameLines } from '../helpers/fixtures.ts';
 import { vectorTests } from '../helpers/vectors.ts';
 

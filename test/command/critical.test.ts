@@ -3,8 +3,8 @@ import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { type Codec, checkOptions, type Options } from '../../src/codec/index.ts';
-import { areOpposite } from '../../src/command/command.ts';
-import { type CriticalType, type Meaning, meaningOf } from '../../src/command/critical.ts';
+import { areOpposite } from '../../src/fleet/command/command.ts';
+import { type CriticalType, type Meaning, meaningOf } from '../../src/fleet/command/critical.ts';
 
 function meaning(codec: Codec, type: string, parameters: Options = {}): Meaning {
   const rules = codec.commands.find((rule) => rule.type === type)?.parameters;

@@ -4,19 +4,19 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
+import { silentLog } from '../../src/base/log.ts';
 import type { Codec, Options, Transport } from '../../src/codec/index.ts';
-import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { isCritical } from '../../src/command/critical.ts';
-import { Delivery } from '../../src/command/delivery.ts';
-import type { DeliveryPort } from '../../src/command/delivery-line.ts';
-import { Ledger } from '../../src/command/ledger.ts';
-import { Shadow } from '../../src/command/shadow.ts';
-import type { Reply } from '../../src/command/waiting.ts';
-import { silentLog } from '../../src/log.ts';
+import type { Command, CommandRequest } from '../../src/fleet/command/command.ts';
+import { isCritical } from '../../src/fleet/command/critical.ts';
+import { Delivery } from '../../src/fleet/command/delivery.ts';
+import type { DeliveryPort } from '../../src/fleet/command/delivery-line.ts';
+import { Ledger } from '../../src/fleet/command/ledger.ts';
+import { Shadow } from '../../src/fleet/command/shadow.ts';
+import type { Reply } from '../../src/fleet/command/waiting.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { eventually, pause } from '../support/wait.ts';
 
-/** Numbers quote the invariants of src/command/delivery.ts. */
+/** Numbers quote the invariants of src/fleet/command/delivery.ts. */
 
 /** Teltonika without its patience, and without its eye for what a reply looks like. */
 const impatient: Codec = { ...teltonika, replyMs: 150, readReply: undefined };

@@ -1,6 +1,6 @@
 import net from 'node:net';
+import { ascii, crc16Arc, putAscii, putU8, putU32be, u32be } from '../../src/base/wire/index.ts';
 import { Random } from '../../src/simulate/random.ts';
-import { ascii, crc16Arc, putAscii, putU8, putU32be, u32be } from '../../src/wire/index.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { moment, pause } from '../support/wait.ts';
 

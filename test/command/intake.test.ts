@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
-import type { Command } from '../../src/command/command.ts';
-import { CommandIntake, type Draft, type Outcome } from '../../src/command/intake.ts';
-import { Ledger } from '../../src/command/ledger.ts';
-import { silentLog } from '../../src/log.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
+import { silentLog } from '../../src/base/log.ts';
+import type { Command } from '../../src/fleet/command/command.ts';
+import { CommandIntake, type Draft, type Outcome } from '../../src/fleet/command/intake.ts';
+import { Ledger } from '../../src/fleet/command/ledger.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { eventually } from '../support/wait.ts';
 
-/** Numbers quote the invariants of src/command/intake.ts. */
+/** Numbers quote the invariants of src/fleet/command/intake.ts. */
 
 const NOW = 1_793_491_200_000;
 const EXPIRY_MS = 3_600_000;

@@ -2,14 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Command, CommandRequest } from '../../src/command/command.ts';
-import { CRITICAL_TYPES, isCritical } from '../../src/command/critical.ts';
-import { Ledger } from '../../src/command/ledger.ts';
-import { Shadow } from '../../src/command/shadow.ts';
-import { silentLog } from '../../src/log.ts';
+import { silentLog } from '../../src/base/log.ts';
+import type { Command, CommandRequest } from '../../src/fleet/command/command.ts';
+import { CRITICAL_TYPES, isCritical } from '../../src/fleet/command/critical.ts';
+import { Ledger } from '../../src/fleet/command/ledger.ts';
+import { Shadow } from '../../src/fleet/command/shadow.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
-/** Numbers quote the invariants of src/command/ledger.ts. */
+/** Numbers quote the invariants of src/fleet/command/ledger.ts. */
 
 let directory: string;
 let store: LmdbStore;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { CommandStream } from '../../src/command/stream.ts';
-import { silentLog } from '../../src/log.ts';
-import { SecretUrl } from '../../src/secret.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { SecretUrl } from '../../src/base/secret.ts';
+import { CommandStream } from '../../src/fleet/command/stream.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { eventually } from '../support/wait.ts';
 

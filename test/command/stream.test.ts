@@ -1,8 +1,8 @@
 import net, { type AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { CommandStream } from '../../src/command/stream.ts';
-import { silentLog } from '../../src/log.ts';
-import { SecretUrl } from '../../src/secret.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { SecretUrl } from '../../src/base/secret.ts';
+import { CommandStream } from '../../src/fleet/command/stream.ts';
 import { Stores } from '../registry/stores.ts';
 import { eventually, pause } from '../support/wait.ts';
 

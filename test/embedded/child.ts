@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Secret, SecretUrl } from '../../src/secret.ts';
+import { Secret, SecretUrl } from '../../src/base/secret.ts';
 
 export const MAIN = fileURLToPath(new URL('../../src/embedded/main.ts', import.meta.url));
 

@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import { codecOptions } from '../../src/codec/registry.ts';
+import { deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
-import { deviceSchema } from '../../src/registry/device.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 

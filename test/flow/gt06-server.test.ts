@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { crc16X25, hex, putU16be } from '../../src/wire/index.ts';
+import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { hex } from '../../src/base/wire/index.ts';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
-import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Codec, defineCodec, type Transport } from '../../src/codec/index.ts';
+import { deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { Meters } from '../../src/in/session/meter.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { parseUsage } from '../../src/journal/usage.ts';
-import { deviceSchema } from '../../src/registry/device.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { type Entry, intakeHost, MemoryJournal } from '../support/intake-rig.ts';

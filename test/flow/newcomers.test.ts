@@ -1,15 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
+import { addressOf, networkOf } from '../../src/base/wire/network.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
+import { Newcomers } from '../../src/fleet/registry/newcomers.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
-import { Newcomers } from '../../src/registry/newcomers.ts';
-import { addressOf, networkOf } from '../../src/wire/network.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { intakeHost, MemoryJournal } from '../support/intake-rig.ts';
 
-/** Invented ids in an open registry: the numbers quote the invariants of src/registry/newcomers.ts. */
+/** Invented ids in an open registry: the numbers quote the invariants of src/fleet/registry/newcomers.ts. */
 
 const RATES = { address: 100, total: 1000, exempt: ['127.0.0.0/8', '::1/128'] };
 const FLOOD = 12_000;

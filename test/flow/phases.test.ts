@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Codec, defineCodec, FrameKind, type StreamDialect } from '../../src/codec/index.ts';
+import { type Plan, planSchema } from '../../src/fleet/plan/plan.ts';
+import { Seen } from '../../src/fleet/plan/plan-cache.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { Phase } from '../../src/in/intake/phase.ts';
-import { type Plan, planSchema } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/plan-cache.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { NO_CAPS } from '../helpers/open-registry.ts';
 import { type ToyState, toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';

@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
+import { hex } from '../../src/base/wire/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
-import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { NO_DELIVERY } from '../helpers/no-delivery.ts';

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { type Codec, defineCodec, type Options } from '../../src/codec/index.ts';
-import type { DeliveryPort } from '../../src/command/delivery-line.ts';
+import type { DeliveryPort } from '../../src/fleet/command/delivery-line.ts';
+import { planSchema, UNLIMITED } from '../../src/fleet/plan/plan.ts';
+import { Seen } from '../../src/fleet/plan/plan-cache.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
-import { planSchema, UNLIMITED } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/plan-cache.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { nodeStorage, type OpenMode, type Storage, type StorageFile } from '../../src/journal/storage.ts';
+import { nodeStorage, type OpenMode, type Storage, type StorageFile } from '../../src/base/files.ts';
 
 /** Operations that can be made to fail or to hang. */
 export type Operation = 'open' | 'read' | 'write' | 'sync' | 'truncate' | 'remove' | 'rename' | 'stat' | 'free' | 'syncDirectory';

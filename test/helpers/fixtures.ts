@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import type { Bytes } from '../../src/base/wire/index.ts';
+import { fromHex, hex } from '../../src/base/wire/index.ts';
 import { AckRequest, type Codec, checkOptions, FrameKind, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { Feed, type FeedSettings, type FrameSnapshot, KIT_NOW } from '../../src/kit/feed.ts';
-import { Rows } from '../../src/record/rows.ts';
-import type { Bytes } from '../../src/wire/index.ts';
-import { fromHex, hex } from '../../src/wire/index.ts';
+import { Feed, type FeedSettings, type FrameSnapshot, KIT_NOW } from '../../src/codec/kit/feed.ts';
+import { Rows } from '../../src/out/record/rows.ts';
 
 /**
  * Loads fixtures/<codec>/*.jsonl and registers one test a line. Unknown keys in a line are refused.

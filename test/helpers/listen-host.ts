@@ -1,19 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { nodeStorage, type Storage } from '../../src/base/files.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import type { Codec } from '../../src/codec/index.ts';
+import { AddressRates } from '../../src/fleet/registry/address-rates.ts';
+import { ConnectionLimit } from '../../src/in/listen/connection-limit.ts';
+import type { ListenHost, ListenLimits } from '../../src/in/listen/listen-host.ts';
+import { Peers } from '../../src/in/listen/peers.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
-import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
 import { parseUsage, type Traffic } from '../../src/journal/usage.ts';
-import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
-import type { ListenHost, ListenLimits } from '../../src/listen/listen-host.ts';
-import { Peers } from '../../src/listen/peers.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { AddressRates } from '../../src/registry/address-rates.ts';
 import { type JournalCalls, openDurable } from '../../src/roles/durability.ts';
 import { intakeHost } from '../support/intake-rig.ts';
 

@@ -1,6 +1,6 @@
-import { UNLIMITED } from '../../src/plan/plan.ts';
-import { Seen } from '../../src/plan/plan-cache.ts';
-import { DeviceLookup } from '../../src/registry/device-lookup.ts';
+import { UNLIMITED } from '../../src/fleet/plan/plan.ts';
+import { Seen } from '../../src/fleet/plan/plan-cache.ts';
+import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 
 /** Plans without caps. */
 export const NO_CAPS = {

@@ -1,4 +1,4 @@
-import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/wire/index.ts';
+import { crc16Arc, putAscii, putU16be, putU32be, putU64be } from '../../src/base/wire/index.ts';
 
 /** What a Teltonika device says first (codecs/teltonika/protocol.md section 2). */
 export function handshake(imei: string): Uint8Array {

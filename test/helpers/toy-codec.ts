@@ -1,18 +1,4 @@
 import {
-  type AckRequest,
-  type CodecDefinition,
-  type Command,
-  defineCodec,
-  eventIndex,
-  FrameKind,
-  type FrameResult,
-  type Options,
-  Settled,
-  type StreamDialect,
-  type Transport,
-  unknownEvent,
-} from '../../src/codec/index.ts';
-import {
   ascii,
   type Bytes,
   decimal,
@@ -27,7 +13,21 @@ import {
   u16be,
   u32be,
   xorSum,
-} from '../../src/wire/index.ts';
+} from '../../src/base/wire/index.ts';
+import {
+  type AckRequest,
+  type CodecDefinition,
+  type Command,
+  defineCodec,
+  eventIndex,
+  FrameKind,
+  type FrameResult,
+  type Options,
+  Settled,
+  type StreamDialect,
+  type Transport,
+  unknownEvent,
+} from '../../src/codec/index.ts';
 
 /**
  * A codec as an outside package would write it, small enough to break on purpose. One frame:

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { FrameSnapshot } from '../../src/kit/feed.ts';
+import type { FrameSnapshot } from '../../src/codec/kit/feed.ts';
 
 /**
  * `assert: fields`: every field that `expect` names must have the value given; a list gives the acceptable ones.

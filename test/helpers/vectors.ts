@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { hex } from '../../src/base/wire/index.ts';
 import type { Codec, Command } from '../../src/codec/index.ts';
-import type { FeedSettings, FrameSnapshot } from '../../src/kit/feed.ts';
-import { hex } from '../../src/wire/index.ts';
+import type { FeedSettings, FrameSnapshot } from '../../src/codec/kit/feed.ts';
 import { bytesOf, RecordFeed, readLines } from './fixtures.ts';
 import { expectedFields, fieldProblems } from './vector-fields.ts';
 

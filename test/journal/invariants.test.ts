@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodeStorage } from '../../src/base/files.ts';
 import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, MAX_PAYLOAD_BYTES, Origin } from '../../src/journal/entry.ts';
 import { JournalReader, readDurable } from '../../src/journal/reader.ts';
-import { nodeStorage } from '../../src/journal/storage.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { directory, drain, nth, ORIGIN, open, read, segments } from './slot.ts';
 

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { systemCode } from '../../src/errors.ts';
+import { systemCode } from '../../src/base/errors.ts';
+import { nodeStorage } from '../../src/base/files.ts';
 import { JournalReader } from '../../src/journal/reader.ts';
 import { retain } from '../../src/journal/retention.ts';
-import { nodeStorage } from '../../src/journal/storage.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { rounds } from '../support/thorough.ts';
 import { directory, drain, open, read, seeded, type Watched } from './slot.ts';

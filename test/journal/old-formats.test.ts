@@ -1,13 +1,13 @@
 import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodeStorage } from '../../src/base/files.ts';
 import { codecOptions, loadCodecs } from '../../src/codec/registry.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { JournalReader, readDurable } from '../../src/journal/reader.ts';
 import { recover } from '../../src/journal/recovery.ts';
-import { nodeStorage } from '../../src/journal/storage.ts';
-import { Rows } from '../../src/record/rows.ts';
-import { Decoder } from '../../src/ship/decoder.ts';
+import { Rows } from '../../src/out/record/rows.ts';
+import { Decoder } from '../../src/out/ship/decoder.ts';
 import { directory, nth, open, read } from './slot.ts';
 
 const FIXTURES = join(import.meta.dirname, '../../fixtures/journal');

@@ -2,12 +2,12 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { nodeStorage, type Storage } from '../../src/base/files.ts';
 import { Definition } from '../../src/journal/definition.ts';
 import { checkEntry, EntryKind, EntryView, Origin, readFormat } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import type { JournalOptions } from '../../src/journal/options.ts';
 import { type Damage, JournalReader } from '../../src/journal/reader.ts';
-import { nodeStorage, type Storage } from '../../src/journal/storage.ts';
 
 /** What the tests of the journal share: a directory, a journal that notes what it says, and a plain way to read. */
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { nodeStorage, replaceFile, type Storage } from '../../src/journal/storage.ts';
+import { nodeStorage, replaceFile, type Storage } from '../../src/base/files.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { directory } from './slot.ts';
 
@@ -58,6 +58,6 @@ describe('what must survive a power cut', () => {
     }
     // parked.ts takes a file over and rebuild.ts moves a directory, whose contents stay: both synchronise the directory above
     // themselves. owned-storage.ts passes on.
-    expect(found.sort()).toEqual(['cluster/owned-storage.ts', 'journal/storage.ts', 'ship/parked.ts', 'state/rebuild.ts']);
+    expect(found.sort()).toEqual(['base/files.ts', 'cluster/owned-storage.ts', 'out/ship/parked.ts', 'state/rebuild.ts']);
   });
 });

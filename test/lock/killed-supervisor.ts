@@ -1,5 +1,5 @@
 import { expect, vi } from 'vitest';
-import { isAlive, processOf } from '../../src/lock/process.ts';
+import { isAlive, processOf } from '../../src/base/lock/process.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { Server } from '../helpers/server.ts';
 

@@ -4,9 +4,9 @@ import { statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type LockFile, lockDirectory } from '../../src/lock/lock.ts';
-import { newOwner, readOwner, writeOwner } from '../../src/lock/owner.ts';
-import { isAlive, processOf } from '../../src/lock/process.ts';
+import { type LockFile, lockDirectory } from '../../src/base/lock/lock.ts';
+import { newOwner, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
+import { isAlive, processOf } from '../../src/base/lock/process.ts';
 import { bystander, freshDirectory, hold } from './rig.ts';
 
 /** As on a file server without locks. */

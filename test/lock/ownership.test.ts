@@ -4,13 +4,13 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { nodeStorage, OpenMode } from '../../src/base/files.ts';
+import type { LockFile } from '../../src/base/lock/lock.ts';
+import { newOwner, type Owner, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
+import { Ownership, type OwnershipOptions } from '../../src/base/lock/ownership.ts';
+import { Tenure } from '../../src/base/lock/tenure.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { ownedStorage } from '../../src/cluster/owned-storage.ts';
-import { nodeStorage, OpenMode } from '../../src/journal/storage.ts';
-import type { LockFile } from '../../src/lock/lock.ts';
-import { newOwner, type Owner, readOwner, writeOwner } from '../../src/lock/owner.ts';
-import { Ownership, type OwnershipOptions } from '../../src/lock/ownership.ts';
-import { Tenure } from '../../src/lock/tenure.ts';
-import { silentLog } from '../../src/log.ts';
 import { Durability } from '../../src/roles/durability.ts';
 import { freshDirectory, hold } from './rig.ts';
 
@@ -164,7 +164,7 @@ describe('a tenure', () => {
     await writeOwner(directory, mine);
     const script = `
       import { openSync } from 'node:fs';
-      const { Tenure } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/lock/tenure.ts'))});
+      const { Tenure } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/base/lock/tenure.ts'))});
       const tenure = new Tenure({ directory: ${JSON.stringify(directory)}, random: 'mine', lost() {}, sureMs: 50 });
       await tenure.confirm();
       try { for (;;) openSync('/dev/null'); } catch (error) { console.log(error.code); }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-const LOCK = join(import.meta.dirname, '../../src/lock/lock.ts');
+const LOCK = join(import.meta.dirname, '../../src/base/lock/lock.ts');
 
 export function freshDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), 'fixgate-lock-'));

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import { newOwner, readOwner, writeOwner } from '../../src/lock/owner.ts';
+import { newOwner, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';

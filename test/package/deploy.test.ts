@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
 
 /** What an operator starts from, against what the program knows; where there is no container engine, that is all one can check. */
 const ROOT = join(import.meta.dirname, '../..');

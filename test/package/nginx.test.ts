@@ -4,9 +4,9 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Log } from '../../src/base/log.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { claimPorts } from '../../src/cluster/ports.ts';
-import type { Log } from '../../src/log.ts';
-import { silentLog } from '../../src/log.ts';
 import { Api } from '../api/rig.ts';
 
 /** The recipe of docs/http.md in a real nginx, with a certificate of its own, in front of the server's HTTP. */

@@ -2,23 +2,23 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Outcome } from '../../src/command/intake.ts';
-import { silentLog } from '../../src/log.ts';
-import { cycleOf } from '../../src/plan/cycle.ts';
-import { DevicePlans } from '../../src/plan/device-plans.ts';
-import { type Plan, planSchema } from '../../src/plan/plan.ts';
-import { StepKeeper } from '../../src/plan/step-keeper.ts';
-import { POLICIES } from '../../src/plan/steps.ts';
-import { usageKey } from '../../src/plan/usage.ts';
-import { DEVICES, type Device, deviceSchema } from '../../src/registry/device.ts';
-import { secretUrl } from '../../src/secret.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { secretUrl } from '../../src/base/secret.ts';
+import type { Outcome } from '../../src/fleet/command/intake.ts';
+import { cycleOf } from '../../src/fleet/plan/cycle.ts';
+import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
+import { type Plan, planSchema } from '../../src/fleet/plan/plan.ts';
+import { StepKeeper } from '../../src/fleet/plan/step-keeper.ts';
+import { POLICIES } from '../../src/fleet/plan/steps.ts';
+import { usageKey } from '../../src/fleet/plan/usage.ts';
+import { DEVICES, type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { openState, type State } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { eventually, remains } from '../support/wait.ts';
 
-/** Numbers quote the invariants of src/plan/step-keeper.ts. */
+/** Numbers quote the invariants of src/fleet/plan/step-keeper.ts. */
 
 let directory: string;
 let redis: RedisServer | undefined;

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { Fleet, type Protocol } from '../../src/simulate/fleet.ts';
 import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';

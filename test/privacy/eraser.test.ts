@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { silentLog } from '../../src/log.ts';
-import { Eraser, type Part } from '../../src/privacy/eraser.ts';
-import { ERASURES } from '../../src/privacy/erasure.ts';
-import { forget } from '../../src/privacy/forget.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { Eraser, type Part } from '../../src/fleet/privacy/eraser.ts';
+import { ERASURES } from '../../src/fleet/privacy/erasure.ts';
+import { forget } from '../../src/fleet/privacy/forget.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { Stores } from '../registry/stores.ts';

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { silentLog } from '../../src/log.ts';
-import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
-import { DeviceCache } from '../../src/registry/device-cache.ts';
-import type { DeviceLookup } from '../../src/registry/device-lookup.ts';
-import { DeviceRecords } from '../../src/registry/device-records.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceCache } from '../../src/fleet/registry/device-cache.ts';
+import type { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
+import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { eventually, remains } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
-/** Numbers quote the invariants of src/registry/device-cache.ts. */
+/** Numbers quote the invariants of src/fleet/registry/device-cache.ts. */
 
 const stores = new Stores();
 const registries: DeviceCache[] = [];

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLog } from '../../src/log.ts';
-import { type Device, deviceSchema } from '../../src/registry/device.ts';
-import { type Change, type DeviceFilter, DeviceRecords, type Upsert } from '../../src/registry/device-records.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { type Change, type DeviceFilter, DeviceRecords, type Upsert } from '../../src/fleet/registry/device-records.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
-/** Numbers quote the invariants of src/registry/device-records.ts; conditions.test.ts has its first one. */
+/** Numbers quote the invariants of src/fleet/registry/device-records.ts; conditions.test.ts has its first one. */
 
 const NOW = 1_793_491_200_000;
 let directory: string;

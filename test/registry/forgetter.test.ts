@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { silentLog } from '../../src/log.ts';
-import { DEVICES, deviceSchema } from '../../src/registry/device.ts';
-import { DeviceCache } from '../../src/registry/device-cache.ts';
-import type { DeviceLookup } from '../../src/registry/device-lookup.ts';
-import { DeviceRecords } from '../../src/registry/device-records.ts';
-import { Forgetter } from '../../src/registry/forgetter.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { DeviceCache } from '../../src/fleet/registry/device-cache.ts';
+import type { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
+import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
+import { Forgetter } from '../../src/fleet/registry/forgetter.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { eventually } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
-/** Numbers quote the invariants of src/registry/forgetter.ts. */
+/** Numbers quote the invariants of src/fleet/registry/forgetter.ts. */
 
 const stores = new Stores();
 const registries: DeviceCache[] = [];

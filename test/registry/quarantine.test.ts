@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { silentLog } from '../../src/log.ts';
-import { DeviceRecords } from '../../src/registry/device-records.ts';
-import { Quarantine } from '../../src/registry/quarantine.ts';
-import { QuarantineList } from '../../src/registry/quarantine-list.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
+import { Quarantine } from '../../src/fleet/registry/quarantine.ts';
+import { QuarantineList } from '../../src/fleet/registry/quarantine-list.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { eventually } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
-/** Numbers quote the invariants of src/registry/quarantine.ts. */
+/** Numbers quote the invariants of src/fleet/registry/quarantine.ts. */
 
 const stores = new Stores();
 const lists: QuarantineList[] = [];

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLog } from '../../src/log.ts';
-import { secretUrl } from '../../src/secret.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { secretUrl } from '../../src/base/secret.ts';
 import { openState } from '../../src/state/open.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';

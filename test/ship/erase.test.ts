@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { nodeStorage } from '../../src/journal/storage.ts';
-import { Decoder } from '../../src/ship/decoder.ts';
-import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
-import { retryParked } from '../../src/ship/parked.ts';
+import { nodeStorage } from '../../src/base/files.ts';
+import { Decoder } from '../../src/out/ship/decoder.ts';
+import { Erasures, erasuresPath } from '../../src/out/ship/erasures.ts';
+import { retryParked } from '../../src/out/ship/parked.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';

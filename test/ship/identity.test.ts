@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { nodeStorage } from '../../src/base/files.ts';
 import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { rewriteSegment } from '../../src/journal/rewrite.ts';
-import { nodeStorage } from '../../src/journal/storage.ts';
-import { Decoder } from '../../src/ship/decoder.ts';
-import { retryParked } from '../../src/ship/parked.ts';
+import { Decoder } from '../../src/out/ship/decoder.ts';
+import { retryParked } from '../../src/out/ship/parked.ts';
 import { MemorySink } from './memory-sink.ts';
 import { dataDirectory, frameOf, INSTANCE, Slot, ship } from './rig.ts';
 import { tiny } from './tiny.ts';

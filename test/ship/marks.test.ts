@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { Decoder } from '../../src/ship/decoder.ts';
-import { listParked, retryParked } from '../../src/ship/parked.ts';
+import { Decoder } from '../../src/out/ship/decoder.ts';
+import { listParked, retryParked } from '../../src/out/ship/parked.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { moment, remains, until } from '../support/wait.ts';

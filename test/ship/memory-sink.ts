@@ -1,4 +1,4 @@
-import type { Batch, BatchLimits, Park, Position, Range, Ranges, Sink } from '../../src/sink/sink.ts';
+import type { Batch, BatchLimits, Park, Position, Range, Ranges, Sink } from '../../src/out/sink/sink.ts';
 
 /** What the next delivery does: stores and says so, stores and fails, fails without storing, or comes to find that others moved. */
 export type Fate = 'delivered' | 'stored-but-failed' | 'not-stored' | 'rewound';

@@ -1,13 +1,13 @@
 /** Delivers until it is killed: `shipper-child.ts <data> <ClickHouse URL> <Redis URL>`. */
 import { join } from 'node:path';
-import { nodeStorage } from '../../src/journal/storage.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { Secret, SecretUrl } from '../../src/secret.ts';
-import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
-import { startShipper } from '../../src/ship/shipper.ts';
-import { createClickHouseSink } from '../../src/sink/clickhouse/sink.ts';
-import { createRedisStreamSink } from '../../src/sink/redis-stream/sink.ts';
+import { nodeStorage } from '../../src/base/files.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
+import { Secret, SecretUrl } from '../../src/base/secret.ts';
+import { Erasures, erasuresPath } from '../../src/out/ship/erasures.ts';
+import { startShipper } from '../../src/out/ship/shipper.ts';
+import { createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
+import { createRedisStreamSink } from '../../src/out/sink/redis-stream/sink.ts';
 import { tiny } from './tiny.ts';
 
 const [data = '', clickHouseUrl = '', redisUrl = ''] = process.argv.slice(2);

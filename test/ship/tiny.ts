@@ -1,5 +1,5 @@
+import { type Bytes, i32be, u16be, u64be } from '../../src/base/wire/index.ts';
 import { defineCodec, FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { type Bytes, i32be, u16be, u64be } from '../../src/wire/index.ts';
 
 /**
  * A codec for these tests. A frame is records of 22 bytes: time (u64, 0: none), latitude and longitude (i32, 1e-7 degrees,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ResendWindow } from '../../src/ship/window.ts';
+import { ResendWindow } from '../../src/out/ship/window.ts';
 
 test('knows what it was told, by id and time, and nothing else', () => {
   const window = new ResendWindow(64);

@@ -3,13 +3,13 @@ import net from 'node:net';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { checkRedis } from '../../src/config/check-redis.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { type StreamGroup, streamGroups } from '../../src/out/sink/redis-stream/groups.ts';
+import { Witness } from '../../src/out/sink/redis-stream/witness.ts';
+import type { Sink } from '../../src/out/sink/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
-import { type StreamGroup, streamGroups } from '../../src/sink/redis-stream/groups.ts';
-import { Witness } from '../../src/sink/redis-stream/witness.ts';
-import type { Sink } from '../../src/sink/sink.ts';
 import { counter, dataDirectory, RedisServer, type Rig, redisSink, type Sample, Slot, ship, streamed, streamLedger } from '../ship/rig.ts';
 import { moment, until } from '../support/wait.ts';
 

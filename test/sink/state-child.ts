@@ -1,13 +1,13 @@
 /** Counts usage until it is killed: `state-child.ts <data> <URL of the state store>`. Says when it has begun. */
 import { join } from 'node:path';
-import { nodeStorage } from '../../src/journal/storage.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { DevicePlans } from '../../src/plan/device-plans.ts';
-import { secretUrl } from '../../src/secret.ts';
-import { Erasures, erasuresPath } from '../../src/ship/erasures.ts';
-import { startShipper } from '../../src/ship/shipper.ts';
-import { createStateSink } from '../../src/sink/state/sink.ts';
+import { nodeStorage } from '../../src/base/files.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
+import { secretUrl } from '../../src/base/secret.ts';
+import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
+import { Erasures, erasuresPath } from '../../src/out/ship/erasures.ts';
+import { startShipper } from '../../src/out/ship/shipper.ts';
+import { createStateSink } from '../../src/out/sink/state/sink.ts';
 import { openState } from '../../src/state/open.ts';
 
 const [data = '', url = ''] = process.argv.slice(2);

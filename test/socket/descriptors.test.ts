@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { connectionsWithin } from '../../src/descriptors.ts';
+import { connectionsWithin } from '../../src/base/descriptors.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';

@@ -1,11 +1,11 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { addressOf, networkOf, peerOf, placeOf } from '../../src/base/wire/network.ts';
 import { claimPorts } from '../../src/cluster/ports.ts';
 import type { ListenerConfig } from '../../src/config/schema.ts';
-import { listenTcp } from '../../src/listen/tcp.ts';
-import { listenUdp } from '../../src/listen/udp.ts';
-import { addressOf, networkOf, peerOf, placeOf } from '../../src/wire/network.ts';
+import { listenTcp } from '../../src/in/listen/tcp.ts';
+import { listenUdp } from '../../src/in/listen/udp.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import toy, { toyLogin } from '../helpers/toy-codec.ts';
 

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
 import { DATA_NAMES, ownerOnly } from '../../src/cluster/owner-only.ts';
-import { silentLog } from '../../src/log.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';

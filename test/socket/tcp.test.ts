@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
 import { defineCodec } from '../../src/codec/index.ts';
-import { ConnectionLimit } from '../../src/listen/connection-limit.ts';
-import type { ListenLimits } from '../../src/listen/listen-host.ts';
-import { listenTcp, type TcpListener } from '../../src/listen/tcp.ts';
-import { silentLog } from '../../src/log.ts';
+import { ConnectionLimit } from '../../src/in/listen/connection-limit.ts';
+import type { ListenLimits } from '../../src/in/listen/listen-host.ts';
+import { listenTcp, type TcpListener } from '../../src/in/listen/tcp.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import toy, { toyAlive, toyDefinition, toyFixes, toyLogin } from '../helpers/toy-codec.ts';

@@ -1,7 +1,7 @@
 import dgram from 'node:dgram';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ListenLimits } from '../../src/listen/listen-host.ts';
-import { listenUdp, type UdpListener } from '../../src/listen/udp.ts';
+import type { ListenLimits } from '../../src/in/listen/listen-host.ts';
+import { listenUdp, type UdpListener } from '../../src/in/listen/udp.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { eventually } from '../support/wait.ts';

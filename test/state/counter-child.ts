@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
-import { silentLog } from '../../src/log.ts';
-import { secretUrl } from '../../src/secret.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { secretUrl } from '../../src/base/secret.ts';
 import { openState } from '../../src/state/open.ts';
 
 /**

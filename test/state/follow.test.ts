@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { silentLog } from '../../src/log.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { type Following, follow, followKeys } from '../../src/state/follow.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { Op, StateStore } from '../../src/state/store.ts';

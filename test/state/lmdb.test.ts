@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLog } from '../../src/log.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import type { Profile } from '../../src/state/profile.ts';
 import { eventually } from '../support/wait.ts';

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { silentLog } from '../../src/log.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
 /**

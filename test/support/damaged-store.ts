@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLog } from '../../src/log.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { putEntries } from '../../src/state/dump.ts';
 import { openState } from '../../src/state/open.ts';
 import { fixgate, type Outcome } from '../cli/command.ts';

@@ -1,3 +1,6 @@
+import { silentLog } from '../../src/base/log.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
+import { hex } from '../../src/base/wire/index.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Refusals } from '../../src/in/intake/refusals.ts';
 import { Scratch } from '../../src/in/intake/scratch.ts';
@@ -8,9 +11,6 @@ import type { Session } from '../../src/in/session/session.ts';
 import { SessionTable } from '../../src/in/session/table.ts';
 import type { KeptOptions } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
-import { silentLog } from '../../src/log.ts';
-import { createMetrics } from '../../src/metrics/catalog.ts';
-import { hex } from '../../src/wire/index.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DELIVERY } from '../helpers/no-delivery.ts';

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
  */
 const SRC = join(import.meta.dirname, '../../src');
 const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
-  (file) => file.endsWith('.ts') && !/^(cli|simulate|kit)\//.test(file),
+  (file) => file.endsWith('.ts') && !/^(cli|simulate|codec\/kit)\//.test(file),
 );
 
 /** Lines of the files that match, as `file: line`; those of the files named are left out. */
@@ -24,19 +24,19 @@ function found(pattern: RegExp, except: readonly string[]): string[] {
 
 describe('calls that throw in bad times', () => {
   it('memory is read by Vitals, which counts a missing descriptor', () => {
-    expect(found(/memoryUsage|resourceUsage|process\.cpuUsage/, ['descriptors.ts'])).toEqual([]);
+    expect(found(/memoryUsage|resourceUsage|process\.cpuUsage/, ['base/descriptors.ts'])).toEqual([]);
   });
 
   it('text from outside is parsed by jsonOf, or within a try', () => {
     const outside = FILES.flatMap((file) => {
       const lines = readFileSync(join(SRC, file), 'utf8').split('\n');
       return lines.flatMap((line, at) => {
-        if (!line.includes('JSON.parse(') || file === 'json.ts') return [];
+        if (!line.includes('JSON.parse(') || file === 'base/json.ts') return [];
         return lines.slice(Math.max(0, at - 3), at + 1).some((before) => /\btry \{/.test(before)) ? [] : [file];
       });
     });
     // The engine's own output, in an awaited query; and the file of erasures, read at start, whose damage is to be said.
-    expect(outside).toEqual(['embedded/engine.ts', 'ship/erasures.ts']);
+    expect(outside).toEqual(['embedded/engine.ts', 'out/ship/erasures.ts']);
   });
 
   it('files are read and written without blocking, apart from what happens once, at the start', () => {
@@ -48,10 +48,10 @@ describe('calls that throw in bad times', () => {
       'state/check.ts',
       'state/rebuild.ts',
       'embedded/main.ts',
-      'descriptors.ts',
-      'lock/lock.ts',
+      'base/descriptors.ts',
+      'base/lock/lock.ts',
       // A few bytes of /proc, within a try; one of them in the text of a process of its own.
-      'lock/process.ts',
+      'base/lock/process.ts',
       'cluster/watchdog.ts',
     ];
     expect(
@@ -68,7 +68,7 @@ describe('calls that throw in bad times', () => {
       );
     });
     // It passes an open socket on to the files that listen to its errors.
-    expect(deaf).toEqual(['listen/listeners.ts']);
+    expect(deaf).toEqual(['in/listen/listeners.ts']);
   });
 
   it('a message to another process has a callback: without one, a closed channel is an error event', () => {
@@ -82,7 +82,7 @@ describe('calls that throw in bad times', () => {
     expect(found(/\b(store|state)\.watch\(/, ['state/follow.ts', 'state/open.ts'])).toEqual([]);
     // What is read of ClickHouse has pages of its own.
     expect(
-      found(/\.length < (PAGE|limit|size)\b/, ['state/pages.ts', 'sink/clickhouse/device-rows.ts', 'sink/redis-stream/erase.ts']),
+      found(/\.length < (PAGE|limit|size)\b/, ['state/pages.ts', 'out/sink/clickhouse/device-rows.ts', 'out/sink/redis-stream/erase.ts']),
     ).toEqual([]);
     expect(found(/\btries\b.*\btries\+\+/, ['state/attempt.ts', 'cluster/ports.ts'])).toEqual([]);
   });

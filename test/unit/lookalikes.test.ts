@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Lookalikes } from '../../src/listen/lookalikes.ts';
-import { silentLog } from '../../src/log.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { Lookalikes } from '../../src/in/listen/lookalikes.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 
 describe('devices on the port of another protocol', () => {

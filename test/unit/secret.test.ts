@@ -1,9 +1,9 @@
 import { inspect } from 'node:util';
 import { expect, it } from 'vitest';
+import { Secret, SecretUrl } from '../../src/base/secret.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { packConfig, unpackConfig } from '../../src/config/pack.ts';
-import { Secret, SecretUrl } from '../../src/secret.ts';
-import { plainError } from '../../src/sink/clickhouse/errors.ts';
+import { plainError } from '../../src/out/sink/clickhouse/errors.ts';
 
 /** As in a URL, and as it is. */
 const [WRITTEN, MEANT] = ['hush%40W0rd', 'hush@W0rd'];

@@ -1,7 +1,7 @@
-import { createMetrics } from '../../src/metrics/catalog.ts';
+import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import { NOTICE, table } from './table.ts';
 
-/** docs/metrics.md, from `src/metrics/catalog.ts`. */
+/** docs/metrics.md, from `src/base/metrics/catalog.ts`. */
 export function metricsPage(): string {
   const rows = createMetrics()
     .registry.getMetricsAsArray()
@@ -19,7 +19,7 @@ export function metricsPage(): string {
 
 # Metrics
 
-\`GET /metrics\` of the HTTP port, for Prometheus. Every metric is defined in \`src/metrics/catalog.ts\`. Base units; label values come from bounded
+\`GET /metrics\` of the HTTP port, for Prometheus. Every metric is defined in \`src/base/metrics/catalog.ts\`. Base units; label values come from bounded
 sets: no device ids, addresses or positions. The supervisor adds up the values of all processes (a gauge marked \`max\` or \`min\` takes the largest
 or smallest); counters of a process that has ended are kept. \`deploy/prometheus/rules.yml\` has alerts.
 

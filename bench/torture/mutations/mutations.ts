@@ -41,12 +41,12 @@ export const MUTATIONS: readonly Mutation[] = [
     promise: 3,
     edits: [
       {
-        file: 'src/sink/redis-stream/encode.ts',
+        file: 'src/out/sink/redis-stream/encode.ts',
         find: "for i = 3, fields, 3 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end\n",
         put: '',
       },
       {
-        file: 'src/sink/redis-stream/sink.ts',
+        file: 'src/out/sink/redis-stream/sink.ts',
         find: "if (appended !== 'appended') throw",
         put: "for (const [slot, { to }] of Object.entries(batch.ranges)) await redis.hset(this.#cursor, slot, String(to));\n    if (appended !== 'appended') throw",
       },

@@ -1,8 +1,8 @@
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Metrics } from '../../base/metrics/catalog.ts';
+import type { Bytes } from '../../base/wire/index.ts';
 import type { AckRequest, Codec, FrameResult, Transport } from '../../codec/index.ts';
 import { Settled } from '../../codec/index.ts';
-import type { Metrics } from '../../metrics/catalog.ts';
-import type { Bytes } from '../../wire/index.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import { Meter, type Meters } from '../session/meter.ts';
 import type { Reader } from '../session/reader.ts';

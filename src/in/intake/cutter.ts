@@ -1,7 +1,7 @@
+import type { Bytes } from '../../base/wire/index.ts';
+import { datagramFrames } from '../../codec/frame/datagram.ts';
+import { type OnFrame, Splitter, Stop } from '../../codec/frame/splitter.ts';
 import type { Codec, DatagramDialect, Transport } from '../../codec/index.ts';
-import { datagramFrames } from '../../frame/datagram.ts';
-import { type OnFrame, Splitter, Stop } from '../../frame/splitter.ts';
-import type { Bytes } from '../../wire/index.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import { Strikes } from './strikes.ts';
 

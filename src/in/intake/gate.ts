@@ -1,10 +1,10 @@
+import type { Bytes } from '../../base/wire/index.ts';
+import { addressOf } from '../../base/wire/network.ts';
 import { type Codec, FrameKind, type Options, type Transport } from '../../codec/index.ts';
 import { keptOptions } from '../../codec/options.ts';
+import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import { Definition } from '../../journal/definition.ts';
 import { Origin } from '../../journal/entry.ts';
-import type { DeviceLookup } from '../../registry/device-lookup.ts';
-import type { Bytes } from '../../wire/index.ts';
-import { addressOf } from '../../wire/network.ts';
 import { journalEvent } from '../session/notices.ts';
 import type { Session } from '../session/session.ts';
 import type { Terms } from '../session/terms.ts';

@@ -1,7 +1,7 @@
+import type { Log } from '../../base/log.ts';
 import type { Codec, Options } from '../../codec/index.ts';
-import type { Log } from '../../log.ts';
-import type { Newcomers } from '../../registry/newcomers.ts';
-import type { Quarantine } from '../../registry/quarantine.ts';
+import type { Newcomers } from '../../fleet/registry/newcomers.ts';
+import type { Quarantine } from '../../fleet/registry/quarantine.ts';
 import type { Owing } from '../ack/settle.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import type { SessionHost } from '../session/session.ts';

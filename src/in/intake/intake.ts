@@ -1,6 +1,6 @@
+import type { Bytes } from '../../base/wire/index.ts';
 import { type Codec, FrameKind, type FrameResult, Settled, type Transport } from '../../codec/index.ts';
-import type { DeviceLookup } from '../../registry/device-lookup.ts';
-import type { Bytes } from '../../wire/index.ts';
+import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import { NEVER, type Owing, type Receipt, Settle } from '../ack/settle.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import { isDeviceId } from '../session/identity.ts';

@@ -1,8 +1,8 @@
+import type { Metrics } from '../../base/metrics/catalog.ts';
 import { eventName, FrameKind, type FrameResult, isPersonalAlarm } from '../../codec/index.ts';
+import type { Treatment } from '../../fleet/plan/treatment.ts';
 import type { Marks } from '../../journal/entry.ts';
-import type { Metrics } from '../../metrics/catalog.ts';
-import type { Treatment } from '../../plan/treatment.ts';
-import { JUDGED, judgeTime } from '../../record/time-rules.ts';
+import { JUDGED, judgeTime } from '../../out/record/time-rules.ts';
 import type { Terms } from '../session/terms.ts';
 
 /**

@@ -1,6 +1,6 @@
+import type { Log } from '../../base/log.ts';
+import { type Bytes, HASH, hash64 } from '../../base/wire/index.ts';
 import type { Codec, Options } from '../../codec/index.ts';
-import type { Log } from '../../log.ts';
-import { type Bytes, HASH, hash64 } from '../../wire/index.ts';
 import type { Session } from '../session/session.ts';
 
 /** So often the same bytes, or ends of connections, make a device stuck; and so often again that is told once more. */

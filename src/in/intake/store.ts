@@ -1,6 +1,6 @@
+import type { Bytes } from '../../base/wire/index.ts';
 import { FrameKind, Settled } from '../../codec/index.ts';
 import { EntryKind } from '../../journal/entry.ts';
-import type { Bytes } from '../../wire/index.ts';
 import type { Receipt, Settle } from '../ack/settle.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import type { Session } from '../session/session.ts';

@@ -1,7 +1,7 @@
+import type { Bytes } from '../../base/wire/index.ts';
 import { type Options, Settled } from '../../codec/index.ts';
+import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import type { Origin } from '../../journal/entry.ts';
-import type { DeviceLookup } from '../../registry/device-lookup.ts';
-import type { Bytes } from '../../wire/index.ts';
 import { NEVER, type Receipt, type Settle } from '../ack/settle.ts';
 import { Meter } from '../session/meter.ts';
 import { Reader } from '../session/reader.ts';

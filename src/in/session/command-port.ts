@@ -1,8 +1,8 @@
 import type { Codec, FrameResult, Options, Transport } from '../../codec/index.ts';
-import type { Delivery } from '../../command/delivery.ts';
-import type { DeliveryPort } from '../../command/delivery-line.ts';
+import type { Delivery } from '../../fleet/command/delivery.ts';
+import type { DeliveryPort } from '../../fleet/command/delivery-line.ts';
 import type { Marks } from '../../journal/entry.ts';
-import { attributeView, viewsOf } from '../../record/attribute-view.ts';
+import { attributeView, viewsOf } from '../../out/record/attribute-view.ts';
 import type { Line, Session } from './session.ts';
 
 /** For a device whose data goes to the stream only. */

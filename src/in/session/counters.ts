@@ -1,6 +1,6 @@
 import type { Counter } from 'prom-client';
+import type { Metrics } from '../../base/metrics/catalog.ts';
 import { type Codec, FRAME_KIND_NAMES, type FrameKind, type Transport } from '../../codec/index.ts';
-import type { Metrics } from '../../metrics/catalog.ts';
 
 /** The counters that every frame moves, with their labels looked up once: a lookup by labels costs more than a decode. */
 export class CodecCounters {

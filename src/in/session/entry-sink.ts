@@ -1,5 +1,5 @@
+import type { Bytes } from '../../base/wire/index.ts';
 import type { EntryKind, Marks, Origin } from '../../journal/entry.ts';
-import type { Bytes } from '../../wire/index.ts';
 
 /** The part of the journal that the way in needs. */
 export interface EntrySink {

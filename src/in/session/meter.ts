@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { EntryKind, type Origin } from '../../journal/entry.ts';
 import { encodeUsage, type Traffic } from '../../journal/usage.ts';
 import type { EntrySink } from './entry-sink.ts';

@@ -1,5 +1,5 @@
 import { type FrameResult, RowFlag } from '../../codec/index.ts';
-import { JUDGED, judgeTime } from '../../record/time-rules.ts';
+import { JUDGED, judgeTime } from '../../out/record/time-rules.ts';
 
 /** Up to this speed a vehicle stands. */
 const STANDING_KMH = 5;

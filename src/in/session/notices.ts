@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { EntryKind, type Marks, type Origin } from '../../journal/entry.ts';
 import type { EntrySink } from './entry-sink.ts';
 

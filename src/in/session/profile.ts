@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Notices } from './notices.ts';
 import type { Reader } from './reader.ts';

@@ -1,7 +1,7 @@
+import { AppError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Bytes } from '../../base/wire/index.ts';
 import type { AckRequest, Codec, DatagramDialect, FrameResult, Options, StreamDialect, Transport } from '../../codec/index.ts';
-import { AppError } from '../../errors.ts';
-import type { Log } from '../../log.ts';
-import type { Bytes } from '../../wire/index.ts';
 
 /**
  * The codec at work for one turn on a connection: the dialect, the options that frames are read under, and the dialect's state.

@@ -1,8 +1,8 @@
 import type { FrameResult } from '../../codec/index.ts';
-import type { Plan } from '../../plan/plan.ts';
-import type { PlanCache, Seen } from '../../plan/plan-cache.ts';
-import { type Treatment, treatmentOf } from '../../plan/treatment.ts';
-import type { Device } from '../../registry/device.ts';
+import type { Plan } from '../../fleet/plan/plan.ts';
+import type { PlanCache, Seen } from '../../fleet/plan/plan-cache.ts';
+import { type Treatment, treatmentOf } from '../../fleet/plan/treatment.ts';
+import type { Device } from '../../fleet/registry/device.ts';
 import type { Notices } from './notices.ts';
 
 /** What of the plans a connection needs. */

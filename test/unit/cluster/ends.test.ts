@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { isAlive, processOf } from '../../../src/lock/process.ts';
+import { isAlive, processOf } from '../../../src/base/lock/process.ts';
 import { eventually } from '../../support/wait.ts';
 
 const SRC = join(import.meta.dirname, '../../../src');

@@ -2,13 +2,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { nodeStorage } from '../../../src/base/files.ts';
+import { silentLog } from '../../../src/base/log.ts';
 import { findInstance, instancePeer, journalInstance, openInstance, SUPERVISOR_SLOT } from '../../../src/cluster/instance.ts';
 import { NO_DEFINITION } from '../../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../../src/journal/entry.ts';
 import { Journal } from '../../../src/journal/journal.ts';
 import { listSegments, segmentName } from '../../../src/journal/segment.ts';
-import { nodeStorage } from '../../../src/journal/storage.ts';
-import { silentLog } from '../../../src/log.ts';
 
 const EVENT = Buffer.from('{"type":"plan_changed"}');
 

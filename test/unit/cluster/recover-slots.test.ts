@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { lockDirectory } from '../../../src/base/lock/lock.ts';
 import { recoverSlots } from '../../../src/cluster/recover-slots.ts';
 import { Definition } from '../../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../../src/journal/entry.ts';
 import { Journal } from '../../../src/journal/journal.ts';
 import { readDurable } from '../../../src/journal/reader.ts';
-import { lockDirectory } from '../../../src/lock/lock.ts';
 import { remains } from '../../support/wait.ts';
 
 const ENTRIES = 5;

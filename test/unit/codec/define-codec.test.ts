@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/base/errors.ts';
 import { type CodecDefinition, defineCodec } from '../../../src/codec/index.ts';
-import { AppError } from '../../../src/errors.ts';
 import toy, { type ToyState, toyDefinition, toyDialect } from '../../helpers/toy-codec.ts';
 
 type Definition = CodecDefinition<ToyState, ToyState>;

@@ -2,11 +2,11 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { messageOf } from '../../../src/base/errors.ts';
 import { checkedConfig } from '../../../src/cli/configuration.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { nearest, nearestVariable } from '../../../src/config/nearest.ts';
 import { readYaml } from '../../../src/config/yaml.ts';
-import { messageOf } from '../../../src/errors.ts';
 
 let directory = '';
 beforeAll(() => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Bytes } from '../../../src/base/wire/index.ts';
+import { hex } from '../../../src/base/wire/index.ts';
+import { datagramFrames } from '../../../src/codec/frame/datagram.ts';
 import type { DatagramDialect } from '../../../src/codec/index.ts';
-import { datagramFrames } from '../../../src/frame/datagram.ts';
-import type { Bytes } from '../../../src/wire/index.ts';
-import { hex } from '../../../src/wire/index.ts';
 import { bytesOf } from '../../helpers/fixtures.ts';
 
 const plain: DatagramDialect = { open: () => ({}), decode() {}, encodeAck: () => 0 };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Bytes } from '../../../src/base/wire/index.ts';
+import { hex, u16be } from '../../../src/base/wire/index.ts';
+import { Splitter, Stop } from '../../../src/codec/frame/splitter.ts';
 import type { StreamDialect } from '../../../src/codec/index.ts';
-import { Splitter, Stop } from '../../../src/frame/splitter.ts';
-import { cutRandomly, joined, Random } from '../../../src/kit/mutate.ts';
-import type { Bytes } from '../../../src/wire/index.ts';
-import { hex, u16be } from '../../../src/wire/index.ts';
+import { cutRandomly, joined, Random } from '../../../src/codec/kit/mutate.ts';
 
 /**
  * Frames for these tests: A5, length u16 of the whole, body. Anything else is noise. A length of 3 or less makes the A5

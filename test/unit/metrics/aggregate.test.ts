@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { MetricsAggregate } from '../../../src/metrics/aggregate.ts';
-import { createMetrics } from '../../../src/metrics/catalog.ts';
+import { MetricsAggregate } from '../../../src/base/metrics/aggregate.ts';
+import { createMetrics } from '../../../src/base/metrics/catalog.ts';
 
 function lines(text: string, name: string): string[] {
   return text.split('\n').filter((line) => line.startsWith(name));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Cycle, cycleOf, proration } from '../../../src/plan/cycle.ts';
+import { type Cycle, cycleOf, proration } from '../../../src/fleet/plan/cycle.ts';
 import { Random } from '../../../src/simulate/random.ts';
 
 const at = (anchor_day: number, time_zone: string, time: string): [string, string] => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { billed } from '../../../src/plan/overhead.ts';
+import { billed } from '../../../src/fleet/plan/overhead.ts';
 
 const counters = { bytes_in: 1000, bytes_out: 200, segments: 10, datagrams: 3, records: 7 };
 

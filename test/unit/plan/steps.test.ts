@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Plan, planSchema } from '../../../src/plan/plan.ts';
-import { POLICIES, stepsHeld } from '../../../src/plan/steps.ts';
+import { type Plan, planSchema } from '../../../src/fleet/plan/plan.ts';
+import { POLICIES, stepsHeld } from '../../../src/fleet/plan/steps.ts';
 
 const plan: Plan = planSchema.parse({
   name: 'p',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Plan, planSchema, type Step } from '../../../src/plan/plan.ts';
-import type { Policy } from '../../../src/plan/steps.ts';
-import { type Served, treatmentOf } from '../../../src/plan/treatment.ts';
+import { type Plan, planSchema, type Step } from '../../../src/fleet/plan/plan.ts';
+import type { Policy } from '../../../src/fleet/plan/steps.ts';
+import { type Served, treatmentOf } from '../../../src/fleet/plan/treatment.ts';
 
 const plan: Plan = planSchema.parse({ name: 'p', exempt_events: ['sos', 'collision'] });
 const active: Served = { state: 'active', privacy: 'store' };

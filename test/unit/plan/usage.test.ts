@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { NOTHING } from '../../../src/plan/overhead.ts';
-import { type Plan, planSchema } from '../../../src/plan/plan.ts';
-import { usageOf } from '../../../src/plan/usage.ts';
+import { NOTHING } from '../../../src/fleet/plan/overhead.ts';
+import { type Plan, planSchema } from '../../../src/fleet/plan/plan.ts';
+import { usageOf } from '../../../src/fleet/plan/usage.ts';
 
 const cycle = { start: 0, end: 1000 };
 const plan = (more: object): Plan => planSchema.parse({ name: 'p', ...more });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Pace } from '../../../src/plan/pace.ts';
-import { Territory } from '../../../src/plan/territory.ts';
+import { Pace } from '../../../src/fleet/plan/pace.ts';
+import { Territory } from '../../../src/fleet/plan/territory.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
 

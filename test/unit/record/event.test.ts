@@ -1,18 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { COMMANDS, commandEvent } from '../../../src/command/command.ts';
+import { COMMANDS, commandEvent } from '../../../src/fleet/command/command.ts';
 import { Definition } from '../../../src/journal/definition.ts';
 import { EntryKind, EntryView, entrySize, Origin, writeEntry } from '../../../src/journal/entry.ts';
-import { eventJson, readEvent } from '../../../src/record/event.ts';
-import { Decoder } from '../../../src/ship/decoder.ts';
-import { takeEntry } from '../../../src/ship/take.ts';
-import { Batch } from '../../../src/sink/sink.ts';
+import { eventJson, readEvent } from '../../../src/out/record/event.ts';
+import { Decoder } from '../../../src/out/ship/decoder.ts';
+import { takeEntry } from '../../../src/out/ship/take.ts';
+import { Batch } from '../../../src/out/sink/sink.ts';
 import { strictJson } from '../../helpers/strict-json.ts';
 
 const T = Date.UTC(2026, 9, 1);
 /** Rooms that journal events. */
-const PRODUCERS = /^(app\.ts|(in|roles|cluster|command|plan|privacy|registry)\/.*\.ts)$/;
+const PRODUCERS = /^(api|cluster|fleet|in|roles|state)\/.*\.ts$/;
 const ENVELOPE = ['version', 'id', 'kind', 'device', 'account', 'time', 'received', 'protocol', 'type', 'data'];
 
 /** The event as consumers get it when the journal has that text. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { defineCodec, eventIndex, FrameResult, RowFlag, unknownEvent } from '../../../src/codec/index.ts';
-import { Rows } from '../../../src/record/rows.ts';
+import { Rows } from '../../../src/out/record/rows.ts';
 
 const T = Date.UTC(2026, 9, 1);
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ROW_FLAG_NAMES, RowFlag } from '../../../src/codec/index.ts';
-import { JUDGED, judgeTime } from '../../../src/record/time-rules.ts';
+import { JUDGED, judgeTime } from '../../../src/out/record/time-rules.ts';
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;

@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { Ownership } from '../../../src/base/lock/ownership.ts';
+import { silentLog } from '../../../src/base/log.ts';
 import { isMessage } from '../../../src/cluster/ipc.ts';
 import type { FromChild, Start, ToChild } from '../../../src/cluster/messages.ts';
 import { claimPorts } from '../../../src/cluster/ports.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { packConfig } from '../../../src/config/pack.ts';
-import { Ownership } from '../../../src/lock/ownership.ts';
-import { silentLog } from '../../../src/log.ts';
 import { TcpDevice } from '../../helpers/tcp-device.ts';
 import { handshake, packet } from '../../helpers/teltonika.ts';
 

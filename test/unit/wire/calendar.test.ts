@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../src/kit/index.ts';
-import { CIVIL, civilFromEpochMs, daysFromCivil, daysInMonth, epochMs } from '../../../src/wire/index.ts';
+import { CIVIL, civilFromEpochMs, daysFromCivil, daysInMonth, epochMs } from '../../../src/base/wire/index.ts';
+import { Random } from '../../../src/codec/kit/index.ts';
 
 describe('calendar', () => {
   it('agrees with Date from 1900 to 2400, both ways', () => {

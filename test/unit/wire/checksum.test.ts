@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../src/kit/index.ts';
-import { crc16Arc, crc16X25, HASH, hash64, xorSum } from '../../../src/wire/index.ts';
+import { crc16Arc, crc16X25, HASH, hash64, xorSum } from '../../../src/base/wire/index.ts';
+import { Random } from '../../../src/codec/kit/index.ts';
 
 const CHECK = Uint8Array.from(Buffer.from('x123456789x'));
 

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../src/kit/index.ts';
 import {
   i8,
   i16be,
@@ -24,7 +23,8 @@ import {
   u32le,
   u64be,
   u64le,
-} from '../../../src/wire/index.ts';
+} from '../../../src/base/wire/index.ts';
+import { Random } from '../../../src/codec/kit/index.ts';
 
 const random = new Random(1);
 const blocks = Array.from({ length: 200 }, (_, n) =>

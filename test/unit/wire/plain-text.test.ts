@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isPlainText, plainText, visible } from '../../../src/wire/index.ts';
+import { isPlainText, plainText, visible } from '../../../src/base/wire/index.ts';
 
 describe('plainText', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../src/kit/index.ts';
-import { ascii, bcd, bcdDigits, decimal, fraction, fromHex, hex, hexDigit, hexNumber, indexOf } from '../../../src/wire/index.ts';
+import { ascii, bcd, bcdDigits, decimal, fraction, fromHex, hex, hexDigit, hexNumber, indexOf } from '../../../src/base/wire/index.ts';
+import { Random } from '../../../src/codec/kit/index.ts';
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
 /** Runs a reader over the middle of a buffer whose neighbours would change the result. */

@@ -1,0 +1,383 @@
+import { randomBytes } from 'node:crypto';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import {
+  type Codec,
+  type CommandRule,
+  checkOptions,
+  type OptionRule,
+  type Options,
+  parseOption,
+  type Transport,
+} from '../../codec/index.ts';
+import { type Following, follow } from '../../state/follow.ts';
+import type { StateStore } from '../../state/store.ts';
+import type { Device } from '../registry/device.ts';
+import { textProblems } from '../registry/field-problem.ts';
+import {
+  COMMANDS,
+  CONDITIONS,
+  type Command,
+  type CommandRequest,
+  type Condition,
+  commandEvent,
+  immobilises,
+  isPending,
+} from './command.ts';
+import { type CriticalType, type Meaning, meaningOf } from './critical.ts';
+import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
+
+/**
+ * Where commands are handed in, checked, cancelled and given up; in the supervisor.
+ *
+ * 1. Nothing gets into the ledger that the device's codec cannot encode: what is wrong is said at once, all of it, by field.
+ * 2. No parameter carries what separates or ends commands on the wire (`#`, `;`, control or non-ASCII characters). Only the
+ *    text of `custom` may, as far as its codec lets it: there it is the device's own language.
+ * 3. A command like one that is still open is refused unless `again` is said, also when both are handed in at once.
+ * 4. An open command ends as expired when its time is over, also when its device never comes back.
+ * 5. A command that may keep the vehicle from driving waits until it stands, unless the caller says `any` and why, and it
+ *    expires soon: a stop from yesterday must not act in today's traffic.
+ */
+export interface Draft {
+  readonly device: string;
+  readonly type: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly requester: string;
+  readonly reason?: string | undefined;
+  readonly ref?: string | undefined;
+  /** Epoch ms; 0 or absent: at once. */
+  readonly not_before?: number | undefined;
+  /** Epoch ms; absent: the configured time from now, or ten minutes from `not_before` for a command that immobilises. */
+  readonly expires?: number | undefined;
+  readonly priority?: number | undefined;
+  /** Absent: `any`, or `stopped` for a command that immobilises. */
+  readonly when?: string | undefined;
+  /** Also when the same command is open already. */
+  readonly again?: boolean | undefined;
+  /** Codec of a device that has never connected. */
+  readonly protocol?: string | undefined;
+  /** The same draft handed in twice under one id is one command. */
+  readonly id?: string | undefined;
+  /** Why the requester may not hand in a command that does what this type does; undefined: he may. Absent: everything is permitted. */
+  readonly permits?: (critical: CriticalType) => Problem | undefined;
+}
+
+export interface Problem {
+  readonly field: string;
+  readonly problem: string;
+}
+
+export type Outcome =
+  | { readonly command: Command }
+  | {
+      readonly refused: 'invalid' | 'forbidden' | 'unknown_device' | 'conflict' | 'full';
+      readonly problems: readonly Problem[];
+      readonly other?: string;
+    };
+
+export interface CommandIntakeOptions {
+  readonly ledger: Ledger;
+  readonly store: StateStore;
+  readonly device: (id: string) => Promise<Device | undefined>;
+  readonly codecs: ReadonlyMap<string, Codec>;
+  readonly optionsOf: (codec: Codec, device: string) => Options;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly expiryMs: number;
+  readonly log: Log;
+  /** Tells the worker that has the device. */
+  readonly poke: (device: string) => void;
+  /** Journals an event of a device. */
+  readonly record: (device: string, event: object) => void;
+  /** Counts how commands came out, by state. */
+  readonly count: (state: Command['state']) => void;
+}
+
+const SWEEP_MS = 1_000;
+const IMMOBILISING_EXPIRY_MS = 600_000;
+/** A command that was sent is given up so long after its time: a reply in between still counts. */
+const GRACE_MS = 60_000;
+/** Of an invalid command. */
+const NOTHING: Pick<Meaning, 'switches' | 'critical'> = { switches: [], critical: '' };
+const LONGEST_MS = 366 * 86_400_000;
+const MAX_TEXT = 200;
+/** Larger than any command frame. */
+const SCRATCH = new Uint8Array(4096);
+
+export class CommandIntake {
+  readonly #o: CommandIntakeOptions;
+  /** Open commands by key `<device> <id>`: when to give them up. */
+  readonly #deadlines = new Map<string, number>();
+  #sweep: NodeJS.Timeout | undefined;
+  #following: Following | undefined;
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(options: CommandIntakeOptions) {
+    this.#o = options;
+  }
+
+  /** Begins to look after what expires. */
+  start(): void {
+    const { store, log } = this.#o;
+    const all = (commands: ReadonlyMap<string, Command>): void => {
+      this.#deadlines.clear();
+      for (const [key, command] of commands) this.#note(key, command);
+    };
+    this.#following = follow(store, COMMANDS, { all, changed: (key, command) => this.#note(key, command) }, log);
+    this.#sweep = setInterval(() => {
+      this.#sweeping = this.#sweeping.then(() => this.#expire()).catch((error: unknown) => this.#failed(error));
+    }, SWEEP_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#sweep);
+    await this.#following?.stop();
+    await this.#sweeping;
+  }
+
+  async submit(given: Draft): Promise<Outcome> {
+    const { ledger, now, expiryMs, poke } = this.#o;
+    const problems: Problem[] = [];
+    const known = await this.#o.device(given.device);
+    // It may have been called by an alias.
+    const draft = known === undefined ? given : { ...given, device: known.id };
+    const protocol = known?.protocol ?? draft.protocol;
+    if (protocol === undefined)
+      return refuse('unknown_device', 'device', 'has never connected; give its `protocol` to queue a command for its first contact');
+    const codec = this.#o.codecs.get(protocol);
+    if (codec === undefined)
+      return refuse('invalid', 'protocol', `no codec "${protocol}"; there are ${[...this.#o.codecs.keys()].join(', ')}`);
+    const parameters = this.#check(draft, codec, known, problems);
+    const at = now();
+    const notBefore = draft.not_before ?? 0;
+    const { switches, critical } =
+      problems.length > 0 ? NOTHING : meaningOf(codec, draft.type, parameters, this.#o.optionsOf(codec, draft.device));
+    const stops = immobilises({ switches });
+    const forbidden = critical === '' ? undefined : draft.permits?.(critical);
+    if (forbidden !== undefined) return { refused: 'forbidden', problems: [forbidden] };
+    const longestMs = stops ? Math.min(expiryMs, IMMOBILISING_EXPIRY_MS) : expiryMs;
+    const expires = draft.expires ?? (stops ? Math.max(at, notBefore) : at) + longestMs;
+    if (!(expires > at && expires <= at + LONGEST_MS))
+      problems.push({ field: 'expires', problem: 'must be epoch ms within the next 366 days' });
+    if (!(notBefore >= 0 && notBefore < expires)) problems.push({ field: 'not_before', problem: 'must be epoch ms before `expires`' });
+    const priority = draft.priority ?? 0;
+    if (!Number.isInteger(priority) || Math.abs(priority) > 9)
+      problems.push({ field: 'priority', problem: 'must be a whole number from -9 to 9' });
+    const when = conditionOf(draft.when ?? (stops ? 'stopped' : 'any'));
+    if (when === undefined) problems.push({ field: 'when', problem: `must be one of ${CONDITIONS.join(', ')}` });
+    else if (stops && when === 'moving')
+      problems.push({ field: 'when', problem: 'must be stopped, or any with a reason: this command can keep the vehicle from driving' });
+    else if (stops && when === 'any' && (draft.reason ?? '').trim() === '')
+      problems.push({
+        field: 'reason',
+        problem: 'required: why this command, which can keep the vehicle from driving, may be sent at any speed',
+      });
+    for (const field of ['reason', 'ref'] as const)
+      if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
+    problems.push(...textProblems({ reason: draft.reason, ref: draft.ref, requester: draft.requester }));
+    if (problems.length > 0 || when === undefined) return { refused: 'invalid', problems };
+
+    const request: CommandRequest = {
+      device: draft.device,
+      type: draft.type,
+      parameters,
+      requester: draft.requester,
+      reason: draft.reason ?? '',
+      ref: draft.ref ?? '',
+      not_before: notBefore,
+      expires,
+      priority,
+      when,
+      switches,
+      critical,
+    };
+    const id = draft.id ?? newId(at);
+    let refused: Outcome | undefined;
+    const command = await ledger.submit(request, id, (open, unknown) => {
+      refused = draft.again === true ? undefined : sameAs(request, open);
+      refused ??= tooMany(request, open, unknown);
+      return refused === undefined;
+    });
+    if (command === undefined) {
+      const there = refused ?? (await ledger.get(draft.device, id));
+      if (there === undefined) return refuse('conflict', 'id', 'has been used');
+      return 'id' in there ? { command: there } : there;
+    }
+    this.#said(command);
+    for (const opposed of command.opposes) {
+      const other = await ledger.get(draft.device, opposed);
+      if (other?.state === 'cancelled' && other.history.at(-1)?.note === opposedBy(command)) this.#said(other);
+    }
+    poke(draft.device);
+    return { command };
+  }
+
+  /** A person says how a command came out; undefined when there is no unknown one of that id. */
+  async settle(id: string, outcome: 'done' | 'failed', requester: string, reason: string): Promise<Command | undefined> {
+    const command = await this.#o.ledger.unknownOf(id);
+    if (command === undefined) return undefined;
+    const state = outcome === 'done' ? 'answered' : 'failed';
+    const settled = await this.#o.ledger.settled(command, state, `by ${requester}: ${reason}`);
+    if (settled !== undefined) this.#said(settled);
+    return settled;
+  }
+
+  /** Undefined when there is no such command; a command that does not wait any more comes back as it is. */
+  async cancel(device: string, id: string, requester: string): Promise<Command | undefined> {
+    const command = await this.#o.ledger.get(device, id);
+    if (command === undefined || command.ended > 0) return command;
+    const cancelled = await this.#o.ledger.cancelled(command, `by ${requester}`);
+    if (cancelled === undefined) return this.#o.ledger.get(device, id);
+    this.#said(cancelled);
+    return cancelled;
+  }
+
+  /** Commands that a device knows, or that the codec has when no device is named; undefined for an unknown device or codec. */
+  async catalog(
+    device: string | undefined,
+    protocol?: string,
+  ): Promise<{ protocol: string; commands: readonly CommandRule[] }[] | undefined> {
+    const all = [...this.#o.codecs.values()].filter(({ commands }) => commands.length > 0);
+    const known = device === undefined ? undefined : await this.#o.device(device);
+    if (device !== undefined && known === undefined) return undefined;
+    const wanted = known?.protocol ?? protocol;
+    const codecs = wanted === undefined ? all : all.filter(({ name }) => name === wanted);
+    if (codecs.length === 0) return undefined;
+    return codecs.map((codec) => ({
+      protocol: codec.name,
+      commands: known === undefined ? codec.commands : codec.commands.filter((rule) => this.#knows(codec, known, rule)),
+    }));
+  }
+
+  #check(draft: Draft, codec: Codec, device: Device | undefined, problems: Problem[]): Options {
+    const rule = codec.commands.find(({ type }) => type === draft.type);
+    if (rule === undefined) {
+      const types = codec.commands.map(({ type }) => type).join(', ');
+      problems.push({ field: 'type', problem: `${codec.name} has no command "${draft.type}"; it has ${types || 'none'}` });
+      return {};
+    }
+    const wrong: string[] = [];
+    const parameters = checkOptions(rule.parameters, readTexts(rule.parameters, draft.parameters), wrong);
+    for (const text of wrong) {
+      const [name = '', ...rest] = text.split(': ');
+      problems.push({ field: `parameters.${name}`, problem: rest.join(': ') });
+    }
+    for (const [name, value] of Object.entries(parameters)) {
+      const bad = typeof value === 'string' ? unsafe(value, draft.type === 'custom') : '';
+      if (bad !== '') problems.push({ field: `parameters.${name}`, problem: bad });
+    }
+    if (problems.length === 0 && !this.#encodes(codec, draft.device, device?.transport, draft.type, parameters))
+      problems.push({
+        field: 'parameters',
+        problem: `${codec.name} cannot encode this for the device: a value is out of its range, or its family has no such command`,
+      });
+    return parameters;
+  }
+
+  #encodes(codec: Codec, device: string, transport: Transport | undefined, type: string, parameters: Options): boolean {
+    const dialect = (transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
+    try {
+      const options = this.#o.optionsOf(codec, device);
+      const state = dialect?.open('device' in codec.options ? { ...options, device } : options, 0);
+      return state !== undefined && (dialect?.encodeCommand?.({ type, parameters }, 1, state, SCRATCH, 0) ?? 0) > 0;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Is there anything at all that the rule takes and the codec encodes for the device? */
+  #knows(codec: Codec, device: Device, rule: CommandRule): boolean {
+    return this.#encodes(codec, device.id, device.transport, rule.type, example(rule.parameters));
+  }
+
+  #note(key: string, command: Command | undefined): void {
+    if (command === undefined || !isPending(command)) this.#deadlines.delete(key);
+    else this.#deadlines.set(key, deadlineOf(command));
+  }
+
+  /** Invariant 4. */
+  async #expire(): Promise<void> {
+    const now = this.#o.now();
+    for (const [key, deadline] of this.#deadlines) {
+      if (now < deadline) continue;
+      const [device = '', id = ''] = key.split(' ');
+      const command = await this.#o.ledger.get(device, id);
+      const expired = command === undefined || now < deadlineOf(command) ? undefined : await this.#o.ledger.expired(command);
+      if (expired !== undefined) this.#said(expired);
+      this.#note(key, await this.#o.ledger.get(device, id));
+    }
+  }
+
+  #said(command: Command): void {
+    this.#o.count(command.state);
+    this.#o.record(command.device, commandEvent(command));
+  }
+
+  #failed(error: unknown): void {
+    this.#o.log.warn({ error: messageOf(error) }, 'command ledger cannot be read; retrying');
+  }
+}
+
+/** Invariant 3. */
+function sameAs(request: CommandRequest, open: readonly Command[]): Outcome | undefined {
+  const same = open.find((other) => other.type === request.type && isEqual(other.parameters, request.parameters));
+  if (same === undefined) return undefined;
+  const problem = `the same command is already ${same.state} as ${same.id}; set \`again\` to queue another`;
+  return { ...refuse('conflict', 'type', problem), other: same.id };
+}
+
+function tooMany(request: CommandRequest, open: readonly Command[], unknown: readonly Command[]): Outcome | undefined {
+  if (open.length >= OPEN_COMMANDS) return refuse('full', 'device', `has ${OPEN_COMMANDS} open commands; cancel some`);
+  if (request.critical !== '' && unknown.length >= OPEN_COMMANDS)
+    return refuse('full', 'device', `has ${OPEN_COMMANDS} commands of unknown outcome; record their outcomes`);
+  return undefined;
+}
+
+function refuse(refused: 'invalid' | 'unknown_device' | 'conflict' | 'full', field: string, problem: string) {
+  return { refused, problems: [{ field, problem }] } as const;
+}
+
+function deadlineOf(command: Command): number {
+  return command.state === 'sent' ? command.expires + GRACE_MS : command.expires;
+}
+
+function conditionOf(text: string): Condition | undefined {
+  return CONDITIONS.find((condition) => condition === text);
+}
+
+/** Sorts as the time of the request does; unique without coordination. */
+function newId(now: number): string {
+  return `${now.toString(36).padStart(9, '0')}${randomBytes(5).toString('hex')}`;
+}
+
+function isEqual(a: Options, b: Options): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+/** Why a text may not go into a command; '' when it may. */
+function unsafe(text: string, custom: boolean): string {
+  if (!/^[\x20-\x7e]*$/.test(text)) return 'must be printable ASCII';
+  return !custom && /[#;]/.test(text) ? 'must not contain # or ;' : '';
+}
+
+/** Some values that the rules take. */
+function example(rules: Readonly<Record<string, OptionRule>>): Options {
+  const values: Record<string, Options[string]> = {};
+  for (const [name, rule] of Object.entries(rules)) {
+    if (rule.fallback !== undefined) values[name] = rule.fallback;
+    else if (rule.type === 'number') values[name] = Math.min(rule.max ?? 60, Math.max(rule.min ?? 60, 60));
+    else if (rule.type === 'boolean') values[name] = true;
+    else values[name] = rule.oneOf?.[0] ?? (name === 'text' ? 'status' : '192.0.2.1');
+  }
+  return values;
+}
+
+/** Texts where a rule asks for a number or a boolean, as a command line gives them, as what they say; the rest as it is. */
+function readTexts(
+  rules: Readonly<Record<string, OptionRule>>,
+  given: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(given);
+  return Object.fromEntries(entries.map(([key, value]) => [key, typeof value === 'string' ? parseOption(rules[key], value) : value]));
+}

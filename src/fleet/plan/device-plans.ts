@@ -1,0 +1,62 @@
+import type { Log } from '../../base/log.ts';
+import { followKeys } from '../../state/follow.ts';
+import type { StateStore, Table } from '../../state/store.ts';
+import { DEVICES } from '../registry/device.ts';
+import { PLANS, type Plan, UNLIMITED } from './plan.ts';
+
+/** Devices whose plan is remembered. */
+const MAX_DEVICES = 100_000;
+
+/**
+ * Which plan holds for a device: read once, and again when the registry says that something has changed, which takes up to
+ * a second. A device that is not registered has the plan `default`; a plan that is not there has no caps. A damaged row counts as none: usage
+ * is counted all the same.
+ */
+export class DevicePlans {
+  readonly #store: StateStore;
+  readonly #names = new Map<string, string>();
+  readonly #plans = new Map<string, Plan>();
+  readonly #unwatch: () => void;
+  /** Counts changes: what was read while one came is not remembered. */
+  #changes = 0;
+
+  constructor(store: StateStore, log: Log) {
+    this.#store = store;
+    this.#unwatch = followKeys(store, ['devices', 'plans'], (table, key) => this.#changed(table, key), log);
+  }
+
+  /** Rejects when the store cannot be read. */
+  async of(device: string): Promise<Plan> {
+    return this.#plan(this.#names.get(device) ?? (await this.#name(device)));
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  async #name(device: string): Promise<string> {
+    const changes = this.#changes;
+    const text = await this.#store.get('devices', device);
+    const name = DEVICES.read(text)?.plan ?? UNLIMITED.name;
+    if (this.#names.size >= MAX_DEVICES) this.#names.clear();
+    if (changes === this.#changes) this.#names.set(device, name);
+    return name;
+  }
+
+  async #plan(name: string): Promise<Plan> {
+    const known = this.#plans.get(name);
+    if (known !== undefined) return known;
+    const changes = this.#changes;
+    const text = await this.#store.get('plans', name);
+    const plan = PLANS.read(text) ?? UNLIMITED;
+    if (changes === this.#changes) this.#plans.set(name, plan);
+    return plan;
+  }
+
+  #changed(table: Table, key: string | undefined): void {
+    const known = table === 'devices' ? this.#names : this.#plans;
+    this.#changes++;
+    if (key === undefined) known.clear();
+    else known.delete(key);
+  }
+}

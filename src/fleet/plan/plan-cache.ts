@@ -1,0 +1,186 @@
+import { messageOf } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import type { Log } from '../../base/log.ts';
+import { type Following, follow } from '../../state/follow.ts';
+import type { StateStore } from '../../state/store.ts';
+import { TypedTable } from '../../state/table.ts';
+import { Pace } from './pace.ts';
+import { PLANS, type Plan, UNLIMITED } from './plan.ts';
+import { POLICIES, type Policy } from './steps.ts';
+import { Territory } from './territory.ts';
+
+/**
+ * Plans, and which of their steps hold for which device, in the memory of one worker.
+ *
+ * 1. The tables are kept in memory and followed (`state/follow.ts`). Until they have been read, and while the store cannot be, what was
+ *    known last holds: no caps at first.
+ * 2. What has been seen of a device outlives its connection; bounded, the longest silent go first.
+ */
+const MOST_SEEN = 100_000;
+/** A refused device that comes back is kept waiting for its answer, longer each time. */
+const FIRST_PENALTY_MS = 5_000;
+const LONGEST_PENALTY_MS = 300_000;
+const FORGIVEN_MS = 3_600_000;
+
+/** What has been seen of a device. */
+export class Seen {
+  readonly pace = new Pace();
+  /** Undefined until it is known what was said last. */
+  territory: Territory | undefined;
+  /** Times of the records kept last, epoch ms, of those with a position and of those without. */
+  keptFix = Number.NEGATIVE_INFINITY;
+  keptStatus = Number.NEGATIVE_INFINITY;
+  #refusals = 0;
+  #refusedAt = 0;
+
+  /** It is refused now, monotonic ms: how long to wait with that. */
+  penalty(now: number): number {
+    if (now - this.#refusedAt > FORGIVEN_MS) this.#refusals = 0;
+    this.#refusedAt = now;
+    const refusals = this.#refusals++;
+    return refusals === 0 ? 0 : Math.min(LONGEST_PENALTY_MS, FIRST_PENALTY_MS * 2 ** (refusals - 1));
+  }
+}
+
+/** What of an erasure a worker needs: up to when everything of these ids was erased, epoch ms. */
+interface Erased {
+  readonly ids: readonly string[];
+  readonly before: number;
+}
+
+/** As much of the table as that, so that a row of which the rest is damaged still keeps what was erased from being stored again. */
+const ERASED = new TypedTable<Erased>({ name: 'erasures', key: (device) => device, parse: parseErased });
+
+export class PlanCache {
+  /** Alarms of persons are stored whatever a device's state or plan withholds, except of a terminated one. */
+  readonly alarmsPass: boolean;
+  readonly #store: StateStore;
+  readonly #log: Log;
+  #plans = new Map<string, Plan>();
+  #policies = new Map<string, Policy>();
+  #erasures = new Map<string, Erased>();
+  /** The same by every id. */
+  #erased = new Map<string, number>();
+  readonly #seen = new Map<string, Seen>();
+  readonly #listeners = new Set<(device: string | undefined) => void>();
+  readonly #following: readonly Following[];
+
+  constructor(store: StateStore, log: Log, alarmsPass = true) {
+    this.alarmsPass = alarmsPass;
+    this.#store = store;
+    this.#log = log;
+    this.#following = this.#followers(store);
+  }
+
+  plan(name: string | undefined): Plan {
+    return this.#plans.get(name ?? UNLIMITED.name) ?? UNLIMITED;
+  }
+
+  policy(device: string): Policy | undefined {
+    return this.#policies.get(device);
+  }
+
+  /** What the device measured before this was erased, epoch ms; 0: nothing was. */
+  erasedBefore(device: string): number {
+    return this.#erased.get(device) ?? 0;
+  }
+
+  /** Calls `listener` when another treatment may be due for a device; undefined: for any. */
+  onChange(listener: (device: string | undefined) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  seen(device: string): Seen {
+    const known = this.#seen.get(device);
+    if (known !== undefined) {
+      this.#seen.delete(device);
+      this.#seen.set(device, known);
+      return known;
+    }
+    const [oldest] = this.#seen.keys();
+    if (oldest !== undefined && this.#seen.size >= MOST_SEEN) this.#seen.delete(oldest);
+    const seen = new Seen();
+    this.#seen.set(device, seen);
+    this.#store.find('territory', device, (text) => {
+      seen.territory ??= new Territory(text === 'roaming');
+    });
+    return seen;
+  }
+
+  /** Remembers the side, for the next worker that sees the device. */
+  roams(device: string, roaming: boolean): void {
+    this.#store
+      .write([{ table: 'territory', key: device, put: roaming ? 'roaming' : 'home' }])
+      .catch((error: unknown) => this.#log.warn({ error: messageOf(error) }, 'whether a device is roaming cannot be noted'));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#following.map((one) => one.stop()));
+  }
+
+  #followers(store: StateStore): Following[] {
+    const plans = follow(
+      store,
+      PLANS,
+      {
+        all: (rows) => this.#replaced(() => (this.#plans = new Map(rows))),
+        changed: (key, plan) => this.#replaced(() => put(this.#plans, key, plan)),
+      },
+      this.#log,
+    );
+    const policies = follow(
+      store,
+      POLICIES,
+      {
+        all: (rows) => this.#replaced(() => (this.#policies = new Map(rows))),
+        changed: (key, policy) => {
+          put(this.#policies, key, policy);
+          this.#tell(key);
+        },
+      },
+      this.#log,
+    );
+    const erased = (change: () => void): void => {
+      change();
+      this.#erased = byId(this.#erasures);
+    };
+    const erasures = follow(
+      store,
+      ERASED,
+      {
+        all: (rows) => erased(() => (this.#erasures = new Map(rows))),
+        changed: (key, erasure) => erased(() => put(this.#erasures, key, erasure)),
+      },
+      this.#log,
+    );
+    return [plans, policies, erasures];
+  }
+
+  /** Any device may be concerned. */
+  #replaced(change: () => void): void {
+    change();
+    this.#tell(undefined);
+  }
+
+  #tell(device: string | undefined): void {
+    for (const listener of this.#listeners) listener(device);
+  }
+}
+
+function parseErased(text: string): Erased | undefined {
+  const value: unknown = jsonOf(text);
+  if (typeof value !== 'object' || value === null || !('before' in value) || !('ids' in value)) return undefined;
+  const { before, ids } = value;
+  return typeof before === 'number' && Array.isArray(ids) ? { before, ids: ids.map(String) } : undefined;
+}
+
+function byId(erasures: ReadonlyMap<string, Erased>): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { ids, before } of erasures.values()) for (const id of ids) found.set(id, Math.max(before, found.get(id) ?? 0));
+  return found;
+}
+
+function put<T>(map: Map<string, T>, key: string, value: T | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}

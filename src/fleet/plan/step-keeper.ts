@@ -1,0 +1,341 @@
+import { systemClock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { Seldom } from '../../base/seldom.ts';
+import { followKeys } from '../../state/follow.ts';
+import { pages } from '../../state/pages.ts';
+import type { Op, StateStore, Table } from '../../state/store.ts';
+import { isRowDamaged } from '../../state/table.ts';
+import type { Outcome } from '../command/intake.ts';
+import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
+import type { DevicePlans } from './device-plans.ts';
+import type { Plan, Step } from './plan.ts';
+import { isSame, POLICIES, type Policy, stepsHeld } from './steps.ts';
+import { readUsage } from './usage.ts';
+
+/**
+ * Decides which steps of their plans hold for devices, and says so: to the workers in the table `policies`, to people as events, to
+ * the device as a command where it is to report less often. Runs in the supervisor.
+ *
+ * 1. What has changed (usage, a device, a plan, time) is looked at within about a second; the same again changes nothing.
+ * 2. Each beginning and end of a step is an event, at least once: it stands in the policy as news until it has been announced, so
+ *    that a crash in between does not lose it. The policy names the installation that is announcing, and until when: others leave it
+ *    to that one until then. The same installation, started again, goes on at once.
+ * 3. A policy is written on the condition that it is still as it was read: several servers on one store take turns.
+ * 4. `slow` and recovery mode ask for an interval with a command; when they end, the one before is asked for again, where it is known.
+ * 5. Recovery mode ends by itself, and takes itself out of the device's record.
+ * 6. A step that cannot act does not hold: datagrams cannot be made to wait.
+ */
+export interface StepKeeperOptions {
+  readonly store: StateStore;
+  /** Identity of this installation: several may share the store. */
+  readonly instance: string;
+  readonly plans: DevicePlans;
+  /** Hands in a command. */
+  readonly submit: (draft: {
+    device: string;
+    type: string;
+    parameters: { seconds: number };
+    requester: string;
+    reason: string;
+  }) => Promise<Outcome>;
+  /** The interval that a device has, as far as that is known, s. */
+  readonly intervalOf: (device: string) => Promise<number | undefined>;
+  /** Journals an event of a device. */
+  readonly record: (device: string, event: object) => void;
+  /** Counts what plans do, by action. */
+  readonly count: (action: string) => void;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+const SWEEP_MS = 1_000;
+/** Usage of a device that reports all the time is looked at together. */
+const GATHER_MS = 200;
+const AGAIN_MS = 2_000;
+/** How long one installation may take to announce what it has written. */
+const ANNOUNCING_MS = 30_000;
+/** Policies of one write. */
+const TOGETHER = 200;
+
+/** What is to become of a device's policy. */
+interface Verdict {
+  readonly device: string;
+  readonly plan: Plan;
+  readonly before: string | undefined;
+  /** What is written until the news are announced. */
+  readonly during: Policy | undefined;
+  /** What is written then; undefined: it has none any more. */
+  readonly after: Policy | undefined;
+  readonly news: Policy['news'];
+  /** The interval to ask for, s. */
+  readonly asks: number | undefined;
+  readonly reason: string;
+}
+
+export class StepKeeper {
+  readonly #o: StepKeeperOptions;
+  /** Devices to look at. */
+  readonly #dirty = new Set<string>();
+  /** When time alone will change something, epoch ms. */
+  readonly #due = new Map<string, number>();
+  /** How a device with dates was served when it was looked at last. */
+  readonly #served = new Map<string, string>();
+  #unwatch: () => void = () => {};
+  #sweep: NodeJS.Timeout | undefined;
+  #gather: NodeJS.Timeout | undefined;
+  #scans = new Set<string | undefined>();
+  #working: Promise<void> = Promise.resolve();
+  #busy = false;
+  #stopped = false;
+  #pauseUntil = 0;
+  readonly #damage = new Seldom('the steps of a plan cannot be decided for a device', systemClock);
+
+  constructor(options: StepKeeperOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    const { store, log } = this.#o;
+    this.#unwatch = followKeys(store, ['plans', 'usage', 'devices'], (table, key) => this.#changed(table, key), log);
+    this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
+    this.#scans.add(undefined);
+    this.#soon();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unwatch();
+    clearInterval(this.#sweep);
+    clearTimeout(this.#gather);
+    await this.#working;
+  }
+
+  #changed(table: Table, key: string | undefined): void {
+    if (table === 'plans') this.#scans.add(key);
+    else if (key === undefined) this.#scans.add(undefined);
+    else this.#dirty.add(table === 'usage' ? key.slice(0, key.lastIndexOf(' ')) : key);
+    this.#soon();
+  }
+
+  #tick(): void {
+    const now = this.#o.now();
+    for (const [device, at] of this.#due)
+      if (at <= now) {
+        this.#due.delete(device);
+        this.#dirty.add(device);
+      }
+    if (this.#dirty.size > 0 || this.#scans.size > 0) this.#soon();
+  }
+
+  #soon(): void {
+    if (this.#busy || this.#stopped) return;
+    this.#gather ??= setTimeout(() => {
+      this.#gather = undefined;
+      if (this.#busy || this.#stopped || this.#o.now() < this.#pauseUntil) return;
+      this.#busy = true;
+      this.#working = this.#work()
+        .catch((error: unknown) => {
+          this.#o.log.warn({ error: messageOf(error) }, 'plan steps cannot be evaluated; retrying');
+          this.#pauseUntil = this.#o.now() + AGAIN_MS;
+        })
+        .finally(() => {
+          this.#busy = false;
+          if (this.#dirty.size > 0 || this.#scans.size > 0) this.#soon();
+        });
+    }, GATHER_MS);
+  }
+
+  async #work(): Promise<void> {
+    for (const plan of this.#scans) {
+      await this.#scan(plan);
+      this.#scans.delete(plan);
+    }
+    while (this.#dirty.size > 0 && !this.#stopped) {
+      const devices = [...this.#dirty].slice(0, TOGETHER);
+      // A device that changes meanwhile is added again.
+      for (const device of devices) this.#dirty.delete(device);
+      try {
+        const verdicts: Verdict[] = [];
+        for (const device of devices) {
+          const verdict = await this.#look(device).catch((error: unknown) => this.#unread(device, error));
+          if (verdict !== undefined) verdicts.push(verdict);
+        }
+        await this.#settle(verdicts);
+      } catch (error) {
+        for (const device of devices) this.#dirty.add(device);
+        throw error;
+      }
+    }
+  }
+
+  /** A device whose record is damaged keeps the steps that it has, and holds up no other. */
+  #unread(device: string, error: unknown): undefined {
+    if (!isRowDamaged(error)) throw error;
+    this.#damage.warn(this.#o.log, { device, error: messageOf(error) });
+  }
+
+  /** Every device on the plan; undefined: every device. */
+  async #scan(plan: string | undefined): Promise<void> {
+    for await (const page of pages(this.#o.store, 'devices')) {
+      for (const { key, value } of page) if (plan === undefined || DEVICES.read(value)?.plan === plan) this.#dirty.add(key);
+      if (this.#stopped) break;
+    }
+  }
+
+  async #look(id: string): Promise<Verdict | undefined> {
+    const { store, plans, now: clock } = this.#o;
+    const now = clock();
+    let device = (await DEVICES.get(store, id)) ?? deviceSchema.parse({ id });
+    if (device.recovery !== undefined && device.recovery.until <= now) device = await this.#recovered(id, device);
+    const text = await store.get('policies', id);
+    const before = POLICIES.read(text);
+    if (before !== undefined && this.#isAnnounced(before, now)) {
+      this.#dueAt(id, before.announcing?.until ?? now);
+      return undefined;
+    }
+    const plan = await plans.of(id);
+    this.#dates(device, now);
+    const recovery = device.recovery;
+    if (plan.steps.length === 0 && before === undefined && recovery === undefined) return undefined;
+    const { pct, cycle } = await readUsage(store, device, plan, now);
+    const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []).filter((step) => canHold(step, device));
+    const slow = held.reduce((most, step) => (step.action === 'slow' ? Math.max(most, step.interval_s) : most), 0);
+    const wanted = recovery?.interval_s ?? (slow > 0 ? slow : undefined);
+    const usual = before?.slowed?.before_s ?? device.interval_s ?? plan.interval_s ?? (await this.#o.intervalOf(id));
+    const slowed = wanted === undefined ? undefined : { interval_s: wanted, ...(usual === undefined ? {} : { before_s: usual }) };
+    const unannounced = before?.news ?? [];
+    const news = [
+      ...unannounced,
+      ...held.filter((step) => !before?.held.some((other) => isSame(step, other))).map((step) => ({ step, begins: true })),
+      ...(before?.held ?? []).filter((step) => !held.some((other) => isSame(step, other))).map((step) => ({ step, begins: false })),
+    ];
+    if (held.length > 0) this.#dueAt(id, cycle.end);
+    const asks = wanted === before?.slowed?.interval_s && unannounced.length === 0 ? undefined : (wanted ?? before?.slowed?.before_s);
+    const after =
+      held.length === 0 && slowed === undefined
+        ? undefined
+        : { cycle: cycle.start, cycle_end: cycle.end, used_pct: pct, held, ...(slowed === undefined ? {} : { slowed }), news: [] };
+    if (
+      news.length === 0 &&
+      asks === undefined &&
+      before?.cycle === after?.cycle &&
+      (before?.slowed === undefined) === (after?.slowed === undefined)
+    )
+      return undefined;
+    const reason = recovery === undefined ? `plan ${plan.name}` : `recovery: ${recovery.reason}`;
+    return {
+      device: id,
+      plan,
+      before: text,
+      during: this.#during(before, after, news, now),
+      after,
+      news,
+      asks,
+      reason: wanted === undefined ? `end of ${before?.slowed === undefined ? 'a step' : 'the longer interval'}` : reason,
+    };
+  }
+
+  /** Invariant 2: is another installation at it? */
+  #isAnnounced({ news, announcing }: Policy, now: number): boolean {
+    return news.length > 0 && announcing !== undefined && announcing.by !== this.#o.instance && announcing.until > now;
+  }
+
+  /** A policy that ends is kept until its end has been announced. */
+  #during(before: Policy | undefined, after: Policy | undefined, news: Policy['news'], now: number): Policy | undefined {
+    const policy = after ?? (before === undefined ? undefined : { ...before, held: [] });
+    if (policy === undefined) return undefined;
+    const { announcing: _, ...rest } = policy;
+    return news.length === 0 ? { ...rest, news } : { ...rest, news, announcing: { by: this.#o.instance, until: now + ANNOUNCING_MS } };
+  }
+
+  /** Invariant 5. */
+  async #recovered(id: string, before: Device): Promise<Device> {
+    const { store, now, record } = this.#o;
+    let ended = false;
+    const text = await store.update('devices', id, (current) => {
+      const device = DEVICES.read(current);
+      ended = device?.recovery !== undefined && device.recovery.until <= now();
+      if (device === undefined || !ended) return current;
+      const { recovery: _, ...rest } = device;
+      return JSON.stringify(rest);
+    });
+    if (ended) record(id, { type: 'recovery_ended', by: 'time' });
+    return DEVICES.read(text) ?? before;
+  }
+
+  /** A date that passes is an event, and something to look at again. */
+  #dates(device: Device, now: number): void {
+    const { id, activates_at = 0, expires_at = Number.POSITIVE_INFINITY, recovery } = device;
+    for (const at of [activates_at, expires_at, recovery?.until ?? 0]) if (at > now && Number.isFinite(at)) this.#dueAt(id, at);
+    if (activates_at === 0 && expires_at === Number.POSITIVE_INFINITY) {
+      this.#served.delete(id);
+      return;
+    }
+    const served = now < activates_at ? 'pending' : now >= expires_at ? 'expired' : 'active';
+    const before = this.#served.get(id);
+    this.#served.set(id, served);
+    if (before !== undefined && before !== served)
+      this.#o.record(id, { type: served === 'expired' ? 'device_expired' : 'device_activated' });
+  }
+
+  #dueAt(device: string, at: number): void {
+    this.#due.set(device, Math.min(this.#due.get(device) ?? Number.POSITIVE_INFINITY, at));
+  }
+
+  /** Invariants 2 and 3. */
+  async #settle(verdicts: readonly Verdict[]): Promise<void> {
+    if (verdicts.length === 0) return;
+    const { store } = this.#o;
+    const written = verdicts.flatMap((verdict): Op[] => [expected(verdict, verdict.before), putOp(verdict, verdict.during)]);
+    if (!(await store.write(written))) {
+      for (const verdict of verdicts)
+        if (verdicts.length > 1) await this.#settle([verdict]);
+        else this.#dirty.add(verdict.device);
+      return;
+    }
+    for (const verdict of verdicts) {
+      this.#announce(verdict);
+      if (verdict.asks !== undefined) await this.#ask(verdict, verdict.asks);
+    }
+    const announced = verdicts.map((verdict): Op[] => [expected(verdict, textOf(verdict.during)), putOp(verdict, verdict.after)]);
+    // Where another server has written meanwhile, that stands.
+    if (!(await store.write(announced.flat()))) for (const ops of announced) await store.write(ops);
+  }
+
+  #announce({ device, plan, news, after }: Verdict): void {
+    for (const { step, begins } of news) {
+      const { action, at_pct, ...parameters } = step;
+      const used_pct = after === undefined ? 0 : Math.round(10 * after.used_pct) / 10;
+      this.#o.record(device, { type: begins ? 'plan_step' : 'plan_step_ended', plan: plan.name, action, at_pct, used_pct, ...parameters });
+      if (begins) this.#o.count(action);
+    }
+  }
+
+  /** Invariant 4. */
+  async #ask({ device, reason }: Verdict, seconds: number): Promise<void> {
+    const outcome = await this.#o.submit({ device, type: 'set_interval', parameters: { seconds }, requester: 'plan', reason });
+    // The same may be on its way already.
+    if ('refused' in outcome && outcome.refused !== 'conflict')
+      this.#o.record(device, { type: 'plan_command_refused', command: 'set_interval', seconds, problems: outcome.problems });
+  }
+}
+
+function expected({ device }: Verdict, value: string | undefined): Op {
+  return { table: 'policies', key: device, expect: value };
+}
+
+function putOp({ device }: Verdict, policy: Policy | undefined): Op {
+  const text = textOf(policy);
+  return text === undefined ? { table: 'policies', key: device, remove: true } : { table: 'policies', key: device, put: text };
+}
+
+function textOf(policy: Policy | undefined): string | undefined {
+  return policy === undefined ? undefined : JSON.stringify(policy);
+}
+
+/** Invariant 6. */
+function canHold(step: Step, device: Device): boolean {
+  return step.action !== 'throttle' || device.transport !== 'udp';
+}

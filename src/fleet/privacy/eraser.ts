@@ -1,0 +1,198 @@
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { attempt, CONTENDED } from '../../state/attempt.ts';
+import { type Following, follow } from '../../state/follow.ts';
+import type { Op, StateStore } from '../../state/store.ts';
+import type { Device } from '../registry/device.ts';
+import { ERASURES, type Erasure } from './erasure.ts';
+
+/**
+ * Erases devices from everything that this installation keeps; in the supervisor.
+ *
+ * 1. What was asked for is in the state store before anything is removed, and is carried on with after a crash, for as long as
+ *    it takes: a store that is away is waited for.
+ * 2. Each part is on its own: one store that is away keeps no other from forgetting.
+ * 3. What a device sent or recorded up to the moment of the request goes; what it sends from then on is kept as usual.
+ * 4. Installations that share a state store each do their part of every erasure.
+ * 5. Doing it twice does no harm.
+ */
+export interface EraserOptions {
+  readonly store: StateStore;
+  /** Identity of this installation. */
+  readonly instance: string;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly log: Log;
+  /** The device of this id, or whose alias it is. */
+  readonly device: (id: string) => Promise<Device | undefined>;
+  /** Journals an event of a device. */
+  readonly record: (device: string, event: object) => void;
+  /** How each part is done, by its name. Rejects when it is to be tried again. */
+  readonly parts: Readonly<Record<string, Part>>;
+  /** How long after a failure a part is tried again, 5 s. */
+  readonly pauseMs?: number | undefined;
+}
+
+export type Part = (erasure: Erasure, devices: ReadonlyMap<string, number>) => Promise<Readonly<Record<string, number>>>;
+
+const QUIET_MS = 60_000;
+
+export class Eraser {
+  readonly #o: EraserOptions;
+  /** Erasures that this installation has not finished. */
+  readonly #open = new Map<string, Erasure>();
+  readonly #running: Promise<void>[] = [];
+  #following: Following | undefined;
+  /** Those that wait for something to do, and those that wait after a failure. */
+  readonly #idle = new Set<() => void>();
+  readonly #pausing = new Set<() => void>();
+  #stopped = false;
+  readonly #said = new Map<string, number>();
+
+  constructor(options: EraserOptions) {
+    this.#o = options;
+  }
+
+  /** Carries on with what was begun, and begins what is asked for, here or elsewhere. */
+  start(): void {
+    const { store, log } = this.#o;
+    const all = (erasures: ReadonlyMap<string, Erasure>): void => {
+      this.#open.clear();
+      for (const [key, erasure] of erasures) this.#note(key, erasure);
+    };
+    this.#following = follow(store, ERASURES, { all, changed: (key, erasure) => this.#note(key, erasure) }, log);
+    for (const part of Object.keys(this.#o.parts)) this.#running.push(this.#run(part));
+  }
+
+  /** Ends when what is under way has ended or failed. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#following?.stop();
+    this.#wake();
+    for (const done of [...this.#pausing]) done();
+    await Promise.all(this.#running);
+  }
+
+  /** Erases what the device has sent up to now. `id` may be an alias. Resolves when the request is kept. */
+  async request(id: string, by: string, registry: Erasure['registry']): Promise<Erasure> {
+    const { device, record } = this.#o;
+    const known = await device(id);
+    const own = known?.id ?? id;
+    const ids = [own, ...(known?.aliases ?? [])];
+    const erasure = await this.#keep(own, ids, by, registry);
+    const { before } = erasure;
+    record(own, { type: 'erase_started', by, before, registry });
+    this.#open.set(own, erasure);
+    this.#wake();
+    return erasure;
+  }
+
+  /**
+   * What another request for the same device has asked for, and is not done yet, is asked for by this one as well: its time is a later
+   * one, so that what was done for the other is done again.
+   */
+  async #keep(device: string, own: readonly string[], by: string, registry: Erasure['registry']): Promise<Erasure> {
+    const { store, now } = this.#o;
+    return attempt(`the erasure of device ${device}`, async () => {
+      const text = await store.get('erasures', device);
+      const last = ERASURES.read(text);
+      const open = last !== undefined && this.progress(last).waiting.length > 0 ? last : undefined;
+      const erasure: Erasure = {
+        device,
+        ids: [...new Set([...own, ...(open?.ids ?? [])])],
+        before: Math.max(now(), (last?.before ?? 0) + 1),
+        by,
+        registry: open?.registry === 'remove' ? 'remove' : registry,
+        instances: {},
+      };
+      const ops: Op[] = [
+        { table: 'erasures', key: device, expect: text },
+        { table: 'erasures', key: device, put: JSON.stringify(erasure) },
+      ];
+      return (await store.write(ops)) ? erasure : CONTENDED;
+    });
+  }
+
+  async get(id: string): Promise<Erasure | undefined> {
+    const own = (await this.#o.device(id))?.id ?? id;
+    return ERASURES.read(await this.#o.store.get('erasures', own));
+  }
+
+  /** What this installation has removed, by part, and the parts that are still to be done. */
+  progress(erasure: Erasure): { removed: Record<string, Record<string, number>>; waiting: string[]; erased: number } {
+    const { removed = {}, erased = 0 } = erasure.instances[this.#o.instance] ?? {};
+    return { removed, waiting: Object.keys(this.#o.parts).filter((part) => removed[part] === undefined), erased };
+  }
+
+  async #run(part: string): Promise<void> {
+    while (!this.#stopped) {
+      const erasure = [...this.#open.values()].find((open) => this.progress(open).waiting.includes(part));
+      if (erasure === undefined) {
+        await this.#sleep();
+        continue;
+      }
+      try {
+        const counts = await this.#o.parts[part]?.(erasure, new Map(erasure.ids.map((id) => [id, erasure.before])));
+        await this.#done(erasure, part, counts ?? {});
+      } catch (error) {
+        this.#failed(part, error);
+        await this.#sleep(this.#o.pauseMs ?? 5_000);
+      }
+    }
+  }
+
+  async #done(erasure: Erasure, part: string, counts: Readonly<Record<string, number>>): Promise<void> {
+    if (this.#stopped) return;
+    const { store, instance, now, record } = this.#o;
+    let finished: Erasure | undefined;
+    await store.update('erasures', erasure.device, (text) => {
+      const found = ERASURES.read(text);
+      finished = undefined;
+      // Asked for once more meanwhile: then everything is done once more.
+      if (found === undefined || found.before !== erasure.before) return text;
+      const removed = { ...found.instances[instance]?.removed, [part]: { ...counts } };
+      const isAll = Object.keys(this.#o.parts).every((name) => removed[name] !== undefined);
+      const changed = { ...found, instances: { ...found.instances, [instance]: { removed, erased: isAll ? now() : 0 } } };
+      if (isAll) finished = changed;
+      return JSON.stringify(changed);
+    });
+    if (finished !== undefined) record(erasure.device, { type: 'erased', by: erasure.by, removed: this.progress(finished).removed });
+    this.#note(erasure.device, await ERASURES.get(store, erasure.device));
+  }
+
+  #note(key: string, erasure: Erasure | undefined): void {
+    if (erasure === undefined || this.progress(erasure).waiting.length === 0) this.#open.delete(key);
+    else {
+      this.#open.set(key, erasure);
+      this.#wake();
+    }
+  }
+
+  #sleep(ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#stopped) return resolve();
+      const sleepers = ms === undefined ? this.#idle : this.#pausing;
+      const done = (): void => {
+        clearTimeout(timer);
+        sleepers.delete(done);
+        resolve();
+      };
+      const timer = ms === undefined ? undefined : setTimeout(done, ms);
+      sleepers.add(done);
+    });
+  }
+
+  #wake(): void {
+    for (const done of [...this.#idle]) done();
+  }
+
+  #failed(what: string, error: unknown): void {
+    if (this.#stopped) return;
+    const reason = messageOf(error);
+    const now = this.#o.now();
+    if (now - (this.#said.get(`${what} ${reason}`) ?? 0) < QUIET_MS) return;
+    if (this.#said.size > 100) this.#said.clear();
+    this.#said.set(`${what} ${reason}`, now);
+    this.#o.log.warn({ part: what, reason }, 'erasure delayed; retrying');
+  }
+}

@@ -1,0 +1,94 @@
+import { Readable } from 'node:stream';
+import { ZipFile } from 'yazl';
+import { jsonOf } from '../../base/json.ts';
+import { pages } from '../../state/pages.ts';
+import type { StateStore } from '../../state/store.ts';
+import type { Ledger } from '../command/ledger.ts';
+import type { Shadow } from '../command/shadow.ts';
+import type { Device } from '../registry/device.ts';
+import type { StoredRows } from './stored-rows.ts';
+
+/**
+ * Everything that is kept of a device, as a zip of NDJSON files: for the person whose vehicle it is.
+ *
+ * 1. It is made while it is read: memory is one page of one table, however long the history is. (A zip of its own would be 200
+ *    lines, with its 64-bit sizes: yazl is small, streams, and does what readers of zip files expect.)
+ * 2. What cannot be read is an error before the first byte, or breaks the file off: it never ends early and whole.
+ */
+export interface ExportOptions {
+  /** Opened for each export, and closed behind it. */
+  readonly rows: () => StoredRows;
+  readonly store: StateStore;
+  readonly ledger: Pick<Ledger, 'open' | 'unknown' | 'finished'>;
+  readonly shadow: Pick<Shadow, 'get'>;
+  /** Wall clock, epoch ms: the time of the files. */
+  readonly now: () => number;
+}
+
+const TABLES = ['positions', 'statuses', 'usage'];
+const PAGE = 500;
+
+/** `device` undefined: it has no record. Rejects with AppError when ClickHouse does not answer. */
+export async function exportDevice(options: ExportOptions, id: string, device: Device | undefined): Promise<Readable> {
+  const ids = device === undefined ? [id] : [device.id, ...device.aliases];
+  const { store, ledger, shadow } = options;
+  const rows = options.rows();
+  await rows.columns('positions').catch(async (error: unknown) => {
+    await rows.close();
+    throw error;
+  });
+  const files: Record<string, () => AsyncGenerator<readonly object[]>> = {
+    device: async function* () {
+      yield device === undefined ? [] : [device];
+    },
+    ...Object.fromEntries(TABLES.map((table) => [table, () => rows.pages(table, ids)])),
+    events: () => rows.events(ids),
+    cycles: () => cyclesOf(store, ids),
+    commands: async function* () {
+      for (const one of ids) yield [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
+    },
+    settings: async function* () {
+      for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];
+    },
+  };
+  return zipOf(files, options.now(), () => rows.close());
+}
+
+/** What was counted in each billing cycle. */
+async function* cyclesOf(store: StateStore, ids: readonly string[]): AsyncGenerator<object[]> {
+  for (const id of ids)
+    for await (const page of pages(store, 'usage', { prefix: `${id} `, size: PAGE }))
+      yield page.map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...objectOf(value) }));
+}
+
+function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly object[]>>>, now: number, done: () => Promise<void>): Readable {
+  const zip = new ZipFile();
+  const out = zip.outputStream;
+  if (!(out instanceof Readable)) throw new TypeError('yazl gives no stream of this version of Node');
+  let reading: Readable | undefined;
+  const fail = (error: Error): void => void out.destroy(error);
+  zip.on('error', fail);
+  for (const [name, pages] of Object.entries(files))
+    zip.addReadStreamLazy(`${name}.ndjson`, { mtime: new Date(now), mode: 0o100600 }, (take) => {
+      const source = Readable.from(linesOf(pages()));
+      source.on('error', fail);
+      reading = source;
+      take(null, source);
+    });
+  zip.end();
+  out.on('close', () => {
+    // Also when the reader has gone: nothing more is read for it.
+    reading?.destroy();
+    void done();
+  });
+  return out;
+}
+
+async function* linesOf(pages: AsyncGenerator<readonly object[]>): AsyncGenerator<string> {
+  for await (const page of pages) if (page.length > 0) yield page.map((one) => `${JSON.stringify(one)}\n`).join('');
+}
+
+function objectOf(text: string): object {
+  const value = jsonOf(text);
+  return typeof value === 'object' && value !== null ? value : {};
+}

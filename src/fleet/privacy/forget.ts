@@ -1,0 +1,65 @@
+import { attempt, CONTENDED } from '../../state/attempt.ts';
+import { pages } from '../../state/pages.ts';
+import type { ProfileStore } from '../../state/profile.ts';
+import type { Op, StateStore, Table } from '../../state/store.ts';
+import { COMMANDS } from '../command/command.ts';
+import { DEVICES } from '../registry/device.ts';
+import type { Erasure } from './erasure.ts';
+
+/**
+ * Takes a device out of the state store: sums of usage and which steps of its plan hold by them, whether it roams, networks that it used, commands handed in
+ * before, settings, what its codec learned, and its place in quarantine; its record only where that was asked for. Returns how much
+ * of what.
+ */
+const PAGE = 500;
+const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'standing', 'submitted'] as const;
+
+export async function forget(store: StateStore & ProfileStore, erasure: Erasure): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const id of erasure.ids) {
+    add(counts, 'usage', await removeAll(store, 'usage', id, () => true));
+    const isOld = (text: string): boolean => (COMMANDS.read(text)?.created ?? 0) < erasure.before;
+    for (const table of ['commands', 'unknown', 'finished'] as const) add(counts, 'commands', await removeAll(store, table, id, isOld));
+    for (const table of ONE_EACH) add(counts, table, await removeOne(store, table, id));
+    add(counts, 'profiles', await store.forget(id));
+  }
+  if (erasure.registry === 'remove') {
+    add(counts, 'devices', await removeRecord(store, erasure));
+  }
+  return counts;
+}
+
+function add(counts: Record<string, number>, name: string, count: number): void {
+  counts[name] = (counts[name] ?? 0) + count;
+}
+
+/** The record with the aliases that are still its own: one that stands for another device by now stays. */
+async function removeRecord(store: StateStore, { device, ids }: Erasure): Promise<number> {
+  return attempt(`the record of device ${device}`, async () => {
+    const text = await store.get('devices', device);
+    const ops: Op[] = [{ table: 'devices', key: device, expect: text }];
+    if (text !== undefined) ops.push({ table: 'devices', key: device, remove: true });
+    for (const key of new Set([...ids, ...(DEVICES.read(text)?.aliases ?? [])]))
+      if ((await store.get('aliases', key)) === device)
+        ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });
+    if (!(await store.write(ops))) return CONTENDED;
+    return text === undefined ? 0 : 1;
+  });
+}
+
+async function removeOne(store: StateStore, table: Table, key: string): Promise<number> {
+  if ((await store.get(table, key)) === undefined) return 0;
+  await store.write([{ table, key, remove: true }]);
+  return 1;
+}
+
+/** Of the keys that begin with the device's id and a space. */
+async function removeAll(store: StateStore, table: Table, id: string, goes: (value: string) => boolean): Promise<number> {
+  let removed = 0;
+  for await (const page of pages(store, table, { prefix: `${id} `, size: PAGE })) {
+    const ops = page.filter(({ value }) => goes(value)).map(({ key }): Op => ({ table, key, remove: true }));
+    if (ops.length > 0) await store.write(ops);
+    removed += ops.length;
+  }
+  return removed;
+}

@@ -1,0 +1,43 @@
+import type { Codec } from '../../codec/index.ts';
+
+/** How one attribute id of one codec reads in a record: standard name, type, and the scale in a form that keeps decimals clean. */
+export interface AttributeView {
+  readonly name: string;
+  readonly type: 'number' | 'boolean' | 'text';
+  /** value = raw × multiply ÷ divide + offset. Dividing by 1000 gives 13.8 where multiplying by 0.001 gives 13.8000…01. */
+  readonly multiply: number;
+  readonly divide: number;
+  readonly offset: number;
+}
+
+const VIEWS = new WeakMap<Codec, Map<number, AttributeView>>();
+/** Ids come from the wire and unknown ones get a view too: a codec's ids are 16 bits wide at most in practice, this bounds the rest. */
+const MAX_VIEWS = 100_000;
+
+/** All views of a codec, filled on first use of each id. */
+export function viewsOf(codec: Codec): Map<number, AttributeView> {
+  let views = VIEWS.get(codec);
+  if (views === undefined) {
+    views = new Map();
+    VIEWS.set(codec, views);
+  }
+  return views;
+}
+
+export function attributeView(codec: Codec, views: Map<number, AttributeView>, id: number): AttributeView {
+  const known = views.get(id);
+  if (known !== undefined) return known;
+  const attribute = codec.attributes.get(id);
+  const scale = attribute?.scale ?? 1;
+  const inverse = Math.round(1 / scale);
+  const divides = scale < 1 && Math.abs(inverse * scale - 1) < 1e-12;
+  const view: AttributeView = {
+    name: attribute?.name ?? `${codec.attributePrefix}${id}`,
+    type: attribute?.type ?? 'number',
+    multiply: divides ? 1 : scale,
+    divide: divides ? inverse : 1,
+    offset: attribute?.offset ?? 0,
+  };
+  if (views.size < MAX_VIEWS) views.set(id, view);
+  return view;
+}

@@ -1,0 +1,328 @@
+import { type Bytes, HASH, hash64 } from '../../base/wire/index.ts';
+import { type Codec, eventName, type FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from '../../codec/index.ts';
+import { type AttributeView, attributeView, viewsOf } from './attribute-view.ts';
+import { JUDGED, judgeTime } from './time-rules.ts';
+
+/** Up to so many, looking through the attributes for a name beats a map; a hostile frame brings thousands. */
+const FEW_ATTRIBUTES = 64;
+
+/**
+ * Records (docs/formats/tables.md) of many frames as columns: what sinks, the CLI and the live feed read.
+ *
+ * 1. Names, units and scales of attributes and the rules about time are applied here, once, for every reader.
+ * 2. The same journal entry gives the same rows, whenever it is read.
+ * 3. A name stands once in a record: the last value wins.
+ * 4. A record with a usable time of its own is named by its device and bytes, wherever and however often it comes. One without is
+ *    named by its place in the journal: two equal ones are two.
+ */
+export class Rows {
+  count = 0;
+  device: string[] = [];
+  /** Whose device it was when the record came; '' for none. */
+  account: string[] = [];
+  protocol: string[] = [];
+  idHigh = new Uint32Array(256);
+  idLow = new Uint32Array(256);
+  /** Epoch ms. */
+  time = new Float64Array(256);
+  received = new Float64Array(256);
+  /** The device's own time where it was unusable, else NaN. */
+  deviceTime = new Float64Array(256);
+  /** RowFlag bits. */
+  flags = new Uint8Array(256);
+  valid = new Uint8Array(256);
+  latitude = new Float64Array(256);
+  longitude = new Float64Array(256);
+  altitudeM = new Float64Array(256);
+  speedKmh = new Float64Array(256);
+  courseDeg = new Float64Array(256);
+  hdop = new Float64Array(256);
+  satellites = new Int16Array(256);
+  event: string[] = [];
+
+  attrEnd = new Int32Array(256);
+  attrView: AttributeView[] = [];
+  /** In the unit of the name; a boolean as 0 or 1; for a text the index into `texts`. */
+  attrValue = new Float64Array(1024);
+  attrs = 0;
+  texts: string[] = [];
+
+  cellEnd = new Int32Array(256);
+  cellMcc = new Int32Array(256);
+  cellMnc = new Int32Array(256);
+  cellLac = new Int32Array(256);
+  cellCid = new Float64Array(256);
+  cellRssiDbm = new Int16Array(256);
+  cells = 0;
+
+  /** Rows that were not added because they are from before the device was erased. */
+  erased = 0;
+
+  wifiEnd = new Int32Array(256);
+  wifiMac: string[] = [];
+  wifiRssiDbm = new Int16Array(256);
+  wifis = 0;
+
+  clear(): void {
+    this.count = 0;
+    this.attrs = 0;
+    this.cells = 0;
+    this.wifis = 0;
+    this.erased = 0;
+    this.device.length = 0;
+    this.account.length = 0;
+    this.protocol.length = 0;
+    this.event.length = 0;
+    this.attrView.length = 0;
+    this.texts.length = 0;
+    this.wifiMac.length = 0;
+  }
+
+  /** A row is a fix when it has a place. */
+  isFix(row: number): boolean {
+    return !Number.isNaN(this.latitude[row] ?? Number.NaN);
+  }
+
+  /**
+   * Adds the leading `accepted` rows of a decoded frame and returns how many the frame has of them. `bytes` is what was decoded;
+   * see invariant 4. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added. Rows from before
+   * `notBefore`, epoch ms, are not. `slot` and `sequence` are the frame's place in the journal; sequence 0: it has none, and bytes name
+   * every record.
+   */
+  append(
+    frame: FrameResult,
+    codec: Codec,
+    device: string,
+    received: number,
+    accepted: number,
+    bytes: Bytes,
+    keepAt = -1,
+    notBefore = 0,
+    slot = '',
+    sequence = 0,
+    account = '',
+  ): number {
+    const views = viewsOf(codec);
+    const rows = Math.min(accepted, frame.rows);
+    let attr = 0;
+    let cell = 0;
+    let wifi = 0;
+    for (let r = 0; r < rows; r++) {
+      const kept = keepAt < 0 || (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 1;
+      judgeTime(frame.time[r] ?? Number.NaN, received, frame.flags[r] ?? 0);
+      if (kept && JUDGED.time < notBefore) this.erased++;
+      if (!kept || JUDGED.time < notBefore) {
+        attr = frame.attrEnd[r] ?? 0;
+        cell = frame.cellEnd[r] ?? 0;
+        wifi = frame.wifiEnd[r] ?? 0;
+        continue;
+      }
+      const i = this.#open();
+      if (sequence > 0 && !hasOwnTime()) hash64(`${slot} ${sequence} ${r} ${device}`, bytes, 0, 0);
+      else hash64(device, bytes, frame.from[r] ?? 0, frame.to[r] ?? 0);
+      this.idHigh[i] = HASH.high;
+      this.idLow[i] = HASH.low;
+      this.device.push(device);
+      this.account.push(account);
+      this.protocol.push(codec.name);
+      this.time[i] = JUDGED.time;
+      this.deviceTime[i] = JUDGED.deviceTime;
+      this.flags[i] = JUDGED.flags;
+      this.received[i] = received;
+      this.valid[i] = frame.valid[r] ?? 0;
+      const latitude = frame.latitude[r] ?? Number.NaN;
+      const longitude = frame.longitude[r] ?? Number.NaN;
+      const placed = Number.isFinite(latitude) && Number.isFinite(longitude);
+      this.latitude[i] = placed ? latitude : Number.NaN;
+      this.longitude[i] = placed ? longitude : Number.NaN;
+      this.altitudeM[i] = frame.altitudeM[r] ?? Number.NaN;
+      this.speedKmh[i] = hundredths(frame.speedKmh[r] ?? Number.NaN);
+      this.courseDeg[i] = hundredths(frame.courseDeg[r] ?? Number.NaN);
+      this.hdop[i] = frame.hdop[r] ?? Number.NaN;
+      this.satellites[i] = frame.satellites[r] ?? -1;
+      this.event.push(eventName(frame.event[r] ?? 0));
+      const first = this.attrs;
+      const known = (frame.attrEnd[r] ?? 0) - attr > FEW_ATTRIBUTES ? new Map<string, number>() : null;
+      for (const end = frame.attrEnd[r] ?? 0; attr < end; attr++) {
+        const view = attributeView(codec, views, frame.attrId[attr] ?? 0);
+        this.#attribute(first, known, view, frame.attrNum[attr] ?? Number.NaN, frame.texts);
+      }
+      this.attrEnd[i] = this.attrs;
+      for (const end = frame.cellEnd[r] ?? 0; cell < end; cell++) this.#cell(frame, cell);
+      this.cellEnd[i] = this.cells;
+      for (const end = frame.wifiEnd[r] ?? 0; wifi < end; wifi++) this.#wifi(frame, wifi);
+      this.wifiEnd[i] = this.wifis;
+    }
+    return rows;
+  }
+
+  /** 16 hex digits. */
+  id(row: number): string {
+    return hex8(this.idHigh[row] ?? 0) + hex8(this.idLow[row] ?? 0);
+  }
+
+  flagNames(row: number): string[] {
+    const bits = this.flags[row] ?? 0;
+    return ROW_FLAG_NAMES.filter((_, bit) => (bits >> bit) & 1);
+  }
+
+  /** The record as one JSON object, in the field order of docs/formats/tables.md. */
+  json(row: number): string {
+    const fix = this.isFix(row);
+    let s = `{"kind":"${fix ? 'fix' : 'status'}","id":"${this.id(row)}","device":${JSON.stringify(this.device[row])}`;
+    s += `,"account":${JSON.stringify(this.account[row] ?? '')},"protocol":"${this.protocol[row]}","time":${this.time[row]},"received":${this.received[row]}`;
+    s += number('device_time', this.deviceTime[row]);
+    if ((this.flags[row] ?? 0) !== 0) s += `,"flags":${JSON.stringify(this.flagNames(row))}`;
+    if (fix) {
+      s += `,"valid":${this.valid[row] === 1},"lat":${this.latitude[row]},"lon":${this.longitude[row]}`;
+    }
+    s += number('altitude_m', this.altitudeM[row]);
+    s += number('speed_kmh', this.speedKmh[row]);
+    s += number('course_deg', this.courseDeg[row]);
+    const satellites = this.satellites[row] ?? -1;
+    if (satellites >= 0) s += `,"satellites":${satellites}`;
+    s += number('hdop', this.hdop[row]);
+    const event = this.event[row] ?? '';
+    if (event !== '') s += `,"event":"${event}"`;
+    s += this.#cellsJson(row);
+    s += this.#wifiJson(row);
+    return `${s},"attrs":{${this.#attrsJson(row)}}}`;
+  }
+
+  #attrsJson(row: number): string {
+    let s = '';
+    for (let k = row === 0 ? 0 : (this.attrEnd[row - 1] ?? 0), end = this.attrEnd[row] ?? 0; k < end; k++) {
+      const view = this.attrView[k];
+      const value = this.attrValue[k] ?? 0;
+      if (view === undefined) continue;
+      if (s !== '') s += ',';
+      s += `"${view.name}":`;
+      if (view.type === 'number') s += Number.isFinite(value) ? value : 'null';
+      else if (view.type === 'boolean') s += value !== 0;
+      else s += JSON.stringify(this.texts[value] ?? '');
+    }
+    return s;
+  }
+
+  #cellsJson(row: number): string {
+    const from = row === 0 ? 0 : (this.cellEnd[row - 1] ?? 0);
+    const to = this.cellEnd[row] ?? 0;
+    if (from === to) return '';
+    const list: string[] = [];
+    for (let k = from; k < to; k++) {
+      const fields: string[] = [];
+      for (const [name, value] of [
+        ['mcc', this.cellMcc[k] ?? -1],
+        ['mnc', this.cellMnc[k] ?? -1],
+        ['lac', this.cellLac[k] ?? -1],
+        ['cid', this.cellCid[k] ?? -1],
+      ] as const)
+        if (value >= 0) fields.push(`"${name}":${value}`);
+      if (this.cellRssiDbm[k] !== 0) fields.push(`"rssi_dbm":${this.cellRssiDbm[k]}`);
+      list.push(`{${fields.join(',')}}`);
+    }
+    return `,"cells":[${list.join(',')}]`;
+  }
+
+  #wifiJson(row: number): string {
+    const from = row === 0 ? 0 : (this.wifiEnd[row - 1] ?? 0);
+    const to = this.wifiEnd[row] ?? 0;
+    if (from === to) return '';
+    const list: string[] = [];
+    for (let k = from; k < to; k++) {
+      const rssi = this.wifiRssiDbm[k] === 0 ? '' : `,"rssi_dbm":${this.wifiRssiDbm[k]}`;
+      list.push(`{"mac":${JSON.stringify(this.wifiMac[k] ?? '')}${rssi}}`);
+    }
+    return `,"wifi":[${list.join(',')}]`;
+  }
+
+  #attribute(first: number, known: Map<string, number> | null, view: AttributeView, raw: number, texts: readonly string[]): void {
+    let value = raw;
+    if (view.type === 'number') value = (raw * view.multiply) / view.divide + view.offset;
+    else if (view.type === 'text') {
+      this.texts.push(texts[raw] ?? '');
+      value = this.texts.length - 1;
+    }
+    const there = known === null ? this.#named(first, view.name) : (known.get(view.name) ?? -1);
+    if (there >= 0) {
+      this.attrView[there] = view;
+      this.attrValue[there] = value;
+      return;
+    }
+    const k = this.attrs++;
+    known?.set(view.name, k);
+    if (k === this.attrValue.length) this.attrValue = grown(this.attrValue, new Float64Array(2 * k));
+    this.attrView.push(view);
+    this.attrValue[k] = value;
+  }
+
+  #named(first: number, name: string): number {
+    for (let k = first; k < this.attrs; k++) if (this.attrView[k]?.name === name) return k;
+    return -1;
+  }
+
+  #cell(frame: FrameResult, from: number): void {
+    const k = this.cells++;
+    if (k === this.cellMcc.length) {
+      this.cellMcc = grown(this.cellMcc, new Int32Array(2 * k));
+      this.cellMnc = grown(this.cellMnc, new Int32Array(2 * k));
+      this.cellLac = grown(this.cellLac, new Int32Array(2 * k));
+      this.cellCid = grown(this.cellCid, new Float64Array(2 * k));
+      this.cellRssiDbm = grown(this.cellRssiDbm, new Int16Array(2 * k));
+    }
+    this.cellMcc[k] = frame.cellMcc[from] ?? -1;
+    this.cellMnc[k] = frame.cellMnc[from] ?? -1;
+    this.cellLac[k] = frame.cellLac[from] ?? -1;
+    this.cellCid[k] = frame.cellCid[from] ?? -1;
+    this.cellRssiDbm[k] = frame.cellRssiDbm[from] ?? 0;
+  }
+
+  #wifi(frame: FrameResult, from: number): void {
+    const k = this.wifis++;
+    if (k === this.wifiRssiDbm.length) this.wifiRssiDbm = grown(this.wifiRssiDbm, new Int16Array(2 * k));
+    this.wifiMac.push(frame.wifiMac[from] ?? '');
+    this.wifiRssiDbm[k] = frame.wifiRssiDbm[from] ?? 0;
+  }
+
+  #open(): number {
+    const i = this.count++;
+    if (i === this.time.length) {
+      const n = 2 * i;
+      this.idHigh = grown(this.idHigh, new Uint32Array(n));
+      this.idLow = grown(this.idLow, new Uint32Array(n));
+      this.time = grown(this.time, new Float64Array(n));
+      this.received = grown(this.received, new Float64Array(n));
+      this.deviceTime = grown(this.deviceTime, new Float64Array(n));
+      this.flags = grown(this.flags, new Uint8Array(n));
+      this.valid = grown(this.valid, new Uint8Array(n));
+      this.latitude = grown(this.latitude, new Float64Array(n));
+      this.longitude = grown(this.longitude, new Float64Array(n));
+      this.altitudeM = grown(this.altitudeM, new Float64Array(n));
+      this.speedKmh = grown(this.speedKmh, new Float64Array(n));
+      this.courseDeg = grown(this.courseDeg, new Float64Array(n));
+      this.hdop = grown(this.hdop, new Float64Array(n));
+      this.satellites = grown(this.satellites, new Int16Array(n));
+      this.attrEnd = grown(this.attrEnd, new Int32Array(n));
+      this.cellEnd = grown(this.cellEnd, new Int32Array(n));
+      this.wifiEnd = grown(this.wifiEnd, new Int32Array(n));
+    }
+    return i;
+  }
+}
+
+/** Is the time judged last the device's own? */
+function hasOwnTime(): boolean {
+  return (JUDGED.flags & RowFlag.NoTime) === 0 && Number.isNaN(JUDGED.deviceTime);
+}
+
+function hundredths(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+function number(name: string, value: number | undefined): string {
+  return value === undefined || !Number.isFinite(value) ? '' : `,"${name}":${value}`;
+}
+
+function hex8(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}

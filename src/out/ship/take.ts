@@ -1,0 +1,42 @@
+import { HASH, hash64 } from '../../base/wire/index.ts';
+import { EntryKind, type EntryView } from '../../journal/entry.ts';
+import { parseUsage } from '../../journal/usage.ts';
+import { readEvent } from '../record/event.ts';
+import type { Batch } from '../sink/sink.ts';
+import type { Decoder } from './decoder.ts';
+
+/**
+ * Adds what a journal entry holds to a batch; kinds that are not delivered add nothing. Returns why the entry could not be read
+ * (in full), or ''. `instance` is part of an event's id. Of a device that was erased, nothing from before `notBefore`, epoch ms.
+ */
+export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder: Decoder, instance: string, notBefore = 0): string {
+  if (entry.received < notBefore) return '';
+  if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
+  if (entry.kind === EntryKind.Usage) return takeUsage(batch, slot, entry, instance);
+  if (entry.kind !== EntryKind.Frame) return '';
+  const reason = decoder.decode(entry, batch.rows, slot, notBefore);
+  batch.locate(slot, entry.sequence);
+  return reason;
+}
+
+function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: string): string {
+  const event = readEvent(entry.bytes.toString('utf8', entry.start, entry.end));
+  if (event === undefined) return 'an event that is not a JSON object with a type';
+  const { device, received, codec: protocol, account } = entry;
+  const id = idOf(slot, entry, instance);
+  batch.events.push({ ...event, id, device, account, time: received, received, protocol }, slot, entry.sequence);
+  return '';
+}
+
+function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: string): string {
+  const traffic = parseUsage(entry.bytes.toString('utf8', entry.start, entry.end));
+  if (traffic === undefined) return 'a usage entry that is not a JSON object of counters';
+  batch.usage.push(entry.device, entry.account, idOf(slot, entry, instance), entry.received, traffic, slot, entry.sequence);
+  return '';
+}
+
+/** The same may happen twice in a millisecond: its place in the journal tells the two apart. */
+function idOf(slot: string, entry: EntryView, instance: string): string {
+  hash64(`${instance} ${slot} ${entry.sequence} ${entry.device}`, entry.bytes, entry.start, entry.end);
+  return HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
+}

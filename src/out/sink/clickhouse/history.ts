@@ -1,0 +1,98 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Cycle } from '../../../fleet/plan/cycle.ts';
+import type { Counters } from '../../../fleet/plan/overhead.ts';
+import { plainError } from './errors.ts';
+import { quoteName, quoteText } from './migrate.ts';
+import { type ClickHouseAccess, connect } from './sink.ts';
+
+/** A place in the journal of a slot. */
+export interface Place {
+  readonly instance: string;
+  readonly slot: string;
+  /** Of a usage entry; 0: there was none. */
+  readonly sequence: number;
+  /** When it was noted, epoch ms. */
+  readonly time: number;
+}
+
+const REQUEST_MS = 300_000;
+
+/** What the table `usage` says. Methods reject with AppError. */
+export class UsageHistory {
+  readonly #access: ClickHouseAccess;
+  readonly #client: ClickHouseClient;
+  readonly #table: string;
+
+  constructor(options: ClickHouseAccess) {
+    this.#access = options;
+    this.#client = connect(options, REQUEST_MS);
+    this.#table = `${quoteName(options.database ?? 'fixgate')}.usage`;
+  }
+
+  /** Devices with usage in `[from, to)`, epoch ms. */
+  async devices(from: number, to: number): Promise<string[]> {
+    const rows = await this.#select(`SELECT DISTINCT device FROM ${this.#table} WHERE ${within({ start: from, end: to })}`);
+    return rows.map((row) => String(row['device']));
+  }
+
+  /** The first of the places that is not there yet, nor anything behind it; undefined: all are. */
+  async missing(places: readonly Place[]): Promise<Place | undefined> {
+    const open = places.filter(({ sequence }) => sequence > 0);
+    if (open.length === 0) return undefined;
+    const since = Math.min(...open.map(({ time }) => time));
+    const rows = await this.#select(
+      `SELECT instance, slot, max(sequence) AS newest FROM ${this.#table} WHERE time >= ${moment(since)} GROUP BY instance, slot`,
+    );
+    const newest = new Map(rows.map((row) => [`${String(row['instance'])} ${String(row['slot'])}`, Number(row['newest'])]));
+    return open.find(({ instance, slot, sequence }) => (newest.get(`${instance} ${slot}`) ?? 0) < sequence);
+  }
+
+  /**
+   * Sums of the devices in the cycle, up to and with the places; where a slot has no place, of what is older than `settled`,
+   * epoch ms.
+   */
+  async sums(
+    devices: readonly string[],
+    cycle: Cycle,
+    places: readonly Omit<Place, 'time'>[],
+    settled: number,
+  ): Promise<Map<string, Counters>> {
+    const known = places.map(({ instance, slot, sequence }) => `(${quoteText(instance)}, ${Number(slot)}, ${sequence})`);
+    const list = known.length === 0 ? '' : `arrayFirst(p -> p.1 = instance AND p.2 = slot, [${known.join(', ')}]).3 AS place,`;
+    const rows = await this.#select(
+      `SELECT device, sum(bytes_in) AS i, sum(bytes_out) AS o, sum(segments) AS s, sum(datagrams) AS d, sum(records) AS r FROM (
+        SELECT *, ${list === '' ? '0 AS place' : list.slice(0, -1)} FROM ${this.#table} FINAL
+        WHERE device IN (${devices.map(quoteText).join(', ')}) AND ${within(cycle)}
+      ) WHERE if(place = 0, time < ${moment(settled)}, sequence <= place) GROUP BY device`,
+    );
+    return new Map(
+      rows.map((row) => {
+        const [bytes_in = 0, bytes_out = 0, segments = 0, datagrams = 0, records = 0] = ['i', 'o', 's', 'd', 'r'].map((name) =>
+          Number(row[name]),
+        );
+        return [String(row['device']), { bytes_in, bytes_out, segments, datagrams, records }];
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #select(query: string): Promise<Record<string, unknown>[]> {
+    try {
+      const result = await this.#client.query({ query, format: 'JSONEachRow' });
+      return await result.json<Record<string, unknown>>();
+    } catch (error) {
+      throw plainError(error, this.#access);
+    }
+  }
+}
+
+function within({ start, end }: Cycle): string {
+  return `time >= ${moment(start)} AND time < ${moment(end)}`;
+}
+
+function moment(time: number): string {
+  return `fromUnixTimestamp64Milli(toInt64(${Math.floor(time)}), 'UTC')`;
+}
