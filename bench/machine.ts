@@ -14,8 +14,9 @@ export const SERVING: readonly Role[] = ['supervisor', 'worker', 'shipper', 'cli
 export type Roots = ReadonlyMap<number, Role>;
 
 const SCRIPTS: readonly (readonly [RegExp, Role])[] = [
-  [/cluster\/worker\.(ts|js)/, 'worker'],
-  [/cluster\/shipper\.(ts|js)/, 'shipper'],
+  // The second form is that of older revisions, for --compare.
+  [/roles\/worker-process\.(ts|js)|cluster\/worker\.(ts|js)/, 'worker'],
+  [/roles\/shipper-process\.(ts|js)|cluster\/shipper\.(ts|js)/, 'shipper'],
   [/embedded\/main\.(ts|js)/, 'clickhouse'],
 ];
 

@@ -45,12 +45,13 @@ function stopChild(role: Role): Fault {
 }
 
 async function child(rig: Rig, role: Role, random: Random): Promise<number> {
-  for (;;) {
+  for (let waited = 0; waited <= MINUTE; waited += 50) {
     const pids = rig.server.children(role);
     const pid = pids[random.int(pids.length)];
     if (pid !== undefined) return pid;
     await wait(50);
   }
+  throw new Error(`the server had no ${role} process for a minute`);
 }
 
 const killSupervisor: Fault = {
@@ -245,6 +246,7 @@ const rollingRestart: Fault = {
   unsupported: (rig) => (rig.server.catches(SIGHUP) ? '' : 'this server does nothing on SIGHUP'),
   async run(rig) {
     const before = rig.server.children('worker');
+    if (before.length === 0) throw new Error('the server has no worker process');
     rig.server.signal('SIGHUP');
     const renewed = (): boolean => {
       const now = rig.server.children('worker');

@@ -70,7 +70,7 @@ export class Server {
   /** Process ids of its children. */
   children(role: Role): number[] {
     return this.#family()
-      .filter(({ command }) => command.includes(`cluster/${role}`))
+      .filter(({ command }) => command.includes(`roles/${role}-process`))
       .map(({ pid }) => pid);
   }
 

@@ -70,6 +70,7 @@ describe('entries', () => {
         kind: 'fix',
         id: expect.stringMatching(/^[0-9a-f]{16}$/),
         device: '356307042441013',
+        account: '',
         protocol: 'tiny',
         time: T - 1000,
         received: T,
