@@ -3,7 +3,7 @@
  * secret is sent over nothing else: while the engine is down, any local user can listen on its TCP port.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, rmdir } from 'node:fs/promises';
 import { Agent, type ClientRequestArgs, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { devNull, tmpdir } from 'node:os';
@@ -36,9 +36,10 @@ export async function listenPrivately(server: Server, directory: string): Promis
 
 /** Removes what `listenPrivately` has made. */
 export async function removeSocket(path: string): Promise<void> {
+  await rm(path, { force: true });
   const folder = dirname(path);
-  if (folder.startsWith(join(tmpdir(), FOLDER))) await rm(folder, { recursive: true, force: true });
-  else await rm(path, { force: true });
+  // A directory that holds anything else is not one of ours, whatever its name: rmdir leaves it.
+  if (folder.startsWith(join(tmpdir(), FOLDER))) await rmdir(folder).catch(() => {});
 }
 
 function isListening(server: Server, path: string): Promise<boolean> {

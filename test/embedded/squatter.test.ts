@@ -133,4 +133,13 @@ describe.skipIf(!chdbInstalled)('the socket of the server’s own processes', ()
     await second.end();
     expect(existsSync(dirname(again))).toBe(false);
   });
+
+  it('takes nothing but its socket away, whatever the data directory is called', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'fixgate-clickhouse-'));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const running = await start(directory);
+    await running.end();
+    expect(existsSync(join(directory, 'socket'))).toBe(false);
+    expect(existsSync(join(directory, 'secret'))).toBe(true);
+  });
 });
