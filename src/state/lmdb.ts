@@ -163,9 +163,9 @@ export class LmdbStore implements StateStore, ProfileStore {
   }
 
   async forget(device: string): Promise<number> {
-    this.#waiting.delete(device);
+    const isWaiting = this.#waiting.delete(device);
     await this.flush();
-    const known = this.#profiles.doesExist(device) ? 1 : 0;
+    const known = isWaiting || this.#profiles.doesExist(device) ? 1 : 0;
     await this.#profiles.remove(device);
     await this.#root.flushed;
     return known;

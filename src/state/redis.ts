@@ -154,9 +154,10 @@ export class RedisStore implements StateStore, ProfileStore {
     this.#timer ??= setTimeout(() => void this.flush(), GATHER_MS);
   }
 
-  forget(device: string): Promise<number> {
-    this.#waiting.delete(device);
-    return this.#asked(() => this.#redis.hdel(`${this.#prefix}profiles`, device));
+  async forget(device: string): Promise<number> {
+    const isWaiting = this.#waiting.delete(device);
+    const removed = await this.#asked(() => this.#redis.hdel(`${this.#prefix}profiles`, device));
+    return isWaiting ? 1 : removed;
   }
 
   /** In the order of their keys. Reads all keys each time: for a command, not for a server. */
