@@ -42,7 +42,7 @@ describe('fixgate token', () => {
     expect(await findToken(store, text)).toMatchObject({ name: 'me', scopes: ['read', 'commands'] });
     await said('create', '--name', 'backend');
     const listed = await said('ls');
-    expect(listed.trimEnd().split('\n').toSorted()).toEqual(['backend'.padEnd(25) + 'read', 'me'.padEnd(25) + 'read commands']);
+    expect(listed.trimEnd().split('\n').toSorted()).toEqual([`${'backend'.padEnd(25)}read`, `${'me'.padEnd(25)}read commands`]);
     expect(listed).not.toContain(text.slice(3));
     const json: { name: string }[] = JSON.parse(await said('ls', '--json'));
     expect(json.map(({ name }) => name).toSorted()).toEqual(['backend', 'me']);
