@@ -15,7 +15,7 @@ import type { Ledger } from './ledger.ts';
 const HELD_MS = 10_000;
 const MOST_HELD = 1_000;
 /** The worker's report may come behind the change of the ledger. */
-const REPORT_MS = 1_000;
+const REPORT_MS = 5_000;
 const TABLES = ['commands', 'unknown', 'finished'] as const;
 
 /** What a device has said to a command. */
@@ -66,9 +66,8 @@ export class Waiting {
   /** Invariant 2. */
   async #withReply(found: Command, key: string): Promise<Command> {
     const late = systemClock.elapsed() + found.ended + REPORT_MS - systemClock.now();
-    const change = this.#change(key, late);
-    if (this.#held.has(key) || systemClock.elapsed() >= late) change.forget();
-    else await change.happened;
+    // The ledger may announce its change more than once before the report comes.
+    while (!this.#held.has(key) && systemClock.elapsed() < late) await this.#change(key, late).happened;
     return { ...found, ...this.#held.get(key) };
   }
 
