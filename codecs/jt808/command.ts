@@ -30,17 +30,39 @@ export const COMMANDS: readonly CommandRule[] = [
     about: 'a text command, in the words of the maker',
     parameters: { text: { type: 'string', about: 'printable ASCII, at most 200 characters' } },
     switches: relayIn,
+    actsAs,
   },
 ];
 
 const LONGEST_TEXT = 200;
 
-/** The relay commands of the makers' texts; one that is not known is taken for none. */
-function relayIn(parameters: Options): readonly Switching[] {
-  const text = String(parameters['text']).toUpperCase().replaceAll('#', '');
-  if (/^(DYD|RELAY,1|PRELAY,1)/.test(text)) return [{ output: 0, on: true, immobilises: true }];
-  return /^(HFYD|RELAY,0|PRELAY,0)/.test(text) ? [{ output: 0, on: false, immobilises: false }] : [];
+/** Name and fields of a text, in upper case. The makers' texts are those of their GT06 units. */
+function fieldsOf(parameters: Options): string[] {
+  const text = String(parameters['text']).slice(0, LONGEST_TEXT).replaceAll('#', '').toUpperCase();
+  return text.split(',').map((field) => field.trim());
 }
+
+/** A name without a value is a query. */
+function actsAs(parameters: Options): string {
+  const [name = '', ...fields] = fieldsOf(parameters);
+  if (name === 'RESET' || name === 'RESTART') return 'reboot';
+  if (name === 'FACTORY') return 'set_server';
+  const isSet = fields.some((field) => field !== '');
+  return isSet && (name === 'SERVER' || name === 'APN' || name === 'ASETAPN') ? 'set_server' : '';
+}
+
+/** The relay commands; a password may stand in front of the state. */
+function relayIn(parameters: Options): readonly Switching[] {
+  const [name = '', ...fields] = fieldsOf(parameters);
+  if (name === 'HFYD') return [RELAY_OFF];
+  if (name === 'DYD') return [RELAY_ON];
+  if ((name !== 'RELAY' && name !== 'PRELAY') || fields.length === 0) return [];
+  const state = fields.at(-1);
+  return [state === '0' || state === 'OFF' ? RELAY_OFF : RELAY_ON];
+}
+
+const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
+const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
 export function encodeCommand(command: Command, key: number, state: Jt808State, out: Bytes, at: number): number {
   if (state.phoneBytes === 0 || key > 0xffff) return 0;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
+import jt808 from '../../codecs/jt808/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { type Codec, checkOptions, type Options } from '../../src/codec/index.ts';
 import { areOpposite } from '../../src/fleet/command/command.ts';
@@ -63,8 +64,17 @@ describe('a command that does what a critical one does is as critical', () => {
   });
 });
 
+it.each(['RELAY,1#', 'RELAY,223456,1#', 'prelay,1', 'DYD#', 'DYD,000000#'])('jt808: %s immobilises', (text) => {
+  expect(custom(jt808, text).switches).toMatchObject([{ immobilises: true }]);
+});
+
 describe('a text amounts to the command whose words it has', () => {
   const cases: readonly [Codec, text: string, actsAs: string][] = [
+    [jt808, 'SERVER,1,example.org,5015,0#', 'set_server'],
+    [jt808, 'APN,internet#', 'set_server'],
+    [jt808, 'SERVER#', 'custom'],
+    [jt808, 'FACTORY#', 'set_server'],
+    [jt808, 'RESET#', 'reboot'],
     [teltonika, 'setparam 2004:example.org;2005:5027', 'set_server'],
     [teltonika, 'setparam 10050:30;2001:internet', 'set_server'],
     [teltonika, 'SETPARAM 1245 192.0.2.1', 'set_server'],
