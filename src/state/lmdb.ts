@@ -1,6 +1,7 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { AppError, messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { CommitLock } from './commit-lock.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
 import { added, type Changed, type Found, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
@@ -12,7 +13,8 @@ import { added, type Changed, type Found, type Op, type StateStore, TABLES, type
  *    not read that one, so `get` and `list` begin anew. `find`, on the byte path, may be those moments behind.
  * 2. A write is one transaction, and on disk when its promise resolves, or soon after where that is enough. Profiles gather and are committed together: many
  *    devices cost one sync of the disk.
- * 3. A process killed at any moment leaves what was committed before, and no lock.
+ * 3. A process killed at any moment leaves what was committed before, and no lock. One that opens the store does not undo what another
+ *    commits meanwhile: `CommitLock`.
  * 4. Profiles do not grow without bound: the size of a value, the writes that wait, the devices kept. What does not fit is
  *    dropped: it is learned again.
  * 5. Every change is noted in a log, in the transaction that made it; watchers read the log on.
@@ -43,6 +45,7 @@ export interface LmdbOptions {
 export class LmdbStore implements StateStore, ProfileStore {
   readonly mayBeAway = false;
   readonly #root: RootDatabase;
+  readonly #lock: CommitLock;
   readonly #profiles: Database<string, string>;
   readonly #tables = new Map<Table, Database<string, string>>();
   /** Number of a change → `<table> <key>`, or `<table>` when many of its keys changed. */
@@ -58,7 +61,7 @@ export class LmdbStore implements StateStore, ProfileStore {
   /** In the transaction that is being committed. */
   #writing = new Map<string, Profile>();
   #timer: NodeJS.Timeout | undefined;
-  #commit: Promise<void> | undefined;
+  #committing: Promise<void> | undefined;
   #quiet: NodeJS.Timeout | undefined;
 
   /** Throws AppError DATA_DIR_UNUSABLE. */
@@ -67,10 +70,16 @@ export class LmdbStore implements StateStore, ProfileStore {
     this.#maxDevices = options.maxDevices ?? MAX_DEVICES;
     this.#onTrouble = options.onTrouble ?? (() => {});
     try {
-      this.#root = open({ path: options.directory, noSubdir: false, maxDbs: 32 });
-      this.#profiles = this.#root.openDB<string, string>({ name: 'profiles', encoding: 'string' });
-      for (const table of TABLES) this.#tables.set(table, this.#root.openDB<string, string>({ name: table, encoding: 'string' }));
-      this.#changes = this.#root.openDB<string, number>({ name: 'changes', encoding: 'string' });
+      const { opened, lock } = CommitLock.open(options.directory, () => {
+        const root = open({ path: options.directory, noSubdir: false, maxDbs: 32 });
+        const profiles = root.openDB<string, string>({ name: 'profiles', encoding: 'string' });
+        for (const table of TABLES) this.#tables.set(table, root.openDB<string, string>({ name: table, encoding: 'string' }));
+        return { root, profiles, changes: root.openDB<string, number>({ name: 'changes', encoding: 'string' }) };
+      });
+      this.#lock = lock;
+      this.#root = opened.root;
+      this.#profiles = opened.profiles;
+      this.#changes = opened.changes;
     } catch (error) {
       throw new AppError(
         'DATA_DIR_UNUSABLE',
@@ -113,7 +122,7 @@ export class LmdbStore implements StateStore, ProfileStore {
   }
 
   async write(ops: readonly Op[], until?: 'visible'): Promise<boolean> {
-    const done = await this.#root.transaction(() => {
+    const done = await this.#commit(() => {
       for (const op of ops) if ('expect' in op && this.#table(op.table).get(op.key) !== op.expect) return false;
       for (const op of ops) this.#apply(op);
       this.#note(ops);
@@ -125,7 +134,7 @@ export class LmdbStore implements StateStore, ProfileStore {
 
   async update(table: Table, key: string, change: (value: string | undefined) => string | undefined): Promise<string | undefined> {
     const rows = this.#table(table);
-    const value = await this.#root.transaction(() => {
+    const value = await this.#commit(() => {
       const before = rows.get(key);
       const after = change(before);
       if (after === before) return after;
@@ -166,7 +175,7 @@ export class LmdbStore implements StateStore, ProfileStore {
     const isWaiting = this.#waiting.delete(device);
     await this.flush();
     const known = isWaiting || this.#profiles.doesExist(device) ? 1 : 0;
-    await this.#profiles.remove(device);
+    await this.#commit(() => void this.#profiles.remove(device));
     await this.#root.flushed;
     return known;
   }
@@ -183,7 +192,7 @@ export class LmdbStore implements StateStore, ProfileStore {
   }
 
   async putProfiles(profiles: readonly Found[]): Promise<void> {
-    await this.#root.transaction(() => {
+    await this.#commit(() => {
       for (const { key, value } of profiles) this.#profiles.put(key, value);
     });
     await this.#root.flushed;
@@ -202,12 +211,12 @@ export class LmdbStore implements StateStore, ProfileStore {
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    while (this.#commit !== undefined) await this.#commit;
+    while (this.#committing !== undefined) await this.#committing;
     if (this.#waiting.size === 0) return;
-    this.#commit = this.#write().finally(() => {
-      this.#commit = undefined;
+    this.#committing = this.#write().finally(() => {
+      this.#committing = undefined;
     });
-    await this.#commit;
+    await this.#committing;
   }
 
   async close(): Promise<void> {
@@ -216,6 +225,12 @@ export class LmdbStore implements StateStore, ProfileStore {
     clearInterval(this.#watching);
     this.#watchers.clear();
     await this.#root.close();
+    await this.#lock.close();
+  }
+
+  /** One transaction; resolves when others see it. `this.#root.flushed` then is of the transaction, or of a later one. */
+  #commit<T>(change: () => T): Promise<T> {
+    return this.#lock.hold(() => this.#root.transaction(change));
   }
 
   #table(table: Table): Database<string, string> {
@@ -283,7 +298,7 @@ export class LmdbStore implements StateStore, ProfileStore {
     this.#waiting = new Map();
     try {
       let room = this.#maxDevices - countOf(profiles.getStats());
-      await profiles.batch(() => {
+      await this.#commit(() => {
         for (const [device, profile] of this.#writing) {
           const text = JSON.stringify(profile);
           if (text.length > MAX_VALUE) continue;

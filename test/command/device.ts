@@ -22,8 +22,8 @@ export class ObedientDevice {
   connections = 0;
   /** The server has accepted who it says it is. */
   greeted = false;
-  /** When the server ended a connection, by its number, `performance.now()`. */
-  readonly cut = new Map<number, number>();
+  /** How each connection ended, by its number: when, `performance.now()`, and whether the device had left by itself. */
+  readonly ended = new Map<number, { readonly at: number; readonly left: boolean }>();
   readonly #port: number;
   readonly #replyMs: number;
   readonly #reply: (text: string) => string;
@@ -83,7 +83,7 @@ export class ObedientDevice {
       left = true;
     });
     socket.once('close', () => {
-      if (!left) this.cut.set(connection, performance.now());
+      this.ended.set(connection, { at: performance.now(), left });
       this.#busy = 0;
       if (!this.#stopped) void moment(this.#random, 50, 150).then(() => this.#connect());
     });

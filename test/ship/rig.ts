@@ -226,11 +226,21 @@ export class RedisServer {
   /** Starts it, again if need be; with `--appendonly yes`, what it answered survives a kill. */
   async up(...args: string[]): Promise<void> {
     const base = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.directory, '--save', '', '--appendfsync', 'always'];
-    this.#process = spawn('redis-server', [...base, ...args], { stdio: ['ignore', 'ignore', 'ignore'] });
+    const child = spawn('redis-server', [...base, ...args], { stdio: ['ignore', 'ignore', 'ignore'] });
+    this.#process = child;
+    // Such as: it is not installed (test/required-tools.ts).
+    const ended = new Promise<never>((_, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`redis-server ended at once, with ${code}`)));
+    });
+    ended.catch(() => {});
     const probe = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     probe.on('error', () => {});
-    await probe.ping();
-    probe.disconnect();
+    try {
+      await Promise.race([probe.ping(), ended]);
+    } finally {
+      probe.disconnect();
+    }
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

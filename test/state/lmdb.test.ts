@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import type { Profile } from '../../src/state/profile.ts';
+import { rounds } from '../support/thorough.ts';
 import { eventually } from '../support/wait.ts';
 
 let directory: string;
@@ -99,6 +100,25 @@ describe('the state store on one machine', () => {
     const again = await reopen(store);
     expect([found(again, 'before'), found(again, 'after'), found(again, 'a0')?.memo]).toEqual([profile(1), profile(2), 0]);
   });
+
+  it('3: a process that opens the store again and again undoes nothing that another commits meanwhile', async () => {
+    const store = open();
+    const opener = spawn(process.execPath, [join(import.meta.dirname, 'opener-child.ts'), directory, String(rounds(1000, 20_000))], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(opener);
+    let ended: number | null | undefined;
+    opener.once('exit', (code) => {
+      ended = code;
+    });
+    await new Promise((resolve) => opener.stdout.once('data', resolve));
+    let written = 0;
+    while (ended === undefined) await store.write([{ table: 'devices', key: `device${++written}`, put: 'x' }], 'visible');
+    expect(ended).toBe(0);
+    const lost: string[] = [];
+    for (let n = 1; n <= written; n++) if ((await store.get('devices', `device${n}`)) !== 'x') lost.push(`device${n}`);
+    expect(lost).toEqual([]);
+  }, 60_000);
 
   it('4: keeps no value that is too large, no more devices than it may, and no endless queue', async () => {
     const store = open(2);
