@@ -18,7 +18,7 @@ import { problem } from './problem.ts';
 
 /** Paths of machines that look after this one, by whatever name they call it. */
 const WATCHED = ['/metrics', '/healthz', '/readyz'];
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
+export const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
 
 export interface EdgeOptions {
   /** Address listened on. */
@@ -86,26 +86,29 @@ function isAddress(hostname: string): boolean {
   return /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname) || /^\[[0-9a-f:.]+\]$/i.test(hostname);
 }
 
-/** Wrong tokens of one address in this time, beyond which it has to wait. */
-const MOST_WRONG = 100;
 const WINDOW_MS = 60_000;
 /** Addresses remembered. */
 const MOST_ADDRESSES = 10_000;
 
-/** Wrong tokens by address: bounded, and said once a minute. */
+/** Wrong tokens or codes by address: bounded, and said once a minute. */
 export class WrongTokens {
   readonly #log: Log;
+  readonly #most: number;
+  readonly #message: string;
   readonly #wrong = new Map<string, { count: number; readonly until: number }>();
 
-  constructor(log: Log) {
+  /** `most`: of one address in a minute, beyond which it has to wait. */
+  constructor(log: Log, most: number, message: string) {
     this.#log = log;
+    this.#most = most;
+    this.#message = message;
   }
 
   /** Seconds that the address has to wait, 0 for none. */
   waitOf(address: string): number {
     const found = this.#wrong.get(address);
     const left = (found?.until ?? 0) - systemClock.elapsed();
-    return found !== undefined && found.count >= MOST_WRONG && left > 0 ? Math.ceil(left / 1000) : 0;
+    return found !== undefined && found.count >= this.#most && left > 0 ? Math.ceil(left / 1000) : 0;
   }
 
   note(address: string): void {
@@ -118,6 +121,6 @@ export class WrongTokens {
     if (this.#wrong.size >= MOST_ADDRESSES) this.#wrong.clear();
     this.#wrong.delete(address);
     this.#wrong.set(address, { count: 1, until: now + WINDOW_MS });
-    this.#log.warn({ address }, 'request with an unknown token refused');
+    this.#log.warn({ address }, this.#message);
   }
 }

@@ -24,9 +24,10 @@ const COMMON: Readonly<Record<number, AnswerRule>> = {
 
 export function openApi(routes: readonly Route[], publicUrl: string): object {
   const paths: Record<string, Record<string, object>> = {};
+  const named: Record<string, object> = {};
   for (const route of routes) {
     const operations = paths[route.path] ?? {};
-    operations[route.method.toLowerCase()] = operation(route);
+    operations[route.method.toLowerCase()] = operation(route, named);
     paths[route.path] = operations;
   }
   return {
@@ -36,12 +37,13 @@ export function openApi(routes: readonly Route[], publicUrl: string): object {
     paths,
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
-      schemas: { problem: jsonSchema(PROBLEM, 'output') },
+      schemas: { problem: jsonSchema(PROBLEM, 'output'), ...named },
     },
   };
 }
 
-function operation({ method, path, scope, about, params, query, body, streams, answers }: Route): object {
+/** `named`: gets the schemas that have a name. */
+function operation({ method, path, scope, about, params, query, body, streams, answers }: Route, named: Record<string, object>): object {
   const content =
     streams.length > 0
       ? Object.fromEntries(streams.map((media) => [media, { schema: { type: 'string' } }]))
@@ -53,22 +55,32 @@ function operation({ method, path, scope, about, params, query, body, streams, a
       .replace(/[/_-](\w)/g, (_, letter: string) => letter.toUpperCase())}`,
     summary: about,
     tags: [path.split('/')[2] ?? ''],
-    description: `Scope \`${scope}\`.`,
-    security: [{ token: [] }],
+    description: scope === 'any' ? 'Any token.' : scope === 'none' ? 'Without a token.' : `Scope \`${scope}\`.`,
+    security: scope === 'none' ? [] : [{ token: [] }],
     parameters: [...parameters(params, 'path'), ...parameters(query, 'query')],
     ...(body === undefined ? {} : { requestBody: { required: true, content } }),
     responses: Object.fromEntries(
-      Object.entries({ ...COMMON, ...answers }).map(([status, answer]) => [status, response(Number(status), answer)]),
+      Object.entries({ ...COMMON, ...answers }).map(([status, answer]) => [status, response(Number(status), answer, named)]),
     ),
   };
 }
 
-function response(status: number, { about, schema, media = ['application/json'] }: AnswerRule): object {
+function response(
+  status: number,
+  { about, schema, example, media = ['application/json'] }: AnswerRule,
+  named: Record<string, object>,
+): object {
   if (status >= 400)
     return { description: about, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/problem' } } } };
   if (schema === undefined) return { description: about };
-  const found = jsonSchema(schema, 'output');
-  return { description: about, content: Object.fromEntries(media.map((one) => [one, { schema: found }])) };
+  const { id } = schema.meta() ?? {};
+  let found = jsonSchema(schema, 'output');
+  if (id !== undefined) {
+    named[id] = found;
+    found = { $ref: `#/components/schemas/${id}` };
+  }
+  const body = { schema: found, ...(example === undefined ? {} : { example }) };
+  return { description: about, content: Object.fromEntries(media.map((one) => [one, body])) };
 }
 
 function parameters(schema: z.ZodType, where: 'path' | 'query'): object[] {
@@ -82,6 +94,6 @@ function parameters(schema: z.ZodType, where: 'path' | 'query'): object[] {
 }
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {
-  const { $schema, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const { $schema, id, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
   return rest;
 }

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type FieldProblem, problemsOf, textProblems } from '../fleet/registry/field-problem.ts';
+import type { Need } from './access.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
-import type { Scope, Token } from './tokens.ts';
+import type { Token } from './tokens.ts';
 
 /**
  * One operation of the API, said once: what Fastify serves, what is checked and what `/openapi.json` says come from it.
@@ -16,7 +17,9 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 /** What an operation answers with a status, and the schema of its body. */
 export interface AnswerRule {
   readonly about: string;
+  /** One with an `id` in its meta has that name in `/openapi.json`. */
   readonly schema?: z.ZodType;
+  readonly example?: unknown;
   /** Default: JSON. */
   readonly media?: readonly string[];
 }
@@ -25,7 +28,7 @@ interface Rule<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: Method;
   /** With `{name}` for a parameter. */
   readonly path: string;
-  readonly scope: Scope;
+  readonly scope: Need;
   readonly about: string;
   readonly params: P;
   readonly query: Q;
@@ -51,7 +54,7 @@ interface Given<P, Q, B> {
 export interface Route {
   readonly method: Method;
   readonly path: string;
-  readonly scope: Scope;
+  readonly scope: Need;
   readonly about: string;
   readonly params: z.ZodType;
   readonly query: z.ZodType;

@@ -16,6 +16,7 @@ import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
 import type { Route } from './route.ts';
+import { sessionRoutes } from './session.ts';
 import type { Token } from './tokens.ts';
 
 export interface HttpServer {
@@ -53,6 +54,8 @@ const WITHOUT_TOKEN = ['/openapi.json', '/docs', '/healthz', '/readyz', '/metric
 
 /** Largest body of a request, in bytes. */
 const BODY_LIMIT = 65_536;
+/** Wrong tokens of one address in a minute, beyond which it has to wait. */
+const MOST_WRONG = 100;
 const HEAD_MS = 10_000;
 const BODY_MS = 15_000;
 /** For the whole of a request with its body: an upload of many devices. */
@@ -78,15 +81,8 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     frameworkErrors: (error, _request, reply) => void refused(error, reply),
   });
   guardEdge(server, { host, publicUrl });
-  const routes: readonly Route[] = [
-    ...DEVICE_ROUTES,
-    ...BULK_ROUTES,
-    ...DATA_ROUTES,
-    ...commandRoutes(options.confirm),
-    ...PLAN_ROUTES,
-    ...QUARANTINE_ROUTES,
-  ];
-  const wrong = new WrongTokens(log);
+  const routes = apiRoutes(options);
+  const wrong = new WrongTokens(log, MOST_WRONG, 'request with an unknown token refused');
   for (const route of routes) serve(server, route, observed, wrong, bodyMs);
   const misses = [...routes, ...WITHOUT_TOKEN].map(({ method, path }) => ({ method, pattern: patternOf(path) }));
   // Before its body is read.
@@ -131,6 +127,19 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
       error,
     );
   }
+}
+
+/** Every operation of the API. */
+export function apiRoutes({ confirm, log }: Pick<HttpOptions, 'confirm' | 'log'>): readonly Route[] {
+  return [
+    ...DEVICE_ROUTES,
+    ...BULK_ROUTES,
+    ...DATA_ROUTES,
+    ...commandRoutes(confirm),
+    ...PLAN_ROUTES,
+    ...QUARANTINE_ROUTES,
+    ...sessionRoutes(log),
+  ];
 }
 
 function serve(server: FastifyInstance, route: Route, observed: Observed, wrong: WrongTokens, bodyMs: number): void {

@@ -66,14 +66,20 @@ export async function revokeToken(store: StateStore, name: string): Promise<numb
 
 /** Whose token it is; undefined for none of ours. */
 export async function findToken(store: StateStore, text: string): Promise<Token | undefined> {
-  return TOKENS.read(await store.get('tokens', hashOf(text)));
+  return tokenAt(store, hashOf(text));
+}
+
+/** The same by the hash of its text. */
+export async function tokenAt(store: StateStore, hash: string): Promise<Token | undefined> {
+  return TOKENS.read(await store.get('tokens', hash));
 }
 
 export function allows(token: Token, scope: Scope): boolean {
   return token.scopes.includes('admin') || token.scopes.includes(scope);
 }
 
-function hashOf(text: string): string {
+/** How the texts of tokens, codes and sessions are kept. */
+export function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 

@@ -119,6 +119,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'console',
+    about: 'print a link that signs in to the console of a running server',
+    load: async () => {
+      const { CONSOLE_HELP, consoleLink } = await import('./console.ts');
+      return { help: CONSOLE_HELP, run: consoleLink };
+    },
+  },
+  {
     name: 'erase',
     about: 'erase everything that a device has sent',
     load: async () => {

@@ -1,9 +1,15 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
+import { LOOPBACK } from '../api/edge.ts';
 import { startHttp } from '../api/server.ts';
+import { createCode } from '../api/sessions.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 import { processLog } from '../base/log-pino.ts';
 import { checkStores, createSupervisor } from '../roles/supervisor.ts';
+import type { StateStore } from '../state/store.ts';
 import { checkedConfig } from './configuration.ts';
+import { linkOf } from './console.ts';
 import { startedByNpm, whenEnded } from './npm.ts';
 
 export const SERVE_HELP = `fixgate serve [--config file]
@@ -48,11 +54,15 @@ export async function serve(args: string[]): Promise<number> {
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
   const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, log });
   const { publicUrl } = config.http;
-  log.info({ http: http.url, ...(publicUrl === '' ? {} : { publicUrl }) }, 'metrics and health');
+  const console = publicUrl === '' ? http.url : publicUrl;
+  log.info({ http: http.url, console, ...(publicUrl === '' ? {} : { publicUrl }) }, 'metrics and health');
+  if (!LOOPBACK.test(config.http.host) && !publicUrl.startsWith('https:'))
+    log.warn({ http: http.url }, 'HTTP without TLS is open to the network: put a proxy with TLS in front and set http.publicUrl');
   try {
     await Promise.race([supervisor.start(), supervisor.lost]);
     // Not left to the end of the process, which may be killed.
     flushCompileCache();
+    await printLink(console, supervisor.office?.state, log);
     await Promise.race([stopped, supervisor.lost]);
     await supervisor.stop(config.drainMs);
   } finally {
@@ -62,4 +72,15 @@ export async function serve(args: string[]): Promise<number> {
   }
   log.info({}, 'stopped');
   return 0;
+}
+
+/** For the person at the terminal, never in the log. */
+async function printLink(url: string, state: StateStore | undefined, log: Log): Promise<void> {
+  if (process.stderr.isTTY !== true || state === undefined) return;
+  try {
+    const link = linkOf(url, await createCode(state, ['admin']));
+    process.stderr.write(`Console: ${link}\n(works once, 10 minutes; another: npx fixgate console)\n`);
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'no link to the console: the state store does not answer');
+  }
 }

@@ -58,7 +58,7 @@ export async function token(args: string[]): Promise<number> {
   }
 }
 
-function scopeOf(text: string): Scope {
+export function scopeOf(text: string): Scope {
   const scope = SCOPES.find((known) => known === text);
   if (scope === undefined) throw new AppError('USAGE', `--scope "${text}" is not one of ${SCOPES.join(', ')}`);
   return scope;

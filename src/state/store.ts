@@ -47,6 +47,10 @@ export const TABLES = [
   'erasures',
   /** SHA-256 of a bearer token, hex → its name and scopes. */
   'tokens',
+  /** SHA-256 of a code for signing in, hex → what the session that it makes may do. */
+  'codes',
+  /** SHA-256 of the bearer token of a session, hex → who it is, and how long. */
+  'sessions',
 ] as const;
 export type Table = (typeof TABLES)[number];
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { apiRoutes } from '../../src/api/server.ts';
+import { silentLog } from '../../src/base/log.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { rounds } from '../support/thorough.ts';
 import { type Answer, Api, fieldsOf } from './rig.ts';
@@ -169,7 +171,7 @@ function complaint(operation: Operation, answer: Answer): string {
   return '';
 }
 
-const REQUESTS = rounds(700, 2500);
+const REQUESTS = rounds(1200, 4000);
 
 describe('the description of the API', () => {
   it('names every operation once, with all its parameters', async () => {
@@ -181,6 +183,7 @@ describe('the description of the API', () => {
       'DELETE /v1/devices/{id}/recovery',
       'DELETE /v1/plans/{name}',
       'DELETE /v1/quarantine/{id}',
+      'DELETE /v1/session',
       'GET /v1/commands/catalog',
       'GET /v1/devices',
       'GET /v1/devices/export',
@@ -196,6 +199,7 @@ describe('the description of the API', () => {
       'GET /v1/plans',
       'GET /v1/plans/{name}',
       'GET /v1/quarantine',
+      'GET /v1/session',
       'PATCH /v1/devices/{id}',
       'POST /v1/commands/{command}/outcome',
       'POST /v1/devices',
@@ -204,6 +208,7 @@ describe('the description of the API', () => {
       'POST /v1/devices/{id}/identity',
       'POST /v1/devices/{id}/recovery',
       'POST /v1/quarantine/{id}/adopt',
+      'POST /v1/session',
       'PUT /v1/devices/{id}',
       'PUT /v1/plans/{name}',
     ]);
@@ -212,6 +217,15 @@ describe('the description of the API', () => {
     const create = operations.find(({ operationId }) => operationId === 'postDevices')?.requestBody?.content['application/json']?.schema;
     expect(create?.required).toEqual(['id']);
     expect(Object.keys(create?.properties ?? {})).toContain('home_networks');
+  });
+
+  it('has examples that are as their schemas say', () => {
+    const answers = apiRoutes({ confirm: false, log: silentLog }).flatMap(({ path, answers: all }) =>
+      Object.values(all).flatMap(({ schema, example }) => (example === undefined ? [] : [{ path, schema, example }])),
+    );
+    expect(answers.length).toBeGreaterThan(0);
+    for (const { path, schema, example } of answers)
+      expect([path, schema?.safeParse(example)]).toEqual([path, { success: true, data: example }]);
   });
 
   it('is there for people, too, without anything from elsewhere', async () => {

@@ -90,6 +90,17 @@ export async function acquire(
   }
 }
 
+/** A process of this machine has the directory. */
+export async function isHeld(directory: string): Promise<boolean> {
+  try {
+    (await acquire(directory, 0, {})).release();
+    return false;
+  } catch (error) {
+    if (error instanceof AppError) return true;
+    throw error;
+  }
+}
+
 export function inUse(directory: string, owner: Owner | null): AppError {
   return new AppError(
     'DATA_DIR_UNUSABLE',
