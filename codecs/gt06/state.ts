@@ -48,6 +48,7 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
   time_zone: {
     type: 'string',
     fallback: 'auto',
+    pattern: /^(auto|utc|login|[+-](0?\d|1[0-4])(:[0-5]\d)?)$/,
     about:
       'zone of the dates: auto (as documented per message, with the zone of the login), utc, login (for every message), or an offset such as +08:00',
   },

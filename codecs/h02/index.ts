@@ -10,7 +10,7 @@ import { frameDatagram, frameStream, MAX_TEXT, recognise, salvage } from './fram
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './message.ts';
 import { readReply } from './read-reply.ts';
-import { ANSWER_PROFILES, adopt, describeMemo, H02State, memoOf } from './state.ts';
+import { ANSWER_PROFILES, adopt, describeMemo, H02State, memoOf, reopen } from './state.ts';
 import { STATUS_FAMILIES } from './status.ts';
 
 /**
@@ -24,6 +24,7 @@ import { STATUS_FAMILIES } from './status.ts';
  */
 const shared = {
   open: (options: Readonly<Record<string, string | number | boolean>>, memo: number): H02State => new H02State(options, memo),
+  reopen,
   memo: memoOf,
   adopt,
   describeMemo,

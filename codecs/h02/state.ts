@@ -101,6 +101,12 @@ export function adopt(state: H02State, memo: number): void {
   if (((memo >> 17) & 1) === 1) state.wantsR12 = true;
 }
 
+export function reopen(options: Options, before: H02State): H02State {
+  const state = new H02State(options, memoOf(before));
+  const { maker, id, idNumber, idLength, tail, record, heard, repeats } = before;
+  return Object.assign(state, { maker, id, idNumber, idLength, tail, record, heard, repeats });
+}
+
 export function describeMemo(memo: number): Record<string, string> {
   const said: Record<string, string> = {};
   const state = new H02State({}, memo);

@@ -21,7 +21,12 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
     oneOf: ['auto', ...DIALECTS],
     about: 'the maker of the device, where its frames do not tell; auto learns it',
   },
-  time_zone: { type: 'string', fallback: '+08:00', about: 'zone of the dates: an offset such as +08:00 (the standard), or utc' },
+  time_zone: {
+    type: 'string',
+    fallback: '+08:00',
+    pattern: /^(utc|[+-](0?\d|1[0-4])(:[0-5]\d)?)$/,
+    about: 'zone of the dates: an offset such as +08:00 (the standard), or utc',
+  },
 };
 
 /**
@@ -79,6 +84,17 @@ export class Jt808State {
 
 export function open(options: Options, memo: number): Jt808State {
   return new Jt808State(options, memo);
+}
+
+export function reopen(options: Options, before: Jt808State): Jt808State {
+  const state = new Jt808State(options, 0);
+  adopt(state, memo(before));
+  state.knows(before.phone, 0, before.phoneBytes);
+  state.is2019 = before.is2019;
+  state.e7 = before.e7;
+  state.version = before.version;
+  state.id = before.id;
+  return state;
 }
 
 export function memo(state: Jt808State): number {

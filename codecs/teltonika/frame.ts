@@ -54,6 +54,10 @@ export function open(options: Options, memo: number): State {
   };
 }
 
+export function reopen(options: Options, { imei }: State): State {
+  return { ...open(options, 0), imei };
+}
+
 export function memo(of: State): number {
   return of.memo;
 }

@@ -1,10 +1,11 @@
+import { jsonOf } from '../base/json.ts';
 import type { Device } from '../fleet/registry/device.ts';
 
 /**
  * Devices as lines of text, in and out.
  *
  * NDJSON: a device as JSON on each line. CSV: comma separated with quotes (RFC 4180) and a line of column names; a field does not span
- * lines; lists are separated by spaces; an empty field says nothing. `recovery` is not among the columns. What a spreadsheet would take for a
+ * lines; lists are separated by spaces; `options` is a JSON object; an empty field says nothing. `recovery` is not among the columns. What a spreadsheet would take for a
  * formula (=, +, -, @, a tab or a carriage return first) has an apostrophe in front, which is taken off again when it is read.
  *
  *     id,aliases,account,plan,state,networks
@@ -25,6 +26,7 @@ const COLUMNS = [
   'protocol',
   'transport',
   'first_seen',
+  'options',
 ] as const satisfies readonly (keyof Device)[];
 type Column = (typeof COLUMNS)[number];
 
@@ -99,11 +101,13 @@ function columnsOf(names: readonly string[]): readonly string[] {
 
 function readField(name: string, text: string): unknown {
   const one = (part: string): unknown => (NUMBERS.includes(name) && /^-?\d+$/.test(part) ? Number(part) : part);
+  if (name === 'options') return jsonOf(text) ?? text;
   return LISTS.includes(name) ? text.split(' ').filter(Boolean).map(one) : one(text);
 }
 
 function quoted(value: unknown): string {
-  const text = guarded(Array.isArray(value) ? value.join(' ') : String(value ?? ''));
+  const isMap = typeof value === 'object' && value !== null && !Array.isArray(value);
+  const text = guarded(Array.isArray(value) ? value.join(' ') : isMap ? JSON.stringify(value) : String(value ?? ''));
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

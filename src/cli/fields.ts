@@ -4,21 +4,25 @@ import { visible } from '../base/wire/index.ts';
 import { firstMoment } from '../fleet/plan/cycle.ts';
 
 /**
- * `name=value` pairs of a command line as the fields of a record; `name=` removes one. The schema of the record says how a text is read:
+ * `name=value` pairs of a command line as the fields of a record; `name=` removes one, `name.part=value` is one entry of a map. The schema of the record says how a text is read:
  * as it stands for a text, and numbers also as dates (in `zone`) or sizes where the field holds a time or bytes. A name that the schema does
  * not have is left to the server, which names it.
  */
 export function fieldsOf(pairs: readonly string[], schema: z.ZodObject, zone = 'UTC'): Record<string, unknown> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf('=');
-      if (at < 1) throw new AppError('USAGE', `invalid field "${pair}"; expected name=value`);
-      const [name, text] = [pair.slice(0, at), pair.slice(at + 1)];
-      const field = Object.hasOwn(schema.shape, name) ? bare(schema.shape[name]) : undefined;
-      if (text === '') return [name, field instanceof z.ZodArray ? [] : null];
-      return [name, field === undefined ? text : readField(name, field, text, zone)];
-    }),
-  );
+  const fields: Record<string, unknown> = {};
+  for (const pair of pairs) {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new AppError('USAGE', `invalid field "${pair}"; expected name=value`);
+    const [name, text] = [pair.slice(0, at), pair.slice(at + 1)];
+    const dot = name.indexOf('.');
+    const outer = name.slice(0, Math.max(dot, 0));
+    const field = bare(schema.shape[dot < 0 ? name : outer]);
+    if (dot > 0 && field instanceof z.ZodRecord)
+      fields[outer] = { ...Object(fields[outer]), [name.slice(dot + 1)]: text === '' ? null : text };
+    else if (text === '') fields[name] = field instanceof z.ZodArray ? [] : null;
+    else fields[name] = field instanceof z.ZodUnknown ? text : readField(name, field, text, zone);
+  }
+  return fields;
 }
 
 function readField(name: string, field: z.core.$ZodType, text: string, zone: string): unknown {

@@ -27,6 +27,8 @@ export interface OptionRule {
   readonly about: string;
   /** The only values allowed, for strings. */
   readonly oneOf?: readonly string[];
+  /** What a string must match. */
+  readonly pattern?: RegExp;
   /** Inclusive limits, for numbers. */
   readonly min?: number;
   readonly max?: number;
@@ -118,6 +120,11 @@ export interface Dialect<S extends object = object> {
    * an older version may have written them. Absent: nothing outlives a connection.
    */
   adopt?(state: S, memo: number): void;
+  /**
+   * The connection goes on under other options: a fresh state that keeps what commands and answers need (an id to repeat in them, say) and
+   * what the device has taught, but for what the options settle. Absent: open(options, 0), which adopts the memo of `before`.
+   */
+  reopen?(options: Options, before: S): S;
   /** What a memo says, for people, under the names of the options that override it where there are such. Not on the byte path. */
   describeMemo?(memo: number): Readonly<Record<string, string>>;
   /** Reads the one frame bytes[start, end) into `out`, which the host has reset. */

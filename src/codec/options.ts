@@ -17,8 +17,9 @@ export function checkOptions(
     const value = (Object.hasOwn(given, key) ? given[key] : undefined) ?? rule.fallback;
     if (value === undefined) problems.push(`${key}: must be given (${rule.type}: ${rule.about})`);
     else if (typeof value === 'string' && rule.type === 'string') {
-      if (rule.oneOf === undefined || rule.oneOf.includes(value)) checked[key] = value;
-      else problems.push(`${key}: "${value}" is not one of ${rule.oneOf.join(', ')}`);
+      if (rule.oneOf?.includes(value) === false) problems.push(`${key}: "${value}" is not one of ${rule.oneOf.join(', ')}`);
+      else if (rule.pattern?.test(value) === false) problems.push(`${key}: "${value}" is not like this: ${rule.about}`);
+      else checked[key] = value;
     } else if (typeof value === 'boolean' && rule.type === 'boolean') checked[key] = value;
     else if (typeof value === 'number' && rule.type === 'number') {
       if (value >= (rule.min ?? -Infinity) && value <= (rule.max ?? Infinity)) checked[key] = value;

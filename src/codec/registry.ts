@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { AppError, messageOf } from '../base/errors.ts';
 import { BUILTIN_CODECS } from './builtin.ts';
 import type { Codec, Options, OptionValue } from './contract.ts';
-import { checkOptions } from './options.ts';
+import { checkOptions, parseOption } from './options.ts';
 
 /**
  * Codecs by name: the shipped ones and those of the npm packages given, each of which default-exports what
@@ -37,12 +37,15 @@ export async function tryCodecs(packages: readonly string[], failed: (error: App
 
 type Given = Readonly<Record<string, OptionValue>>;
 
-/** The options that a frame of a device is read under. */
-export type OptionsOf = (codec: Codec, device: string) => Options;
+/** The options that a frame of a device is read under; `own`: of its record. The same object for the same values. */
+export type OptionsOf = (codec: Codec, device: string, own?: Given) => Options;
+
+/** Ways in which records change options, kept ready. */
+const MOST_KEPT = 4_096;
 
 /**
- * Options by codec, and of single devices: what the configuration gives for one device, by its id, goes before what it
- * gives for the codec. Throws AppError CONFIG_INVALID with all problems.
+ * Options by codec, and of single devices: what a device's record says goes before what the configuration gives for the device, by its
+ * id, and that before what it gives for the codec. Throws AppError CONFIG_INVALID with all problems.
  */
 export function codecOptions(
   codecs: ReadonlyMap<string, Codec>,
@@ -81,7 +84,82 @@ export function checkCodecOptions(
         problems.push(`devices.${device}.${key}: no codec has this option; fixgate codecs <codec> lists them`);
     own.set(device, of);
   }
-  return { problems, optionsOf: (codec, device) => own.get(device)?.get(codec) ?? general.get(codec) ?? {} };
+  const withOwn = ownOptions();
+  const optionsOf: OptionsOf = (codec, device, record) => {
+    const configured = own.get(device)?.get(codec) ?? general.get(codec) ?? NONE;
+    return record === undefined ? configured : withOwn(codec, configured, record);
+  };
+  return { problems, optionsOf };
+}
+
+const NONE: Options = {};
+
+/** Options changed by those of a record, as far as the codec takes them. */
+function ownOptions(): (codec: Codec, configured: Options, own: Given) => Options {
+  const kept = new Map<Options, Map<string, Options>>();
+  let count = 0;
+  return (codec, configured, own) => {
+    const text = JSON.stringify(own);
+    const found = kept.get(configured)?.get(text);
+    if (found !== undefined) return found;
+    const taken = Object.entries(own).filter(([name, value]) => isTaken(codec, name, value));
+    const made = taken.length === 0 ? configured : { ...configured, ...Object.fromEntries(taken) };
+    if (++count > MOST_KEPT) {
+      kept.clear();
+      count = 1;
+    }
+    kept.set(configured, (kept.get(configured) ?? new Map<string, Options>()).set(text, made));
+    return made;
+  };
+}
+
+function isTaken(codec: Codec, name: string, value: unknown): boolean {
+  const rule = Object.hasOwn(codec.options, name) ? codec.options[name] : undefined;
+  const problems: string[] = [];
+  if (rule !== undefined) checkOptions({ [name]: rule }, { [name]: value }, problems);
+  return rule !== undefined && problems.length === 0;
+}
+
+/**
+ * Options of a device's record, which speaks `protocol` as far as that is known: as they are kept, a text read as the codec's rule asks, and
+ * what is wrong with them, by name. While the protocol is not known, one that any codec takes is right.
+ */
+export type CheckRecordOptions = (
+  protocol: string | undefined,
+  given: Given,
+) => { readonly options: Given; readonly problems: readonly { readonly name: string; readonly problem: string }[] };
+
+export function recordOptions(codecs: ReadonlyMap<string, Codec>): CheckRecordOptions {
+  return (protocol, given) => checkRecord(codecs, protocol, given);
+}
+
+function checkRecord(codecs: ReadonlyMap<string, Codec>, protocol: string | undefined, given: Given): ReturnType<CheckRecordOptions> {
+  const known = protocol === undefined ? undefined : codecs.get(protocol);
+  const asked = known === undefined ? [...codecs.values()] : [known];
+  const problems: { name: string; problem: string }[] = [];
+  const options = Object.entries(given).map(([name, value]) => {
+    const having = asked.filter((codec) => Object.hasOwn(codec.options, name));
+    const read = (codec: Codec): OptionValue => (typeof value === 'string' ? parseOption(codec.options[name], value) : value);
+    const taking = having.find((codec) => isTaken(codec, name, read(codec)));
+    const [first = asked[0]] = having;
+    if (having.some((codec) => codec.options[name]?.secret === true))
+      problems.push({ name, problem: 'is a secret; set it in the configuration' });
+    else if (having.length === 0) problems.push({ name, problem: `unknown; ${known === undefined ? 'no codec has it' : namesOf(known)}` });
+    else if (taking === undefined && first !== undefined) problems.push({ name, problem: problemOf(first, name, read(first)) });
+    return [name, taking === undefined ? value : read(taking)] as const;
+  });
+  return { options: Object.fromEntries(options), problems };
+}
+
+function namesOf(codec: Codec): string {
+  return `options of ${codec.name} are ${Object.keys(codec.options).join(', ') || 'none'}`;
+}
+
+function problemOf(codec: Codec, name: string, value: OptionValue): string {
+  const rule = codec.options[name];
+  const problems: string[] = [];
+  if (rule !== undefined) checkOptions({ [name]: rule }, { [name]: value }, problems);
+  return (problems[0] ?? '').slice(name.length + 2);
 }
 
 async function importCodec(name: string): Promise<Codec> {

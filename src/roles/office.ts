@@ -2,7 +2,7 @@ import type { ApiOffice } from '../api/office.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { OfficeOptions } from '../cluster/office.ts';
-import { codecOptions, loadCodecs } from '../codec/registry.ts';
+import { codecOptions, loadCodecs, recordOptions } from '../codec/registry.ts';
 import { CommandIntake } from '../fleet/command/intake.ts';
 import { Ledger } from '../fleet/command/ledger.ts';
 import { Shadow } from '../fleet/command/shadow.ts';
@@ -38,7 +38,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   const rows = (): DeviceRows => new DeviceRows(options.clickhouse);
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log, options.stateDamage, () => options.suspectState()));
-  const deviceRecords = new DeviceRecords({ store: state, now, record });
+  const deviceRecords = new DeviceRecords({ store: state, checkOptions: recordOptions(codecs), now, record });
   const count = (devices: number): void => metrics.quarantine.set(devices);
   const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
   const ledger = new Ledger(state, now, config.commands.attempts);

@@ -120,6 +120,7 @@ describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
         interval_s: 60,
         protocol: 'h02',
         transport: 'udp',
+        options: { answers: 'none', timeOffset: -300 },
       },
       ...Array.from({ length: 1200 }, (_, n) => ({ id: `e-${n}` })),
     ]);

@@ -38,6 +38,20 @@ describe('a device over HTTP', () => {
     ]);
   });
 
+  it('has options of its codec: PATCH changes those that it names, and the event says which hold then', async () => {
+    await api.call('POST', '/v1/devices', { id: 'd-01', protocol: 'h02', options: { answers: 'none', timeOffset: '480' } });
+    const patched = await api.call('PATCH', '/v1/devices/d-01', { options: { timeOffset: -300, answers: null, status: 'sinotrack' } });
+    expect(patched.body['options']).toEqual({ timeOffset: -300, status: 'sinotrack' });
+    const wrong = await api.call('PATCH', '/v1/devices/d-01', { options: { timeOffset: 9000, status: 'x', zone: '+08:00' } });
+    expect([wrong.status, fieldsOf(wrong)]).toEqual([422, ['options.timeOffset', 'options.status', 'options.zone']]);
+    expect((await api.call('PATCH', '/v1/devices/d-01', { options: null })).body).not.toHaveProperty('options');
+    expect((await api.call('PATCH', '/v1/devices/d-01', { options: { answers: null } })).body).not.toHaveProperty('options');
+    expect(api.events.filter(({ type }) => type === 'device_changed')).toEqual([
+      { device: 'd-01', type: 'device_changed', fields: ['options'], options: { timeOffset: -300, status: 'sinotrack' }, by: 'tester' },
+      { device: 'd-01', type: 'device_changed', fields: ['options'], options: {}, by: 'tester' },
+    ]);
+  });
+
   it('has an id that stands for it alone', async () => {
     await api.call('POST', '/v1/devices', { id: 'd-01', aliases: ['a-01'] });
     await api.call('POST', '/v1/devices', { id: 'd-02' });

@@ -3,12 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
+import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
+import { recordOptions } from '../../src/codec/registry.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { type Change, type DeviceFilter, DeviceRecords, type Upsert } from '../../src/fleet/registry/device-records.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
 /** Numbers quote the invariants of src/fleet/registry/device-records.ts; conditions.test.ts has its first one. */
 
+const CODECS = new Map(BUILTIN_CODECS.map((codec) => [codec.name, codec]));
 const NOW = 1_793_491_200_000;
 let directory: string;
 let store: LmdbStore;
@@ -19,7 +22,12 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-records-'));
   store = new LmdbStore({ directory, log: silentLog });
   events = [];
-  records = new DeviceRecords({ store, now: () => NOW, record: (device, event) => events.push({ device, ...event }) });
+  records = new DeviceRecords({
+    store,
+    checkOptions: recordOptions(CODECS),
+    now: () => NOW,
+    record: (device, event) => events.push({ device, ...event }),
+  });
   await store.write([
     { table: 'plans', key: 'gold', put: '{"name":"gold"}' },
     ...[whole('d-1', { aliases: ['a-1'], account: 'acme', protocol: 'gt06', first_seen: 5 }), whole('d-2', { plan: 'gold' })].map(
@@ -69,6 +77,23 @@ describe('a change of a device', () => {
     ['3: a value out of its range', (of) => of.patch('d-1', { interval_s: 0 }, 'me'), 'invalid interval_s', ''],
     ['3: an unknown field', (of) => of.patch('d-1', { colour: 'red' }, 'me'), 'invalid colour', ''],
     ['3: recovery of a terminated one', (of) => of.patch('d-1', { state: 'terminated', recovery: RECOVERY }, 'me'), 'conflict state', ''],
+    ['3: an option of its codec', (of) => of.patch('d-1', { options: { variant: 'r11' } }, 'me'), 'changed', 'device_changed'],
+    [
+      '3: a value that its codec does not take',
+      (of) => of.patch('d-1', { options: { variant: 'r99' } }, 'me'),
+      'invalid options.variant',
+      '',
+    ],
+    ['3: a zone that is none', (of) => of.patch('d-1', { options: { time_zone: 'CET' } }, 'me'), 'invalid options.time_zone', ''],
+    ['3: an option of another codec', (of) => of.patch('d-1', { options: { timeOffset: 60 } }, 'me'), 'invalid options.timeOffset', ''],
+    [
+      '3: one of any codec, while its own is not known',
+      (of) => of.patch('d-2', { options: { timeOffset: '60' } }, 'me'),
+      'changed',
+      'device_changed',
+    ],
+    ['3: one that no codec has', (of) => of.patch('d-2', { options: { colour: 'red' } }, 'me'), 'invalid options.colour', ''],
+    ['3: removal of one that it has not', (of) => of.patch('d-1', { options: { variant: null } }, 'me'), 'same', ''],
     ['the same again', (of) => of.patch('d-1', { account: 'acme' }, 'me'), 'same', ''],
     ['a device that is not there', (of) => of.patch('d-3', { account: 'x' }, 'me'), 'unknown', ''],
     ['an alias instead of the id', (of) => of.patch('a-1', { account: 'x' }, 'me'), 'unknown', ''],

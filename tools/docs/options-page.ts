@@ -64,7 +64,8 @@ ${table(['variable', 'sets'], variables)}
 \`FIXGATE_LISTEN\` is \`codec[/tcp|/udp][@host]:port\`, several separated by commas; without a transport both are opened:
 \`teltonika:5027,gt06/tcp:5023,auto/udp@127.0.0.1:5000\`.
 
-Options of codecs (\`codecs.options.<codec>\`) and of single devices (\`devices.<id>\`) are listed by \`fixgate codecs <codec>\`.
+Options of codecs (\`codecs.options.<codec>\`) and of single devices (\`devices.<id>\`) are listed by \`fixgate codecs <codec>\`. Those of a device
+can be changed while the server runs: \`fixgate devices set <id> options.<name>=<value>\` (\`registry.md\`).
 `;
 }
 

@@ -1,15 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import {
-  type Codec,
-  type CommandRule,
-  checkOptions,
-  type OptionRule,
-  type Options,
-  parseOption,
-  type Transport,
-} from '../../codec/index.ts';
+import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption } from '../../codec/index.ts';
+import type { OptionsOf } from '../../codec/registry.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
@@ -80,7 +73,7 @@ export interface CommandIntakeOptions {
   readonly store: StateStore;
   readonly device: (id: string) => Promise<Device | undefined>;
   readonly codecs: ReadonlyMap<string, Codec>;
-  readonly optionsOf: (codec: Codec, device: string) => Options;
+  readonly optionsOf: OptionsOf;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
   readonly expiryMs: number;
@@ -151,7 +144,7 @@ export class CommandIntake {
     const at = now();
     const notBefore = draft.not_before ?? 0;
     const { switches, critical } =
-      problems.length > 0 ? NOTHING : meaningOf(codec, draft.type, parameters, this.#o.optionsOf(codec, draft.device));
+      problems.length > 0 ? NOTHING : meaningOf(codec, draft.type, parameters, this.#o.optionsOf(codec, draft.device, known?.options));
     const stops = immobilises({ switches });
     const forbidden = critical === '' ? undefined : draft.permits?.(critical);
     if (forbidden !== undefined) return { refused: 'forbidden', problems: [forbidden] };
@@ -266,7 +259,7 @@ export class CommandIntake {
       const bad = typeof value === 'string' ? unsafe(value, draft.type === 'custom') : '';
       if (bad !== '') problems.push({ field: `parameters.${name}`, problem: bad });
     }
-    if (problems.length === 0 && !this.#encodes(codec, draft.device, device?.transport, draft.type, parameters))
+    if (problems.length === 0 && !this.#encodes(codec, draft.device, device, draft.type, parameters))
       problems.push({
         field: 'parameters',
         problem: `${codec.name} cannot encode this for the device: a value is out of its range, or its family has no such command`,
@@ -274,10 +267,10 @@ export class CommandIntake {
     return parameters;
   }
 
-  #encodes(codec: Codec, device: string, transport: Transport | undefined, type: string, parameters: Options): boolean {
-    const dialect = (transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
+  #encodes(codec: Codec, device: string, known: Device | undefined, type: string, parameters: Options): boolean {
+    const dialect = (known?.transport === 'udp' ? codec.udp : codec.tcp) ?? codec.udp ?? codec.tcp;
     try {
-      const options = this.#o.optionsOf(codec, device);
+      const options = this.#o.optionsOf(codec, device, known?.options);
       const state = dialect?.open('device' in codec.options ? { ...options, device } : options, 0);
       return state !== undefined && (dialect?.encodeCommand?.({ type, parameters }, 1, state, SCRATCH, 0) ?? 0) > 0;
     } catch {
@@ -287,7 +280,7 @@ export class CommandIntake {
 
   /** Is there anything at all that the rule takes and the codec encodes for the device? */
   #knows(codec: Codec, device: Device, rule: CommandRule): boolean {
-    return this.#encodes(codec, device.id, device.transport, rule.type, example(rule.parameters));
+    return this.#encodes(codec, device.id, device, rule.type, example(rule.parameters));
   }
 
   #note(key: string, command: Command | undefined): void {

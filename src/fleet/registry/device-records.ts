@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../base/errors.ts';
+import type { CheckRecordOptions } from '../../codec/registry.ts';
 import { attempt, CONTENDED, isBusy } from '../../state/attempt.ts';
 import { entries, pages } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
@@ -13,7 +14,7 @@ import { QUARANTINE } from './unknown-device.ts';
  * 1. A record, its aliases and its entry in quarantine change in one write, on the condition that they are as they were read.
  *    A write that fails is tried again with a new look, up to a bound.
  * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
- * 3. What is written is a device in the sense of the schema, on a plan that there is: putting a device on a plan depends on
+ * 3. What is written is a device in the sense of the schema, with options that its codec takes, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
  *    None is terminated and in recovery: a terminated device is not served.
  * 4. Every change is an event of the device, with the names of the fields and who has made it.
@@ -48,6 +49,8 @@ export interface UpsertCounts {
 
 export interface DeviceRecordsOptions {
   readonly store: StateStore;
+  /** Checks the options of a device that speaks `protocol`, as far as that is known. Absent: they are taken as they are. */
+  readonly checkOptions?: CheckRecordOptions;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
   /** Journals an event of a device. */
@@ -255,7 +258,16 @@ export class DeviceRecords {
     }
     const checked = deviceSchema.safeParse(made.device);
     if (!checked.success) return nothing(refusal('invalid', problemsOf(checked.error.issues)));
-    const after = endedWithService(before, settled(checked.data));
+    const given = checked.data.options ?? {};
+    const { options, problems: wrong } = this.#o.checkOptions?.(checked.data.protocol, given) ?? { options: given, problems: [] };
+    if (wrong.length > 0)
+      return nothing(
+        refusal(
+          'invalid',
+          wrong.map(({ name, problem }) => ({ field: `options.${name}`, problem })),
+        ),
+      );
+    const after = endedWithService(before, settled(withOptions(checked.data, options)));
     if (after === undefined) return nothing(refusal('conflict', [TERMINATED]));
     if (before !== undefined && isDeepStrictEqual(before, after)) return nothing({ before, after });
     const own = new Set<string>();
@@ -310,7 +322,8 @@ export class DeviceRecords {
     else {
       const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
       const fields = names.filter((name) => !isDeepStrictEqual(Reflect.get(before, name), Reflect.get(after, name)));
-      if (fields.length > 0) record(id, { type: 'device_changed', fields, by });
+      const values = fields.includes('options') ? { options: after.options ?? {} } : {};
+      if (fields.length > 0) record(id, { type: 'device_changed', fields, ...values, by });
     }
     const recovery = after?.recovery;
     if (recovery !== undefined && before?.recovery === undefined)
@@ -325,6 +338,11 @@ function endedWithService(before: Device | undefined, after: Device): Device | u
   if (!isDeepStrictEqual(before?.recovery, after.recovery)) return undefined;
   const { recovery: _, ...rest } = after;
   return rest;
+}
+
+function withOptions(device: Device, given: NonNullable<Device['options']>): Device {
+  const { options, ...rest } = device;
+  return Object.keys(given).length === 0 ? rest : { ...rest, options: given };
 }
 
 /** What a replacement leaves alone unless it says otherwise. */

@@ -28,6 +28,10 @@ export const deviceSchema = z
     home_networks: z.array(mcc).max(64).default([]).describe('mobile country codes where it is at home; empty: everywhere'),
     networks: z.array(cidr).max(32).default([]).describe('addresses it may connect from; empty: any'),
     interval_s: z.int().min(1).max(86_400).optional().describe("programmed interval, where it is not the plan's"),
+    options: z
+      .record(z.string().max(64), z.union([z.string().max(200), z.number(), z.boolean()]))
+      .optional()
+      .describe('of its codec (`fixgate codecs <codec>`), before what the configuration says; PATCH changes those named, null removes one'),
     protocol: z.string().max(32).optional().describe('codec that it spoke last'),
     transport: z.enum(['tcp', 'udp', 'sms']).optional().describe('that it spoke last'),
     first_seen: time.optional(),
@@ -42,6 +46,12 @@ export type Device = z.infer<typeof deviceSchema>;
 /** A change of a device: what is given replaces what is there, null removes it. */
 export const devicePatchSchema = z
   .strictObject(Object.fromEntries(Object.entries(deviceSchema.shape).map(([name, field]) => [name, z.optional(z.nullable(bare(field)))])))
+  .extend({
+    options: z
+      .record(z.string().max(64), z.union([z.string().max(200), z.number(), z.boolean(), z.null()]))
+      .nullable()
+      .optional(),
+  })
   .describe('fields of a device; null removes one');
 
 /** Without the default: a field that is not given stays as it is. */
@@ -57,8 +67,13 @@ export function settled(device: Device): Device {
 
 /** The device with the change made; what it then is must still be checked. */
 export function patched(device: Device | undefined, patch: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const fields = Object.entries({ ...device, ...patch });
-  return Object.fromEntries(fields.filter(([, value]) => value !== null && value !== undefined));
+  const { options } = patch;
+  const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+  return withoutNulls({ ...device, ...patch, ...(isObject ? { options: withoutNulls({ ...device?.options, ...options }) } : {}) });
+}
+
+function withoutNulls(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
 }
 
 /** Most lists are empty, and there are many devices. */

@@ -112,6 +112,16 @@ export class Settle {
     this.#turn = { reader, meter, owed: before.owed };
   }
 
+  /** The turn goes on with another reader: what it owes is encoded by the one before. */
+  reread(reader: Reader): void {
+    const { meter, owed } = this.#turn;
+    if (owed > 0) {
+      meter.users++;
+      this.#earlier.push(this.#turn);
+    }
+    this.#turn = { reader, meter, owed: 0 };
+  }
+
   /**
    * Another turn begins. `rest`: bytes of it that have come, from the frame on that began it. `chunk`: length of the chunk in hand, which
    * is counted there when all of it is of this turn.

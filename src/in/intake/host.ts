@@ -1,5 +1,6 @@
 import type { Log } from '../../base/log.ts';
-import type { Codec, Options } from '../../codec/index.ts';
+import type { Codec } from '../../codec/index.ts';
+import type { OptionsOf } from '../../codec/registry.ts';
 import type { Newcomers } from '../../fleet/registry/newcomers.ts';
 import type { Quarantine } from '../../fleet/registry/quarantine.ts';
 import type { Owing } from '../ack/settle.ts';
@@ -38,7 +39,7 @@ export interface IntakeHost extends SessionHost {
   readonly newcomers: Pick<Newcomers, 'admit'>;
   counters(codec: Codec): CodecCounters;
   /** The codec's options for a device, '' for one not known yet; the same object each time. */
-  options(codec: Codec, device: string): Options;
+  readonly options: OptionsOf;
   readonly log: Log;
   readonly scratch: Scratch;
   /** Devices whose data is refused. */

@@ -191,7 +191,7 @@ export class Intake implements Line, Owing {
     const known = this.#names(frame) && isDeviceId(frame.deviceId) ? this.#ask(frame.deviceId, bytes, start, end, memo) : undefined;
     if (known === null) return this.#hold(bytes, start, end);
     this.#cutter.counted(end - start);
-    if (known !== undefined && turns.reopens(known.id)) {
+    if (known !== undefined && turns.reopens(known)) {
       this.#phase = Phase.Unowned;
       memo = turns.reader.memo();
       turns.reader.decode(bytes, start, end, frame);
@@ -222,7 +222,7 @@ export class Intake implements Line, Owing {
   #relents(bytes: Bytes, start: number, end: number, reason: string): boolean {
     const { session } = this;
     if (session === undefined || !this.#host.refusals.refused(session, this.codec, bytes, start, end, reason)) return false;
-    return this.#turns.relent(this.#receipt);
+    return this.#turns.reread();
   }
 
   /** Does the frame name a device that has not the turn, or has it under another id? */

@@ -74,26 +74,27 @@ export class Turns {
    * The frame in hand names this device. True: the turn before has ended, and the frame is to be read again, under the device's own
    * options. The first device of a connection goes on with what the connection has taught, unless it has options of its own.
    */
-  reopens(device: string): boolean {
-    const options = this.#optionsOf(device);
-    if (device === this.#session?.device || (this.#last === undefined && options === this.#reader.options)) return false;
+  reopens(known: DeviceLookup): boolean {
+    const options = this.#optionsOf(known);
+    if (known.id === this.#session?.device || (this.#last === undefined && options === this.#reader.options)) return false;
     this.#shared = this.#last !== undefined;
     this.end(options);
     return true;
   }
 
   /**
-   * The session's device is stuck (intake invariant 16). True: it has a turn under options that read damaged frames, and the frame in hand
-   * is to be read again.
+   * The session's device is read under other options than before: its record has changed, or it is stuck (intake invariant 16). True: the
+   * turn goes on under them; what the connection has taught stays.
    */
-  relent(receipt: Receipt): boolean {
+  reread(): boolean {
     const session = this.#session;
-    const options = session === undefined ? this.#reader.options : this.#optionsOf(session.device);
+    const options = session === undefined ? this.#reader.options : this.#optionsOf(session.known);
     if (session === undefined || options === this.#reader.options) return false;
-    const { known } = session;
-    this.end(options);
-    const terms = new Terms(this.#host.service, known.id, known.device, receipt.wall);
-    this.#begin(known, terms, this.#gate.originOf(known, options), receipt.at);
+    this.#reader = this.#reader.reopened(options);
+    this.#cutter.follow(this.#reader.state);
+    this.#settle.reread(this.#reader);
+    this.#last = this.#gate.originOf(session.known, options);
+    session.reread(this.#reader, this.#last);
     return true;
   }
 
@@ -146,6 +147,7 @@ export class Turns {
     if (reason !== '') return reason;
     this.#last = this.#gate.originOf(known, session.reader.options, session.origin);
     session.renewed(known, this.#last);
+    this.reread();
     return session.treatment.mode === 'terminate' ? 'terminated' : '';
   }
 
@@ -203,9 +205,9 @@ export class Turns {
     return Entry.Passed;
   }
 
-  #optionsOf(device: string): Options {
+  #optionsOf({ id, device }: DeviceLookup): Options {
     const { codec } = this.#line;
-    return this.#host.refusals.options(codec, device, this.#host.options(codec, device));
+    return this.#host.refusals.options(codec, id, this.#host.options(codec, id, device?.options));
   }
 
   #read(options: Options): void {

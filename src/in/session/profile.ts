@@ -20,7 +20,7 @@ export interface ProfileHost {
  */
 export class SessionProfile {
   readonly #host: ProfileHost;
-  readonly #reader: Reader;
+  #reader: Reader;
   readonly #codec: string;
   readonly #device: string;
   readonly #notices: Notices;
@@ -58,6 +58,12 @@ export class SessionProfile {
   /** The state's memo, before a frame: when the part that outlives the connection has changed, it is remembered. */
   learned(memo: number): void {
     if (memo !== this.#memo) this.#learned(memo);
+  }
+
+  /** The device is read by another reader from now on. */
+  follow(reader: Reader): void {
+    this.#reader = reader;
+    this.#memo = UNKNOWN;
   }
 
   /** A profile that comes later is not adopted any more. */

@@ -13,6 +13,7 @@ export class Reader {
   readonly options: Options;
   readonly #codec: Codec;
   readonly #dialect: StreamDialect | DatagramDialect;
+  readonly #transport: Transport;
   readonly #log: Log;
   #state: object;
 
@@ -23,6 +24,7 @@ export class Reader {
     this.options = options;
     this.#codec = codec;
     this.#dialect = dialect;
+    this.#transport = transport;
     this.#log = log;
     this.#state = dialect.open(options, 0);
   }
@@ -38,6 +40,19 @@ export class Reader {
 
   memo(): number {
     return this.#dialect.memo?.(this.#state) ?? 0;
+  }
+
+  /** The connection goes on under other options. */
+  reopened(options: Options): Reader {
+    const next = new Reader(this.#codec, this.#transport, options, this.#log);
+    const { reopen } = this.#dialect;
+    try {
+      if (reopen === undefined) next.adopt(this.memo());
+      else next.#state = reopen(options, this.#state);
+    } catch (error) {
+      this.threw(error);
+    }
+    return next;
   }
 
   /** A fresh state that reads as the one did that had this memo: a frame decoded since is as if it had not been. */

@@ -85,7 +85,6 @@ export class Session implements LiveSession {
   readonly peer: string;
   /** When the turn of the device began, monotonic ms. */
   readonly since: number;
-  readonly reader: Reader;
   readonly meter: Meter;
   readonly terms: Terms;
   readonly profile: SessionProfile;
@@ -93,6 +92,7 @@ export class Session implements LiveSession {
   readonly #line: Line;
   readonly #interval = new Interval();
   readonly #motion = new Motion();
+  #reader: Reader;
   #known: DeviceLookup;
   #origin: Origin;
   #port: CommandPort | undefined;
@@ -115,7 +115,7 @@ export class Session implements LiveSession {
     this.transport = line.transport;
     this.peer = line.peer;
     this.since = now;
-    this.reader = reader;
+    this.#reader = reader;
     this.meter = host.meters.open(origin);
     this.terms = terms;
     this.#host = host;
@@ -162,6 +162,10 @@ export class Session implements LiveSession {
   /** The id that the device reports: its own, or an alias. */
   get reported(): string {
     return this.#known.reported;
+  }
+
+  get reader(): Reader {
+    return this.#reader;
   }
 
   /** What the registry says of it. */
@@ -298,14 +302,18 @@ export class Session implements LiveSession {
     this.#known = known;
   }
 
+  /** The device is read under other options from now on. */
+  reread(reader: Reader, origin: Origin): void {
+    this.#reader = reader;
+    this.profile.follow(reader);
+    this.#moved(origin);
+  }
+
   /** The device has another record. `origin`: the same when nothing in it changed. */
   renewed(known: DeviceLookup, origin: Origin): void {
     const wasUnread = this.#known.unread && !known.unread;
     this.#known = known;
-    if (origin !== this.#origin) {
-      this.#origin = origin;
-      this.#host.meters.turn(this.meter, origin);
-    }
+    this.#moved(origin);
     this.planChanged();
     if (wasUnread) this.#seen();
   }
@@ -319,6 +327,12 @@ export class Session implements LiveSession {
   /** Journals an event of the device. */
   event(event: object, marks?: Marks): void {
     journalEvent(this.#host, this.#origin, event, marks);
+  }
+
+  #moved(origin: Origin): void {
+    if (origin === this.#origin) return;
+    this.#origin = origin;
+    this.#host.meters.turn(this.meter, origin);
   }
 
   #seen(): void {
