@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { chdbInstalled, cleanUp, clientOf, type Running, start } from '../embedded/child.ts';
 import { Server } from '../helpers/server.ts';
+import { eventually } from '../support/wait.ts';
 import { fixgate } from './command.ts';
 
 /** Stores whose URLs carry passwords, there and not there: no output of a server or command has one in it. */
@@ -75,7 +76,7 @@ describe.skipIf(!chdbInstalled)('passwords in URLs', { timeout: 240_000 }, () =>
     onTestFinished(async () => void (await server.stop()));
     const degraded = { parts: { clickhouse: { state: 'degraded' }, redis: { state: 'degraded' } } };
     const readiness = async () => (await server.http('/readyz')).json();
-    await vi.waitFor(async () => expect(await readiness()).toMatchObject(degraded), { timeout: 60_000, interval: 250 });
+    await eventually(async () => expect(await readiness()).toMatchObject(degraded));
     const text = await said(server);
     expect(text).toContain(`127.0.0.1:${port}`);
     expectQuiet(text);

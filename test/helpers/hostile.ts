@@ -1,14 +1,7 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
-
-/** Seeded, so that a find can be repeated. */
-function random(seed: number): () => number {
-  let s = seed >>> 0;
-  return () => {
-    s = (Math.imul(s, 1664525) + 1013904223) >>> 0;
-    return s / 4294967296;
-  };
-}
+import { Random } from '../../src/simulate/random.ts';
+import { pause } from '../support/wait.ts';
 
 const TLS_HELLO = '16030100c8010000c403035b2d0f0e';
 /** Heads that the splitters believe, without the rest. */
@@ -19,7 +12,8 @@ const HALF_FRAMES = ['000f33353633', '00000000000003ff0801', '78780d01', '797901
  * byte at a time, and connections that say nothing. Returns how many TCP connections were made; all are ended.
  */
 export async function attack(ports: readonly number[], ms: number, seed: number): Promise<number> {
-  const next = random(seed);
+  const random = new Random(seed);
+  const next = (): number => random.next();
   const until = performance.now() + ms;
   const sockets = new Set<net.Socket>();
   let made = 0;
@@ -52,10 +46,10 @@ export async function attack(ports: readonly number[], ms: number, seed: number)
       } else {
         socket.write(bytes);
         // Some leave at once, some after a while, some stay until they are sent away.
-        if (next() < 0.5) setTimeout(() => socket.destroy(), next() * 2000);
+        if (next() < 0.5) void pause(next() * 2000).then(() => socket.destroy());
       }
     }
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await pause(10);
   }
   udp.close();
   for (const socket of sockets) socket.destroy();

@@ -1,7 +1,8 @@
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import { isAlive, processOf } from '../../src/base/lock/process.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { Server } from '../helpers/server.ts';
+import { eventually } from '../support/wait.ts';
 
 export const KILLS = 5;
 
@@ -20,12 +21,12 @@ export async function killedSupervisor(dataDir: string, times: number, track: (s
   for (let round = 0; round < times; round++) {
     const server = Server.spawn(env, dataDir);
     const moment = MOMENTS[round < MOMENTS.length ? round : random.int(MOMENTS.length)] ?? (() => true);
-    await vi.waitFor(() => expect([moment(server), server.stderr]).toEqual([true, '']), { timeout: 100_000, interval: 20 });
+    await eventually(() => expect([moment(server), server.stderr]).toEqual([true, '']));
     const children = (['worker', 'shipper', 'clickhouse'] as const).flatMap((role) => server.children(role)).map(processOf);
     server.signal('SIGKILL');
     await server.exited;
     // A process that hangs is killed by the watchdog after its time, or by the next server.
-    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), { timeout: 60_000, interval: 20 });
+    await eventually(() => expect(children.filter(isAlive)).toEqual([]));
   }
   const last = track(Server.spawn(env, dataDir));
   await last.logged('listening');

@@ -1,11 +1,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { newOwner, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { eventually, until } from '../support/wait.ts';
 import { KILLS, killedSupervisor } from './killed-supervisor.ts';
 
 const IMEI = '356307042441013';
@@ -66,10 +67,7 @@ it('a second server in another network namespace is refused, and what the first 
   first.signal('SIGKILL');
   await first.exited;
   const third = track(await Server.start(ONE_LISTENER, dataDir));
-  await vi.waitFor(async () => expect(await third.query('SELECT count() FROM fixgate.positions FINAL')).toBe(`${acknowledged}\n`), {
-    timeout: 100_000,
-    interval: 100,
-  });
+  await eventually(async () => expect(await third.query('SELECT count() FROM fixgate.positions FINAL')).toBe(`${acknowledged}\n`));
 }, 240_000);
 
 it('a worker that finds the record of another server ends without answering, and so does the server', async () => {
@@ -84,7 +82,7 @@ it('a worker that finds the record of another server ends without answering, and
   await writeOwner(dataDir, foreign);
   const since = performance.now();
   device.send(packet(DAY_MS));
-  await vi.waitFor(() => expect(performance.now() - since).toBeGreaterThan(1000), { timeout: 10_000 });
+  await until(() => performance.now() - since > 1000);
   const before = watermark(dataDir);
   process.kill(worker, 'SIGCONT');
   await device.until((d) => d.ended);
@@ -104,14 +102,11 @@ it(
 
 it('a worker that is killed while the server starts is started again', async () => {
   const server = track(Server.spawn({ ...ONE_LISTENER, ...NO_CLICKHOUSE }, freshData()));
-  const [worker = 0] = await vi.waitFor(
-    () => {
-      const found = server.children('worker');
-      expect(found).toHaveLength(1);
-      return found;
-    },
-    { timeout: 100_000, interval: 10 },
-  );
+  const [worker = 0] = await eventually(() => {
+    const found = server.children('worker');
+    expect(found).toHaveLength(1);
+    return found;
+  });
   process.kill(worker, 'SIGKILL');
   await server.logged('a process was killed during its start; restarting it');
   await server.logged('listening');
@@ -124,7 +119,7 @@ it('npx fixgate serve ends in order when npx is told to end', async () => {
   const server = Server.spawn({ ...ONE_LISTENER, ...NO_CLICKHOUSE }, freshData(), ['sh', '-c', 'exec npx -c "$*"', 'npx']);
   await server.logged('listening');
   server.signal('SIGTERM');
-  await vi.waitFor(() => expect(server.log.map(({ msg }) => msg)).toContain('stopped'), { timeout: 100_000 });
+  await eventually(() => expect(server.log.map(({ msg }) => msg)).toContain('stopped'));
   expect(server.log.find(({ msg }) => msg === 'draining')).toMatchObject({ reason: 'npm, which started this server, has ended' });
 }, 240_000);
 

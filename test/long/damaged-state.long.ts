@@ -1,5 +1,6 @@
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { DamagedStore, idOf, told } from '../support/damaged-store.ts';
+import { eventually } from '../support/wait.ts';
 
 const damaged = new DamagedStore();
 afterAll(() => damaged.close());
@@ -11,20 +12,13 @@ describe('a server whose state store is damaged while it runs, and at its start'
     const first = await damaged.start();
     expect(await told(first, idOf(0))).toBe('0100000001');
     damaged.zeroDevices();
-    await vi.waitFor(
-      async () => {
-        expect(await told(first, idOf(150))).not.toContain('0100000001');
-        expect(first.log.filter(({ level, msg }) => level === 50 && msg.includes(`${damaged.file} is damaged`))).toHaveLength(1);
-      },
-      { timeout: 60_000, interval: 200 },
-    );
-    await vi.waitFor(async () => expect(first.children('worker')).toHaveLength(1), { timeout: 30_000 });
-    await vi.waitFor(
-      async () => expect(await (await first.http('/readyz')).json()).toMatchObject({ parts: { 'worker-0': { state: 'up' } } }),
-      {
-        timeout: 30_000,
-        interval: 200,
-      },
+    await eventually(async () => {
+      expect(await told(first, idOf(150))).not.toContain('0100000001');
+      expect(first.log.filter(({ level, msg }) => level === 50 && msg.includes(`${damaged.file} is damaged`))).toHaveLength(1);
+    });
+    await eventually(async () => expect(first.children('worker')).toHaveLength(1));
+    await eventually(async () =>
+      expect(await (await first.http('/readyz')).json()).toMatchObject({ parts: { 'worker-0': { state: 'up' } } }),
     );
     const [worker] = first.children('worker');
     for (let n = 100; n < 105; n++) expect(await told(first, idOf(n))).not.toContain('00000001');

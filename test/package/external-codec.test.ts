@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { eventually } from '../support/wait.ts';
 
 /**
  * Fixgate as somebody else meets it: built and packed from a copy, unpacked elsewhere, beside a codec package that knows
@@ -255,21 +256,12 @@ describe('a codec package', () => {
     await device.until((d) => d.received.length >= 9 || d.ended);
     expect(device.received.toString('hex')).toBe('b100b1b101b0b101b0');
     device.close();
-    await vi.waitFor(
-      async () => {
-        const ready = await fetch(`${http}/readyz`);
-        expect([ready.status, await ready.json()]).toMatchObject([
-          200,
-          { status: 'degraded', parts: { clickhouse: { state: 'degraded' } } },
-        ]);
-      },
-      { timeout: 15_000, interval: 100 },
-    );
-    // Workers report what they counted once a second.
-    await vi.waitFor(async () => expect(await (await fetch(`${http}/metrics`)).text()).toContain('fixgate_records_total{codec="buoy"} 2'), {
-      timeout: 15_000,
-      interval: 100,
+    await eventually(async () => {
+      const ready = await fetch(`${http}/readyz`);
+      expect([ready.status, await ready.json()]).toMatchObject([200, { status: 'degraded', parts: { clickhouse: { state: 'degraded' } } }]);
     });
+    // Workers report what they counted once a second.
+    await eventually(async () => expect(await (await fetch(`${http}/metrics`)).text()).toContain('fixgate_records_total{codec="buoy"} 2'));
     expect(await stop()).toBe(0);
     expect(existsSync(join(app, 'data/journal/0'))).toBe(true);
   }, 60_000);

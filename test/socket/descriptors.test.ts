@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { connectionsWithin } from '../../src/base/descriptors.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { eventually } from '../support/wait.ts';
 
 const LIMIT = 256;
 const FULL = 'connection limit reached; new connections are closed';
@@ -56,34 +57,31 @@ describe('a server that runs out of file descriptors', () => {
     const others: TcpDevice[] = [];
     while (others.length < most + 5) others.push(await TcpDevice.connect(await here.port(others.length % 2 === 0 ? 'gt06' : 'h02')));
     const closed = (): number => others.filter(({ ended }) => ended).length;
-    await vi.waitFor(() => expect(closed()).toBe(6), { timeout: 20_000 });
+    await eventually(() => expect(closed()).toBe(6));
     await reports(device, 3);
-    await vi.waitFor(async () => expect(await readiness()).toContain(`all ${most} connections are in use`), { timeout: 10_000 });
+    await eventually(async () => expect(await readiness()).toContain(`all ${most} connections are in use`));
     expect(JSON.parse(await readiness())).toMatchObject({ status: 'degraded' });
     expect([lines(FULL), closed()]).toEqual([1, 6]);
-    await vi.waitFor(async () => expect(await (await here.http('/metrics')).text()).toContain('fixgate_connections_full 1'));
+    await eventually(async () => expect(await (await here.http('/metrics')).text()).toContain('fixgate_connections_full 1'));
     for (const other of others) other.close();
-    await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 10_000 });
+    await eventually(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }));
 
     // Beyond it: something else has taken them all, in each process but the one that answers here.
     const [worker = 0, ...rest] = pids;
     const restore = rest.map(exhaust);
     const none = 'no file descriptor is left';
-    await vi.waitFor(
-      async () => {
-        // Once more where one that was taken for a moment has been given back.
-        const { state, reason } = JSON.parse(await readiness()).parts['worker-0'];
-        if (!reason.includes(none)) restore.push(exhaust(worker));
-        expect([state, reason]).toEqual(['degraded', expect.stringContaining(none)]);
-      },
-      { timeout: 40_000, interval: 2_500 },
-    );
+    await eventually(async () => {
+      // Once more where one that was taken for a moment has been given back.
+      const { state, reason } = JSON.parse(await readiness()).parts['worker-0'];
+      if (!reason.includes(none)) restore.push(exhaust(worker));
+      expect([state, reason]).toEqual(['degraded', expect.stringContaining(none)]);
+    });
     await reports(device, 3);
     const refused = await TcpDevice.connect(port);
     await refused.until((d) => d.ended);
     await reports(device, 3);
     for (const undo of restore) undo();
-    await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 20_000 });
+    await eventually(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }));
     expect([...here.children('worker'), ...here.children('shipper'), ...here.children('clickhouse')]).toEqual(pids);
 
     // And in the supervisor, when it has to start a process.
@@ -91,8 +89,8 @@ describe('a server that runs out of file descriptors', () => {
     for (const pid of here.children('worker')) process.kill(pid, 'SIGKILL');
     await here.logged('a process cannot be restarted; retrying');
     undo();
-    await vi.waitFor(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }), { timeout: 30_000 });
-    await vi.waitFor(async () => expect(await here.query('SELECT count() FROM fixgate.positions FINAL')).toBe('9\n'), { timeout: 20_000 });
+    await eventually(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }));
+    await eventually(async () => expect(await here.query('SELECT count() FROM fixgate.positions FINAL')).toBe('9\n'));
   }, 240_000);
 });
 

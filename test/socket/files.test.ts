@@ -12,12 +12,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { DATA_NAMES, ownerOnly } from '../../src/cluster/owner-only.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Path → mode, of everything below a directory. Symbolic links have no mode of their own. */
 function modes(directory: string, below = ''): Map<string, number> {
@@ -68,10 +69,7 @@ describe('files of a whole server', () => {
     device.send(handshake('356307042441013'));
     device.send(packet(Date.UTC(2026, 9, 1)));
     await device.until((d) => d.received.length === 5);
-    await vi.waitFor(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'), {
-      timeout: 10_000,
-      interval: 100,
-    });
+    await eventually(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'));
 
     expect(wide(server.dataDir)).toEqual([]);
     const names = readdirSync(server.dataDir);

@@ -1,9 +1,10 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet, udpPacket } from '../helpers/teltonika.ts';
+import { eventually, pause, until } from '../support/wait.ts';
 
 const servers: Server[] = [];
 
@@ -22,40 +23,47 @@ function imei(n: number): string {
 }
 
 /** A device that holds its connection and reports without pause; when it is closed it comes back. Counts what was acknowledged. */
-async function report(port: number, id: string, until: () => boolean): Promise<{ acknowledged: number; connections: number }> {
+async function report(port: number, id: string, isOver: () => boolean): Promise<{ acknowledged: number; connections: number }> {
   let [acknowledged, connections] = [0, 0];
-  while (!until()) {
+  while (!isOver()) {
     const device = await TcpDevice.connect(port);
     connections++;
     device.send(handshake(id));
     await device.until((d) => d.received.length >= 1 || d.ended);
-    for (let answers = 0; !until() && !device.ended; ) {
+    for (let answers = 0; !isOver() && !device.ended; ) {
       device.send(packet(Date.UTC(2026, 9, 1) + acknowledged * 1000));
       await device.until((d) => d.received.length >= 1 + 4 * (answers + 1) || d.ended);
       if (device.received.length < 1 + 4 * (answers + 1)) break;
       answers++;
       acknowledged++;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await pause(5);
     }
     device.close();
   }
   return { acknowledged, connections };
 }
 
-/** Connects again and again; returns how often, and every error. */
-async function knock(port: number, until: () => boolean, host = '127.0.0.1'): Promise<{ tries: number; errors: string[] }> {
-  const errors: string[] = [];
-  let tries = 0;
-  for (; !until(); tries++) {
-    await new Promise<void>((resolve) => {
-      const socket = net.connect({ port, host }, () => socket.write(handshake(imei(900_000 + tries))));
-      socket.once('data', () => socket.end());
-      socket.on('error', (error) => errors.push(error.message));
-      socket.once('close', () => resolve());
-    });
-    await new Promise((resolve) => setTimeout(resolve, 1));
+/** Connects again and again. Counts how often, and has every error. */
+class Door {
+  tries = 0;
+  readonly errors: string[] = [];
+  readonly over: Promise<void>;
+
+  constructor(port: number, isOver: () => boolean, host = '127.0.0.1') {
+    this.over = this.#knock(port, isOver, host);
   }
-  return { tries, errors };
+
+  async #knock(port: number, isOver: () => boolean, host: string): Promise<void> {
+    for (; !isOver(); this.tries++) {
+      await new Promise<void>((resolve) => {
+        const socket = net.connect({ port, host }, () => socket.write(handshake(imei(900_000 + this.tries))));
+        socket.once('data', () => socket.end());
+        socket.on('error', (error) => this.errors.push(error.message));
+        socket.once('close', () => resolve());
+      });
+      await pause(1);
+    }
+  }
 }
 
 describe('SIGHUP replaces the workers one by one', () => {
@@ -66,18 +74,18 @@ describe('SIGHUP replaces the workers one by one', () => {
       const before = server.children('worker');
       let done = false;
       const fleet = Array.from({ length: 20 }, (_, n) => report(port, imei(n), () => done));
-      const door = knock(port, () => done);
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      const door = new Door(port, () => done);
+      await until(() => door.tries > 20);
       for (const _ of [1, 2]) {
         server.log.length = server.log.findIndex((line) => line.msg === 'listening') + 1;
         server.signal('SIGHUP');
         await server.logged('the workers are replaced');
       }
+      await until(() => door.tries > 100);
       done = true;
       const devices = await Promise.all(fleet);
-      const { tries, errors } = await door;
-      expect(errors).toEqual([]);
-      expect(tries).toBeGreaterThan(100);
+      await door.over;
+      expect(door.errors).toEqual([]);
       const after = server.children('worker');
       expect(after).toHaveLength(Number(workers));
       expect(after.filter((pid) => before.includes(pid))).toEqual([]);
@@ -85,7 +93,7 @@ describe('SIGHUP replaces the workers one by one', () => {
       for (const device of devices) expect(device.connections).toBeGreaterThan(1);
       const acknowledged = devices.reduce((sum, device) => sum + device.acknowledged, 0);
       const counted = `SELECT count() >= ${acknowledged}, count() = uniqExact(device, time, id) FROM fixgate.positions FINAL FORMAT TSV`;
-      await vi.waitFor(async () => expect(await server.query(counted)).toBe('1\t1\n'), { timeout: 20_000, interval: 250 });
+      await eventually(async () => expect(await server.query(counted)).toBe('1\t1\n'));
       const ready = await server.http('/readyz');
       expect(await ready.json()).toMatchObject({ status: 'ready' });
     },
@@ -94,14 +102,15 @@ describe('SIGHUP replaces the workers one by one', () => {
 });
 
 /**
- * Datagrams in both families, each from a port of its own and sent once; answers come from the sockets of two processes. Returns the
- * numbers of those that were not answered.
+ * Datagrams in both families, each from a port of its own and sent once; answers come from the sockets of two processes. Returns when
+ * all are answered.
  */
-async function datagrams(port: number, until: () => boolean): Promise<{ sent: number; unanswered: number[] }> {
+async function datagrams(port: number, isOver: () => boolean): Promise<void> {
   const open = new Map<number, dgram.Socket>();
-  let sent = 0;
-  let settled: () => void = () => {};
-  for (; !until(); sent++) {
+  onTestFinished(() => {
+    for (const socket of open.values()) socket.close();
+  });
+  for (let sent = 0; sent <= 100 || !isOver(); sent++) {
     const host = sent % 2 === 0 ? '127.0.0.1' : '::1';
     const socket = dgram.createSocket(sent % 2 === 0 ? 'udp4' : 'udp6');
     const n = sent;
@@ -109,17 +118,13 @@ async function datagrams(port: number, until: () => boolean): Promise<{ sent: nu
     socket.once('message', () => {
       open.delete(n);
       socket.close();
-      if (open.size === 0) settled();
     });
     socket.send(udpPacket(imei(n % 100), Date.UTC(2026, 9, 1) + n * 1000), port, host);
     await new Promise((resolve) => setImmediate(resolve));
     // As many as a device's patience.
     if (open.size >= 50) await new Promise<void>((resolve) => open.values().next().value?.once('close', resolve));
   }
-  const late = new Promise<void>((resolve) => setTimeout(resolve, 10_000).unref());
-  if (open.size > 0) await Promise.race([late, new Promise<void>((resolve) => (settled = resolve))]);
-  for (const socket of open.values()) socket.close();
-  return { sent, unanswered: [...open.keys()] };
+  await eventually(() => expect([...open.keys()]).toEqual([]));
 }
 
 describe('SIGHUP on listeners of every address', () => {
@@ -128,21 +133,18 @@ describe('SIGHUP on listeners of every address', () => {
     servers.push(server);
     let done = false;
     const [tcp, udp] = [await server.port('teltonika'), await server.port('teltonika', 'udp')];
-    const doors = ['127.0.0.1', '::1'].map((host) => knock(tcp, () => done, host));
+    const doors = ['127.0.0.1', '::1'].map((host) => new Door(tcp, () => done, host));
     const senders = datagrams(udp, () => done);
     for (const _ of [1, 2]) {
       server.log.length = server.log.findIndex((line) => line.msg === 'listening') + 1;
       server.signal('SIGHUP');
       await server.logged('the workers are replaced');
     }
+    for (const door of doors) await until(() => door.tries > 20);
     done = true;
-    for (const { tries, errors } of await Promise.all(doors)) {
-      expect(errors).toEqual([]);
-      expect(tries).toBeGreaterThan(20);
-    }
-    const { sent, unanswered } = await senders;
-    expect(sent).toBeGreaterThan(100);
-    expect(unanswered).toEqual([]);
+    await Promise.all(doors.map(({ over }) => over));
+    for (const { errors } of doors) expect(errors).toEqual([]);
+    await senders;
   }, 90_000);
 });
 
@@ -165,7 +167,7 @@ describe('a device on two connections', () => {
     }
     expect(devices.map(({ ended }) => ended)).toEqual([false, false, false, false]);
     const records = 'SELECT count() FROM fixgate.positions FINAL';
-    await vi.waitFor(async () => expect(await server.query(records)).toBe('8\n'), { timeout: 10_000, interval: 100 });
+    await eventually(async () => expect(await server.query(records)).toBe('8\n'));
     for (const device of devices) device.close();
   }, 60_000);
 });

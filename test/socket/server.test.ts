@@ -2,13 +2,14 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { crc16X25, putU16be } from '../../src/base/wire/index.ts';
 import { clickHouseSecret } from '../../src/embedded/secret.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { eventually } from '../support/wait.ts';
 
 const IMEI = '356307042441013';
 
@@ -38,26 +39,17 @@ describe('a whole server', () => {
     device.send(packet(time));
     await device.until((d) => d.received.length === 5);
     expect(device.received.toString('hex')).toBe('0100000001');
-    await vi.waitFor(
-      async () =>
-        expect(await server.query('SELECT device, toUnixTimestamp64Milli(time), lat, lon FROM fixgate.positions FINAL')).toBe(
-          `${IMEI}\t${time}\t59.3293\t18.0686\n`,
-        ),
-      {
-        timeout: 10_000,
-        interval: 100,
-      },
+    await eventually(async () =>
+      expect(await server.query('SELECT device, toUnixTimestamp64Milli(time), lat, lon FROM fixgate.positions FINAL')).toBe(
+        `${IMEI}\t${time}\t59.3293\t18.0686\n`,
+      ),
     );
-    await vi.waitFor(
-      async () => {
-        const readiness = await server.http('/readyz');
-        expect([readiness.status, await readiness.json()]).toMatchObject([200, { status: 'ready' }]);
-      },
-      { timeout: 10_000 },
-    );
-    await vi.waitFor(
-      async () => expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
-      { timeout: 5000 },
+    await eventually(async () => {
+      const readiness = await server.http('/readyz');
+      expect([readiness.status, await readiness.json()]).toMatchObject([200, { status: 'ready' }]);
+    });
+    await eventually(async () =>
+      expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
     );
     const children = [...server.children('worker'), ...server.children('shipper'), ...server.children('clickhouse')];
     expect(children).toHaveLength(2 + (await workers(server)));
@@ -72,27 +64,20 @@ describe('a whole server', () => {
     device.send(packet(Date.UTC(2026, 9, 1)));
     await device.until((d) => d.received.length === 5);
     // The totals reach the supervisor once a second.
-    await vi.waitFor(
-      async () => expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
-      { timeout: 5000 },
+    await eventually(async () =>
+      expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
     );
     for (const role of ['worker', 'shipper', 'clickhouse'] as const) {
       const [pid = 0] = server.children(role);
       process.kill(pid, 'SIGKILL');
-      await vi.waitFor(() => expect(server.children(role)).not.toContain(pid), { timeout: 10_000 });
-      await vi.waitFor(async () => expect(await (await server.http('/readyz')).json()).toMatchObject({ status: 'ready' }), {
-        timeout: 20_000,
-        interval: 100,
-      });
+      await eventually(() => expect(server.children(role)).not.toContain(pid));
+      await eventually(async () => expect(await (await server.http('/readyz')).json()).toMatchObject({ status: 'ready' }));
     }
     const again = await login(server);
     again.send(packet(Date.UTC(2026, 9, 2)));
     await again.until((d) => d.received.length === 5);
-    await vi.waitFor(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('2\n'), {
-      timeout: 10_000,
-      interval: 100,
-    });
-    await vi.waitFor(async () => {
+    await eventually(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('2\n'));
+    await eventually(async () => {
       const text = await (await server.http('/metrics')).text();
       expect(text).toContain('fixgate_records_total{codec="teltonika"} 2');
       expect(text).toContain('fixgate_process_restarts_total{process="worker"} 1');
@@ -108,10 +93,7 @@ describe('a whole server', () => {
     first.signal('SIGKILL');
     await first.exited;
     const second = track(await Server.start({}, dataDir));
-    await vi.waitFor(async () => expect(await second.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'), {
-      timeout: 10_000,
-      interval: 100,
-    });
+    await eventually(async () => expect(await second.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'));
     await second.stop();
     rmSync(dataDir, { recursive: true });
   });
@@ -141,10 +123,7 @@ describe('what a device has taught', () => {
     const second = track(await Server.start(env, dataDir));
     await report(second, bare);
     // The same fix in the same zone is the same record.
-    await vi.waitFor(async () => expect(await second.query("SELECT count() FROM fixgate.statuses WHERE protocol = 'gt06'")).toBe('2\n'), {
-      timeout: 10_000,
-      interval: 100,
-    });
+    await eventually(async () => expect(await second.query("SELECT count() FROM fixgate.statuses WHERE protocol = 'gt06'")).toBe('2\n'));
     expect(await second.query("SELECT toString(time, 'UTC') FROM fixgate.positions FINAL")).toBe('2011-08-29 09:46:16.000\n');
     await second.stop();
     rmSync(dataDir, { recursive: true });
@@ -219,22 +198,16 @@ describe('a ClickHouse that does not answer', () => {
     const device = await login(server);
     device.send(packet(Date.UTC(2026, 9, 1)));
     await device.until((d) => d.received.length === 5);
-    await vi.waitFor(
-      async () => {
-        const readiness = await server.http('/readyz');
-        expect([readiness.status, await readiness.json()]).toMatchObject([
-          200,
-          { status: 'degraded', parts: { clickhouse: { state: 'degraded' } } },
-        ]);
-      },
-      { timeout: 10_000 },
-    );
+    await eventually(async () => {
+      const readiness = await server.http('/readyz');
+      expect([readiness.status, await readiness.json()]).toMatchObject([
+        200,
+        { status: 'degraded', parts: { clickhouse: { state: 'degraded' } } },
+      ]);
+    });
     const { startEmbeddedClickHouse } = await import('../../src/embedded/clickhouse.ts');
     const clickhouse = await startEmbeddedClickHouse({ directory, port });
-    await vi.waitFor(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'), {
-      timeout: 20_000,
-      interval: 100,
-    });
+    await eventually(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'));
     await server.stop();
     await clickhouse.close();
     rmSync(directory, { recursive: true });

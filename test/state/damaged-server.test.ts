@@ -1,5 +1,6 @@
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { DamagedStore, idOf, told } from '../support/damaged-store.ts';
+import { eventually } from '../support/wait.ts';
 
 const damaged = new DamagedStore();
 afterAll(() => damaged.close());
@@ -10,16 +11,13 @@ describe('a server on a damaged state store', () => {
     damaged.zeroDevices();
 
     const started = await damaged.start();
-    await vi.waitFor(
-      async () => {
-        const readiness = await started.http('/readyz');
-        expect([readiness.status, await readiness.json()]).toMatchObject([
-          503,
-          { parts: { 'worker-0': { state: 'up' }, state_store: { state: 'down', reason: expect.stringContaining(damaged.file) } } },
-        ]);
-      },
-      { timeout: 10_000 },
-    );
+    await eventually(async () => {
+      const readiness = await started.http('/readyz');
+      expect([readiness.status, await readiness.json()]).toMatchObject([
+        503,
+        { parts: { 'worker-0': { state: 'up' }, state_store: { state: 'down', reason: expect.stringContaining(damaged.file) } } },
+      ]);
+    });
     expect(await told(started, idOf(0))).not.toContain('00000001');
     expect(await told(started, '356307042449999')).not.toContain('00000001');
     expect(await started.stop()).toBe(0);

@@ -8,25 +8,6 @@ import { describe, expect, it } from 'vitest';
 const ROOT = new URL('../', import.meta.url);
 const WAIT = 'support/wait.ts';
 
-/** Still with sleeps and limits of their own; to be changed one by one, each with a run on a busy machine. */
-const LATER = new Set([
-  'cli/passwords.test.ts',
-  'crash/kill-nine.test.ts',
-  'helpers/hostile.ts',
-  'lock/killed-supervisor.ts',
-  'lock/server.test.ts',
-  'long/damaged-state.long.ts',
-  'package/external-codec.test.ts',
-  'plan/steps.test.ts',
-  'registry/server.test.ts',
-  'socket/descriptors.test.ts',
-  'socket/files.test.ts',
-  'socket/hostile.test.ts',
-  'socket/rolling.test.ts',
-  'socket/server.test.ts',
-  'state/damaged-server.test.ts',
-]);
-
 const BANNED: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['a sleep: wait for what it is about with support/wait.ts', /\bsetTimeout\(|\btimers\/promises\b|\bAtomics\.wait\(/g],
   ['a wait with a limit of its own: eventually() has one that no machine reaches', /\bvi\.wait(For|Until)\(/g],
@@ -53,12 +34,7 @@ describe('the tests', () => {
       (name) => name.endsWith('.ts') && name !== WAIT && name !== 'support/discipline.test.ts' && name !== 'architecture.test.ts',
     );
     expect(files.length).toBeGreaterThan(100);
-    expect(
-      files
-        .filter((name) => !LATER.has(name))
-        .sort()
-        .flatMap((name) => violations(name, readFileSync(new URL(name, ROOT), 'utf8'))),
-    ).toEqual([]);
+    expect(files.sort().flatMap((name) => violations(name, readFileSync(new URL(name, ROOT), 'utf8')))).toEqual([]);
   });
 });
 

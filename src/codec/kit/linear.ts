@@ -84,24 +84,36 @@ export function frameProblem(codec: Codec, transport: Transport, frame: Bytes, t
   for (const part of ['a', ',', '0', ...words])
     for (const place of PLACES) {
       const at = Math.min(frame.length - 1, Math.floor(frame.length * place));
-      const stretched = (size: number): Uint8Array => {
-        const text = filled({ head: '', part }, size);
-        const bytes = new Uint8Array(frame.length + text.length);
-        bytes.set(frame.subarray(0, at));
-        putAscii(bytes, at, text);
-        bytes.set(frame.subarray(at), at + text.length);
-        settings.reseal(bytes);
-        return bytes;
-      };
+      const bytesOf = once((size) => stretched(frame, at, filled({ head: '', part }, size), settings.reseal));
       for (const [name, call] of calls) {
         const problem = growth(LONG, (size) => {
-          const bytes = stretched(size);
+          const bytes = bytesOf(size);
           return () => call(bytes);
         });
         if (problem !== '') return `${name} with ${JSON.stringify(part)} repeated at ${at}: ${problem}`;
       }
     }
   return '';
+}
+
+/** The frame with a text put into it. */
+function stretched(frame: Bytes, at: number, text: string, reseal: FrameSettings['reseal']): Uint8Array {
+  const bytes = new Uint8Array(frame.length + text.length);
+  bytes.set(frame.subarray(0, at));
+  putAscii(bytes, at, text);
+  bytes.set(frame.subarray(at), at + text.length);
+  reseal(bytes);
+  return bytes;
+}
+
+/** Makes each size once: a frame of 64 kB costs more to build, and to seal, than most of what is then asked of it. */
+function once(make: (size: number) => Uint8Array): (size: number) => Uint8Array {
+  const made = new Map<number, Uint8Array>();
+  return (size) => {
+    const bytes = made.get(size) ?? make(size);
+    made.set(size, bytes);
+    return bytes;
+  };
 }
 
 interface FrameSettings {
