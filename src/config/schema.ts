@@ -108,6 +108,12 @@ export const configSchema = z.strictObject({
     .strictObject({
       segmentBytes: z.int().min(65_536).default(mib(64)).describe('size at which a segment is closed'),
       segmentAgeMs: z.int().min(1000).default(600_000).describe('age at which a segment is closed'),
+      paceMs: z
+        .int()
+        .min(0)
+        .max(100)
+        .default(4)
+        .describe('pause between two commits while few frames arrive: an answer waits so long at most, and each commit costs less'),
       keepMs: z.int().min(0).default(86_400_000).describe('how long delivered segments are kept for replay'),
       maxBytes: z
         .int()

@@ -41,8 +41,12 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *     is in the segment before it is readable.
  * 11. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
  *     not be stored in front of the earlier one, which its device sends again (promise 7).
+ * 12. A commit begins `paceMs` after the end of the last one at the earliest, unless `PACED_ENTRIES` or a `flush` wait: a commit costs the same for one
+ *     entry as for many. After a pause the first entry is committed at once, and a busy journal is not held back.
  */
 
+/** Invariant 12. */
+const PACED_ENTRIES = 32;
 const FIRST_GATHER_BYTES = 256 * 1024;
 const MIB = 1024 * 1024;
 
@@ -61,6 +65,7 @@ export class Journal extends JournalStats {
   readonly #space: Space;
   readonly #maxPendingBytes: number;
   readonly #stallMs: number;
+  readonly #paceMs: number;
   readonly #timer: NodeJS.Timeout;
 
   /** Appends go here, up to `#at`; the commit in flight owns the other one. */
@@ -77,7 +82,12 @@ export class Journal extends JournalStats {
   #flightSince = -1;
   /** A commit is scheduled or in flight. */
   #busy = false;
+  /** The next commit waits for its time (invariant 12). */
+  #paced: NodeJS.Timeout | undefined;
+  /** When the last commit ended, monotonic ms. */
+  #ended = Number.NEGATIVE_INFINITY;
   readonly #startCommit = () => {
+    this.#paced = undefined;
     void this.#commit();
   };
 
@@ -122,6 +132,7 @@ export class Journal extends JournalStats {
     });
     this.#maxPendingBytes = Math.max(options.maxPendingBytes ?? 32 * MIB, MAX_ENTRY_BYTES);
     this.#stallMs = options.stallMs ?? 10_000;
+    this.#paceMs = options.paceMs ?? 0;
     this.#next = firstSequence;
     this.#from = firstSequence;
     this.#settled = firstSequence - 1;
@@ -211,6 +222,7 @@ export class Journal extends JournalStats {
     if (marks?.relay === true) this.#relayed = true;
     this.entries++;
     if (!this.#busy) this.#schedule();
+    else if (this.#paced !== undefined && this.#next - this.#from >= PACED_ENTRIES) this.#hurry();
     return sequence;
   }
 
@@ -218,6 +230,7 @@ export class Journal extends JournalStats {
   flush(): Promise<void> {
     const upTo = this.#next - 1;
     if (this.#settled >= upTo) return Promise.resolve();
+    if (this.#paced !== undefined) this.#hurry();
     return new Promise((resolve) => this.#waiting.push({ upTo, resolve }));
   }
 
@@ -266,6 +279,15 @@ export class Journal extends JournalStats {
   #schedule(): void {
     if (this.#busy || (this.#at === 0 && !this.#rotation.renew)) return;
     this.#busy = true;
+    const wait = this.#paceMs - (this.#clock.elapsed() - this.#ended);
+    const mayWait = this.#waiting.length === 0 && this.#next - this.#from < PACED_ENTRIES;
+    if (wait > 0 && mayWait) this.#paced = setTimeout(this.#startCommit, wait);
+    else setImmediate(this.#startCommit);
+  }
+
+  #hurry(): void {
+    clearTimeout(this.#paced);
+    this.#paced = undefined;
     setImmediate(this.#startCommit);
   }
 
@@ -289,6 +311,7 @@ export class Journal extends JournalStats {
       else await this.#fail(from, failure);
       this.#flightSince = -1;
     } else if (this.#rotation.renew) await this.#rotation.begin(from);
+    if (bytes > 0) this.#ended = this.#clock.elapsed();
     this.#busy = false;
     this.#schedule();
   }

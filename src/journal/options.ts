@@ -32,6 +32,8 @@ export interface JournalOptions {
   readonly order?: (() => number) | undefined;
   /** How often room and disk are looked at, 1 s. */
   readonly checkMs?: number | undefined;
+  /** While few entries come, time between the end of a commit and the next one, 0 ms. */
+  readonly paceMs?: number | undefined;
   /** A commit that takes longer than this makes the journal sick until it ends, 10 s. */
   readonly stallMs?: number | undefined;
   /** Everything up to the watermark is on disk. Must not throw. */

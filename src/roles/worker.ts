@@ -105,7 +105,7 @@ async function openJournal(
   const directory = join(config.dataDir, 'journal', String(slot));
   await nodeStorage.makeDirectory(directory);
   await lockDirectory(directory, PREDECESSOR_WAIT_MS, { parent: process.ppid });
-  const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
+  const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes, paceMs } = config.journal;
   // Twice the bound at which sockets pause: what a pause lets through still fits.
   const maxPendingBytes = 2 * config.limits.pendingBytes;
   // A journal that was wiped must not count from 1 again: cursors in the stores would take its entries for delivered.
@@ -121,6 +121,7 @@ async function openJournal(
     minFreeBytes,
     maxBytes,
     maxPendingBytes,
+    paceMs,
     ...calls,
   });
 }

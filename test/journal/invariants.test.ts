@@ -6,6 +6,7 @@ import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, MAX_PAYLOAD_BYTES, Origin } from '../../src/journal/entry.ts';
 import { JournalReader, readDurable } from '../../src/journal/reader.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { eventually, remains } from '../support/wait.ts';
 import { directory, drain, nth, ORIGIN, open, read, segments } from './slot.ts';
 
 describe('journal invariants', () => {
@@ -192,6 +193,44 @@ describe('journal invariants', () => {
     await slot.it.flush();
     expect(nth(await drain(reader), 0)).toEqual({ sequence: 2, text: 'b' });
     await reader.close();
+    await slot.it.close();
+  });
+
+  it('12: while little comes a commit waits for the pace, and not when many wait, on a flush, or after a pause', async () => {
+    const slot = await open(await directory(), { paceMs: 600_000 });
+    slot.append('after a pause');
+    await eventually(() => expect(slot.durable).toEqual([1]));
+    slot.append('soon after');
+    await remains(() => expect(slot.durable).toEqual([1]), 100);
+    for (let i = 0; i < 31; i++) slot.append(`many ${i}`);
+    await eventually(() => expect(slot.durable).toEqual([1, 33]));
+    slot.append('flushed');
+    await slot.it.flush();
+    expect([slot.durable, slot.it.commits]).toEqual([[1, 33, 34], 3]);
+    slot.append('closed');
+    await slot.it.close();
+    expect(slot.durable).toEqual([1, 33, 34, 35]);
+  });
+
+  it('12: the pace is over by itself', async () => {
+    const slot = await open(await directory(), { paceMs: 5 });
+    for (const text of ['a', 'b', 'c']) {
+      slot.append(text);
+      await eventually(() => expect(slot.durable.at(-1)).toBe(slot.it.entries));
+    }
+    await slot.it.close();
+  });
+
+  it('12: a pace that is over finds what a failed commit dropped gone', async () => {
+    const storage = new FaultStorage();
+    const slot = await open(await directory(), { storage, paceMs: 5 });
+    slot.append('a');
+    await slot.it.flush();
+    storage.fail('sync', /\.seg$/, 'EIO', 1);
+    slot.append('b');
+    await eventually(() => expect(slot.failed).toEqual([{ from: 2, to: 2, code: 'JOURNAL_FAILED' }]));
+    slot.append('c');
+    await eventually(() => expect(slot.durable.at(-1)).toBe(3));
     await slot.it.close();
   });
 });
