@@ -9,6 +9,7 @@ RUN npm pkg delete optionalDependencies.chdb && npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY codecs codecs
+COPY web web
 # The link is where a codec package finds fixgate/codec and fixgate/wire.
 RUN npm run build && npm prune --omit=dev && ln -s .. node_modules/fixgate
 

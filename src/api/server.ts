@@ -6,10 +6,12 @@ import type { Readiness } from '../cluster/supervisor.ts';
 import { tokenOf } from './access.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
+import { CONSOLE_PATHS, type Console } from './console.ts';
 import { DATA_ROUTES } from './data.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
+import { MAPS_PATH, type Maps } from './maps.ts';
 import type { ApiOffice } from './office.ts';
 import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
@@ -42,6 +44,8 @@ export interface HttpOptions {
   /** Grave commands take a second request. */
   readonly confirm: boolean;
   readonly log: Log;
+  /** The pages at `/`; undefined when they are switched off. */
+  readonly pages?: { readonly console: Console; readonly maps: Maps } | undefined;
   /** Time for the head of a request, 10 s, and for the body of an ordinary one, 15 s. */
   readonly headMs?: number | undefined;
   readonly bodyMs?: number | undefined;
@@ -50,7 +54,7 @@ export interface HttpOptions {
 /** Beyond it, connections are closed at once. */
 const MOST_CONNECTIONS = 1_000;
 /** What is answered without a token. */
-const WITHOUT_TOKEN = ['/openapi.json', '/docs', '/healthz', '/readyz', '/metrics'].map((path) => ({ method: 'GET', path }));
+const WITHOUT_TOKEN = ['/openapi.json', '/docs', '/healthz', '/readyz', '/metrics'];
 
 /** Largest body of a request, in bytes. */
 const BODY_LIMIT = 65_536;
@@ -84,7 +88,11 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   const routes = apiRoutes(options);
   const wrong = new WrongTokens(log, MOST_WRONG, 'request with an unknown token refused');
   for (const route of routes) serve(server, route, observed, wrong, bodyMs);
-  const misses = [...routes, ...WITHOUT_TOKEN].map(({ method, path }) => ({ method, pattern: patternOf(path) }));
+  const open = [...WITHOUT_TOKEN, ...(options.pages === undefined ? [] : [...CONSOLE_PATHS, MAPS_PATH])].map((path) => ({
+    method: 'GET',
+    path,
+  }));
+  const misses = [...routes, ...open].map(({ method, path }) => ({ method, pattern: patternOf(path) }));
   // Before its body is read.
   server.addHook('onRequest', async (request, reply) => {
     if (!request.is404) return;
@@ -97,6 +105,8 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   server.setErrorHandler((error, _request, reply) => refused(error, reply));
   const description = openApi(routes, publicUrl);
   const page = docsPage(routes);
+  options.pages?.console.serve(server);
+  options.pages?.maps.serve(server);
   server.get('/openapi.json', () => description);
   server.get('/docs', (_request, reply) => reply.type('text/html; charset=utf-8').send(page));
   server.get('/healthz', () => ({ status: 'ok' }));

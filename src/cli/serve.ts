@@ -1,6 +1,8 @@
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
+import { Console } from '../api/console.ts';
 import { LOOPBACK } from '../api/edge.ts';
+import { Maps } from '../api/maps.ts';
 import { startHttp } from '../api/server.ts';
 import { createCode } from '../api/sessions.ts';
 import { messageOf } from '../base/errors.ts';
@@ -11,6 +13,7 @@ import type { StateStore } from '../state/store.ts';
 import { checkedConfig } from './configuration.ts';
 import { linkOf } from './console.ts';
 import { startedByNpm, whenEnded } from './npm.ts';
+import { providePages } from './pages.ts';
 
 export const SERVE_HELP = `fixgate serve [--config file]
 
@@ -52,7 +55,9 @@ export async function serve(args: string[]): Promise<number> {
   });
   // A terminal that goes away sends the same signal: there it means the end.
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
-  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, log });
+  const pages = config.http.console ? { console: new Console(), maps: new Maps(config.dataDir) } : undefined;
+  let endBuild = (): void => {};
+  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, log, pages });
   const { publicUrl } = config.http;
   const console = publicUrl === '' ? http.url : publicUrl;
   log.info({ http: http.url, console, ...(publicUrl === '' ? {} : { publicUrl }) }, 'metrics and health');
@@ -62,10 +67,14 @@ export async function serve(args: string[]): Promise<number> {
     await Promise.race([supervisor.start(), supervisor.lost]);
     // Not left to the end of the process, which may be killed.
     flushCompileCache();
-    await printLink(console, supervisor.office?.state, log);
+    if (pages !== undefined) {
+      endBuild = providePages(pages.console, pages.maps, log);
+      await printLink(console, supervisor.office?.state, log);
+    }
     await Promise.race([stopped, supervisor.lost]);
     await supervisor.stop(config.drainMs);
   } finally {
+    endBuild();
     await http.close();
     // A connection to a store that is silent would keep the process.
     setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -146,13 +146,25 @@ function hint(word: string, known: readonly string[]): string {
   return close === undefined ? (known.length > 0 ? `; known keys: ${known.join(', ')}` : '') : `; did you mean ${close}?`;
 }
 
-const READINGS = { text: (_: string, text: string): unknown => text, number: numberOf, list: listOf, listeners: listenersOf } as const;
+const READINGS = {
+  text: (_: string, text: string): unknown => text,
+  number: numberOf,
+  list: listOf,
+  listeners: listenersOf,
+  switch: switchOf,
+} as const;
 
 function listOf(_: string, text: string): unknown {
   return text
     .split(',')
     .map((part) => part.trim())
     .filter(Boolean);
+}
+
+function switchOf(name: string, text: string, problems: string[]): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  problems.push(`${name}: "${text}" is neither true nor false`);
+  return undefined;
 }
 
 function numberOf(name: string, text: string, problems: string[]): unknown {

@@ -225,6 +225,7 @@ export const configSchema = z.strictObject({
         .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: 'must be an address or a network like 10.0.0.0/8' }))
         .default([])
         .describe('proxies whose X-Forwarded-For and X-Forwarded-Host are trusted'),
+      console: z.boolean().default(true).describe('serve the web console at /'),
     })
     .prefault({}),
 });
@@ -251,6 +252,7 @@ export const ENVIRONMENT = [
   ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
   ['FIXGATE_HTTP_PUBLIC_URL', 'http.publicUrl', 'text'],
   ['FIXGATE_HTTP_TRUSTED_PROXIES', 'http.trustedProxies', 'list'],
+  ['FIXGATE_HTTP_CONSOLE', 'http.console', 'switch'],
 ] as const;
 /** Read by the command line itself, not an option: the configuration file. */
 export const CONFIG_FILE_VARIABLE = 'FIXGATE_CONFIG';

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { brotliCompressSync, constants } from 'node:zlib';
+
+/**
+ * Builds the pages of the console and the map below the devices, each once: they are cached by what they are made from.
+ *
+ *   node web/build.ts                      into the cache; a server that started it is told where
+ *   node web/build.ts --out dist/console   also copied to there
+ *
+ * What is built lies beside the cache until it is whole, so two processes that build at once do not meet.
+ */
+const ROOT = join(import.meta.dirname, '..');
+const CACHE = join(ROOT, 'node_modules/.cache/fixgate');
+const COMPRESSED = /\.(html|js|css|svg|txt)$/;
+/** More takes ten times as long for 3 %. */
+const BROTLI_QUALITY = 9;
+
+const { values } = parseArgs({ options: { out: { type: 'string' } } });
+const pages = await cachedPages();
+await tell({ type: 'console', directory: pages });
+const { cachedWorldMap } = await import('./basemap.ts');
+const map = cachedWorldMap(join(CACHE, 'basemap'));
+await tell({ type: 'map', path: map });
+if (values.out !== undefined) {
+  rmSync(values.out, { recursive: true, force: true });
+  cpSync(pages, values.out, { recursive: true });
+  mkdirSync(join(values.out, 'maps'));
+  cpSync(map, join(values.out, 'maps/world.pmtiles'));
+}
+
+/** Resolves when the server that started this process has it. */
+async function tell(message: object): Promise<void> {
+  if (process.connected) await new Promise((resolve) => process.send?.(message, undefined, undefined, resolve));
+}
+
+async function cachedPages(): Promise<string> {
+  const directory = join(CACHE, 'console', hashOf());
+  if (existsSync(directory)) return directory;
+  const beside = `${directory}.${process.pid}`;
+  // Loaded only when something is built.
+  const { build } = await import('vite');
+  await build({
+    configFile: join(import.meta.dirname, 'vite.config.ts'),
+    root: import.meta.dirname,
+    logLevel: 'warn',
+    build: { outDir: beside, emptyOutDir: true },
+  });
+  writeFileSync(join(beside, 'licences.txt'), licences());
+  for (const name of readdirSync(beside, { recursive: true, encoding: 'utf8' })) {
+    if (!COMPRESSED.test(name)) continue;
+    const path = join(beside, name);
+    writeFileSync(`${path}.br`, brotliCompressSync(readFileSync(path), { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } }));
+  }
+  try {
+    renameSync(beside, directory);
+  } catch (error) {
+    rmSync(beside, { recursive: true, force: true });
+    if (!existsSync(directory)) throw error;
+  }
+  return directory;
+}
+
+function hashOf(): string {
+  const hash = createHash('sha256');
+  const files = globSync('**/*', { cwd: import.meta.dirname, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = [...files.map((entry) => join(entry.parentPath, entry.name)), join(ROOT, 'package-lock.json')].sort();
+  for (const path of paths) hash.update(relative(ROOT, path)).update('\0').update(readFileSync(path)).update('\0');
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Of the packages that are in the pages, and of what those are made of: their licences ask for it. */
+function licences(): string {
+  const found = new Map<string, string>();
+  const require = createRequire(import.meta.url);
+  const add = (name: string, from: string): void => {
+    const directory = [from, ROOT].map((base) => join(base, 'node_modules', name)).find((path) => existsSync(join(path, 'package.json')));
+    if (directory === undefined || found.has(directory)) return;
+    const facts = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+    const file = readdirSync(directory).find((one) => /^licen[cs]e/i.test(one));
+    const text = file === undefined ? `Licence: ${facts.license}` : readFileSync(join(directory, file), 'utf8');
+    found.set(directory, `${facts.name} ${facts.version}\n${'-'.repeat(60)}\n${text.trim()}\n`);
+    for (const dependency of Object.keys(facts.dependencies ?? {})) if (!dependency.startsWith('@types/')) add(dependency, directory);
+  };
+  for (const name of ['preact', '@preact/signals', 'maplibre-gl', 'pmtiles']) add(name, dirname(require.resolve('../package.json')));
+  const map = 'Map: Natural Earth (public domain); names of places: GeoNames, CC BY 4.0, https://www.geonames.org\n';
+  return [map, ...found.values()].join('\n');
+}

@@ -1,0 +1,132 @@
+import { signal } from '@preact/signals';
+import type { ComponentType, JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { isGone } from './api.ts';
+import { isHelpShown, KeysHelp } from './keys.tsx';
+import { connection } from './live.ts';
+import { place, to } from './route.ts';
+import { Now } from './screens/now.tsx';
+import { SignIn } from './screens/sign-in.tsx';
+import { may, session, signOut } from './session.ts';
+import { THEMES, theme } from './theme.ts';
+
+interface Screen {
+  readonly name: string;
+  readonly scope: string;
+  /** In the menu. */
+  readonly isListed: boolean;
+  readonly load: () => Promise<ComponentType> | ComponentType;
+}
+
+const SCREENS: Readonly<Record<string, Screen>> = {
+  now: { name: 'Now', scope: 'read', isListed: true, load: () => Now },
+};
+
+/** Of the screens that are loaded when they are first opened. */
+const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map([['now', Now]]));
+const failed = signal('');
+
+export function App(): JSX.Element {
+  if (session.value === undefined) return <SignIn />;
+  return <Shell />;
+}
+
+function Shell(): JSX.Element {
+  const { screen } = place.value;
+  const rule = SCREENS[screen];
+  const Shown = loaded.value.get(screen);
+  const scope = rule?.scope ?? '';
+  useEffect(() => {
+    document.title = `${rule?.name ?? 'Not found'} · Fixgate`;
+    if (rule === undefined || loaded.value.has(screen)) return;
+    failed.value = '';
+    Promise.resolve(rule.load()).then(
+      (component) => {
+        loaded.value = new Map([...loaded.value, [screen, component]]);
+      },
+      () => {
+        failed.value = 'This part of the console cannot be loaded: the server may be newer than this page. Load the page again.';
+      },
+    );
+  }, [screen, rule]);
+  const isLoopback = /^(localhost|127\.|\[::1\])/.test(location.hostname);
+  return (
+    <>
+      <button type="button" class="skip" onClick={() => document.getElementById('main')?.focus()}>
+        Skip to the content
+      </button>
+      <header class="bar">
+        <span class="name">Fixgate</span>
+        <nav aria-label="Screens">
+          {Object.entries(SCREENS)
+            .filter(([, one]) => one.isListed && may(one.scope))
+            .map(([id, one]) => (
+              <a key={id} href={to(id)} aria-current={id === screen ? 'page' : undefined}>
+                {one.name}
+              </a>
+            ))}
+        </nav>
+        <Connection />
+        <select
+          aria-label="Colours"
+          value={theme.value}
+          onChange={(event) => {
+            theme.value = THEMES.find((one) => one === event.currentTarget.value) ?? 'system';
+          }}
+        >
+          {THEMES.map((one) => (
+            <option key={one} value={one}>
+              {one}
+            </option>
+          ))}
+        </select>
+        <button type="button" aria-label="Keys" onClick={() => (isHelpShown.value = true)}>
+          ?
+        </button>
+        <button type="button" title={`signed in as ${session.value?.name}`} onClick={() => void signOut()}>
+          Sign out
+        </button>
+      </header>
+      {isGone.value && (
+        <p class="banner bad" role="alert">
+          The server does not answer. What you see is from before; this goes away by itself.
+        </p>
+      )}
+      {!isLoopback && location.protocol === 'http:' && (
+        <p class="banner">Plain HTTP: others on this network can read along. Put TLS in front (docs/http.md), or use an SSH tunnel.</p>
+      )}
+      <main id="main" tabIndex={-1} class={screen === 'map' ? 'wide' : ''}>
+        {rule === undefined ? (
+          <>
+            <h1>Not found</h1>
+            <p>
+              There is no screen "{screen}". <a href={to('now')}>Now</a>
+            </p>
+          </>
+        ) : !may(scope) ? (
+          <>
+            <h1>{rule.name}</h1>
+            <p>
+              Your token lacks the scope <code>{scope}</code>.
+            </p>
+          </>
+        ) : Shown === undefined ? (
+          <p class="quiet">{failed.value}</p>
+        ) : (
+          <Shown key={place.value.args[0] ?? ''} />
+        )}
+      </main>
+      {isHelpShown.value && <KeysHelp />}
+    </>
+  );
+}
+
+const WORDS = { off: '', opening: '', live: '● live', lost: '○ reconnecting', refused: '○ not live' } as const;
+
+function Connection(): JSX.Element {
+  return (
+    <span role="status" class={connection.value === 'live' ? 'up' : 'quiet'}>
+      {WORDS[connection.value]}
+    </span>
+  );
+}

@@ -1,0 +1,69 @@
+import { signal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { go, to } from './route.ts';
+
+/** Keys of every screen. None of them works while one types. */
+const SCREENS: Readonly<Record<string, readonly [string, string]>> = {
+  n: ['now', 'Now'],
+  m: ['map', 'Map'],
+  d: ['devices', 'Devices'],
+  t: ['trace', 'Trace'],
+  e: ['events', 'Events'],
+};
+export const isHelpShown = signal(false);
+let prefix = 0;
+const PREFIX_MS = 1500;
+
+export function listenToKeys(): void {
+  addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { target } = event;
+    if (target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) {
+      if (event.key === 'Escape') target.blur();
+      return;
+    }
+    const { key } = event;
+    const screen = event.timeStamp - prefix < PREFIX_MS ? SCREENS[key] : undefined;
+    prefix = 0;
+    if (screen !== undefined) go(to(screen[0]));
+    else if (key === 'g') prefix = event.timeStamp;
+    else if (key === '?') isHelpShown.value = true;
+    else if (key === '/') document.querySelector<HTMLInputElement>('input[type=search]')?.focus();
+    else if (key === 'j' || key === 'k') document.querySelector<HTMLElement>('[role=listbox]')?.focus();
+    else if (key === 'Escape' && document.querySelector('dialog[open]') === null && history.length > 1) history.back();
+    else return;
+    event.preventDefault();
+  });
+}
+
+export function KeysHelp(): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  const rows = [
+    ['/', 'search'],
+    ...Object.entries(SCREENS).map(([key, [, name]]) => [`g ${key}`, name]),
+    ['j, k', 'down and up in a list'],
+    ['Enter', 'open'],
+    ['Esc', 'back'],
+    ['arrows, +, −', 'move the map, nearer, farther'],
+  ];
+  return (
+    <dialog ref={dialog} aria-label="Keys" onClose={() => (isHelpShown.value = false)}>
+      <h2>Keys</h2>
+      <dl class="facts">
+        {rows.map(([key, does]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{does}</dd>
+          </div>
+        ))}
+      </dl>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
+    </dialog>
+  );
+}

@@ -1,0 +1,126 @@
+import type { ComponentChildren, JSX } from 'preact';
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { get, Refusal } from '../api.ts';
+import { clock } from '../format.ts';
+
+/** What a screen has asked the server for. */
+export interface Data<T> {
+  readonly value: T | undefined;
+  /** The last request was refused; `value` is of an earlier one. */
+  readonly refusal: Refusal | undefined;
+  /** When `value` came, epoch ms. */
+  readonly at: number;
+  reload(): void;
+}
+
+/** Asks again every `everyMs` while the tab is seen. An empty path asks nothing. */
+export function useData<T>(path: string, everyMs = 0): Data<T> {
+  const [state, set] = useState<{ path: string; value?: T; refusal?: Refusal; at: number }>({ path, at: 0 });
+  const asked = useRef(0);
+  const reload = useCallback(() => {
+    if (path === '') return;
+    const mine = ++asked.current;
+    get<T>(path).then(
+      (value) => {
+        if (mine === asked.current) set({ path, value, at: Date.now() });
+      },
+      (error: unknown) => {
+        const refusal = error instanceof Refusal ? error : new Refusal(0, { title: String(error) });
+        if (mine === asked.current) set((before) => ({ ...(before.path === path ? before : { path, at: 0 }), refusal }));
+      },
+    );
+  }, [path]);
+  useEffect(() => {
+    reload();
+    if (everyMs === 0) return;
+    const timer = setInterval(() => {
+      if (!document.hidden) reload();
+    }, everyMs);
+    return () => clearInterval(timer);
+  }, [reload, everyMs]);
+  const mine = state.path === path ? state : { at: 0, value: undefined, refusal: undefined };
+  return { value: mine.value, refusal: mine.refusal, at: mine.at, reload };
+}
+
+/** The states of everything that is asked for: loading, refused, stale, there. */
+export function Loaded<T>({ data, children }: { readonly data: Data<T>; readonly children: (value: T) => ComponentChildren }): JSX.Element {
+  const { value, refusal, at, reload } = data;
+  if (value === undefined) return refusal === undefined ? <Loading /> : <Refused refusal={refusal} retry={reload} />;
+  if (refusal === undefined) return <>{children(value)}</>;
+  return (
+    <div class="stale">
+      <p class="note" role="status">
+        From {clock(at, false)}: {refusal.message}.{' '}
+        <button type="button" onClick={reload}>
+          Retry
+        </button>
+      </p>
+      {children(value)}
+    </div>
+  );
+}
+
+/** Nothing at first: most answers are there before one has read a word. */
+function Loading(): JSX.Element {
+  const [late, set] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => set(true), 300);
+    return () => clearTimeout(timer);
+  }, []);
+  return <p class="quiet">{late ? 'Loading…' : ''}</p>;
+}
+
+export function Refused({ refusal, retry }: { readonly refusal: Refusal; readonly retry?: () => void }): JSX.Element {
+  return (
+    <div class="refused" role="alert">
+      <strong>{refusal.message}</strong>
+      {refusal.fields.length > 0 && (
+        <ul>
+          {refusal.fields.map(({ field, problem }) => (
+            <li key={`${field} ${problem}`}>
+              <code>{field}</code>: {problem}
+            </li>
+          ))}
+        </ul>
+      )}
+      {retry !== undefined && (
+        <button type="button" onClick={retry}>
+          Retry
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function Empty({ children }: { readonly children: ComponentChildren }): JSX.Element {
+  return <div class="empty">{children}</div>;
+}
+
+/** Something that is done when one asks for it: whether it is under way, and what was refused. */
+export interface Action {
+  readonly isBusy: boolean;
+  readonly refusal: Refusal | undefined;
+  /** Undefined when it was refused. */
+  run<T>(work: () => Promise<T>): Promise<T | undefined>;
+}
+
+export function useAction(): Action {
+  const [isBusy, setBusy] = useState(false);
+  const [refusal, setRefusal] = useState<Refusal | undefined>(undefined);
+  return {
+    isBusy,
+    refusal,
+    async run(work) {
+      setBusy(true);
+      setRefusal(undefined);
+      try {
+        return await work();
+      } catch (error) {
+        setRefusal(error instanceof Refusal ? error : new Refusal(0, { title: String(error) }));
+        return undefined;
+      } finally {
+        setBusy(false);
+      }
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { computed, signal } from '@preact/signals';
+
+/** `#/device/123/frames?x=y`: the screen, what it shows, and its filters. Hash routes need nothing of the server. */
+const hash = signal(location.hash);
+addEventListener('hashchange', () => {
+  hash.value = location.hash;
+});
+
+export interface Place {
+  readonly screen: string;
+  readonly args: readonly string[];
+  readonly query: URLSearchParams;
+}
+
+export const place = computed<Place>(() => {
+  const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?');
+  const [screen = '', ...args] = path.split('/').map(decodeURIComponent);
+  return { screen: screen === '' ? 'now' : screen, args, query: new URLSearchParams(query) };
+});
+
+export function to(screen: string, ...args: readonly string[]): string {
+  return `#/${[screen, ...args].map(encodeURIComponent).join('/')}`;
+}
+
+export function go(target: string): void {
+  location.hash = target;
+}
+
+/** Changes a filter in the address, without a step of the history. */
+export function filterBy(name: string, value: string): void {
+  const { screen, args, query } = place.value;
+  const next = new URLSearchParams(query);
+  if (value === '') next.delete(name);
+  else next.set(name, value);
+  const text = next.toString();
+  history.replaceState(null, '', `${to(screen, ...args)}${text === '' ? '' : `?${text}`}`);
+  hash.value = location.hash;
+}

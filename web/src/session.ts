@@ -1,0 +1,75 @@
+import { computed, signal } from '@preact/signals';
+import { call, onSignedOut, token } from './api.ts';
+
+/** Who is signed in. The session is a bearer token of this browser: there is no cookie, which other ports of the host would be sent. */
+export interface Session {
+  readonly token: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expires?: number;
+}
+
+const KEY = 'fixgate.session';
+export const session = signal<Session | undefined>(undefined);
+/** Why the sign-in page is shown again, '' for no reason. */
+export const reason = signal('');
+/** Not decided yet: a code is being tried. */
+export const isSigningIn = signal(false);
+
+const scopes = computed(() => new Set(session.value?.scopes));
+
+export function may(scope: string): boolean {
+  return scopes.value.has('admin') || scopes.value.has(scope);
+}
+
+export async function signIn(given: { readonly code?: string; readonly token?: string }): Promise<void> {
+  isSigningIn.value = true;
+  try {
+    keep(await call<Session>('POST', '/v1/session', given));
+    reason.value = '';
+  } finally {
+    isSigningIn.value = false;
+  }
+}
+
+export async function signOut(): Promise<void> {
+  await call('DELETE', '/v1/session').catch(() => {});
+  forget('');
+}
+
+/** At the start: the code of the link, else the session of before. */
+export async function begin(): Promise<void> {
+  onSignedOut(() => forget('The session has ended.'));
+  const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
+  const kept = localStorage.getItem(KEY);
+  if (kept !== null) {
+    const value: Session = JSON.parse(kept);
+    token.value = value.token;
+    session.value = value;
+  }
+  // A second tab of the browser signs out the first one, too.
+  addEventListener('storage', ({ key, newValue }) => {
+    if (key === KEY && newValue === null) forget('');
+  });
+  if (code === undefined) return;
+  // At once: the code must not stay in the history or be copied with the address.
+  history.replaceState(null, '', '/#/now');
+  try {
+    await signIn({ code });
+  } catch (error) {
+    reason.value = error instanceof Error ? error.message : String(error);
+  }
+}
+
+function keep(value: Session): void {
+  localStorage.setItem(KEY, JSON.stringify(value));
+  token.value = value.token;
+  session.value = value;
+}
+
+function forget(why: string): void {
+  localStorage.removeItem(KEY);
+  token.value = '';
+  session.value = undefined;
+  reason.value = why;
+}
