@@ -20,6 +20,7 @@ interface Screen {
 
 const SCREENS: Readonly<Record<string, Screen>> = {
   now: { name: 'Now', scope: 'read', isListed: true, load: () => Now },
+  map: { name: 'Map', scope: 'locations', isListed: true, load: async () => (await import('./screens/map.tsx')).MapScreen },
 };
 
 /** Of the screens that are loaded when they are first opened. */

@@ -26,6 +26,12 @@ export function go(target: string): void {
   location.hash = target;
 }
 
+/** The same without a step of the history. */
+export function replace(target: string): void {
+  history.replaceState(null, '', `/${target}`);
+  hash.value = location.hash;
+}
+
 /** Changes a filter in the address, without a step of the history. */
 export function filterBy(name: string, value: string): void {
   const { screen, args, query } = place.value;
@@ -33,6 +39,5 @@ export function filterBy(name: string, value: string): void {
   if (value === '') next.delete(name);
   else next.set(name, value);
   const text = next.toString();
-  history.replaceState(null, '', `${to(screen, ...args)}${text === '' ? '' : `?${text}`}`);
-  hash.value = location.hash;
+  replace(`${to(screen, ...args)}${text === '' ? '' : `?${text}`}`);
 }

@@ -1,5 +1,6 @@
 import { computed, signal } from '@preact/signals';
 import { call, onSignedOut, token } from './api.ts';
+import { replace, to } from './route.ts';
 
 /** Who is signed in. The session is a bearer token of this browser: there is no cookie, which other ports of the host would be sent. */
 export interface Session {
@@ -53,7 +54,7 @@ export async function begin(): Promise<void> {
   });
   if (code === undefined) return;
   // At once: the code must not stay in the history or be copied with the address.
-  history.replaceState(null, '', '/#/now');
+  replace(to('now'));
   try {
     await signIn({ code });
   } catch (error) {

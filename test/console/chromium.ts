@@ -1,0 +1,70 @@
+import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import { eventually } from '../support/wait.ts';
+
+/** Debian's. */
+const PROGRAM = '/usr/bin/chromium';
+/** Beyond every machine: the test's own limit ends it. */
+const PATIENCE_MS = 240_000;
+/** Of a page at its start: refusals of its policy are errors of the console. */
+const REPORT = `addEventListener('securitypolicyviolation', (e) => console.error('refused by the policy: ' + e.violatedDirective + ' ' + e.blockedURI));`;
+/** Software rendering says so. */
+const KNOWN = /GPU stall due to ReadPixels/;
+
+/** A page, and what went wrong in it. */
+export interface Seen {
+  readonly page: Page;
+  /** Errors of scripts, of the console and of the policy; refusals of the API are the page's business. */
+  readonly faults: readonly string[];
+}
+
+/** One real browser for a file of tests; every page has a profile of its own. */
+export class Chromium {
+  readonly #browser: Browser;
+
+  private constructor(browser: Browser) {
+    this.#browser = browser;
+  }
+
+  static async launch(...args: readonly string[]): Promise<Chromium> {
+    const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+    return new Chromium(
+      await puppeteer.launch({ executablePath: PROGRAM, headless: true, args: [...root, ...args], protocolTimeout: PATIENCE_MS }),
+    );
+  }
+
+  async open(
+    url: string,
+    { width = 1280, height = 800, dark = false }: { width?: number; height?: number; dark?: boolean } = {},
+  ): Promise<Seen> {
+    const context = await this.#browser.createBrowserContext();
+    const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    const faults: string[] = [];
+    page.on('pageerror', (error) => faults.push(String(error)));
+    page.on('console', (message) => {
+      const from = URL.parse(message.location().url ?? '')?.pathname ?? '';
+      if (message.type() === 'error' && !from.startsWith('/v1/') && !KNOWN.test(message.text())) faults.push(`${from} ${message.text()}`);
+    });
+    await page.evaluateOnNewDocument(REPORT);
+    await page.setViewport({ width, height });
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }]);
+    await page.goto(url);
+    return { page, faults };
+  }
+
+  close(): Promise<void> {
+    return this.#browser.close();
+  }
+}
+
+/** What one reads on the page. */
+export async function textOf(page: Page): Promise<string> {
+  return String(await page.evaluate('document.body.innerText'));
+}
+
+export async function reads(page: Page, text: string): Promise<void> {
+  await eventually(async () => {
+    const all = await textOf(page);
+    if (!all.includes(text)) throw new Error(`the page does not say "${text}": ${all.slice(0, 2000)}`);
+  });
+}

@@ -1,0 +1,180 @@
+import { useSignalEffect } from '@preact/signals';
+import type { Position } from 'geojson';
+import type { JSX } from 'preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { get } from '../api.ts';
+import { number, wind } from '../format.ts';
+import { changes, connection, heard, type Row, rows, STATES, sets } from '../live.ts';
+import type { DevicesMap } from '../map/base-map.ts';
+import { MapView } from '../map/map-view.tsx';
+import { StateMark, wordOf } from '../parts/state-mark.tsx';
+import { Ago, At } from '../parts/time.tsx';
+import { VirtualList } from '../parts/virtual-list.tsx';
+import { filterBy, go, place, to } from '../route.ts';
+
+const ROW_HEIGHT = 52;
+const TRAIL_MS = 3_600_000;
+
+/** Where they are. The list has the same devices as the map, by the same filters. */
+export function MapScreen(): JSX.Element {
+  const { query } = place.value;
+  const search = query.get('q') ?? '';
+  const state = query.get('state') ?? '';
+  const [selected, setSelected] = useState(query.get('device') ?? '');
+  const [isFollowed, follow] = useState(false);
+  const [trail, setTrail] = useState<readonly Position[] | undefined>(undefined);
+  const map = useRef<DevicesMap | undefined>(undefined);
+  const hasFitted = useRef(false);
+  // Searching again with each message would be the costliest script of the page: only when devices come or go, or the filter changes.
+  const ids = useMemo(() => found(search), [search, sets.value]);
+  // Each row as it is now.
+  const shown = useMemo(
+    () => ids.flatMap((id) => rows.get(id) ?? []).filter((row) => state === '' || row.state === state),
+    [ids, state, changes.value],
+  );
+  const row = rows.get(selected);
+
+  function draw(): void {
+    const target = map.current;
+    if (target === undefined) return;
+    target.show(shown);
+    target.select(row);
+    if (row !== undefined && isFollowed) target.centre(row, false);
+    if (!hasFitted.current && shown.length > 0) {
+      hasFitted.current = true;
+      if (row === undefined) target.fit(shown.map(({ lon, lat }) => [lon, lat]));
+      else target.centre(row, true);
+    }
+  }
+  useEffect(draw, [shown, selected, isFollowed]);
+
+  // The trail of the selected device grows with the feed.
+  useSignalEffect(() => {
+    void changes.value;
+    const now = rows.get(selected);
+    if (trail === undefined || now === undefined) return;
+    const last = trail.at(-1);
+    if (last?.[0] !== now.lon || last[1] !== now.lat) setTrail([...trail, [now.lon, now.lat]]);
+  });
+  useEffect(() => map.current?.trail(trail ?? []), [trail]);
+
+  function select(device: string, isFromList: boolean): void {
+    setSelected(device);
+    setTrail(undefined);
+    follow(false);
+    const target = rows.get(device);
+    if (isFromList && target !== undefined) map.current?.centre(target, true);
+  }
+
+  async function loadTrail(): Promise<void> {
+    const until = Date.now();
+    const path = `/v1/devices/${encodeURIComponent(selected)}/positions?from=${until - TRAIL_MS}&to=${until}`;
+    const answer = await get<{ readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }>(path).catch(
+      () => undefined,
+    );
+    const [lon, lat] = ['lon', 'lat'].map((name) => answer?.columns.indexOf(name) ?? -1);
+    const points = (answer?.rows ?? []).map((one): Position => [Number(one[lon ?? 0]), Number(one[lat ?? 0])]);
+    setTrail(points.filter((point) => point.every(Number.isFinite)));
+  }
+
+  return (
+    <div class="map-screen">
+      <h1 class="hidden">Map</h1>
+      <section class="map-side" aria-label="Devices">
+        <input
+          type="search"
+          aria-label="Find a device"
+          placeholder="Find a device"
+          value={search}
+          onInput={(event) => filterBy('q', event.currentTarget.value)}
+        />
+        <select aria-label="State" value={state} onChange={(event) => filterBy('state', event.currentTarget.value)}>
+          <option value="">all states</option>
+          {STATES.map((one) => (
+            <option key={one} value={one}>
+              {wordOf(one)}
+            </option>
+          ))}
+        </select>
+        <p class="quiet" id="map-count">
+          {number(shown.length)} {shown.length === 1 ? 'device' : 'devices'} with a position
+          {connection.value === 'lost' && heard.value > 0 && (
+            <>
+              {' '}
+              from <At time={heard.value} />, reconnecting
+            </>
+          )}
+        </p>
+        <VirtualList
+          label="Devices with a position"
+          items={shown}
+          id={({ device }) => device}
+          rowHeight={ROW_HEIGHT}
+          selected={selected}
+          onSelect={({ device }) => select(device, true)}
+          onOpen={({ device }) => go(to('device', device))}
+        >
+          {(one) => <Entry row={one} />}
+        </VirtualList>
+      </section>
+      <div class="map-box">
+        <MapView
+          hooks={{ select: (device) => select(device, false), moved: () => follow(false) }}
+          ready={(made) => {
+            map.current = made;
+            draw();
+          }}
+        />
+        {row !== undefined && (
+          <section class="panel" aria-label="Selected device">
+            <p>
+              <b class="mono">{row.device}</b> <StateMark state={row.state} />
+            </p>
+            <p>
+              {row.speed === null ? '' : `${number(row.speed)} km/h ${wind(row.course)}, `}
+              <Ago time={row.time} />
+              {row.via === 'store' && <span class="quiet"> (from the store)</span>}
+            </p>
+            <p class="mono">
+              {row.lat.toFixed(5)}, {row.lon.toFixed(5)}
+            </p>
+            <p class="row">
+              <button type="button" aria-pressed={isFollowed} onClick={() => follow(!isFollowed)}>
+                Follow
+              </button>
+              <button
+                type="button"
+                aria-pressed={trail !== undefined}
+                onClick={() => (trail === undefined ? void loadTrail() : setTrail(undefined))}
+              >
+                Trail
+              </button>
+              <a href={to('device', row.device)}>Open</a>
+            </p>
+          </section>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Entry({ row }: { readonly row: Row }): JSX.Element {
+  return (
+    <>
+      <div class="row">
+        <span class="mono grow">{row.device}</span>
+        {row.speed !== null && row.state === 'moving' && <span>{number(row.speed)} km/h</span>}
+      </div>
+      <div class="row quiet">
+        <StateMark state={row.state} />
+        <span class="grow" />
+        <Ago time={row.received} />
+      </div>
+    </>
+  );
+}
+
+function found(search: string): string[] {
+  const wanted = search.trim().toLowerCase();
+  return [...rows.keys()].filter((id) => wanted === '' || id.toLowerCase().includes(wanted)).sort();
+}
