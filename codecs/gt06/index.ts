@@ -21,6 +21,7 @@ export default defineCodec<Gt06State>({
   maxAnswerBytes: MAX_ANSWER_BYTES,
   replies: 'echoed',
   options: OPTIONS,
+  zoneOption: 'time_zone',
   attributes: ATTRIBUTES,
   attributePrefix: 'module_',
   commands: COMMANDS,

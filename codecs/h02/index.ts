@@ -92,6 +92,7 @@ export default defineCodec<H02State>({
     device: { type: 'string', fallback: '', decodes: false, about: 'identity for commands before the device has spoken' },
     maker: { type: 'string', fallback: 'HQ', decodes: false, about: 'maker letters for commands before the device has spoken' },
   },
+  zoneOption: 'timeOffset',
   attributes: ATTRIBUTES,
   commands: COMMANDS,
   replyMs: 60_000,

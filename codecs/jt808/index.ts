@@ -31,6 +31,7 @@ export default defineCodec<Jt808State>({
   maxAnswerBytes: MAX_ANSWER_BYTES,
   replies: 'echoed',
   options: OPTIONS,
+  zoneOption: 'time_zone',
   attributes: ATTRIBUTES,
   attributePrefix: 'item_',
   commands: COMMANDS,

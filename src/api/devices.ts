@@ -241,7 +241,8 @@ export const DEVICE_ROUTES: readonly Route[] = [
       );
       const codec = found === undefined ? undefined : office.codecs.get(found.codec);
       if (found === undefined || codec === undefined) return problem(reply, 404, `no profile of device ${id}`);
-      const learned = (codec.tcp ?? codec.udp)?.describeMemo?.(found.memo) ?? {};
+      const clock = found.clock === undefined ? {} : { clock_offset: `${found.clock} min` };
+      const learned = { ...(codec.tcp ?? codec.udp)?.describeMemo?.(found.memo), ...clock };
       return { device: id, protocol: codec.name, learned, updated: found.updated };
     },
   }),

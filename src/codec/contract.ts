@@ -166,6 +166,11 @@ export interface Codec {
   /** How a reply finds its command: the key comes back, replies come in the order of commands, or there are none. */
   readonly replies: 'echoed' | 'in-order' | 'none';
   readonly options: Readonly<Record<string, OptionRule>>;
+  /**
+   * Name of the option that says in which zone dates are, where frames have no UTC. While it is at its default the host may find that a
+   * device's clock is hours off, and correct the times that decode reads. '': there is none.
+   */
+  readonly zoneOption: string;
   readonly attributes: ReadonlyMap<number, Attribute>;
   /** Prefix of the name of an attribute id that is not in `attributes`: `io_` gives `io_9999`. */
   readonly attributePrefix: string;

@@ -1,6 +1,8 @@
 import { AppError } from '../base/errors.ts';
 import type { Codec, DatagramDialect, OptionRule, StreamDialect } from './contract.ts';
 
+/** Minutes that a device's clock is ahead, as the host has learned it: among the options that frames are read under. */
+export const CLOCK_OFFSET = 'clock_offset';
 const REPLY_MS = 60_000;
 /** Names of options that would better not be stored with every frame. */
 const LOOKS_SECRET = /pass|secret|token|credential|pin$|key/i;
@@ -8,9 +10,9 @@ const LOOKS_SECRET = /pass|secret|token|credential|pin$|key/i;
 /** What an author writes: everything that has an obvious default may be left out. */
 export type CodecDefinition<T extends object, U extends object> = Omit<
   Codec,
-  'api' | 'tcp' | 'udp' | 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'
+  'api' | 'tcp' | 'udp' | 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'
 > &
-  Partial<Pick<Codec, 'options' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'>> & {
+  Partial<Pick<Codec, 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'>> & {
     readonly tcp?: StreamDialect<T>;
     readonly udp?: DatagramDialect<U>;
   };
@@ -45,6 +47,9 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     if (rule.secret === undefined && LOOKS_SECRET.test(key))
       throw wrong(`options.${key}.secret`, 'must be given for a name like this: true keeps its value out of the journal');
   }
+  if (Object.hasOwn(d.options ?? {}, CLOCK_OFFSET)) throw wrong(`options.${CLOCK_OFFSET}`, 'is a name of the host; take another');
+  if (d.zoneOption !== undefined && d.zoneOption !== '' && !Object.hasOwn(d.options ?? {}, d.zoneOption))
+    throw wrong('zoneOption', 'must name one of the options');
   if (!(d.attributes instanceof Map)) throw wrong('attributes', 'must be a Map of ids to { name, type, … }');
   for (const [id, attribute] of d.attributes)
     if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);
@@ -62,6 +67,7 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     maxAnswerBytes: d.maxAnswerBytes,
     replies: d.replies ?? 'none',
     options: d.options ?? {},
+    zoneOption: d.zoneOption ?? '',
     attributes: d.attributes,
     attributePrefix: d.attributePrefix ?? 'attr_',
     commands: d.commands ?? [],

@@ -38,6 +38,9 @@ export class FrameResult {
   /** Command key echoed by a Reply, or -1 when the protocol replies in order. */
   replyKey = -1;
 
+  /** What the host has taken off the times, ms, for the device's clock is ahead; 0: nothing. */
+  clockMs = 0;
+
   rows = 0;
   /** Bytes [from, to) of the record itself: what makes it the same record when sent again (no frame serial, no checksum). Defaults to the frame. */
   from = new Int32Array(ROWS);
@@ -107,6 +110,7 @@ export class FrameResult {
     this.ticketB = 0;
     this.ticketC = 0;
     this.replyKey = -1;
+    this.clockMs = 0;
     this.#replyText = '';
     this.#start = start;
     this.#end = end;
@@ -119,6 +123,12 @@ export class FrameResult {
     if (this.kind !== FrameKind.Heartbeat) return true;
     for (let r = 0; r < this.rows; r++) if (this.event[r] !== 0) return true;
     return false;
+  }
+
+  /** The host: the device's clock is so far ahead, ms. */
+  correct(ms: number): void {
+    this.clockMs = ms;
+    for (let r = 0; r < this.rows; r++) this.time[r] = (this.time[r] ?? Number.NaN) - ms;
   }
 
   /** Opens a row with everything absent and returns its index. */

@@ -1,4 +1,5 @@
 import type { Codec, OptionRule, Options, OptionValue } from './contract.ts';
+import { CLOCK_OFFSET } from './define-codec.ts';
 
 /**
  * Checks values against rules and fills in defaults. Problems are collected, not thrown, so that a caller can report
@@ -44,7 +45,7 @@ export function keptOptions(codec: Codec, options: Options): Options {
   if (known !== undefined) return known;
   const kept = Object.entries(options).filter(([name]) => {
     const rule = codec.options[name];
-    return rule !== undefined && rule.decodes !== false && rule.secret !== true;
+    return name === CLOCK_OFFSET || (rule !== undefined && rule.decodes !== false && rule.secret !== true);
   });
   const made: Options = Object.fromEntries(kept);
   KEPT.set(options, (KEPT.get(options) ?? new Map<Codec, Options>()).set(codec, made));
@@ -61,5 +62,29 @@ export function readingOptions(codec: Codec, kept: Options, now: Options): Optio
     const value = secret === true ? now[name] : Object.hasOwn(kept, name) ? kept[name] : fallback;
     if (value !== undefined) options[name] = value;
   }
-  return options;
+  const offset = kept[CLOCK_OFFSET];
+  return offset === undefined ? options : { ...options, [CLOCK_OFFSET]: offset };
+}
+
+const CORRECTED = new WeakMap<Options, Map<number, Options>>();
+
+/**
+ * The options of a device whose clock is so many minutes ahead, as the host has learned it; `own`: of its record. The same object for the
+ * same values. A zone that was set goes before.
+ */
+export function withClockOffset(codec: Codec, options: Options, minutes: number, own: Options | undefined): Options {
+  const { zoneOption } = codec;
+  if (minutes === 0 || zoneOption === '' || own?.[zoneOption] !== undefined) return options;
+  if (options[zoneOption] !== undefined && options[zoneOption] !== codec.options[zoneOption]?.fallback) return options;
+  const made = CORRECTED.get(options) ?? new Map<number, Options>();
+  CORRECTED.set(options, made);
+  const corrected = made.get(minutes) ?? { ...options, [CLOCK_OFFSET]: minutes };
+  made.set(minutes, corrected);
+  return corrected;
+}
+
+/** Minutes that the device's clock is ahead, as the host has learned it. */
+export function clockOffset(options: Options): number {
+  const minutes = options[CLOCK_OFFSET];
+  return typeof minutes === 'number' ? minutes : 0;
 }

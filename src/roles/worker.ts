@@ -22,6 +22,7 @@ import { Lookalikes } from '../in/listen/lookalikes.ts';
 import { Peers } from '../in/listen/peers.ts';
 import type { Sender } from '../in/listen/udp.ts';
 import type { Claim } from '../in/session/claim.ts';
+import { Clocks } from '../in/session/clocks.ts';
 import { CodecCounters } from '../in/session/counters.ts';
 import { METER_TICK_MS } from '../in/session/meter.ts';
 import type { Session } from '../in/session/session.ts';
@@ -154,6 +155,7 @@ function hostOf({ config, codecs, durable, state, sessions, fleet, metrics, log 
     standings,
     delivery,
     meters,
+    clocks: new Clocks(),
     service,
     metrics,
     clock: systemClock,

@@ -6,6 +6,8 @@ export interface Profile {
   readonly codec: string;
   /** The durable part of the codec's memo (codec contract, `adopt`): 31 bits. */
   readonly memo: number;
+  /** Minutes that the device's clock is ahead of UTC, or of what its codec takes for that; absent: not, as far as is known. */
+  readonly clock?: number;
   /** Epoch ms. */
   readonly updated: number;
 }
@@ -29,5 +31,7 @@ export function parseProfile(text: string): Profile | undefined {
   if (typeof value !== 'object' || value === null || !('codec' in value) || !('memo' in value) || !('updated' in value)) return undefined;
   const { codec, memo, updated } = value;
   if (typeof codec !== 'string' || typeof memo !== 'number' || typeof updated !== 'number') return undefined;
-  return memo === (memo & 0x7fffffff) ? { codec, memo, updated } : undefined;
+  if (memo !== (memo & 0x7fffffff)) return undefined;
+  const clock = 'clock' in value && typeof value.clock === 'number' ? value.clock : 0;
+  return clock === 0 ? { codec, memo, updated } : { codec, memo, clock, updated };
 }

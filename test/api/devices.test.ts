@@ -221,8 +221,9 @@ describe('what is known about a device over HTTP', () => {
 
   it('profile, under the names of the options', async () => {
     expect((await api.call('GET', '/v1/devices/d-01/profile')).status).toBe(404);
-    api.office.state.remember('d-01', { codec: 'gt06', memo: 0, updated: 5 });
-    expect((await api.call('GET', '/v1/devices/d-01/profile')).body).toMatchObject({ device: 'd-01', protocol: 'gt06', updated: 5 });
+    api.office.state.remember('d-01', { codec: 'gt06', memo: 0, clock: -300, updated: 5 });
+    const { body } = await api.call('GET', '/v1/devices/d-01/profile');
+    expect(body).toMatchObject({ device: 'd-01', protocol: 'gt06', learned: { clock_offset: '-300 min' }, updated: 5 });
   });
 
   it('commands and settings, by an alias, too', async () => {

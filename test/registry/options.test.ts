@@ -1,10 +1,13 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { fixgate } from '../cli/command.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
 
-/** Options of a device that are changed while it is connected, in a whole server. */
+/** In which zone a device's times are: as an operator says while it is connected, and as the server finds; in a whole server. */
 
 const DEVICE = '4106011660';
 const EIGHT_HOURS = 8 * 3_600_000;
@@ -19,7 +22,7 @@ afterEach(async () => {
   device = undefined;
 });
 
-/** A fix of a device whose clock is eight hours ahead. */
+/** A fix, made at `time`, of a device whose clock is eight hours ahead. */
 function fix(time: number): Uint8Array {
   const [date = '', clock = ''] = new Date(time + EIGHT_HOURS).toISOString().split('T');
   const [year = '', month, day] = date.split('-');
@@ -56,4 +59,50 @@ it('time_zone and the like take effect without a reconnect; what was stored keep
   );
   expect(events).toBe(`connected\t\ndevice_changed\t{"timeOffset":480}\n`);
   expect(device.ended).toBe(false);
+});
+
+it('the offset of its clock is learned, and holds on the next connection', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'fixgate-clock-'));
+  const step = join(directory, 'step');
+  let shift = 0;
+  writeFileSync(step, '0');
+  try {
+    const server = await ApiServer.start({
+      NODE_OPTIONS: `--import=${join(import.meta.dirname, '../helpers/stepped-clock.ts')}`,
+      STEPPED_CLOCK: step,
+    });
+    api = server;
+    const { running } = server;
+    const now = (): number => Math.floor((Date.now() + shift) / 1000) * 1000;
+    const port = await running.port('h02');
+    device = await TcpDevice.connect(port);
+    for (let n = 0; n < 20; n++) {
+      const before = device.received.length;
+      device.send(fix(now()));
+      await device.until(({ received }) => received.length > before);
+      shift += 120_000;
+      writeFileSync(step, String(shift));
+    }
+    await eventually(async () => {
+      const { body } = await server.call('GET', `/v1/devices/${DEVICE}/profile`);
+      expect(body['learned']).toMatchObject({ clock_offset: '480 min' });
+    });
+    const last = now();
+    device.close();
+    device = await TcpDevice.connect(port);
+    device.send(fix(last));
+    await eventually(async () =>
+      expect(
+        await running.query(
+          `SELECT countIf(device_time IS NULL), countIf(toUnixTimestamp64Milli(device_time) - toUnixTimestamp64Milli(time) = ${EIGHT_HOURS}),
+           toUnixTimestamp64Milli(minIf(time, device_time IS NOT NULL)) FROM fixgate.positions FINAL`,
+        ),
+      ).toBe(`20\t1\t${last}\n`),
+    );
+    expect(await running.query(`SELECT data FROM fixgate.events FINAL WHERE type = 'clock_offset'`)).toBe(
+      '{"protocol":"h02","minutes":480,"before":0}\n',
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

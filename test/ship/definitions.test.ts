@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import { nodeStorage } from '../../src/base/files.ts';
-import { keptOptions, readingOptions } from '../../src/codec/options.ts';
+import { keptOptions, readingOptions, withClockOffset } from '../../src/codec/options.ts';
 import { codecOptions } from '../../src/codec/registry.ts';
 import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
@@ -51,7 +51,11 @@ async function delivered(data: string, optionsOf: ReturnType<typeof codecOptions
 const timesOf = (rows: readonly string[]) => rows.map((row) => Number(row.split('\t')[1]));
 
 /** Rows that a decoder under `optionsOf` reads of a slot, and what is damaged. */
-async function decoded(directory: string, optionsOf: ReturnType<typeof codecOptions>): Promise<{ times: number[]; damages: Damage[] }> {
+async function decoded(
+  directory: string,
+  optionsOf: ReturnType<typeof codecOptions>,
+  column: 'time' | 'deviceTime' = 'time',
+): Promise<{ times: number[]; damages: Damage[] }> {
   const damages: Damage[] = [];
   const rows = new Rows();
   const decoder = new Decoder(codecs, optionsOf);
@@ -61,7 +65,7 @@ async function decoded(directory: string, optionsOf: ReturnType<typeof codecOpti
     if (entry !== null && entry.kind === EntryKind.Frame) expect(decoder.decode(entry, rows, '0')).toBe('');
   }
   await reader.close();
-  return { times: Array.from({ length: rows.count }, (_, row) => rows.time[row] ?? 0), damages };
+  return { times: [...rows[column].subarray(0, rows.count)], damages };
 }
 
 async function flip(file: string, at: number): Promise<void> {
@@ -69,6 +73,23 @@ async function flip(file: string, at: number): Promise<void> {
   bytes[at] = (bytes[at] ?? 0) ^ 4;
   await writeFile(file, bytes);
 }
+
+describe('a clock offset that was learned', () => {
+  test('corrects the time, keeps the device’s own, and makes no second row of what was delivered before', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    const none = codecOptions(codecs, {}, {});
+    for (const n of [1, 2]) append(slot, origin(none), n);
+    const learned: typeof none = (codec, device) => withClockOffset(codec, none(codec, device), 480, undefined);
+    for (const n of [1, 3, 2, 3]) append(slot, origin(learned), n);
+    await slot.journal.close();
+    const { rows } = await delivered(data, none);
+    const local = (n: number) => Date.UTC(2026, 6, 15, 12, 34, n);
+    expect(timesOf(rows)).toEqual([local(1), local(2), local(3) - 8 * 3_600_000]);
+    const own = await decoded(join(data, 'journal', '0'), none, 'deviceTime');
+    expect(own.times.slice(3)).toEqual([local(3), local(2), local(3)]);
+  });
+});
 
 describe('a stored frame reads the same for ever', () => {
   test('acknowledged under time_zone utc, delivered behind a restart with +08:00: the same rows, and a resend is no second one', async () => {

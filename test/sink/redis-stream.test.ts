@@ -495,10 +495,25 @@ describe('invariant 4: the last position', () => {
     expect(await last()).toMatchObject({ time: T + 6, speed_kmh: 6 });
   });
 
-  test('is never in the future', async () => {
+  test('of a device whose clock is ahead moves by receipt, and does not stay ahead', async () => {
+    const ahead = 3_600_000;
     await deliver([{ time: T, number: 1 }], T);
-    await deliver([{ time: T + 3_600_000, number: 2 }], T);
+    await deliver([{ time: T + ahead, number: 2 }], T - 1);
     expect(await last()).toMatchObject({ time: T, speed_kmh: 1 });
+    await deliver(
+      [
+        { time: T + ahead + 9_000, number: 3 },
+        { time: T + ahead, number: 4 },
+      ],
+      T + 1,
+    );
+    expect(await last()).toMatchObject({ speed_kmh: 4 });
+    await deliver([{ time: T + ahead - 9_000, number: 5 }], T + 2);
+    expect(await last()).toMatchObject({ speed_kmh: 5 });
+    await deliver([{ time: T + 1, number: 6 }], T + 3);
+    expect(await last()).toMatchObject({ speed_kmh: 5 });
+    await deliver([{ time: T + 3, number: 7 }], T + 3);
+    expect(await last()).toMatchObject({ time: T + 3, speed_kmh: 7 });
   });
 
   describe('when our clock is set', () => {

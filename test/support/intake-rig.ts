@@ -4,6 +4,7 @@ import { hex } from '../../src/base/wire/index.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Refusals } from '../../src/in/intake/refusals.ts';
 import { Scratch } from '../../src/in/intake/scratch.ts';
+import { Clocks } from '../../src/in/session/clocks.ts';
 import { CodecCounters } from '../../src/in/session/counters.ts';
 import type { EntrySink } from '../../src/in/session/entry-sink.ts';
 import { Meters } from '../../src/in/session/meter.ts';
@@ -144,6 +145,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     ...OPEN_REGISTRY,
     delivery: NO_DELIVERY,
     meters: new Meters(journal, clock),
+    clocks: new Clocks(),
     metrics,
     clock,
     log: silentLog,

@@ -103,6 +103,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: "one device's turn on a connection; live sessions by device; which of several gets the commands; what each device uses",
     imports: [
       'codec types',
+      'src/codec/options.ts',
       'journal',
       'base/metrics types',
       'state types',

@@ -186,7 +186,9 @@ export class Intake implements Line, Owing {
     const turns = this.#turns;
     const { frame } = this.#host.scratch;
     let memo = turns.reader.memo();
-    turns.session?.profile.learned(memo);
+    const profile = turns.session?.profile;
+    profile?.learned(memo);
+    if (profile?.clockMoved === true && turns.reread()) memo = turns.reader.memo();
     turns.reader.decode(bytes, start, end, frame);
     const known = this.#names(frame) && isDeviceId(frame.deviceId) ? this.#ask(frame.deviceId, bytes, start, end, memo) : undefined;
     if (known === null) return this.#hold(bytes, start, end);
@@ -205,8 +207,9 @@ export class Intake implements Line, Owing {
     if (frame.damaged !== '') this.#counters.damaged(frame.damaged);
     if (!this.#names(frame)) return this.#keep(frame, memo, bytes, start, end);
     if (!this.#entered(known, bytes, start, end)) return this.#reads;
-    if (frame.rows === 0 || !turns.recalls(memo)) return this.#keep(frame, memo, bytes, start, end);
-    return this.#again(bytes, start, end);
+    if (frame.rows > 0 && turns.recalls(memo)) return this.#again(bytes, start, end);
+    if (frame.rows === 0) turns.reread();
+    return this.#keep(frame, memo, bytes, start, end);
   }
 
   /** The frame in hand is read again, and kept. */

@@ -1,5 +1,6 @@
 import type { Bytes } from '../../base/wire/index.ts';
 import { type Options, Settled } from '../../codec/index.ts';
+import { withClockOffset } from '../../codec/options.ts';
 import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import type { Origin } from '../../journal/entry.ts';
 import { NEVER, type Receipt, type Settle } from '../ack/settle.ts';
@@ -88,7 +89,8 @@ export class Turns {
    */
   reread(): boolean {
     const session = this.#session;
-    const options = session === undefined ? this.#reader.options : this.#optionsOf(session.known);
+    const options = session === undefined ? this.#reader.options : this.#optionsOf(session.known, session.profile.clock);
+    if (session !== undefined) session.profile.clockMoved = false;
     if (session === undefined || options === this.#reader.options) return false;
     this.#reader = this.#reader.reopened(options);
     this.#cutter.follow(this.#reader.state);
@@ -103,12 +105,13 @@ export class Turns {
    * says something else, and the frame is to be read again under it.
    */
   recalls(memo: number): boolean {
-    const profile = this.#session?.profile;
-    if (profile === undefined || profile.recalled === 0) return false;
+    const rereads = this.reread();
+    const recalled = this.#session?.profile.recalled ?? 0;
+    if (recalled === 0 && !rereads) return false;
     this.#reader.rewind(memo);
-    this.#reader.adopt(profile.recalled);
+    this.#reader.adopt(recalled);
     this.#cutter.follow(this.#reader.state);
-    return this.#reader.memo() !== memo;
+    return rereads || this.#reader.memo() !== memo;
   }
 
   /** Ends the turn before the frame in hand; what comes belongs to no device until another one is admitted. A refusal waits no longer. */
@@ -205,9 +208,11 @@ export class Turns {
     return Entry.Passed;
   }
 
-  #optionsOf({ id, device }: DeviceLookup): Options {
+  /** `clock`: minutes that the device's clock is known to be ahead. */
+  #optionsOf({ id, device }: DeviceLookup, clock = 0): Options {
     const { codec } = this.#line;
-    return this.#host.refusals.options(codec, id, this.#host.options(codec, id, device?.options));
+    const options = this.#host.refusals.options(codec, id, this.#host.options(codec, id, device?.options));
+    return withClockOffset(codec, options, clock, device?.options);
   }
 
   #read(options: Options): void {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../base/clock.ts';
+import type { Codec } from '../../codec/index.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Notices } from './notices.ts';
 import type { Reader } from './reader.ts';
@@ -21,7 +22,7 @@ export interface ProfileHost {
 export class SessionProfile {
   readonly #host: ProfileHost;
   #reader: Reader;
-  readonly #codec: string;
+  readonly #codec: Codec;
   readonly #device: string;
   readonly #notices: Notices;
   /** The memo looked at last. */
@@ -31,8 +32,12 @@ export class SessionProfile {
   #ended = false;
   /** The memo that was at hand when the session began; 0 for none. */
   recalled = 0;
+  /** Minutes that the device's clock is ahead, as learned. */
+  clock = 0;
+  /** That has changed since the device was last looked at. */
+  clockMoved = false;
 
-  constructor(host: ProfileHost, reader: Reader, codec: string, device: string, notices: Notices) {
+  constructor(host: ProfileHost, reader: Reader, codec: Codec, device: string, notices: Notices) {
     this.#host = host;
     this.#reader = reader;
     this.#codec = codec;
@@ -42,11 +47,13 @@ export class SessionProfile {
 
   /** Asks for the device's profile, which comes at once or later. */
   recall(): void {
-    if (!this.#reader.adopts) return;
+    if (!this.#reader.adopts && this.#codec.zoneOption === '') return;
     let isAtOnce = true;
     this.#host.profiles.findProfile(this.#device, (profile) => {
       if (this.#ended) return;
-      const memo = profile?.codec === this.#codec ? profile.memo : 0;
+      const known = profile?.codec === this.#codec.name ? profile : undefined;
+      const memo = known?.memo ?? 0;
+      this.#moved(known?.clock ?? 0);
       if (isAtOnce) this.recalled = memo;
       if (this.#reader.adopt(memo)) this.#kept = this.#reader.durablePart(memo) ?? UNKNOWN;
       // What was learned until now is compared with what is kept when the next frame comes.
@@ -71,6 +78,26 @@ export class SessionProfile {
     this.#ended = true;
   }
 
+  /** The device's clock is found to be so many minutes ahead. */
+  clockFound(minutes: number): void {
+    const before = this.clock;
+    this.#moved(minutes);
+    if (this.#kept === UNKNOWN) this.#kept = this.#reader.durablePart(this.#reader.memo()) ?? 0;
+    this.#remember(this.#kept);
+    this.#notices.event({ type: 'clock_offset', protocol: this.#codec.name, minutes, before });
+  }
+
+  #moved(minutes: number): void {
+    if (minutes === this.clock) return;
+    this.clock = minutes;
+    this.clockMoved = true;
+  }
+
+  #remember(memo: number): void {
+    const clock = this.clock === 0 ? {} : { clock: this.clock };
+    this.#host.profiles.remember(this.#device, { codec: this.#codec.name, memo, ...clock, updated: this.#host.clock.now() });
+  }
+
   #learned(memo: number): void {
     this.#memo = memo;
     if (this.#kept === UNKNOWN) return;
@@ -78,10 +105,10 @@ export class SessionProfile {
     if (durable === undefined || durable === this.#kept) return;
     const before = this.#lasting(this.#kept);
     this.#kept = durable;
-    this.#host.profiles.remember(this.#device, { codec: this.#codec, memo: durable, updated: this.#host.clock.now() });
+    this.#remember(durable);
     const learned = this.#lasting(durable);
     if (learned !== undefined && !isDeepStrictEqual(learned, before))
-      this.#notices.event({ type: 'profile', protocol: this.#codec, learned });
+      this.#notices.event({ type: 'profile', protocol: this.#codec.name, learned });
   }
 
   /** What a memo says beside the alarms in progress, which are remembered but are events of their own. */

@@ -2,6 +2,7 @@ import { AppError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Bytes } from '../../base/wire/index.ts';
 import type { AckRequest, Codec, DatagramDialect, FrameResult, Options, StreamDialect, Transport } from '../../codec/index.ts';
+import { clockOffset } from '../../codec/options.ts';
 
 /**
  * The codec at work for one turn on a connection: the dialect, the options that frames are read under, and the dialect's state.
@@ -15,6 +16,8 @@ export class Reader {
   readonly #dialect: StreamDialect | DatagramDialect;
   readonly #transport: Transport;
   readonly #log: Log;
+  /** Minutes that the device's clock is ahead, as learned. */
+  readonly clockOffset: number;
   #state: object;
 
   /** Throws CONFIG_INVALID when the codec has no dialect for the transport. */
@@ -26,6 +29,7 @@ export class Reader {
     this.#dialect = dialect;
     this.#transport = transport;
     this.#log = log;
+    this.clockOffset = clockOffset(options);
     this.#state = dialect.open(options, 0);
   }
 
@@ -68,6 +72,7 @@ export class Reader {
       this.threw(error);
       out.malformed('codec_error');
     }
+    if (this.clockOffset !== 0) out.correct(60_000 * this.clockOffset);
   }
 
   /** Length of the answer written at `at`; 0: there is none. */

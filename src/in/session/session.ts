@@ -3,6 +3,7 @@ import type { Metrics } from '../../base/metrics/catalog.ts';
 import type { Bytes } from '../../base/wire/index.ts';
 import { addressOf } from '../../base/wire/network.ts';
 import type { Codec, FrameResult, Transport } from '../../codec/index.ts';
+import { withClockOffset } from '../../codec/options.ts';
 import type { Delivery } from '../../fleet/command/delivery.ts';
 import type { Treatment } from '../../fleet/plan/treatment.ts';
 import type { Device } from '../../fleet/registry/device.ts';
@@ -11,6 +12,7 @@ import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import type { Standings } from '../../fleet/registry/standing.ts';
 import type { Marks, Origin } from '../../journal/entry.ts';
 import type { ProfileStore } from '../../state/profile.ts';
+import type { Clocks } from './clocks.ts';
 import { CommandPort } from './command-port.ts';
 import type { EntrySink } from './entry-sink.ts';
 import { Interval } from './interval.ts';
@@ -40,6 +42,8 @@ export interface SessionHost {
   readonly standings: Pick<Standings, 'find' | 'note' | 'contest'>;
   /** Gets commands to the devices. */
   readonly delivery: Pick<Delivery, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
+  /** What live records say of the devices' clocks. */
+  readonly clocks: Clocks;
   /** What devices use. */
   readonly meters: Meters;
   /** Plans, and which of their steps hold. */
@@ -123,7 +127,7 @@ export class Session implements LiveSession {
     this.#known = known;
     this.#origin = origin;
     this.#heardAt = now;
-    this.profile = new SessionProfile(host, reader, line.codec.name, known.id, this);
+    this.profile = new SessionProfile(host, reader, line.codec, known.id, this);
     this.#interval.saw(now);
   }
 
@@ -219,6 +223,8 @@ export class Session implements LiveSession {
     const port = this.#port;
     if (this.#motion.saw(frame, wall, at) && port?.wantsMotion === true) this.#host.delivery.poke(this.device);
     port?.fixed(frame);
+    const offset = this.#host.clocks.saw(this.#line.codec, this.device, frame, this.#reader.clockOffset, wall);
+    if (offset !== undefined) this.#clockFound(offset);
     this.terms.watch(frame, wall, this);
   }
 
@@ -327,6 +333,13 @@ export class Session implements LiveSession {
   /** Journals an event of the device. */
   event(event: object, marks?: Marks): void {
     journalEvent(this.#host, this.#origin, event, marks);
+  }
+
+  /** Where a zone was set, the device's clock is as the operator says. */
+  #clockFound(offset: number): void {
+    const { options } = this.#reader;
+    const { codec } = this.#line;
+    if (offset === 0 || withClockOffset(codec, options, offset, this.record?.options) !== options) this.profile.clockFound(offset);
   }
 
   #moved(origin: Origin): void {

@@ -26,7 +26,7 @@ export class Rows {
   /** Epoch ms. */
   time = new Float64Array(256);
   received = new Float64Array(256);
-  /** The device's own time where it was unusable, else NaN. */
+  /** The device's own time where it was unusable or has been corrected, else NaN. */
   deviceTime = new Float64Array(256);
   /** RowFlag bits. */
   flags = new Uint8Array(256);
@@ -126,7 +126,7 @@ export class Rows {
       this.account.push(account);
       this.protocol.push(codec.name);
       this.time[i] = JUDGED.time;
-      this.deviceTime[i] = JUDGED.deviceTime;
+      this.deviceTime[i] = rawTime(frame.time[r] ?? Number.NaN, frame.clockMs);
       this.flags[i] = JUDGED.flags;
       this.received[i] = received;
       this.valid[i] = frame.valid[r] ?? 0;
@@ -313,6 +313,11 @@ export class Rows {
 /** Is the time judged last the device's own? */
 function hasOwnTime(): boolean {
   return (JUDGED.flags & RowFlag.NoTime) === 0 && Number.isNaN(JUDGED.deviceTime);
+}
+
+/** The device's own time, when the time judged last is another one: `read`, `clockMs` behind what the device said. */
+function rawTime(read: number, clockMs: number): number {
+  return clockMs === 0 ? JUDGED.deviceTime : read + clockMs;
 }
 
 function hundredths(value: number): number {

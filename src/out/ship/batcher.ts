@@ -14,6 +14,8 @@ import type { ResendWindow } from './window.ts';
 
 /** After so many entries the event loop gets a turn: the other sink's loop lives on it too. */
 const BREATH_ENTRIES = 256;
+/** A time further ahead is not the device's own any more (time-rules.ts); a clock in another zone is not. */
+const DAY_MS = 86_400_000;
 /** How far back the window of resends is filled when a loop starts, per slot. */
 const WARM_ROWS = 200_000;
 const WARM_ENTRIES = 200_000;
@@ -281,7 +283,8 @@ export class Batcher {
 /** Remembers the row; false when it had been seen. Only a device's own time tells a resend from a new record. */
 function seen(window: ResendWindow, batch: Batch, row: number, reading: number): boolean {
   const { rows } = batch;
-  const replaced = ((rows.flags[row] ?? 0) & RowFlag.NoTime) !== 0 || !Number.isNaN(rows.deviceTime[row] ?? Number.NaN);
+  const isFarAhead = (rows.deviceTime[row] ?? Number.NaN) - (rows.time[row] ?? 0) > DAY_MS;
+  const replaced = ((rows.flags[row] ?? 0) & RowFlag.NoTime) !== 0 || isFarAhead;
   return replaced || window.add(rows.idHigh[row] ?? 0, rows.idLow[row] ?? 0, rows.time[row] ?? 0, reading);
 }
 

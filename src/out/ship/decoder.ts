@@ -1,6 +1,6 @@
 import { messageOf } from '../../base/errors.ts';
 import { type Codec, type Dialect, FrameKind, FrameResult, type Options } from '../../codec/index.ts';
-import { readingOptions } from '../../codec/options.ts';
+import { clockOffset, readingOptions } from '../../codec/options.ts';
 import type { OptionsOf } from '../../codec/registry.ts';
 import type { Definition } from '../../journal/definition.ts';
 import type { EntryView } from '../../journal/entry.ts';
@@ -15,6 +15,7 @@ interface Reading {
   readonly codec: Codec;
   readonly dialect: Dialect;
   readonly options: Options;
+  readonly clockMs: number;
   /** By memo. */
   readonly states: Map<number, object>;
   /** The same for equal options, and for no others. */
@@ -59,7 +60,7 @@ export class Decoder {
   #decode(entry: EntryView, rows: Rows, slot: string, notBefore: number): string {
     const reading = this.#readingOf(entry);
     if (typeof reading === 'string') return reading;
-    const { codec, dialect, options, states } = reading;
+    const { codec, dialect, options, clockMs, states } = reading;
     this.reading = reading.number;
     const { memo } = entry;
     let state = states.get(memo);
@@ -72,6 +73,7 @@ export class Decoder {
     const frame = this.#frame;
     frame.reset(entry.start, entry.end);
     dialect.decode(entry.bytes, entry.start, entry.end, state, frame);
+    if (clockMs !== 0) frame.correct(clockMs);
     // A frame may teach its state something (a login that names the model, say): the next one must not see it.
     if ((dialect.memo?.(state) ?? 0) !== memo) states.delete(memo);
     if (frame.kind === FrameKind.Malformed) return `malformed: ${frame.reason}`;
@@ -102,7 +104,7 @@ export class Decoder {
       const text = JSON.stringify(options);
       const number = this.#numbers.get(text) ?? this.#numbers.size + 1;
       this.#numbers.set(text, number);
-      reading = { codec, dialect, options, states: new Map(), number };
+      reading = { codec, dialect, options, clockMs: 60_000 * clockOffset(options), states: new Map(), number };
       this.#readings.set(key, reading);
     }
     this.#lastDefinition = isOfDevice ? null : definition;

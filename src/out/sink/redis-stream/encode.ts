@@ -2,7 +2,7 @@ import { eventJson } from '../../record/event.ts';
 import type { Rows } from '../../record/rows.ts';
 import type { Batch } from '../sink.ts';
 
-/** A fix whose time is further ahead than this does not become a device's last position. */
+/** A fix whose time is further ahead than this has no usable time: it is as new as its receipt. */
 const AHEAD_MS = 300_000;
 
 /** KEYS of the scripts that hold the streams, counted from 1: KEYS[1] is the cursor. */
@@ -53,8 +53,9 @@ local clock = redis.pcall('TIME')
 local latest = (tonumber(clock[1]) or math.huge) * 1000 + ${AHEAD_MS}
 local function timeOf(record)
   local time, received = string.match(record, '"time":(%d+),"received":(%d+)')
-  time = tonumber(time) or 0
-  return time, time == tonumber(received) and time > latest
+  time, received = tonumber(time) or 0, tonumber(received) or 0
+  if time > received + ${AHEAD_MS} then time = received end
+  return time, time == received and time > latest
 end
 for i = 1, #KEYS do
   local known = redis.pcall('GET', KEYS[i])
@@ -92,18 +93,22 @@ export function lastData(args: readonly string[]): string[] {
   return found;
 }
 
-/** Row of the newest real fix of each device in the batch: valid, and not from the future. */
+/** Row of the newest real fix of each device in the batch, by its time, or by its receipt where that is from the future. */
 export function lastRows(rows: Rows, resent: Uint8Array): Map<string, number> {
   const last = new Map<string, number>();
   for (let row = 0; row < rows.count; row++) {
     if (resent[row] === 1 || rows.valid[row] !== 1 || !rows.isFix(row)) continue;
-    const time = rows.time[row] ?? 0;
-    if (time > (rows.received[row] ?? 0) + AHEAD_MS) continue;
     const device = rows.device[row] ?? '';
     const known = last.get(device);
-    if (known === undefined || (rows.time[known] ?? 0) <= time) last.set(device, row);
+    if (known === undefined || usableTime(rows, known) <= usableTime(rows, row)) last.set(device, row);
   }
   return last;
+}
+
+function usableTime(rows: Rows, row: number): number {
+  const time = rows.time[row] ?? 0;
+  const received = rows.received[row] ?? 0;
+  return time > received + AHEAD_MS ? received : time;
 }
 
 function before(batch: Batch, event: number, row: number): boolean {

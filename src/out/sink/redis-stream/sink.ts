@@ -19,7 +19,7 @@ import { streamEntry, Witness } from './witness.ts';
  *    knowing what became of the first.
  * 3. Every transaction compares the cursor first and adds nothing when it is not where this batch begins: a second
  *    shipper, or a command that was stuck somewhere, cannot come between.
- * 4. A last position never moves backwards in time, and never into the future, also when our clock is set.
+ * 4. A last position never moves backwards in time, also when our clock is set. One whose time is ahead is as new as its receipt.
  * 5. Trimming does not wait for readers, but a consumer group that it has overtaken is reported.
  * 6. A cursor that is there is believed: a failover may have set it back, and the entries with it. Where it is gone, the witness in
  *    the data directory says how far a slot had come, if the streams still end with the entries that it names; else the slot
