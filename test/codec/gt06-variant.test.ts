@@ -152,9 +152,8 @@ describe('the zone', () => {
     expect(timeOf(told, 'location-12-manual')).toBe(before);
   });
 
-  it('an option that is no zone reads as auto', () => {
-    const connection = connect({ time_zone: 'somewhere' });
-    expect(timeOf(connection, 'location-12-manual')).toBe(Date.parse('2011-08-29T17:46:16Z'));
+  it.each(['somewhere', '+25:00', '+8:60', '8', ''])('an option that is no zone is refused: %j', (time_zone) => {
+    expect(() => connect({ time_zone })).toThrow(/time_zone: .* is not like this: .*offset such as \+08:00/);
   });
 });
 
