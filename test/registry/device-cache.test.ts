@@ -105,6 +105,37 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     await eventually(() => expect(events).toEqual([{ type: 'device_changed', fields: ['state'], state: 'active' }]));
   });
 
+  it('6: knows who reports an IMEI by the IMEI with a zero in front, and makes it an alias', async () => {
+    const store = await stores.open(kind);
+    const registry = registryOf(store);
+    const deviceRecords = deviceRecordsOf(store);
+    const [imei, old] = ['356307042441013', '0356307042441013'];
+    expect((await lookup(registry, imei)).device).toBeUndefined();
+    const changed: (string | undefined)[] = [];
+    registry.onChange((id) => changed.push(id));
+    await deviceRecords.create(device(old, { account: 'acme' }), 'test');
+    await eventually(async () =>
+      expect(await lookup(registry, imei)).toMatchObject({ reported: imei, id: old, device: { account: 'acme' } }),
+    );
+    expect(changed).toContain(imei);
+    expect((await deviceRecords.get(imei))?.id).toBe(old);
+    const events: object[] = [];
+    registry.seen(await lookup(registry, imei), 'teltonika', 'tcp', (event) => events.push(event));
+    await eventually(async () => expect(await store.get('aliases', imei)).toBe(old));
+    await eventually(() => expect(events).toEqual([{ type: 'device_changed', fields: ['aliases'], aliases: [imei] }]));
+    expect(await store.get('devices', imei)).toBeUndefined();
+    // Neither form becomes a second device, also in an upload.
+    expect(await deviceRecords.create(device(imei), 'test')).toMatchObject({ refused: 'conflict' });
+    await deviceRecords.remove(old, 'test');
+    await deviceRecords.create(device(imei), 'test');
+    const counts = { created: 0, changed: 0, unchanged: 0 };
+    const wrong = await deviceRecords.upsert([{ line: 1, id: old, patch: {} }], 'test', counts, new Map());
+    expect(wrong).toMatchObject([{ line: 1, problems: [{ field: 'id' }] }]);
+    // 16 digits that are no IMEI with a zero stay what they are.
+    await deviceRecords.create(device('0356307042441014'), 'test');
+    expect(await lookup(registry, '356307042441014')).toMatchObject({ id: '356307042441014', device: undefined });
+  });
+
   it('does not make a device of what has become an alias meanwhile', async () => {
     const store = await stores.open(kind);
     const registry = registryOf(store);

@@ -20,5 +20,6 @@ export {
   isPlainText,
   plainText,
   visible,
+  withZero,
 } from './text.ts';
 export { putAscii, putBcd, putDecimal, putU8, putU16be, putU16le, putU32be, putU32le, putU64be, putU64le } from './write.ts';

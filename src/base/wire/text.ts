@@ -67,6 +67,11 @@ export function imeiOf(digits: string): string {
   return digits.length === 16 && digits.startsWith('0') && hasCheckDigit(digits.slice(1)) ? digits.slice(1) : digits;
 }
 
+/** An IMEI as some units send it, with a zero in front; '' for what is not an IMEI. */
+export function withZero(imei: string): string {
+  return imei.length === 15 && hasCheckDigit(imei) ? `0${imei}` : '';
+}
+
 /** Is the last of these digits the check digit (Luhn, ISO/IEC 7812-1) of the others? */
 export function hasCheckDigit(digits: string): boolean {
   let sum = 0;

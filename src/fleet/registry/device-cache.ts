@@ -1,10 +1,11 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { imeiOf, withZero } from '../../base/wire/index.ts';
 import type { Transport } from '../../codec/index.ts';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { followKeys } from '../../state/follow.ts';
 import type { Op, StateStore } from '../../state/store.ts';
-import { DEVICES, type Device, deviceSchema, settled } from './device.ts';
+import { DEVICES, type Device, deviceSchema, MOST_ALIASES, settled } from './device.ts';
 import { DeviceLookup } from './device-lookup.ts';
 
 /**
@@ -17,7 +18,9 @@ import { DeviceLookup } from './device-lookup.ts';
  *    until the store can be read again and says otherwise.
  * 4. A closed one serves no device without a record. One that cannot be looked up is not served either, but not called unknown.
  * 5. A store that is damaged is not away: a device that cannot be looked up is not served, for its state is not known. One that was looked up before is.
- * 6. Bounded: what is kept ready, and what is asked again.
+ * 6. Who reports an IMEI and is known only under the IMEI with a zero in front, as units of other makes send it, is that device. The IMEI
+ *    becomes its alias.
+ * 7. Bounded: what is kept ready, and what is asked again.
  */
 const PATIENCE_MS = 2_000;
 const MOST_KEPT = 50_000;
@@ -97,7 +100,8 @@ export class DeviceCache {
   seen(known: DeviceLookup, protocol: string, transport: Transport, told: (event: object) => void): void {
     const before = known.device;
     if (known.unread) return;
-    if (before?.protocol === protocol && before.transport === transport && !this.#isDue(before) && !this.#isBack(before)) return;
+    const isNews = before?.protocol !== protocol || before.transport !== transport || isUnlisted(before, known.reported);
+    if (!isNews && !this.#isDue(before) && !this.#isBack(before)) return;
     this.#note(known, protocol, transport, told).catch((error: unknown) =>
       this.#o.log.warn({ error: messageOf(error) }, 'a contact cannot be written to the registry; retried at the next one'),
     );
@@ -130,15 +134,30 @@ export class DeviceCache {
       if (before === undefined && known.device !== undefined) return;
       const device = before ?? { ...deviceSchema.parse({ id: key }), provisional: true };
       const state = this.#isDue(device) ? 'active' : device.state;
-      const after: Device = { first_seen: now(), ...(this.#isBack(device) ? settled(device) : device), protocol, transport, state };
+      const alias = isUnlisted(device, known.reported) ? [known.reported] : [];
+      const aliases = [...device.aliases, ...alias];
+      const after: Device = {
+        first_seen: now(),
+        ...(this.#isBack(device) ? settled(device) : device),
+        aliases,
+        protocol,
+        transport,
+        state,
+      };
       const ops: Op[] = [
         { table: 'devices', key, expect: text },
         { table: 'devices', key, put: JSON.stringify(after) },
+        ...alias.flatMap((reported): Op[] => [
+          { table: 'devices', key: reported, expect: undefined },
+          { table: 'aliases', key: reported, expect: undefined },
+          { table: 'aliases', key: reported, put: key },
+        ]),
       ];
       if (before === undefined) ops.push({ table: 'aliases', key, expect: undefined }, { table: 'quarantine', key, remove: true });
       if (!(await store.write(ops))) return CONTENDED;
       if (before === undefined) told({ type: 'device_created', protocol, plan: after.plan });
       else if (before.state !== state) told({ type: 'device_changed', fields: ['state'], state });
+      if (before !== undefined && alias.length > 0) told({ type: 'device_changed', fields: ['aliases'], aliases });
       return;
     });
   }
@@ -169,12 +188,13 @@ export class DeviceCache {
         return;
       }
       store.find('aliases', reported, (main, aliasReadable) => {
-        if (!aliasReadable || main === undefined) {
+        const other = main ?? withZero(reported);
+        if (!aliasReadable || other === '') {
           found(undefined, aliasReadable, !aliasReadable && !store.mayBeAway);
           return;
         }
-        asked.id = main;
-        store.find('devices', main, (text, mainReadable) => found(...recordOf(text, mainReadable, store.mayBeAway)));
+        asked.id = other;
+        store.find('devices', other, (text, mainReadable) => found(...recordOf(text, mainReadable, store.mayBeAway)));
       });
     });
   }
@@ -230,17 +250,25 @@ export class DeviceCache {
       }, GATHER_MS);
       return;
     }
-    for (const reported of [id, ...(this.#keptAliases.get(id) ?? [])]) {
+    // Invariant 6.
+    const imei = imeiOf(id);
+    for (const reported of [id, imei, ...(this.#keptAliases.get(id) ?? [])]) {
       const known = this.#kept.get(reported);
       if (known !== undefined) this.#forget(known);
     }
-    for (const [reported, asked] of this.#asked) if (reported === id || asked.id === id) asked.stale = true;
+    for (const [reported, asked] of this.#asked) if (reported === id || reported === imei || asked.id === id) asked.stale = true;
     this.#tell(id);
+    if (imei !== id) this.#tell(imei);
   }
 
   #tell(id: string | undefined): void {
     for (const listener of this.#listeners) listener(id);
   }
+}
+
+/** Does the device report under an IMEI that is to become its alias? Invariant 6. */
+function isUnlisted({ id, aliases }: Device, reported: string): boolean {
+  return id === withZero(reported) && !aliases.includes(reported) && aliases.length < MOST_ALIASES;
 }
 
 /** A record that is there and is none cannot be read: the device has one, so it must not be treated as if it had not. */

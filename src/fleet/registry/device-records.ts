@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../base/errors.ts';
+import { imeiOf, withZero } from '../../base/wire/index.ts';
 import type { CheckRecordOptions } from '../../codec/registry.ts';
 import { attempt, CONTENDED, isBusy } from '../../state/attempt.ts';
 import { entries, pages } from '../../state/pages.ts';
@@ -13,7 +14,7 @@ import { QUARANTINE } from './unknown-device.ts';
  *
  * 1. A record, its aliases and its entry in quarantine change in one write, on the condition that they are as they were read.
  *    A write that fails is tried again with a new look, up to a bound.
- * 2. An id stands for one device: none is the alias of two, nor an alias and a device.
+ * 2. An id stands for one device: none is the alias of two, nor an alias and a device. An IMEI with a zero in front is the IMEI.
  * 3. What is written is a device in the sense of the schema, with options that its codec takes, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
  *    None is terminated and in recovery: a terminated device is not served.
@@ -88,8 +89,8 @@ export class DeviceRecords {
     const { store } = this.#o;
     const own = await DEVICES.get(store, id);
     if (own !== undefined) return own;
-    const main = await store.get('aliases', id);
-    return main === undefined ? undefined : DEVICES.get(store, main);
+    const main = (await store.get('aliases', id)) ?? withZero(id);
+    return main === '' ? undefined : DEVICES.get(store, main);
   }
 
   /** The own id of a device that may have been called by an alias. */
@@ -298,6 +299,9 @@ export class DeviceRecords {
     const problems: FieldProblem[] = [];
     const main = before === undefined ? await store.get('aliases', after.id) : undefined;
     if (main !== undefined) problems.push({ field: 'id', problem: `is an alias of ${main}; remove it there first` });
+    const same = before === undefined ? sameImei(after.id) : '';
+    if (same !== '' && (await store.get('devices', same)) !== undefined)
+      problems.push({ field: 'id', problem: `is the IMEI of device ${same}; give it as an alias there` });
     for (const [i, alias] of after.aliases.entries()) {
       const field = `aliases.${i}`;
       if (alias === after.id) problems.push({ field, problem: 'must not be the id itself' });
@@ -390,6 +394,8 @@ function opsOf(text: string | undefined, before: Device | undefined, after: Devi
     { table: 'devices', key: id, put: JSON.stringify(after) },
   ];
   if (before === undefined) ops.push({ table: 'aliases', key: id, expect: undefined });
+  const same = before === undefined ? sameImei(id) : '';
+  if (same !== '') ops.push({ table: 'devices', key: same, expect: undefined });
   for (const key of newIds(before, after))
     if (key !== id)
       ops.push(
@@ -399,6 +405,12 @@ function opsOf(text: string | undefined, before: Device | undefined, after: Devi
       );
   for (const key of before?.aliases ?? []) if (!after.aliases.includes(key)) ops.push({ table: 'aliases', key, remove: true });
   return ops;
+}
+
+/** The other form of an IMEI, with a zero in front or without; '' if there is none. */
+function sameImei(id: string): string {
+  const imei = imeiOf(id);
+  return imei === id ? withZero(id) : imei;
 }
 
 /** Ids and aliases that the device has not had before. */

@@ -5,13 +5,14 @@ import { byId, TypedTable } from '../../state/table.ts';
 /** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
 const time = z.int().min(0).max(253_402_300_799_999).meta({ format: 'epoch-ms' });
 export const deviceId = z.string().regex(/^[A-Za-z0-9:_-]{3,32}$/, 'must be a device id: 3 to 32 letters, digits, -, _ or :');
+export const MOST_ALIASES = 8;
 const mcc = z.int().min(200).max(799);
 const cidr = z.union([z.cidrv4(), z.cidrv6()]);
 
 export const deviceSchema = z
   .strictObject({
     id: deviceId.describe('IMEI or id of the protocol, as normalised'),
-    aliases: z.array(deviceId).max(8).default([]).describe('other ids under which it reports'),
+    aliases: z.array(deviceId).max(MOST_ALIASES).default([]).describe('other ids under which it reports'),
     account: z.string().max(64).optional(),
     plan: z.string().max(64).default('default'),
     state: z
