@@ -19,6 +19,7 @@ import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
 import type { Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
+import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
 
 export interface HttpServer {
@@ -149,6 +150,7 @@ export function apiRoutes({ confirm, log }: Pick<HttpOptions, 'confirm' | 'log'>
     ...PLAN_ROUTES,
     ...QUARANTINE_ROUTES,
     ...sessionRoutes(log),
+    ...STATUS_ROUTES,
   ];
 }
 

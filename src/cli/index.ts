@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
 import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { visible } from '../base/wire/index.ts';
 import { nearest } from '../config/nearest.ts';
 import { EXIT, EXIT_MEANING, exitCodeOf } from './exit-code.ts';
@@ -285,14 +284,7 @@ ${codes}
 }
 
 function printVersion(args: readonly string[]): number {
-  const version = versionOf();
-  io().out.write(args.includes('--json') ? `${JSON.stringify({ version, node: process.versions.node })}\n` : `fixgate ${version}\n`);
+  const found = version();
+  io().out.write(args.includes('--json') ? `${JSON.stringify({ version: found, node: process.versions.node })}\n` : `fixgate ${found}\n`);
   return EXIT.Ok;
-}
-
-/** The version of the package that this file belongs to, in source and in dist alike. */
-function versionOf(): string {
-  const file = findPackageJSON(import.meta.url);
-  const found: unknown = file === undefined ? undefined : JSON.parse(readFileSync(file, 'utf8'));
-  return typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown';
 }

@@ -37,6 +37,11 @@ export class Directory {
     this.#now = now;
   }
 
+  /** How many devices have a session. */
+  get size(): number {
+    return this.#places.size;
+  }
+
   /** Where commands for the device go; undefined when it is not connected. */
   slotOf(device: string): number | undefined {
     const place = this.#places.get(device);

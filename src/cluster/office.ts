@@ -2,6 +2,7 @@ import type { Log } from '../base/log.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
+import type { ServerFacts } from '../live/status.ts';
 import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 
 /** What lies between the supervisor and what `src/roles` puts together: the office, and the programs of the children. */
@@ -23,6 +24,8 @@ export interface OfficeOptions {
   /** The state store could not be read or written. */
   suspectState(): void;
   isConnected(device: string): boolean;
+  /** What the status of the server is made of. */
+  readonly facts: ServerFacts;
   /** Resolves when everything journaled so far is in segments that are not written any more. */
   rotate(): Promise<unknown>;
   /** As the shipper's. */

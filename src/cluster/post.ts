@@ -44,6 +44,8 @@ export class Post {
   running: Running | undefined;
   ready = false;
   health: Readonly<Record<string, Health>> = {};
+  /** After an unexpected end. */
+  restarts = 0;
   readonly #host: PostHost;
   readonly #o: PostOptions;
   readonly #requests: Requests;
@@ -199,6 +201,7 @@ export class Post {
     if (!started) reject(failure ?? new AppError('WORKER_FAILED', `${this.name} ${why} while starting`));
     else {
       log.warn({ child: this.name, pid, why }, 'a process ended unexpectedly; restarting it');
+      this.restarts++;
       metrics.restarts.inc({ process: this.name.replace(/-\d+$/, '') });
       this.#again();
     }

@@ -11,6 +11,7 @@ import { createMetrics } from '../base/metrics/catalog.ts';
 import { placeOf } from '../base/wire/network.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
+import type { ServerFacts } from '../live/status.ts';
 import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import { checkStore, DATA_FILE, damageText } from '../state/check.ts';
 import { type ClickHouse, clickHouseOf, forkEngine, packAccess } from './clickhouse.ts';
@@ -195,8 +196,30 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       record: (device, event) => this.#events?.record(device, event),
       suspectState: () => void this.suspectState(),
       isConnected: (device) => this.#directory.slotOf(device) !== undefined,
+      facts: this.#facts(),
       rotate: () => this.#rotate(),
       erase: (part, devices) => this.#erase(part, devices),
+    };
+  }
+
+  #facts(): ServerFacts {
+    return {
+      readiness: () => this.readiness(),
+      processes: () =>
+        this.#posts.map(({ name, ready, health, running, restarts }) => {
+          const state = ready ? (health[name]?.state ?? 'up') : 'starting';
+          return { name, state, pid: running?.pid ?? 0, restarts };
+        }),
+      metrics: async () => {
+        const own: MetricsJson = await this.metrics.registry.getMetricsAsJSON();
+        // The life of a process is behind its name.
+        return [
+          ['supervisor', own] as const,
+          ...[...this.aggregate.reports()].map(([key, all]) => [key.replace(/\/.*/, ''), all] as const),
+        ];
+      },
+      connected: () => this.#directory.size,
+      listeners: () => this.config.listeners,
     };
   }
 

@@ -19,6 +19,7 @@ import { DeviceRecords } from '../fleet/registry/device-records.ts';
 import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import { pickAddress } from '../fleet/registry/standing.ts';
+import { StatusBoard } from '../live/status.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
 import { openState, type State } from '../state/open.ts';
@@ -56,11 +57,21 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     record,
     count: (to) => metrics.commands.inc({ state: to }),
   });
+  const status = new StatusBoard({
+    facts: options.facts,
+    counts: () => ({ known: 0, silent: 0, over_cap: 0, alarms_1h: 0 }),
+    instance: options.instance,
+    dataDir: config.dataDir,
+    journalBudget: config.workers * config.journal.maxBytes,
+    clock: systemClock,
+  });
+  status.start();
   const forgetter = forgetterOf(options, state);
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
   const eraser = eraserOf(options, state, deviceRecords);
   const stream = streamOf(options, state, commandIntake);
   const stop = async (): Promise<void> => {
+    status.stop();
     await eraser.stop();
     await stream?.stop();
     await stepKeeper.stop();
@@ -81,6 +92,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     plans: new PlanRecords({ store: state, record }),
     codecs,
     eraser,
+    status,
     async pick(device, address, by): Promise<boolean> {
       const isKnown = await pickAddress(state, device, address, now());
       if (isKnown) record(device, { type: 'identity_picked', address, by });

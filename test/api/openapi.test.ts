@@ -200,6 +200,7 @@ describe('the description of the API', () => {
       'GET /v1/plans/{name}',
       'GET /v1/quarantine',
       'GET /v1/session',
+      'GET /v1/status',
       'PATCH /v1/devices/{id}',
       'POST /v1/commands/{command}/outcome',
       'POST /v1/devices',

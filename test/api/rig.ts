@@ -58,6 +58,13 @@ export class Api {
       record,
       suspectState: () => {},
       isConnected: () => false,
+      facts: {
+        readiness: () => ({ status: 'ready', parts: {} }),
+        processes: () => [],
+        metrics: async () => [],
+        connected: () => 0,
+        listeners: () => [],
+      },
       rotate: async () => {},
       erase: async () => ({ rows: 0 }),
     });

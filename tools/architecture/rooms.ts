@@ -33,6 +33,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['in/listen'],
   ['in/intake'],
   ['in/ack', 'in/session', 'out/ship'],
+  ['live'],
   ['fleet/privacy'],
   ['out/sink'],
   ['fleet/plan'],
@@ -61,6 +62,7 @@ export const FOLDERS: readonly string[] = [
   'cluster',
   'config',
   'in',
+  'live',
   'out',
   'fleet',
   'state',
@@ -120,6 +122,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'in/ack': {
     holds: 'the answers that a connection is owed: encoded by the turn that earned them, in order',
     imports: ['in/session', 'base/metrics types', 'codec types', 'base/wire types'],
+  },
+  live: {
+    holds: 'what people look at while it happens: the status of the server',
+    imports: ['base/metrics types'],
   },
   'out/ship': {
     holds: 'the way out: read, decode again, batch, deliver, move the cursor',
@@ -207,6 +213,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/in/session/claim.ts',
       'fleet/command types',
       'base/metrics',
+      'live types',
       'config',
       'journal',
       'state',
@@ -245,6 +252,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/fleet/command/command.ts',
       'src/fleet/command/critical.ts',
       'cluster types',
+      'live types',
       'npm:fastify',
       'npm:zod',
     ],

@@ -24,6 +24,12 @@ export class MetricsAggregate {
     this.#remainder = await merged([this.#remainder, kept]).getMetricsAsJSON();
   }
 
+  /** What each process has said last, by its key, and under '' what ended ones have left. */
+  *reports(): Generator<readonly [key: string, metrics: MetricsJson]> {
+    yield ['', this.#remainder];
+    yield* this.#latest;
+  }
+
   /** Prometheus text exposition. */
   async text(own: MetricsJson): Promise<string> {
     return merged([this.#remainder, own, ...this.#latest.values()]).metrics();
