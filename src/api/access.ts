@@ -10,6 +10,13 @@ export type Need = Scope | 'any' | 'none';
 
 const WITHOUT_TOKEN: Token = { name: '', scopes: [], created: 0 };
 
+/** The token of the request is still valid, and has the scope. Rejects as the store does. */
+export async function isStillValid(request: FastifyRequest, store: StateStore, scope: Need): Promise<boolean> {
+  const given = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+  const token = (await findToken(store, given)) ?? (await findSession(store, given));
+  return token !== undefined && (scope === 'any' || scope === 'none' || allows(token, scope));
+}
+
 /** Reads `Authorization: Bearer …`. Answers 401, 403 or 429 itself, and returns undefined then. */
 export async function tokenOf(
   request: FastifyRequest,

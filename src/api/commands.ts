@@ -14,6 +14,8 @@ import { allows, type Token } from './tokens.ts';
 const CONFIRM_MS = 120_000;
 const MOST_WAITING = 1_000;
 const LONGEST_WAIT_S = 120;
+/** Commands whose replies may say where the device is. */
+const PLACES: readonly string[] = ['locate', 'custom'];
 
 const time = z.int().min(0);
 const value = z.union([z.string().max(1024), z.number(), z.boolean()]);
@@ -66,6 +68,7 @@ const command = z
     ended: time.describe('0 while it is open'),
     attempts: z.int(),
     reply: z.string(),
+    withheld: z.literal(true).optional().describe('the reply may say where the device is, and the token lacks the scope `locations`'),
     opposed: z
       .array(z.object({ id: z.string(), type: z.string(), state: z.enum(COMMAND_STATES) }))
       .optional()
@@ -146,10 +149,12 @@ export function commandRoutes(confirm: boolean): Route[] {
           schema: z.object({ open: z.array(command), ended: z.array(command) }),
         },
       },
-      async run({ params, office }) {
+      async run({ params, token, office }) {
         const id = await office.deviceRecords.idOf(params.id);
         const { ledger } = office;
-        return { open: [...(await ledger.unknown(id)), ...(await ledger.open(id))], ended: await ledger.finished(id) };
+        const open = [...(await ledger.unknown(id)), ...(await ledger.open(id))];
+        const shown = (found: Command): object => withoutPlace(token, found);
+        return { open: open.map(shown), ended: (await ledger.finished(id)).map(shown) };
       },
     }),
     route({
@@ -161,12 +166,12 @@ export function commandRoutes(confirm: boolean): Route[] {
       query: z.strictObject({ wait }),
       body: NO_BODY,
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'unknown command' } },
-      async run({ params, query, office, reply }) {
+      async run({ params, query, token, office, reply }) {
         const id = await office.deviceRecords.idOf(params.id);
         const found = await office.waiting.settled(id, params.command, 1000 * query.wait);
         return found === undefined
           ? problem(reply, 404, `device ${id} has no command ${params.command}`)
-          : withOpposed(office.ledger, found);
+          : withOpposed(office.ledger, found).then((shown) => withoutPlace(token, { ...found, ...shown }));
       },
     }),
     route({
@@ -271,6 +276,12 @@ async function answer(reply: FastifyReply, at: ApiOffice, outcome: Outcome, wait
     full: 'too many open commands',
   }[outcome.refused];
   return problem(reply, status, title, outcome.problems, outcome.other === undefined ? {} : { command: outcome.other });
+}
+
+/** A reply that says where the device is, is left out for tokens without `locations`. */
+function withoutPlace(token: Token, found: Command): object {
+  if (found.reply === '' || !PLACES.includes(found.type) || allows(token, 'locations')) return found;
+  return { ...found, reply: '', values: {}, withheld: true };
 }
 
 /** The command, and what has become of those that it is the opposite of. */

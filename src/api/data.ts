@@ -74,7 +74,7 @@ export const DATA_ROUTES: readonly Route[] = [
   route({
     method: 'GET',
     path: '/v1/devices/{id}/export',
-    scope: 'read',
+    scope: 'locations',
     about: 'Export everything that is kept of a device: its record, its data, usage, commands and settings, each as a file of NDJSON.',
     params,
     query: NOTHING,

@@ -9,6 +9,7 @@ import type { Eraser } from '../fleet/privacy/eraser.ts';
 import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
+import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
@@ -26,6 +27,7 @@ export interface ApiOffice {
   readonly codecs: ReadonlyMap<string, Codec>;
   readonly eraser: Eraser;
   readonly status: StatusBoard;
+  readonly live: Live;
   /** Says which address a device has; false when it has never spoken. */
   pick(device: string, address: string, by: string): Promise<boolean>;
   /** Is anything kept of the device? Rejects with AppError when ClickHouse, which may have it, does not answer. */

@@ -4,13 +4,18 @@ import { unknownDeviceSchema } from '../fleet/registry/unknown-device.ts';
 import { changed } from './devices.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
+import { allows } from './tokens.ts';
 
 const params = z.strictObject({ id: deviceId });
 const page = z.strictObject({
   after: z.string().max(200).optional().describe('last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
-const listed = z.object({ devices: z.array(unknownDeviceSchema.extend({ id: deviceId })), next: z.string().optional() });
+const entry = unknownDeviceSchema.extend({
+  id: deviceId,
+  withheld: z.literal(true).optional().describe('the frames may say where the device is, and the token lacks the scope `locations`'),
+});
+const listed = z.object({ devices: z.array(entry), next: z.string().optional() });
 
 /** Unknown devices that the registry has refused. */
 export const QUARANTINE_ROUTES: readonly Route[] = [
@@ -23,7 +28,11 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     query: page,
     body: NO_BODY,
     answers: { 200: { about: 'the devices; pass `next` as `after` for the next page', schema: listed } },
-    run: ({ query: { after, limit }, office }) => office.quarantine.list(after, limit),
+    async run({ query: { after, limit }, token, office }) {
+      const found = await office.quarantine.list(after, limit);
+      if (allows(token, 'locations')) return found;
+      return { ...found, devices: found.devices.map((one) => ({ ...one, frames: [], withheld: true })) };
+    },
   }),
   route({
     method: 'POST',

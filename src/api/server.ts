@@ -12,6 +12,7 @@ import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
 import { MAPS_PATH, type Maps } from './maps.ts';
+import { LIVE_ROUTES } from './live.ts';
 import type { ApiOffice } from './office.ts';
 import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
@@ -151,6 +152,7 @@ export function apiRoutes({ confirm, log }: Pick<HttpOptions, 'confirm' | 'log'>
     ...QUARANTINE_ROUTES,
     ...sessionRoutes(log),
     ...STATUS_ROUTES,
+    ...LIVE_ROUTES,
   ];
 }
 

@@ -7,11 +7,11 @@ import type { Op, StateStore } from '../state/store.ts';
 import { byId, TypedTable } from '../state/table.ts';
 
 /**
- * What a token may do. `read`: look at everything. `commands`: send commands. `engine`: also those that switch
+ * What a token may do. `read`: look at everything but where devices are. `locations`: look at that, too. `commands`: send commands. `engine`: also those that switch
  * the engine or an output. `custom`: also the device's own language, and sending the device elsewhere (`fleet/command/critical.ts`). `devices`: make, change and remove devices. `plans`: the same of plans. `erase`: erase what devices
  * have sent. `admin`: everything.
  */
-export const SCOPES = ['read', 'commands', 'engine', 'custom', 'devices', 'plans', 'erase', 'admin'] as const;
+export const SCOPES = ['read', 'locations', 'commands', 'engine', 'custom', 'devices', 'plans', 'erase', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface Token {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { MetricsJson } from '../base/metrics/aggregate.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
 import type { Claim } from '../in/session/claim.ts';
+import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { Verdict } from './directory.ts';
 
 /**
@@ -89,6 +90,8 @@ export type ToWorker =
   | StateDamaged
   | Spoke
   | Datagram
+  /** A client looks: where devices are is told each second for a while. */
+  | { readonly type: 'watch' }
   /** What the directory knows and has decided of a device that this worker has sessions of. */
   | { readonly type: 'rivals'; readonly device: string; readonly verdict: Verdict }
   /** Look for commands to this device. */
@@ -134,6 +137,8 @@ export type FromRole =
   | Datagram
   /** Of a worker: the ledger records how a command ended; `reply`: the device's reply where the ledger may not keep it. */
   | { readonly type: 'command_ended'; readonly device: string; readonly id: string; readonly reply: Reply | undefined }
+  /** Of a worker: where devices are, and what the registry says of them. */
+  | { readonly type: 'seen'; readonly rows: readonly SightRow[]; readonly who: readonly WhoRow[] }
   /** Of a worker: in the order in which the sessions moved. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] };
 

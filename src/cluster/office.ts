@@ -2,6 +2,7 @@ import type { Log } from '../base/log.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
+import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { ServerFacts } from '../live/status.ts';
 import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 
@@ -24,6 +25,8 @@ export interface OfficeOptions {
   /** The state store could not be read or written. */
   suspectState(): void;
   isConnected(device: string): boolean;
+  /** Asks the workers to tell each second where devices are. */
+  watch(): void;
   /** What the status of the server is made of. */
   readonly facts: ServerFacts;
   /** Resolves when everything journaled so far is in segments that are not written any more. */
@@ -34,6 +37,8 @@ export interface OfficeOptions {
 
 /** What the supervisor has open of devices and commands. */
 export interface OpenOffice {
+  /** What people look at. */
+  readonly live: { seen(rows: readonly SightRow[], who: readonly WhoRow[]): void; moved(device: string): void };
   /** Requests that wait for the end of a command. */
   readonly waiting: { ended(device: string, id: string, reply: Reply | undefined): void };
   /** The state store is damaged: nothing touches it any more. */

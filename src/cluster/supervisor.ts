@@ -195,6 +195,9 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       poke: (device) => this.#poke(device),
       record: (device, event) => this.#events?.record(device, event),
       suspectState: () => void this.suspectState(),
+      watch: () => {
+        for (const post of this.#workers.values()) post.send({ type: 'watch' });
+      },
       isConnected: (device) => this.#directory.slotOf(device) !== undefined,
       facts: this.#facts(),
       rotate: () => this.#rotate(),
@@ -388,6 +391,10 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
     switch (message.type) {
       case 'sessions':
         this.#directory.moved(slot, message.moves);
+        for (const [device] of message.moves) this.office?.live.moved(device);
+        break;
+      case 'seen':
+        this.office?.live.seen(message.rows, message.who);
         break;
       case 'spoke':
         for (const other of this.#directory.spoke(slot, message.device)) this.#workers.get(other)?.send(message);

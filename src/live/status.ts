@@ -9,7 +9,7 @@ import { p, type Totals, totalsOf } from './totals.ts';
  * How the whole server is doing, from what its processes report anyway.
  *
  * 1. Asking touches no store and reads no file: everything is in memory, also of the hour before.
- * 2. A counter that goes back, as when a process has ended and its remainder is not added yet, is no negative rate.
+ * 2. A counter that goes back, as when a process has ended and its remainder is not added yet, makes no negative rate.
  */
 
 /** How a part is doing. */

@@ -91,13 +91,13 @@ export interface DurableJournal {
 export async function openDurable(
   open: (calls: JournalCalls) => Promise<Journal>,
   tenure: Pick<Tenure, 'sure' | 'confirm'>,
-  failed: (error: AppError) => void = () => {},
+  failed: (error: AppError, from: number, to: number) => void = () => {},
 ): Promise<DurableJournal> {
   const durability = new Durability(tenure);
   const journal = await open({
     onDurable: (watermark) => durability.durable(watermark),
     onFailed(from, to, error) {
-      failed(error);
+      failed(error, from, to);
       durability.failed(from, to);
     },
   });

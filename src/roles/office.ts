@@ -19,9 +19,11 @@ import { DeviceRecords } from '../fleet/registry/device-records.ts';
 import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import { pickAddress } from '../fleet/registry/standing.ts';
+import { Live } from '../live/live.ts';
 import { StatusBoard } from '../live/status.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
+import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
 import { openState, type State } from '../state/open.ts';
 import { stateOptions } from './lifecycle.ts';
 
@@ -57,9 +59,19 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     record,
     count: (to) => metrics.commands.inc({ state: to }),
   });
-  const status = new StatusBoard({
+  const live = new Live({
+    store: state,
+    clock: systemClock,
+    log,
+    isConnected: options.isConnected,
+    watch: options.watch,
+    status: () => status.read(false),
+    stored: (since) => lastPositions(options.clickhouse, since),
+    shared: config.state.url !== undefined,
+  });
+  const status: StatusBoard = new StatusBoard({
     facts: options.facts,
-    counts: () => ({ known: 0, silent: 0, over_cap: 0, alarms_1h: 0 }),
+    counts: () => live.counts(),
     instance: options.instance,
     dataDir: config.dataDir,
     journalBudget: config.workers * config.journal.maxBytes,
@@ -72,6 +84,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   const stream = streamOf(options, state, commandIntake);
   const stop = async (): Promise<void> => {
     status.stop();
+    await live.stop();
     await eraser.stop();
     await stream?.stop();
     await stepKeeper.stop();
@@ -93,6 +106,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     codecs,
     eraser,
     status,
+    live,
     async pick(device, address, by): Promise<boolean> {
       const isKnown = await pickAddress(state, device, address, now());
       if (isKnown) record(device, { type: 'identity_picked', address, by });

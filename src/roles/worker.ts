@@ -30,6 +30,7 @@ import { SessionTable } from '../in/session/table.ts';
 import { Journal } from '../journal/journal.ts';
 import type { JournalOptions } from '../journal/options.ts';
 import { JournalState } from '../journal/stats.ts';
+import { type SightRow, Sights, TICK_MS, type WhoRow } from '../live/sights.ts';
 import { openState, type State } from '../state/open.ts';
 import { type DurableJournal, type JournalCalls, openDurable } from './durability.ts';
 import { PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
@@ -38,6 +39,8 @@ import { sample, workerHealth } from './worker-metrics.ts';
 
 /** Devices that came and went are told to the supervisor together. */
 const MOVES_MS = 20;
+/** How often it is looked which devices have spoken at all. */
+const REVIEW_MS = 30_000;
 
 /** What a worker is told. */
 export interface WorkerStart {
@@ -60,7 +63,8 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
   const tenure = await tenureOf(config, start.owner, log);
-  const durable = await openSlot(start, tenure, metrics, log);
+  const sights = new Sights(() => systemClock.elapsed());
+  const durable = await openSlot(start, tenure, sights, metrics, log);
   const { journal } = durable;
   const state = await openState(stateOptions(config, log, stateDamage, suspectState));
   const sessions = new SessionTable<Session>({
@@ -71,14 +75,14 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
     now: () => systemClock.elapsed(),
   });
   const fleet = openFleet({ config, state, journal, sessions, metrics, log });
-  const host = hostOf({ config, codecs, durable, state, sessions, fleet, metrics, log });
+  const host = hostOf({ config, codecs, durable, state, sessions, sights, fleet, metrics, log });
   const listeners = new Listeners(config.listeners, codecs, host);
   if (!successor) await listeners.openAll();
   return new EdgeWorker({ slot, durable, state, fleet, host, listeners });
 }
 
 /** The slot's journal, and what follows its commits. */
-async function openSlot(start: WorkerStart, tenure: Tenure, metrics: Metrics, log: Log): Promise<DurableJournal> {
+async function openSlot(start: WorkerStart, tenure: Tenure, sights: Sights, metrics: Metrics, log: Log): Promise<DurableJournal> {
   const { slot } = start;
   const onState = (state: JournalState, reason: string): void => {
     if (state === JournalState.Open || state === JournalState.Closed) log.info({ slot, state }, 'journal');
@@ -88,8 +92,9 @@ async function openSlot(start: WorkerStart, tenure: Tenure, metrics: Metrics, lo
   const durable = await openDurable(
     (calls) => openJournal(start, storage, { ...calls, onState }),
     tenure,
-    (error) => {
+    (error, from, to) => {
       metrics.journalFailures.inc();
+      sights.failed(from, to);
       log.error({ slot, error: error.message }, 'a commit failed; its devices are not answered and will resend');
     },
   );
@@ -133,13 +138,14 @@ interface HostParts {
   readonly durable: DurableJournal;
   readonly state: State;
   readonly sessions: SessionTable<Session>;
+  readonly sights: Sights;
   readonly fleet: Fleet;
   readonly metrics: Metrics;
   readonly log: Log;
 }
 
 /** What the listeners and intakes of the worker share. */
-function hostOf({ config, codecs, durable, state, sessions, fleet, metrics, log }: HostParts): ListenHost {
+function hostOf({ config, codecs, durable, state, sessions, sights, fleet, metrics, log }: HostParts): ListenHost {
   const { journal, meters, durability } = durable;
   const { registry, quarantine, newcomers, addressRates, standings, delivery, service } = fleet;
   const counters = new Map<Codec, CodecCounters>();
@@ -161,6 +167,7 @@ function hostOf({ config, codecs, durable, state, sessions, fleet, metrics, log 
     clock: systemClock,
     log,
     scratch: new Scratch(),
+    sights,
     refusals: new Refusals(log, () => systemClock.elapsed()),
     owing: durability.owing,
     paused: durability.paused,
@@ -205,6 +212,8 @@ class EdgeWorker implements ChildRole {
   readonly #unknown = unknownToChild();
   readonly #vitals = new Vitals();
   readonly #metering: NodeJS.Timeout;
+  readonly #telling: NodeJS.Timeout;
+  readonly #reviewing: NodeJS.Timeout;
   readonly #stopSampling: () => void;
 
   constructor({ slot, durable, state, fleet, host, listeners }: WorkerParts) {
@@ -216,6 +225,8 @@ class EdgeWorker implements ChildRole {
     this.#host = host;
     this.#listeners = listeners;
     this.#metering = setInterval(() => durable.meters.tick(), METER_TICK_MS);
+    this.#telling = setInterval(() => host.sights.tick(durable.journal.durable, tellSeen), TICK_MS);
+    this.#reviewing = setInterval(() => reviewContacts(host), REVIEW_MS);
     this.#stopSampling = sample(host.metrics, durable.journal, host, this.#vitals, slot);
   }
 
@@ -230,6 +241,9 @@ class EdgeWorker implements ChildRole {
         break;
       case 'rivals':
         this.#host.sessions.rivals(message.device, message.verdict);
+        break;
+      case 'watch':
+        this.#host.sights.watch();
         break;
       case 'spoke':
         this.#host.sessions.heard(message.device, message.peer);
@@ -264,6 +278,8 @@ class EdgeWorker implements ChildRole {
     await journal.flush();
     await closing;
     clearInterval(this.#metering);
+    clearInterval(this.#telling);
+    clearInterval(this.#reviewing);
     meters.flush();
     await this.#fleet.close();
     await journal.close();
@@ -277,6 +293,18 @@ const nothing = (): Readonly<Record<string, number>> => ({});
 
 function passOn(index: number, datagram: Uint8Array, { address, port }: Sender): void {
   tell({ type: 'datagram', index, bytes: Buffer.from(datagram).toString('base64'), address, port });
+}
+
+function tellSeen(rows: readonly SightRow[], who: readonly WhoRow[]): void {
+  tell({ type: 'seen', rows, who });
+}
+
+/** Devices that say only that they are there are in contact, too. */
+function reviewContacts({ sessions, sights, clock }: ListenHost): void {
+  const ahead = clock.now() - clock.elapsed();
+  for (const session of sessions)
+    if (clock.elapsed() - session.heardAt < REVIEW_MS && !session.treatment.relay)
+      sights.heard(session.sight, Math.round(session.heardAt + ahead));
 }
 
 /** Gathers what the session table has to say. */

@@ -58,6 +58,7 @@ export class Api {
       record,
       suspectState: () => {},
       isConnected: () => false,
+      watch: () => {},
       facts: {
         readiness: () => ({ status: 'ready', parts: {} }),
         processes: () => [],
@@ -90,8 +91,13 @@ export class Api {
       },
       ...(body === undefined ? {} : { body: plain ? new Blob([body]) : JSON.stringify(body) }),
     });
-    const text = await response.text();
     const type = response.headers.get('content-type') ?? '';
+    // It has no end.
+    if (type.startsWith('text/event-stream')) {
+      await response.body?.cancel();
+      return { status: response.status, type, text: '', body: {} };
+    }
+    const text = await response.text();
     return {
       status: response.status,
       type,

@@ -4,7 +4,8 @@ import { STATUS_ROUTES } from '../../src/api/status.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { ApiServer } from '../support/api-server.ts';
-import { eventually } from '../support/wait.ts';
+import { EventReader } from '../support/event-reader.ts';
+import { eventually, remains } from '../support/wait.ts';
 
 /** What people see of a whole server while it works. */
 
@@ -15,7 +16,8 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const device of devices) device.close();
-  await server.running.stop();
+  // The last test has ended it, as far as it came.
+  if ((await server.running.stop()) !== null) server.running.removeData();
 });
 
 /** A Teltonika device that has sent these records and has its answers. */
@@ -26,6 +28,10 @@ async function device(imei: string, ...records: Uint8Array[]): Promise<TcpDevice
   await made.until(({ received }) => received.length >= 1 + 4 * records.length);
   return made;
 }
+
+const live = (query = '', lastId = '', token = server.token): Promise<EventReader> =>
+  EventReader.open(`${server.url}/v1/live${query}`, token, lastId);
+const rowsOf = (body: Record<string, unknown>): unknown[][] => (Array.isArray(body['rows']) ? body['rows'] : []);
 
 describe('GET /v1/status', () => {
   it('shows what the processes report, as its schema says', async () => {
@@ -45,5 +51,128 @@ describe('GET /v1/status', () => {
       );
     });
     expect((await (await server.as('devices')).call('GET', '/v1/status')).status).toBe(403);
+  });
+});
+
+describe('positions', () => {
+  it('are there as soon as they are on the disk, and come by the feed when they change', async () => {
+    const imei = '356307042441021';
+    const made = await device(imei, packet(Date.now()));
+    const at = await eventually(async () => {
+      const { status, body } = await server.call('GET', `/v1/positions?device=${imei}`);
+      expect(status).toBe(200);
+      expect(body['columns']).toEqual(['device', 'lat', 'lon', 'speed_kmh', 'course_deg', 'time', 'received', 'state', 'via']);
+      expect(rowsOf(body)).toEqual([[imei, 59.3293, 18.0686, 0, 0, expect.any(Number), expect.any(Number), 'standing', 'live']]);
+      return String(body['at']);
+    });
+    const stream = await live(`?topics=positions&device=${imei}`, at);
+    made.send(packet(Date.now(), 44));
+    await eventually(() => expect(stream.rows.at(-1)?.slice(0, 4)).toEqual([imei, 59.3293, 18.0686, 44]));
+    expect(stream.rows.at(-1)?.[7]).toBe('moving');
+    expect(stream.events[0]).toMatchObject({ event: 'hello', data: { every: 1, topics: ['positions'] } });
+    // Gone for a moment: what came meanwhile comes first.
+    const last = stream.of('positions').at(-1)?.id ?? '';
+    stream.close();
+    made.send(packet(Date.now() + 1, 55));
+    const again = await live(`?topics=positions&device=${imei}`, last);
+    await eventually(() => expect(again.rows.at(-1)?.[3]).toBe(55));
+    made.close();
+    await eventually(() => expect(again.rows.at(-1)?.[7]).toBe('offline'));
+    expect(again.of('reset')).toEqual([]);
+    again.close();
+    const elsewhere = await live('?topics=positions', 'abc123-7');
+    await eventually(() => expect(elsewhere.of('reset')[0]?.data).toEqual({ reason: 'restarted' }));
+    elsewhere.close();
+  });
+
+  it('are chosen by box, state and page', async () => {
+    const imei = '356307042441039';
+    await device(imei, packet(Date.now()));
+    const devicesOf = async (query: string): Promise<unknown[]> =>
+      rowsOf((await server.call('GET', `/v1/positions?${query}`)).body).map(([id]) => id);
+    await eventually(async () => expect(await devicesOf('bbox=18,59,19,60')).toContain(imei));
+    expect(await devicesOf('bbox=0,0,1,1')).toEqual([]);
+    expect(await devicesOf('state=standing')).toContain(imei);
+    expect(await devicesOf('state=silent')).toEqual([]);
+    const all = await devicesOf('');
+    const first = await server.call('GET', '/v1/positions?limit=1');
+    const second = await server.call('GET', `/v1/positions?limit=1000&after=${String(first.body['next'])}`);
+    expect([...rowsOf(first.body), ...rowsOf(second.body)].map(([id]) => id)).toEqual(all);
+    expect(second.body['next']).toBeUndefined();
+  });
+
+  it('need the scope `locations`; the feed has what the token allows', async () => {
+    const reader = await server.as('read');
+    expect((await reader.call('GET', '/v1/positions')).status).toBe(403);
+    expect((await reader.call('GET', '/v1/live?topics=positions')).status).toBe(403);
+    expect((await reader.call('GET', '/v1/devices/356307042441021/export')).status).toBe(403);
+    const other = await server.as('devices');
+    expect((await other.call('GET', '/v1/live')).status).toBe(403);
+    const stream = await live('', '', reader.token);
+    await eventually(() => expect(stream.of('status').length).toBeGreaterThan(0));
+    expect(stream.events[0]?.data['topics']).toEqual(['events', 'status']);
+    expect(stream.of('status')[0]?.data).toMatchObject({ ready: { status: 'ready' } });
+    expect(stream.of('status')[0]?.data['series']).toBeUndefined();
+    stream.close();
+  });
+
+  it('of a relayed device are nowhere, also when it becomes one', async () => {
+    const [relayed, later] = ['356307042441047', '356307042441054'];
+    await server.call('PUT', `/v1/devices/${relayed}`, { privacy: 'relay' });
+    const stream = await live('?topics=positions');
+    await device(relayed, packet(Date.now()));
+    await device(later, packet(Date.now()));
+    await eventually(() => expect(stream.rows.map(([id]) => id)).toContain(later));
+    await server.call('PUT', `/v1/devices/${later}`, { privacy: 'relay' });
+    await eventually(() => expect(stream.of('gone').map(({ data }) => data)).toContainEqual({ devices: [later] }));
+    for (const made of devices.slice(-2)) made.send(packet(Date.now() + 10, 7));
+    const { body } = await server.call('GET', '/v1/positions');
+    await remains(() => expect(stream.rows.filter(([id, , , speed]) => id === relayed || speed === 7)).toEqual([]), 1500);
+    expect(rowsOf(body).map(([id]) => id)).not.toContain(relayed);
+    expect(rowsOf(body).map(([id]) => id)).not.toContain(later);
+    stream.close();
+  });
+
+  it('of an erased device are gone at once, for those who look, too, and from the table of last positions', async () => {
+    const imei = '356307042441062';
+    const stored = (): Promise<string> =>
+      server.running.query(`SELECT count() FROM fixgate.last_positions WHERE device = '${imei}'`).then((text) => text.trim());
+    await device(imei, packet(Date.now() - 1000));
+    const stream = await live('?topics=positions');
+    await eventually(async () => expect(rowsOf((await server.call('GET', `/v1/positions?device=${imei}`)).body)).toHaveLength(1));
+    await eventually(async () => expect(await stored()).toBe('1'));
+    expect((await server.call('DELETE', `/v1/devices/${imei}/data?wait=120`)).status).toBe(200);
+    await eventually(() => expect(stream.of('gone').map(({ data }) => data)).toContainEqual({ devices: [imei] }));
+    expect(rowsOf((await server.call('GET', `/v1/positions?device=${imei}`)).body)).toEqual([]);
+    expect(await stored()).toBe('0');
+    stream.close();
+  });
+});
+
+describe('after a restart', () => {
+  it('positions come from the database, and open streams were ended in order', async () => {
+    const imei = '356307042441070';
+    await device(imei, packet(Date.now(), 3));
+    await eventually(async () =>
+      expect((await server.running.query(`SELECT speed_kmh FROM fixgate.last_positions FINAL WHERE device = '${imei}'`)).trim()).toBe('3'),
+    );
+    const stream = await live('?topics=status');
+    const { dataDir } = server.running;
+    for (const made of devices) made.close();
+    server.running.signal('SIGTERM');
+    expect(await server.running.exited).toBe(0);
+    await eventually(() => expect(stream.of('ended')).toHaveLength(1));
+    const known = server.token;
+    server = await ApiServer.start({}, { dataDir, known });
+    await eventually(async () => {
+      const { body } = await server.call('GET', `/v1/positions?device=${imei}`);
+      expect(body['hydrated']).toBe(true);
+      expect(rowsOf(body)).toEqual([[imei, 59.3293, 18.0686, 3, 0, expect.any(Number), expect.any(Number), 'offline', 'store']]);
+    });
+    const { body } = await server.call('GET', '/v1/positions');
+    // Relayed before the restart, and still not shown.
+    expect(rowsOf(body).map(([id]) => id)).not.toContain('356307042441054');
+    await server.running.stop();
+    server.running.removeData();
   });
 });

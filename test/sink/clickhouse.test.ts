@@ -523,7 +523,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 4]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 5]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
         { type: 'disconnected', data: '{"id":"own"}', at_once: 1, version: 1 },
@@ -536,7 +536,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(4);
+      expect(await count('migrations')).toBe(5);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

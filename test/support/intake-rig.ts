@@ -12,6 +12,7 @@ import type { Session } from '../../src/in/session/session.ts';
 import { SessionTable } from '../../src/in/session/table.ts';
 import type { KeptOptions } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
+import { Sights } from '../../src/live/sights.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DELIVERY } from '../helpers/no-delivery.ts';
@@ -151,6 +152,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     log: silentLog,
     owing: new Set(),
     scratch: new Scratch(),
+    sights: new Sights(() => clock.elapsed()),
     refusals: new Refusals(silentLog, () => clock.elapsed()),
     counters: (codec) => new CodecCounters(metrics, codec),
     options: () => NO_OPTIONS,

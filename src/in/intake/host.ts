@@ -3,6 +3,7 @@ import type { Codec } from '../../codec/index.ts';
 import type { OptionsOf } from '../../codec/registry.ts';
 import type { Newcomers } from '../../fleet/registry/newcomers.ts';
 import type { Quarantine } from '../../fleet/registry/quarantine.ts';
+import type { Sights } from '../../live/sights.ts';
 import type { Owing } from '../ack/settle.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import type { SessionHost } from '../session/session.ts';
@@ -42,6 +43,8 @@ export interface IntakeHost extends SessionHost {
   readonly options: OptionsOf;
   readonly log: Log;
   readonly scratch: Scratch;
+  /** Where devices are, for those who look. */
+  readonly sights: Sights;
   /** Devices whose data is refused. */
   readonly refusals: Refusals;
   /** Connections that owe answers; the owner of the journal calls `release` on them when the watermark moves. */

@@ -11,6 +11,7 @@ import type { DeviceCache } from '../../fleet/registry/device-cache.ts';
 import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import type { Standings } from '../../fleet/registry/standing.ts';
 import type { Marks, Origin } from '../../journal/entry.ts';
+import { Sight } from '../../live/sights.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Clocks } from './clocks.ts';
 import { CommandPort } from './command-port.ts';
@@ -92,6 +93,8 @@ export class Session implements LiveSession {
   readonly meter: Meter;
   readonly terms: Terms;
   readonly profile: SessionProfile;
+  /** What is shown of the device. */
+  readonly sight: Sight = new Sight(this);
   readonly #host: SessionHost;
   readonly #line: Line;
   readonly #interval = new Interval();
@@ -202,6 +205,11 @@ export class Session implements LiveSession {
   /** Whether its vehicle moves, by its last live position. */
   get moving(): boolean | undefined {
     return this.#motion.at(this.#host.clock.elapsed());
+  }
+
+  /** When a chunk came last, monotonic ms. */
+  get heardAt(): number {
+    return this.#heardAt;
   }
 
   /** A chunk has come, monotonic ms. */

@@ -64,6 +64,9 @@ const ATTRIBUTES = `
   attrs Map(LowCardinality(String), Float64) CODEC(ZSTD(1)),
   texts Map(LowCardinality(String), String) CODEC(ZSTD(1))`;
 
+const LAST = 'device, time, received, lat, lon, speed_kmh, course_deg';
+const IS_LAST = 'valid AND time <= received + INTERVAL 5 MINUTE';
+
 export const MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
@@ -117,5 +120,25 @@ export const MIGRATIONS: readonly Migration[] = [
       ['positions', 'statuses', 'usage'].map(
         (table) => `ALTER TABLE ${database}.${table} ADD COLUMN IF NOT EXISTS account LowCardinality(String) CODEC(ZSTD(1))`,
       ),
+  },
+  {
+    number: 5,
+    about: 'last position of each device',
+    statements: (database) => [
+      `CREATE TABLE IF NOT EXISTS ${database}.last_positions (
+  device String CODEC(ZSTD(1)),
+  time DateTime64(3, 'UTC') CODEC(ZSTD(1)),
+  received DateTime64(3, 'UTC') CODEC(ZSTD(1)),
+  lat Float64 CODEC(ZSTD(1)),
+  lon Float64 CODEC(ZSTD(1)),
+  speed_kmh Nullable(Float32) CODEC(ZSTD(1)),
+  course_deg Nullable(Float32) CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree(time) ORDER BY device`,
+      `CREATE MATERIALIZED VIEW IF NOT EXISTS ${database}.last_positions_view TO ${database}.last_positions AS
+SELECT ${LAST} FROM ${database}.positions WHERE ${IS_LAST}`,
+      `INSERT INTO ${database}.last_positions SELECT device, l.1, l.2, l.3, l.4, l.5, l.6 FROM (
+SELECT device, argMax((time, received, lat, lon, speed_kmh, course_deg), time) AS l FROM ${database}.positions
+WHERE ${IS_LAST} AND received > now() - INTERVAL 30 DAY GROUP BY device)`,
+    ],
   },
 ];

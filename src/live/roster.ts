@@ -1,0 +1,174 @@
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { Seldom } from '../base/seldom.ts';
+import { POLICIES, type Policy } from '../fleet/plan/steps.ts';
+import { ERASURES, type Erasure } from '../fleet/privacy/erasure.ts';
+import { DEVICES, type Device } from '../fleet/registry/device.ts';
+import { type Following, follow, followKeys } from '../state/follow.ts';
+import { pages } from '../state/pages.ts';
+import type { StateStore } from '../state/store.ts';
+
+/**
+ * What the state store says of devices, as far as it decides who is shown: which are relayed, over a cap, erased; and how many there are.
+ *
+ * 1. Until every record has been read once, and while it is not known whether the store can be read, `isReady` is false: then nothing is
+ *    shown that did not come from a worker, which knows for itself.
+ * 2. Of devices that are not special nothing is kept.
+ */
+export interface RosterOptions {
+  readonly store: Pick<StateStore, 'watch' | 'list' | 'get'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The record, for what is shown beside a place; undefined: there is none any more. */
+  described(device: string, record: Device | undefined): void;
+  /** It must not be shown any more, or what came before now must not. */
+  hidden(device: string, erased: boolean): void;
+  /** Whether it is over a cap may have changed. */
+  capped(device: string): void;
+}
+
+/** Pauses between two counts: at least this, and this many times what the last one took. */
+const COUNT_MS = 60_000;
+const COUNT_SHARE = 100;
+const RETRY_MS = 2_000;
+
+export class Roster {
+  /** Devices in the registry, as of the last count. */
+  known = 0;
+  isReady = false;
+  readonly #o: RosterOptions;
+  readonly #relays = new Set<string>();
+  #policies = new Map<string, Policy>();
+  #erased = new Map<string, number>();
+  readonly #following: readonly Following[];
+  readonly #unwatch: () => void;
+  readonly #trouble: Seldom;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #counting: Promise<void> = Promise.resolve();
+
+  constructor(options: RosterOptions) {
+    this.#o = options;
+    const { store, clock, log } = options;
+    this.#trouble = new Seldom('the devices of the registry cannot be read; retrying', clock);
+    this.#following = [
+      follow(
+        store,
+        POLICIES,
+        {
+          all: (rows) => {
+            const before = this.#policies;
+            this.#policies = new Map(rows);
+            for (const device of new Set([...before.keys(), ...rows.keys()])) options.capped(device);
+          },
+          changed: (device, row) => {
+            if (row === undefined) this.#policies.delete(device);
+            else this.#policies.set(device, row);
+            options.capped(device);
+          },
+        },
+        log,
+      ),
+      follow(
+        store,
+        ERASURES,
+        {
+          all: (rows) => {
+            this.#erased = new Map();
+            for (const row of rows.values()) this.#erase(row);
+          },
+          changed: (_device, row) => this.#erase(row),
+        },
+        log,
+      ),
+    ];
+    this.#unwatch = followKeys(store, ['devices'], (_table, key) => (key === undefined ? this.#countAfter(0) : void this.#renew(key)), log);
+    this.#countAfter(0);
+  }
+
+  isRelay(device: string): boolean {
+    return this.#relays.has(device);
+  }
+
+  /** A step holds that is more than a notice. */
+  isOverCap(device: string): boolean {
+    const policy = this.#policies.get(device);
+    return policy !== undefined && this.#o.clock.now() < policy.cycle_end && policy.held.some(({ action }) => action !== 'notify');
+  }
+
+  get overCap(): number {
+    let sum = 0;
+    for (const device of this.#policies.keys()) if (this.isOverCap(device)) sum++;
+    return sum;
+  }
+
+  erasedBefore(device: string): number {
+    return this.#erased.get(device) ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#unwatch();
+    await Promise.all([...this.#following.map((one) => one.stop()), this.#counting]);
+  }
+
+  #erase(row: Erasure | undefined): void {
+    if (row === undefined) return;
+    for (const id of [row.device, ...row.ids]) {
+      const before = this.#erased.get(id) ?? 0;
+      this.#erased.set(id, Math.max(before, row.before));
+      if (row.before > before) this.#o.hidden(id, true);
+    }
+  }
+
+  async #renew(device: string): Promise<void> {
+    try {
+      this.#take(device, await this.#o.store.get('devices', device));
+    } catch {
+      // The next count reads it.
+      this.#countAfter(RETRY_MS);
+    }
+  }
+
+  #take(device: string, text: string | undefined): void {
+    const record = DEVICES.read(text);
+    if (record?.privacy === 'relay') {
+      const isNews = !this.#relays.has(device);
+      this.#relays.add(device);
+      if (isNews) this.#o.hidden(device, false);
+      return;
+    }
+    this.#relays.delete(device);
+    this.#o.described(device, record);
+  }
+
+  #countAfter(ms: number): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#counting = this.#counting.then(() => this.#count());
+    }, ms).unref();
+  }
+
+  async #count(): Promise<void> {
+    const { clock, log, store } = this.#o;
+    const since = clock.elapsed();
+    try {
+      let known = 0;
+      for await (const page of pages(store, 'devices')) {
+        if (this.#stopped) return;
+        for (const { key, value } of page) this.#take(key, value);
+        known += page.length;
+      }
+      this.known = known;
+      this.isReady = true;
+      this.#countAfter(Math.max(COUNT_MS, COUNT_SHARE * (clock.elapsed() - since)));
+    } catch (error) {
+      if (this.#stopped) return;
+      this.#trouble.warn(log, { error: messageOf(error) });
+      this.#countAfter(RETRY_MS);
+    }
+  }
+}
