@@ -68,7 +68,10 @@ const command = z
     ended: time.describe('0 while it is open'),
     attempts: z.int(),
     reply: z.string(),
-    withheld: z.literal(true).optional().describe('the reply may say where the device is, and the token lacks the scope `locations`'),
+    withheld: z
+      .literal(true)
+      .optional()
+      .describe('the reply may say where the device is, and the token has neither `locations` nor `commands`'),
     opposed: z
       .array(z.object({ id: z.string(), type: z.string(), state: z.enum(COMMAND_STATES) }))
       .optional()
@@ -278,9 +281,10 @@ async function answer(reply: FastifyReply, at: ApiOffice, outcome: Outcome, wait
   return problem(reply, status, title, outcome.problems, outcome.other === undefined ? {} : { command: outcome.other });
 }
 
-/** A reply that says where the device is, is left out for tokens without `locations`. */
+/** A reply that says where the device is, is left out for tokens that can neither see that nor ask the device. */
 function withoutPlace(token: Token, found: Command): object {
-  if (found.reply === '' || !PLACES.includes(found.type) || allows(token, 'locations')) return found;
+  if (found.reply === '' || !PLACES.includes(found.type)) return found;
+  if (allows(token, 'locations') || allows(token, 'commands')) return found;
   return { ...found, reply: '', values: {}, withheld: true };
 }
 

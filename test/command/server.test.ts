@@ -118,6 +118,11 @@ describe('commands over HTTP', () => {
     ]);
     for (const each of several) expect(each).toMatchObject({ body: answered });
     expect(sent.out).toContain(text);
+    // A token that can neither see places nor ask for one does not see the reply.
+    const reader = await api.as('read');
+    const withheld = { body: { state: 'answered', reply: '', values: {}, withheld: true } };
+    const [seen, theirs] = await Promise.all([api, reader].map((one) => one.call('GET', `${path}/${first.body['id']}?wait=20`)));
+    expect([seen, theirs]).toMatchObject([{ body: answered }, withheld]);
     const ended = await api.call('GET', path);
     expect(JSON.stringify(ended.body)).not.toContain('5.125');
     const stored = await fixgate(['state', 'dump'], '', { FIXGATE_DATA_DIR: running.dataDir });

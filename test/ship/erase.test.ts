@@ -262,7 +262,14 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       ['gone', T + 5000],
       ['alias', T + 5000],
     ]);
-    expect(await shipper.erase('clickhouse', devices)).toEqual({ positions: 4000, statuses: 2000, events: 60, usage: 6, parked: 0 });
+    expect(await shipper.erase('clickhouse', devices)).toEqual({
+      positions: 4000,
+      last_positions: 2,
+      statuses: 2000,
+      events: 60,
+      usage: 6,
+      parked: 0,
+    });
     expect(await shipper.erase('redis', devices)).toEqual({
       positions: 4000,
       statuses: 2000,

@@ -492,9 +492,12 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 2, about: 'usage' },
         { number: 3, about: 'envelope of events' },
         { number: 4, about: 'account of records and usage' },
+        { number: 5, about: 'last position of each device' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'events',
+        'last_positions',
+        'last_positions_view',
         'migrations',
         'positions',
         'statuses',
@@ -512,7 +515,12 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect(await first.shipper.drained(DEADLINE)).toBe(true);
       await first.shipper.close();
       // As the first version left it.
-      await server.client.command({ query: 'DROP TABLE fixgate.usage' });
+      for (const table of ['usage', 'last_positions_view', 'last_positions'])
+        await server.client.command({ query: `DROP TABLE fixgate.${table}` });
+      const values = [60, 30, 90].map((ago) => `('e', now64(3) - ${ago}, '${String(ago).padStart(16, '0')}', now64(3), true, ${ago}, 2)`);
+      await server.client.command({
+        query: `INSERT INTO fixgate.positions (device, time, id, received, valid, lat, lon) VALUES ${values.join(', ')}`,
+      });
       for (const column of ['received', 'account', 'protocol', 'version'])
         await server.client.command({ query: `ALTER TABLE fixgate.events DROP COLUMN ${column}` });
       for (const table of ['positions', 'statuses'])
@@ -523,7 +531,8 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([1, 1, 5]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 5]);
+      expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
         { type: 'disconnected', data: '{"id":"own"}', at_once: 1, version: 1 },
