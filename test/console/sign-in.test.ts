@@ -72,20 +72,30 @@ describe('a person', () => {
       expect(await textOf(page)).toContain('paste a code or a token');
     });
   });
+
+  it('sees in the menu only what the scopes allow', async () => {
+    const { page } = await browser.open(await link('--scope', 'read'));
+    await reads(page, 'No device yet');
+    const names = await page.$$eval('nav a', (links) => links.map(({ textContent }) => textContent));
+    expect(names).toContain('Now');
+    expect(names).not.toContain('Map');
+    await page.goto(`${server.url}/#/map`);
+    await reads(page, 'lacks the scope');
+  });
 });
 
 describe('every page', () => {
   it('takes keys, and none while one types', async () => {
     const { page, faults } = await browser.open(await link());
     await reads(page, 'No device yet');
-    await page.keyboard.press('?');
-    await page.waitForSelector('dialog[open]');
-    await page.keyboard.press('Escape');
-    await page.waitForSelector('dialog[open]', { hidden: true });
     await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.textContent.trim()')).toBe('Skip to the content');
     await page.keyboard.press('Enter');
     expect(await page.evaluate('document.activeElement.id')).toBe('main');
+    await page.keyboard.press('?');
+    await page.waitForSelector('dialog[open]');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog[open]', { hidden: true });
     expect(faults).toEqual([]);
   });
 

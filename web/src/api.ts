@@ -10,7 +10,7 @@ export class Refusal extends Error {
   constructor(status: number, body: Readonly<Record<string, unknown>>) {
     super(typeof body.title === 'string' ? body.title : `the server answered ${status}`);
     this.status = status;
-    this.fields = Array.isArray(body.errors) ? body.errors : [];
+    this.fields = Array.isArray(body.problems) ? body.problems : [];
     this.body = body;
   }
 }

@@ -21,6 +21,21 @@ interface Screen {
 const SCREENS: Readonly<Record<string, Screen>> = {
   now: { name: 'Now', scope: 'read', isListed: true, load: () => Now },
   map: { name: 'Map', scope: 'locations', isListed: true, load: async () => (await import('./screens/map.tsx')).MapScreen },
+  devices: { name: 'Devices', scope: 'read', isListed: true, load: async () => (await import('./screens/devices.tsx')).Devices },
+  device: { name: 'Device', scope: 'read', isListed: false, load: async () => (await import('./screens/device.tsx')).Device },
+  trace: { name: 'Trace', scope: 'locations', isListed: true, load: async () => (await import('./screens/trace.tsx')).Trace },
+  decode: { name: 'Decode', scope: 'read', isListed: true, load: async () => (await import('./screens/decode.tsx')).Decode },
+  quarantine: {
+    name: 'Quarantine',
+    scope: 'read',
+    isListed: true,
+    load: async () => (await import('./screens/quarantine.tsx')).Quarantine,
+  },
+  commands: { name: 'Commands', scope: 'read', isListed: true, load: async () => (await import('./screens/commands.tsx')).Commands },
+  plans: { name: 'Plans', scope: 'read', isListed: true, load: async () => (await import('./screens/plans.tsx')).Plans },
+  sinks: { name: 'Sinks', scope: 'read', isListed: true, load: async () => (await import('./screens/sinks.tsx')).Sinks },
+  events: { name: 'Events', scope: 'read', isListed: true, load: async () => (await import('./screens/events.tsx')).Events },
+  settings: { name: 'Settings', scope: 'read', isListed: true, load: async () => (await import('./screens/settings.tsx')).Settings },
 };
 
 /** Of the screens that are loaded when they are first opened. */
@@ -122,7 +137,14 @@ function Shell(): JSX.Element {
   );
 }
 
-const WORDS = { off: '', opening: '', live: '● live', lost: '○ reconnecting', refused: '○ not live' } as const;
+const WORDS = {
+  off: '',
+  opening: '',
+  live: '● live',
+  lost: '○ reconnecting',
+  refused: '○ not live',
+  paused: '○ paused: click to go on',
+} as const;
 
 function Connection(): JSX.Element {
   return (

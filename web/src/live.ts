@@ -42,7 +42,7 @@ export const rows = new Map<string, Row>();
 export const changes = signal(0);
 /** Grows when devices come or go. */
 export const sets = signal(0);
-export const connection = signal<'off' | 'opening' | 'live' | 'lost' | 'refused'>('off');
+export const connection = signal<'off' | 'opening' | 'live' | 'lost' | 'refused' | 'paused'>('off');
 /** When the last message came, epoch ms. */
 export const heard = signal(0);
 export const status = signal<Readonly<Record<string, unknown>> | undefined>(undefined);
@@ -61,13 +61,19 @@ export function follow(): void {
   document.addEventListener('visibilitychange', () => {
     isVisible.value = !document.hidden;
   });
+  const returns = signal(0);
+  addEventListener('focus', () => {
+    if (connection.value === 'paused') returns.value++;
+  });
   let topics = '';
+  let returned = 0;
   effect(() => {
     const needs = ['status', 'events', ...(PLACES.has(place.value.screen) ? ['positions'] : [])];
     const wanted = needs.filter((topic) => may(topic === 'positions' ? 'locations' : 'read')).join(',');
     const next = session.value === undefined || !isVisible.value ? '' : wanted;
-    if (next === topics) return;
+    if (next === topics && returned === returns.value) return;
     topics = next;
+    returned = returns.value;
     close();
     connection.value = next === '' ? 'off' : 'opening';
     if (next !== '') start(next);
@@ -154,6 +160,11 @@ function take(name: string, data: unknown): void {
   } else if (name === 'event') events.value = [body, ...events.value].slice(0, MOST_EVENTS);
   else if (name === 'status') status.value = body;
   else if (name === 'ended') close();
+  else if (name === 'superseded') {
+    // Another tab is newer. It goes on when a person comes back to this one.
+    close();
+    connection.value = 'paused';
+  }
 }
 
 /** The columns of the design, when the server does not say others. */

@@ -54,7 +54,7 @@ export class DevicesMap {
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.addControl(new NavigationControl({ showCompass: false }), 'top-right');
-    this.#map.addControl(new ScaleControl(), 'bottom-right');
+    this.#map.addControl(new ScaleControl(), 'bottom-left');
     this.#map.on('error', () => {});
     this.#map.on('style.load', () => this.#styled());
     this.#map.on('click', (event) => {

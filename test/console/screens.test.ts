@@ -1,0 +1,176 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Page } from 'puppeteer-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { fixgate } from '../cli/command.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { eventually, until } from '../support/wait.ts';
+import { Chromium, reads, type Seen, textOf } from './chromium.ts';
+import { builtPages } from './pages.ts';
+
+/** Every screen, in a real browser against a whole server that has devices. */
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const DEVICE = '352093701000199';
+const SCREENS = [
+  'now',
+  'map',
+  'devices',
+  `device/${DEVICE}`,
+  `device/${DEVICE}/commands`,
+  `device/${DEVICE}/usage`,
+  `device/${DEVICE}/events`,
+  `device/${DEVICE}/frames`,
+  `device/${DEVICE}/settings`,
+  `device/${DEVICE}/data`,
+  'trace',
+  'decode',
+  'quarantine',
+  'commands',
+  'plans',
+  'sinks',
+  'events',
+  'settings',
+];
+const violations = z.object({
+  violations: z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string(), failureSummary: z.string() })) })),
+});
+
+let server: ApiServer;
+let browser: Chromium;
+
+beforeAll(async () => {
+  // Built before the server starts, so that no page comes before the map.
+  builtPages();
+  server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
+  expect(await server.call('POST', '/v1/devices', { id: DEVICE, account: '<img src=x onerror=alert(1)>' })).toMatchObject({ status: 201 });
+  browser = await Chromium.launch();
+});
+afterAll(async () => {
+  await browser.close();
+  await server.running.stop();
+});
+
+async function signedIn(screen: string, how: { dark?: boolean; width?: number; height?: number } = {}): Promise<Seen> {
+  await until(async () => (await (await fetch(server.url)).text()).includes('/assets/'));
+  const { out } = await fixgate(['console'], '', { FIXGATE_DATA_DIR: server.running.dataDir, FIXGATE_URL: server.url });
+  const seen = await browser.open(out.trim(), how);
+  await seen.page.waitForSelector('nav');
+  await show(seen.page, screen);
+  return seen;
+}
+
+/** What a person does with the menu. */
+async function show(page: Page, screen: string): Promise<void> {
+  await page.evaluate(`location.hash = '#/${screen}'`);
+  await page.waitForSelector('main h1');
+}
+
+describe.each([{ dark: false }, { dark: true }])('every screen (dark: $dark)', ({ dark }) => {
+  it('keeps to its policy, runs without errors, and can be used by everyone', { timeout: 600_000 }, async () => {
+    const { page, faults } = await signedIn('now', { dark });
+    const found: unknown[] = [];
+    for (const screen of SCREENS) {
+      await show(page, screen);
+      // What has been asked for is there, or was refused in words.
+      await eventually(async () =>
+        expect(await page.evaluate(`document.querySelector('main h1') !== null && !/Loading…/.test(document.body.innerText)`)).toBe(true),
+      );
+      // Past the policy of the page, which refuses a script from here.
+      await page.evaluate(AXE);
+      const result = violations.parse(await page.evaluate("axe.run(document, { resultTypes: ['violations'] })"));
+      for (const { id, nodes } of result.violations)
+        found.push({ screen, id, nodes: nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`) });
+    }
+    expect(found).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+});
+
+describe('the screens', () => {
+  it('show what a device or an operator wrote as text', async () => {
+    const { page, faults } = await signedIn('devices');
+    await reads(page, '<img src=x onerror=alert(1)>');
+    expect(await page.$$('main img')).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  it('are reached by keys', async () => {
+    const { page } = await signedIn('now');
+    await page.keyboard.press('g');
+    await page.keyboard.press('d');
+    await reads(page, DEVICE);
+    await page.keyboard.press('/');
+    expect(await page.evaluate('document.activeElement.type')).toBe('search');
+    // No key works while one types.
+    await page.keyboard.type('gn?');
+    expect(await page.evaluate('location.hash')).toContain('#/devices');
+    expect(await page.$$('dialog[open]')).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Escape');
+    await eventually(async () => expect(await page.evaluate('location.hash')).toBe('#/now'));
+  });
+
+  it('add a device, change it, and erase it only when its id is typed', async () => {
+    const id = '352093701000777';
+    const { page, faults } = await signedIn('devices');
+    await page.click('summary');
+    await page.type('input[name=id]', id);
+    await page.click('form button.main');
+    await page.waitForSelector('nav.tabs');
+    expect(await page.evaluate('location.hash')).toBe(`#/device/${id}`);
+    await show(page, `device/${id}/settings`);
+    await page.waitForSelector('input[name=account]');
+    await page.type('input[name=account]', 'acme');
+    await page.click('form button.main');
+    await eventually(async () => expect((await server.call('GET', `/v1/devices/${id}`)).body).toMatchObject({ account: 'acme' }));
+    await show(page, `device/${id}/data`);
+    await page.click('button.danger');
+    await page.waitForSelector('dialog[open] button.danger:disabled');
+    await page.type('dialog input', id);
+    await page.waitForSelector('dialog[open] button.danger:not(:disabled)');
+    expect(faults).toEqual([]);
+  });
+
+  it('make a plan, and say what is wrong with one', async () => {
+    const { page } = await signedIn('plans');
+    await page.click('::-p-text(New plan)');
+    await page.type('form.empty input', 'Not A Name');
+    await page.click('form.empty button.main');
+    await reads(page, 'must be 1 to 64 lower-case letters');
+    await page.evaluate("document.querySelector('form.empty input').value = ''");
+    await page.type('form.empty input', 'small');
+    await page.click('form.empty button.main');
+    await eventually(async () => expect(await server.call('GET', '/v1/plans/small')).toMatchObject({ status: 200 }));
+  });
+
+  it('fit 320 pixels', { timeout: 600_000 }, async () => {
+    const { page } = await signedIn('now', { width: 320, height: 640 });
+    for (const screen of SCREENS) {
+      await show(page, screen);
+      expect(await page.evaluate('document.documentElement.scrollWidth'), screen).toBeLessThanOrEqual(320);
+    }
+  });
+
+  it('go on by themselves when the server comes back', { timeout: 600_000 }, async () => {
+    const other = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
+    const { dataDir } = other.running;
+    const port = new URL(other.url).port;
+    const { page } = await browser.open(other.url);
+    await until(async () => (await page.$('input')) !== null);
+    await page.type('input', other.token);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('nav');
+    other.running.signal('SIGTERM');
+    await other.running.exited;
+    await reads(page, 'The server does not answer');
+    const again = await ApiServer.start(
+      { FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1', FIXGATE_HTTP_PORT: port },
+      { dataDir, known: other.token },
+    );
+    await eventually(async () => expect(await textOf(page)).not.toContain('The server does not answer'));
+    await page.close();
+    await again.running.stop();
+    other.running.removeData();
+  });
+});

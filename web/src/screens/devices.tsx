@@ -1,0 +1,236 @@
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { call, download, get, request } from '../api.ts';
+import { number } from '../format.ts';
+import { changes, rows } from '../live.ts';
+import { Empty, Loaded, Refused, useAction, useData } from '../parts/data.tsx';
+import { StateMark } from '../parts/state-mark.tsx';
+import { Table } from '../parts/table.tsx';
+import { Ago } from '../parts/time.tsx';
+import { filterBy, go, place, to } from '../route.ts';
+import { may } from '../session.ts';
+import type { Device } from '../shapes.ts';
+
+interface Page {
+  readonly devices: readonly Device[];
+  readonly next?: string;
+}
+
+const PAGE = 200;
+const REGISTRY_STATES = ['pending', 'active', 'suspended', 'terminated'];
+const PAUSE_MS = 250;
+
+/** The registry: which devices there are, found by id, account, plan or state. */
+export function Devices(): JSX.Element {
+  const { query } = place.value;
+  const filters = new URLSearchParams({ limit: String(PAGE) });
+  for (const name of ['q', 'account', 'plan', 'state']) {
+    const value = query.get(name) ?? '';
+    if (value !== '') filters.set(name, value);
+  }
+  const wanted = `/v1/devices?${filters}`;
+  const [path, setPath] = useState(wanted);
+  // Not at every letter.
+  useEffect(() => {
+    const timer = setTimeout(() => setPath(wanted), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [wanted]);
+  const first = useData<Page>(path);
+  const [more, setMore] = useState<{ readonly path: string; readonly devices: readonly Device[]; readonly next: string }>();
+  const rest = more?.path === path ? more : undefined;
+  const action = useAction();
+  void changes.value;
+
+  async function next(after: string): Promise<void> {
+    const page = await action.run(() => get<Page>(`${path}&after=${encodeURIComponent(after)}`));
+    if (page !== undefined) setMore({ path, devices: [...(rest?.devices ?? []), ...page.devices], next: page.next ?? '' });
+  }
+
+  return (
+    <>
+      <h1>Devices</h1>
+      <search class="row">
+        <input
+          type="search"
+          aria-label="Part of an id, an alias or an account"
+          placeholder="Id, alias or account"
+          value={query.get('q') ?? ''}
+          onInput={(event) => filterBy('q', event.currentTarget.value)}
+        />
+        <input
+          aria-label="Account"
+          placeholder="Account"
+          value={query.get('account') ?? ''}
+          onInput={(event) => filterBy('account', event.currentTarget.value)}
+        />
+        <input
+          aria-label="Plan"
+          placeholder="Plan"
+          value={query.get('plan') ?? ''}
+          onInput={(event) => filterBy('plan', event.currentTarget.value)}
+        />
+        <select
+          aria-label="State in the registry"
+          value={query.get('state') ?? ''}
+          onChange={(event) => filterBy('state', event.currentTarget.value)}
+        >
+          <option value="">all</option>
+          {REGISTRY_STATES.map((state) => (
+            <option key={state} value={state}>
+              {state}
+            </option>
+          ))}
+        </select>
+      </search>
+      {may('devices') && <Add done={first.reload} />}
+      {action.refusal !== undefined && <Refused refusal={action.refusal} />}
+      <Loaded data={first}>
+        {(page) => {
+          const all = [...page.devices, ...(rest?.devices ?? [])];
+          const after = rest === undefined ? (page.next ?? '') : rest.next;
+          if (all.length === 0)
+            return (
+              <Empty>
+                Here are the devices of the registry that match. A device enters it at its first contact when the registry is open, by{' '}
+                <em>Add</em>, or by an upload.
+              </Empty>
+            );
+          return (
+            <>
+              <Table
+                label="Devices"
+                rows={all}
+                id={({ id }) => id}
+                columns={[
+                  {
+                    name: 'device',
+                    show: ({ id }) => (
+                      <a class="mono" href={to('device', id)}>
+                        {id}
+                      </a>
+                    ),
+                  },
+                  { name: 'now', show: ({ id }) => <LiveState id={id} /> },
+                  { name: 'registry', show: ({ state }) => state },
+                  { name: 'account', show: ({ account }) => account ?? '–' },
+                  { name: 'plan', show: ({ plan }) => plan },
+                  { name: 'protocol', show: ({ protocol, transport }) => `${protocol ?? '–'} ${transport ?? ''}` },
+                  { name: 'last contact', show: ({ id }) => <LastContact id={id} /> },
+                ]}
+              />
+              <p class="row quiet">
+                {number(all.length)} shown
+                {after !== '' && (
+                  <button type="button" disabled={action.isBusy} onClick={() => void next(after)}>
+                    More
+                  </button>
+                )}
+              </p>
+            </>
+          );
+        }}
+      </Loaded>
+    </>
+  );
+}
+
+function LiveState({ id }: { readonly id: string }): JSX.Element {
+  const row = rows.get(id);
+  return row === undefined ? <span class="quiet">–</span> : <StateMark state={row.state} />;
+}
+
+function LastContact({ id }: { readonly id: string }): JSX.Element {
+  const row = rows.get(id);
+  return row === undefined ? <span class="quiet">–</span> : <Ago time={row.received} />;
+}
+
+interface Outcome {
+  readonly lines: number;
+  readonly created: number;
+  readonly changed: number;
+  readonly unchanged: number;
+  readonly failed: number;
+  readonly problems: readonly {
+    readonly line: number;
+    readonly problems: readonly { readonly field: string; readonly problem: string }[];
+  }[];
+}
+
+function Add({ done }: { readonly done: () => void }): JSX.Element {
+  const [outcome, setOutcome] = useState<Outcome | undefined>(undefined);
+  const action = useAction();
+
+  async function add(event: SubmitEvent): Promise<void> {
+    event.preventDefault();
+    if (!(event.currentTarget instanceof HTMLFormElement)) return;
+    const given = new FormData(event.currentTarget);
+    const body = Object.fromEntries([...given].filter(([, value]) => value !== ''));
+    const made = await action.run(() => call<Device>('POST', '/v1/devices', body));
+    if (made !== undefined) go(to('device', made.id));
+  }
+
+  async function upload(file: File | undefined): Promise<void> {
+    if (file === undefined) return;
+    const type = /\.csv$/i.test(file.name) ? 'text/csv' : 'application/x-ndjson';
+    const answer = await action.run(async () => {
+      const response = await request('POST', '/v1/devices/bulk', { body: await file.text(), type });
+      const counts: Outcome = await response.json();
+      return counts;
+    });
+    setOutcome(answer);
+    done();
+  }
+
+  return (
+    <details>
+      <summary>Add, upload or download devices</summary>
+      <form class="row" onSubmit={(event) => void add(event)}>
+        <label>
+          Id
+          <input name="id" required minLength={3} maxLength={32} autocomplete="off" />
+        </label>
+        <label>
+          Account
+          <input name="account" maxLength={64} />
+        </label>
+        <label>
+          Plan
+          <input name="plan" placeholder="default" />
+        </label>
+        <button type="submit" class="main" disabled={action.isBusy}>
+          Add
+        </button>
+      </form>
+      <label>
+        Many: CSV with a first line of column names, or one JSON object a line
+        <input
+          type="file"
+          accept=".csv,.ndjson,.jsonl,.json"
+          disabled={action.isBusy}
+          onChange={(event) => void upload(event.currentTarget.files?.[0])}
+        />
+      </label>
+      <p class="row">
+        <button type="button" onClick={() => void action.run(() => download('/v1/devices/export'))}>
+          Download all
+        </button>
+      </p>
+      {action.refusal !== undefined && <Refused refusal={action.refusal} />}
+      {outcome !== undefined && (
+        <div role="status">
+          <p>
+            {number(outcome.lines)} lines: {number(outcome.created)} created, {number(outcome.changed)} changed, {number(outcome.unchanged)}{' '}
+            unchanged, {number(outcome.failed)} failed.
+          </p>
+          <ul>
+            {outcome.problems.map(({ line, problems }) => (
+              <li key={line}>
+                Line {line}: {problems.map(({ field, problem }) => `${field} ${problem}`).join('; ')}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </details>
+  );
+}
