@@ -51,8 +51,13 @@ afterAll(async () => {
   await server.running.stop();
 });
 
+/** Past the page that waits for the build. */
+function built(url: string): Promise<void> {
+  return until(async () => (await (await fetch(url)).text()).includes('/assets/'));
+}
+
 async function signedIn(screen: string, how: { dark?: boolean; width?: number; height?: number } = {}): Promise<Seen> {
-  await until(async () => (await (await fetch(server.url)).text()).includes('/assets/'));
+  await built(server.url);
   const { out } = await fixgate(['console'], '', { FIXGATE_DATA_DIR: server.running.dataDir, FIXGATE_URL: server.url });
   const seen = await browser.open(out.trim(), how);
   await seen.page.waitForSelector('nav');
@@ -156,8 +161,9 @@ describe('the screens', () => {
     const other = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
     const { dataDir } = other.running;
     const port = new URL(other.url).port;
+    await built(other.url);
     const { page } = await browser.open(other.url);
-    await until(async () => (await page.$('input')) !== null);
+    await page.waitForSelector('input');
     await page.type('input', other.token);
     await page.keyboard.press('Enter');
     await page.waitForSelector('nav');
