@@ -64,9 +64,8 @@ export class DevicesMap {
       else void this.#expand(Number(cluster), event.lngLat);
     });
     this.#map.on('dragstart', () => hooks.moved?.());
-    this.#map.on('idle', () => {
+    this.#map.once('idle', () => {
       container.dataset.ready = 'true';
-      container.dataset.marks = String(this.#map.queryRenderedFeatures({ layers: ['marks', 'clusters'] }).length);
     });
   }
 
@@ -149,6 +148,11 @@ export class DevicesMap {
       clearTimeout(timer);
       this.#map.off('sourcedata', heard);
       this.#container.dataset.devices = String(features.length);
+      // What is drawn of them.
+      this.#map.once('render', () => {
+        const drawn = this.#isStyled ? this.#map.queryRenderedFeatures({ layers: ['marks', 'clusters'] }) : [];
+        this.#container.dataset.marks = String(drawn.length);
+      });
       this.#isBusy = false;
       if (this.#isDirty) this.#flush();
     };

@@ -80,7 +80,7 @@ function Figures({ status }: { readonly status: Status }): JSX.Element {
             {problems.map(([name, { state, reason }]) => (
               <li key={name}>
                 <b>{name}</b> {state}
-                {reason === undefined ? '' : `: ${reason}`}
+                {reason === undefined || reason === '' ? '' : `: ${reason}`}
               </li>
             ))}
           </ul>
@@ -128,7 +128,12 @@ function Figures({ status }: { readonly status: Status }): JSX.Element {
       <h2>Journal</h2>
       <Facts
         facts={[
-          ['state', <span class={journal.state}>{`${journal.state}${journal.reason === undefined ? '' : `: ${journal.reason}`}`}</span>],
+          [
+            'state',
+            <span
+              class={journal.state}
+            >{`${journal.state}${journal.reason === undefined || journal.reason === '' ? '' : `: ${journal.reason}`}`}</span>,
+          ],
           ['used', `${bytes(journal.bytes)} of ${bytes(journal.budget)}`],
           ['free on the disk', bytes(journal.free_bytes)],
           ['oldest not delivered', seconds(journal.oldest_undelivered_s)],
@@ -142,8 +147,8 @@ function Figures({ status }: { readonly status: Status }): JSX.Element {
         columns={[
           { name: 'process', show: ({ name }) => name },
           { name: 'state', show: ({ state }) => <span class={state}>{state}</span> },
-          { name: 'pid', isNumber: true, show: ({ pid }) => String(pid) },
-          { name: 'memory', isNumber: true, show: ({ rss }) => bytes(rss) },
+          { name: 'pid', isNumber: true, show: ({ pid }) => (pid === 0 ? '–' : String(pid)) },
+          { name: 'memory', isNumber: true, show: ({ rss }) => (rss === 0 ? '–' : bytes(rss)) },
           { name: 'loop lag', isNumber: true, show: ({ loop_lag_ms }) => `${number(loop_lag_ms, 1)} ms` },
           { name: 'restarts', isNumber: true, show: ({ restarts }) => number(restarts) },
         ]}
