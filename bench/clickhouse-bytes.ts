@@ -53,9 +53,9 @@ try {
   const query = `SELECT column AS name, any(type) AS type, sum(column_data_uncompressed_bytes) AS raw, sum(column_data_compressed_bytes) AS packed
     FROM system.parts_columns WHERE active AND database = 'fixgate' AND table = 'positions' GROUP BY column ORDER BY packed DESC`;
   const columns = await (await client.query({ query, format: 'JSONEachRow' })).json<Column>();
-  const line = (name: string, type: string, raw: number, packed: number): void =>
+  const line = (name: string, type: string, before: number, after: number): void =>
     console.log(
-      `${name.padEnd(14)} ${type.slice(0, 44).padEnd(44)} ${(raw / rows).toFixed(2).padStart(8)} ${(packed / rows).toFixed(2).padStart(8)}`,
+      `${name.padEnd(14)} ${type.slice(0, 44).padEnd(44)} ${(before / rows).toFixed(2).padStart(8)} ${(after / rows).toFixed(2).padStart(8)}`,
     );
   console.log(`${'column'.padEnd(14)} ${'type'.padEnd(44)} ${'raw'.padStart(8)} ${'on disk'.padStart(8)}   bytes a row`);
   let raw = 0;

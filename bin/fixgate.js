@@ -15,7 +15,7 @@ if (Number(found.split('.')[0]) < needed) {
 } else {
   // Parsed once, not by each process at each start. In the user's own directory: what lies in a shared one may be somebody else's.
   // biome-ignore lint/style/useNodejsImportProtocol: as above
-  Promise.all([import('module'), import('os')])
+  void Promise.all([import('module'), import('os')])
     .then(([{ enableCompileCache }, { homedir }]) => {
       if (process.env.NODE_COMPILE_CACHE !== undefined) return;
       const caches = `${process.env.XDG_CACHE_HOME || `${homedir()}/.cache`}/fixgate`;

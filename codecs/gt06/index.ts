@@ -9,10 +9,10 @@ import { frame, MAX_FRAME_BYTES, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
-import { adopt, describeMemo, type Gt06State, memo, OPTIONS, open } from './state.ts';
+import { adopt, describeMemo, type Gt06State, memoOf, OPTIONS, open } from './state.ts';
 
 /** Frames are the same over both transports; a datagram may hold several (protocol.md section 13). */
-const dialect = { open, memo, adopt, describeMemo, frame, decode, encodeAck, encodeCommand, explain };
+const dialect = { open, memo: memoOf, adopt, describeMemo, frame, decode, encodeAck, encodeCommand, explain };
 
 export default defineCodec<Gt06State>({
   name: 'gt06',

@@ -24,11 +24,11 @@ export class Repeats {
   }
 
   /** `first`: what the first time here counts for. The newest record was not counted when it came. */
-  #count(hash: number, first: number): number {
+  #count(key: number, first: number): number {
     this.#seen ??= new Int32Array(2 * SLOTS);
-    const at = 2 * (hash & (SLOTS - 1));
-    const count = this.#seen[at] === hash ? (this.#seen[at + 1] ?? 0) + 1 : first;
-    this.#seen[at] = hash;
+    const at = 2 * (key & (SLOTS - 1));
+    const count = this.#seen[at] === key ? (this.#seen[at + 1] ?? 0) + 1 : first;
+    this.#seen[at] = key;
     this.#seen[at + 1] = count;
     return count;
   }

@@ -211,7 +211,7 @@ export function open(options: Options, memo: number): Gt06State {
   return new Gt06State(options, memo);
 }
 
-export function memo(state: Gt06State): number {
+export function memoOf(state: Gt06State): number {
   const zone = Number.isNaN(state.zone) ? 0 : state.zone + 1024;
   const learned = state.fixedVariant === Variant.Auto ? state.variant : Variant.Auto;
   return (

@@ -101,7 +101,7 @@ function explainText(bytes: Bytes, start: number, end: number, note: Note): void
     }
     const name = names[k] ?? `extra ${k}`;
     const last = k === pieces.length - 1;
-    note(piece.at, piece.raw.length + (last ? 0 : 1), name, piece.raw, meaning(name, piece.raw, bytes, piece.at));
+    note(piece.at, piece.raw.length + (last ? 0 : 1), name, piece.raw, meaningOf(name, piece.raw, bytes, piece.at));
     if (name === 'status' && /^\s*[0-9a-fA-F]{8}\s*$/.test(piece.raw)) {
       const digits = piece.at + piece.raw.search(/\S/);
       explainBits(hexNumber(bytes, digits, digits + 8), (bit) => digits + 7 - (bit >> 2), note);
@@ -164,7 +164,7 @@ function cellReport(head: readonly string[], count: number): string[] {
   return [...names, 'battery ADC', 'reboot reason', 'X', 'date', 'status'];
 }
 
-function meaning(name: string, raw: string, bytes: Bytes, at: number): string | undefined {
+function meaningOf(name: string, raw: string, bytes: Bytes, at: number): string | undefined {
   const text = raw.trim();
   const from = at + raw.length - raw.trimStart().length;
   const to = from + text.length;

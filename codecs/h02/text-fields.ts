@@ -120,9 +120,9 @@ export function isBlankPadded(bytes: Bytes, k: number): boolean {
   return false;
 }
 
-export function isWord(bytes: Bytes, k: number, word: string): boolean {
+export function isWord(bytes: Bytes, k: number, wanted: string): boolean {
   trim(bytes, k);
-  if (to - from !== word.length) return false;
-  for (let i = 0; i < word.length; i++) if (bytes[from + i] !== word.charCodeAt(i)) return false;
+  if (to - from !== wanted.length) return false;
+  for (let i = 0; i < wanted.length; i++) if (bytes[from + i] !== wanted.charCodeAt(i)) return false;
   return true;
 }

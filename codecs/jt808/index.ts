@@ -8,13 +8,13 @@ import { explain } from './explain.ts';
 import { frame, LONGEST, recognise } from './frame.ts';
 import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
-import { adopt, describeMemo, type Jt808State, memo, OPTIONS, open, reopen } from './state.ts';
+import { adopt, describeMemo, type Jt808State, memoOf, OPTIONS, open, reopen } from './state.ts';
 
 /** Frames are the same over both transports; a datagram may hold several (protocol.md section 4.4). */
 const dialect = {
   open,
   reopen,
-  memo,
+  memo: memoOf,
   adopt,
   describeMemo,
   frame,

@@ -88,7 +88,7 @@ export function open(options: Options, memo: number): Jt808State {
 
 export function reopen(options: Options, before: Jt808State): Jt808State {
   const state = new Jt808State(options, 0);
-  adopt(state, memo(before));
+  adopt(state, memoOf(before));
   state.knows(before.phone, 0, before.phoneBytes);
   state.is2019 = before.is2019;
   state.e7 = before.e7;
@@ -97,7 +97,7 @@ export function reopen(options: Options, before: Jt808State): Jt808State {
   return state;
 }
 
-export function memo(state: Jt808State): number {
+export function memoOf(state: Jt808State): number {
   return (state.fixedDialect ? 0 : state.dialect) | packed(state.alarms);
 }
 

@@ -399,12 +399,12 @@ function isPlain(role: number): boolean {
 /** The role of a number: `Limited` unless every value of its width is a measurement. */
 function limited(d: Definition, bytes: number): number {
   if (d.role !== Role.Uint && d.role !== Role.Int) return d.role;
-  const all = 256 ** bytes;
+  const count = 256 ** bytes;
   const signed = d.role === Role.Int;
   const low = Number.isNaN(d.low) ? Number.NEGATIVE_INFINITY : d.low;
   const high = Number.isNaN(d.high) ? Number.POSITIVE_INFINITY : d.high;
-  const narrow = low > (signed ? -all / 2 : 0) || high < (signed ? all / 2 - 1 : all - 1);
-  const ones = d.ones && (signed ? low <= -1 && high >= -1 : high >= all - 1) ? all - 1 : Number.NaN;
+  const narrow = low > (signed ? -count / 2 : 0) || high < (signed ? count / 2 - 1 : count - 1);
+  const ones = d.ones && (signed ? low <= -1 && high >= -1 : high >= count - 1) ? count - 1 : Number.NaN;
   if (!narrow && Number.isNaN(ones) && d.codes.length === 0) return d.role;
   return limitedRole({ signed, low, high, ones, codes: d.codes });
 }

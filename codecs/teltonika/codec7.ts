@@ -37,8 +37,8 @@ export function codec7End(bytes: Bytes, start: number, end: number): number {
   const mask = bytes[start + 4]!;
   if ((mask & 1) !== 0) {
     if (p >= end) return -1;
-    const gps = bytes[p++]!;
-    for (let bit = 0; bit < 8; bit++) if ((gps >> bit) & 1) p += GPS_BYTES[bit]!;
+    const fields = bytes[p++]!;
+    for (let bit = 0; bit < 8; bit++) if ((fields >> bit) & 1) p += GPS_BYTES[bit]!;
   }
   for (let bit = 1; bit <= 3; bit++) {
     if (((mask >> bit) & 1) === 0) continue;

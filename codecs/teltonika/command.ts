@@ -250,11 +250,11 @@ function textOf(type: string, given: Options, family: State['familyName']): stri
     case 'set_server':
       return server(given, family);
     case 'engine_stop':
-      return output(number(given, 'output'), true, 0, number(given, 'max_speed_kmh'));
+      return outputText(number(given, 'output'), true, 0, number(given, 'max_speed_kmh'));
     case 'engine_resume':
-      return output(number(given, 'output'), false, 0, 0);
+      return outputText(number(given, 'output'), false, 0, 0);
     case 'set_output':
-      return output(number(given, 'output'), given['on'] === true, number(given, 'seconds'), number(given, 'max_speed_kmh'));
+      return outputText(number(given, 'output'), given['on'] === true, number(given, 'seconds'), number(given, 'max_speed_kmh'));
     case 'custom':
       return string(given, 'text');
     default:
@@ -295,7 +295,7 @@ function server(given: Options, family: State['familyName']): string | undefined
 }
 
 /** `setdigout` states, then a timeout for each output, then a speed for each; `?` leaves one as it is. */
-function output(line: number, on: boolean, seconds: number, maxSpeedKmh: number): string | undefined {
+function outputText(line: number, on: boolean, seconds: number, maxSpeedKmh: number): string | undefined {
   if (!(line >= 1 && line <= 4)) return undefined;
   const leave = '? '.repeat(line - 1);
   let text = `setdigout ${'?'.repeat(line - 1)}${on ? 1 : 0}`;

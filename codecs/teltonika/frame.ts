@@ -58,7 +58,7 @@ export function reopen(options: Options, { imei }: State): State {
   return { ...open(options, 0), imei };
 }
 
-export function memo(of: State): number {
+export function memoOf(of: State): number {
   return of.memo;
 }
 

@@ -2,7 +2,7 @@ import { ascii, type Bytes, imeiOf, putU8, putU32be, u16be, u32be } from '../../
 import { type AckRequest, FrameKind, type FrameResult, Settled, type StreamDialect } from '../../src/codec/index.ts';
 import { encodeCommand } from './command.ts';
 import { explainTcp as explain } from './explain.ts';
-import { checksumFits, ENVELOPE, measure, memo, open, Reason, readData, reopen, type State } from './frame.ts';
+import { checksumFits, ENVELOPE, measure, memoOf, open, Reason, readData, reopen, type State } from './frame.ts';
 
 /**
  * TCP (protocol.md sections 1 and 2).
@@ -106,4 +106,4 @@ export function answered(request: AckRequest): number {
   return request.accepted === request.rows ? request.ticketA : request.accepted;
 }
 
-export const tcp: StreamDialect<State> = { open, reopen, memo, frame, salvage, decode, encodeAck, encodeCommand, explain };
+export const tcp: StreamDialect<State> = { open, reopen, memo: memoOf, frame, salvage, decode, encodeAck, encodeCommand, explain };

@@ -1,7 +1,7 @@
 import { ascii, type Bytes, imeiOf, putU8, putU16be, u16be } from '../../src/base/wire/index.ts';
 import { type AckRequest, type DatagramDialect, FrameKind, type FrameResult, Settled } from '../../src/codec/index.ts';
 import { explainUdp as explain } from './explain.ts';
-import { memo, open, Reason, readData, type State } from './frame.ts';
+import { memoOf, open, Reason, readData, type State } from './frame.ts';
 import { answered, isDigits } from './tcp.ts';
 
 /**
@@ -53,4 +53,4 @@ function encodeAck(request: AckRequest, _state: State, out: Bytes, at: number): 
   return putU8(out, p, 2) - at;
 }
 
-export const udp: DatagramDialect<State> = { open, memo, frame, decode, encodeAck, explain };
+export const udp: DatagramDialect<State> = { open, memo: memoOf, frame, decode, encodeAck, explain };

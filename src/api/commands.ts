@@ -254,8 +254,8 @@ export function commandRoutes(confirm: boolean): Route[] {
 }
 
 /** Why a token may not submit, cancel or settle a command; undefined: it may. */
-function scopeProblem(token: Token, command: Pick<Command, 'type' | 'critical'> | undefined): string | undefined {
-  const { type, critical = '' } = command ?? {};
+function scopeProblem(token: Token, of: Pick<Command, 'type' | 'critical'> | undefined): string | undefined {
+  const { type, critical = '' } = of ?? {};
   if (critical === '' || allows(token, CRITICAL_SCOPES[critical])) return undefined;
   const what = critical === type ? critical : `this ${type}, which acts as ${critical}`;
   return `the token "${token.name}" lacks the scope \`${CRITICAL_SCOPES[critical]}\` for ${what}`;

@@ -176,10 +176,11 @@ function serve(server: FastifyInstance, route: Route, observed: Observed, wrong:
   if (streams.length === 0) server.route({ method, url, onRequest, handler });
   // Of this route alone: a scope of its own.
   else
-    server.register(async (scope) => {
+    server.register((scope, _options, registered) => {
       scope.removeAllContentTypeParsers();
       scope.addContentTypeParser([...streams], (_request, payload, done) => done(null, payload));
       scope.route({ method, url, onRequest, handler });
+      registered();
     });
 }
 

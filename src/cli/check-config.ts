@@ -36,8 +36,8 @@ export async function checkConfig(args: string[]): Promise<number> {
   const rows = options.map(
     ({ key, value, origin }) => [key, typeof value === 'object' ? JSON.stringify(value) : String(value), origin] as const,
   );
-  const key = Math.max(...rows.map(([name]) => name.length));
-  const value = Math.min(60, Math.max(...rows.map(([, shown]) => shown.length)));
-  for (const [name, shown, origin] of rows) io().out.write(`${name.padEnd(key)}  ${shown.padEnd(value)}  ${origin}\n`);
+  const nameWidth = Math.max(...rows.map(([name]) => name.length));
+  const valueWidth = Math.min(60, Math.max(...rows.map(([, shown]) => shown.length)));
+  for (const [name, shown, origin] of rows) io().out.write(`${name.padEnd(nameWidth)}  ${shown.padEnd(valueWidth)}  ${origin}\n`);
   return EXIT.Ok;
 }

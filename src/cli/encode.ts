@@ -44,11 +44,11 @@ export async function encode(args: string[]): Promise<number> {
   const known = await installed(values.config);
   const codec = codecNamed(values.protocol, known);
   const dialect = codec[transportOf(values.transport, codec)];
-  const types = codec.commands.map((command) => command.type);
+  const types = codec.commands.map(({ type }) => type);
   if (dialect?.encodeCommand === undefined || types.length === 0)
     throw new AppError('USAGE', `${codec.name} has no commands on this transport`);
   if (values.type === undefined) throw new AppError('USAGE', `--type must be given: ${types.join(', ')}`);
-  const rule = codec.commands.find((command) => command.type === values.type);
+  const rule = codec.commands.find(({ type }) => type === values.type);
   if (rule === undefined) {
     const close = nearest(values.type, types);
     throw new AppError(

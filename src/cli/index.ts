@@ -195,10 +195,10 @@ export async function main(argv: string[]): Promise<number> {
 
 /** The same on streams of its own, when they are given. */
 export async function run(argv: string[], its?: Io): Promise<number> {
-  return its === undefined ? command(argv) : withIo(its, () => command(argv));
+  return its === undefined ? execute(argv) : withIo(its, () => execute(argv));
 }
 
-async function command(argv: string[]): Promise<number> {
+async function execute(argv: string[]): Promise<number> {
   let help = '';
   try {
     const [first, ...rest] = argv;

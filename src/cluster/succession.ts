@@ -25,7 +25,7 @@ async function pass(old: Post, heir: Post, index: number): Promise<void> {
   const given = await old
     .ask((ticket) => ({ type: 'hand_over', ticket, index }), HAND_OVER_MS)
     .then(
-      ({ socket }) => socket,
+      (reply) => reply.socket,
       () => undefined,
     );
   const socket = given instanceof net.Server || given instanceof dgram.Socket ? given : undefined;

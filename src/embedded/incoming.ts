@@ -72,7 +72,7 @@ export async function receive(
   const head = await gather(chunks, Buffer.alloc(0), HEAD_BYTES);
   if (urlQuery === '') {
     // One byte a character, so that offsets hold and rows in a binary format do no harm.
-    const split = await splitInsert(head.toString('latin1'), (text) => normalise(Buffer.from(text, 'latin1').toString('utf8')));
+    const split = await splitInsert(head.toString('latin1'), (query) => normalise(Buffer.from(query, 'latin1').toString('utf8')));
     if (split !== null) {
       const file = await store(head.subarray(split.dataAt), chunks, folder, limits.insertBytes);
       return { text: head.toString('utf8', 0, split.dataAt), insert: split.insert, file, form: null };

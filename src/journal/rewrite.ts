@@ -58,7 +58,7 @@ async function copy(options: Rewriting, file: StorageFile): Promise<void> {
   const last = { sequence: 0, received: 0, order: 0 };
   const format = await visit(
     options,
-    async (entry, format) => {
+    async (entry, its) => {
       if (entry.kind !== EntryKind.Void && goes(entry)) {
         last.sequence = entry.sequence;
         last.received = entry.received;
@@ -67,7 +67,7 @@ async function copy(options: Rewriting, file: StorageFile): Promise<void> {
       }
       last.sequence = 0;
       const size = entry.end - entry.at;
-      const due = dueDefinitions(definitionsOf(entry, definitions), entry.sequence, format, written + filled);
+      const due = dueDefinitions(definitionsOf(entry, definitions), entry.sequence, its, written + filled);
       if (filled + due.length + size > out.length) await flush();
       if (due.length > 0) {
         await flush();
@@ -76,11 +76,11 @@ async function copy(options: Rewriting, file: StorageFile): Promise<void> {
       }
       // The window that the entry lies in is as large as the largest entry, and so is this.
       entry.bytes.copy(out, filled, entry.at, entry.end);
-      placeEntry(out, filled, size, format, written + filled);
+      placeEntry(out, filled, size, its, written + filled);
       filled += size;
     },
-    (format) => {
-      filled = segmentHeader(format).copy(out);
+    (its) => {
+      filled = segmentHeader(its).copy(out);
     },
   );
   await flush();

@@ -49,7 +49,7 @@ export async function isEmpty(store: State): Promise<boolean> {
 /** The entries of a dump. Throws AppError DUMP_INVALID, with the number of the line; a dump is whole when this has come to its end. */
 export async function* readDump(lines: AsyncIterable<string>): AsyncGenerator<DumpEntry> {
   let number = 0;
-  let entries = 0;
+  let read = 0;
   let end: number | undefined;
   for await (const line of lines) {
     if (line === '') continue;
@@ -64,17 +64,17 @@ export async function* readDump(lines: AsyncIterable<string>): AsyncGenerator<Du
     else {
       const entry = entryOf(fields);
       if (typeof entry === 'string') throw invalid(number, entry);
-      entries++;
+      read++;
       yield entry;
     }
   }
   if (end === undefined)
     throw invalid(number, 'is the last one, and the line that says how many entries there are is missing: it is cut off');
-  if (end !== entries) throw invalid(number, `says ${end} entries, and there are ${entries}`);
+  if (end !== read) throw invalid(number, `says ${end} entries, and there are ${read}`);
 }
 
 /** Puts the entries in, in place of those of the same key. Returns how many. */
-export async function putEntries(store: State, entries: AsyncIterable<DumpEntry> | Iterable<DumpEntry>): Promise<number> {
+export async function putEntries(store: State, given: AsyncIterable<DumpEntry> | Iterable<DumpEntry>): Promise<number> {
   let count = 0;
   let ops: Op[] = [];
   let profiles: Found[] = [];
@@ -85,7 +85,7 @@ export async function putEntries(store: State, entries: AsyncIterable<DumpEntry>
     ops = [];
     profiles = [];
   };
-  for await (const { table, key, value } of entries) {
+  for await (const { table, key, value } of given) {
     if (table === PROFILES) profiles.push({ key, value });
     else ops.push({ table, key, put: value });
     if (ops.length + profiles.length >= BATCH) await flush();

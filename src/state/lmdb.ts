@@ -193,7 +193,7 @@ export class LmdbStore implements StateStore, ProfileStore {
 
   async putProfiles(profiles: readonly Found[]): Promise<void> {
     await this.#commit(() => {
-      for (const { key, value } of profiles) this.#profiles.put(key, value);
+      for (const { key, value } of profiles) void this.#profiles.put(key, value);
     });
     await this.#root.flushed;
   }
@@ -228,7 +228,10 @@ export class LmdbStore implements StateStore, ProfileStore {
     await this.#lock.close();
   }
 
-  /** One transaction; resolves when others see it. `this.#root.flushed` then is of the transaction, or of a later one. */
+  /**
+   * One transaction; resolves when others see it: what the calls in it promise is not awaited. `this.#root.flushed` then is of the
+   * transaction, or of a later one.
+   */
   #commit<T>(change: () => T): Promise<T> {
     return this.#lock.hold(() => this.#root.transaction(change));
   }
@@ -242,9 +245,9 @@ export class LmdbStore implements StateStore, ProfileStore {
   /** Within a transaction. */
   #apply(op: Op): void {
     const rows = this.#table(op.table);
-    if ('put' in op) rows.put(op.key, op.put);
-    else if ('remove' in op) rows.remove(op.key);
-    else if ('add' in op) rows.put(op.key, added(rows.get(op.key), op.add));
+    if ('put' in op) void rows.put(op.key, op.put);
+    else if ('remove' in op) void rows.remove(op.key);
+    else if ('add' in op) void rows.put(op.key, added(rows.get(op.key), op.add));
   }
 
   /** Within a transaction: invariant 5. */
@@ -256,8 +259,8 @@ export class LmdbStore implements StateStore, ProfileStore {
         : new Set(changes.map(({ table, key }) => `${table} ${key}`));
     let number = this.#lastChange();
     for (const line of lines) {
-      this.#changes.put(++number, line);
-      this.#changes.remove(number - LOG_LENGTH);
+      void this.#changes.put(++number, line);
+      void this.#changes.remove(number - LOG_LENGTH);
     }
   }
 
@@ -303,7 +306,7 @@ export class LmdbStore implements StateStore, ProfileStore {
           const text = JSON.stringify(profile);
           if (text.length > MAX_VALUE) continue;
           if (!profiles.doesExist(device) && --room < 0) continue;
-          profiles.put(device, text);
+          void profiles.put(device, text);
         }
       });
     } catch (error) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
-import { Gt06State, memo as memoOf } from '../../codecs/gt06/state.ts';
+import { Gt06State, memoOf } from '../../codecs/gt06/state.ts';
 import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
 import { difference, Feed, kitOptions } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed, streamLines } from '../helpers/fixtures.ts';

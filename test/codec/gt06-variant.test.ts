@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
-import { Gt06State, memo, open, Variant } from '../../codecs/gt06/state.ts';
+import { Gt06State, memoOf, open, Variant } from '../../codecs/gt06/state.ts';
 import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
 import { kitOptions } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
@@ -120,7 +120,7 @@ describe('the identity of a record', () => {
 describe('the memo', () => {
   it('is 0 for a fresh connection and carries every combination', () => {
     const options = kitOptions(gt06, {});
-    expect(memo(open(options, 0))).toBe(0);
+    expect(memoOf(open(options, 0))).toBe(0);
     for (const zone of [Number.NaN, 0, -720, 345, 840])
       for (const variant of Object.values(Variant))
         for (const lock of [false, true]) {
@@ -128,7 +128,7 @@ describe('the memo', () => {
           if (!Number.isNaN(zone)) state.setZone(zone);
           state.variant = variant;
           state.lock = lock;
-          const again = open(options, memo(state));
+          const again = open(options, memoOf(state));
           expect([again.zone, again.variant, again.lock, again.localMs]).toEqual([zone, variant, lock, state.localMs]);
         }
   });

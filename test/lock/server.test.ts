@@ -12,8 +12,8 @@ import { KILLS, killedSupervisor } from './killed-supervisor.ts';
 const IMEI = '356307042441013';
 const DAY_MS = 86_400_000;
 const ONE_LISTENER = { FIXGATE_WORKERS: '1', FIXGATE_LISTEN: 'teltonika@127.0.0.1:0' };
-/** Nothing listens there: what these tests are about is not delivered. */
-const NO_CLICKHOUSE = { FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9' };
+/** Nothing listens there, and a stop does not wait for it: what these tests are about is not delivered. */
+const NO_CLICKHOUSE = { FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
 
 const servers: Server[] = [];
 const directories: string[] = [];

@@ -214,7 +214,7 @@ describe.skipIf(!chdbInstalled)('DELETE /v1/devices/{id}/data', () => {
 
 describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
   it('gives everything that is kept of a device, however long its history is', async () => {
-    const api = await start({});
+    const api = await start({ FIXGATE_DRAIN_MS: '500' });
     const { running } = api;
     const device = await connect(running, OTHER);
     const T = Date.now() - 3_600_000;

@@ -237,7 +237,9 @@ export class RedisServer {
     const probe = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     probe.on('error', () => {});
     try {
-      await Promise.race([probe.ping(), ended]);
+      const info = await Promise.race([probe.info('server'), ended]);
+      // The port may have become somebody else's, whose data must not be touched.
+      if (!info.includes(`process_id:${child.pid}\r\n`)) await ended;
     } finally {
       probe.disconnect();
     }

@@ -77,7 +77,7 @@ class Between {
 export async function killedAtFirstMigration(step: number): Promise<number> {
   const proxy = new Between();
   await proxy.open();
-  const server = await Server.start({ FIXGATE_CLICKHOUSE_URL: proxy.url, FIXGATE_WORKERS: '1' });
+  const server = await Server.start({ FIXGATE_CLICKHOUSE_URL: proxy.url, FIXGATE_WORKERS: '1', FIXGATE_DRAIN_MS: '500' });
   try {
     const device = await TcpDevice.connect(await server.port('teltonika'));
     device.send(handshake('356307042000001'));

@@ -343,9 +343,9 @@ function role(definition: Readonly<Record<string, unknown>>, vendor: string, nam
   // Eight bytes without a unit are identifiers or bit masks: a double would round them.
   if (widths === '8' && text(definition['unit']) === '') return 'hex';
   if (definition['signed'] === true) return 'int';
-  const range = definition['rawRange'];
+  const raw = definition['rawRange'];
   const isCoded = isObject(definition['values']) || isObject(definition['special']);
-  if (widths === '1' && Array.isArray(range) && range[0] === 0 && range[1] === 1 && !isCoded) return 'bool';
+  if (widths === '1' && Array.isArray(raw) && raw[0] === 0 && raw[1] === 1 && !isCoded) return 'bool';
   return 'uint';
 }
 
@@ -368,9 +368,9 @@ function definitionsOf(dictionary: string): { id: string; attribute: number; def
   const [head = '', ...lines] = dictionary.trim().split('\n');
   const sets: unknown = JSON.parse(head);
   const families = isObject(sets) && Array.isArray(sets['families']) ? sets['families'] : [];
-  return lines.flatMap((line) => {
-    const element: unknown = JSON.parse(line);
-    if (!isObject(element) || !Array.isArray(element['definitions'])) throw new TypeError(`no element: ${line}`);
+  return lines.flatMap((source) => {
+    const element: unknown = JSON.parse(source);
+    if (!isObject(element) || !Array.isArray(element['definitions'])) throw new TypeError(`no element: ${source}`);
     const id = Number(element['id']);
     return element['definitions'].filter(isObject).map((definition, n) => ({
       id: String(id),

@@ -219,11 +219,11 @@ class Run {
       if (leaked !== '') return `frame at ${frame.offset} depends on bytes around it: ${leaked}`;
       for (const [name, value] of otherValues(this.#codec)) {
         const other = { ...settings, options: { ...settings.options, [name]: value } };
-        const found = difference(
+        const changed = difference(
           stored(alone),
           stored(new Feed(this.#codec, sample.transport, other).decode(bytes.slice(), 0, bytes.length)),
         );
-        if (found !== '') return `frame at ${frame.offset} under ${name} ${value}, an option with \`decodes: false\`: ${found}`;
+        if (changed !== '') return `frame at ${frame.offset} under ${name} ${value}, an option with \`decodes: false\`: ${changed}`;
       }
     }
     return '';
@@ -269,7 +269,7 @@ class Run {
     const options = sample.options ?? {};
     const dialect: Dialect | undefined = codec[sample.transport];
     const open = (settings: FeedSettings): Feed => new Feed(codec, sample.transport, { options, ...settings });
-    const memoOf = (connection: Feed): number => dialect?.memo?.(connection.state) ?? 0;
+    const memoOf = ({ state }: Feed): number => dialect?.memo?.(state) ?? 0;
     const fresh = memoOf(open({}));
     if (durablePart(codec, sample, fresh) !== fresh)
       return `a fresh state adopts ${durablePart(codec, sample, fresh)} of its own memo ${fresh}`;
@@ -587,13 +587,13 @@ function insane(codec: Codec, out: FrameResult, start: number, end: number): str
     const label = `${names}, row ${r + 1}`;
     const column = insaneRow(out, r, start, end);
     if (column !== '') return `${label}: ${column}`;
-    const attrEnd = at(out.attrEnd, r);
-    const cellEnd = at(out.cellEnd, r);
-    const wifiEnd = at(out.wifiEnd, r);
+    const attrEnd = valueAt(out.attrEnd, r);
+    const cellEnd = valueAt(out.cellEnd, r);
+    const wifiEnd = valueAt(out.wifiEnd, r);
     if (attrEnd < attr || cellEnd < cell || wifiEnd < wifi) return `${label}: attributes, cells or access points end before they begin`;
     for (; attr < attrEnd; attr++) {
-      const id = at(out.attrId, attr);
-      const value = at(out.attrNum, attr);
+      const id = valueAt(out.attrId, attr);
+      const value = valueAt(out.attrNum, attr);
       const known = codec.attributes.get(id);
       if (known === undefined && codec.attributePrefix === 'attr_')
         return `${label}: attribute ${id} has no name (a codec that passes unknown ids on says so with an attributePrefix of its own)`;
@@ -603,16 +603,16 @@ function insane(codec: Codec, out: FrameResult, start: number, end: number): str
       if (id < 0 || !Number.isFinite(value)) return `${label}: attribute ${id} holds ${value}`;
     }
     for (; cell < cellEnd; cell++) {
-      const signal = at(out.cellRssiDbm, cell);
-      const mcc = at(out.cellMcc, cell);
-      const cid = at(out.cellCid, cell);
-      if (mcc < -1 || at(out.cellMnc, cell) < -1 || at(out.cellLac, cell) < -1 || !(cid >= -1 && cid <= 2 ** 36))
+      const signal = valueAt(out.cellRssiDbm, cell);
+      const mcc = valueAt(out.cellMcc, cell);
+      const cid = valueAt(out.cellCid, cell);
+      if (mcc < -1 || valueAt(out.cellMnc, cell) < -1 || valueAt(out.cellLac, cell) < -1 || !(cid >= -1 && cid <= 2 ** 36))
         return `${label}: cell ${mcc} ${cid}`;
       if (signal > 0 || signal < -200) return `${label}: cell signal ${signal} dBm`;
     }
     for (; wifi < wifiEnd; wifi++) {
       const mac = out.wifiMac[wifi] ?? '';
-      const signal = at(out.wifiRssiDbm, wifi);
+      const signal = valueAt(out.wifiRssiDbm, wifi);
       if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) return `${label}: access point ${JSON.stringify(mac)}`;
       if (signal > 0 || signal < -200) return `${label}: access point signal ${signal} dBm`;
     }
@@ -632,26 +632,26 @@ function unplainReading(codec: Codec, out: FrameResult): string {
 }
 
 function insaneRow(out: FrameResult, r: number, start: number, end: number): string {
-  const latitude = at(out.latitude, r);
-  const longitude = at(out.longitude, r);
+  const latitude = valueAt(out.latitude, r);
+  const longitude = valueAt(out.longitude, r);
   if (Number.isNaN(latitude) !== Number.isNaN(longitude)) return `half a place: ${latitude}, ${longitude}`;
   for (const [name, value, least, most] of [
     ['latitude', latitude, -90, 90],
     ['longitude', longitude, -180, 180],
-    ['altitudeM', at(out.altitudeM, r), -32768, 100_000],
-    ['speedKmh', at(out.speedKmh, r), 0, 100_000],
-    ['courseDeg', at(out.courseDeg, r), 0, 360],
-    ['hdop', at(out.hdop, r), 0, 10_000],
-    ['time', at(out.time, r), -8.64e15, 8.64e15],
+    ['altitudeM', valueAt(out.altitudeM, r), -32768, 100_000],
+    ['speedKmh', valueAt(out.speedKmh, r), 0, 100_000],
+    ['courseDeg', valueAt(out.courseDeg, r), 0, 360],
+    ['hdop', valueAt(out.hdop, r), 0, 10_000],
+    ['time', valueAt(out.time, r), -8.64e15, 8.64e15],
   ] as const)
     if (!Number.isNaN(value) && !(value >= least && value <= most)) return `${name} ${value}`;
-  if (at(out.satellites, r) < -1 || at(out.satellites, r) > 255) return `satellites ${at(out.satellites, r)}`;
-  if (at(out.valid, r) > 1) return `valid ${at(out.valid, r)}`;
-  if (at(out.valid, r) === 1 && Number.isNaN(latitude)) return 'valid without a place';
-  if (at(out.flags, r) > 63) return `flags ${at(out.flags, r)}`;
-  if (at(out.event, r) >= EVENTS.length) return `event ${at(out.event, r)}`;
-  const from = at(out.from, r);
-  const to = at(out.to, r);
+  if (valueAt(out.satellites, r) < -1 || valueAt(out.satellites, r) > 255) return `satellites ${valueAt(out.satellites, r)}`;
+  if (valueAt(out.valid, r) > 1) return `valid ${valueAt(out.valid, r)}`;
+  if (valueAt(out.valid, r) === 1 && Number.isNaN(latitude)) return 'valid without a place';
+  if (valueAt(out.flags, r) > 63) return `flags ${valueAt(out.flags, r)}`;
+  if (valueAt(out.event, r) >= EVENTS.length) return `event ${valueAt(out.event, r)}`;
+  const from = valueAt(out.from, r);
+  const to = valueAt(out.to, r);
   if (from < start || to > end || from >= to) return `its own bytes are [${from}, ${to}) of the frame [${start}, ${end})`;
   return '';
 }
@@ -662,7 +662,7 @@ function durablePart(codec: Codec, sample: Sample, memo: number): number {
   return codec[sample.transport]?.memo?.(state) ?? 0;
 }
 
-function at(column: ArrayLike<number>, index: number): number {
+function valueAt(column: ArrayLike<number>, index: number): number {
   return column[index] ?? Number.NaN;
 }
 

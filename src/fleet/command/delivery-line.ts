@@ -118,8 +118,8 @@ export class DeliveryLine {
   replied(key: number, text: string, attributes: Command['values']): void {
     const { codec, device } = this.port;
     const echoes = codec.replies === 'echoed';
-    const readFor = (flight: Flight | undefined): Reading | undefined =>
-      flight === undefined || (echoes && key >= 0 && key !== flight.key) ? undefined : this.#read(flight.command, text);
+    const readFor = (of: Flight | undefined): Reading | undefined =>
+      of === undefined || (echoes && key >= 0 && key !== of.key) ? undefined : this.#read(of.command, text);
     const flight = this.#flight ?? this.#lapsed;
     let reading = readFor(flight);
     if (flight !== undefined && flight === this.#flight && reading !== undefined && !this.#settles(flight.command, reading)) {

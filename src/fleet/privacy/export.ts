@@ -68,9 +68,9 @@ function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly obje
   let reading: Readable | undefined;
   const fail = (error: Error): void => void out.destroy(error);
   zip.on('error', fail);
-  for (const [name, pages] of Object.entries(files))
+  for (const [name, open] of Object.entries(files))
     zip.addReadStreamLazy(`${name}.ndjson`, { mtime: new Date(now), mode: 0o100600 }, (take) => {
-      const source = Readable.from(linesOf(pages()));
+      const source = Readable.from(linesOf(open()));
       source.on('error', fail);
       reading = source;
       take(null, source);
@@ -84,8 +84,8 @@ function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly obje
   return out;
 }
 
-async function* linesOf(pages: AsyncGenerator<readonly object[]>): AsyncGenerator<string> {
-  for await (const page of pages) if (page.length > 0) yield page.map((one) => `${JSON.stringify(one)}\n`).join('');
+async function* linesOf(rows: AsyncGenerator<readonly object[]>): AsyncGenerator<string> {
+  for await (const page of rows) if (page.length > 0) yield page.map((one) => `${JSON.stringify(one)}\n`).join('');
 }
 
 function objectOf(text: string): object {

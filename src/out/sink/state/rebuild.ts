@@ -66,8 +66,8 @@ export async function* rebuildUsage(options: RebuildOptions): AsyncGenerator<Reb
     groups.set(key, group);
     group.devices.push(device);
   }
-  for (const { cycle, devices: all } of groups.values())
-    for (let at = 0; at < all.length; at += CHUNK) yield* await rebuildChunk(options, cycle, all.slice(at, at + CHUNK));
+  for (const { cycle, devices: those } of groups.values())
+    for (let at = 0; at < those.length; at += CHUNK) yield* await rebuildChunk(options, cycle, those.slice(at, at + CHUNK));
 }
 
 async function rebuildChunk(options: RebuildOptions, cycle: Cycle, devices: readonly string[]): Promise<Rebuilt[]> {
