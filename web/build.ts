@@ -86,6 +86,6 @@ function licences(): string {
     for (const dependency of Object.keys(facts.dependencies ?? {})) if (!dependency.startsWith('@types/')) add(dependency, directory);
   };
   for (const name of ['preact', '@preact/signals', 'maplibre-gl', 'pmtiles']) add(name, dirname(require.resolve('../package.json')));
-  const map = 'Map: Natural Earth (public domain); names of places: GeoNames, CC BY 4.0, https://www.geonames.org\n';
-  return [map, ...found.values()].join('\n');
+  const sources = 'Map: Natural Earth (public domain); names of places: GeoNames, CC BY 4.0, https://www.geonames.org\n';
+  return [sources, ...found.values()].join('\n');
 }

@@ -81,11 +81,11 @@ function contains(outer: Mutant, inner: Mutant): boolean {
 }
 
 /** Ranges as Stryker takes them, lines from 1 and columns from 0; it tells lines from 0. A range brings all mutants within it. */
-function sampleOf(mutants: readonly Mutant[], { mutants: wanted, seed }: Options): string[] {
+function sampleOf(all: readonly Mutant[], { mutants: wanted, seed }: Options): string[] {
   const random = new Random(seed);
-  const byFile = Map.groupBy(mutants, ({ fileName }) => fileName);
-  const ranges = new Set<string>();
-  const left = [...mutants];
+  const byFile = Map.groupBy(all, ({ fileName }) => fileName);
+  const taken = new Set<string>();
+  const left = [...all];
   let count = 0;
   while (count < wanted && left.length > 0) {
     const [picked] = left.splice(random.int(left.length), 1);
@@ -93,20 +93,20 @@ function sampleOf(mutants: readonly Mutant[], { mutants: wanted, seed }: Options
     const within = (byFile.get(picked.fileName) ?? []).filter((other) => contains(picked, other)).length;
     const { start, end } = picked.location;
     const range = `${relative(ROOT, picked.fileName)}:${start.line + 1}:${start.column}-${end.line + 1}:${end.column}`;
-    if (within > MOST_WITHIN || ranges.has(range)) continue;
-    ranges.add(range);
+    if (within > MOST_WITHIN || taken.has(range)) continue;
+    taken.add(range);
     count += within;
   }
-  return [...ranges];
+  return [...taken];
 }
 
-function settingsOf(ranges: readonly string[]): object {
+function settingsOf(mutate: readonly string[]): object {
   return {
     testRunner: 'vitest',
     tsconfigFile: 'none',
     plugins: [join(TOOLS, 'node_modules/@stryker-mutator/vitest-runner/dist/src/index.js')],
     vitest: { configFile: 'tools/mutation/vitest.config.ts', related: false },
-    mutate: ranges,
+    mutate,
     mutator: { excludedMutations: ['StringLiteral'] },
     disableTypeChecks: false,
     ignoreStatic: true,

@@ -29,7 +29,7 @@ export function MapScreen(): JSX.Element {
   const ids = useMemo(() => found(search), [search, sets.value]);
   // Each row as it is now.
   const shown = useMemo(
-    () => ids.flatMap((id) => rows.get(id) ?? []).filter((row) => state === '' || row.state === state),
+    () => ids.flatMap((id) => rows.get(id) ?? []).filter((one) => state === '' || one.state === state),
     [ids, state, changes.value],
   );
   const row = rows.get(selected);
