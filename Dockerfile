@@ -23,7 +23,7 @@ COPY bin bin
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
-EXPOSE 5027/tcp 5027/udp 5023/tcp 5023/udp 5013/tcp 5013/udp 5015/tcp 5015/udp 5000/tcp 5000/udp 8080
+EXPOSE 5027/tcp 5027/udp 5023/tcp 5023/udp 5013/tcp 5013/udp 5015/tcp 5015/udp 5004/tcp 5004/udp 5000/tcp 5000/udp 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.FIXGATE_HTTP_PORT || 8080}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "bin/fixgate.js", "serve"]

@@ -16,8 +16,8 @@ Shows what bytes from a device mean and what the server answers. Each argument, 
 there is none, is the hex of one chunk as received (blanks ignored) on one connection, or of one datagram; an empty
 one starts a new connection.
 
-  --protocol <codec>     teltonika, gt06, h02, jt808 (fixgate codecs lists them); default: recognised by the first bytes of
-                         a connection, as a port with the protocol auto does
+  --protocol <codec>     teltonika, gt06, h02, jt808, queclink (fixgate codecs lists them); default: recognised by the
+                         first bytes of a connection, as a port with the protocol auto does
   --transport tcp|udp    default tcp, or whichever reads the first bytes when the protocol is recognised
   --device <id>          identity from the start, for frames that need a login first
   --option k=v           an option of the codec; may be repeated (fixgate codecs <codec> lists them)

@@ -10,7 +10,7 @@ export const ENCODE_HELP = `fixgate encode --protocol <codec> --type <command> [
 
 Shows the bytes of a command as the server would send them to a device.
 
-  --protocol <codec>    teltonika, gt06, h02, jt808 (fixgate codecs lists them)
+  --protocol <codec>    teltonika, gt06, h02, jt808, queclink (fixgate codecs lists them)
   --type <command>      locate, set_interval, reboot, … (fixgate codecs <codec> lists them with their parameters)
   --set name=value      a parameter of the command; may be repeated
   --device <id>         the device, for protocols whose commands carry it

@@ -19,7 +19,8 @@ export const SERVE_HELP = `fixgate serve [--config file]
 
 Runs the server: listeners, shipper, and an embedded ClickHouse when no ClickHouse URL is configured.
 Without a configuration it keeps its data in ./data, listens on the customary ports of each protocol
-(teltonika 5027, gt06 5023, h02 5013, jt808 5015, TCP and UDP; auto 5000) and serves metrics on 127.0.0.1:8080.
+(teltonika 5027, gt06 5023, h02 5013, jt808 5015, queclink 5004, TCP and UDP; auto 5000) and serves metrics on
+127.0.0.1:8080.
 
   --config file   YAML or JSON; FIXGATE_* variables win over it (fixgate check-config shows the result)
 

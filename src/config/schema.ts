@@ -15,7 +15,7 @@ const host = z.string().overwrite((text) => text.trim().replace(/^\[(.*)\]$/, '$
 
 const listener = z
   .strictObject({
-    codec: z.string().describe('teltonika, gt06, h02, jt808, the name of an installed codec, or auto: the first bytes decide'),
+    codec: z.string().describe('teltonika, gt06, h02, jt808, queclink, the name of an installed codec, or auto: the first bytes decide'),
     transport: z.enum(['tcp', 'udp']).describe('a codec on both transports takes two entries'),
     host: host.default('::').describe('address to listen on; `::` (or `[::]`): every one, IPv6 and IPv4'),
     port: port.describe('0 takes a free one'),
@@ -65,10 +65,11 @@ export const configSchema = z.strictObject({
       ...both('gt06', 5023),
       ...both('h02', 5013),
       ...both('jt808', 5015),
+      ...both('queclink', 5004),
       ...both('auto', 5000),
     ])
     .describe('ports that devices talk to')
-    .meta({ defaultText: 'teltonika 5027, gt06 5023, h02 5013, jt808 5015, auto 5000, each TCP and UDP' }),
+    .meta({ defaultText: 'teltonika 5027, gt06 5023, h02 5013, jt808 5015, queclink 5004, auto 5000, each TCP and UDP' }),
   codecs: z
     .strictObject({
       packages: z.array(z.string()).default([]).describe('npm packages that export a codec'),

@@ -113,12 +113,13 @@ describe('the command line', () => {
 describe('codecs', () => {
   it('lists the shipped protocols and the details of one', async () => {
     const { out } = await fixgate(['codecs']);
-    for (const name of ['teltonika', 'gt06', 'h02', 'jt808']) expect(out).toContain(name);
+    for (const name of ['teltonika', 'gt06', 'h02', 'jt808', 'queclink']) expect(out).toContain(name);
     expect(JSON.parse((await fixgate(['codecs', '--json'])).out)).toMatchObject([
       { name: 'teltonika' },
       { name: 'gt06' },
       { name: 'h02' },
       { name: 'jt808' },
+      { name: 'queclink' },
     ]);
     const page = await fixgate(['codecs', 'h02']);
     for (const part of ['answers', 'V1', 'tcp, udp']) expect(page.out).toContain(part);

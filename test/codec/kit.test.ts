@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { crc8, crc16Ccitt } from '../../codecs/queclink/crc.ts';
 import { crc16Arc, crc16X25, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { type CheckSettings, checkCodec, describeFailure, difference, feed, type Sample } from '../../src/codec/kit/index.ts';
@@ -47,6 +48,18 @@ const RESEAL: Readonly<Record<string, CheckSettings['reseal']>> = {
       sum ^= isEscape ? 0x7c + (bytes[++p] ?? 0) : (bytes[p] ?? 0);
     }
     if (sum !== 0x7d && sum !== 0x7e) bytes[last] = sum;
+  },
+  /** 2B 00 · length u16 · … · CRC-8 · 24, its heartbeat 2B 10; +XXX · … · CRC-16 · 0D0A. Text has neither. */
+  queclink(bytes, _transport, length) {
+    const end = bytes.length;
+    if (end < 24) return;
+    if (bytes[1] === 0 || bytes[1] === 0x10) {
+      if (length && bytes[1] === 0) putU16be(bytes, 2, end);
+      bytes[end - 2] = crc8(bytes, 0, end - 2);
+    } else if (bytes[0] === 0x2b && bytes[4] !== 0x3a && bytes[5] !== 0x3a) {
+      putU16be(bytes, end - 4, crc16Ccitt(bytes, 4, end - 4));
+      putU16be(bytes, end - 2, 0x0d0a);
+    }
   },
 };
 

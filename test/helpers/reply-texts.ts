@@ -23,5 +23,13 @@ export const REPLY_TEXTS: Readonly<Record<string, readonly string[]>> = {
     'Cut off the fuel supply: Delay! speed limit: 20 GPS not fixed, DYD=Unvalued Fix, Already in the state of fuel supply cut off',
     'MILEAGE:ON, Total Mileage:123km RELAY:1 ICCID:89860112345678901234',
   ],
+  queclink: [
+    'GTVER,GL300,0A03,0103',
+    'GTRTO,VER ok',
+    'GTOUT,2 refused',
+    'ACK 2,0 ok',
+    'GTBAT,1,,88,4.10,1,1',
+    'GTALL,BSI,internet,,,,,,,SRI,3,,1,gps.example.org,5004,,,,10,1,,,,,FRI,1,0,,,0000,0000,60,60,60,60',
+  ],
   h02: ['S17,DONE', 'S23,203.0.113.5:5013', 'S32,1234.5', 'INFO,1,203.0.113.5,5013,30,a,b,cmnet,user,88', 'S20,ERROR'],
 };

@@ -197,7 +197,7 @@ process.stdout.write(JSON.stringify({
 describe('a codec package', () => {
   it('is listed when the configuration names it', async () => {
     const listed: readonly { name: string }[] = JSON.parse(await fixgate(['codecs', '--json', '--config', 'fixgate.yaml']));
-    expect(listed.map((codec) => codec.name)).toEqual(['teltonika', 'gt06', 'h02', 'jt808', 'buoy']);
+    expect(listed.map((codec) => codec.name)).toEqual(['teltonika', 'gt06', 'h02', 'jt808', 'queclink', 'buoy']);
     expect(listed.at(-1)).toMatchObject({ about: 'weather buoys of a small harbour', transports: ['tcp', 'udp'] });
   });
 

@@ -32,6 +32,8 @@ describe('configuration', () => {
       'h02 udp 5013',
       'jt808 tcp 5015',
       'jt808 udp 5015',
+      'queclink tcp 5004',
+      'queclink udp 5004',
       'auto tcp 5000',
       'auto udp 5000',
     ]);

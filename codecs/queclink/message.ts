@@ -1,0 +1,106 @@
+import { ascii, type Bytes, decimal, hexDigit } from '../../src/base/wire/index.ts';
+import type { FrameResult } from '../../src/codec/index.ts';
+import { A } from './attributes.ts';
+import { canBlock } from './can.ts';
+import { accessory } from './extended.ts';
+import { fieldFrom, fieldTo, hexadecimal, isHex, textOf, whole, width } from './fields.ts';
+import { cells } from './network.ts';
+import { accessPoints, block, findPlace, LONGITUDE } from './position.ts';
+import { percent } from './tail.ts';
+
+/** Reports that are not a head, a position and a tail. */
+
+/** report type, CAN device state, mask 8 hex, a field a bit; accuracy to UTC and cells are found from their place (protocol.md section 6.7). */
+export function canReport(bytes: Bytes, base: number, end: number, out: FrameResult): void {
+  const r = out.row();
+  const mask = firstMask(bytes, base, end);
+  const place = findPlace(bytes, base + LONGITUDE, end);
+  if (mask >= 0) {
+    if (whole(bytes, mask - 1) >= 0) out.attr(A.CanState, whole(bytes, mask - 1));
+    canBlock(bytes, mask, place < 0 ? end : place - LONGITUDE, out);
+  }
+  if (place >= 0) block(bytes, place - LONGITUDE, out, r);
+}
+
+function firstMask(bytes: Bytes, base: number, end: number): number {
+  for (let k = base; k < end && k < base + 5; k++) if (isHex(bytes, k, 8)) return k;
+  return -1;
+}
+
+/** GTGSM: trigger in place of the name, cells, the serving one last. GTLBS: cells from field 12 on. */
+export function cellReport(bytes: Bytes, from: number, end: number, servingLast: boolean, out: FrameResult): void {
+  out.row();
+  const trigger = textOf(bytes, from === 4 ? 3 : 4, from === 4 ? 4 : 5);
+  if (trigger !== '' && trigger.length <= 8) out.attrText(A.Trigger, trigger);
+  if (!servingLast) percent(bytes, 6, out);
+  cells(bytes, from, end, servingLast, out);
+}
+
+/** number, n × (MAC, RSSI, three reserved), reserved, battery % */
+export function wifiReport(bytes: Bytes, end: number, out: FrameResult): void {
+  out.row();
+  const behind = accessPoints(bytes, 4, out);
+  if (end - 1 >= behind) percent(bytes, end - 1, out);
+}
+
+/** GTDAT: data; or type, two reserved, data, a position. The data may have commas. */
+export function dataReport(bytes: Bytes, end: number, out: FrameResult): void {
+  const r = out.row();
+  const place = findPlace(bytes, 4 + LONGITUDE, end);
+  const long = place >= 4 + 3 + 1 + LONGITUDE;
+  const text = textOf(bytes, long ? 7 : 4, place < 0 ? end : place - LONGITUDE);
+  if (text !== '') out.attrText(A.Data, text);
+  if (place >= 0) block(bytes, place - LONGITUDE, out, r);
+}
+
+/** GTDTT: reserved, data type, length, data in hex of that length; the reserved ones differ in number. */
+export function transparent(bytes: Bytes, end: number, out: FrameResult): void {
+  out.row();
+  for (let k = Math.min(10, end - 2); k >= 5; k--) {
+    const length = whole(bytes, k);
+    if (length <= 0 || width(k + 1) !== 2 * length) continue;
+    const text = unhexed(bytes, fieldFrom(k + 1), fieldTo(k + 1));
+    out.attrText(A.Data, text === '' ? ascii(bytes, fieldFrom(k + 1), fieldTo(k + 1)) : text);
+    fuelSensor(text, out);
+    return;
+  }
+  const text = textOf(bytes, Math.min(7, end), end);
+  if (text !== '') out.attrText(A.Data, text);
+}
+
+/** The text that hex digits stand for, '' when they are not text. */
+function unhexed(bytes: Bytes, from: number, to: number): string {
+  let text = '';
+  for (let p = from; p + 1 < to; p += 2) {
+    const c = hexDigit(bytes[p]!) * 16 + hexDigit(bytes[p + 1]!);
+    if (c !== 0x0d && c !== 0x0a && (c < 0x20 || c > 0x7e)) return '';
+    text += String.fromCharCode(c);
+  }
+  return text.trim();
+}
+
+const COMB = /(?:^|\n)COMB,\d{1,3},(\d{1,5}(?:\.\d{1,3})?),/;
+
+/** `COMB,0,94.0,-1.0,…` of a fuel sensor on the serial line: its level. */
+function fuelSensor(text: string, out: FrameResult): void {
+  const level = COMB.exec(text.slice(0, 512))?.[1];
+  if (level !== undefined) out.attr(A.FuelSensor, Number(level));
+}
+
+/** GTBID: number, model, append mask, a field a bit (as in GTERI), a position. */
+export function accessoryReport(bytes: Bytes, base: number, end: number, out: FrameResult): void {
+  const r = out.row();
+  const place = findPlace(bytes, base + LONGITUDE, end);
+  if (isHex(bytes, base + 2, 4)) accessory(bytes, base + 3, hexadecimal(bytes, base + 2), 0, out);
+  if (place >= 0) block(bytes, place - LONGITUDE, out, r);
+}
+
+/** GTDOS: output, state. */
+export function outputReport(bytes: Bytes, base: number, end: number, out: FrameResult): void {
+  out.row();
+  if (base + 1 >= end) return;
+  const output = width(base) <= 2 ? decimal(bytes, fieldFrom(base), fieldTo(base)) : -1;
+  const on = whole(bytes, base + 1);
+  if (output >= 0) out.attr(A.OutputId, output);
+  if (on === 0 || on === 1) out.attr(A.OutputOn, on);
+}
