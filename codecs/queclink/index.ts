@@ -9,7 +9,7 @@ import { frame, frameDatagram, LONGEST, recognise, salvage } from './frame.ts';
 import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
 import { REASONS } from './reason.ts';
-import { adopt, describeMemo, memo, OPTIONS, open, type QueclinkState } from './state.ts';
+import { adopt, describeMemo, memoOf, OPTIONS, open, type QueclinkState } from './state.ts';
 
 /**
  * Queclink @Track: text, and two binary formats, which may be mixed on one connection.
@@ -22,7 +22,7 @@ import { adopt, describeMemo, memo, OPTIONS, open, type QueclinkState } from './
  */
 const shared = {
   open,
-  memo,
+  memo: memoOf,
   adopt,
   describeMemo,
   decode,

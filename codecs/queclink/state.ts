@@ -147,7 +147,7 @@ export function open(options: Options, memo: number): QueclinkState {
   return new QueclinkState(options, memo);
 }
 
-export function memo(state: QueclinkState): number {
+export function memoOf(state: QueclinkState): number {
   return (state.wantsSack ? 1 : 0) | (Number.isNaN(state.quarters) ? 0 : (state.quarters + 57) << 1);
 }
 
