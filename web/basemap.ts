@@ -15,7 +15,7 @@ import { pmtiles, type Tile } from './pmtiles-writer.ts';
  * The map below the devices: land, borders, coasts and names of places of the whole world as one PMTiles file, from npm packages
  * (Natural Earth, public domain; GeoNames, CC BY 4.0). Without streets: an operator's own file has those.
  */
-export const ATTRIBUTION = 'Natural Earth · GeoNames (CC BY 4.0)';
+const ATTRIBUTION = 'Natural Earth · GeoNames (CC BY 4.0)';
 const MAX_ZOOM = 6;
 const EXTENT = 4096;
 const LEAST_POPULATION = 1000;
@@ -26,7 +26,7 @@ const require = createRequire(import.meta.url);
 
 type Countries = Topology<{ countries: GeometryCollection; land: GeometryCollection }>;
 
-export function worldMap(): Buffer {
+function worldMap(): Buffer {
   const world: Countries = JSON.parse(readFileSync(require.resolve('world-atlas/countries-10m.json'), 'utf8'));
   const { countries } = world.objects;
   const land = feature(world, world.objects.land);

@@ -76,7 +76,9 @@ beforeAll(async () => {
     'src',
     'codecs',
     'bin',
+    'web',
     'package.json',
+    'package-lock.json',
     'tsconfig.json',
     'tsconfig.build.json',
     'README.md',
@@ -115,6 +117,8 @@ describe('the package', () => {
         'bin/fixgate.js',
         'dist/src/main.js',
         'dist/src/roles/worker-process.js',
+        'dist/console/index.html',
+        'dist/console/maps/world.pmtiles',
         'README.md',
         'LICENSE',
         'CHANGELOG.md',
@@ -123,7 +127,7 @@ describe('the package', () => {
     expect(
       paths.filter(
         (path) =>
-          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|(package\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
+          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|dist\/console\/(index\.html|icon\.svg|licences\.txt|assets\/[\w-]+\.(js|css))(\.br)?|dist\/console\/maps\/world\.pmtiles|(package\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
             path,
           ),
       ),

@@ -53,7 +53,7 @@ export interface Sink {
   readonly parked: number | null;
 }
 
-export interface Series {
+interface Series {
   readonly at: number;
   readonly step_s: number;
   readonly records: readonly (number | null)[];

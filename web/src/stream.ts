@@ -1,7 +1,7 @@
 import { Refusal, request } from './api.ts';
 
 /** Server-sent events over fetch: EventSource cannot send a bearer token. */
-export interface StreamEvent {
+interface StreamEvent {
   readonly name: string;
   readonly data: unknown;
 }

@@ -43,15 +43,11 @@ const DARK: Colours = {
   bad: '#ff8a80',
 };
 
-export function coloursOf(isDark: boolean): Colours {
-  return isDark ? DARK : LIGHT;
-}
-
 const FONT = ['sans-serif'];
 
 /** The whole style: the map below, the trail, the devices. Without glyphs: letters are those of the system. */
 export function styleOf(isDark: boolean, maps: readonly MapFile[]): StyleSpecification {
-  const colours = coloursOf(isDark);
+  const colours = isDark ? DARK : LIGHT;
   const sources: StyleSpecification['sources'] = {
     trail: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
     devices: {

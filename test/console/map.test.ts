@@ -1,0 +1,123 @@
+import type { Page } from 'puppeteer-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fixgate } from '../cli/command.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { eventually, until } from '../support/wait.ts';
+import { Chromium, reads, type Seen, textOf } from './chromium.ts';
+import { builtPages } from './pages.ts';
+
+/** Devices on the map: what a newcomer is promised, in a real browser with simulated devices. */
+const COUNT = 6;
+let server: ApiServer;
+let browser: Chromium;
+
+beforeAll(async () => {
+  builtPages();
+  server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
+  await until(async () => (await (await fetch(server.url)).text()).includes('/assets/'));
+  browser = await Chromium.launch();
+});
+afterAll(async () => {
+  await browser.close();
+  await server.running.stop();
+});
+
+/** Reports of COUNT devices, until all of them are acknowledged. */
+async function drive(seconds: number): Promise<void> {
+  const target = `127.0.0.1:${await server.running.port('teltonika')}`;
+  const args = ['--protocol', 'teltonika', '--target', target, '--transport', 'tcp', '--devices', String(COUNT), '--interval', '1s'];
+  const { code, out, error } = await fixgate(['simulate', ...args, '--duration', `${seconds}s`]);
+  if (code !== 0) throw new Error(`${out}${error}`);
+}
+
+async function open(screen: string, by: Chromium = browser, ...scopes: string[]): Promise<Seen> {
+  const args = ['console', ...scopes.flatMap((scope) => ['--scope', scope])];
+  const { out } = await fixgate(args, '', { FIXGATE_DATA_DIR: server.running.dataDir, FIXGATE_URL: server.url });
+  const seen = await by.open(out.trim());
+  await seen.page.waitForSelector('nav');
+  await seen.page.evaluate(`location.hash = '#/${screen}'`);
+  await seen.page.waitForSelector('main h1');
+  return seen;
+}
+
+async function onMap(page: Page): Promise<Record<string, string>> {
+  return Object(await page.evaluate("({ ...document.querySelector('.map')?.dataset })"));
+}
+
+describe('the map', () => {
+  it('shows simulated devices as they move, the same as the list, and is used by keys', async () => {
+    const { page, faults } = await open('map');
+    const requests: string[] = [];
+    page.on('request', (request) => requests.push(request.url()));
+    await reads(page, '0 devices with a position');
+    const driven = drive(20);
+    await reads(page, `${COUNT} devices with a position`);
+    await eventually(async () =>
+      expect(await onMap(page)).toMatchObject({ devices: String(COUNT), marks: expect.stringMatching(/^[1-9]/) }),
+    );
+    // The list has the keys; the map follows the choice.
+    await page.focus('[role=listbox]');
+    await page.keyboard.press('j');
+    await page.waitForSelector('.panel');
+    const device = String(await page.evaluate("document.querySelector('.panel b').textContent"));
+    const place = (): Promise<unknown> => page.evaluate("document.querySelector('.panel p.mono').textContent");
+    const before = await place();
+    await eventually(async () => expect(await place()).not.toBe(before));
+    await page.focus('[role=listbox]');
+    await page.keyboard.press('Enter');
+    await eventually(async () => expect(await page.evaluate('location.hash')).toBe(`#/device/${device}`));
+    await driven;
+    expect(requests.filter((url) => new URL(url).origin !== server.url && !url.startsWith('blob:'))).toEqual([]);
+    expect(requests.filter((url) => url.includes('/maps/')).length).toBeLessThanOrEqual(40);
+    expect(faults).toEqual([]);
+  });
+
+  it('filters by state and id, in the address', async () => {
+    const { page, faults } = await open('map?state=alarm');
+    await eventually(async () => expect((await textOf(page)).match(/\d+ devices? with a position/)).not.toBeNull());
+    expect(await page.$eval('select[aria-label=State]', (select) => Reflect.get(select, 'value'))).toBe('alarm');
+    await page.select('select[aria-label=State]', '');
+    await reads(page, `${COUNT} devices with a position`);
+    await page.type('input[type=search]', 'no such device');
+    await reads(page, '0 devices with a position');
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: '0' }));
+    expect(faults).toEqual([]);
+  });
+
+  it('loses a device that is erased while one looks', async () => {
+    const { page } = await open('map');
+    await reads(page, `${COUNT} devices with a position`);
+    const { body } = await server.call('GET', '/v1/devices?limit=1');
+    const [first] = Array.isArray(body['devices']) ? body['devices'] : [];
+    expect(await server.call('DELETE', `/v1/devices/${first.id}/data?registry=remove`)).toMatchObject({ body: { device: first.id } });
+    await reads(page, `${COUNT - 1} devices with a position`);
+    expect(await textOf(page)).not.toContain(first.id);
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: String(COUNT - 1) }));
+  });
+
+  it('changes its colours with the page', async () => {
+    const { page, faults } = await open('map');
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
+    await page.select('select[aria-label=Colours]', 'dark');
+    await eventually(async () => expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark'));
+    await page.evaluate("delete document.querySelector('.map').dataset.devices");
+    await drive(3);
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
+    expect(faults).toEqual([]);
+  });
+
+  it('is a list where a browser draws nothing', async () => {
+    const plain = await Chromium.launch('--disable-3d-apis');
+    const { page } = await open('map', plain);
+    await reads(page, 'It has no WebGL');
+    await reads(page, 'devices with a position');
+    expect(await page.$$('[role=option]')).not.toEqual([]);
+    await plain.close();
+  });
+
+  it('is not for who may not know where devices are', async () => {
+    const { page } = await open('map', browser, 'read');
+    await reads(page, 'lacks the scope');
+    expect(await page.$$eval('nav a', (links) => links.map(({ textContent }) => textContent))).not.toContain('Map');
+  });
+});
