@@ -1,8 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { jsonOf } from '../base/json.ts';
 import { problem } from './problem.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 /**
  * Maps as PMTiles files, read by ranges: the one that is built with the console, `world`, and those that an operator puts into
@@ -12,6 +16,50 @@ const NAME = /^([a-z0-9_-]{1,64})\.pmtiles$/;
 const WORLD = 'world';
 
 export const MAPS_PATH = '/maps/{file}';
+
+/** Bytes of a header of PMTiles 3, and what in them is not worth reading beyond. */
+const HEADER_BYTES = 127;
+const MOST_METADATA = 1_048_576;
+
+const mapFile = z
+  .object({
+    name: z.string(),
+    bytes: z.int(),
+    minzoom: z.int(),
+    maxzoom: z.int(),
+    bounds: z.array(z.number()).describe('west, south, east, north, in degrees'),
+    attribution: z.string().describe('may be HTML'),
+    kind: z.enum(['world', 'protomaps', 'other']).describe('which layers it has'),
+  })
+  .meta({ id: 'map' });
+type MapFile = z.infer<typeof mapFile>;
+
+const example: MapFile = {
+  name: 'world',
+  bytes: 4_643_673,
+  minzoom: 0,
+  maxzoom: 6,
+  bounds: [-180, -85.0511, 180, 85.0511],
+  attribution: 'Natural Earth · GeoNames (CC BY 4.0)',
+  kind: 'world',
+};
+
+/** `maps`: undefined without the console. */
+export function mapRoutes(maps: Maps | undefined): readonly Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/maps',
+      scope: 'none',
+      about: 'Maps that `/maps/{name}.pmtiles` has: the one of the world, and those in `<dataDir>/maps`.',
+      params: NOTHING,
+      query: NOTHING,
+      body: NO_BODY,
+      answers: { 200: { about: 'the maps, by name', schema: z.array(mapFile), example: [example] } },
+      run: async () => (await maps?.list()) ?? [],
+    }),
+  ];
+}
 
 export class Maps {
   readonly #directory: string;
@@ -28,6 +76,25 @@ export class Maps {
 
   serve(server: FastifyInstance): void {
     server.get('/maps/:file', (request, reply) => this.#answer(request, reply));
+  }
+
+  /** Those that can be read. */
+  async list(): Promise<MapFile[]> {
+    const names = await readdir(this.#directory).catch(() => []);
+    const own = names.filter((file) => file !== `${WORLD}.pmtiles` && NAME.test(file)).sort();
+    const found = await Promise.all([`${WORLD}.pmtiles`, ...own].map((file) => this.#describe(file)));
+    return found.filter((map) => map !== undefined);
+  }
+
+  async #describe(file: string): Promise<MapFile | undefined> {
+    const path = this.#pathOf(file);
+    if (path === undefined) return undefined;
+    try {
+      return await described(path, NAME.exec(file)?.[1] ?? '');
+    } catch {
+      // Gone meanwhile, or of another format.
+      return undefined;
+    }
   }
 
   /** Only a name of the form that maps have reaches the file system. */
@@ -63,6 +130,34 @@ export class Maps {
       .header('content-range', `bytes ${start}-${end}/${found.size}`)
       .header('content-length', end - start + 1);
     return reply.send(createReadStream(path, { start, end }));
+  }
+}
+
+/** Undefined for what is not a vector map in a PMTiles file of version 3. */
+async function described(path: string, name: string): Promise<MapFile | undefined> {
+  const file = await open(path);
+  try {
+    const header = Buffer.alloc(HEADER_BYTES);
+    await file.read(header, 0, HEADER_BYTES, 0);
+    if (header.toString('latin1', 0, 7) !== 'PMTiles' || header[7] !== 3 || header[99] !== 1) return undefined;
+    const length = Math.min(MOST_METADATA, Number(header.readBigUInt64LE(32)));
+    const packed = Buffer.alloc(length);
+    await file.read(packed, 0, length, Number(header.readBigUInt64LE(24)));
+    const text = header[97] === 2 ? gunzipSync(packed, { maxOutputLength: MOST_METADATA }) : packed;
+    const metadata: unknown = jsonOf(String(text));
+    const { attribution = '', vector_layers = [] } = Object(metadata);
+    const layers = new Set(Array.isArray(vector_layers) ? vector_layers.map((layer) => Object(layer).id) : []);
+    return {
+      name,
+      bytes: (await file.stat()).size,
+      minzoom: header.readUInt8(100),
+      maxzoom: header.readUInt8(101),
+      bounds: [102, 106, 110, 114].map((at) => header.readInt32LE(at) / 1e7),
+      attribution: String(attribution),
+      kind: name === WORLD ? 'world' : ['earth', 'water', 'roads'].every((layer) => layers.has(layer)) ? 'protomaps' : 'other',
+    };
+  } finally {
+    await file.close();
   }
 }
 

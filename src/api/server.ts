@@ -4,6 +4,7 @@ import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Readiness } from '../cluster/supervisor.ts';
 import { tokenOf } from './access.ts';
+import { TOKEN_ROUTES } from './access-tokens.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
 import { CONSOLE_PATHS, type Console } from './console.ts';
@@ -12,7 +13,7 @@ import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
 import { LIVE_ROUTES } from './live.ts';
-import { MAPS_PATH, type Maps } from './maps.ts';
+import { MAPS_PATH, type Maps, mapRoutes } from './maps.ts';
 import type { ApiOffice } from './office.ts';
 import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
@@ -142,7 +143,7 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
 }
 
 /** Every operation of the API. */
-export function apiRoutes({ confirm, log }: Pick<HttpOptions, 'confirm' | 'log'>): readonly Route[] {
+export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' | 'log' | 'pages'>): readonly Route[] {
   return [
     ...DEVICE_ROUTES,
     ...BULK_ROUTES,
@@ -153,6 +154,8 @@ export function apiRoutes({ confirm, log }: Pick<HttpOptions, 'confirm' | 'log'>
     ...sessionRoutes(log),
     ...STATUS_ROUTES,
     ...LIVE_ROUTES,
+    ...TOKEN_ROUTES,
+    ...mapRoutes(pages?.maps),
   ];
 }
 

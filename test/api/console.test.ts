@@ -6,6 +6,7 @@ import { brotliCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Console } from '../../src/api/console.ts';
 import { Maps } from '../../src/api/maps.ts';
+import { pmtiles } from '../../web/pmtiles-writer.ts';
 import { Api } from './rig.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'fixgate-pages-'));
@@ -127,8 +128,51 @@ describe('maps', () => {
     },
   );
 
+  it('are listed with what is in them, when they are maps', async () => {
+    const facts = {
+      minZoom: 2,
+      maxZoom: 9,
+      metadata: { attribution: 'OSM', vector_layers: ['earth', 'water', 'roads'].map((id) => ({ id })) },
+    };
+    writeFileSync(
+      join(directory, 'maps/streets.pmtiles'),
+      pmtiles([{ z: 2, x: 1, y: 1, bytes: Buffer.from('x') }], { ...facts, bounds: [5, 45, 15, 55] }),
+    );
+    expect(JSON.parse((await raw('/v1/maps')).text)).toEqual([
+      {
+        name: 'streets',
+        bytes: expect.any(Number),
+        minzoom: 2,
+        maxzoom: 9,
+        bounds: [5, 45, 15, 55],
+        attribution: 'OSM',
+        kind: 'protomaps',
+      },
+    ]);
+  });
+
   it('have the one of the world as soon as it is built', async () => {
     maps.addWorld(join(directory, 'maps/town.pmtiles'));
     expect((await raw('/maps/world.pmtiles', { range: 'bytes=0-0' })).text).toBe('0');
+  });
+});
+
+describe('tokens', () => {
+  it('are made, listed without their texts, and revoked', async () => {
+    const made = await api.call('POST', '/v1/tokens', { name: 'dispatch', scopes: ['read', 'read'] });
+    expect(made).toMatchObject({ status: 201, body: { name: 'dispatch', scopes: ['read'], token: expect.stringMatching(/^fg_/) } });
+    const bearer = { authorization: `Bearer ${made.body['token']}` };
+    expect((await api.call('GET', '/v1/devices', undefined, bearer)).status).toBe(200);
+    expect((await api.call('GET', '/v1/tokens', undefined, bearer)).status).toBe(403);
+    const all = await api.call('GET', '/v1/tokens');
+    expect(all.body['tokens']).toEqual([
+      { name: 'dispatch', scopes: ['read'], created: expect.any(Number) },
+      { name: 'tester', scopes: ['admin'], created: expect.any(Number) },
+    ]);
+    expect(all.text).not.toContain('fg_');
+    expect((await api.call('POST', '/v1/tokens', { name: 'dispatch', scopes: ['read'] })).status).toBe(409);
+    expect((await api.call('DELETE', '/v1/tokens/dispatch')).status).toBe(204);
+    expect((await api.call('DELETE', '/v1/tokens/dispatch')).status).toBe(404);
+    expect((await api.call('GET', '/v1/devices', undefined, bearer)).status).toBe(401);
   });
 });

@@ -1,5 +1,4 @@
 import { effect } from '@preact/signals';
-import type { Position } from 'geojson';
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../api.ts';
@@ -7,7 +6,6 @@ import { isDark } from '../theme.ts';
 import type { DevicesMap, MapHooks } from './base-map.ts';
 import type { MapFile } from './style.ts';
 
-const WORLD: MapFile = { name: 'world', maxzoom: 6, kind: 'world' };
 const ASK_AGAIN_MS = 3000;
 const DISMISSED = 'fixgate.no-streets';
 
@@ -15,7 +13,8 @@ const DISMISSED = 'fixgate.no-streets';
 export function MapView(props: {
   readonly hooks: MapHooks;
   readonly ready: (map: DevicesMap) => void;
-  readonly at?: readonly Position[];
+  /** The browser draws no map. */
+  readonly failed?: () => void;
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const [trouble, setTrouble] = useState('');
@@ -30,9 +29,9 @@ export function MapView(props: {
     let isOver = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const look = async (): Promise<void> => {
-      known = await get<{ readonly maps: readonly MapFile[] } | readonly MapFile[]>('/v1/maps').then(
-        (answer) => ('maps' in answer ? answer.maps : answer).filter(({ kind }) => kind !== 'other'),
-        () => [WORLD],
+      known = await get<readonly MapFile[]>('/v1/maps').then(
+        (all) => all.filter(({ kind }) => kind !== 'other'),
+        () => known,
       );
       if (isOver) return;
       setMaps(known);
@@ -50,7 +49,10 @@ export function MapView(props: {
       given.current.ready(map);
       end = effect(() => map?.restyle(isDark(), known));
     };
-    start().catch(() => setTrouble('This browser draws no map: it has no WebGL.'));
+    start().catch(() => {
+      setTrouble('This browser draws no map: it has no WebGL.');
+      given.current.failed?.();
+    });
     return () => {
       isOver = true;
       clearTimeout(timer);
@@ -59,9 +61,7 @@ export function MapView(props: {
     };
   }, []);
   const hasStreets = maps.some(({ kind }) => kind === 'protomaps');
-  const attribution = maps
-    .map(({ attribution: text = 'Natural Earth · GeoNames (CC BY 4.0)' }) => text.replace(/<[^>]*>/g, ''))
-    .join(' · ');
+  const attribution = maps.map(({ attribution }) => attribution.replace(/<[^>]*>/g, '')).join(' · ');
   return (
     <>
       <div class="map" ref={box} />

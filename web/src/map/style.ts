@@ -4,7 +4,7 @@ import type { LayerSpecification, StyleSpecification } from 'maplibre-gl';
 export interface MapFile {
   readonly name: string;
   readonly maxzoom: number;
-  readonly attribution?: string;
+  readonly attribution: string;
   readonly kind: 'world' | 'protomaps' | 'other';
 }
 

@@ -23,6 +23,7 @@ export function MapScreen(): JSX.Element {
   const [selected, setSelected] = useState(query.get('device') ?? '');
   const [isFollowed, follow] = useState(false);
   const [trail, setTrail] = useState<readonly Position[] | undefined>(undefined);
+  const [isListOnly, listOnly] = useState(false);
   const map = useRef<DevicesMap | undefined>(undefined);
   const hasFitted = useRef(false);
   // Searching again with each message would be the costliest script of the page: only when devices come or go, or the filter changes.
@@ -78,7 +79,7 @@ export function MapScreen(): JSX.Element {
   }
 
   return (
-    <div class="map-screen">
+    <div class={isListOnly ? 'map-screen list-only' : 'map-screen'}>
       <h1 class="hidden">Map</h1>
       <section class="map-side" aria-label="Devices">
         <input
@@ -120,6 +121,7 @@ export function MapScreen(): JSX.Element {
       <div class="map-box">
         <MapView
           hooks={{ select: (device) => select(device, false), moved: () => follow(false) }}
+          failed={() => listOnly(true)}
           ready={(made) => {
             map.current = made;
             draw();
