@@ -56,6 +56,13 @@ describe('the pages', () => {
     expect(sum([...first, join(built, 'index.html')])).toBeLessThanOrEqual(25_000);
   });
 
+  it('load the map, its worker and each other screen when they are opened', () => {
+    expect(assets(/^base-map-.*js$/)).toHaveLength(1);
+    expect(sum(assets(/^base-map-.*js$/))).toBeLessThanOrEqual(310_000);
+    expect(sum(assets(/^maplibre-gl-worker-.*js$/))).toBeLessThanOrEqual(155_000);
+    for (const screen of assets(/^(?!index-|base-map-|maplibre).*js$/)) expect([screen, gz(screen) <= 10_000]).toEqual([screen, true]);
+  });
+
   it('are small without the map below the devices', () => {
     expect(sum(assets(/./))).toBeLessThanOrEqual(650_000);
   });

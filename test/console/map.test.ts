@@ -95,6 +95,23 @@ describe('the map', () => {
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: String(COUNT - 1) }));
   });
 
+  it('is one click away from a device, whose command comes back answered', async () => {
+    const driven = drive(20);
+    const { page, faults } = await open('map');
+    await page.waitForSelector('[role=option]');
+    await page.click('[role=option]');
+    await page.waitForSelector('.panel a');
+    await page.click('.panel a');
+    await page.waitForSelector('nav.tabs');
+    await page.evaluate("[...document.querySelectorAll('nav.tabs a')].find((a) => a.textContent === 'Commands').click()");
+    await page.waitForSelector('form[aria-label="Send a command"] select');
+    await page.select('form[aria-label="Send a command"] select', 'version');
+    await page.click('form[aria-label="Send a command"] button.main');
+    await page.waitForSelector('td .answered');
+    await driven;
+    expect(faults).toEqual([]);
+  });
+
   it('changes its colours with the page', async () => {
     const { page, faults } = await open('map');
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
