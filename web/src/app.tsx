@@ -1,9 +1,9 @@
 import { signal } from '@preact/signals';
 import type { ComponentType, JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { isGone } from './api.ts';
 import { isHelpShown, KeysHelp } from './keys.tsx';
-import { connection } from './live.ts';
+import { connection, events } from './live.ts';
 import { place, to } from './route.ts';
 import { Now } from './screens/now.tsx';
 import { SignIn } from './screens/sign-in.tsx';
@@ -83,6 +83,7 @@ function Shell(): JSX.Element {
             ))}
         </nav>
         <Connection />
+        <Alarms />
         <select
           aria-label="Colours"
           value={theme.value}
@@ -134,6 +135,26 @@ function Shell(): JSX.Element {
       </main>
       {isHelpShown.value && <KeysHelp />}
     </>
+  );
+}
+
+const ALARMS = new Set(['sos', 'power_cut', 'tamper', 'collision']);
+const SAY_MS = 5000;
+
+/** To those who hear the page: an alarm, at most one sentence in five seconds. */
+function Alarms(): JSX.Element {
+  const [text, say] = useState('');
+  const said = useRef(0);
+  const [latest] = events.value;
+  useEffect(() => {
+    if (latest === undefined || !ALARMS.has(latest.type) || Date.now() - said.current < SAY_MS) return;
+    said.current = Date.now();
+    say(`Alarm: ${latest.type.replace('_', ' ')} of ${latest.device}`);
+  }, [latest]);
+  return (
+    <span class="hidden" role="status">
+      {text}
+    </span>
   );
 }
 

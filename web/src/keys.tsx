@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { go, to } from './route.ts';
+import { back, go, to } from './route.ts';
 
 /** Keys of every screen. None of them works while one types. */
 const SCREENS: Readonly<Record<string, readonly [string, string]>> = {
@@ -30,16 +30,34 @@ export function listenToKeys(): void {
     else if (key === 'g') prefix = event.timeStamp;
     else if (key === '?') isHelpShown.value = true;
     else if (key === '/') document.querySelector<HTMLInputElement>('input[type=search]')?.focus();
-    else if (key === 'j' || key === 'k') document.querySelector<HTMLElement>('[role=listbox]')?.focus();
-    else if (key === 'Escape' && document.querySelector('dialog[open]') === null && history.length > 1) history.back();
+    else if (key === 'j' || key === 'k') move(key === 'j' ? 1 : -1);
+    else if (key === 'Escape' && document.querySelector('dialog[open]') === null) back();
     else return;
     event.preventDefault();
   });
 }
 
+/** Into the list of the screen, or from row to row of its table. */
+function move(step: number): void {
+  const list = document.querySelector<HTMLElement>('[role=listbox]');
+  if (list !== null) {
+    list.focus();
+    return;
+  }
+  const rows = [...document.querySelectorAll<Element>('main tbody th a')];
+  const at = document.activeElement === null ? -1 : rows.indexOf(document.activeElement);
+  const next = rows[Math.max(0, Math.min(rows.length - 1, at + step))];
+  if (next instanceof HTMLElement) next.focus();
+}
+
 export function KeysHelp(): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    // The focus goes back to where it was.
+    return () => element?.close();
+  }, []);
   const rows = [
     ['/', 'search'],
     ...Object.entries(SCREENS).map(([key, [, name]]) => [`g ${key}`, name]),

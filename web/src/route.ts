@@ -2,9 +2,20 @@ import { computed, signal } from '@preact/signals';
 
 /** `#/device/123/frames?x=y`: the screen, what it shows, and its filters. Hash routes need nothing of the server. */
 const hash = signal(location.hash);
+/** Steps that were made within these pages. */
+let steps = 0;
 addEventListener('hashchange', () => {
+  steps++;
   hash.value = location.hash;
 });
+
+/** A step back, never out of these pages. */
+export function back(): void {
+  if (steps <= 0) return;
+  // That is a step, too.
+  steps -= 2;
+  history.back();
+}
 
 export interface Place {
   readonly screen: string;

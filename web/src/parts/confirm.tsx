@@ -12,7 +12,12 @@ export function Confirm(props: {
   const { title, action, word = '', children, done } = props;
   const dialog = useRef<HTMLDialogElement>(null);
   const [typed, set] = useState('');
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    // The focus goes back to where it was.
+    return () => element?.close();
+  }, []);
   return (
     <dialog ref={dialog} aria-label={title} onCancel={() => done(false)}>
       <form
