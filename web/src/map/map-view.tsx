@@ -61,7 +61,7 @@ export function MapView(props: {
     };
   }, []);
   const hasStreets = maps.some(({ kind }) => kind === 'protomaps');
-  const attribution = maps.map(({ attribution }) => attribution.replace(/<[^>]*>/g, '')).join(' · ');
+  const sources = maps.map(({ attribution }) => attribution.replace(/<[^>]*>/g, '')).join(' · ');
   return (
     <>
       <div class="map" ref={box} />
@@ -84,7 +84,7 @@ export function MapView(props: {
           </button>
         </p>
       )}
-      <p class="attribution">{attribution}</p>
+      <p class="attribution">{sources}</p>
     </>
   );
 }
