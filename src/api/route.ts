@@ -97,6 +97,11 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   };
 }
 
+/** Paths of an operation: `{name}` stands for one part. */
+export function pathPattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
+}
+
 /** The value as the schema has it; undefined, with what is wrong added to `problems`, when it is not. */
 function checked<S extends z.ZodType>(schema: S, value: unknown, problems: FieldProblem[]): { readonly data: z.infer<S> } | undefined {
   const texts = textProblems(value);

@@ -11,6 +11,7 @@ import { CONSOLE_PATHS, type Console } from './console.ts';
 import { DATA_ROUTES } from './data.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
+import { Downloads, downloadRoutes } from './downloads.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
 import { LIVE_ROUTES } from './live.ts';
 import { MAPS_PATH, type Maps, mapRoutes } from './maps.ts';
@@ -19,7 +20,7 @@ import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
-import type { Route } from './route.ts';
+import { pathPattern, type Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
 import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
@@ -76,8 +77,10 @@ const REQUEST_MS = 600_000;
  */
 export async function startHttp(observed: Observed, options: HttpOptions): Promise<HttpServer> {
   const { host, port, publicUrl, trustedProxies, log, headMs = HEAD_MS, bodyMs = BODY_MS } = options;
+  const downloads = new Downloads();
   const server = Fastify({
     forceCloseConnections: true,
+    rewriteUrl: (request) => downloads.meant(request),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_MS,
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
@@ -88,14 +91,15 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
     frameworkErrors: (error, _request, reply) => void refused(error, reply),
   });
   guardEdge(server, { host, publicUrl });
-  const routes = apiRoutes(options);
+  const own = apiRoutes(options);
+  const routes = [...own, ...downloadRoutes(downloads, own)];
   const wrong = new WrongTokens(log, MOST_WRONG, 'request with an unknown token refused');
   for (const route of routes) serve(server, route, observed, wrong, bodyMs);
   const open = [...WITHOUT_TOKEN, ...(options.pages === undefined ? [] : [...CONSOLE_PATHS, MAPS_PATH])].map((path) => ({
     method: 'GET',
     path,
   }));
-  const misses = [...routes, ...open].map(({ method, path }) => ({ method, pattern: patternOf(path) }));
+  const misses = [...routes, ...open].map(({ method, path }) => ({ method, pattern: pathPattern(path) }));
   // Before its body is read.
   server.addHook('onRequest', async (request, reply) => {
     if (!request.is404) return;
@@ -185,10 +189,6 @@ function serve(server: FastifyInstance, route: Route, observed: Observed, wrong:
       scope.route({ method, url, onRequest, handler });
       registered();
     });
-}
-
-function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
 }
 
 /** What Fastify, the state store or a defect has thrown, as a problem document. */

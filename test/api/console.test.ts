@@ -176,3 +176,35 @@ describe('tokens', () => {
     expect((await api.call('GET', '/v1/devices', undefined, bearer)).status).toBe(401);
   });
 });
+
+describe('downloads', () => {
+  const issued = async (path: string, headers: Record<string, string> = {}): Promise<string> => {
+    const answer = await api.call('POST', '/v1/downloads', { path }, headers);
+    expect(answer.status).toBe(201);
+    return String(answer.body['url']);
+  };
+
+  it('are one request of the caller, once, without a token in the link', async () => {
+    const url = await issued('/v1/devices?limit=7');
+    expect(url).toMatch(/^\/v1\/downloads\/[\w-]{24}$/);
+    expect(await raw(url)).toMatchObject({ status: 200, text: '{"devices":[]}' });
+    expect((await raw(url)).status).toBe(404);
+    expect((await raw('/v1/downloads/unknown')).status).toBe(404);
+  });
+
+  it('are checked again when they are used', async () => {
+    const made = await api.call('POST', '/v1/tokens', { name: 'short', scopes: ['read'] });
+    const bearer = { authorization: `Bearer ${made.body['token']}` };
+    const url = await issued('/v1/devices', bearer);
+    await api.call('DELETE', '/v1/tokens/short');
+    expect((await raw(url)).status).toBe(401);
+  });
+
+  it('are no way around a scope, a method or the API', async () => {
+    const reader = { authorization: `Bearer ${await api.token(['read'])}` };
+    expect((await api.call('POST', '/v1/downloads', { path: '/v1/positions' }, reader)).status).toBe(403);
+    for (const path of ['/v1/nothing', '/metrics', 'https://example.org/v1/devices', '/v1/devices /x'])
+      expect([path, [400, 422].includes((await api.call('POST', '/v1/downloads', { path })).status)]).toEqual([path, true]);
+    expect((await raw('/v1/devices')).status).toBe(401);
+  });
+});
