@@ -1,6 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import gt06 from '../codecs/gt06/index.ts';
 import h02 from '../codecs/h02/index.ts';
+import jt808 from '../codecs/jt808/index.ts';
+import queclink from '../codecs/queclink/index.ts';
 import teltonika from '../codecs/teltonika/index.ts';
 import { systemClock } from '../src/base/clock.ts';
 import { type Bytes, crc16Arc, fromHex, putU16be, putU32be } from '../src/base/wire/index.ts';
@@ -36,6 +38,8 @@ const COPIES = 16;
 /** Goals: bench/README.md. */
 const LOCATIONS = 3e6;
 const TEXT = 0.7e6;
+const QUECLINK = 0.8e6;
+const JT808 = 1.5e6;
 const BINARY = 2e6;
 
 const KINDS: readonly Kind[] = [
@@ -84,6 +88,32 @@ const KINDS: readonly Kind[] = [
     bytes: hex('2491700001230815300502263352129206151125580A027084FFFFFBFFFF0016090000303901F901123456782D'),
     goal: BINARY,
   },
+  {
+    codec: jt808,
+    kind: '0200, mileage, signal',
+    bytes: hex(
+      '7e0200002c013812345678000500000000000c000f01675a3802c7915c02f8007d02007d0126112909300001040000007d0230011931010b610204e5217e',
+    ),
+    goal: JT808,
+  },
+  { codec: jt808, kind: '0002 heartbeat', bytes: hex('7e000200000138123456780003307e') },
+  {
+    codec: queclink,
+    kind: 'GTFRI, personal',
+    bytes: text(
+      '+RESP:GTFRI,1A0102,135790246811220,,0,0,1,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,204.7,92,20260214013300,11F0$',
+    ),
+    goal: QUECLINK,
+  },
+  {
+    codec: queclink,
+    kind: 'GTFRI, vehicle',
+    bytes: text(
+      '+RESP:GTFRI,060228,135790246811220,,14827,10,1,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,15989.5,01070:43:13,13,180,88,220101,,,,20260214013300,11F0$',
+    ),
+    goal: QUECLINK,
+  },
+  { codec: queclink, kind: 'GTHBD', bytes: text('+ACK:GTHBD,1A0102,135790246811220,,20260214013300,11F0$') },
 ];
 
 /** Measures every kind for about `seconds` each. */
@@ -112,8 +142,11 @@ function measure({ codec, kind, transport = 'tcp', bytes, goal = 0 }: Kind, roun
   if (dialect === undefined) throw new Error(`${codec.name} does not speak ${transport}`);
   const chunk = new Uint8Array(bytes.length * COPIES);
   for (let n = 0; n < COPIES; n++) chunk.set(bytes, n * bytes.length);
-  // A unit that repeats itself, which H02's `auto` looks for, is not what is measured here.
-  const state = dialect.open(checkOptions(codec.options, codec === h02 ? { answers: 'v1' } : {}, []), 0);
+  // A unit that repeats itself, which `auto` looks for, is not what is measured here.
+  const state = dialect.open(
+    checkOptions(codec.options, codec === h02 ? { answers: 'v1' } : codec === queclink ? { sack: 'on' } : {}, []),
+    0,
+  );
   const out = new FrameResult();
   let frames = 0;
   let records = 0;

@@ -1,5 +1,5 @@
 import { ascii, type Bytes, bcd, epochMs, i16be, i32be, u16be, u32be } from '../../src/base/wire/index.ts';
-import { FrameKind, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { eventIndex, FrameKind, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
 import { oweBinary } from './answer.ts';
 import { A } from './attributes.ts';
 import { crc16Ccitt } from './crc.ts';
@@ -9,6 +9,7 @@ import { Reason } from './reason.ts';
 import { BY_NAME, Head, type Report } from './report.ts';
 import type { QueclinkState } from './state.ts';
 import { readState } from './status.ts';
+import { readTrack } from './track.ts';
 
 /**
  * The binary format "HEX" of vehicle units (protocol.md sections 10.1 to 10.3):
@@ -53,6 +54,7 @@ const EVT: Readonly<Record<number, string>> = {
 const EVT_GB100: Readonly<Record<number, string>> = { ...EVT, 45: 'VGN', 46: 'VGF' };
 const EVT_OTHERS: Readonly<Record<number, string>> = { ...EVT, 32: 'RMD', 34: 'JDS', 50: 'VGN', 51: 'VGF' };
 const COMPRESSED = 100;
+const JAMMING = eventIndex('jamming');
 const GB100 = 0x45;
 
 export function decodeBinary(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
@@ -93,7 +95,36 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: Qu
       if (state.answers) oweBinary(u16be(bytes, end - 6), false, out);
       break;
     default:
+      unread(bytes, start, end, state, out);
   }
+}
+
+/** Where the identity stands in frames whose layout differs by model. */
+const ID_PLACES = [11, 12, 13, 14, 15, 16, 18, 20] as const;
+
+/** +INF, +CRD, +CAN, +DAT, +ATI: kept raw; who sent it, and the count in front of the end, are found by their form. */
+function unread(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
+  out.kind = FrameKind.Status;
+  out.from[out.row()] = start + HEADER;
+  for (const at of ID_PLACES) {
+    if (start + at + 8 > end - END) return;
+    if (!isImei(bytes, start + at)) continue;
+    identify(bytes, start + at, state, out);
+    if (state.answers) oweBinary(u16be(bytes, end - 6), false, out);
+    return;
+  }
+}
+
+/** Two digits a byte, the first of a body that gives such numbers, and the check digit. */
+function isImei(bytes: Bytes, at: number): boolean {
+  let sum = 0;
+  for (let k = 0; k < 8; k++) {
+    const value = bytes[at + k]!;
+    if (value > (k === 7 ? 9 : 99)) return false;
+    const doubled = 2 * (value % 10);
+    sum += k === 7 ? value : Math.floor(value / 10) + (doubled > 9 ? doubled - 9 : doubled);
+  }
+  return bytes[at]! >= 35 && sum % 10 === 0;
 }
 
 /** Two decimal digits a byte, as numbers; the last byte has one. False when the bytes are a name, as a mask may ask for. */
@@ -200,17 +231,23 @@ function reported(
   out.name = report?.name ?? out.name;
   if (has(mask, 5) && state.answers) oweBinary(u16be(bytes, end - END - 2), false, out);
   const size = positionBytes(mask);
-  const first = isReport && type === COMPRESSED ? -1 : firstPosition(bytes, body, tail, size);
+  if (isReport && type === COMPRESSED && readTrack(bytes, body, tail - (has(mask, 3) ? CELL_BYTES : 0), end - END, out)) {
+    out.name = 'GTFRI';
+    if (has(mask, 3)) cell(bytes, tail - CELL_BYTES, out);
+  }
+  const track = out.rows > 0;
+  const first = track || type === COMPRESSED ? -1 : firstPosition(bytes, body, tail, size);
   for (p = first; p >= 0 && p < tail; p += size) position(bytes, p, mask, p === first ? start + 4 : p, end, out);
   if (out.rows === 0) out.from[out.row()] = start + 4;
   const r = out.rows - 1;
   out.to[r] = end - END;
-  out.kind = first >= 0 ? FrameKind.Records : FrameKind.Status;
+  out.kind = first >= 0 || track ? FrameKind.Records : FrameKind.Status;
   for (let row = 0; row <= r; row++) if (buffered) out.flags[row] = RowFlag.Buffered;
   readLines(bytes, lines, mask, out, r);
   readMileages(bytes, tail, mask, out);
+  if (!isReport && first >= 0) insert(bytes, body, first - 1 - body, name ?? '', out, r);
   if (report !== undefined) raise(report, isReport && report.head[1] === Head.Type && first >= body + 2 ? bytes[first - 2]! : -1, out, r);
-  else if (type !== 7) out.attr(A.EventCode, type);
+  else if (!track) out.attr(A.EventCode, type);
 }
 
 /** The number of positions stands in front of them: the smallest that says as many as there is room for behind it. -1: none. */
@@ -248,7 +285,13 @@ function position(bytes: Bytes, at: number, mask: number, from: number, end: num
     out.valid[r] = accuracy > 0 && !Number.isNaN(out.time[r]!) ? 1 : 0;
   }
   p += 15;
-  if ((mask & Mask.Cell) === 0) return;
+  if ((mask & Mask.Cell) !== 0) cell(bytes, p, out);
+}
+
+/** MCC 2, MNC 2, LAC 2, cell 2, reserved 1 */
+const CELL_BYTES = 9;
+
+function cell(bytes: Bytes, p: number, out: FrameResult): void {
   const mcc = bcdWord(bytes, p);
   const mnc = bcdWord(bytes, p + 2);
   const lac = u16be(bytes, p + 4);
@@ -267,6 +310,14 @@ function timeAt(bytes: Bytes, p: number): number {
   const year = u16be(bytes, p);
   if (year < 2010) return Number.NaN;
   return epochMs(year, bytes[p + 2]!, bytes[p + 3]!, bytes[p + 4]!, bytes[p + 5]!, bytes[p + 6]!);
+}
+
+/** What some events have in front of the number of positions. */
+function insert(bytes: Bytes, at: number, n: number, name: string, out: FrameResult, r: number): void {
+  if ((name === 'IGN' || name === 'IGF') && n >= 4) out.attr(A.DurationS, u32be(bytes, at));
+  else if ((name === 'VGN' || name === 'VGF') && n >= 7) out.attr(A.DurationS, u32be(bytes, at + 3));
+  else if (name === 'RMD' && n >= 1 && bytes[at]! <= 1) out.attr(A.Roaming, bytes[at]!);
+  else if ((name === 'JDS' && n >= 1 && bytes[at] === 2) || (name === 'GPJ' && n >= 2 && bytes[at + 1] === 3)) out.event[r] = JAMMING;
 }
 
 /** battery % 1, external mV 2, analogue mV 2 each, digital in 1 and out 1, motion state 1, antenna and satellites 1 */

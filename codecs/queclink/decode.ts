@@ -190,13 +190,13 @@ function position(report: Report, bytes: Bytes, base: number, end: number, state
   const number = report.head.at(-1) === Head.Number ? whole(bytes, b - 1) : 1;
   let r = out.row();
   if (place < 0 && report === UNKNOWN_REPORT) return;
-  b = trailer(bytes, block(bytes, b, out, r), state, out, r);
+  b = trailer(bytes, block(bytes, b, place >= 0, out, r), state, out, r);
   // Of a unit without a fix the blocks that were announced are there, and empty.
   for (let n = 1; ; n++) {
-    if (isPlace(bytes, b + LONGITUDE) && b + LONGITUDE + 2 < end) {
+    if (b + LONGITUDE + 2 < end && isPlace(bytes, b + LONGITUDE)) {
       r = out.row();
       out.from[r] = fieldFrom(b);
-      b = trailer(bytes, block(bytes, b, out, r), state, out, r);
+      b = trailer(bytes, block(bytes, b, true, out, r), state, out, r);
     } else if (n < number && b + BLOCK <= end && width(b + LONGITUDE) + width(b + LONGITUDE + 1) === 0) b += BLOCK;
     else break;
   }
@@ -215,7 +215,7 @@ function obd(bytes: Bytes, base: number, end: number, out: FrameResult): void {
   const mask = Math.max(0, hexadecimal(bytes, k));
   let p = obdBlock(bytes, k, end, out);
   if ((mask & 0x100000) !== 0) {
-    const next = block(bytes, p, out, r);
+    const next = block(bytes, p, isPlace(bytes, p + LONGITUDE), out, r);
     p = (mask & 0x200000) !== 0 ? next + 1 : p + 7;
   } else if ((mask & 0x200000) !== 0) p += 5;
   if ((mask & 0x400000) !== 0 && p < end) tailMileage(bytes, p, out);

@@ -146,6 +146,8 @@ function textFrame(bytes: Bytes, start: number, end: number): number {
   let dollars = 0;
   for (let p = start + 6; p < limit; p++) {
     const c = bytes[p]!;
+    // Digits, letters, commas and points: nearly all of a text.
+    if (c > PLUS) continue;
     if (c === DOLLAR) {
       if (!hasPayload(bytes, start) || isEnded(bytes, start, p)) return p + 1 - start;
       if (first === 0) first = p + 1 - start;

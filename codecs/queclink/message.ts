@@ -19,7 +19,7 @@ export function canReport(bytes: Bytes, base: number, end: number, out: FrameRes
     if (whole(bytes, mask - 1) >= 0) out.attr(A.CanState, whole(bytes, mask - 1));
     canBlock(bytes, mask, place < 0 ? end : place - LONGITUDE, out);
   }
-  if (place >= 0) block(bytes, place - LONGITUDE, out, r);
+  if (place >= 0) block(bytes, place - LONGITUDE, true, out, r);
 }
 
 function firstMask(bytes: Bytes, base: number, end: number): number {
@@ -50,7 +50,7 @@ export function dataReport(bytes: Bytes, end: number, out: FrameResult): void {
   const long = place >= 4 + 3 + 1 + LONGITUDE;
   const text = textOf(bytes, long ? 7 : 4, place < 0 ? end : place - LONGITUDE);
   if (text !== '') out.attrText(A.Data, text);
-  if (place >= 0) block(bytes, place - LONGITUDE, out, r);
+  if (place >= 0) block(bytes, place - LONGITUDE, true, out, r);
 }
 
 /** GTDTT: reserved, data type, length, data in hex of that length; the reserved ones differ in number. */
@@ -92,7 +92,7 @@ export function accessoryReport(bytes: Bytes, base: number, end: number, out: Fr
   const r = out.row();
   const place = findPlace(bytes, base + LONGITUDE, end);
   if (isHex(bytes, base + 2, 4)) accessory(bytes, base + 3, hexadecimal(bytes, base + 2), 0, out);
-  if (place >= 0) block(bytes, place - LONGITUDE, out, r);
+  if (place >= 0) block(bytes, place - LONGITUDE, true, out, r);
 }
 
 /** GTDOS: output, state. */

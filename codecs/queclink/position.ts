@@ -18,9 +18,10 @@ export const BLOCK = 12;
 
 /** Do a longitude, a latitude and a time stand in fields k, k + 1 and k + 2, of a block that begins at k - 4? */
 export function isPlace(bytes: Bytes, k: number): boolean {
-  if (!isDegrees(bytes, k) || !isDegrees(bytes, k + 1) || !isDigits(bytes, k + 2, 14)) return false;
-  return Math.abs(real(bytes, k)) <= 180 && Math.abs(real(bytes, k + 1)) <= 90 && isNumber(bytes, k - 4) && isNumber(bytes, k - 3);
+  return isDegrees(bytes, k) && isDegrees(bytes, k + 1) && isDigits(bytes, k + 2, 14) && isNumber(bytes, k - 4) && isNumber(bytes, k - 3);
 }
+
+const MINUS = 0x2d;
 
 /** At least six decimals: other numbers have one or two. */
 function isDegrees(bytes: Bytes, k: number): boolean {
@@ -28,7 +29,8 @@ function isDegrees(bytes: Bytes, k: number): boolean {
 }
 
 function isNumber(bytes: Bytes, k: number): boolean {
-  return width(k) === 0 || !Number.isNaN(real(bytes, k));
+  const c = firstOf(bytes, k);
+  return c === 0 || c === MINUS || (c >= 0x30 && c <= 0x39);
 }
 
 /** The field of the first longitude in [from, to), -1 if there is none. */
@@ -37,8 +39,8 @@ export function findPlace(bytes: Bytes, from: number, to: number): number {
   return -1;
 }
 
-/** Reads the block that begins at field b into row r; returns the field of its trailer. */
-export function block(bytes: Bytes, b: number, out: FrameResult, r: number): number {
+/** Reads the block that begins at field b into row r; returns the field of its trailer. `found`: `isPlace` has said so. */
+export function block(bytes: Bytes, b: number, found: boolean, out: FrameResult, r: number): number {
   const accuracy = real(bytes, b);
   if (accuracy > 0 && accuracy <= 100) out.hdop[r] = accuracy;
   const speed = real(bytes, b + 1);
@@ -48,9 +50,12 @@ export function block(bytes: Bytes, b: number, out: FrameResult, r: number): num
   if (course >= 0 && course <= 360) out.courseDeg[r] = course;
   const altitude = real(bytes, b + 3);
   if (Math.abs(altitude) <= 20_000) out.altitudeM[r] = altitude;
-  if (isPlace(bytes, b + LONGITUDE)) {
-    out.longitude[r] = real(bytes, b + LONGITUDE);
-    out.latitude[r] = real(bytes, b + LONGITUDE + 1);
+  const longitude = found ? real(bytes, b + LONGITUDE) : 0;
+  const latitude = found ? real(bytes, b + LONGITUDE + 1) : 0;
+  // Zeros are a unit that has not had a fix; a latitude above 90 is a field in the wrong place.
+  if ((longitude !== 0 || latitude !== 0) && Math.abs(longitude) <= 180 && Math.abs(latitude) <= 90) {
+    out.longitude[r] = longitude;
+    out.latitude[r] = latitude;
     out.time[r] = timeAt(bytes, b + 6);
     // 0: no fix, the last known place. A place of a clock that was never set is none either.
     out.valid[r] = accuracy === 0 || Number.isNaN(out.time[r]!) ? 0 : 1;
