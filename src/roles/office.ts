@@ -10,6 +10,7 @@ import { CommandStream } from '../fleet/command/stream.ts';
 import { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
+import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportDevice } from '../fleet/privacy/export.ts';
@@ -80,6 +81,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   status.start();
   const forgetter = forgetterOf(options, state);
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
+  const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
   const eraser = eraserOf(options, state, deviceRecords);
   const stream = streamOf(options, state, commandIntake);
   const stop = async (): Promise<void> => {
@@ -88,12 +90,14 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     await eraser.stop();
     await stream?.stop();
     await stepKeeper.stop();
+    await silence.stop();
     await forgetter.stop();
     await commandIntake.stop();
     await quarantine.stop();
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
-  if (options.stateDamage === '') for (const part of [quarantine, commandIntake, forgetter, stepKeeper, eraser, stream]) part?.start();
+  if (options.stateDamage === '')
+    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, silence, eraser, stream]) part?.start();
   return {
     state,
     commandIntake,

@@ -25,6 +25,8 @@ export const TABLES = [
   'policies',
   /** Device id → `roaming` or `home`, as it was said last. */
   'territory',
+  /** Device id → since when it is silent, as it was told. */
+  'silent',
   /** `<device> <cycle start, epoch ms>` → sums of a billing cycle, as counters. */
   'usage',
   /** `<consumer> <slot>` → how far something that reads the journal into this store has come. */

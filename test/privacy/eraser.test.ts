@@ -140,6 +140,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
         { table: 'quarantine', key: id, put: '{}' },
         { table: 'policies', key: id, put: '{}' },
         { table: 'territory', key: id, put: 'home' },
+        { table: 'silent', key: id, put: '{"since":1}' },
         { table: 'standing', key: id, put: '{}' },
         { table: 'submitted', key: id, put: 'b' },
         { table: 'unknown', key: `${id} d`, put: command(1) },
@@ -152,7 +153,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       { table: 'aliases', key: 'alias', put: 'gone' },
     ]);
     const erasure = { device: 'gone', ids: ['gone', 'alias'], before: 5000, by: 'me', registry: 'keep' as const, instances: {} };
-    const ones = { settings: 2, quarantine: 2, policies: 2, territory: 2, standing: 2, submitted: 2, profiles: 2 };
+    const ones = { settings: 2, quarantine: 2, policies: 2, territory: 2, silent: 2, standing: 2, submitted: 2, profiles: 2 };
     const all = { usage: 1400, commands: 6, ...ones };
     expect(await forget(store, erasure)).toEqual(all);
     expect(await store.get('devices', 'gone')).toBeDefined();
@@ -171,7 +172,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     });
     expect([await store.get('devices', 'gone'), await store.get('aliases', 'alias')]).toEqual([undefined, undefined]);
     expect(await store.list('usage', { limit: 2000 })).toHaveLength(700);
-    for (const table of ['settings', 'quarantine', 'policies', 'territory', 'standing', 'submitted', 'devices'] as const)
+    for (const table of ['settings', 'quarantine', 'policies', 'territory', 'silent', 'standing', 'submitted', 'devices'] as const)
       expect((await store.list(table, { limit: 9 })).map(({ key }) => key)).toEqual(['gone2']);
     const kept = await new Promise((resolve) => store.findProfile('gone2', resolve));
     const forgotten = await new Promise((resolve) => store.findProfile('gone', resolve));

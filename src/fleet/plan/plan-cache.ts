@@ -4,6 +4,7 @@ import type { Log } from '../../base/log.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { StateStore } from '../../state/store.ts';
 import { TypedTable } from '../../state/table.ts';
+import { Gnss } from './gnss.ts';
 import { Pace } from './pace.ts';
 import { PLANS, type Plan, UNLIMITED } from './plan.ts';
 import { POLICIES, type Policy } from './steps.ts';
@@ -25,6 +26,7 @@ const FORGIVEN_MS = 3_600_000;
 /** What has been seen of a device. */
 export class Seen {
   readonly pace = new Pace();
+  readonly gnss = new Gnss();
   /** Undefined until it is known what was said last. */
   territory: Territory | undefined;
   /** Times of the records kept last, epoch ms, of those with a position and of those without. */

@@ -37,6 +37,13 @@ export const planSchema = z
     bytes_cap: z.int().min(1).meta({ format: 'bytes' }).optional().describe('per cycle; absent: none'),
     records_cap: z.int().min(1).optional().describe('per cycle; absent: none'),
     interval_s: z.int().min(1).max(86_400).optional().describe('programmed interval: a device that reports much faster is an event'),
+    silent_after_s: z.int().min(10).max(31_536_000).optional().describe('nothing from a device for so long is an event; absent: never'),
+    gnss_lost_after_s: z
+      .int()
+      .min(10)
+      .max(31_536_000)
+      .optional()
+      .describe('a device that reports and gets no position for so long, or the same one while it moves, is an event; absent: never'),
     overhead: z
       .strictObject({
         segment_bytes: z.int().min(0).max(1000).default(0).describe('added per TCP segment'),

@@ -6,7 +6,7 @@ import type { StoredRows } from './stored-rows.ts';
 /** Tables of ClickHouse with rows of devices. */
 const DATA_TABLES = ['positions', 'statuses', 'events', 'usage'];
 const BY_DEVICE = ['usage', 'commands', 'finished'] as const;
-const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'erasures'] as const;
+const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'silent', 'erasures'] as const;
 
 /**
  * Is anything kept of the device? One without a record may have sent before its record was removed. Rejects with AppError when the answer

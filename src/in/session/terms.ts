@@ -44,12 +44,13 @@ export class Terms {
     return this.#known;
   }
 
-  /** Follows the pace and the country of the device. `received`: epoch ms. */
+  /** Follows the pace, the country and the receiver of the device. `received`: epoch ms. */
   watch(frame: FrameResult, received: number, notices: Notices): void {
     const programmedS = this.#record?.interval_s ?? this.#plan.interval_s ?? 0;
     const home = this.#record?.home_networks ?? [];
-    if (programmedS === 0 && home.length === 0) return;
-    const { pace, territory } = this.seen;
+    const lostAfterMs = 1000 * (this.#plan.gnss_lost_after_s ?? 0);
+    if (programmedS === 0 && home.length === 0 && lostAfterMs === 0) return;
+    const { pace, territory, gnss } = this.seen;
     const follows = territory !== undefined && home.length > 0;
     for (let row = 0; row < frame.rows; row++) {
       const time = frame.time[row] ?? Number.NaN;
@@ -58,6 +59,14 @@ export class Terms {
         if (interval_s > 0) notices.event({ type: 'tamper_rate', interval_s: Math.round(10 * interval_s) / 10, programmed_s: programmedS });
       }
       const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
+      const place = frame.latitude[row] ?? Number.NaN;
+      if (lostAfterMs > 0 && (!Number.isNaN(place) || cell < (frame.cellEnd[row] ?? 0))) {
+        const isFix = frame.valid[row] === 1 && !Number.isNaN(place);
+        const speed = frame.speedKmh[row] ?? Number.NaN;
+        const at = Number.isNaN(time) ? received : time;
+        const news = gnss.saw(at, isFix, place, frame.longitude[row] ?? Number.NaN, speed, lostAfterMs);
+        if (news !== undefined) notices.event(news);
+      }
       const mcc = cell < (frame.cellEnd[row] ?? 0) ? (frame.cellMcc[cell] ?? -1) : -1;
       if (!follows || mcc < 0 || !territory.saw(mcc, Number.isNaN(time) ? received : time, home)) continue;
       this.service.roams(this.device, territory.roaming);

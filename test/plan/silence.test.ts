@@ -1,0 +1,138 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { crc16Arc, putU32be } from '../../src/base/wire/index.ts';
+import { SilenceKeeper } from '../../src/fleet/plan/silence.ts';
+import { deviceSchema } from '../../src/fleet/registry/device.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
+import { Stores } from '../registry/stores.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { eventually, remains } from '../support/wait.ts';
+
+/** Silent devices and their return. Numbers quote the invariants of src/fleet/plan/silence.ts. */
+
+const stores = new Stores();
+const keepers: SilenceKeeper[] = [];
+beforeAll(() => stores.start());
+afterAll(() => stores.stop());
+afterEach(async () => {
+  for (const keeper of keepers.splice(0)) await keeper.stop();
+  await stores.clear();
+});
+
+const NOW = 1_793_491_200_000;
+const AFTER_S = 3_600;
+let elapsed = 0;
+
+function keeper(store: StateStore): { readonly events: object[]; stop(): Promise<void> } {
+  const events: object[] = [];
+  const record = (device: string, event: object): number => events.push({ device, ...event });
+  const made = new SilenceKeeper({ store, record, now: () => NOW + elapsed, elapsed: () => elapsed, log: silentLog });
+  made.start();
+  keepers.push(made);
+  return { events, stop: () => made.stop() };
+}
+
+async function put(store: StateStore, ...devices: object[]): Promise<void> {
+  await store.write([
+    { table: 'plans', key: 'watched', put: JSON.stringify({ name: 'watched', silent_after_s: AFTER_S }) },
+    ...devices.map((given) => {
+      const device = deviceSchema.parse({ plan: 'watched', first_seen: 1, ...given });
+      return { table: 'devices', key: device.id, put: JSON.stringify(device) } as const;
+    }),
+  ]);
+}
+
+const speaks = (store: StateStore, device: string): Promise<boolean> =>
+  store.write([{ table: 'usage', key: `${device} 1793491200000`, add: { bytes_in: 1 } }]);
+
+const of = (events: readonly object[], device: string): object[] => events.filter((event) => Reflect.get(event, 'device') === device);
+
+describe.each(['lmdb', 'redis'] as const)('with the state store in %s', (kind) => {
+  it('1: a device that says nothing for as long as its plan allows is told of once, and its return once', async () => {
+    const store = await stores.open(kind);
+    await put(store, { id: 'd-1' }, { id: 'd-2' }, { id: 'x-1' }, { id: 'd-3', plan: 'default' }, { id: 'd-4', state: 'suspended' });
+    const { events } = keeper(store);
+    const types = (device: string): unknown[] => of(events, device).map((event) => Reflect.get(event, 'type'));
+    await eventually(() => {
+      elapsed += AFTER_S * 1000 + 10;
+      for (const device of ['d-1', 'd-2', 'x-1']) expect(types(device)).toEqual(['device_silent']);
+    });
+    const since = Reflect.get(of(events, 'd-1')[0] ?? {}, 'since');
+    for (const device of ['d-1', 'd-2']) await speaks(store, device);
+    await eventually(() => expect([types('d-1'), types('d-2')]).toEqual(Array(2).fill(['device_silent', 'device_back'])));
+    expect(of(events, 'd-1')).toMatchObject([
+      { after_s: AFTER_S },
+      { since, silent_s: Math.round((NOW + elapsed - Number(since)) / 1000) },
+    ]);
+    expect(await store.get('silent', 'd-1')).toBeUndefined();
+    // What comes last shows that what came before it was seen.
+    elapsed += AFTER_S * 1000 - 10_000;
+    await speaks(store, 'd-2');
+    await speaks(store, 'x-1');
+    await eventually(() => expect(types('x-1')).toEqual(['device_silent', 'device_back']));
+    elapsed += 10_010;
+    await eventually(() => expect(types('d-1')).toEqual(['device_silent', 'device_back', 'device_silent']));
+    expect([types('d-2'), types('d-3'), types('d-4')]).toEqual([['device_silent', 'device_back'], [], []]);
+  });
+
+  it('2: two servers on one store, and one that starts again, tell each silence and its end once', async () => {
+    const [store, other] = [await stores.open(kind), await stores.open(kind)];
+    await put(store, { id: 'd-1' });
+    const first = keeper(store);
+    const second = keeper(other);
+    const all = (): object[] => [...of(first.events, 'd-1'), ...of(second.events, 'd-1')];
+    await eventually(() => {
+      elapsed += AFTER_S * 1000 + 10;
+      expect(all()).toHaveLength(1);
+    });
+    await remains(() => expect(all()).toHaveLength(1), 1_500);
+    await first.stop();
+    await second.stop();
+    const third = keeper(store);
+    await remains(() => {
+      elapsed += AFTER_S * 1000;
+      expect([...all(), ...of(third.events, 'd-1')]).toHaveLength(1);
+    }, 2_500);
+    await speaks(store, 'd-1');
+    await eventually(() => expect(of(third.events, 'd-1')).toMatchObject([{ type: 'device_back' }]));
+  });
+});
+
+/** A record with the place, of satellites or of none. */
+function record(time: number, isFix: boolean): Uint8Array {
+  const bytes = packet(time);
+  if (!isFix) bytes[31] = 0;
+  putU32be(bytes, 41, crc16Arc(bytes, 8, 41));
+  return bytes;
+}
+
+it('on a whole server: silent, back, receiver lost and back, once each', async () => {
+  const server = await ApiServer.start();
+  const imei = '356307042441013';
+  let device: TcpDevice | undefined;
+  try {
+    expect((await server.call('PUT', '/v1/plans/watched', { silent_after_s: 10, gnss_lost_after_s: 60 })).status).toBe(201);
+    device = await TcpDevice.connect(await server.running.port('teltonika'));
+    device.send(handshake(imei));
+    await device.until(({ received }) => received.length === 1);
+    const types = async (): Promise<string> =>
+      server.running.query(
+        `SELECT type FROM fixgate.events FINAL WHERE device = '${imei}' AND match(type, '^(device_(silent|back)|gnss)') ORDER BY time`,
+      );
+    await eventually(async () => expect((await server.call('PATCH', `/v1/devices/${imei}`, { plan: 'watched' })).status).toBe(200));
+    await eventually(async () => expect(await types()).toBe('device_silent\n'));
+    const start = Date.now() - 600_000;
+    for (const [minute, fix] of [true, false, false, true].entries()) {
+      device.send(record(start + minute * 61_000, fix));
+      await device.until(({ received }) => received.length === 1 + 4 * (minute + 1));
+    }
+    await eventually(async () =>
+      expect((await types()).split('\n').sort()).toEqual(['', 'device_back', 'device_silent', 'gnss_back', 'gnss_lost']),
+    );
+  } finally {
+    device?.close();
+    await server.running.stop();
+  }
+});
