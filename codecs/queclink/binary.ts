@@ -6,7 +6,7 @@ import { crc16Ccitt } from './crc.ts';
 import { triple } from './frame.ts';
 import { modelByCode } from './model.ts';
 import { Reason } from './reason.ts';
-import { BY_NAME, Head, type Report } from './report.ts';
+import { BY_NAME, Head, type Report, Special } from './report.ts';
 import type { QueclinkState } from './state.ts';
 import { readState } from './status.ts';
 import { readTrack } from './track.ts';
@@ -367,5 +367,6 @@ function raise(report: Report, idAndType: number, out: FrameResult, r: number): 
     out.attr(A.ReportType, idAndType & 15);
   }
   if (report.byValue === undefined) out.event[r] = report.event;
-  else if (idAndType >= 0) out.event[r] = report.byValue[idAndType & 15] ?? (report.name === 'GTHBM' ? unknownEvent(idAndType & 15) : 0);
+  else if (idAndType >= 0)
+    out.event[r] = report.byValue[idAndType & 15] ?? (report.special === Special.Harsh ? unknownEvent(idAndType & 15) : 0);
 }

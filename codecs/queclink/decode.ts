@@ -14,7 +14,7 @@ import { BLOCK, block, findPlace, isPlace, LONGITUDE, trailer } from './position
 import { decodePro } from './pro.ts';
 import { Reason } from './reason.ts';
 import { acknowledgement, configuration } from './reply.ts';
-import { BY_NAME, Head, Kind, type Report, UNKNOWN_REPORT } from './report.ts';
+import { BY_NAME, Head, Kind, type Report, Special, UNKNOWN_REPORT } from './report.ts';
 import type { QueclinkState } from './state.ts';
 import { tail, vehicle } from './tail.ts';
 
@@ -167,7 +167,7 @@ function read(report: Report, bytes: Bytes, end: number, sent: number, state: Qu
     }
   }
   if (base === 5 && out.rows > 0 && width(3) === 17) out.attrText(A.Vin, ascii(bytes, fieldFrom(3), fieldTo(3)));
-  if (!Number.isNaN(sent) && out.rows > 0 && out.valid[out.rows - 1] === 1 && report.name === 'GTFRI')
+  if (!Number.isNaN(sent) && out.rows > 0 && out.valid[out.rows - 1] === 1 && report.special === Special.Periodic)
     state.learnZone(sent, out.time[out.rows - 1]!);
 }
 
@@ -184,7 +184,8 @@ function looksLikeVin(bytes: Bytes, k: number, state: QueclinkState): boolean {
 
 /** The head of the report, its position blocks, and the tail, which belongs to the last of them. */
 function position(report: Report, bytes: Bytes, base: number, end: number, state: QueclinkState, out: FrameResult): void {
-  const place = findPlace(bytes, base + 4, end);
+  const usual = base + report.head.length + LONGITUDE;
+  const place = usual + 2 < end && isPlace(bytes, usual) ? usual : findPlace(bytes, base + LONGITUDE, end);
   let b = place < 0 ? base + report.head.length : place - LONGITUDE;
   const head = b;
   const number = report.head.at(-1) === Head.Number ? whole(bytes, b - 1) : 1;
@@ -256,12 +257,12 @@ function finish(
   if (out.kind === FrameKind.Ignored) out.kind = located ? FrameKind.Records : FrameKind.Status;
   if (report === UNKNOWN_REPORT) out.attrText(A.Report, `GT${String.fromCharCode(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!)}`);
   if (report.byValue === undefined) out.event[r] = report.event;
-  else if (HEAD.value >= 0) out.event[r] = report.byValue[HEAD.value] ?? (report.name === 'GTHBM' ? unknownEvent(HEAD.value) : 0);
-  if (report.name === 'GTSTT' && HEAD.moves) out.event[r] = MOVEMENT;
+  else if (HEAD.value >= 0) out.event[r] = report.byValue[HEAD.value] ?? (report.special === Special.Harsh ? unknownEvent(HEAD.value) : 0);
+  if (report.special === Special.Motion && HEAD.moves) out.event[r] = MOVEMENT;
   if (out.event[r] === IGNITION_ON) out.attr(A.Ignition, 1);
   else if (out.event[r] === IGNITION_OFF) out.attr(A.Ignition, 0);
-  if (report.name === 'GTBTC') out.attr(A.Charging, 1);
-  else if (report.name === 'GTSTC') out.attr(A.Charging, 0);
+  if (report.special === Special.Charging) out.attr(A.Charging, 1);
+  else if (report.special === Special.Charged) out.attr(A.Charging, 0);
 }
 
 /** GT300, GL100: the identity stands where others have the version, there is no name, and a version ends the text. */

@@ -99,16 +99,31 @@ export function isDigits(bytes: Bytes, k: number, digits: number): boolean {
 const FIRST_YEAR = 2010;
 /** Where the clock of other units stands until it is set. */
 const UNSET = epochMs(2020, 1, 1, 0, 0, 0);
-const DAY_MS = 86_400_000;
 
 /** YYYYMMDDHHMMSS in field k as epoch ms, NaN if it is not a time or the clock was never set. */
 export function timeAt(bytes: Bytes, k: number): number {
   if (width(k) !== 14) return Number.NaN;
   const p = AT[k]!;
-  const year = two(bytes, p) * 100 + two(bytes, p + 2);
+  const date = (two(bytes, p) * 100 + two(bytes, p + 2)) * 10_000 + two(bytes, p + 4) * 100 + two(bytes, p + 6);
+  if (date !== lastDate) {
+    lastDate = date;
+    lastMidnight = midnight(Math.floor(date / 10_000), Math.floor(date / 100) % 100, date % 100);
+  }
+  const hour = two(bytes, p + 8);
+  const minute = two(bytes, p + 10);
+  const second = two(bytes, p + 12);
+  if (!(hour < 24 && minute < 60 && second < 60)) return Number.NaN;
+  return lastMidnight + ((hour * 60 + minute) * 60 + second) * 1000;
+}
+
+/** The date that was read last, and when it began: most times of a frame are of one day. */
+let lastDate = Number.NaN;
+let lastMidnight = Number.NaN;
+
+function midnight(year: number, month: number, day: number): number {
   if (!(year >= FIRST_YEAR)) return Number.NaN;
-  const time = epochMs(year, two(bytes, p + 4), two(bytes, p + 6), two(bytes, p + 8), two(bytes, p + 10), two(bytes, p + 12));
-  return time >= UNSET && time < UNSET + DAY_MS ? Number.NaN : time;
+  const time = epochMs(year, month, day, 0, 0, 0);
+  return time === UNSET ? Number.NaN : time;
 }
 
 function two(bytes: Bytes, p: number): number {

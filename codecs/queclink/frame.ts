@@ -62,6 +62,7 @@ function tripleAt(bytes: Bytes, at: number): number {
 export function formatAt(bytes: Bytes, start: number, end: number): Format {
   const first = bytes[start];
   const have = end - start;
+  if (have > 12 && isLive(bytes, start)) return nameFails(bytes, start + 6, end);
   if (first !== PLUS && first !== MINUS) return Format.None;
   if (have < 2) return Format.Unknown;
   if (bytes[start + 1] === 0) return Format.Pro;
@@ -75,6 +76,18 @@ export function formatAt(bytes: Bytes, start: number, end: number): Format {
     if (c < 0x41 || c > 0x5a) return Format.None;
   }
   return Format.None;
+}
+
+/** `+RESP:`, which most frames begin with. */
+function isLive(bytes: Bytes, p: number): boolean {
+  return (
+    bytes[p] === PLUS &&
+    bytes[p + 1] === 0x52 &&
+    bytes[p + 2] === 0x45 &&
+    bytes[p + 3] === 0x53 &&
+    bytes[p + 4] === 0x50 &&
+    bytes[p + 5] === COLON
+  );
 }
 
 /** `GT` and three capitals or digits, then a comma. */

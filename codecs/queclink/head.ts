@@ -2,7 +2,7 @@ import { ascii, type Bytes } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
 import { fieldFrom, fieldTo, hasPoint, hexadecimal, isHex, real, whole, width } from './fields.ts';
-import { Head, type Report } from './report.ts';
+import { Head, type Report, Special } from './report.ts';
 import { readState, stateAt } from './status.ts';
 
 /** What the head of a report says beyond attributes; scratch of one decode call. */
@@ -133,10 +133,10 @@ function powerOrId(report: Report, bytes: Bytes, k: number, out: FrameResult): v
     return;
   }
   if (width(k + 1) === 1) {
-    if (report.name === 'GTGEO') out.attrText(A.Geofence, String(value));
-    else if (report.name === 'GTDIS') HEAD.value = value;
+    if (report.special === Special.Geofence) out.attrText(A.Geofence, String(value));
+    else if (report.special === Special.Input) HEAD.value = value;
     if (value > 0) out.attr(A.ReportId, value);
-  } else if (report.name === 'GTGEO') out.attrText(A.Geofence, String(value));
+  } else if (report.special === Special.Geofence) out.attrText(A.Geofence, String(value));
 }
 
 /** One digit, or two: id and type. */
@@ -146,9 +146,9 @@ function reportType(report: Report, bytes: Bytes, k: number, out: FrameResult): 
   const twoDigits = width(k) === 2;
   const id = twoDigits ? code >> 4 : HEAD.value;
   const type = code & 15;
-  if (report.name === 'GTDIS') {
+  if (report.special === Special.Input) {
     if (id >= 1 && id <= 15 && type <= 1) out.attr(A.Input + id - 1, type);
-  } else if (report.name === 'GTGEO' && twoDigits && width(k - 1) === 0) out.attrText(A.Geofence, String(id));
+  } else if (report.special === Special.Geofence && twoDigits && width(k - 1) === 0) out.attrText(A.Geofence, String(id));
   if (twoDigits && id > 0) out.attr(A.ReportId, id);
   out.attr(A.ReportType, type);
   HEAD.value = type;

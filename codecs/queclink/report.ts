@@ -98,9 +98,23 @@ export const Kind = {
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
+/** Reports whose values mean something of their own. */
+export const Special = { None: 0, Periodic: 1, Geofence: 2, Input: 3, Harsh: 4, Motion: 5, Charging: 6, Charged: 7 } as const;
+export type Special = (typeof Special)[keyof typeof Special];
+const SPECIAL: Readonly<Record<string, Special>> = {
+  FRI: Special.Periodic,
+  GEO: Special.Geofence,
+  DIS: Special.Input,
+  HBM: Special.Harsh,
+  STT: Special.Motion,
+  BTC: Special.Charging,
+  STC: Special.Charged,
+};
+
 export interface Report {
   /** `GTFRI`; the name of every row that it makes. */
   readonly name: string;
+  readonly special: Special;
   readonly kind: Kind;
   readonly head: readonly Head[];
   /** Always, or by the number that the report says (type, state): index of the event, 0 none. */
@@ -116,6 +130,7 @@ function report(name: string, kind: Kind, head: readonly Head[], events: Events 
   const index = (event: EventName | ''): number => (event === '' ? 0 : eventIndex(event));
   return {
     name: `GT${name}`,
+    special: SPECIAL[name] ?? Special.None,
     kind,
     head,
     event: typeof events === 'string' ? index(events) : 0,
@@ -214,4 +229,11 @@ export const REPORTS: readonly Report[] = [
 /** By the three letters behind `GT`. */
 export const BY_NAME: ReadonlyMap<number, Report> = new Map(REPORTS.map((entry) => [triple(entry.name.slice(2)), entry]));
 
-export const UNKNOWN_REPORT: Report = { name: 'unknown', kind: Kind.Position, head: [], event: 0, byValue: undefined };
+export const UNKNOWN_REPORT: Report = {
+  name: 'unknown',
+  special: Special.None,
+  kind: Kind.Position,
+  head: [],
+  event: 0,
+  byValue: undefined,
+};
