@@ -2,9 +2,9 @@ import { plainText } from '../base/wire/index.ts';
 import { FrameKind } from './frame-kind.ts';
 
 /** Bits of the `flags` column that a codec may set; the host adds others (docs/formats/tables.md). */
-export const RowFlag = { Buffered: 1, Future: 2, Rollover: 4, NoTime: 8, Jump: 16, Resent: 32 } as const;
+export const RowFlag = { Buffered: 1, Future: 2, Rollover: 4, NoTime: 8 } as const;
 /** Names of the flag bits, by bit number. */
-export const ROW_FLAG_NAMES = ['buffered', 'future', 'rollover', 'no_time', 'jump', 'resent'] as const;
+export const ROW_FLAG_NAMES = ['buffered', 'future', 'rollover', 'no_time'] as const;
 
 const ROWS = 64;
 const ITEMS = 1024;

@@ -120,7 +120,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       frame.satellites[full] = 11;
       frame.hdop[full] = 0.7;
       frame.valid[full] = 1;
-      frame.flags[full] = RowFlag.Jump | RowFlag.Resent;
+      frame.flags[full] = RowFlag.Buffered | RowFlag.Rollover;
       frame.event[full] = eventIndex('sos');
       frame.attr(1, 1);
       frame.attr(2, 0);
@@ -163,7 +163,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         device_time: null,
         account: 'açme',
         protocol: 'wide',
-        flags: ['jump', 'resent'],
+        flags: ['buffered', 'rollover'],
         event: 'sos',
         valid: true,
         lat: -33.8567844,

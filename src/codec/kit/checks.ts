@@ -648,7 +648,7 @@ function insaneRow(out: FrameResult, r: number, start: number, end: number): str
   if (valueAt(out.satellites, r) < -1 || valueAt(out.satellites, r) > 255) return `satellites ${valueAt(out.satellites, r)}`;
   if (valueAt(out.valid, r) > 1) return `valid ${valueAt(out.valid, r)}`;
   if (valueAt(out.valid, r) === 1 && Number.isNaN(latitude)) return 'valid without a place';
-  if (valueAt(out.flags, r) > 63) return `flags ${valueAt(out.flags, r)}`;
+  if (valueAt(out.flags, r) > 15) return `flags ${valueAt(out.flags, r)}`;
   if (valueAt(out.event, r) >= EVENTS.length) return `event ${valueAt(out.event, r)}`;
   const from = valueAt(out.from, r);
   const to = valueAt(out.to, r);

@@ -5,6 +5,8 @@ import { JUDGED, judgeTime } from './time-rules.ts';
 
 /** Up to so many, looking through the attributes for a name beats a map; a hostile frame brings thousands. */
 const FEW_ATTRIBUTES = 64;
+/** A codec of another version may set others. */
+const KNOWN_FLAGS = (1 << ROW_FLAG_NAMES.length) - 1;
 
 /**
  * Records (docs/formats/tables.md) of many frames as columns: what sinks, the CLI and the live feed read.
@@ -127,7 +129,7 @@ export class Rows {
       this.protocol.push(codec.name);
       this.time[i] = JUDGED.time;
       this.deviceTime[i] = rawTime(frame.time[r] ?? Number.NaN, frame.clockMs);
-      this.flags[i] = JUDGED.flags;
+      this.flags[i] = JUDGED.flags & KNOWN_FLAGS;
       this.received[i] = received;
       this.valid[i] = frame.valid[r] ?? 0;
       const latitude = frame.latitude[r] ?? Number.NaN;

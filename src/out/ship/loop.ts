@@ -348,7 +348,7 @@ export class Loop {
   }
 }
 
-const DOUBTFUL = RowFlag.Future | RowFlag.Rollover | RowFlag.NoTime | RowFlag.Jump;
+const DOUBTFUL = RowFlag.Future | RowFlag.Rollover | RowFlag.NoTime;
 
 function same(a: Ranges, b: Ranges): boolean {
   const slots = Object.keys(a);

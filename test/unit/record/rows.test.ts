@@ -54,7 +54,7 @@ describe('json', () => {
         frame.satellites[r] = 0;
         frame.hdop[r] = 0.9;
         frame.valid[r] = 1;
-        frame.flags[r] = RowFlag.Jump;
+        frame.flags[r] = RowFlag.Rollover | 0xf0;
         frame.event[r] = eventIndex('power_cut');
         frame.attr(1, 13_812);
         frame.attr(2, 125);
@@ -66,7 +66,7 @@ describe('json', () => {
       }),
     );
     expect(rows.json(0)).toBe(
-      `{"kind":"fix","id":"${rows.id(0)}","device":"d1","account":"","protocol":"rows","time":${T - 400_000},"received":${T},"flags":["buffered","jump"],` +
+      `{"kind":"fix","id":"${rows.id(0)}","device":"d1","account":"","protocol":"rows","time":${T - 400_000},"received":${T},"flags":["buffered","rollover"],` +
         '"valid":true,"lat":-12.5,"lon":130.25,"altitude_m":0,"speed_kmh":12.35,"course_deg":0,"satellites":0,"hdop":0.9,"event":"power_cut",' +
         '"cells":[{"mcc":246,"mnc":1,"cid":99,"rssi_dbm":-70}],"wifi":[{"mac":"00:11:22:33:44:55"}],' +
         '"attrs":{"external_v":13.812,"coolant_c":85,"ignition":true,"vin":"a \\"b\\"\\n","io_77":5}}',

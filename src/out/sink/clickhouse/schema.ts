@@ -9,7 +9,7 @@ export interface Migration {
   statements(database: string): readonly string[];
 }
 
-/** Names of the flags with their values, in the order of RowFlag's bits. */
+/** Names of the flags with their values, in the order of RowFlag's bits. The last two were never written, and stay as they are in the tables. */
 export const FLAGS_TYPE = "Array(Enum8('buffered' = 1, 'future' = 2, 'rollover' = 3, 'no_time' = 4, 'jump' = 5, 'resent' = 6))";
 export const CELLS_TYPE = 'Array(Tuple(mcc Int32, mnc Int32, lac Int32, cid Int64, rssi_dbm Int16))';
 export const WIFI_TYPE = 'Array(Tuple(mac String, rssi_dbm Int16))';
