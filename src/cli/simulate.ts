@@ -18,7 +18,7 @@ the codecs of this server. What devices go through is part of them, by seed: ala
 coverage whose records come later in full packets, answers that are lost on them so that they send the same again.
 
   --protocol <list>     ${PROTOCOLS.join(', ')}; default all
-  --target host:port    one server port (one protocol); default: 127.0.0.1 and the customary ports
+  --target host:port    one server port, of one protocol or of the codec auto; default: 127.0.0.1 and the customary ports
                         (${PROTOCOLS.map((name) => `${name} ${DEFAULT_PORTS[name]}`).join(', ')})
   --transport <how>     tcp, udp or mixed; default mixed
   --devices <n>         default 10
@@ -54,7 +54,7 @@ export async function simulateCommand(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
     options: {
-      protocol: { type: 'string', default: PROTOCOLS.join(',') },
+      protocol: { type: 'string' },
       target: { type: 'string', default: 'default' },
       transport: { type: 'string', default: 'mixed' },
       devices: { type: 'string', default: '10' },
@@ -70,10 +70,13 @@ export async function simulateCommand(args: string[]): Promise<number> {
       json: { type: 'boolean', default: false },
     },
   });
-  const protocols = protocolsOf(values.protocol);
   const target = targetOf(values.target);
-  if (values.target !== 'default' && protocols.length > 1)
-    throw new AppError('USAGE', '--target host:port takes one protocol; name it with --protocol, or use --target default');
+  if (values.target !== 'default' && values.protocol === undefined)
+    throw new AppError(
+      'USAGE',
+      '--target host:port needs --protocol: one, or several at a port of the codec auto; or use --target default',
+    );
+  const protocols = protocolsOf(values.protocol ?? PROTOCOLS.join(','));
   const fleet = new Fleet({
     protocols,
     transports: transportsOf(values.transport),

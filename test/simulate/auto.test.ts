@@ -1,0 +1,36 @@
+import { afterEach, expect, it } from 'vitest';
+import { fixgate } from '../cli/command.ts';
+import { Server } from '../helpers/server.ts';
+
+let server: Server | undefined;
+afterEach(async () => {
+  await server?.stop();
+  server = undefined;
+});
+
+it.each(['tcp', 'udp'] as const)(
+  'devices of several protocols at one port of the codec auto, %s: each record is acknowledged',
+  async (transport) => {
+    server = await Server.start();
+    const target = `127.0.0.1:${await server.port('auto', transport)}`;
+    const how = [
+      '--target',
+      target,
+      '--transport',
+      transport,
+      '--devices',
+      '9',
+      '--interval',
+      '200ms',
+      '--duration',
+      '1s',
+      '--grace',
+      '60s',
+      '--json',
+    ];
+    const { code, out } = await fixgate(['simulate', '--protocol', 'teltonika,gt06,h02', ...how]);
+    const { unacknowledged, wrong_answers, protocols } = JSON.parse(out);
+    expect([code, unacknowledged, wrong_answers, Object.keys(protocols).sort()]).toEqual([0, 0, 0, ['gt06', 'h02', 'teltonika']]);
+    for (const tally of Object.values(protocols)) expect(Reflect.get(Object(tally), 'acknowledged')).toBeGreaterThan(0);
+  },
+);
