@@ -105,6 +105,7 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
     }
     p += idWidth + 2;
   }
+  const fourFrom = out.attrs;
   count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
   p += countWidth;
   for (; count > 0; count--) {
@@ -136,7 +137,7 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
       p += 4 + length;
     }
   }
-  finishJoined(out);
+  finishJoined(out, fourFrom);
   if (eventId !== 0) finishEvent(eventId, bytes[start + 8]!, family, r, firstAttr, out);
   return next;
 }

@@ -66,8 +66,9 @@ export function readCodec7(bytes: Bytes, start: number, end: number, family: Fam
   if ((mask & 1) !== 0) p = gps(bytes, p, r, out);
   if ((mask & 2) !== 0) p = group(bytes, p, 1, Width.One, family, r, out);
   if ((mask & 4) !== 0) p = group(bytes, p, 2, Width.Two, family, r, out);
+  const fourFrom = out.attrs;
   if ((mask & 8) !== 0) group(bytes, p, 4, Width.Four, family, r, out);
-  finishJoined(out);
+  finishJoined(out, fourFrom);
   return next;
 }
 

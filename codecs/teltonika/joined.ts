@@ -98,17 +98,20 @@ function decimalText(prefix: number, value: number): string {
   return TEXTS[slot]!;
 }
 
-/** Puts what several elements have said together into the last row. Owed by every reader that calls `special`, for each row. */
-export function finishJoined(out: FrameResult): void {
+/**
+ * Puts what several elements have said together into the last row. Owed by every reader that calls `special`, for each row. `fourFrom`: the
+ * attributes of the row's four-byte elements begin there, of which the device's own total distance is one.
+ */
+export function finishJoined(out: FrameResult, fourFrom: number): void {
   if (CELL.seen) finishCell(out);
   if (PARTS.seen !== 0) finishParts(out);
-  if (DISTANCE.source !== NO_SOURCE) finishDistance(out);
+  if (DISTANCE.source !== NO_SOURCE) finishDistance(out, fourFrom);
 }
 
-function finishDistance(out: FrameResult): void {
+function finishDistance(out: FrameResult, fourFrom: number): void {
   const [source, metres] = ODOMETERS[DISTANCE.source]!;
   DISTANCE.source = NO_SOURCE;
-  for (let k = out.rows > 1 ? out.attrEnd[out.rows - 2]! : 0; k < out.attrs; k++) {
+  for (let k = fourFrom; k < out.attrs; k++) {
     const id = out.attrId[k]!;
     if (id === FIRST_OWN || id === SECOND_OWN) return;
   }
