@@ -8,11 +8,16 @@ export interface AttributeView {
   readonly multiply: number;
   readonly divide: number;
   readonly offset: number;
+  /** Number of the name: two views with one name have the same, so that finding a name in a record compares no text. -1: it has none. */
+  readonly nameNumber: number;
+  /** `"name":` as it stands in JSON. */
+  readonly key: string;
 }
 
 const VIEWS = new WeakMap<Codec, Map<number, AttributeView>>();
 /** Ids come from the wire and unknown ones get a view too: a codec's ids are 16 bits wide at most in practice, this bounds the rest. */
 const MAX_VIEWS = 100_000;
+const NAME_NUMBERS = new Map<string, number>();
 
 /** All views of a codec, filled on first use of each id. */
 export function viewsOf(codec: Codec): Map<number, AttributeView> {
@@ -31,13 +36,22 @@ export function attributeView(codec: Codec, views: Map<number, AttributeView>, i
   const scale = attribute?.scale ?? 1;
   const inverse = Math.round(1 / scale);
   const divides = scale < 1 && Math.abs(inverse * scale - 1) < 1e-12;
+  const name = attribute?.name ?? `${codec.attributePrefix}${id}`;
   const view: AttributeView = {
-    name: attribute?.name ?? `${codec.attributePrefix}${id}`,
+    name,
     type: attribute?.type ?? 'number',
     multiply: divides ? 1 : scale,
     divide: divides ? inverse : 1,
     offset: attribute?.offset ?? 0,
+    nameNumber: views.size < MAX_VIEWS ? numberOf(name) : -1,
+    key: `"${name}":`,
   };
   if (views.size < MAX_VIEWS) views.set(id, view);
   return view;
+}
+
+function numberOf(name: string): number {
+  const number = NAME_NUMBERS.get(name) ?? NAME_NUMBERS.size;
+  NAME_NUMBERS.set(name, number);
+  return number;
 }

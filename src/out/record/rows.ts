@@ -3,8 +3,6 @@ import { type Codec, eventName, type FrameResult, grown, ROW_FLAG_NAMES, RowFlag
 import { type AttributeView, attributeView, viewsOf } from './attribute-view.ts';
 import { JUDGED, judgeTime } from './time-rules.ts';
 
-/** Up to so many, looking through the attributes for a name beats a map; a hostile frame brings thousands. */
-const FEW_ATTRIBUTES = 64;
 /** A codec of another version may set others. */
 const KNOWN_FLAGS = (1 << ROW_FLAG_NAMES.length) - 1;
 
@@ -47,6 +45,8 @@ export class Rows {
   /** In the unit of the name; a boolean as 0 or 1; for a text the index into `texts`. */
   attrValue = new Float64Array(1024);
   attrs = 0;
+  /** Name number → the attribute that had it last. */
+  #lastOfName = new Int32Array(1024);
   texts: string[] = [];
 
   cellEnd = new Int32Array(256);
@@ -144,10 +144,9 @@ export class Rows {
       this.satellites[i] = frame.satellites[r] ?? -1;
       this.event.push(eventName(frame.event[r] ?? 0));
       const first = this.attrs;
-      const known = (frame.attrEnd[r] ?? 0) - attr > FEW_ATTRIBUTES ? new Map<string, number>() : null;
       for (const end = frame.attrEnd[r] ?? 0; attr < end; attr++) {
         const view = attributeView(codec, views, frame.attrId[attr] ?? 0);
-        this.#attribute(first, known, view, frame.attrNum[attr] ?? Number.NaN, frame.texts);
+        this.#attribute(first, view, frame.attrNum[attr] ?? Number.NaN, frame.texts);
       }
       this.attrEnd[i] = this.attrs;
       for (const end = frame.cellEnd[r] ?? 0; cell < end; cell++) this.#cell(frame, cell);
@@ -238,29 +237,41 @@ export class Rows {
     return `,"wifi":[${list.join(',')}]`;
   }
 
-  #attribute(first: number, known: Map<string, number> | null, view: AttributeView, raw: number, texts: readonly string[]): void {
+  #attribute(first: number, view: AttributeView, raw: number, texts: readonly string[]): void {
     let value = raw;
     if (view.type === 'number') value = (raw * view.multiply) / view.divide + view.offset;
     else if (view.type === 'text') {
       this.texts.push(texts[raw] ?? '');
       value = this.texts.length - 1;
     }
-    const there = known === null ? this.#named(first, view.name) : (known.get(view.name) ?? -1);
+    const there = this.#named(first, view);
     if (there >= 0) {
       this.attrView[there] = view;
       this.attrValue[there] = value;
       return;
     }
     const k = this.attrs++;
-    known?.set(view.name, k);
     if (k === this.attrValue.length) this.attrValue = grown(this.attrValue, new Float64Array(2 * k));
     this.attrView.push(view);
     this.attrValue[k] = value;
+    this.#remember(view.nameNumber, k);
   }
 
-  #named(first: number, name: string): number {
+  /** Place of the attribute of that name among those of the row that begins at `first`, or -1. */
+  #named(first: number, { nameNumber, name }: AttributeView): number {
+    if (nameNumber >= 0) {
+      // It may be of an earlier row, or of one before `clear`.
+      const k = this.#lastOfName[nameNumber] ?? -1;
+      return k >= first && k < this.attrs && this.attrView[k]?.nameNumber === nameNumber ? k : -1;
+    }
     for (let k = first; k < this.attrs; k++) if (this.attrView[k]?.name === name) return k;
     return -1;
+  }
+
+  #remember(nameNumber: number, k: number): void {
+    if (nameNumber < 0) return;
+    if (nameNumber >= this.#lastOfName.length) this.#lastOfName = grown(this.#lastOfName, new Int32Array(2 * nameNumber + 2));
+    this.#lastOfName[nameNumber] = k;
   }
 
   #cell(frame: FrameResult, from: number): void {
