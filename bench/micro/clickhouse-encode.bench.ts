@@ -1,5 +1,5 @@
 import { BlockEncoder } from '../../src/out/sink/clickhouse/encode.ts';
-import { appendArguments } from '../../src/out/sink/redis-stream/encode.ts';
+import { Commands } from '../../src/out/sink/redis-stream/encode.ts';
 import { Batch } from '../../src/out/sink/sink.ts';
 import { Fleet } from '../fleet-rows.ts';
 
@@ -29,4 +29,5 @@ measure('Native block', () => {
   for (const _ of encoder.positions(batch.rows, pick));
   return encoder.writer.length;
 });
-measure('stream', () => appendArguments(batch, 1000).reduce((bytes, argument) => bytes + argument.length, 0));
+const commands = new Commands();
+measure('stream', () => commands.append(batch, ['cursor', 'positions', 'statuses', 'events'], 1000).length);

@@ -1,4 +1,5 @@
 import type { Codec } from '../../codec/index.ts';
+import { asciiBytes } from './json-writer.ts';
 
 /** How one attribute id of one codec reads in a record: standard name, type, and the scale in a form that keeps decimals clean. */
 export interface AttributeView {
@@ -10,8 +11,9 @@ export interface AttributeView {
   readonly offset: number;
   /** Number of the name: two views with one name have the same, so that finding a name in a record compares no text. -1: it has none. */
   readonly nameNumber: number;
-  /** `"name":` as it stands in JSON. */
-  readonly key: string;
+  /** `"name":` as it stands in the JSON of a record, first and behind another one. */
+  readonly firstKey: Uint8Array;
+  readonly key: Uint8Array;
 }
 
 const VIEWS = new WeakMap<Codec, Map<number, AttributeView>>();
@@ -44,7 +46,8 @@ export function attributeView(codec: Codec, views: Map<number, AttributeView>, i
     divide: divides ? inverse : 1,
     offset: attribute?.offset ?? 0,
     nameNumber: views.size < MAX_VIEWS ? numberOf(name) : -1,
-    key: `"${name}":`,
+    firstKey: asciiBytes(`"${name}":`),
+    key: asciiBytes(`,"${name}":`),
   };
   if (views.size < MAX_VIEWS) views.set(id, view);
   return view;

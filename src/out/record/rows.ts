@@ -1,10 +1,36 @@
 import { type Bytes, HASH, hash64 } from '../../base/wire/index.ts';
 import { type Codec, eventName, type FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from '../../codec/index.ts';
 import { type AttributeView, attributeView, viewsOf } from './attribute-view.ts';
+import { asciiBytes, JsonWriter } from './json-writer.ts';
 import { JUDGED, judgeTime } from './time-rules.ts';
 
 /** A codec of another version may set others. */
 const KNOWN_FLAGS = (1 << ROW_FLAG_NAMES.length) - 1;
+
+const TEXTS = new JsonWriter();
+
+/** Pieces of a record in JSON, up to the value that follows. */
+const KEYS = {
+  fix: asciiBytes('{"kind":"fix","id":"'),
+  status: asciiBytes('{"kind":"status","id":"'),
+  device: asciiBytes('","device":'),
+  account: asciiBytes(',"account":'),
+  protocol: asciiBytes(',"protocol":'),
+  time: asciiBytes(',"time":'),
+  received: asciiBytes(',"received":'),
+  deviceTime: asciiBytes(',"device_time":'),
+  flags: asciiBytes(',"flags":'),
+  valid: asciiBytes(',"valid":true,"lat":'),
+  invalid: asciiBytes(',"valid":false,"lat":'),
+  lon: asciiBytes(',"lon":'),
+  altitude: asciiBytes(',"altitude_m":'),
+  speed: asciiBytes(',"speed_kmh":'),
+  course: asciiBytes(',"course_deg":'),
+  satellites: asciiBytes(',"satellites":'),
+  hdop: asciiBytes(',"hdop":'),
+  event: asciiBytes(',"event":'),
+  attrs: asciiBytes(',"attrs":{'),
+};
 
 /**
  * Records (docs/formats/tables.md) of many frames as columns: what sinks, the CLI and the live feed read.
@@ -169,40 +195,69 @@ export class Rows {
 
   /** The record as one JSON object, in the field order of docs/formats/tables.md. */
   json(row: number): string {
-    const fix = this.isFix(row);
-    let s = `{"kind":"${fix ? 'fix' : 'status'}","id":"${this.id(row)}","device":${JSON.stringify(this.device[row])}`;
-    s += `,"account":${JSON.stringify(this.account[row] ?? '')},"protocol":"${this.protocol[row]}","time":${this.time[row]},"received":${this.received[row]}`;
-    s += number('device_time', this.deviceTime[row]);
-    if ((this.flags[row] ?? 0) !== 0) s += `,"flags":${JSON.stringify(this.flagNames(row))}`;
-    if (fix) {
-      s += `,"valid":${this.valid[row] === 1},"lat":${this.latitude[row]},"lon":${this.longitude[row]}`;
-    }
-    s += number('altitude_m', this.altitudeM[row]);
-    s += number('speed_kmh', this.speedKmh[row]);
-    s += number('course_deg', this.courseDeg[row]);
-    const satellites = this.satellites[row] ?? -1;
-    if (satellites >= 0) s += `,"satellites":${satellites}`;
-    s += number('hdop', this.hdop[row]);
-    const event = this.event[row] ?? '';
-    if (event !== '') s += `,"event":"${event}"`;
-    s += this.#cellsJson(row);
-    s += this.#wifiJson(row);
-    return `${s},"attrs":{${this.#attrsJson(row)}}}`;
+    TEXTS.at = 0;
+    this.writeJson(row, TEXTS);
+    return TEXTS.textFrom(0);
   }
 
-  #attrsJson(row: number): string {
-    let s = '';
-    for (let k = row === 0 ? 0 : (this.attrEnd[row - 1] ?? 0), end = this.attrEnd[row] ?? 0; k < end; k++) {
+  /** The same as bytes. */
+  writeJson(row: number, out: JsonWriter): void {
+    const fix = this.isFix(row);
+    out.raw(fix ? KEYS.fix : KEYS.status);
+    out.hex8(this.idHigh[row] ?? 0);
+    out.hex8(this.idLow[row] ?? 0);
+    out.raw(KEYS.device);
+    out.text(this.device[row] ?? '');
+    out.raw(KEYS.account);
+    out.text(this.account[row] ?? '');
+    out.raw(KEYS.protocol);
+    out.text(this.protocol[row] ?? '');
+    out.raw(KEYS.time);
+    out.number(this.time[row] ?? 0);
+    out.raw(KEYS.received);
+    out.number(this.received[row] ?? 0);
+    number(out, KEYS.deviceTime, this.deviceTime[row]);
+    const flags = this.flags[row] ?? 0;
+    if (flags !== 0) {
+      out.raw(KEYS.flags);
+      out.ascii(JSON.stringify(this.flagNames(row)));
+    }
+    if (fix) {
+      out.raw(this.valid[row] === 1 ? KEYS.valid : KEYS.invalid);
+      out.number(this.latitude[row] ?? 0);
+      out.raw(KEYS.lon);
+      out.number(this.longitude[row] ?? 0);
+    }
+    number(out, KEYS.altitude, this.altitudeM[row]);
+    number(out, KEYS.speed, this.speedKmh[row]);
+    number(out, KEYS.course, this.courseDeg[row]);
+    const satellites = this.satellites[row] ?? -1;
+    if (satellites >= 0) number(out, KEYS.satellites, satellites);
+    number(out, KEYS.hdop, this.hdop[row]);
+    const event = this.event[row] ?? '';
+    if (event !== '') {
+      out.raw(KEYS.event);
+      out.text(event);
+    }
+    const cells = this.#cellsJson(row) + this.#wifiJson(row);
+    if (cells !== '') out.utf8(cells);
+    this.#writeAttributes(row, out);
+  }
+
+  #writeAttributes(row: number, out: JsonWriter): void {
+    out.raw(KEYS.attrs);
+    const first = row === 0 ? 0 : (this.attrEnd[row - 1] ?? 0);
+    for (let k = first, end = this.attrEnd[row] ?? 0; k < end; k++) {
       const view = this.attrView[k];
       const value = this.attrValue[k] ?? 0;
       if (view === undefined) continue;
-      if (s !== '') s += ',';
-      s += `"${view.name}":`;
-      if (view.type === 'number') s += Number.isFinite(value) ? value : 'null';
-      else if (view.type === 'boolean') s += value !== 0;
-      else s += JSON.stringify(this.texts[value] ?? '');
+      out.raw(k === first ? view.firstKey : view.key);
+      if (view.type === 'text') out.text(this.texts[value] ?? '');
+      else if (view.type === 'boolean') out.ascii(value === 0 ? 'false' : 'true');
+      else if (Number.isFinite(value)) out.number(value);
+      else out.ascii('null');
     }
-    return s;
+    out.ascii('}}');
   }
 
   #cellsJson(row: number): string {
@@ -337,8 +392,10 @@ function hundredths(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-function number(name: string, value: number | undefined): string {
-  return value === undefined || !Number.isFinite(value) ? '' : `,"${name}":${value}`;
+function number(out: JsonWriter, key: Uint8Array, value: number | undefined): void {
+  if (value === undefined || !Number.isFinite(value)) return;
+  out.raw(key);
+  out.number(value);
 }
 
 function hex8(value: number): string {

@@ -1,6 +1,7 @@
 import { eventJson } from '../../record/event.ts';
 import type { Rows } from '../../record/rows.ts';
 import type { Batch } from '../sink.ts';
+import { RespWriter } from './resp.ts';
 
 /** A fix whose time is further ahead than this has no usable time: it is as new as its receipt. */
 const AHEAD_MS = 300_000;
@@ -21,7 +22,7 @@ const STREAM_KEYS: readonly string[] = [POSITIONS, STATUSES, EVENTS];
  *
  * A script and not thousands of commands: ioredis makes a promise for each command.
  */
-export const APPEND = `
+const APPEND = `
 local fields = 2 + 3 * tonumber(ARGV[2])
 for i = 3, fields, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[i]) or '0') ~= ARGV[i + 1] then return 'moved' end
@@ -48,7 +49,7 @@ return last
  * believed by the clock of Redis as well. One that is there and ahead of that clock came while both were ahead, and goes.
  * A device's own time needs no such proof, and stays while the clock of Redis is behind.
  */
-export const LAST = `
+const LAST = `
 local clock = redis.pcall('TIME')
 local latest = (tonumber(clock[1]) or math.huge) * 1000 + ${AHEAD_MS}
 local function timeOf(record)
@@ -65,36 +66,102 @@ for i = 1, #KEYS do
 end
 `;
 
-/** ARGV of `APPEND`. Rows that a device sent again are left out. */
-export function appendArguments(batch: Batch, maxLength: number): string[] {
-  const { rows, events, resent, ranges } = batch;
-  const slots = Object.entries(ranges);
-  const args = [String(maxLength), String(slots.length)];
-  for (const [slot, { from, to }] of slots) args.push(slot, String(from - 1), String(to));
-  let event = 0;
-  for (let row = 0; row < rows.count; row++) {
-    // Events and records of one entry order keep it across streams too, as far as ids in different streams can tell.
-    for (; event < events.count && before(batch, event, row); event++) pushEvent(args, batch, event);
-    if (resent[row] === 1) continue;
-    args.push(rows.isFix(row) ? POSITIONS : STATUSES, rows.device[row] ?? '', String(rows.time[row]), rows.json(row));
-  }
-  for (; event < events.count; event++) pushEvent(args, batch, event);
-  return args;
-}
+/**
+ * The commands of a batch as bytes of the Redis protocol (RESP 2: `*<count>`, and `$<length>` before each argument). ioredis gets them whole: it
+ * makes a text of each argument and looks at each one, which costs as much as writing the record.
+ *
+ * The bytes are those of the last batch until `append` is called again.
+ */
+export class Commands {
+  readonly #append = new RespWriter();
+  readonly #last = new RespWriter();
+  /** Where the JSON of each row stands in what was appended; the end is 0 for a row that was left out. */
+  #start = new Int32Array(256);
+  #end = new Int32Array(256);
+  /** The same of the last entry of each stream, in the order of the keys. */
+  readonly #tail = STREAM_KEYS.map(() => ({ start: 0, end: 0 }));
 
-/** Data of the last entry for each stream among the arguments of `APPEND`, '' for none. */
-export function lastData(args: readonly string[]): string[] {
-  const found = STREAM_KEYS.map(() => '');
-  const first = 2 + 3 * Number(args[1]);
-  for (let at = args.length - 4; at >= first && found.includes(''); at -= 4) {
-    const stream = STREAM_KEYS.indexOf(args[at] ?? '');
-    if (found[stream] === '') found[stream] = args[at + 3] ?? '';
+  /** `EVAL` of `APPEND`. Rows that a device sent again are left out. */
+  append(batch: Batch, keys: readonly string[], maxLength: number): Buffer {
+    const { rows, events, resent, ranges } = batch;
+    const slots = Object.entries(ranges);
+    let entries = events.count;
+    for (let row = 0; row < rows.count; row++) if (resent[row] !== 1) entries++;
+    if (rows.count > this.#start.length) {
+      this.#start = new Int32Array(2 * rows.count);
+      this.#end = new Int32Array(2 * rows.count);
+    }
+    for (const tail of this.#tail) tail.end = 0;
+    const out = this.#append;
+    out.begin(APPEND, keys, 2 + 3 * slots.length + 4 * entries);
+    out.argument(String(maxLength));
+    out.argument(String(slots.length));
+    for (const [slot, { from, to }] of slots) for (const text of [slot, String(from - 1), String(to)]) out.argument(text);
+    let event = 0;
+    for (let row = 0; row < rows.count; row++) {
+      // Events and records of one entry order keep it across streams too, as far as ids in different streams can tell.
+      for (; event < events.count && before(batch, event, row); event++) this.#event(batch, event);
+      this.#end[row] = 0;
+      if (resent[row] !== 1) this.#row(rows, row);
+    }
+    for (; event < events.count; event++) this.#event(batch, event);
+    return out.written();
   }
-  return found;
+
+  /** `EVAL` of `LAST` for the newest fixes of the batch that was appended; undefined when there is none. */
+  last(rows: Rows, resent: Uint8Array, prefix: string): Buffer | undefined {
+    const last = lastRows(rows, resent);
+    if (last.size === 0) return undefined;
+    const out = this.#last;
+    out.begin(
+      LAST,
+      Array.from(last.keys(), (device) => `${prefix}last:${device}`),
+      last.size,
+    );
+    for (const row of last.values()) out.copy(this.#append.bytes, this.#start[row] ?? 0, this.#end[row] ?? 0);
+    return out.written();
+  }
+
+  /** Data of the last entry of each stream in the batch, '' for none. */
+  lastData(): string[] {
+    return this.#tail.map(({ start, end }) => this.#append.bytes.toString('utf8', start, end));
+  }
+
+  #row(rows: Rows, row: number): void {
+    const out = this.#append;
+    const stream = rows.isFix(row) ? 0 : 1;
+    out.argument(STREAM_KEYS[stream] ?? '');
+    out.argument(rows.device[row] ?? '');
+    out.argument(String(rows.time[row]));
+    const start = out.open();
+    rows.writeJson(row, out);
+    this.#noted(stream, out.close(start));
+    this.#start[row] = this.#tail[stream]?.start ?? 0;
+    this.#end[row] = this.#tail[stream]?.end ?? 0;
+  }
+
+  #event(batch: Batch, event: number): void {
+    const out = this.#append;
+    const one = batch.events.at(event);
+    out.argument(EVENTS);
+    out.argument(one.device);
+    out.argument(String(one.time));
+    const start = out.open();
+    out.utf8(eventJson(one));
+    this.#noted(2, out.close(start));
+  }
+
+  /** The argument that was closed last is the newest of that stream. */
+  #noted(stream: number, start: number): void {
+    const tail = this.#tail[stream];
+    if (tail === undefined) return;
+    tail.start = start;
+    tail.end = this.#append.argumentEnd;
+  }
 }
 
 /** Row of the newest real fix of each device in the batch, by its time, or by its receipt where that is from the future. */
-export function lastRows(rows: Rows, resent: Uint8Array): Map<string, number> {
+function lastRows(rows: Rows, resent: Uint8Array): Map<string, number> {
   const last = new Map<string, number>();
   for (let row = 0; row < rows.count; row++) {
     if (resent[row] === 1 || rows.valid[row] !== 1 || !rows.isFix(row)) continue;
@@ -113,9 +180,4 @@ function usableTime(rows: Rows, row: number): number {
 
 function before(batch: Batch, event: number, row: number): boolean {
   return (batch.events.time[event] ?? 0) < (batch.rows.received[row] ?? 0);
-}
-
-function pushEvent(args: string[], batch: Batch, event: number): void {
-  const one = batch.events.at(event);
-  args.push(EVENTS, one.device, String(one.time), eventJson(one));
 }

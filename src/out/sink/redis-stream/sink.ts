@@ -1,10 +1,10 @@
-import { Redis } from 'ioredis';
+import { type ChainableCommander, Command, Pipeline, Redis } from 'ioredis';
 import { systemClock } from '../../../base/clock.ts';
 import { AppError, messageOf } from '../../../base/errors.ts';
 import type { SecretUrl } from '../../../base/secret.ts';
 import { evictionConcern } from '../../../state/eviction.ts';
 import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
-import { APPEND, appendArguments, LAST, lastData, lastRows } from './encode.ts';
+import { Commands } from './encode.ts';
 import { eraseFromStreams } from './erase.ts';
 import { type StreamGroup, streamGroups } from './groups.ts';
 import { streamEntry, Witness } from './witness.ts';
@@ -69,6 +69,7 @@ class RedisStreamSink implements Sink {
   readonly #cursor: string;
   readonly #streams: readonly string[];
   #redis: Redis | null = null;
+  #commands = new Commands();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #witness: Witness | undefined;
 
@@ -98,16 +99,12 @@ class RedisStreamSink implements Sink {
 
   async deliver(batch: Batch, _park: Park): Promise<void> {
     const redis = this.#connected();
-    const prefix = this.#prefix;
     const keys = [this.#cursor, ...this.#streams];
     const transaction = redis.multi();
-    const args = appendArguments(batch, this.#o.maxLength ?? 1_000_000);
-    transaction.eval(APPEND, keys.length, ...keys, ...args);
-    const last = lastRows(batch.rows, batch.resent);
-    if (last.size > 0) {
-      const lastKeys = [...last.keys()].map((device) => `${prefix}last:${device}`);
-      transaction.eval(LAST, last.size, ...lastKeys, ...[...last.values()].map((row) => batch.rows.json(row)));
-    }
+    const commands = this.#commands;
+    queue(transaction, commands.append(batch, keys, this.#o.maxLength ?? 1_000_000));
+    const last = commands.last(batch.rows, batch.resent, this.#prefix);
+    if (last !== undefined) queue(transaction, last);
     let results: [error: Error | null, result: unknown][] | null;
     try {
       results = await transaction.exec();
@@ -118,7 +115,7 @@ class RedisStreamSink implements Sink {
     const [failed, appended] = results?.[0] ?? [null, null];
     if (failed !== null) throw plain(failed, this.#o.url);
     if (!Array.isArray(appended)) throw new AppError('SINK_UNREACHABLE', `another process moved ${this.#cursor}; reading it again`);
-    await this.#remember(batch, appended.map(String), lastData(args));
+    await this.#remember(batch, appended.map(String), commands.lastData());
     await this.#look(redis);
   }
 
@@ -248,7 +245,28 @@ class RedisStreamSink implements Sink {
   #drop(): void {
     this.#redis?.disconnect();
     this.#redis = null;
+    // The old connection may still hold the bytes of the last batch.
+    this.#commands = new Commands();
   }
+}
+
+/** A command whose bytes are made. */
+class ReadyCommand extends Command {
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    super('eval', [], { replyEncoding: 'utf8' });
+    this.#bytes = bytes;
+  }
+
+  override toWritable(): Buffer {
+    return this.#bytes;
+  }
+}
+
+function queue(transaction: ChainableCommander, bytes: Buffer): void {
+  if (!(transaction instanceof Pipeline)) throw new TypeError('a transaction of ioredis is not a pipeline');
+  transaction.sendCommand(new ReadyCommand(bytes));
 }
 
 /** The fields of the cursor. */
