@@ -21,7 +21,7 @@ describe('configuration', () => {
   it('works without any: the documented defaults', () => {
     const { config } = loadConfig({ env: {} });
     expect(config.dataDir).toBe('./data');
-    expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, publicUrl: '', trustedProxies: [] });
+    expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, console: true, publicUrl: '', trustedProxies: [] });
     expect(config.clickhouse).toMatchObject({ url: undefined, port: 8123, database: 'fixgate' });
     expect(config.listeners.map((l) => `${l.codec} ${l.transport} ${l.port}`)).toEqual([
       'teltonika tcp 5027',

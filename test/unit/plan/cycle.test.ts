@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Cycle, cycleOf, proration } from '../../../src/fleet/plan/cycle.ts';
 import { Random } from '../../../src/simulate/random.ts';
+import { rounds } from '../../support/thorough.ts';
 
 const at = (anchor_day: number, time_zone: string, time: string): [string, string] => {
   const { start, end } = cycleOf({ anchor_day, time_zone }, Date.parse(time));
@@ -72,7 +73,8 @@ describe('a billing cycle', () => {
         expect(days).toBeGreaterThan(26.9);
         expect(days).toBeLessThan(32.1);
         // Every moment of it says the same, whatever was asked before.
-        for (const moment of [cycle.end - 1, Math.floor(cycle.start + random.next() * (cycle.end - cycle.start))]) {
+        const moments = [cycle.end - 1, Math.floor(cycle.start + random.next() * (cycle.end - cycle.start))];
+        for (const moment of random.int(rounds(4, 1)) === 0 ? moments : []) {
           cycleOf(plan, Date.UTC(1980, 0, 1));
           expect(cycleOf(plan, moment)).toEqual(cycle);
         }
