@@ -23,6 +23,11 @@ interface Decoded {
   readonly protocol: string;
   readonly guessed: boolean;
   readonly messages: readonly Message[];
+  /** Bytes that wait for the rest of their frame, and that belong to none. */
+  readonly pending: number;
+  readonly noise: number;
+  /** Why the server would close the connection. */
+  readonly closed?: string;
 }
 
 /** What bytes mean. Nothing is kept. */
@@ -89,6 +94,9 @@ export function Decode(): JSX.Element {
           <p role="status">
             {decoded.answer.messages.length} {decoded.answer.messages.length === 1 ? 'message' : 'messages'} of {decoded.answer.protocol}
             {decoded.answer.guessed ? ', found out from the bytes' : ''}
+            {decoded.answer.pending > 0 && `; ${decoded.answer.pending} bytes wait for the rest of their frame`}
+            {decoded.answer.noise > 0 && `; ${decoded.answer.noise} bytes belong to no frame`}
+            {decoded.answer.closed !== undefined && `; the server would close the connection: ${decoded.answer.closed}`}
           </p>
           {decoded.answer.messages.map((message) => (
             <MessageView key={message.offset} message={message} hex={decoded.hex} />
