@@ -42,7 +42,7 @@ async function demo(): Promise<number> {
     FIXGATE_CLICKHOUSE_PORT: String(clickhouse),
     FIXGATE_LOG_LEVEL: 'warn',
   };
-  const server = startServer(settings, http);
+  const server = startServer({ ...settings, FIXGATE_HTTP_CONSOLE: 'true' }, http);
   const fleet = new Fleet({
     protocols: PROTOCOLS,
     transports: ['tcp', 'udp'],

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import dgram from 'node:dgram';
+import { existsSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,7 +33,9 @@ export const wait = (ms: number): Promise<void> => new Promise((resolve) => setT
  * `settings`: FIXGATE_* variables; those of the caller's own environment do not reach the server. `checkout`: whose server.
  */
 export function startServer(settings: Readonly<Record<string, string>>, httpPort: number, checkout = HERE): Server {
-  const env: Record<string, string> = { ...settings, FIXGATE_HTTP_PORT: String(httpPort) };
+  // Building the pages would be measured, too. An older revision has none, and refuses a variable that it does not know.
+  const pages: Record<string, string> = existsSync(join(checkout, 'web')) ? { FIXGATE_HTTP_CONSOLE: 'false' } : {};
+  const env: Record<string, string> = { ...pages, ...settings, FIXGATE_HTTP_PORT: String(httpPort) };
   for (const [name, value] of Object.entries(process.env)) if (!name.startsWith('FIXGATE_') && value !== undefined) env[name] ??= value;
   // A process group of its own: Ctrl-C is for the caller, which then ends the server in order.
   const child: ChildProcess = spawn(process.execPath, [join(checkout, 'bin/fixgate.js'), 'serve'], {
