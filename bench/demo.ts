@@ -156,6 +156,7 @@ function tryNext(teltonika: number, http: number, directory: string): string {
   const fixgate = existsSync(new URL('../node_modules/.bin/node', import.meta.url)) ? 'node_modules/.bin/node bin/fixgate.js' : 'fixgate';
   return `
 In another terminal, try
+  FIXGATE_DATA_DIR=${directory} ${fixgate} console --url http://127.0.0.1:${http}
   FIXGATE_DATA_DIR=${directory} ${fixgate} sql 'SELECT device, time, lat, lon, speed_kmh FROM fixgate.positions ORDER BY received DESC LIMIT 5'
   curl http://127.0.0.1:${http}/metrics
   curl http://127.0.0.1:${http}/readyz
