@@ -252,6 +252,8 @@ describe('a codec package', () => {
 
   it('answers devices of a server whose ClickHouse is away', async () => {
     const { listeners, http } = await serve(await unusedPort());
+    // The pages of the console, as they were built.
+    await eventually(async () => expect(await (await fetch(http)).text()).toContain('/assets/'));
     const device = await TcpDevice.connect(Number(/^buoy tcp 127\.0\.0\.1:(\d+)$/.exec(listeners[0] ?? '')?.[1]));
     device.send(Buffer.from(LOGIN, 'hex'));
     await device.until((d) => d.received.length >= 3 || d.ended);
