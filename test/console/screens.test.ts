@@ -128,7 +128,9 @@ describe('the screens', () => {
     await page.waitForSelector('input[name=account]');
     await page.type('input[name=account]', 'acme');
     await page.click('form button.main');
-    await eventually(async () => expect((await server.call('GET', `/v1/devices/${id}`)).body).toMatchObject({ account: 'acme' }));
+    await eventually(async () =>
+      expect((await server.call('GET', `/v1/devices/${id}`)).body).toMatchObject({ account: 'acme', state: 'active', privacy: 'store' }),
+    );
     await show(page, `device/${id}/data`);
     await page.click('button.danger');
     await page.waitForSelector('dialog[open] button.danger:disabled');

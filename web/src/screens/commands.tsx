@@ -179,14 +179,18 @@ function Field({ name, rule }: { readonly name: string; readonly rule: Parameter
     <label title={about} for={id}>
       {name.replaceAll('_', ' ')}
       {type === 'boolean' ? (
-        <select id={id} name={id} defaultValue={String(fallback ?? false)}>
-          <option value="true">on</option>
-          <option value="false">off</option>
+        <select id={id} name={id}>
+          <option value="true" selected={fallback === true}>
+            on
+          </option>
+          <option value="false" selected={fallback !== true}>
+            off
+          </option>
         </select>
       ) : oneOf.length > 0 ? (
-        <select id={id} name={id} defaultValue={String(fallback ?? '')}>
+        <select id={id} name={id}>
           {oneOf.map((one) => (
-            <option key={one} value={one}>
+            <option key={one} value={one} selected={one === fallback}>
               {one}
             </option>
           ))}

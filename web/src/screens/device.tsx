@@ -336,9 +336,9 @@ function Edit({ device, done }: { readonly device: DeviceRecord; readonly done: 
           <label key={name} for={`edit-${name}`}>
             {name.replaceAll('_', ' ')}
             {name === 'state' || name === 'privacy' ? (
-              <select id={`edit-${name}`} name={name} defaultValue={String(device[name])}>
+              <select id={`edit-${name}`} name={name}>
                 {(name === 'state' ? ['pending', 'active', 'suspended', 'terminated'] : ['store', 'relay']).map((one) => (
-                  <option key={one} value={one}>
+                  <option key={one} value={one} selected={one === device[name]}>
                     {one}
                   </option>
                 ))}
