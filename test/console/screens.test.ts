@@ -139,20 +139,6 @@ describe('the screens', () => {
     expect(faults).toEqual([]);
   });
 
-  it('say what bytes mean, and which bytes a field is', async () => {
-    const { page, faults } = await signedIn('decode?hex=000f333536333037303432343431303133');
-    await reads(page, '356307042441013');
-    await page.hover('tbody tr');
-    await page.waitForSelector('.hex .marked');
-    expect(await page.evaluate("[...document.querySelectorAll('.hex .marked')].map((byte) => byte.textContent).join('')")).toBe('000f');
-    // As it stands in a hex dump; and what is none.
-    await page.evaluate("document.querySelector('textarea').value = ''");
-    await page.type('textarea', 'not hex at all');
-    await page.click('form button.main');
-    await page.waitForSelector('.refused');
-    expect(faults).toEqual([]);
-  });
-
   it('make a plan, and say what is wrong with one', async () => {
     const { page } = await signedIn('plans');
     await page.click('::-p-text(New plan)');
