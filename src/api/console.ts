@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { problem } from './problem.ts';
@@ -45,15 +45,16 @@ export class Console {
   #remedy = 'This page loads itself again.';
   #isAwaited = true;
 
-  /** Takes what `web/build.ts` has made there. */
-  load(directory: string): void {
+  /** Takes what `web/build.ts` has made there. Rejects when a file cannot be read: what was there before stays. */
+  async load(directory: string): Promise<void> {
     const files = new Map<string, PageFile>();
-    for (const name of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    const names = new Set(await readdir(directory, { recursive: true, encoding: 'utf8' }));
+    for (const name of names) {
       const type = TYPES[extname(name)];
       if (type === undefined) continue;
       const path = join(directory, name);
-      const br = existsSync(`${path}.br`) ? readFileSync(`${path}.br`) : undefined;
-      files.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes: readFileSync(path), br });
+      const br = names.has(`${name}.br`) ? await readFile(`${path}.br`) : undefined;
+      files.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes: await readFile(path), br });
     }
     this.#files = files;
   }

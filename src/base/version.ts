@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
+import { jsonOf } from './json.ts';
 
 let known: string | undefined;
 
@@ -7,7 +8,7 @@ let known: string | undefined;
 export function version(): string {
   if (known !== undefined) return known;
   const file = findPackageJSON(import.meta.url);
-  const found: unknown = file === undefined ? undefined : JSON.parse(readFileSync(file, 'utf8'));
+  const found = file === undefined ? undefined : jsonOf(readFileSync(file, 'utf8'));
   known = typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown';
   return known;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Console } from '../api/console.ts';
 import type { Maps } from '../api/maps.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 
 /** Of a package and of the image. */
@@ -18,8 +19,14 @@ const REMEDY = 'Run npm ci && npm run build, and start the server again.';
  * that process. Call it when the server listens: a build beside the start would delay it.
  */
 export function providePages(pages: Console, maps: Maps, log: Log): () => void {
+  const take = (directory: string): void => {
+    pages.load(directory).catch((error: unknown) => {
+      log.warn({ trouble: messageOf(error) }, 'the console cannot be read; everything else works');
+      pages.abandon('The console cannot be read', REMEDY);
+    });
+  };
   if (existsSync(BUILT)) {
-    pages.load(BUILT);
+    take(BUILT);
     maps.addWorld(join(BUILT, 'maps/world.pmtiles'));
     return () => {};
   }
@@ -35,12 +42,12 @@ export function providePages(pages: Console, maps: Maps, log: Log): () => void {
   child.on('error', (error) => {
     trouble = error.message;
   });
-  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+  lower(child.pid);
   let loaded = false;
   child.on('message', (message) => {
     const { type, directory, path } = Object(message);
     if (type === 'console' && typeof directory === 'string') {
-      pages.load(directory);
+      take(directory);
       loaded = true;
     }
     if (type === 'map' && typeof path === 'string') maps.addWorld(path);
@@ -51,4 +58,14 @@ export function providePages(pages: Console, maps: Maps, log: Log): () => void {
     if (!loaded) pages.abandon('The console is not built', REMEDY);
   });
   return () => void child.kill();
+}
+
+/** A process that has ended already has no priority. */
+function lower(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // The build then takes its share.
+  }
 }

@@ -59,7 +59,7 @@ describe('the pages of the console', () => {
   });
 
   it('are served when they are there, with the headers that keep them to this origin', async () => {
-    pages.load(join(directory, 'built'));
+    await pages.load(join(directory, 'built'));
     const { text, headers } = await raw('/');
     expect(text).toBe('<!doctype html>the console');
     expect(headers).toMatchObject({
