@@ -1,19 +1,19 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { VectorTile } from '@mapbox/vector-tile';
 import { PbfReader } from 'pbf';
 import { PMTiles, type Source } from 'pmtiles';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { builtPages } from './pages.ts';
+import { buildPages } from './pages.ts';
 
 /** What `web/build.ts` makes, by its bytes. */
-let built = '';
-beforeAll(() => {
-  built = builtPages();
-});
-afterAll(() => rmSync(dirname(built), { recursive: true, force: true }));
+const temporary = mkdtempSync(join(tmpdir(), 'fixgate-console-'));
+const built = join(temporary, 'console');
+beforeAll(() => buildPages(built));
+afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
 const gz = (path: string): number => gzipSync(readFileSync(path)).length;
 const assets = (pattern: RegExp): string[] =>

@@ -4,7 +4,7 @@ import { fixgate } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, reads, type Seen, textOf } from './chromium.ts';
-import { builtPages } from './pages.ts';
+import { buildPages } from './pages.ts';
 
 /** Devices on the map: what a newcomer is promised, in a real browser with simulated devices. */
 const COUNT = 6;
@@ -12,7 +12,7 @@ let server: ApiServer;
 let browser: Chromium;
 
 beforeAll(async () => {
-  builtPages();
+  buildPages();
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
   await until(async () => (await (await fetch(server.url)).text()).includes('/assets/'));
   browser = await Chromium.launch();

@@ -7,7 +7,7 @@ import { fixgate } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, reads, type Seen, textOf } from './chromium.ts';
-import { builtPages } from './pages.ts';
+import { buildPages } from './pages.ts';
 
 /** Every screen, in a real browser against a whole server that has devices. */
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -41,7 +41,7 @@ let browser: Chromium;
 
 beforeAll(async () => {
   // Built before the server starts, so that no page comes before the map.
-  builtPages();
+  buildPages();
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
   expect(await server.call('POST', '/v1/devices', { id: DEVICE, account: '<img src=x onerror=alert(1)>' })).toMatchObject({ status: 201 });
   browser = await Chromium.launch();
