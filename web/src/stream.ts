@@ -69,7 +69,7 @@ export function openStream(path: string, hooks: StreamHooks, last = ''): () => v
       } catch (error) {
         if (end.signal.aborted) return;
         why = error instanceof Error ? error.message : String(error);
-        if (error instanceof Refusal && [400, 401, 403, 404].includes(error.status)) {
+        if (error instanceof Refusal && error.status >= 400 && error.status < 500 && error.status !== 429) {
           hooks.changed?.('refused', why);
           return;
         }

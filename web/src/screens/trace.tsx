@@ -85,18 +85,22 @@ export function Frames({ path }: { readonly path: string }): JSX.Element {
       all = [...all, { ...frame, key: key++ }].slice(-MOST);
       setFrames(all);
     };
-    return openStream(path, {
+    const close = openStream(path, {
       take: ({ name, data }) => {
         const body = Object(data);
         if (name === 'frame') take(body);
         else if (name === 'lost') setNote(`${number(body.frames)} frames lost: more than 100 a second`);
         else if (name === 'state') setNote(body.connected === true ? 'connected' : 'not connected: frames appear when it is');
-        else if (name === 'ended') setNote('The trace has ended. Load the page again for another 15 minutes.');
+        else if (name === 'ended') {
+          close();
+          setNote('The trace has ended. Load the page again for another 15 minutes.');
+        }
       },
       changed: (state, why) => {
         if (state !== 'open') setNote(why);
       },
     });
+    return close;
   }, [path]);
   const types = [...new Set(frames.map(({ type = '' }) => type))].filter((type) => type !== '');
   const shown = filter === '' ? frames : frames.filter(({ type }) => type === filter);
