@@ -150,6 +150,13 @@ export const configSchema = z.strictObject({
       maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
     })
     .prefault({}),
+  locator: z
+    .strictObject({
+      url: urlOf('https://host/v1/geolocate', ['http:', 'https:'], false).describe(
+        'service that says where cells and access points are, asked like Ichnaea or BeaconDB; empty: none',
+      ),
+    })
+    .prefault({}),
   state: z
     .strictObject({
       url: redisUrl.describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),

@@ -24,7 +24,9 @@ import type { Sender } from '../in/listen/udp.ts';
 import type { Claim } from '../in/session/claim.ts';
 import { Clocks } from '../in/session/clocks.ts';
 import { CodecCounters } from '../in/session/counters.ts';
+import { httpLocator } from '../in/session/http-locator.ts';
 import { METER_TICK_MS } from '../in/session/meter.ts';
+import { Places } from '../in/session/places.ts';
 import type { Session } from '../in/session/session.ts';
 import { SessionTable } from '../in/session/table.ts';
 import { Journal } from '../journal/journal.ts';
@@ -168,6 +170,7 @@ function hostOf({ config, codecs, durable, state, sessions, sights, fleet, metri
     log,
     scratch: new Scratch(),
     sights,
+    places: placesOf(config, metrics, log),
     refusals: new Refusals(log, () => systemClock.elapsed()),
     owing: durability.owing,
     paused: durability.paused,
@@ -190,6 +193,16 @@ function hostOf({ config, codecs, durable, state, sessions, sights, fleet, metri
       lookalikes.seen(expected.name, found, peer);
     },
   };
+}
+
+function placesOf({ locator: { url } }: Config, metrics: Metrics, log: Log): Places | undefined {
+  if (url === undefined) return undefined;
+  return new Places(
+    httpLocator(url),
+    log,
+    () => systemClock.elapsed(),
+    (outcome) => metrics.locator.inc({ outcome }),
+  );
 }
 
 interface WorkerParts {

@@ -6,6 +6,7 @@ import type { Quarantine } from '../../fleet/registry/quarantine.ts';
 import type { Sights } from '../../live/sights.ts';
 import type { Owing } from '../ack/settle.ts';
 import type { CodecCounters } from '../session/counters.ts';
+import type { Places } from '../session/places.ts';
 import type { SessionHost } from '../session/session.ts';
 import type { Refusals } from './refusals.ts';
 import type { Scratch } from './scratch.ts';
@@ -45,6 +46,8 @@ export interface IntakeHost extends SessionHost {
   readonly scratch: Scratch;
   /** Where devices are, for those who look. */
   readonly sights: Sights;
+  /** Where devices are that send no position; absent without a locator. */
+  readonly places?: Pick<Places, 'saw'> | undefined;
   /** Devices whose data is refused. */
   readonly refusals: Refusals;
   /** Connections that owe answers; the owner of the journal calls `release` on them when the watermark moves. */

@@ -71,8 +71,10 @@ export class Store {
     this.#host.refusals.good(session.device);
     if (frame.kind === FrameKind.Reply) session.replied(frame);
     session.noticed(frame, receipt);
-    if (rows > 0 && keep.marks?.relay !== true)
+    if (rows > 0 && keep.marks?.relay !== true) {
       this.#host.sights.saw(session.sight, frame, keep.marks?.keep ?? null, receipt.wall, sequence);
+      this.#host.places?.saw(session, frame, receipt.wall);
+    }
     this.#settle.owe(promises ? sequence : 0, Settled.Stored, rows, receipt.at, frame, end - start);
     return Outcome.Settled;
   }
