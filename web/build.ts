@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { brotliCompressSync, constants } from 'node:zlib';
 
@@ -61,6 +61,9 @@ async function cachedPages(): Promise<string> {
     rmSync(beside, { recursive: true, force: true });
     if (!existsSync(directory)) throw error;
   }
+  // Of earlier pages: a server has those that it serves in memory.
+  for (const name of readdirSync(join(CACHE, 'console')))
+    if (!name.includes('.') && name !== basename(directory)) rmSync(join(CACHE, 'console', name), { recursive: true, force: true });
   return directory;
 }
 

@@ -42,23 +42,43 @@ export async function signOut(): Promise<void> {
 export async function begin(): Promise<void> {
   onSignedOut(() => forget('The session has ended.'));
   const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
-  const kept = localStorage.getItem(KEY);
-  if (kept !== null) {
-    const value: Session = JSON.parse(kept);
-    token.value = value.token;
-    session.value = value;
+  const kept = restored();
+  if (kept !== undefined) {
+    token.value = kept.token;
+    session.value = kept;
   }
   // A second tab of the browser signs out the first one, too.
   addEventListener('storage', ({ key, newValue }) => {
     if (key === KEY && newValue === null) forget('');
   });
-  if (code === undefined) return;
+  if (code === undefined) {
+    if (kept !== undefined) await refresh(kept);
+    return;
+  }
   // At once: the code must not stay in the history or be copied with the address.
   replace(to('now'));
   try {
     await signIn({ code });
   } catch (error) {
     reason.value = error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** What the session may do now; one that has ended is forgotten on the way. */
+async function refresh(kept: Session): Promise<void> {
+  const now = await call<Omit<Session, 'token'>>('GET', '/v1/session').catch(() => undefined);
+  if (now !== undefined && token.value === kept.token) keep({ ...now, token: kept.token });
+}
+
+function restored(): Session | undefined {
+  try {
+    const value: Partial<Session> | null = JSON.parse(localStorage.getItem(KEY) ?? 'null');
+    const { token: text, name, scopes: allowed } = value ?? {};
+    return typeof text === 'string' && typeof name === 'string' && Array.isArray(allowed)
+      ? { ...value, token: text, name, scopes: allowed }
+      : undefined;
+  } catch {
+    return undefined;
   }
 }
 
