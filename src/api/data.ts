@@ -84,9 +84,10 @@ export const DATA_ROUTES: readonly Route[] = [
       404: { about: 'no data of this device is kept' },
       503: { about: 'the server is starting, or ClickHouse does not answer' },
     },
-    async run({ params: { id }, office, reply }) {
+    async run({ params: { id }, token, office, reply }) {
       const device = await office.deviceRecords.get(id);
       if (!(await office.isKept(id, device))) return problem(reply, 404, `no data of device ${id} is kept`);
+      office.views.note(device?.id ?? id, 'export', token.name);
       const zip = await office.export(id, device);
       return reply
         .type('application/zip')

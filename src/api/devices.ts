@@ -8,6 +8,7 @@ import { countersOf, usageOf } from '../fleet/plan/usage.ts';
 import { deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
 import type { Change } from '../fleet/registry/device-records.ts';
 import { STANDING, standingSchema } from '../fleet/registry/standing.ts';
+import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -236,17 +237,20 @@ export const DEVICE_ROUTES: readonly Route[] = [
     answers: { 200: { about: 'the profile', schema: profile }, 404: { about: 'no profile' } },
     async run({ params, office, reply }) {
       const id = await office.deviceRecords.idOf(params.id);
-      const found = await new Promise<Parameters<Parameters<typeof office.state.findProfile>[1]>[0]>((resolve) =>
-        office.state.findProfile(id, resolve),
-      );
-      const codec = found === undefined ? undefined : office.codecs.get(found.codec);
-      if (found === undefined || codec === undefined) return problem(reply, 404, `no profile of device ${id}`);
-      const clock = found.clock === undefined ? {} : { clock_offset: `${found.clock} min` };
-      const learned = { ...(codec.tcp ?? codec.udp)?.describeMemo?.(found.memo), ...clock };
-      return { device: id, protocol: codec.name, learned, updated: found.updated };
+      return (await profileOf(office, id)) ?? problem(reply, 404, `no profile of device ${id}`);
     },
   }),
 ];
+
+/** What the codec has learned about the device; undefined: nothing. */
+export async function profileOf({ state, codecs }: ApiOffice, id: string): Promise<z.infer<typeof profile> | undefined> {
+  const found = await new Promise<Parameters<Parameters<typeof state.findProfile>[1]>[0]>((resolve) => state.findProfile(id, resolve));
+  const codec = found === undefined ? undefined : codecs.get(found.codec);
+  if (found === undefined || codec === undefined) return undefined;
+  const clock = found.clock === undefined ? {} : { clock_offset: `${found.clock} min` };
+  const learned = { ...(codec.tcp ?? codec.udp)?.describeMemo?.(found.memo), ...clock };
+  return { device: id, protocol: codec.name, learned, updated: found.updated };
+}
 
 /** Answers what a change has come to. */
 export function changed(reply: FastifyReply, id: string, change: Change): FastifyReply {

@@ -6,6 +6,7 @@ import { TOPICS, type Topic } from '../live/feed.ts';
 import type { Live } from '../live/live.ts';
 import { COLUMNS, DEVICE_STATES, type Row, type RowFilter, rowText, wants } from '../live/positions.ts';
 import { isStillValid } from './access.ts';
+import { listOf } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
@@ -17,12 +18,6 @@ const PIECE = 2_000;
 /** How often a stream looks whether its caller is still let in. */
 const VALID_MS = 30_000;
 const MOST_DEVICES = 100;
-
-/** `a,b` or the parameter several times. */
-function listOf<T extends z.ZodType<unknown, string>>(item: T, most: number) {
-  const split = (value: unknown): unknown => (typeof value === 'string' ? value.split(',') : value);
-  return z.preprocess(split, z.array(item).min(1).max(most));
-}
 
 const degrees = z.coerce.number().min(-180).max(180);
 const bbox = z
@@ -159,7 +154,7 @@ function stream({ live, state }: ApiOffice, token: Token, wanted: Wanted, reques
   const caller = isSession(token) ? token.key : token.name;
   if (live.feed.isFull) return problem(reply, 503, 'too many live streams on this server; close one, or retry later');
   const out = startEvents(reply);
-  const client = live.feed.attach({ caller, ...wanted, lastId }, out);
+  const client = live.feed.attach({ caller, ...wanted, places: allows(token, 'locations'), lastId }, out);
   const scope = wanted.topics.includes('positions') ? 'locations' : 'read';
   const looking = setInterval(() => {
     // A store that does not answer ends no stream.

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { OfficeOptions } from '../cluster/office.ts';
 import type { Codec } from '../codec/index.ts';
 import type { CommandIntake } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
@@ -6,11 +7,13 @@ import type { Shadow } from '../fleet/command/shadow.ts';
 import type { Waiting } from '../fleet/command/waiting.ts';
 import type { PlanRecords } from '../fleet/plan/plan-records.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
+import type { Views } from '../fleet/privacy/views.ts';
 import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
+import type { Past } from '../out/sink/clickhouse/past.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -28,6 +31,13 @@ export interface ApiOffice {
   readonly eraser: Eraser;
   readonly status: StatusBoard;
   readonly live: Live;
+  /** Sessions of all workers (`cluster/office.ts`). */
+  readonly connections: OfficeOptions['connections'];
+  readonly disconnect: OfficeOptions['disconnect'];
+  /** Tracks and events, from the database. */
+  readonly past: Past;
+  /** Who has looked at where a device was. */
+  readonly views: Views;
   /** Says which address a device has; false when it has never spoken. */
   pick(device: string, address: string, by: string): Promise<boolean>;
   /** Is anything kept of the device? Rejects with AppError when ClickHouse, which may have it, does not answer. */

@@ -7,12 +7,14 @@ import { tokenOf } from './access.ts';
 import { TOKEN_ROUTES } from './access-tokens.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
+import { CONNECTION_ROUTES } from './connections.ts';
 import { CONSOLE_PATHS, type Console } from './console.ts';
 import { DATA_ROUTES } from './data.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
 import { Downloads, downloadRoutes } from './downloads.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
+import { EVENT_ROUTES } from './events.ts';
 import { LIVE_ROUTES } from './live.ts';
 import { MAPS_PATH, type Maps, mapRoutes } from './maps.ts';
 import type { ApiOffice } from './office.ts';
@@ -24,6 +26,7 @@ import { pathPattern, type Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
 import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
+import { TRACK_ROUTES } from './track.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -160,6 +163,9 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...LIVE_ROUTES,
     ...TOKEN_ROUTES,
     ...mapRoutes(pages?.maps),
+    ...TRACK_ROUTES,
+    ...EVENT_ROUTES,
+    ...CONNECTION_ROUTES,
   ];
 }
 

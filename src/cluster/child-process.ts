@@ -5,6 +5,7 @@ import { closeInherited } from '../base/descriptors.ts';
 import { AppError, messageOf } from '../base/errors.ts';
 import { endAtOnce, endOnUncaught, leave } from '../base/lock/end.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
+import type { SessionFacts } from '../in/session/session.ts';
 import { isMessage, UnknownMessages } from './ipc.ts';
 import type { FromChild, Health, SendHandle, Start, ToChild, ToShipper, ToWorker } from './messages.ts';
 
@@ -103,6 +104,11 @@ export function tellDone(ticket: number, work: Promise<Readonly<Record<string, n
     (counts) => tell({ type: 'done', ticket, counts, trouble: '' }),
     (error: unknown) => tell({ type: 'done', ticket, counts: {}, trouble: messageOf(error) || 'it failed' }),
   );
+}
+
+/** Answers a request of the supervisor for sessions. */
+export function tellSessions(ticket: number, sessions: readonly SessionFacts[]): void {
+  tell({ type: 'done', ticket, counts: {}, sessions, trouble: '' });
 }
 
 /** Answers a request of the supervisor with a socket, without it when it cannot be sent. */

@@ -1,4 +1,5 @@
 import { AppError } from '../base/errors.ts';
+import type { SessionFacts } from '../in/session/session.ts';
 import type { Done, SendHandle, ToChild } from './messages.ts';
 
 /**
@@ -39,6 +40,8 @@ export class UnknownMessages {
 /** What a request has come to. */
 export interface Answer {
   readonly counts: Readonly<Record<string, number>>;
+  /** Where sessions were asked for. */
+  readonly sessions?: readonly SessionFacts[];
   /** What came with it. */
   readonly socket: unknown;
 }
@@ -72,9 +75,9 @@ export class Requests {
   }
 
   /** An answer; one that comes too late changes nothing. */
-  done({ ticket, counts, trouble }: Done, socket: unknown): void {
+  done({ ticket, counts, sessions, trouble }: Done, socket: unknown): void {
     if (trouble !== '') this.#fail(ticket, trouble);
-    else this.#take(ticket)?.resolve({ counts, socket });
+    else this.#take(ticket)?.resolve({ counts, socket, ...(sessions === undefined ? {} : { sessions }) });
   }
 
   /** The child has ended, or is about to: what was asked of it stays undone. */

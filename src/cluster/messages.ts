@@ -4,7 +4,9 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { MetricsJson } from '../base/metrics/aggregate.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
 import type { Claim } from '../in/session/claim.ts';
+import type { SessionFacts } from '../in/session/session.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
+import type { EventJson } from '../out/record/event.ts';
 import type { Verdict } from './directory.ts';
 
 /**
@@ -96,6 +98,10 @@ export type ToWorker =
   | { readonly type: 'rivals'; readonly device: string; readonly verdict: Verdict }
   /** Look for commands to this device. */
   | { readonly type: 'commands'; readonly device: string }
+  /** Request: sessions with a number above `after`, by number, at most `limit`; of one device or codec, if it is given. */
+  | ({ readonly type: 'connections'; readonly query: ConnectionQuery } & Ticketed)
+  /** Request: end the sessions of the device, or the one with this number. Done with how many there were. */
+  | ({ readonly type: 'disconnect'; readonly device: string; readonly number: number; readonly by: string } & Ticketed)
   /** Request: done when everything appended so far is in segments that are not written any more. */
   | ({ readonly type: 'rotate' } & Ticketed)
   /** Request to a worker that is replaced: its listening socket, which comes with the answer if it can be sent. */
@@ -120,10 +126,19 @@ type FromEach =
   | { readonly type: 'report'; readonly health: Readonly<Record<string, Health>>; readonly metrics: MetricsJson }
   | Done;
 
+/** Which sessions are asked for; '' and 0: any. */
+export interface ConnectionQuery {
+  readonly after: number;
+  readonly limit: number;
+  readonly device: string;
+  readonly codec: string;
+}
+
 /** Answer to a request: counts by kind, and a socket if one was asked for; or why it failed, when `trouble` is not ''. */
 export interface Done extends Ticketed {
   readonly type: 'done';
   readonly counts: Readonly<Record<string, number>>;
+  readonly sessions?: readonly SessionFacts[];
   readonly trouble: string;
 }
 
@@ -139,6 +154,8 @@ export type FromRole =
   | { readonly type: 'command_ended'; readonly device: string; readonly id: string; readonly reply: Reply | undefined }
   /** Of a worker: where devices are, and what the registry says of them. */
   | { readonly type: 'seen'; readonly rows: readonly SightRow[]; readonly who: readonly WhoRow[] }
+  /** Of the shipper: events that are on the disk. */
+  | { readonly type: 'events'; readonly events: readonly EventJson[] }
   /** Of a worker: in the order in which the sessions moved. */
   | { readonly type: 'sessions'; readonly moves: readonly SessionMove[] };
 

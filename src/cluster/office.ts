@@ -2,11 +2,24 @@ import type { Log } from '../base/log.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
+import type { SessionFacts } from '../in/session/session.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { ServerFacts } from '../live/status.ts';
+import type { EventJson } from '../out/record/event.ts';
 import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 
 /** What lies between the supervisor and what `src/roles` puts together: the office, and the programs of the children. */
+
+/** '': any. */
+export interface SessionsOf {
+  readonly device: string;
+  readonly codec: string;
+}
+
+export interface Connections {
+  readonly sessions: readonly (SessionFacts & { readonly worker: number })[];
+  readonly partial: boolean;
+}
 
 /** What the office gets of the server. */
 export interface OfficeOptions {
@@ -25,6 +38,10 @@ export interface OfficeOptions {
   /** The state store could not be read or written. */
   suspectState(): void;
   isConnected(device: string): boolean;
+  /** Sessions by worker and number, behind these; what a worker does not tell within a second is missing, and `partial` says so. */
+  connections(after: { readonly worker: number; readonly number: number }, limit: number, of: SessionsOf): Promise<Connections>;
+  /** Ends the session of a worker, or all of the device. Resolves with how many there were. */
+  disconnect(what: { readonly worker: number; readonly number: number } | { readonly device: string }, by: string): Promise<number>;
   /** Asks the workers to tell each second where devices are. */
   watch(): void;
   /** What the status of the server is made of. */
@@ -38,7 +55,11 @@ export interface OfficeOptions {
 /** What the supervisor has open of devices and commands. */
 export interface OpenOffice {
   /** What people look at. */
-  readonly live: { seen(rows: readonly SightRow[], who: readonly WhoRow[]): void; moved(device: string): void };
+  readonly live: {
+    seen(rows: readonly SightRow[], who: readonly WhoRow[]): void;
+    moved(device: string): void;
+    events(events: readonly EventJson[]): void;
+  };
   /** Requests that wait for the end of a command. */
   readonly waiting: { ended(device: string, id: string, reply: Reply | undefined): void };
   /** The state store is damaged: nothing touches it any more. */

@@ -21,7 +21,7 @@ import { EventJournal } from './event-journal.ts';
 import { openInstance } from './instance.ts';
 import { UnknownMessages } from './ipc.ts';
 import type { FromRole, Health, ToEach } from './messages.ts';
-import type { OfficeOptions, OpenOffice, Roles } from './office.ts';
+import type { Connections, OfficeOptions, OpenOffice, Roles, SessionsOf } from './office.ts';
 import { ownedStorage } from './owned-storage.ts';
 import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
@@ -58,6 +58,8 @@ const NO_SLOT = -1;
 const OFFICE_CLOSE_MS = 5_000;
 /** A journal that is full or hangs rotates late; what waits for it asks again. */
 const ROTATE_MS = 60_000;
+/** For a look at the sessions of a worker. */
+const LOOK_MS = 1_000;
 /** Rewriting a large journal and mutating a large table take their time. Asked again, it goes on where it is. */
 const ERASE_MS = 3_600_000;
 
@@ -195,6 +197,8 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       poke: (device) => this.#poke(device),
       record: (device, event) => this.#events?.record(device, event),
       suspectState: () => void this.suspectState(),
+      connections: (after, limit, of) => this.#connections(after, limit, of),
+      disconnect: (what, by) => this.#disconnect(what, by),
       watch: () => {
         for (const post of this.#workers.values()) post.send({ type: 'watch' });
       },
@@ -393,6 +397,9 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
         this.#directory.moved(slot, message.moves);
         for (const [device] of message.moves) this.office?.live.moved(device);
         break;
+      case 'events':
+        this.office?.live.events(message.events);
+        break;
       case 'seen':
         this.office?.live.seen(message.rows, message.who);
         break;
@@ -426,6 +433,29 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
   async #erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>> {
     if (this.#shipper === undefined) throw new AppError('WORKER_FAILED', 'the shipper is starting');
     return (await this.#shipper.ask((ticket) => ({ type: 'erase', ticket, part, devices: [...devices] }), ERASE_MS)).counts;
+  }
+
+  async #connections(after: Parameters<OfficeOptions['connections']>[0], limit: number, of: SessionsOf): Promise<Connections> {
+    const posts = [...this.#workers].sort(([a], [b]) => a - b).filter(([worker]) => worker >= after.worker);
+    let partial = false;
+    const asked = posts.map(async ([worker, post]) => {
+      const query = { after: worker === after.worker ? after.number : 0, limit, ...of };
+      const answer = await post.ask((ticket) => ({ type: 'connections', ticket, query }), LOOK_MS).catch(() => undefined);
+      partial ||= answer === undefined;
+      return (answer?.sessions ?? []).map((facts) => ({ ...facts, worker }));
+    });
+    const sessions = (await Promise.all(asked)).flat().slice(0, limit);
+    return { sessions, partial };
+  }
+
+  async #disconnect(what: Parameters<OfficeOptions['disconnect']>[0], by: string): Promise<number> {
+    const { device, worker, number } = 'device' in what ? { ...what, worker: NO_SLOT, number: 0 } : { ...what, device: '' };
+    const posts = [...this.#workers].filter(([slot]) => worker === NO_SLOT || slot === worker);
+    const asked = posts.map(([, post]) =>
+      post.ask((ticket) => ({ type: 'disconnect', ticket, device, number, by }), LOOK_MS).then(({ counts }) => counts['closed'] ?? 0),
+    );
+    const closed = await Promise.all(asked.map((one) => one.catch(() => 0)));
+    return closed.reduce((sum, count) => sum + count, 0);
   }
 
   #poke(device: string): void {

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import type { EventJson } from '../out/record/event.ts';
 import { EventStream, type Out } from './event-stream.ts';
 import { COLUMNS, hasLeft, type Row, type RowFilter, rowText, wants } from './positions.ts';
+import { withoutPlace } from './recent-events.ts';
 
 /**
  * What changes, to those who look: server-sent events. It is a feed to look at, not one to process: the streams of Redis are lossless.
@@ -43,6 +45,8 @@ export interface ClientOptions {
   /** s */
   readonly every: number;
   readonly filter: RowFilter;
+  /** The caller may see where devices are. */
+  readonly places: boolean;
   /** The id that the client had last, '' for none. */
   readonly lastId: string;
 }
@@ -96,11 +100,12 @@ export class Feed {
     for (const client of this.#clients) client.gone(device, this.#id(this.#n), text);
   }
 
-  event(event: { readonly device: string }): void {
-    let text = '';
+  event(event: EventJson): void {
+    const texts = new Map<boolean, string>();
     for (const client of this.#clients) {
       if (!client.hasTopic('events') || !client.wantsDevice(event.device)) continue;
-      text ||= JSON.stringify(event);
+      const text = texts.get(client.seesPlaces) ?? JSON.stringify(client.seesPlaces ? event : withoutPlace(event));
+      texts.set(client.seesPlaces, text);
       client.send('event', text);
     }
   }
@@ -225,6 +230,10 @@ class LiveClient implements Client {
   wantsDevice(device: string): boolean {
     const { devices } = this.#o.filter;
     return devices === undefined || devices.has(device);
+  }
+
+  get seesPlaces(): boolean {
+    return this.#o.places;
   }
 
   /** `least`: seconds that are to pass between two batches of so many rows. */

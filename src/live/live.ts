@@ -1,9 +1,11 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { EventJson } from '../out/record/event.ts';
 import type { StateStore } from '../state/store.ts';
 import { Feed } from './feed.ts';
 import { Positions, type StoredRow } from './positions.ts';
+import { RecentEvents } from './recent-events.ts';
 import { Roster } from './roster.ts';
 import type { SightRow, WhoRow } from './sights.ts';
 import type { DeviceCounts } from './status.ts';
@@ -40,6 +42,7 @@ export class Live {
   readonly positions: Positions;
   readonly feed: Feed;
   readonly roster: Roster;
+  readonly recent = new RecentEvents();
   /** The places from before the start have been read. */
   hydrated = false;
   readonly #o: LiveOptions;
@@ -61,6 +64,7 @@ export class Live {
       described: (device, record) =>
         this.positions.describe(device, record?.account ?? '', record?.plan ?? 'default', record?.interval_s ?? 0),
       hidden: (device, erased) => {
+        this.recent.remove(device);
         if (this.positions.remove(device)) this.feed.gone(device, erased);
       },
       capped: (device) => this.positions.touch(device),
@@ -84,6 +88,14 @@ export class Live {
   /** What a worker has told. */
   seen(rows: readonly SightRow[], who: readonly WhoRow[]): void {
     this.positions.seen(rows, who);
+  }
+
+  /** Events that are on the disk. */
+  events(events: readonly EventJson[]): void {
+    for (const event of events) {
+      const isHidden = this.roster.isRelay(event.device) || event.time < this.roster.erasedBefore(event.device);
+      if (!isHidden && this.recent.add(event)) this.feed.event(event);
+    }
   }
 
   /** Sessions of the device have come or gone. */

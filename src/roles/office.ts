@@ -16,6 +16,7 @@ import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
 import { isKept } from '../fleet/privacy/kept.ts';
+import { Views } from '../fleet/privacy/views.ts';
 import { DeviceRecords } from '../fleet/registry/device-records.ts';
 import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
@@ -25,6 +26,7 @@ import { StatusBoard } from '../live/status.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
 import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
+import { Past } from '../out/sink/clickhouse/past.ts';
 import { openState, type State } from '../state/open.ts';
 import { stateOptions } from './lifecycle.ts';
 
@@ -111,6 +113,10 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     eraser,
     status,
     live,
+    connections: options.connections,
+    disconnect: options.disconnect,
+    past: new Past(options.clickhouse),
+    views: new Views({ now: () => systemClock.elapsed(), record }),
     async pick(device, address, by): Promise<boolean> {
       const isKnown = await pickAddress(state, device, address, now());
       if (isKnown) record(device, { type: 'identity_picked', address, by });

@@ -6,12 +6,13 @@ import { lockDirectory } from '../base/lock/lock.ts';
 import type { Log } from '../base/log.ts';
 import { processLog } from '../base/log-pino.ts';
 import { createMetrics, type Metrics } from '../base/metrics/catalog.ts';
-import { type ChildRole, tellDone, unknownToChild } from '../cluster/child-process.ts';
+import { type ChildRole, tell, tellDone, unknownToChild } from '../cluster/child-process.ts';
 import type { Health, ToShipper } from '../cluster/messages.ts';
 import { ownedStorage } from '../cluster/owned-storage.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
+import type { EventJson } from '../out/record/event.ts';
 import { Erasures, erasuresPath } from '../out/ship/erasures.ts';
 import { type Shipper, startShipper } from '../out/ship/shipper.ts';
 import { type ClickHouseAccess, createClickHouseSink } from '../out/sink/clickhouse/sink.ts';
@@ -21,6 +22,10 @@ import type { Sink } from '../out/sink/sink.ts';
 import { createStateSink } from '../out/sink/state/sink.ts';
 import { openState, type State } from '../state/open.ts';
 import { eventLoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
+
+/** Events are told to the supervisor together. */
+const GATHER_MS = 100;
+const MOST_EVENTS = 500;
 
 /** What the shipper is told. */
 export interface ShippingStart {
@@ -64,6 +69,7 @@ export async function startShipping({ config, instance, owner, clickhouse, state
     keepMs,
     maxBytes,
     erasures,
+    onEvent: toSupervisor(),
     claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 
@@ -130,6 +136,19 @@ async function sinksOf({ config, instance, clickhouse, state, metrics, log }: Si
   }
   sinks.push(createStateSink({ store: state, plans: new DevicePlans(state, log), instance }));
   return sinks;
+}
+
+/** Gathers events for those who look. Of very many at once the rest is not told. */
+function toSupervisor(): (event: EventJson) => void {
+  let events: EventJson[] = [];
+  return (event) => {
+    if (events.length === 0)
+      setTimeout(() => {
+        tell({ type: 'events', events });
+        events = [];
+      }, GATHER_MS);
+    if (events.length < MOST_EVENTS) events.push(event);
+  };
 }
 
 /** Keeps a slot's worker from starting until the result is called; null when one runs. */

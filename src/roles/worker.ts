@@ -7,8 +7,8 @@ import type { Tenure } from '../base/lock/tenure.ts';
 import type { Log } from '../base/log.ts';
 import { processLog } from '../base/log-pino.ts';
 import { createMetrics, type Metrics } from '../base/metrics/catalog.ts';
-import { type ChildRole, tell, tellDone, tellSocket, unknownToChild } from '../cluster/child-process.ts';
-import type { Health, SendHandle, SessionMove, ToWorker } from '../cluster/messages.ts';
+import { type ChildRole, tell, tellDone, tellSessions, tellSocket, unknownToChild } from '../cluster/child-process.ts';
+import type { ConnectionQuery, Health, SendHandle, SessionMove, ToWorker } from '../cluster/messages.ts';
 import { ownedStorage } from '../cluster/owned-storage.ts';
 import type { Codec } from '../codec/index.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
@@ -28,6 +28,7 @@ import { httpLocator } from '../in/session/http-locator.ts';
 import { METER_TICK_MS } from '../in/session/meter.ts';
 import { Places } from '../in/session/places.ts';
 import type { Session } from '../in/session/session.ts';
+import type { Session, SessionFacts } from '../in/session/session.ts';
 import { SessionTable } from '../in/session/table.ts';
 import { Journal } from '../journal/journal.ts';
 import type { JournalOptions } from '../journal/options.ts';
@@ -264,6 +265,12 @@ class EdgeWorker implements ChildRole {
       case 'commands':
         this.#fleet.delivery.poke(message.device);
         break;
+      case 'connections':
+        tellSessions(message.ticket, sessionsOf(this.#host, message.query));
+        break;
+      case 'disconnect':
+        tellDone(message.ticket, disconnect(this.#host, message));
+        break;
       case 'rotate':
         tellDone(message.ticket, this.#durable.journal.rotate().then(nothing));
         break;
@@ -306,6 +313,25 @@ const nothing = (): Readonly<Record<string, number>> => ({});
 
 function passOn(index: number, datagram: Uint8Array, { address, port }: Sender): void {
   tell({ type: 'datagram', index, bytes: Buffer.from(datagram).toString('base64'), address, port });
+}
+
+function sessionsOf({ sessions }: ListenHost, { after, limit, device, codec }: ConnectionQuery): SessionFacts[] {
+  const found: SessionFacts[] = [];
+  for (const session of device === '' ? sessions : sessions.of(device)) {
+    if (session.number <= after) continue;
+    const facts = session.facts();
+    if (codec === '' || facts.protocol === codec) found.push(facts);
+  }
+  return found.sort((a, b) => a.number - b.number).slice(0, limit);
+}
+
+async function disconnect(
+  { sessions }: ListenHost,
+  { device, number, by }: { readonly device: string; readonly number: number; readonly by: string },
+): Promise<Readonly<Record<string, number>>> {
+  const asked = [...(device === '' ? sessions : sessions.of(device))].filter((session) => number === 0 || session.number === number);
+  for (const session of asked) session.disconnect(by);
+  return { closed: asked.length };
 }
 
 function tellSeen(rows: readonly SightRow[], who: readonly WhoRow[]): void {

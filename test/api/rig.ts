@@ -59,6 +59,8 @@ export class Api {
       suspectState: () => {},
       isConnected: () => false,
       watch: () => {},
+      connections: async () => ({ sessions: [], partial: false }),
+      disconnect: async () => 0,
       facts: {
         readiness: () => ({ status: 'ready', parts: {} }),
         processes: () => [],

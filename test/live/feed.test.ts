@@ -58,7 +58,7 @@ function rig() {
   const move = (device: string, lat: number): void => positions.seen([[device, lat, 10, 0, 0, ++clock, clock, 0]], []);
   const attach = (more: Partial<ClientOptions> = {}) => {
     const reader = new Reader();
-    const client = feed.attach({ caller: 'me', topics: ['positions'], every: 1, filter: {}, lastId: '', ...more }, reader);
+    const client = feed.attach({ caller: 'me', topics: ['positions'], every: 1, filter: {}, places: true, lastId: '', ...more }, reader);
     return { reader, client };
   };
   return { feed, positions, move, attach, watched: () => watched };
@@ -195,8 +195,24 @@ describe('the feed', () => {
     const { feed, attach } = rig();
     const { reader } = attach({ topics: ['status', 'events'] });
     void reader.events;
-    feed.event({ device: 'd-1' });
+    const data = { command: 'locate', state: 'answered', reply: 'Lat:1', values: { lat: 1 } };
+    const event = {
+      version: 1,
+      id: 'a',
+      kind: 'event',
+      device: 'd-1',
+      account: '',
+      time: 1,
+      received: 1,
+      protocol: '',
+      type: 'command',
+      data,
+    } as const;
+    const other = attach({ topics: ['events'], places: false }).reader;
+    feed.event(event);
+    expect(other.text).toContain('"withheld":true');
+    expect(other.text).not.toContain('Lat');
     for (let second = 0; second < 4; second++) feed.tick();
-    expect(reader.events).toEqual(['event {"device":"d-1"}', 'status {"cards":1}', 'status {"cards":1}']);
+    expect(reader.events).toEqual([`event ${JSON.stringify(event)}`, 'status {"cards":1}', 'status {"cards":1}']);
   });
 });

@@ -149,6 +149,169 @@ describe('positions', () => {
   });
 });
 
+describe('the past', () => {
+  const imei = '356307042441088';
+  const start = Date.now() - 7_200_000;
+  const minutes = 60;
+  beforeAll(async () => {
+    // A record a minute, but for a gap of 15 minutes in the middle.
+    const times = Array.from({ length: minutes }, (_, n) => start + 60_000 * (n < 30 ? n : n + 15));
+    await device(imei, ...times.map((time, n) => packet(time, n === 40 ? 99 : 10)));
+    await eventually(async () =>
+      expect((await server.running.query(`SELECT count() FROM fixgate.positions FINAL WHERE device = '${imei}'`)).trim()).toBe('60'),
+    );
+  });
+
+  it('is a track: all of it, or thinned with its gaps and the fastest', async () => {
+    const track = async (query = ''): Promise<Record<string, unknown>> => {
+      const { status, body } = await server.call('GET', `/v1/devices/${imei}/positions?from=${start}&${query}`);
+      expect(status).toBe(200);
+      return body;
+    };
+    const all = await track();
+    expect(all).toMatchObject({ device: imei, total: minutes, thinned: false });
+    expect(all['columns']).toEqual(['time', 'lat', 'lon', 'speed_kmh', 'course_deg', 'altitude_m', 'event', 'flags']);
+    expect(rowsOf(all)[0]).toEqual([start, 59.3293, 18.0686, 10, 0, 0, '', ['buffered']]);
+    const few = await track('points=10');
+    const times = rowsOf(few).map(([time]) => (Number(time) - start) / 60_000);
+    expect([few['total'], few['thinned'], times.length < 20]).toEqual([minutes, true, true]);
+    // Both ends of the gap, the fastest, the first and the last.
+    for (const minute of [0, 29, 45, 55, 74]) expect([minute, times]).toEqual([minute, expect.arrayContaining([minute])]);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  it('is a file of another format', async () => {
+    const text = async (format: string): Promise<string> =>
+      (await server.fetch(`/v1/devices/${imei}/positions?from=${start}&format=${format}`)).text();
+    const [ndjson, csv, geojson, gpx] = await Promise.all(['ndjson', 'csv', 'geojson', 'gpx'].map(text));
+    expect(ndjson?.trim().split('\n')).toHaveLength(minutes);
+    expect(JSON.parse(ndjson?.split('\n')[0] ?? '')).toEqual({
+      time: start,
+      lat: 59.3293,
+      lon: 18.0686,
+      speed_kmh: 10,
+      course_deg: 0,
+      altitude_m: 0,
+      flags: ['buffered'],
+    });
+    expect(csv?.split('\r\n').slice(0, 2)).toEqual([
+      'time,lat,lon,speed_kmh,course_deg,altitude_m,event,flags',
+      `${start},59.3293,18.0686,10,0,0,,buffered`,
+    ]);
+    expect(JSON.parse(geojson ?? '').features[0]).toMatchObject({
+      geometry: { type: 'Point', coordinates: [18.0686, 59.3293, 0] },
+      properties: { device: imei, time: start, speed_kmh: 10 },
+    });
+    expect(gpx?.match(/<trkpt /g)).toHaveLength(minutes);
+    expect(gpx?.match(/<trkseg>/g)).toHaveLength(2);
+    expect(gpx).toContain(`<time>${new Date(start).toISOString()}</time>`);
+    const rest = await (
+      await server.fetch(`/v1/devices/${imei}/positions?from=${start}&format=ndjson&after=${start + 60_000 * 70}`)
+    ).text();
+    expect(rest.trim().split('\n')).toHaveLength(4);
+  });
+
+  it('of places needs `locations` and leaves an event, once for each caller', async () => {
+    expect((await (await server.as('read')).call('GET', `/v1/devices/${imei}/positions`)).status).toBe(403);
+    const events = async (): Promise<object[]> =>
+      Object((await server.call('GET', `/v1/events?device=${imei}&type=viewed`)).body['events']);
+    await eventually(async () =>
+      expect(await events()).toMatchObject([{ type: 'viewed', device: imei, data: { what: 'track', by: 'tester' } }]),
+    );
+    const officer = await server.as('locations');
+    await officer.call('GET', `/v1/devices/${imei}/positions`);
+    await officer.call('GET', `/v1/devices/${imei}/positions`);
+    await eventually(async () => expect(await events()).toHaveLength(2));
+    for (const [query, field] of [
+      ['from=5&to=4', 'from'],
+      ['from=0', 'from'],
+      ['after=5', 'after'],
+      ['points=0', 'points'],
+    ])
+      expect((await server.call('GET', `/v1/devices/${imei}/positions?${query}`)).body['problems']).toMatchObject([{ field }]);
+  });
+
+  it('is a list of events, newest first, in pages', async () => {
+    const all = await server.call('GET', '/v1/events?limit=1000');
+    const list: { id: string; time: number; type: string }[] = Object(all.body['events']);
+    expect(all.body['source']).toBe('clickhouse');
+    expect(list.map(({ time }) => time)).toEqual(list.map(({ time }) => time).toSorted((a, b) => b - a));
+    const paged: string[] = [];
+    for (let next = ''; ; ) {
+      const { body } = await server.call('GET', `/v1/events?limit=7&to=${list[0]?.time}${next}`);
+      paged.push(...Object(body['events']).map(({ id }: { id: string }) => id));
+      if (body['next'] === undefined) break;
+      next = `&before=${String(body['next'])}`;
+    }
+    expect(paged).toEqual(list.map(({ id }) => id));
+    const { body } = await server.call('GET', '/v1/events?type=connected,viewed&limit=1000');
+    expect(new Set(Object(body['events']).map(({ type }: { type: string }) => type))).toEqual(new Set(['connected', 'viewed']));
+  });
+});
+
+describe('connections', () => {
+  it('are listed, and ended when asked for; the feed has the event', async () => {
+    const imei = '356307042441096';
+    const made = await device(imei, packet(Date.now(), 33));
+    const stream = await live(`?topics=events&device=${imei}`);
+    const own = async (query = ''): Promise<Record<string, unknown>[]> =>
+      Object((await server.call('GET', `/v1/connections?limit=1000${query}`)).body['connections']).filter(
+        (one: Record<string, unknown>) => one['device'] === imei,
+      );
+    const [one] = await own();
+    expect(one).toMatchObject({ transport: 'tcp', protocol: 'teltonika', bytes_in: 62, bytes_out: 5, frames: 2, malformed: 0, owed: 0 });
+    expect(await own('&codec=gt06')).toEqual([]);
+    await eventually(async () => expect(await own('&state=moving')).toHaveLength(1));
+    const state = await server.call('GET', `/v1/devices/${imei}/state`);
+    expect(state).toMatchObject({
+      status: 200,
+      body: {
+        connected: true,
+        protocol: 'teltonika',
+        state: 'moving',
+        held: [],
+        commands_open: 0,
+        flags: ['provisional'],
+        place: { lat: 59.3293, speed_kmh: 33 },
+      },
+    });
+    const reader = await server.as('read');
+    expect((await reader.call('GET', `/v1/devices/${imei}/state`)).body['place']).toBeUndefined();
+    expect((await reader.call('DELETE', `/v1/connections/${String(one?.['id'])}`)).status).toBe(403);
+    expect(await server.call('DELETE', `/v1/connections/${String(one?.['id'])}`)).toEqual({ status: 202, body: { closed: 1 } });
+    await made.until(({ ended }) => ended);
+    await eventually(() =>
+      expect(stream.of('event').map(({ data }) => data)).toContainEqual(
+        expect.objectContaining({ type: 'disconnected', device: imei, data: expect.objectContaining({ reason: 'asked', by: 'tester' }) }),
+      ),
+    );
+    stream.close();
+    await eventually(async () => expect(await own()).toEqual([]));
+    expect((await server.call('DELETE', `/v1/connections/${String(one?.['id'])}`)).status).toBe(404);
+    await eventually(async () =>
+      expect((await server.call('GET', `/v1/devices/${imei}/state`)).body).toMatchObject({ connected: false, state: 'offline' }),
+    );
+    const again = await device(imei, packet(Date.now()));
+    expect((await server.call('POST', `/v1/devices/${imei}/disconnect`, {})).body).toEqual({ closed: 1 });
+    await again.until(({ ended }) => ended);
+    expect((await server.call('POST', `/v1/devices/${imei}/disconnect`, {})).status).toBe(404);
+    expect((await server.call('GET', '/v1/devices/nobody-1/state')).status).toBe(404);
+  });
+
+  it('come in pages', async () => {
+    const all = await server.call('GET', '/v1/connections?limit=1000');
+    const ids = Object(all.body['connections']).map(({ id }: { id: string }) => id);
+    const paged: string[] = [];
+    for (let next = ''; ; ) {
+      const { body } = await server.call('GET', `/v1/connections?limit=1${next}`);
+      paged.push(...Object(body['connections']).map(({ id }: { id: string }) => id));
+      if (body['next'] === undefined) break;
+      next = `&after=${String(body['next'])}`;
+    }
+    expect([paged.length > 1, paged]).toEqual([true, ids]);
+  });
+});
+
 describe('after a restart', () => {
   it('positions come from the database, and open streams were ended in order', async () => {
     const imei = '356307042441070';

@@ -35,6 +35,9 @@ export class Intake implements Line, Owing {
   readonly #gate: Gate;
   readonly #turns: Turns;
   readonly #store: Store;
+  #malformed = 0;
+  /** The token that asked for the end. */
+  #endedBy = '';
   #phase: Phase = Phase.Anonymous;
   /** The phase to go on with when the registry has answered. */
   #before: Phase = Phase.Anonymous;
@@ -93,6 +96,11 @@ export class Intake implements Line, Owing {
     return this.#cutter.pending;
   }
 
+  get traffic(): Line['traffic'] {
+    const { bytesIn, framesIn } = this.#cutter;
+    return { bytes_in: bytesIn, bytes_out: this.out.bytesOut, frames: framesIn, malformed: this.#malformed, owed: this.out.outbox.count };
+  }
+
   /** Takes one chunk of a stream, or one whole datagram. */
   push(chunk: Bytes): void {
     if (this.#phase !== Phase.Closed) this.out.count(chunk.length, 1);
@@ -141,8 +149,9 @@ export class Intake implements Line, Owing {
   }
 
   /** Ends the connection in order: nothing more is read, and the answers owed leave. */
-  finish(reason: string): void {
+  finish(reason: string, by = ''): void {
     if (this.#phase === Phase.Closing || this.#phase === Phase.Closed) return;
+    this.#endedBy = by;
     this.#phase = Phase.Closing;
     this.#gate.close();
     this.out.outbox.free(NEVER);
@@ -164,7 +173,8 @@ export class Intake implements Line, Owing {
     this.#turns.close();
     const { last } = this.#turns;
     const counts = { bytes_in: this.#cutter.bytesIn, bytes_out: this.out.bytesOut, frames: this.framesIn };
-    if (last !== undefined) journalEvent(this.#host, last, { type: 'disconnected', reason, ...counts });
+    const by = this.#endedBy === '' ? {} : { by: this.#endedBy };
+    if (last !== undefined) journalEvent(this.#host, last, { type: 'disconnected', reason, ...by, ...counts });
   }
 
   /** A chunk; undefined: none follows for now. */
@@ -343,6 +353,7 @@ export class Intake implements Line, Owing {
   }
 
   #bad(reason: string): boolean {
+    this.#malformed++;
     this.#counters.malformed(reason);
     return this.#strike();
   }

@@ -53,6 +53,29 @@ export interface SessionHost {
   readonly clock: Clock;
 }
 
+/** What is shown of a session. Times in epoch ms. */
+export interface SessionFacts {
+  /** Of the worker that has it. */
+  readonly number: number;
+  readonly device: string;
+  /** Address and port. */
+  readonly peer: string;
+  readonly transport: Transport;
+  readonly protocol: string;
+  readonly since: number;
+  readonly received: number;
+  /** Of the connection. */
+  readonly bytes_in: number;
+  readonly bytes_out: number;
+  readonly frames: number;
+  readonly malformed: number;
+  /** Answers that are owed. */
+  readonly owed: number;
+  /** Commands go here. */
+  readonly leads: boolean;
+  readonly contested: boolean;
+}
+
 /** What a session needs of its connection. */
 export interface Line {
   readonly codec: Codec;
@@ -71,10 +94,12 @@ export interface Line {
     /** Sends the first bytes of `room`, which are metered. */
     send(length: number): void;
   };
+  /** What has passed on the connection so far, and how many answers are owed. */
+  readonly traffic: Pick<SessionFacts, 'bytes_in' | 'bytes_out' | 'frames' | 'malformed' | 'owed'>;
   /** No answer is owed, and the connection is not about to end. */
   readonly clear: boolean;
-  /** Ends the connection once the answers owed have left. */
-  finish(reason: string): void;
+  /** Ends the connection once the answers owed have left. `by`: the token that asked. */
+  finish(reason: string, by?: string): void;
   /** The registry has something else to say about the device of the session, or about the id that it reports. */
   review(session: Session): void;
 }
@@ -84,7 +109,11 @@ const SPOKE_MS = 1_000;
 /** A session that nothing contradicted for so long is where the device is. */
 const SETTLED_MS = 600_000;
 
+let numbers = 0;
+
 export class Session implements LiveSession {
+  /** Of this worker's sessions; rises. */
+  readonly number = ++numbers;
   readonly device: string;
   readonly transport: Transport;
   readonly peer: string;
@@ -223,6 +252,30 @@ export class Session implements LiveSession {
 
   isHeard(): boolean {
     return this.#host.clock.elapsed() - this.#heardAt <= 2 * this.#interval.ms;
+  }
+
+  /** What is shown of it. */
+  facts(): SessionFacts {
+    const { clock } = this.#host;
+    const ahead = clock.now() - clock.elapsed();
+    const { number, device, peer, transport } = this;
+    return {
+      number,
+      device,
+      peer,
+      transport,
+      protocol: this.#line.codec.name,
+      since: Math.round(this.since + ahead),
+      received: Math.round(this.#heardAt + ahead),
+      ...this.#line.traffic,
+      leads: this.#leads,
+      contested: this.#contested,
+    };
+  }
+
+  /** A caller of the API has asked to end the connection. */
+  disconnect(by: string): void {
+    this.#line.finish('asked', by);
   }
 
   /** What a frame of the device means beside what is stored of it. Received at `wall`, epoch ms, and `at`, monotonic ms. */

@@ -28,6 +28,20 @@ export interface Event {
   readonly data: string;
 }
 
+/** The JSON form, as an object. */
+export interface EventJson {
+  readonly version: number;
+  readonly id: string;
+  readonly kind: 'event';
+  readonly device: string;
+  readonly account: string;
+  readonly time: number;
+  readonly received: number;
+  readonly protocol: string;
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
 const plainValue = (_: string, value: unknown): unknown => (typeof value === 'string' ? plainText(value) : value);
 
 /** An event as it is journaled; undefined if the text is not a JSON object with a type. */
@@ -40,6 +54,10 @@ export function readEvent(text: string): Pick<Event, 'type' | 'data'> | undefine
   } catch {
     return undefined;
   }
+}
+
+export function eventObject({ id, device, account, time, received, protocol, type, data }: Event): EventJson {
+  return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data: JSON.parse(data) };
 }
 
 export function eventJson({ id, device, account, time, received, protocol, type, data }: Event): string {

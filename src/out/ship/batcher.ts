@@ -55,6 +55,8 @@ export interface BatcherOptions {
   readonly relays: boolean;
   /** An entry marked relay is passed and goes nowhere: this sink does not take it, or it could not be read. */
   readonly onRelay: (reason: 'not_taken' | 'unreadable') => void;
+  /** An event, which a sink of usage alone does not take. */
+  readonly onEvent?: ((slot: string, entry: EntryView) => void) | undefined;
   readonly onDamage: (damage: Damage) => void;
   /** A slot could not be read; the others go on. */
   readonly onTrouble: (slot: string, reason: string) => void;
@@ -256,7 +258,10 @@ export class Batcher {
     batch.entries++;
     batch.bytes += entry.end - entry.start;
     const { decoder, parking, window, takes, erased, instance, relays, onRelay } = this.#options;
-    if (takes === (entry.kind === EntryKind.Usage ? 'records' : 'usage')) return;
+    if (takes === (entry.kind === EntryKind.Usage ? 'records' : 'usage')) {
+      if (entry.kind === EntryKind.Event && !entry.relay) this.#options.onEvent?.(slot, entry);
+      return;
+    }
     if (entry.relay && !relays) {
       onRelay('not_taken');
       return;

@@ -10,12 +10,14 @@ import { type Claim, dropRelayed } from '../../journal/relayed.ts';
 import { retain } from '../../journal/retention.ts';
 import { rewriteSegment } from '../../journal/rewrite.ts';
 import { type Damage, listSegments } from '../../journal/segment.ts';
+import type { EventJson } from '../record/event.ts';
 import type { Codecs, Counts, Sink, SinkHealth } from '../sink/sink.ts';
 import { Batcher } from './batcher.ts';
 import { Decoder } from './decoder.ts';
 import type { Erased, Erasures } from './erasures.ts';
 import { Loop } from './loop.ts';
 import { Parking } from './parking.ts';
+import { eventOf } from './take.ts';
 import { isSlot, Watermarks } from './watermarks.ts';
 import { ResendWindow } from './window.ts';
 
@@ -56,6 +58,8 @@ export interface ShipperOptions {
   /** Budget of each slot's journal; above it, delivered segments go before `keepMs` is over. */
   readonly maxBytes?: number | undefined;
   readonly erasures: Erasures;
+  /** Each event, once it is durable, when the loop of the sink of usage passes it: soon, but for a state store that is away. */
+  readonly onEvent?: ((event: EventJson) => void) | undefined;
   /** Keeps a slot from being written; without it, the newest segment of every slot is left alone. */
   readonly claim?: ((slot: string) => ReturnType<Claim>) | undefined;
 }
@@ -204,6 +208,10 @@ class RunningShipper implements Shipper {
       onRelay: (reason) => {
         if (reason === 'unreadable') metrics.relayDropped.inc({ reason });
         else if (first && !this.#o.sinks.some(({ relays }) => relays)) metrics.relayDropped.inc({ reason: 'no_stream' });
+      },
+      onEvent: (slot, entry) => {
+        const event = this.#o.onEvent === undefined ? undefined : eventOf(slot, entry, instance);
+        if (event !== undefined) this.#o.onEvent?.(event);
       },
       onDamage: (damage) => {
         if (first) this.#damaged(damage);

@@ -1,7 +1,7 @@
 import { HASH, hash64 } from '../../base/wire/index.ts';
 import { EntryKind, type EntryView } from '../../journal/entry.ts';
 import { parseUsage } from '../../journal/usage.ts';
-import { readEvent } from '../record/event.ts';
+import { type EventJson, eventObject, readEvent } from '../record/event.ts';
 import type { Batch } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
 
@@ -26,6 +26,14 @@ function takeEvent(batch: Batch, slot: string, entry: EntryView, instance: strin
   const id = idOf(slot, entry, instance);
   batch.events.push({ ...event, id, device, account, time: received, received, protocol }, slot, entry.sequence);
   return '';
+}
+
+/** The event of an entry of that kind; undefined if it cannot be read. */
+export function eventOf(slot: string, entry: EntryView, instance: string): EventJson | undefined {
+  const event = readEvent(entry.bytes.toString('utf8', entry.start, entry.end));
+  if (event === undefined) return undefined;
+  const { device, received, codec: protocol, account } = entry;
+  return eventObject({ ...event, id: idOf(slot, entry, instance), device, account, time: received, received, protocol });
 }
 
 function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: string): string {

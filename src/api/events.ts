@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import { deviceId } from '../fleet/registry/device.ts';
+import { withoutPlace } from '../live/recent-events.ts';
+import { listOf } from './list-of.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
+import { allows } from './tokens.ts';
+
+const time = z.coerce.number().int().min(0).max(8.64e15);
+const event = z.object({
+  version: z.int(),
+  id: z.string(),
+  kind: z.literal('event'),
+  device: z.string(),
+  account: z.string(),
+  time: z.int(),
+  received: z.int(),
+  protocol: z.string(),
+  type: z.string(),
+  data: z.record(z.string(), z.unknown()).describe('by type; `withheld`: a reply that may say where the device is was left out'),
+});
+const events = z
+  .object({
+    events: z.array(event).describe('newest first'),
+    next: z.string().optional().describe('pass as `before` for older ones'),
+    source: z.enum(['clickhouse', 'memory']).describe('memory: the last 1000 of this server, for ClickHouse does not answer'),
+  })
+  .meta({ id: 'events' });
+const example = {
+  events: [
+    {
+      version: 1,
+      id: '5f0c8a1e9b7d2c43',
+      kind: 'event',
+      device: '356307042441013',
+      account: '',
+      time: 1_796_083_199_000,
+      received: 1_796_083_199_000,
+      protocol: 'teltonika',
+      type: 'connected',
+      data: { transport: 'tcp', protocol: 'teltonika' },
+    },
+  ],
+  source: 'clickhouse',
+};
+
+/** What has happened (docs/events.md). */
+export const EVENT_ROUTES: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1/events',
+    scope: 'read',
+    about: 'Events, newest first.',
+    params: NOTHING,
+    query: z.strictObject({
+      device: deviceId.optional(),
+      type: listOf(z.string().min(1).max(64), 20).optional().describe('types, separated by commas; at most 20'),
+      from: time.default(0).describe('epoch ms'),
+      to: time.optional().describe('epoch ms; default: now'),
+      before: z
+        .string()
+        .regex(/^\d{1,16}-[0-9a-f]{16}$/, 'must be `next` of the page before')
+        .optional()
+        .describe('`next` of the page before'),
+      limit: z.coerce.number().int().min(1).max(1000).default(100),
+    }),
+    body: NO_BODY,
+    answers: { 200: { about: 'the events', schema: events, example } },
+    async run({ query: { device, type: types = [], from, to = systemClock.now(), before, limit }, token, office }) {
+      const id = device === undefined ? undefined : await office.deviceRecords.idOf(device);
+      const [at = '', of = ''] = before?.split('-') ?? [];
+      const query = { device: id, types, from, to, limit, before: before === undefined ? undefined : { time: Number(at), id: of } };
+      const { found, source } = await office.past.events(query).then(
+        (rows) => ({ found: rows, source: 'clickhouse' }),
+        (error: unknown) => {
+          if (!(error instanceof AppError)) throw error;
+          return { found: office.live.recent.list(query), source: 'memory' };
+        },
+      );
+      const last = found.at(-1);
+      const isWhole = last === undefined || found.length < limit;
+      return {
+        events: allows(token, 'locations') ? found : found.map(withoutPlace),
+        ...(isWhole ? {} : { next: `${last.time}-${last.id}` }),
+        source,
+      };
+    },
+  }),
+];
