@@ -2,12 +2,13 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { cycleOf } from '../fleet/plan/cycle.ts';
-import { stepSchema, UNLIMITED } from '../fleet/plan/plan.ts';
+import { type Plan, stepSchema, UNLIMITED } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
-import { countersOf, usageOf } from '../fleet/plan/usage.ts';
-import { deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
+import { countersOf, readUsage, usageOf } from '../fleet/plan/usage.ts';
+import { type Device, deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
 import type { Change } from '../fleet/registry/device-records.ts';
 import { STANDING, standingSchema } from '../fleet/registry/standing.ts';
+import { DEVICE_STATES } from '../live/positions.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
@@ -19,6 +20,16 @@ const filter = z.strictObject({
   account: z.string().max(64).optional(),
   plan: z.string().max(64).optional(),
   state: deviceSchema.shape.state.unwrap().optional(),
+  q: z.string().min(1).max(64).optional().describe('part of the id, of an alias or of the account'),
+  connected: z.stringbool().optional(),
+  silent: z.stringbool().optional().describe('connected, and nothing came for three intervals, at least 5 minutes'),
+  with: z.literal('live').optional().describe('adds `live` to each device: what it is like now'),
+});
+const live = z.object({
+  connected: z.boolean(),
+  state: z.enum(DEVICE_STATES),
+  received: z.int().optional().describe('when something came last'),
+  usage_pct: z.number().describe('of the cap, in this cycle; 0 without one'),
 });
 const { recovery } = deviceSchema.shape;
 const wanted = recovery.unwrap().omit({ started: true });
@@ -66,10 +77,17 @@ export const DEVICE_ROUTES: readonly Route[] = [
     answers: {
       200: {
         about: 'the devices; pass `next` as `after` for the next page',
-        schema: z.object({ devices: z.array(deviceSchema), next: z.string().optional() }),
+        schema: z.object({ devices: z.array(deviceSchema.extend({ live: live.optional() })), next: z.string().optional() }),
       },
     },
-    run: ({ query: { after, limit, ...of }, office }) => office.deviceRecords.list(of, after, limit),
+    async run({ query: { after, limit, connected, silent, with: also, ...of }, office }) {
+      const { positions } = office.live;
+      const wanted = ({ id }: Device): boolean =>
+        (connected === undefined || office.isConnected(id) === connected) &&
+        (silent === undefined || (positions.get(id)?.state === 'silent') === silent);
+      const found = await office.deviceRecords.list(of, after, limit, wanted);
+      return also === undefined ? found : { ...found, devices: await withLive(office, found.devices) };
+    },
   }),
   route({
     method: 'POST',
@@ -241,6 +259,24 @@ export const DEVICE_ROUTES: readonly Route[] = [
     },
   }),
 ];
+
+/** The devices with what they are like now. */
+async function withLive(office: ApiOffice, devices: readonly Device[]): Promise<object[]> {
+  const plans = new Map<string, Plan>();
+  const now = systemClock.now();
+  return Promise.all(
+    devices.map(async (device) => {
+      const plan = plans.get(device.plan) ?? (await office.plans.get(device.plan)) ?? UNLIMITED;
+      plans.set(device.plan, plan);
+      const { pct } = await readUsage(office.state, device, plan, now);
+      const row = office.live.positions.get(device.id);
+      const connected = office.isConnected(device.id);
+      const state = row?.state ?? (connected ? 'standing' : 'offline');
+      const received = row === undefined ? {} : { received: row.received };
+      return { ...device, live: { connected, state, ...received, usage_pct: Math.round(10 * pct) / 10 } };
+    }),
+  );
+}
 
 /** What the codec has learned about the device; undefined: nothing. */
 export async function profileOf({ state, codecs }: ApiOffice, id: string): Promise<z.infer<typeof profile> | undefined> {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { OfficeOptions } from '../cluster/office.ts';
 import type { Codec } from '../codec/index.ts';
+import type { Explainer } from '../explain/explainer.ts';
 import type { CommandIntake } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import type { Shadow } from '../fleet/command/shadow.ts';
@@ -31,6 +32,9 @@ export interface ApiOffice {
   readonly eraser: Eraser;
   readonly status: StatusBoard;
   readonly live: Live;
+  /** Reads bytes for people. */
+  readonly explainer: Explainer;
+  isConnected(device: string): boolean;
   /** Sessions of all workers (`cluster/office.ts`). */
   readonly connections: OfficeOptions['connections'];
   readonly disconnect: OfficeOptions['disconnect'];

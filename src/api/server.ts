@@ -10,6 +10,7 @@ import { commandRoutes } from './commands.ts';
 import { CONNECTION_ROUTES } from './connections.ts';
 import { CONSOLE_PATHS, type Console } from './console.ts';
 import { DATA_ROUTES } from './data.ts';
+import { DECODE_ROUTES } from './decode.ts';
 import { DEVICE_ROUTES } from './devices.ts';
 import { docsPage } from './docs.ts';
 import { Downloads, downloadRoutes } from './downloads.ts';
@@ -166,6 +167,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...TRACK_ROUTES,
     ...EVENT_ROUTES,
     ...CONNECTION_ROUTES,
+    ...DECODE_ROUTES,
   ];
 }
 

@@ -3,12 +3,12 @@ import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { type Bytes, fromHex, hex, visible } from '../base/wire/index.ts';
 import type { Codec, Transport } from '../codec/index.ts';
-import { recogniseCodec } from '../in/listen/recognise.ts';
+import { recognised, transportBy } from '../explain/reading.ts';
+import { type Message, Transcript } from '../explain/transcript.ts';
 import { EXIT } from './exit-code.ts';
 import { type HexLine, HexLines } from './hex-lines.ts';
 import { io } from './io.ts';
 import { codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';
-import { type Message, Transcript } from './transcript.ts';
 
 export const DECODE_HELP = `fixgate decode [options] [<hex> …]   or   fixgate decode [options] < lines of hex
 
@@ -101,24 +101,6 @@ interface Opened {
 
 async function* inTurn(texts: readonly string[]): AsyncGenerator<string> {
   for (const text of texts) yield `${text.replaceAll('\n', ' ')}\n`;
-}
-
-/** The codec whose protocol the bytes speak: the one that says so, else the only one that may still be it. */
-function recognised(codecs: readonly Codec[], bytes: Bytes): Codec | undefined {
-  const sure = recogniseCodec(codecs, bytes, bytes.length);
-  if (sure !== undefined) return sure ?? undefined;
-  const possible = codecs.filter((codec) => recogniseCodec([codec], bytes, bytes.length) === undefined);
-  return possible.length === 1 ? possible[0] : undefined;
-}
-
-/** The transport on which the bytes are something. */
-function transportBy(codec: Codec, bytes: Bytes, openAs: (codec: Codec, transport: Transport) => Transcript): Transport {
-  const reads = (transport: Transport): boolean => {
-    if (codec[transport] === undefined) return false;
-    const transcript = openAs(codec, transport);
-    return [...transcript.push(bytes), ...transcript.quiet()].some(({ type }) => type !== 'malformed');
-  };
-  return !reads('tcp') && reads('udp') ? 'udp' : transportOf(undefined, codec);
 }
 
 /** What becomes text of one input line: `begin`, its messages, `end`. Each resolves when the output has taken it. */

@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { OfficeOptions } from '../cluster/office.ts';
 import { codecOptions, loadCodecs, recordOptions } from '../codec/registry.ts';
+import { Explainer } from '../explain/explainer.ts';
 import { CommandIntake } from '../fleet/command/intake.ts';
 import { Ledger } from '../fleet/command/ledger.ts';
 import { Shadow } from '../fleet/command/shadow.ts';
@@ -86,7 +87,9 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
   const eraser = eraserOf(options, state, deviceRecords);
   const stream = streamOf(options, state, commandIntake);
+  const explainer = new Explainer({ packages: config.codecs.packages, options: config.codecs.options });
   const stop = async (): Promise<void> => {
+    await explainer.close();
     status.stop();
     await live.stop();
     await eraser.stop();
@@ -113,6 +116,8 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     eraser,
     status,
     live,
+    explainer,
+    isConnected: options.isConnected,
     connections: options.connections,
     disconnect: options.disconnect,
     past: new Past(options.clickhouse),

@@ -214,6 +214,7 @@ describe('the description of the API', () => {
       'GET /v1/tokens',
       'PATCH /v1/devices/{id}',
       'POST /v1/commands/{command}/outcome',
+      'POST /v1/decode',
       'POST /v1/devices',
       'POST /v1/devices/bulk',
       'POST /v1/devices/{id}/commands',

@@ -249,6 +249,49 @@ describe('the past', () => {
   });
 });
 
+describe('POST /v1/decode', () => {
+  const imei = '356307042441013';
+  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+  it('reads bytes as the server would, and explains them', async () => {
+    const sent = { hex: [text(handshake(imei)), text(packet(Date.now(), 44))] };
+    const { status, body } = await server.call('POST', '/v1/decode', sent);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      protocol: 'teltonika',
+      guessed: true,
+      transport: 'tcp',
+      pending: 0,
+      noise: 0,
+      messages: [
+        { type: 'login', device: imei, answer: '01' },
+        { type: 'records', records: [{ lat: 59.3293, speed_kmh: 44 }], answer: '00000001' },
+      ],
+    });
+    const [, records] = Object(body['messages']);
+    expect(records.explain[0]).toMatchObject({ at: 0 });
+    const again = await server.call('POST', '/v1/decode', { ...sent, protocol: 'teltonika', transport: 'tcp' });
+    expect(again.body['guessed']).toBe(false);
+    const alone = await server.call('POST', '/v1/decode', { hex: sent.hex.slice(1), protocol: 'teltonika', device: imei });
+    expect(alone.body['messages']).toMatchObject([{ device: imei, answer: '00000001' }]);
+  });
+
+  it('says what is wrong, by field', async () => {
+    const hex = [text(handshake(imei))];
+    for (const [body, status, field] of [
+      [{ hex: ['xyz'] }, 422, 'hex.0'],
+      [{ hex: ['ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff'] }, 422, 'protocol'],
+      [{ hex, protocol: 'morse' }, 422, 'protocol'],
+      [{ hex, protocol: 'teltonika', options: { colour: 'red' } }, 422, 'options'],
+      [{ hex, transport: 'sms' }, 400, 'transport'],
+      [{ hex: [] }, 400, 'hex'],
+    ] as const) {
+      const answer = await server.call('POST', '/v1/decode', body);
+      expect([body, answer.status, answer.body['problems']]).toEqual([body, status, [expect.objectContaining({ field })]]);
+    }
+  });
+});
+
 describe('connections', () => {
   it('are listed, and ended when asked for; the feed has the event', async () => {
     const imei = '356307042441096';
@@ -294,8 +337,30 @@ describe('connections', () => {
     const again = await device(imei, packet(Date.now()));
     expect((await server.call('POST', `/v1/devices/${imei}/disconnect`, {})).body).toEqual({ closed: 1 });
     await again.until(({ ended }) => ended);
-    expect((await server.call('POST', `/v1/devices/${imei}/disconnect`, {})).status).toBe(404);
+    again.close();
+    await eventually(async () => expect((await server.call('POST', `/v1/devices/${imei}/disconnect`, {})).status).toBe(404));
     expect((await server.call('GET', '/v1/devices/nobody-1/state')).status).toBe(404);
+  });
+
+  it('and what is known of the devices now are in the list of devices, on request', async () => {
+    const imei = '356307042441104';
+    await server.call('PUT', `/v1/devices/${imei}`, { aliases: ['van-Alesund'], account: 'North Sea' });
+    await device(imei, packet(Date.now(), 33));
+    const list = async (query: string): Promise<Record<string, unknown>[]> =>
+      Object((await server.call('GET', `/v1/devices?limit=1000&${query}`)).body['devices']);
+    const ids = async (query: string): Promise<unknown[]> => (await list(query)).map(({ id }) => id);
+    for (const q of ['441104', 'alesund', 'north%20s']) expect(await ids(`q=${q}`)).toEqual([imei]);
+    expect(await ids('q=441104&connected=false')).toEqual([]);
+    expect(await ids('q=441104&connected=true&silent=false')).toEqual([imei]);
+    expect(await ids('silent=true')).toEqual([]);
+    await eventually(async () =>
+      expect((await list('q=441104&with=live'))[0]).toMatchObject({
+        id: imei,
+        state: 'active',
+        live: { connected: true, state: 'moving', usage_pct: 0 },
+      }),
+    );
+    expect((await list('q=441104'))[0]?.['live']).toBeUndefined();
   });
 
   it('come in pages', async () => {

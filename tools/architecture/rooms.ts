@@ -30,6 +30,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['api'],
   ['cluster'],
   ['config'],
+  ['explain'],
   ['in/listen'],
   ['in/intake'],
   ['in/ack', 'in/session', 'out/ship'],
@@ -61,6 +62,7 @@ export const FOLDERS: readonly string[] = [
   'api',
   'cluster',
   'config',
+  'explain',
   'in',
   'live',
   'out',
@@ -124,6 +126,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   'in/ack': {
     holds: 'the answers that a connection is owed: encoded by the turn that earned them, in order',
     imports: ['in/session', 'base/metrics types', 'codec types', 'base/wire types'],
+  },
+  explain: {
+    holds: 'what bytes mean, for people: the transcript of a connection, and the thread that makes it',
+    imports: ['base/wire', 'codec', 'codec/frame', 'src/in/listen/recognise.ts', 'src/in/session/identity.ts', 'out/record'],
   },
   live: {
     holds: 'what people look at while it happens: last positions, the feed of what changes, the status of the server',
@@ -275,6 +281,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/live/positions.ts',
       'src/live/recent-events.ts',
       'live types',
+      'explain types',
       'npm:fastify',
       'npm:zod',
     ],

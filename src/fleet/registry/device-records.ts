@@ -33,6 +33,8 @@ export interface DeviceFilter {
   readonly account?: string | undefined;
   readonly plan?: string | undefined;
   readonly state?: string | undefined;
+  /** Part of the id, of an alias or of the account, in capitals or not. */
+  readonly q?: string | undefined;
 }
 
 /** One device of many that are brought in together. */
@@ -99,10 +101,15 @@ export class DeviceRecords {
   }
 
   /** By id, behind `after`. `next`: where the following page begins, when there may be one. */
-  async list(filter: DeviceFilter, after: string | undefined, limit: number): Promise<{ devices: Device[]; next: string | undefined }> {
+  async list(
+    filter: DeviceFilter,
+    after: string | undefined,
+    limit: number,
+    also: (device: Device) => boolean = () => true,
+  ): Promise<{ devices: Device[]; next: string | undefined }> {
     const devices: Device[] = [];
     for await (const device of this.all(after)) {
-      if (!isMatch(device, filter)) continue;
+      if (!isMatch(device, filter) || !also(device)) continue;
       if (devices.length >= limit) return { devices, next: devices.at(-1)?.id };
       devices.push(device);
     }
@@ -369,8 +376,13 @@ function isMatch(device: Device, filter: DeviceFilter): boolean {
   return (
     (filter.account === undefined || device.account === filter.account) &&
     (filter.plan === undefined || device.plan === filter.plan) &&
-    (filter.state === undefined || device.state === filter.state)
+    (filter.state === undefined || device.state === filter.state) &&
+    (filter.q === undefined || [device.id, device.account ?? '', ...device.aliases].some((text) => holds(text, filter.q)))
   );
+}
+
+function holds(text: string, part = ''): boolean {
+  return text.toLowerCase().includes(part.toLowerCase());
 }
 
 /** Does no line speak of what another one does? */

@@ -44,6 +44,8 @@ const REQUEST_MS = 60_000;
 const MOST_EVENTS = 20_000;
 /** A shorter silence counts as no gap. */
 const GAP_MS = 300_000;
+/** Nor does one of fewer mean intervals. */
+const GAP_INTERVALS = 3;
 const ROW = 'toUnixTimestamp64Milli(time), lat, lon, speed_kmh, course_deg, altitude_m, toString(event), flags';
 
 export class Past {
@@ -70,7 +72,8 @@ export class Past {
 WHERE ${where} GROUP BY ${bucket} AS bucket ORDER BY bucket`,
       );
       const events = await rowsOf<TrackRow>(client, `${this.#all(`${where} AND event != ''`)} LIMIT ${MOST_EVENTS}`);
-      return { rows: thinned(buckets, events, bucketMs), total };
+      const span = (buckets.at(-1)?.[1][0] ?? 0) - (buckets[0]?.[0][0] ?? 0);
+      return { rows: thinned(buckets, events, Math.max(GAP_MS, (GAP_INTERVALS * span) / total)), total };
     });
   }
 
@@ -139,18 +142,18 @@ function moment(time: number): string {
   return `fromUnixTimestamp64Milli(toInt64(${Math.floor(time)}), 'UTC')`;
 }
 
-/** Invariant 1. Each bucket: its first, its last and its fastest row. */
+/** Invariant 1; `gapMs`: least length of a gap. Each bucket: its first, its last and its fastest row. */
 export function thinned(
   buckets: readonly (readonly [first: TrackRow, last: TrackRow, fastest: TrackRow])[],
   events: readonly TrackRow[],
-  bucketMs: number,
+  gapMs: number,
 ): TrackRow[] {
   const kept: TrackRow[] = [...events];
   let fastest: TrackRow | undefined;
   for (const [i, [first, last, quick]] of buckets.entries()) {
     kept.push(first);
     const next = buckets[i + 1]?.[0];
-    if (next === undefined || next[0] - last[0] > Math.max(GAP_MS, 2 * bucketMs)) kept.push(last);
+    if (next === undefined || next[0] - last[0] > gapMs) kept.push(last);
     if (quick[3] !== null && quick[3] > (fastest?.[3] ?? -1)) fastest = quick;
   }
   if (fastest !== undefined) kept.push(fastest);
