@@ -140,7 +140,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         for (const one of page.sessions)
           if (wanted === undefined || (office.live.positions.get(one.device)?.state ?? 'standing') === wanted) found.push(one);
         const last = page.sessions.at(-1);
-        if (last === undefined || page.sessions.length < PAGE || found.length > limit) break;
+        if (last === undefined || page.sessions.length !== PAGE || found.length > limit) break;
         from = last;
       }
       const shownOnes = found.slice(0, limit);

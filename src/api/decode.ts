@@ -87,9 +87,7 @@ export const DECODE_ROUTES: readonly Route[] = [
         return problem(reply, 429, 'two readings are under way; retry');
       }
       const id = device === '' ? '' : await office.deviceRecords.idOf(device);
-      const found = await explainer.read({ hex, protocol, transport, device: id, options }).catch((error: unknown) => {
-        return { field: 'hex', problem: error instanceof Error ? error.message : 'cannot be read' };
-      });
+      const found = await explainer.read({ hex, protocol, transport, device: id, options });
       return 'field' in found ? problem(reply, 422, 'bytes not readable', [found]) : found;
     },
   }),

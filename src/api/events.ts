@@ -79,10 +79,9 @@ export const EVENT_ROUTES: readonly Route[] = [
         },
       );
       const last = found.at(-1);
-      const isWhole = last === undefined || found.length < limit;
       return {
         events: allows(token, 'locations') ? found : found.map(withoutPlace),
-        ...(isWhole ? {} : { next: `${last.time}-${last.id}` }),
+        ...(last === undefined || found.length !== limit ? {} : { next: `${last.time}-${last.id}` }),
         source,
       };
     },

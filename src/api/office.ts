@@ -14,6 +14,7 @@ import type { DeviceRecords } from '../fleet/registry/device-records.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
+import type { TraceHub } from '../live/trace-hub.ts';
 import type { Past } from '../out/sink/clickhouse/past.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
@@ -32,6 +33,7 @@ export interface ApiOffice {
   readonly eraser: Eraser;
   readonly status: StatusBoard;
   readonly live: Live;
+  readonly traces: TraceHub;
   /** Reads bytes for people. */
   readonly explainer: Explainer;
   isConnected(device: string): boolean;

@@ -27,6 +27,7 @@ import { pathPattern, type Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
 import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
+import { TRACE_ROUTES } from './trace.ts';
 import { TRACK_ROUTES } from './track.ts';
 
 export interface HttpServer {
@@ -168,6 +169,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...EVENT_ROUTES,
     ...CONNECTION_ROUTES,
     ...DECODE_ROUTES,
+    ...TRACE_ROUTES,
   ];
 }
 

@@ -6,6 +6,7 @@ import type { Reply } from '../fleet/command/waiting.ts';
 import type { Claim } from '../in/session/claim.ts';
 import type { SessionFacts } from '../in/session/session.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
+import type { TracedFrame } from '../live/traces.ts';
 import type { EventJson } from '../out/record/event.ts';
 import type { Verdict } from './directory.ts';
 
@@ -98,6 +99,8 @@ export type ToWorker =
   | { readonly type: 'rivals'; readonly device: string; readonly verdict: Verdict }
   /** Look for commands to this device. */
   | { readonly type: 'commands'; readonly device: string }
+  /** Copy frames of the sessions of a key (`live/traces.ts`) for a while. */
+  | { readonly type: 'trace'; readonly key: string }
   /** Request: sessions with a number above `after`, by number, at most `limit`; of one device or codec, if it is given. */
   | ({ readonly type: 'connections'; readonly query: ConnectionQuery } & Ticketed)
   /** Request: end the sessions of the device, or the one with this number. Done with how many there were. */
@@ -154,6 +157,8 @@ export type FromRole =
   | { readonly type: 'command_ended'; readonly device: string; readonly id: string; readonly reply: Reply | undefined }
   /** Of a worker: where devices are, and what the registry says of them. */
   | { readonly type: 'seen'; readonly rows: readonly SightRow[]; readonly who: readonly WhoRow[] }
+  /** Of a worker: frames that were copied, and how many were not. */
+  | { readonly type: 'traced'; readonly key: string; readonly frames: readonly TracedFrame[]; readonly lost: number }
   /** Of the shipper: events that are on the disk. */
   | { readonly type: 'events'; readonly events: readonly EventJson[] }
   /** Of a worker: in the order in which the sessions moved. */

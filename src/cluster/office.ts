@@ -5,6 +5,7 @@ import type { Reply } from '../fleet/command/waiting.ts';
 import type { SessionFacts } from '../in/session/session.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { ServerFacts } from '../live/status.ts';
+import type { TracedFrame } from '../live/traces.ts';
 import type { EventJson } from '../out/record/event.ts';
 import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 
@@ -42,6 +43,8 @@ export interface OfficeOptions {
   connections(after: { readonly worker: number; readonly number: number }, limit: number, of: SessionsOf): Promise<Connections>;
   /** Ends the session of a worker, or all of the device. Resolves with how many there were. */
   disconnect(what: { readonly worker: number; readonly number: number } | { readonly device: string }, by: string): Promise<number>;
+  /** Asks the workers to copy frames (`live/traces.ts`) for a while. */
+  trace(key: string): void;
   /** Asks the workers to tell each second where devices are. */
   watch(): void;
   /** What the status of the server is made of. */
@@ -60,6 +63,7 @@ export interface OpenOffice {
     moved(device: string): void;
     events(events: readonly EventJson[]): void;
   };
+  readonly traces: { take(key: string, frames: readonly TracedFrame[], lost: number): void };
   /** Requests that wait for the end of a command. */
   readonly waiting: { ended(device: string, id: string, reply: Reply | undefined): void };
   /** The state store is damaged: nothing touches it any more. */

@@ -199,6 +199,9 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       suspectState: () => void this.suspectState(),
       connections: (after, limit, of) => this.#connections(after, limit, of),
       disconnect: (what, by) => this.#disconnect(what, by),
+      trace: (key) => {
+        for (const post of this.#workers.values()) post.send({ type: 'trace', key });
+      },
       watch: () => {
         for (const post of this.#workers.values()) post.send({ type: 'watch' });
       },
@@ -396,6 +399,9 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       case 'sessions':
         this.#directory.moved(slot, message.moves);
         for (const [device] of message.moves) this.office?.live.moved(device);
+        break;
+      case 'traced':
+        this.office?.traces.take(message.key, message.frames, message.lost);
         break;
       case 'events':
         this.office?.live.events(message.events);

@@ -1,9 +1,9 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { AppError } from '../base/errors.ts';
 import type { Options } from '../codec/index.ts';
-import type { Read, Reading, ReadingProblem } from './reading.ts';
+import type { LoneFrame, Read, Reading, ReadingProblem } from './reading.ts';
+import type { Message } from './transcript.ts';
 
 /**
  * Reads bytes for people, in a thread of its own: it is begun at the first use and ended when it was idle for IDLE_MS.
@@ -20,18 +20,23 @@ export interface ThreadData {
 
 export interface ToThread {
   readonly ticket: number;
-  readonly reading: Reading;
+  readonly work: { readonly reading: Reading } | { readonly frame: LoneFrame };
 }
 
 export interface FromThread {
   readonly ticket: number;
-  readonly answer: Read | ReadingProblem;
+  /** To a reading. */
+  readonly read?: Read | ReadingProblem;
+  /** To a frame. */
+  readonly meaning?: Partial<Message>;
 }
 
 interface Open {
   readonly thread: Worker;
   readonly timer: NodeJS.Timeout;
-  resolve(answer: Read | ReadingProblem): void;
+  readonly isReading: boolean;
+  /** Undefined: the thread has ended. */
+  resolve(answer: FromThread | undefined): void;
 }
 
 const MOST = 2;
@@ -56,23 +61,29 @@ export class Explainer {
 
   /** No other reading is taken now. */
   get isBusy(): boolean {
-    return this.#open.size >= MOST;
+    let readings = 0;
+    for (const { isReading } of this.#open.values()) if (isReading) readings++;
+    return readings >= MOST;
   }
 
-  /** What the bytes mean, or what is wrong with the request. Rejects with AppError USAGE when it takes too long. */
-  read(reading: Reading): Promise<Read | ReadingProblem> {
+  /** What the bytes mean, or what is wrong with the request. */
+  async read(reading: Reading): Promise<Read | ReadingProblem> {
+    return (await this.#ask({ reading }))?.read ?? { field: 'hex', problem: 'takes too long to read, or cannot be read' };
+  }
+
+  /** What a frame means; nothing when that cannot be said. Frames wait for each other and do not count as readings (invariant 1). */
+  async frame(frame: LoneFrame): Promise<Partial<Message>> {
+    return (await this.#ask({ frame }))?.meaning ?? {};
+  }
+
+  #ask(work: ToThread['work']): Promise<FromThread | undefined> {
     clearTimeout(this.#idle);
     const thread = (this.#thread ??= this.#begin());
     const ticket = ++this.#tickets;
-    return new Promise((resolve, reject) => {
-      const late = (): void => {
-        reject(new AppError('USAGE', 'these bytes take too long to read'));
-        this.#open.delete(ticket);
-        this.#end();
-      };
-      const timer = setTimeout(late, this.#isLoaded ? this.#limitMs : START_MS + this.#limitMs);
-      this.#open.set(ticket, { thread, timer, resolve });
-      const message: ToThread = { ticket, reading };
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#end(), this.#isLoaded ? this.#limitMs : START_MS + this.#limitMs);
+      this.#open.set(ticket, { thread, timer, isReading: 'reading' in work, resolve });
+      const message: ToThread = { ticket, work };
       thread.postMessage(message);
     });
   }
@@ -87,21 +98,20 @@ export class Explainer {
     const path = fileURLToPath(new URL(`./thread${extname(fileURLToPath(import.meta.url))}`, import.meta.url));
     const thread = new Worker(path, { workerData: this.#data });
     thread.unref();
-    thread.on('message', ({ ticket, answer }: FromThread) => {
+    thread.on('message', (answer: FromThread) => {
       this.#isLoaded = true;
-      this.#settle(ticket, answer);
+      this.#settle(answer.ticket, answer);
     });
     // It ends by what it could not read: a defect, which ends nothing else.
     thread.on('error', () => {});
     thread.on('exit', () => {
       if (this.#thread === thread) this.#thread = undefined;
-      for (const [ticket, open] of [...this.#open])
-        if (open.thread === thread) this.#settle(ticket, { field: 'hex', problem: 'cannot be read: the thread has ended' });
+      for (const [ticket, open] of [...this.#open]) if (open.thread === thread) this.#settle(ticket, undefined);
     });
     return thread;
   }
 
-  #settle(ticket: number, answer: Read | ReadingProblem): void {
+  #settle(ticket: number, answer: FromThread | undefined): void {
     const open = this.#open.get(ticket);
     if (open === undefined) return;
     this.#open.delete(ticket);

@@ -1,6 +1,7 @@
 import type { Bytes } from '../base/wire/index.ts';
 import { fromHex } from '../base/wire/index.ts';
 import { type Codec, checkOptions, type Options, type Transport } from '../codec/index.ts';
+import { readingOptions } from '../codec/options.ts';
 import { recogniseCodec } from '../in/listen/recognise.ts';
 import { isDeviceId } from '../in/session/identity.ts';
 import { type Message, Transcript } from './transcript.ts';
@@ -72,6 +73,36 @@ export function read(
   const messages = [...chunks.flatMap((chunk) => transcript.push(chunk)), ...transcript.quiet()];
   const { pending, noise, closed } = transcript;
   return { protocol: codec.name, guessed, transport: chosen, messages, pending, noise, ...(closed === '' ? {} : { closed }) };
+}
+
+/** A frame as it was taken from a connection: whole, with what it is read under. */
+export interface LoneFrame {
+  readonly protocol: string;
+  readonly transport: Transport;
+  readonly device: string;
+  readonly hex: string;
+  readonly memo: number;
+  readonly options: Options;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+/** What one frame means. `configured`: for secrets, which do not travel with it. */
+export function readFrame(
+  { protocol, transport, device, hex, memo, options, at }: LoneFrame,
+  codecs: ReadonlyMap<string, Codec>,
+  configured: Readonly<Record<string, Options>>,
+): Partial<Message> {
+  const codec = codecs.get(protocol);
+  const bytes = fromHex(hex);
+  if (codec === undefined || bytes === undefined) return {};
+  const now = checkOptions(codec.options, configured[protocol] ?? {}, []);
+  const settings = { options: readingOptions(codec, options, now), device, explain: true, memo, now: () => at };
+  const transcript = new Transcript(codec, transport, settings);
+  const [message] = [...transcript.push(bytes), ...transcript.quiet()];
+  if (message === undefined) return {};
+  const { offset, length, ...meaning } = message;
+  return meaning;
 }
 
 /** The codec whose protocol the bytes speak: the one that says so, else the only one that may still be it. */

@@ -1,4 +1,5 @@
 import { AppError, messageOf } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
 import { type Bytes, hex } from '../base/wire/index.ts';
 import { datagramFrames } from '../codec/frame/datagram.ts';
 import { Splitter, Stop } from '../codec/frame/splitter.ts';
@@ -57,6 +58,8 @@ export interface TranscriptSettings {
   /** Identity known from the start, '' for none. */
   readonly device: string;
   readonly explain: boolean;
+  /** What was learned before; 0, or absent: nothing. */
+  readonly memo?: number;
   /** Epoch ms, for the time of receipt and answers that carry the time. */
   now(): number;
 }
@@ -93,7 +96,7 @@ export class Transcript {
     this.#settings = settings;
     this.#device = settings.device;
     this.#answer = new Uint8Array(codec.maxAnswerBytes);
-    this.#state = dialect.open(settings.options, 0);
+    this.#state = dialect.open(settings.options, settings.memo ?? 0);
     this.#splitter =
       transport === 'tcp' && codec.tcp !== undefined
         ? new Splitter(codec.tcp, this.#state, codec.maxFrameBytes, (bytes, start, end) => this.#frame(bytes, start, end))
@@ -197,7 +200,7 @@ export class Transcript {
     rows.append(this.#out, this.#codec, this.#device, this.#settings.now(), this.#out.rows, bytes);
     const records: Readonly<Record<string, unknown>>[] = [];
     for (let r = 0; r < rows.count; r++) {
-      const record: Record<string, unknown> = JSON.parse(rows.json(r));
+      const record: Record<string, unknown> = Object(jsonOf(rows.json(r)));
       if (this.#device === '') record['device'] = null;
       records.push(record);
     }

@@ -97,6 +97,8 @@ export class StatusBoard {
   constructor(options: StatusOptions) {
     this.#o = options;
     this.#started = options.clock.now();
+    // From here on it is known without reading a file.
+    version();
   }
 
   start(): void {

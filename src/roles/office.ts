@@ -24,12 +24,15 @@ import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import { pickAddress } from '../fleet/registry/standing.ts';
 import { Live } from '../live/live.ts';
 import { StatusBoard } from '../live/status.ts';
+import { TraceHub } from '../live/trace-hub.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
 import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
 import { Past } from '../out/sink/clickhouse/past.ts';
 import { openState, type State } from '../state/open.ts';
 import { stateOptions } from './lifecycle.ts';
+
+const TRACE_TICK_MS = 1_000;
 
 const now = (): number => systemClock.now();
 
@@ -88,7 +91,16 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   const eraser = eraserOf(options, state, deviceRecords);
   const stream = streamOf(options, state, commandIntake);
   const explainer = new Explainer({ packages: config.codecs.packages, options: config.codecs.options });
+  const traces = new TraceHub({
+    ask: options.trace,
+    explain: (frame) => explainer.frame(frame),
+    isConnected: options.isConnected,
+    isRelay: (device) => live.roster.isRelay(device),
+  });
+  const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
   const stop = async (): Promise<void> => {
+    clearInterval(tracing);
+    traces.close();
     await explainer.close();
     status.stop();
     await live.stop();
@@ -117,6 +129,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     status,
     live,
     explainer,
+    traces,
     isConnected: options.isConnected,
     connections: options.connections,
     disconnect: options.disconnect,

@@ -34,6 +34,7 @@ import { Journal } from '../journal/journal.ts';
 import type { JournalOptions } from '../journal/options.ts';
 import { JournalState } from '../journal/stats.ts';
 import { type SightRow, Sights, TICK_MS, type WhoRow } from '../live/sights.ts';
+import { Traces } from '../live/traces.ts';
 import { openState, type State } from '../state/open.ts';
 import { type DurableJournal, type JournalCalls, openDurable } from './durability.ts';
 import { PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
@@ -172,6 +173,7 @@ function hostOf({ config, codecs, durable, state, sessions, sights, fleet, metri
     scratch: new Scratch(),
     sights,
     places: placesOf(config, metrics, log),
+    traces: new Traces(() => systemClock.now()),
     refusals: new Refusals(log, () => systemClock.elapsed()),
     owing: durability.owing,
     paused: durability.paused,
@@ -239,7 +241,10 @@ class EdgeWorker implements ChildRole {
     this.#host = host;
     this.#listeners = listeners;
     this.#metering = setInterval(() => durable.meters.tick(), METER_TICK_MS);
-    this.#telling = setInterval(() => host.sights.tick(durable.journal.durable, tellSeen), TICK_MS);
+    this.#telling = setInterval(() => {
+      host.sights.tick(durable.journal.durable, tellSeen);
+      host.traces.tick((key, frames, lost) => tell({ type: 'traced', key, frames, lost }));
+    }, TICK_MS);
     this.#reviewing = setInterval(() => reviewContacts(host), REVIEW_MS);
     this.#stopSampling = sample(host.metrics, durable.journal, host, this.#vitals, slot);
   }
@@ -264,6 +269,9 @@ class EdgeWorker implements ChildRole {
         break;
       case 'commands':
         this.#fleet.delivery.poke(message.device);
+        break;
+      case 'trace':
+        if (this.#host.traces.start(message.key)) for (const session of this.#host.sessions) session.retrace();
         break;
       case 'connections':
         tellSessions(message.ticket, sessionsOf(this.#host, message.query));

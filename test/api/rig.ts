@@ -59,6 +59,7 @@ export class Api {
       suspectState: () => {},
       isConnected: () => false,
       watch: () => {},
+      trace: () => {},
       connections: async () => ({ sessions: [], partial: false }),
       disconnect: async () => 0,
       facts: {

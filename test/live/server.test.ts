@@ -292,6 +292,74 @@ describe('POST /v1/decode', () => {
   });
 });
 
+describe('a trace', () => {
+  const trace = (path: string, token = server.token): Promise<EventReader> => EventReader.open(`${server.url}${path}`, token);
+  const frames = (stream: EventReader): Record<string, unknown>[] => stream.of('frame').map(({ data }) => data);
+
+  it('shows what a device and the server say, field by field, from its login on', async () => {
+    const imei = '356307042441112';
+    const stream = await trace(`/v1/devices/${imei}/trace`);
+    await eventually(() => expect(stream.of('state')[0]?.data).toEqual({ connected: false }));
+    const record = packet(Date.now(), 44);
+    // The workers have heard of the trace when the frames of a connection come.
+    await eventually(async () => {
+      const made = await device(imei, record);
+      made.close();
+      await eventually(() => expect(stream.of('state').at(-1)?.data).toEqual({ connected: false }));
+      expect(frames(stream).length).toBeGreaterThanOrEqual(4);
+    });
+    const [login, one, data, answer] = frames(stream).slice(-4);
+    const hex = Buffer.from(record).toString('hex');
+    expect(login).toMatchObject({ direction: 'in', transport: 'tcp', bytes: 17, type: 'login', device: imei });
+    expect(one).toMatchObject({ direction: 'out', hex: '01', bytes: 1 });
+    expect(data).toMatchObject({
+      direction: 'in',
+      hex,
+      bytes: 45,
+      type: 'records',
+      answer: '00000001',
+      records: [{ lat: 59.3293, speed_kmh: 44 }],
+    });
+    const explained: { at: number; length: number }[] = Object(data?.['explain']);
+    expect(explained.reduce((sum, { length }) => sum + length, 0)).toBeGreaterThanOrEqual(45);
+    expect(answer).toMatchObject({ direction: 'out', hex: '00000001' });
+    expect(stream.of('state').map((event) => event.data['connected'])).toContain(true);
+    stream.close();
+  });
+
+  it('of an address shows who has not said who it is', async () => {
+    const stream = await trace('/v1/trace?peer=127.0.0.1&explain=false');
+    await eventually(async () => {
+      const made = await TcpDevice.connect(await server.running.port('gt06'));
+      made.send(Buffer.from('787805130000000000000d0a', 'hex'));
+      await eventually(() => expect(frames(stream)).toContainEqual(expect.objectContaining({ direction: 'in', type: 'malformed' })));
+      made.close();
+    });
+    expect(frames(stream)[0]?.['explain']).toBeUndefined();
+    stream.close();
+  });
+
+  it('needs `locations` and is not of a relayed device; one that becomes one ends it', async () => {
+    const [relayed, later] = ['356307042441120', '356307042441138'];
+    await server.call('PUT', `/v1/devices/${relayed}`, { privacy: 'relay' });
+    expect((await trace(`/v1/devices/${relayed}/trace`)).status).toBe(409);
+    const reader = await server.as('read');
+    expect((await trace(`/v1/devices/${later}/trace`, reader.token)).status).toBe(403);
+    expect((await trace('/v1/trace?peer=127.0.0.1', (await server.as('locations')).token)).status).toBe(403);
+    const stream = await trace(`/v1/devices/${later}/trace`);
+    await server.call('PUT', `/v1/devices/${later}`, { privacy: 'relay' });
+    await eventually(() => expect(stream.of('ended')).toHaveLength(1));
+    const around = await trace('/v1/trace?peer=127.0.0.1');
+    await device(later, packet(Date.now(), 7));
+    const shown = await device('356307042441146', packet(Date.now(), 8));
+    shown.close();
+    const text = (): string => JSON.stringify(around.events);
+    await eventually(() => expect(text()).toContain('356307042441146'));
+    expect(text()).not.toContain(later);
+    around.close();
+  });
+});
+
 describe('connections', () => {
   it('are listed, and ended when asked for; the feed has the event', async () => {
     const imei = '356307042441096';

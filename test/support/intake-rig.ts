@@ -13,6 +13,7 @@ import { SessionTable } from '../../src/in/session/table.ts';
 import type { KeptOptions } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
 import { Sights } from '../../src/live/sights.ts';
+import { Traces } from '../../src/live/traces.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DELIVERY } from '../helpers/no-delivery.ts';
@@ -152,6 +153,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     log: silentLog,
     owing: new Set(),
     scratch: new Scratch(),
+    traces: new Traces(() => clock.now()),
     sights: new Sights(() => clock.elapsed()),
     refusals: new Refusals(silentLog, () => clock.elapsed()),
     counters: (codec) => new CodecCounters(metrics, codec),

@@ -116,6 +116,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'fleet/registry types',
       'fleet/plan',
       'src/live/sights.ts',
+      'live types',
       'src/out/record/attribute-view.ts',
       'src/out/record/time-rules.ts',
       'base/wire',
@@ -125,17 +126,27 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   journal: { holds: 'append, commit, recovery, reader, cursors, retention, rewriting', imports: ['base/wire'] },
   'in/ack': {
     holds: 'the answers that a connection is owed: encoded by the turn that earned them, in order',
-    imports: ['in/session', 'base/metrics types', 'codec types', 'base/wire types'],
+    imports: ['in/session', 'live types', 'base/metrics types', 'codec types', 'base/wire types'],
   },
   explain: {
     holds: 'what bytes mean, for people: the transcript of a connection, and the thread that makes it',
-    imports: ['base/wire', 'codec', 'codec/frame', 'src/in/listen/recognise.ts', 'src/in/session/identity.ts', 'out/record'],
+    imports: [
+      'base/wire',
+      'codec',
+      'src/codec/options.ts',
+      'codec/frame',
+      'src/in/listen/recognise.ts',
+      'src/in/session/identity.ts',
+      'out/record',
+    ],
   },
   live: {
     holds: 'what people look at while it happens: last positions, the feed of what changes, the status of the server',
     imports: [
       'base/metrics types',
+      'base/wire',
       'codec',
+      'src/codec/options.ts',
       'journal types',
       'out/record types',
       'src/out/record/time-rules.ts',

@@ -3,6 +3,7 @@ import type { Metrics } from '../../base/metrics/catalog.ts';
 import type { Bytes } from '../../base/wire/index.ts';
 import type { AckRequest, Codec, FrameResult, Transport } from '../../codec/index.ts';
 import { Settled } from '../../codec/index.ts';
+import type { Tap } from '../../live/traces.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import { Meter, type Meters } from '../session/meter.ts';
 import type { Reader } from '../session/reader.ts';
@@ -57,6 +58,8 @@ interface Turn {
 export class Settle {
   readonly outbox = new Outbox();
   bytesOut = 0;
+  /** A client of the API looks at the connection. */
+  tap: Tap | null = null;
   readonly #host: SettleHost;
   readonly #counters: CodecCounters;
   readonly #codec: Codec;
@@ -196,6 +199,7 @@ export class Settle {
     this.bytesOut += length;
     this.count(0, 1);
     this.noted();
+    this.tap?.sent(this.#codec, this.#transport, this.#host.scratch.answers, length);
     this.#link.send(this.#host.scratch.answers.slice(0, length));
   }
 

@@ -1,6 +1,8 @@
 import type { Bytes } from '../../base/wire/index.ts';
+import { addressOf } from '../../base/wire/network.ts';
 import { type Codec, FrameKind, type FrameResult, Settled, type Transport } from '../../codec/index.ts';
 import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
+import type { Tap } from '../../live/traces.ts';
 import { NEVER, type Owing, type Receipt, Settle } from '../ack/settle.ts';
 import type { CodecCounters } from '../session/counters.ts';
 import { isDeviceId } from '../session/identity.ts';
@@ -55,6 +57,7 @@ export class Intake implements Line, Owing {
     this.#cutter = new Cutter(codec, transport, this.#counters, reader.state, (bytes, start, end) => this.#take(bytes, start, end));
     this.#gate = new Gate(host, codec, transport, peer, bounds);
     this.out = new Settle(host, this.#counters, codec, transport, link, this, reader);
+    this.out.tap = host.traces.of('', addressOf(peer));
     this.#turns = new Turns(host, this, this.#cutter, this.out, this.#gate, reader);
     this.#store = new Store(host, this.out, this.#counters);
   }
@@ -94,6 +97,14 @@ export class Intake implements Line, Owing {
   /** Bytes of an unfinished frame. */
   get pending(): number {
     return this.#cutter.pending;
+  }
+
+  get tap(): Tap | null {
+    return this.out.tap;
+  }
+
+  set tap(tap: Tap | null) {
+    this.out.tap = tap;
   }
 
   get traffic(): Line['traffic'] {
@@ -213,7 +224,10 @@ export class Intake implements Line, Owing {
       turns.reader.decode(bytes, start, end, frame);
     }
     this.#counters.frame(frame.kind);
-    if (frame.kind === FrameKind.Malformed) return this.#bad(frame.reason);
+    if (frame.kind === FrameKind.Malformed) {
+      this.out.tap?.frame(this, bytes, start, end, memo, turns.reader.options);
+      return this.#bad(frame.reason);
+    }
     if (frame.damaged !== '') this.#counters.damaged(frame.damaged);
     if (!this.#names(frame)) return this.#keep(frame, memo, bytes, start, end);
     if (!this.#entered(known, bytes, start, end)) return this.#reads;
@@ -301,6 +315,7 @@ export class Intake implements Line, Owing {
 
   #keep(frame: FrameResult, memo: number, bytes: Bytes, start: number, end: number): boolean {
     const { session } = this.#turns;
+    this.out.tap?.frame(this, bytes, start, end, memo, this.#turns.reader.options);
     if (!frame.promises && frame.rows === 0) {
       if (this.#phase === Phase.Unowned && frame.kind === FrameKind.Heartbeat) return this.#strike();
       this.#cutter.good();

@@ -12,6 +12,7 @@ import type { DeviceLookup } from '../../fleet/registry/device-lookup.ts';
 import type { Standings } from '../../fleet/registry/standing.ts';
 import type { Marks, Origin } from '../../journal/entry.ts';
 import { Sight } from '../../live/sights.ts';
+import type { Tap, Traces } from '../../live/traces.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Clocks } from './clocks.ts';
 import { CommandPort } from './command-port.ts';
@@ -49,6 +50,8 @@ export interface SessionHost {
   readonly meters: Meters;
   /** Plans, and which of their steps hold. */
   readonly service: PlanService;
+  /** Connections that clients of the API look at. */
+  readonly traces: Traces;
   readonly metrics: Metrics;
   readonly clock: Clock;
 }
@@ -94,6 +97,8 @@ export interface Line {
     /** Sends the first bytes of `room`, which are metered. */
     send(length: number): void;
   };
+  /** Where its frames are copied to; null: nowhere. */
+  tap: Tap | null;
   /** What has passed on the connection so far, and how many answers are owed. */
   readonly traffic: Pick<SessionFacts, 'bytes_in' | 'bytes_out' | 'frames' | 'malformed' | 'owed'>;
   /** No answer is owed, and the connection is not about to end. */
@@ -165,6 +170,7 @@ export class Session implements LiveSession {
 
   /** The device has its turn from now on. */
   begin(): void {
+    this.retrace();
     this.#throttle();
     this.profile.recall();
     this.#seen();
@@ -178,6 +184,7 @@ export class Session implements LiveSession {
     if (this.#leads && !this.#wasCrowded && this.#heardAt - this.since >= SETTLED_MS)
       this.#host.standings.note(this.device, this.transport, addressOf(this.peer));
     this.#ended = true;
+    this.#line.tap = this.#host.traces.of('', addressOf(this.peer));
     this.profile.end();
     this.#detach();
     this.#host.sessions.leave(this.device, this);
@@ -252,6 +259,12 @@ export class Session implements LiveSession {
 
   isHeard(): boolean {
     return this.#host.clock.elapsed() - this.#heardAt <= 2 * this.#interval.ms;
+  }
+
+  /** A trace of the device, or of its address, may have begun. */
+  retrace(): void {
+    const isRelay = this.record?.privacy === 'relay';
+    if (!this.#ended) this.#line.tap = isRelay ? null : this.#host.traces.of(this.device, addressOf(this.peer));
   }
 
   /** What is shown of it. */
@@ -382,6 +395,7 @@ export class Session implements LiveSession {
     this.#known = known;
     this.#moved(origin);
     this.planChanged();
+    this.retrace();
     if (wasUnread) this.#seen();
   }
 

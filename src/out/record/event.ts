@@ -1,3 +1,4 @@
+import { jsonOf } from '../../base/json.ts';
 import { plainText } from '../../base/wire/index.ts';
 
 /**
@@ -57,7 +58,7 @@ export function readEvent(text: string): Pick<Event, 'type' | 'data'> | undefine
 }
 
 export function eventObject({ id, device, account, time, received, protocol, type, data }: Event): EventJson {
-  return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data: JSON.parse(data) };
+  return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data: Object(jsonOf(data)) };
 }
 
 export function eventJson({ id, device, account, time, received, protocol, type, data }: Event): string {

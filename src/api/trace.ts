@@ -1,0 +1,81 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { deviceId } from '../fleet/registry/device.ts';
+import { isStillValid } from './access.ts';
+import { startEvents } from './live.ts';
+import type { ApiOffice } from './office.ts';
+import { problem } from './problem.ts';
+import { NO_BODY, NOTHING, type Route, route } from './route.ts';
+import type { Scope } from './tokens.ts';
+
+const VALID_MS = 30_000;
+
+const explain = z.stringbool().default(true).describe('with the fields of each frame');
+const answers = {
+  200: { about: 'the stream', schema: z.string(), media: ['text/event-stream'] },
+  503: { about: 'too many traces, or the server is starting' },
+};
+
+/** Frames of devices as they come (docs/http.md). */
+export const TRACE_ROUTES: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/trace',
+    scope: 'locations',
+    about:
+      'Frames of a device and what the server sends, as server-sent events `frame`, `lost`, `state`, `ended`. For 15 minutes; nothing is kept.',
+    params: z.strictObject({ id: deviceId }),
+    query: z.strictObject({ explain }),
+    body: NO_BODY,
+    answers: { ...answers, 409: { about: 'the device has privacy `relay`' } },
+    async run({ params, query, token, office, request, reply }) {
+      const id = await office.deviceRecords.idOf(params.id);
+      const isRelay = (await office.deviceRecords.get(id))?.privacy === 'relay';
+      if (isRelay) return problem(reply, 409, `device ${id} has privacy \`relay\`: its data is not shown`);
+      if (office.traces.isFull) return tooMany(reply);
+      office.views.note(id, 'trace', token.name);
+      return stream(office, id, '', query.explain, 'locations', request, reply);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/trace',
+    scope: 'admin',
+    about: 'The same of connections that begin at an address from now on, for a device that has not said who it is.',
+    params: NOTHING,
+    query: z.strictObject({ peer: z.union([z.ipv4(), z.ipv6()]).describe('an address'), explain }),
+    body: NO_BODY,
+    answers,
+    async run({ query: { peer, explain: explains }, office, request, reply }) {
+      return office.traces.isFull ? tooMany(reply) : stream(office, '', peer, explains, 'admin', request, reply);
+    },
+  }),
+];
+
+function tooMany(reply: FastifyReply): FastifyReply {
+  return problem(reply, 503, 'too many traces on this server; close one, or retry later');
+}
+
+function stream(
+  { traces, state }: ApiOffice,
+  device: string,
+  address: string,
+  explains: boolean,
+  scope: Scope,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const out = startEvents(reply);
+  const trace = traces.open(device, address, explains, out);
+  const looking = setInterval(() => {
+    const isValid = isStillValid(request, state, scope).catch(() => true);
+    void isValid.then((holds) => {
+      if (!holds) trace.end('ended');
+    });
+  }, VALID_MS);
+  out.once('close', () => {
+    clearInterval(looking);
+    trace.closed();
+  });
+  return reply;
+}

@@ -1,0 +1,144 @@
+import { EventStream, type Out } from './event-stream.ts';
+import type { TracedFrame } from './traces.ts';
+
+/**
+ * Traces that clients look at: what workers have copied, explained and sent, in order.
+ *
+ * 1. At most MOST at a time, each for MOST_S.
+ * 2. Nothing waits for a client or for the thread that explains: frames beyond MOST_WAITING are counted as lost.
+ */
+export interface TraceHubOptions {
+  /** Asks the workers to copy the frames of the key for a while. */
+  ask(key: string): void;
+  /** What a frame means. Never rejects. */
+  explain(frame: TracedFrame): Promise<object>;
+  isConnected(device: string): boolean;
+  /** The device must not be seen. */
+  isRelay(device: string): boolean;
+}
+
+export interface Trace {
+  /** Ends the stream with this event. */
+  end(event: string): void;
+  closed(): void;
+}
+
+const MOST = 10;
+const MOST_S = 900;
+const ASK_EVERY_S = 5;
+const COMMENT_EVERY_S = 15;
+const MOST_WAITING = 200;
+
+interface Looking {
+  readonly key: string;
+  /** '': of an address. */
+  readonly device: string;
+  readonly stream: EventStream;
+  readonly explains: boolean;
+  /** Second in which it began. */
+  readonly since: number;
+  wasConnected: boolean | undefined;
+  waiting: number;
+  lost: number;
+  sending: Promise<void>;
+}
+
+export class TraceHub {
+  readonly #o: TraceHubOptions;
+  readonly #open = new Set<Looking>();
+  #seconds = 0;
+
+  constructor(options: TraceHubOptions) {
+    this.#o = options;
+  }
+
+  get isFull(): boolean {
+    return this.#open.size >= MOST;
+  }
+
+  /** To be called while it is not full. `device` or `address` is ''. */
+  open(device: string, address: string, explains: boolean, out: Out): Trace {
+    const one: Looking = {
+      key: device === '' ? `peer ${address}` : `device ${device}`,
+      device,
+      stream: new EventStream(out),
+      explains,
+      since: this.#seconds,
+      wasConnected: undefined,
+      waiting: 0,
+      lost: 0,
+      sending: Promise.resolve(),
+    };
+    this.#open.add(one);
+    this.#o.ask(one.key);
+    this.#look(one);
+    return {
+      end: (event) => this.#end(one, event),
+      closed: () => {
+        this.#open.delete(one);
+        one.stream.destroy();
+      },
+    };
+  }
+
+  /** What a worker has copied. */
+  take(key: string, frames: readonly TracedFrame[], lost: number): void {
+    for (const one of this.#open) {
+      if (one.key !== key) continue;
+      one.lost += lost;
+      for (const frame of frames) this.#send(one, frame);
+    }
+  }
+
+  /** To be called once a second. */
+  tick(): void {
+    this.#seconds++;
+    for (const one of this.#open) {
+      if (this.#seconds - one.since >= MOST_S || (one.device !== '' && this.#o.isRelay(one.device))) {
+        this.#end(one, 'ended');
+        continue;
+      }
+      if (this.#seconds % ASK_EVERY_S === 0) this.#o.ask(one.key);
+      if (this.#seconds % COMMENT_EVERY_S === 0) one.stream.comment();
+      this.#look(one);
+      if (one.lost > 0) one.stream.send('lost', JSON.stringify({ frames: one.lost }));
+      one.lost = 0;
+    }
+  }
+
+  close(): void {
+    for (const one of this.#open) this.#end(one, 'ended');
+  }
+
+  #end(one: Looking, event: string): void {
+    this.#open.delete(one);
+    one.stream.send(event, '{}');
+    one.stream.end();
+  }
+
+  #look(one: Looking): void {
+    if (one.device === '') return;
+    const connected = this.#o.isConnected(one.device);
+    if (connected === one.wasConnected) return;
+    one.wasConnected = connected;
+    one.stream.send('state', JSON.stringify({ connected }));
+  }
+
+  #send(one: Looking, frame: TracedFrame): void {
+    if (one.waiting >= MOST_WAITING) {
+      one.lost++;
+      return;
+    }
+    one.waiting++;
+    const { at, direction, transport, hex, bytes } = frame;
+    // Of a frame that was cut, nothing can be said.
+    const isWhole = direction === 'in' && hex.length === 2 * bytes;
+    const told = isWhole ? this.#o.explain(frame) : Promise.resolve({});
+    one.sending = one.sending.then(async () => {
+      const { explain, ...meaning }: { explain?: unknown } = await told;
+      const more = one.explains && explain !== undefined ? { explain } : {};
+      one.waiting--;
+      if (this.#open.has(one)) one.stream.send('frame', JSON.stringify({ at, direction, transport, hex, bytes, ...meaning, ...more }));
+    });
+  }
+}
