@@ -49,15 +49,15 @@ export class Api {
   }
 
   /** The body as it comes; undefined when what the path names is not there. */
-  async text(path: string): Promise<AsyncIterable<Uint8Array> | undefined> {
-    const response = await this.#fetch('GET', path, undefined);
+  async text(path: string, more: Readonly<Record<string, string>> = {}): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const response = await this.#fetch('GET', path, undefined, more);
     if (response.status === 404) return undefined;
     if (!response.ok || response.body === null) throw refusal(await response.json().catch(() => undefined), response.status);
     return response.body;
   }
 
-  async #fetch(method: string, path: string, raw: Raw | undefined): Promise<Response> {
-    const headers: Record<string, string> = raw === undefined ? {} : { 'content-type': raw.media };
+  async #fetch(method: string, path: string, raw: Raw | undefined, more: Readonly<Record<string, string>> = {}): Promise<Response> {
+    const headers: Record<string, string> = { ...more, ...(raw === undefined ? {} : { 'content-type': raw.media }) };
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
     const body = raw === undefined ? {} : { body: raw.bytes, duplex: 'half' as const };
     try {

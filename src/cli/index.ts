@@ -126,6 +126,54 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'positions',
+    about: 'list where devices are now',
+    load: async () => {
+      const { POSITIONS_HELP, positions } = await import('./listings.ts');
+      return { help: POSITIONS_HELP, run: positions };
+    },
+  },
+  {
+    name: 'events',
+    about: 'list what has happened, newest first',
+    load: async () => {
+      const { EVENTS_HELP, events } = await import('./listings.ts');
+      return { help: EVENTS_HELP, run: events };
+    },
+  },
+  {
+    name: 'connections',
+    about: 'list the connections of devices, or close one',
+    load: async () => {
+      const { CONNECTIONS_HELP, connections } = await import('./listings.ts');
+      return { help: CONNECTIONS_HELP, run: connections };
+    },
+  },
+  {
+    name: 'tail',
+    about: 'print positions and events as they come',
+    load: async () => {
+      const { TAIL_HELP, tail } = await import('./streams.ts');
+      return { help: TAIL_HELP, run: tail };
+    },
+  },
+  {
+    name: 'trace',
+    about: 'print the frames of a device as they come, field by field',
+    load: async () => {
+      const { TRACE_HELP, trace } = await import('./streams.ts');
+      return { help: TRACE_HELP, run: trace };
+    },
+  },
+  {
+    name: 'top',
+    about: 'show rates, answer times, sinks and processes of a running server',
+    load: async () => {
+      const { TOP_HELP, top } = await import('./streams.ts');
+      return { help: TOP_HELP, run: top };
+    },
+  },
+  {
     name: 'erase',
     about: 'erase everything that a device has sent',
     load: async () => {

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { STATUS_ROUTES } from '../../src/api/status.ts';
+import { fixgate } from '../cli/command.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { ApiServer } from '../support/api-server.ts';
@@ -289,6 +292,75 @@ describe('POST /v1/decode', () => {
       const answer = await server.call('POST', '/v1/decode', body);
       expect([body, answer.status, answer.body['problems']]).toEqual([body, status, [expect.objectContaining({ field })]]);
     }
+  });
+});
+
+describe('the command line', () => {
+  const run = (...args: string[]) => fixgate(args, '', server.env);
+  const imei = '356307042441153';
+
+  it('lists positions, events and connections, and closes one', async () => {
+    await device(imei, packet(Date.now(), 12));
+    await eventually(async () => {
+      const { code, lines } = await run('positions', '--device', imei, '--json');
+      expect([code, lines.map((line) => JSON.parse(line))]).toMatchObject([
+        0,
+        [{ device: imei, lat: 59.3293, speed_kmh: 12, state: 'moving' }],
+      ]);
+    });
+    expect((await run('positions', '--bbox', '18,59,19,60', '--state', 'moving')).out).toMatch(
+      new RegExp(`${imei} +moving +59.3293 +18.0686 +12`),
+    );
+    await eventually(async () => expect((await run('events', '--device', imei, '--type', 'connected', '--json')).lines).toHaveLength(1));
+    expect((await run('events', '--device', imei)).out).toMatch(/\d{4}-\d\d-\d\dT\S+Z +356307042441153 +connected/);
+    const { lines } = await run('connections', '--codec', 'teltonika', '--json');
+    const own = lines.map((line) => JSON.parse(line)).find((one) => one.device === imei);
+    expect((await run('connections')).out).toContain(own.peer);
+    expect((await run('connections', 'close', own.id)).code).toBe(0);
+    await devices.at(-1)?.until(({ ended }) => ended);
+    devices.at(-1)?.close();
+    await eventually(async () => expect((await run('connections', 'close', own.id)).code).toBe(1));
+    expect((await run('connections', 'open')).code).toBe(2);
+  });
+
+  it('follows what happens', async () => {
+    const tail = run('tail', '--device', imei, '--topics', 'positions', '--count', '1', '--json');
+    const readable = run('tail', '--device', imei, '--topics', 'events', '--count', '1');
+    let isOver = false;
+    void Promise.all([tail, readable]).then(() => (isOver = true));
+    await eventually(async () => {
+      (await device(imei, packet(Date.now(), 21))).close();
+      await remains(() => {}, 300);
+      expect(isOver).toBe(true);
+    });
+    expect(JSON.parse((await tail).out)).toMatchObject({ kind: 'position', device: imei, lat: 59.3293 });
+    expect((await readable).out).toMatch(/356307042441153 {2}(connected|disconnected|device_created|profile)/);
+    expect((await run('tail', '--count', 'x')).code).toBe(2);
+  });
+
+  it('traces, and saves what fixgate decode reads', async () => {
+    const file = join(server.running.dataDir, 'trace.hex');
+    let isOver = false;
+    const traced = run('trace', imei, '--count', '6', '--save', file).finally(() => (isOver = true));
+    await eventually(async () => {
+      (await device(imei, packet(Date.now(), 30))).close();
+      await remains(() => {}, 300);
+      expect(isOver).toBe(true);
+    });
+    const { code, out } = await traced;
+    expect([code, out]).toEqual([0, expect.stringMatching(/▶ in {6}17 B {2}login/)]);
+    const decoded = await fixgate(
+      ['decode', '--protocol', 'teltonika', '--json'],
+      readFileSync(file, 'utf8').split('\n').slice(0, 2).join('\n'),
+    );
+    expect(decoded.out).toContain(imei);
+    expect((await run('trace')).code).toBe(2);
+  });
+
+  it('shows the whole server', async () => {
+    const { code, out } = await run('top', '--once');
+    expect([code, out]).toEqual([0, expect.stringMatching(/sinks\n {2}clickhouse +up/)]);
+    expect(JSON.parse((await run('top', '--once', '--json')).out)).toMatchObject({ ready: { status: 'ready' } });
   });
 });
 

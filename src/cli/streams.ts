@@ -1,0 +1,247 @@
+import { createWriteStream } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { AppError } from '../base/errors.ts';
+import { jsonOf } from '../base/json.ts';
+import { visible } from '../base/wire/index.ts';
+import { API_HELP, API_OPTIONS, Api } from './api.ts';
+import { EXIT } from './exit-code.ts';
+import { fieldOf, listOf } from './fields.ts';
+import { io } from './io.ts';
+import { queryOf } from './listings.ts';
+
+/** What happens on a running server, while it happens. */
+
+const COUNT_HELP = '  --count <n>       ends after so many lines';
+
+export const TAIL_HELP = `fixgate tail [--topics positions,events] [--device id …] [--bbox w,s,e,n] [--every s] [--count n]
+
+Prints positions and events of a running server as they come, a line each, until Ctrl-C. It is for looking at: at most
+one position of a device and second.
+
+  --topics <list>   positions, events (default: what the token allows)
+  --device <id>     may be repeated
+  --bbox <w,s,e,n>  west, south, east, north in degrees
+  --every <s>       least time between two positions of a device
+${COUNT_HELP}
+
+${API_HELP} read --scope locations
+`;
+
+export const TRACE_HELP = `fixgate trace <device> [--save file] [--count n]
+fixgate trace --peer address [--save file] [--count n]
+
+Prints the frames of a device and what the server sends, with their fields, as they come; for 15 minutes, or until Ctrl-C.
+
+  --peer <address>  connections that begin at this address, of a device that has not said who it is (scope admin)
+  --save <file>     also writes the frames of the device as hex, a line each: fixgate decode --explain < file
+${COUNT_HELP}
+
+${API_HELP} locations
+`;
+
+export const TOP_HELP = `fixgate top [--once]
+
+A look at the whole of a running server, every two seconds: rates, answer times, devices, sinks and processes.
+
+  --once            prints it once
+
+${API_HELP} read
+`;
+
+const RETRY_MS = 1_000;
+const TOP_MS = 2_000;
+
+interface ServerEvent {
+  readonly id: string;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+export async function tail(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      ...API_OPTIONS,
+      topics: { type: 'string' },
+      device: { type: 'string', multiple: true },
+      bbox: { type: 'string' },
+      every: { type: 'string' },
+      count: { type: 'string' },
+    },
+  });
+  const { url, json, device, count, ...rest } = values;
+  const query = queryOf({ ...rest, ...(device === undefined ? {} : { device: device.join(',') }) });
+  const lines = new Lines(count);
+  const api = new Api(url);
+  let columns: string[] = [];
+  for (let last = ''; ; await pause(RETRY_MS)) {
+    for await (const { id, event, data } of await streamOf(api, `/v1/live?${query}`, last)) {
+      if (id !== '') last = id;
+      if (event === 'hello') columns = textsOf(fieldOf(data, 'columns'));
+      for (const text of tailTexts(event, data, columns, json)) if (lines.write(text)) return EXIT.Ok;
+      if (event === 'superseded') throw new AppError('USAGE', 'four newer streams of this token are open: the server has ended this one');
+    }
+  }
+}
+
+/** Lines for an event of the feed. */
+function tailTexts(event: string, data: unknown, columns: readonly string[], json: boolean): string[] {
+  if (event === 'positions') {
+    const found = fieldOf(data, 'rows');
+    return (Array.isArray(found) ? found : []).map((row: unknown[]) => {
+      const named: Record<string, unknown> = Object.fromEntries(columns.map((name, i) => [name, row[i] ?? undefined]));
+      if (json) return JSON.stringify({ kind: 'position', ...named });
+      const { device, lat, lon, speed_kmh, state, time } = named;
+      return `${clock(time)}  ${String(device)}  ${String(lat)}, ${String(lon)}  ${String(speed_kmh ?? 0)} km/h  ${String(state)}`;
+    });
+  }
+  if (event === 'event') {
+    if (json) return [JSON.stringify(data)];
+    return [
+      `${clock(fieldOf(data, 'time'))}  ${String(fieldOf(data, 'device'))}  ${String(fieldOf(data, 'type'))}  ${JSON.stringify(fieldOf(data, 'data'))}`,
+    ];
+  }
+  if (event === 'gone' && json) return [JSON.stringify({ kind: 'gone', ...Object(data) })];
+  return [];
+}
+
+export async function trace(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...API_OPTIONS, peer: { type: 'string' }, save: { type: 'string' }, count: { type: 'string' } },
+  });
+  const { url, json, peer, save, count } = values;
+  const [device] = positionals;
+  if ((device === undefined) === (peer === undefined))
+    throw new AppError('USAGE', 'usage: fixgate trace <device>, or fixgate trace --peer <address>');
+  const path = device === undefined ? `/v1/trace?${queryOf({ peer })}` : `/v1/devices/${encodeURIComponent(device)}/trace`;
+  const lines = new Lines(count);
+  const file = save === undefined ? undefined : createWriteStream(save);
+  try {
+    for await (const { event, data } of await streamOf(new Api(url), path, '')) {
+      if (event === 'frame' && fieldOf(data, 'direction') === 'in') file?.write(`${String(fieldOf(data, 'hex'))}\n`);
+      const text = event === 'ended' ? '' : json ? JSON.stringify({ event, ...Object(data) }) : traceText(event, data);
+      if (text !== '' && lines.write(text)) break;
+      if (event === 'ended') break;
+    }
+  } finally {
+    if (file !== undefined) await new Promise<void>((resolve) => file.end(() => resolve()));
+  }
+  return EXIT.Ok;
+}
+
+function traceText(event: string, data: unknown): string {
+  if (event === 'lost') return `lost ${String(fieldOf(data, 'frames'))} frames: more than 100 a second`;
+  if (event === 'state') return fieldOf(data, 'connected') === true ? 'connected' : 'not connected';
+  if (event !== 'frame') return '';
+  const field = (name: string): string => String(fieldOf(data, name) ?? '');
+  const records = listOf(data, 'records');
+  const what = [field('type'), field('name'), records.length === 0 ? '' : `records(${records.length})`, field('reason')].filter(
+    (part) => part !== '',
+  );
+  const arrow = field('direction') === 'in' ? '▶ in ' : '◀ out';
+  const head = `${clock(fieldOf(data, 'at'))} ${arrow} ${field('bytes').padStart(5)} B  ${visible(what.join(' '))}`;
+  const hex = field('hex');
+  const notes = listOf(data, 'explain').map((note) => {
+    const at = Number(fieldOf(note, 'at'));
+    const bytes = hex.slice(2 * at, 2 * (at + Number(fieldOf(note, 'length'))));
+    const shown = bytes.length > 32 ? `${bytes.slice(0, 30)}…` : bytes;
+    const value = String(fieldOf(note, 'value') ?? fieldOf(note, 'raw') ?? '');
+    return `      ${shown.padEnd(32)}  ${String(fieldOf(note, 'name')).padEnd(28)} ${visible(value)}`;
+  });
+  return [head, ...(notes.length === 0 ? [`      ${hex}`] : notes)].join('\n');
+}
+
+export async function top(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { ...API_OPTIONS, once: { type: 'boolean', default: false } } });
+  const api = new Api(values.url);
+  for (;;) {
+    const status = await api.call('GET', '/v1/status');
+    const clear = !values.once && io().out.isTTY === true ? '\u001b[2J\u001b[H' : '';
+    io().out.write(values.json ? `${JSON.stringify(status)}\n` : `${clear}${topText(status)}\n`);
+    if (values.once) return EXIT.Ok;
+    await pause(TOP_MS);
+  }
+}
+
+function topText(status: unknown): string {
+  const at = (...path: string[]): unknown => path.reduce(fieldOf, status);
+  const number = (...path: string[]): string => String(at(...path) ?? '–');
+  const pairs = (of: string): string =>
+    Object.entries(Object(at(of)))
+      .map(([name, value]) => `${name} ${String(value)}`)
+      .join('  ');
+  const list = (of: string, text: (one: unknown) => string): string[] => listOf(status, of).map((one) => `  ${visible(text(one))}`);
+  const f = (one: unknown, name: string): string => String(fieldOf(one, name) ?? '');
+  return [
+    `fixgate ${number('version')}  ${number('ready', 'status')}  ${clock(at('at'))}`,
+    `devices   ${pairs('devices')}`,
+    `rates/s   ${pairs('rates')}`,
+    `answers   p50 ${number('answer_ms', 'p50')} ms  p95 ${number('answer_ms', 'p95')} ms  p99 ${number('answer_ms', 'p99')} ms`,
+    `journal   ${number('journal', 'state')}  ${number('journal', 'bytes')} of ${number('journal', 'budget')} bytes, ${number('journal', 'free_bytes')} free`,
+    'sinks',
+    ...list(
+      'sinks',
+      (s) =>
+        `${f(s, 'name').padEnd(12)} ${f(s, 'state').padEnd(9)} ${f(s, 'lag_s')} s behind  ${f(s, 'rows_per_s')} rows/s  ${f(s, 'reason')}`,
+    ),
+    'processes',
+    ...list(
+      'processes',
+      (p) =>
+        `${f(p, 'name').padEnd(12)} ${f(p, 'state').padEnd(9)} pid ${f(p, 'pid')}  ${f(p, 'rss')} bytes  lag ${f(p, 'loop_lag_ms')} ms  restarts ${f(p, 'restarts')}`,
+    ),
+  ].join('\n');
+}
+
+/** Lines on standard output, as many as were asked for. */
+class Lines {
+  #left: number;
+
+  constructor(count: string | undefined) {
+    this.#left = count === undefined ? Number.POSITIVE_INFINITY : Number(count);
+    if (!(this.#left >= 1)) throw new AppError('USAGE', `invalid --count "${count}"; expected a number`);
+  }
+
+  /** True: it was the last one. */
+  write(text: string): boolean {
+    io().out.write(`${text}\n`);
+    return --this.#left <= 0;
+  }
+}
+
+/** The events of a stream, until the server ends it. */
+async function streamOf(api: Api, path: string, lastId: string): Promise<AsyncGenerator<ServerEvent>> {
+  const body = await api.text(path, lastId === '' ? {} : { 'last-event-id': lastId });
+  if (body === undefined) throw new AppError('USAGE', 'this server has no such stream');
+  return eventsOf(body);
+}
+
+async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<ServerEvent> {
+  const decoder = new TextDecoder();
+  let text = '';
+  try {
+    for await (const chunk of body) {
+      text += decoder.decode(chunk, { stream: true });
+      for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+        const block = text.slice(0, end).split('\n');
+        text = text.slice(end + 2);
+        const field = (name: string): string => block.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? '';
+        if (field('event') !== '') yield { id: field('id'), event: field('event'), data: jsonOf(field('data')) };
+      }
+    }
+  } catch {
+    // The server has gone; who called connects again.
+  }
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** Local time of day. */
+function clock(time: unknown): string {
+  return typeof time === 'number' ? new Date(time).toISOString().slice(11, 23) : '';
+}
