@@ -162,8 +162,8 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers: { 202: { about: 'it ends', schema: closed, example: { closed: 1 } }, 404: { about: 'no such connection' } },
     async run({ params: { id }, token, office, reply }) {
-      const count = await office.disconnect(placeOf(id), token.name);
-      return count === 0 ? problem(reply, 404, `no connection ${id}`) : reply.code(202).send({ closed: count });
+      const ended = await office.disconnect(placeOf(id), token.name);
+      return ended === 0 ? problem(reply, 404, `no connection ${id}`) : reply.code(202).send({ closed: ended });
     },
   }),
   route({
@@ -177,8 +177,8 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     answers: { 202: { about: 'they end', schema: closed, example: { closed: 1 } }, 404: { about: 'the device is not connected' } },
     async run({ params, token, office, reply }) {
       const device = await office.deviceRecords.idOf(params.id);
-      const count = await office.disconnect({ device }, token.name);
-      return count === 0 ? problem(reply, 404, `device ${device} is not connected here`) : reply.code(202).send({ closed: count });
+      const ended = await office.disconnect({ device }, token.name);
+      return ended === 0 ? problem(reply, 404, `device ${device} is not connected here`) : reply.code(202).send({ closed: ended });
     },
   }),
   route({

@@ -82,10 +82,10 @@ export const DEVICE_ROUTES: readonly Route[] = [
     },
     async run({ query: { after, limit, connected, silent, with: also, ...of }, office }) {
       const { positions } = office.live;
-      const wanted = ({ id }: Device): boolean =>
+      const isWanted = ({ id }: Device): boolean =>
         (connected === undefined || office.isConnected(id) === connected) &&
         (silent === undefined || (positions.get(id)?.state === 'silent') === silent);
-      const found = await office.deviceRecords.list(of, after, limit, wanted);
+      const found = await office.deviceRecords.list(of, after, limit, isWanted);
       return also === undefined ? found : { ...found, devices: await withLive(office, found.devices) };
     },
   }),
@@ -265,15 +265,15 @@ async function withLive(office: ApiOffice, devices: readonly Device[]): Promise<
   const plans = new Map<string, Plan>();
   const now = systemClock.now();
   return Promise.all(
-    devices.map(async (device) => {
-      const plan = plans.get(device.plan) ?? (await office.plans.get(device.plan)) ?? UNLIMITED;
-      plans.set(device.plan, plan);
-      const { pct } = await readUsage(office.state, device, plan, now);
-      const row = office.live.positions.get(device.id);
-      const connected = office.isConnected(device.id);
+    devices.map(async (one) => {
+      const plan = plans.get(one.plan) ?? (await office.plans.get(one.plan)) ?? UNLIMITED;
+      plans.set(one.plan, plan);
+      const { pct } = await readUsage(office.state, one, plan, now);
+      const row = office.live.positions.get(one.id);
+      const connected = office.isConnected(one.id);
       const state = row?.state ?? (connected ? 'standing' : 'offline');
       const received = row === undefined ? {} : { received: row.received };
-      return { ...device, live: { connected, state, ...received, usage_pct: Math.round(10 * pct) / 10 } };
+      return { ...one, live: { connected, state, ...received, usage_pct: Math.round(10 * pct) / 10 } };
     }),
   );
 }
