@@ -32,6 +32,8 @@ export interface RosterOptions {
 const COUNT_MS = 60_000;
 const COUNT_SHARE = 100;
 const RETRY_MS = 2_000;
+/** So many devices are counted in no time. */
+const FEW = 10_000;
 
 export class Roster {
   /** Devices in the registry, as of the last count. */
@@ -46,6 +48,8 @@ export class Roster {
   readonly #trouble: Seldom;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** A count begins within RETRY_MS. */
+  #isSoon = false;
   #counting: Promise<void> = Promise.resolve();
 
   constructor(options: RosterOptions) {
@@ -124,6 +128,11 @@ export class Roster {
   }
 
   async #renew(device: string): Promise<void> {
+    // A few are counted again at once.
+    if (this.known < FEW && this.isReady && !this.#isSoon) {
+      this.#isSoon = true;
+      this.#countAfter(RETRY_MS);
+    }
     try {
       this.#take(device, await this.#o.store.get('devices', device));
     } catch {
@@ -155,6 +164,7 @@ export class Roster {
   async #count(): Promise<void> {
     const { clock, log, store } = this.#o;
     const since = clock.elapsed();
+    this.#isSoon = false;
     try {
       let known = 0;
       for await (const page of pages(store, 'devices')) {

@@ -44,7 +44,7 @@ describe('GET /v1/status', () => {
       const { status, body } = await server.call('GET', '/v1/status');
       expect(status).toBe(200);
       expect(schema.safeParse(body)).toMatchObject({ success: true });
-      expect(body).toMatchObject({ ready: { status: 'ready' }, devices: { connected: 1 }, journal: { state: 'open' } });
+      expect(body).toMatchObject({ ready: { status: 'ready' }, devices: { connected: 1, known: 1 }, journal: { state: 'open' } });
       expect(body['sinks']).toEqual(expect.arrayContaining([expect.objectContaining({ name: 'clickhouse', state: 'up' })]));
       expect(body['processes']).toEqual(
         expect.arrayContaining([
