@@ -27,7 +27,6 @@ import { CodecCounters } from '../in/session/counters.ts';
 import { httpLocator } from '../in/session/http-locator.ts';
 import { METER_TICK_MS } from '../in/session/meter.ts';
 import { Places } from '../in/session/places.ts';
-import type { Session } from '../in/session/session.ts';
 import type { Session, SessionFacts } from '../in/session/session.ts';
 import { SessionTable } from '../in/session/table.ts';
 import { Journal } from '../journal/journal.ts';
