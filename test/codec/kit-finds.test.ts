@@ -136,6 +136,7 @@ describe('each check fails, alone, on a toy that breaks its rule', () => {
 
   const adopts: [string, Partial<typeof toyDialect>][] = [
     ['takes nothing', { adopt() {} }],
+    ['forgets what it was taught when options change', { reopen: (options) => toyDialect.open(options, 0) }],
     [
       'overrides the login',
       {

@@ -31,7 +31,7 @@ import { cutRandomly, joined, mutate, Random } from './mutate.ts';
  * 2. decodes-alone: with options and memo, a stored frame gives the same rows, wherever it lies in a buffer. Options marked
  *    `decodes: false` are not stored with it, and must not matter.
  * 3. adopts: what `adopt` takes of a memo shows in the memo, reads as a state opened with that, gives way to what the connection itself was
- *    told, and is something.
+ *    told, and is something. What `reopen` makes of a connection under its own options has the memo that it had.
  * 4. input-untouched: lent bytes are not written, and nothing depends on them behind the call.
  * 5. hostile: damaged bytes, checksums repaired, never throw, never cost more than their length, never break rules 1, 2 and 4.
  * 6. answers-fit: an answer stays inside the room that `maxAnswerBytes` promises, however a frame was settled.
@@ -131,6 +131,7 @@ class Run {
     for (const sample of sound) {
       if (sample.transport === 'tcp') this.#cuts(sample);
       this.#decodesAlone(sample);
+      this.#reopens(sample);
       this.#inputUntouched(sample);
       this.#probe(sample, sample.chunks, sample.name);
     }
@@ -227,6 +228,17 @@ class Run {
       }
     }
     return '';
+  }
+
+  #reopens(sample: Sample): void {
+    const { transport, chunks, options } = sample;
+    const dialect: Dialect | undefined = this.#codec[transport];
+    if (dialect?.reopen === undefined) return;
+    const { state } = this.#feed(sample, copies(chunks));
+    const before = dialect.memo?.(state) ?? 0;
+    const after = dialect.memo?.(dialect.reopen(kitOptions(this.#codec, options), state)) ?? 0;
+    if (after !== before)
+      this.#fail('adopts', transport, sample.name, `reopened under its own options it has memo ${after}, not ${before}`, chunks);
   }
 
   #adopts(transport: Transport, samples: readonly Sample[]): void {
