@@ -7,6 +7,7 @@ import type { Ledger } from '../fleet/command/ledger.ts';
 import type { Shadow } from '../fleet/command/shadow.ts';
 import type { Waiting } from '../fleet/command/waiting.ts';
 import type { PlanRecords } from '../fleet/plan/plan-records.ts';
+import type { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
 import type { Views } from '../fleet/privacy/views.ts';
 import type { Device } from '../fleet/registry/device.ts';
@@ -33,6 +34,7 @@ export interface ApiOffice {
   readonly eraser: Eraser;
   readonly status: StatusBoard;
   readonly live: Live;
+  readonly usage: UsageRanking;
   readonly traces: TraceHub;
   /** Reads bytes for people. */
   readonly explainer: Explainer;

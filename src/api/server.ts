@@ -29,6 +29,7 @@ import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
 import { TRACE_ROUTES } from './trace.ts';
 import { TRACK_ROUTES } from './track.ts';
+import { USAGE_ROUTES } from './usage.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -170,6 +171,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...CONNECTION_ROUTES,
     ...DECODE_ROUTES,
     ...TRACE_ROUTES,
+    ...USAGE_ROUTES,
   ];
 }
 

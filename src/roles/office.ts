@@ -13,6 +13,7 @@ import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
+import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
@@ -128,6 +129,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     eraser,
     status,
     live,
+    usage: new UsageRanking(state, now),
     explainer,
     traces,
     isConnected: options.isConnected,

@@ -214,6 +214,7 @@ describe('the description of the API', () => {
       'GET /v1/status',
       'GET /v1/tokens',
       'GET /v1/trace',
+      'GET /v1/usage',
       'PATCH /v1/devices/{id}',
       'POST /v1/commands/{command}/outcome',
       'POST /v1/decode',

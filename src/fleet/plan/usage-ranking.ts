@@ -1,0 +1,83 @@
+import { pages } from '../../state/pages.ts';
+import type { StateStore } from '../../state/store.ts';
+import { DEVICES } from '../registry/device.ts';
+import { PLANS, type Plan, type Step, UNLIMITED } from './plan.ts';
+import { POLICIES } from './steps.ts';
+import { readUsage } from './usage.ts';
+
+/** How near the devices are to the caps of their plans: computed when it is asked for, and kept for KEPT_MS. */
+const KEPT_MS = 60_000;
+/** Less of a cycle says nothing of its end. */
+const LEAST_PART = 0.02;
+
+export interface RankedUsage {
+  readonly device: string;
+  readonly account: string;
+  readonly plan: string;
+  /** Shares of the caps, per cent; absent without the cap. */
+  readonly bytes_pct?: number;
+  readonly records_pct?: number;
+  /** At the end of the cycle, if it goes on like this. */
+  readonly forecast_pct: number;
+  /** Steps of the plan that hold. */
+  readonly held: readonly Step[];
+  /** The larger share. */
+  readonly pct: number;
+}
+
+export class UsageRanking {
+  readonly #store: StateStore;
+  readonly #now: () => number;
+  #at = Number.NEGATIVE_INFINITY;
+  #list: Promise<readonly RankedUsage[]> = Promise.resolve([]);
+
+  /** `now`: epoch ms. */
+  constructor(store: StateStore, now: () => number) {
+    this.#store = store;
+    this.#now = now;
+  }
+
+  /** Devices on a plan with a cap, the nearest to it first. Rejects as the store does. */
+  list(): Promise<readonly RankedUsage[]> {
+    if (this.#now() - this.#at < KEPT_MS) return this.#list;
+    this.#at = this.#now();
+    const list = this.#rank();
+    this.#list = list;
+    list.catch(() => {
+      this.#at = Number.NEGATIVE_INFINITY;
+    });
+    return list;
+  }
+
+  async #rank(): Promise<readonly RankedUsage[]> {
+    const store = this.#store;
+    const now = this.#now();
+    const plans = new Map<string, Plan>();
+    for await (const [name, plan] of PLANS.entries(store)) plans.set(name, plan);
+    const ranked: RankedUsage[] = [];
+    for await (const page of pages(store, 'devices'))
+      for (const { value } of page) {
+        const device = DEVICES.read(value);
+        const plan = plans.get(device?.plan ?? '') ?? UNLIMITED;
+        if (device === undefined || (plan.bytes_cap === undefined && plan.records_cap === undefined)) continue;
+        const { cycle, pct, bytes_pct, records_pct } = await readUsage(store, device, plan, now);
+        const policy = POLICIES.read(await store.get('policies', device.id));
+        const part = Math.max(LEAST_PART, (now - cycle.start) / (cycle.end - cycle.start));
+        ranked.push({
+          device: device.id,
+          account: device.account ?? '',
+          plan: plan.name,
+          ...(bytes_pct === undefined ? {} : { bytes_pct: tenths(bytes_pct) }),
+          ...(records_pct === undefined ? {} : { records_pct: tenths(records_pct) }),
+          forecast_pct: tenths(pct / part),
+          held: policy === undefined || now >= policy.cycle_end ? [] : policy.held,
+          pct,
+        });
+      }
+    return ranked.sort((a, b) => b.pct - a.pct);
+  }
+}
+
+function tenths(value: number): number {
+  return Math.round(10 * value) / 10;
+}
