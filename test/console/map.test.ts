@@ -112,6 +112,27 @@ describe('the map', () => {
     expect(faults).toEqual([]);
   });
 
+  it('has the track of a device, point by point, and its events', async () => {
+    const { body } = await server.call('GET', '/v1/devices?limit=1');
+    const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
+    const { page, faults } = await open(`device/${device.id}`);
+    // It is in ClickHouse a second after it came.
+    await eventually(async () => {
+      await page.click('button[aria-pressed=true]');
+      await reads(page, 'Point ');
+    });
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: '1', marks: '1' }));
+    expect(await page.evaluate("document.querySelector('.map').getBoundingClientRect().height")).toBeGreaterThan(200);
+    const time = (): Promise<unknown> => page.evaluate("document.querySelector('dl.facts dd').textContent");
+    const last = await time();
+    await page.focus('input[type=range]');
+    await page.keyboard.press('Home');
+    await eventually(async () => expect(await time()).not.toBe(last));
+    await page.evaluate("[...document.querySelectorAll('nav.tabs a')].find((a) => a.textContent === 'Events').click()");
+    await reads(page, 'disconnected');
+    expect(faults).toEqual([]);
+  });
+
   it('changes its colours with the page', async () => {
     const { page, faults } = await open('map');
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));

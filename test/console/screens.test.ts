@@ -4,6 +4,7 @@ import type { Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { fixgate } from '../cli/command.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, reads, type Seen, textOf } from './chromium.ts';
@@ -12,6 +13,8 @@ import { buildPages } from './pages.ts';
 /** Every screen, in a real browser against a whole server that has devices. */
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const DEVICE = '352093701000199';
+/** Of the README: one record of Codec 8. */
+const FRAME = '00000000000000280801000001972b5cee00000ac50cb0235ceec8001c005a0b0036000302ef011504014235e80000010000900f';
 const SCREENS = [
   'now',
   'map',
@@ -136,6 +139,40 @@ describe('the screens', () => {
     await page.waitForSelector('dialog[open] button.danger:disabled');
     await page.type('dialog input', id);
     await page.waitForSelector('dialog[open] button.danger:not(:disabled)');
+    expect(faults).toEqual([]);
+  });
+
+  it('say what bytes mean, and which bytes a field is', async () => {
+    const { page, faults } = await signedIn('decode?hex=000f333536333037303432343431303133');
+    await reads(page, '356307042441013');
+    await page.hover('tbody tr');
+    await page.waitForSelector('.hex .marked');
+    expect(await page.evaluate("[...document.querySelectorAll('.hex .marked')].map((byte) => byte.textContent).join('')")).toBe('000f');
+    // As it stands in a hex dump; and what is none.
+    await page.evaluate("document.querySelector('textarea').value = ''");
+    await page.type('textarea', 'not hex at all');
+    await page.click('form button.main');
+    await page.waitForSelector('.refused');
+    expect(faults).toEqual([]);
+  });
+
+  it('show what a device and the server say to each other, byte for byte', async () => {
+    const imei = '356307042441013';
+    const { page, faults } = await signedIn(`trace/${imei}`);
+    await reads(page, 'not connected');
+    const device = await TcpDevice.connect(await server.running.port('teltonika'));
+    device.send(Buffer.from('000f333536333037303432343431303133', 'hex'));
+    await device.until((d) => d.received.length >= 1);
+    device.send(Buffer.from(FRAME, 'hex'));
+    await device.until((d) => d.received.length >= 5);
+    await reads(page, 'records');
+    await reads(page, '00000001');
+    await page.evaluate("[...document.querySelectorAll('[role=option]')].find((row) => row.textContent.includes('records')).click()");
+    await eventually(async () =>
+      expect(await page.evaluate("[...document.querySelectorAll('.hex span')].map((byte) => byte.textContent).join('')")).toBe(FRAME),
+    );
+    await page.waitForSelector('section[aria-label=Frame] tbody tr');
+    device.close();
     expect(faults).toEqual([]);
   });
 
