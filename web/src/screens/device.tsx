@@ -56,7 +56,7 @@ export function Device(): JSX.Element {
   return (
     <>
       <h1 class="mono">{device}</h1>
-      <Head record={record} state={state.value} row={row} />
+      <Head record={record} state={state} row={row} />
       <nav class="tabs" aria-label="Of this device">
         {tabs.map(([one, name]) => (
           <a key={one} href={to('device', device, one)} aria-current={one === tab ? 'page' : undefined}>
@@ -75,38 +75,46 @@ export function Device(): JSX.Element {
   );
 }
 
-function Head({
-  record,
-  state,
-  row,
-}: {
-  readonly record: Data<DeviceRecord>;
-  readonly state: LiveHalf | undefined;
-  readonly row: Row | undefined;
-}): JSX.Element {
+function Head(props: { readonly record: Data<DeviceRecord>; readonly state: Data<LiveHalf>; readonly row: Row | undefined }): JSX.Element {
+  const { record, row } = props;
+  const { value: state, reload } = props.state;
+  const action = useAction();
   const shown = row?.state ?? state?.state;
+  const isConnected = state?.connected === true;
   return (
     <Loaded data={record}>
       {(device) => (
-        <p>
-          {shown !== undefined && <StateMark state={shown} />}{' '}
-          {state?.connected === true ? (
-            <>
-              connected <Ago time={state.since} /> from {state.peer},{' '}
-            </>
-          ) : (
-            state !== undefined && 'not connected, '
-          )}
-          {row !== undefined && (
-            <>
-              last contact <Ago time={row.received} />,{' '}
-            </>
-          )}
-          {state?.protocol ?? device.protocol ?? 'no protocol yet'} {state?.variant ?? ''} {state?.transport ?? device.transport ?? ''},
-          plan <a href={`${to('plans')}?plan=${encodeURIComponent(device.plan)}`}>{device.plan}</a>, {device.state}
-          {device.account === undefined ? '' : `, account ${device.account}`}
-          {device.privacy === 'relay' && ', relay: nothing of it is stored or shown'}
-        </p>
+        <>
+          <p>
+            {shown !== undefined && <StateMark state={shown} />}{' '}
+            {isConnected ? (
+              <>
+                connected <Ago time={state.since} /> from {state.peer},{' '}
+              </>
+            ) : (
+              state !== undefined && 'not connected, '
+            )}
+            {row !== undefined && (
+              <>
+                last contact <Ago time={row.received} />,{' '}
+              </>
+            )}
+            {state?.protocol ?? device.protocol ?? 'no protocol yet'} {state?.variant ?? ''} {state?.transport ?? device.transport ?? ''},
+            plan <a href={`${to('plans')}?plan=${encodeURIComponent(device.plan)}`}>{device.plan}</a>, {device.state}
+            {device.account === undefined ? '' : `, account ${device.account}`}
+            {device.privacy === 'relay' && ', relay: nothing of it is stored or shown'}{' '}
+            {isConnected && may('devices') && (
+              <button
+                type="button"
+                disabled={action.isBusy}
+                onClick={() => void action.run(() => call('POST', `/v1/devices/${encodeURIComponent(device.id)}/disconnect`)).then(reload)}
+              >
+                Disconnect
+              </button>
+            )}
+          </p>
+          {action.refusal !== undefined && <Refused refusal={action.refusal} />}
+        </>
       )}
     </Loaded>
   );
