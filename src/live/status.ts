@@ -18,7 +18,7 @@ export interface PartHealth {
   readonly reason: string;
 }
 
-export interface ProcessFacts {
+interface ProcessFacts {
   readonly name: string;
   readonly state: 'up' | 'degraded' | 'down' | 'starting';
   /** 0: it does not run. */
@@ -78,8 +78,6 @@ interface Series {
   readonly answer_p99: (number | null)[];
   readonly lag: Record<string, number[]>;
 }
-
-export type Status = ReturnType<StatusBoard['read']>;
 
 export class StatusBoard {
   readonly #o: StatusOptions;

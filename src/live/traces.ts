@@ -32,7 +32,7 @@ export interface Tap {
   sent(codec: Codec, transport: Transport, bytes: Bytes, length: number): void;
 }
 
-export interface TappedLine {
+interface TappedLine {
   readonly codec: Codec;
   readonly transport: Transport;
   readonly session: { readonly device: string } | undefined;
