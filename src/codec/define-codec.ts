@@ -22,43 +22,11 @@ export type CodecDefinition<T extends object, U extends object> = Omit<
  * Throws AppError CODEC_INVALID that names the codec, the field and the remedy.
  */
 export function defineCodec<T extends object = object, U extends object = T>(d: CodecDefinition<T, U>): Codec {
-  const wrong = (field: string, remedy: string): AppError => new AppError('CODEC_INVALID', `codec "${d.name}": ${field} ${remedy}`);
-  if (typeof d.name !== 'string' || !/^[a-z][a-z0-9-]{0,15}$/.test(d.name))
-    throw wrong('name', 'must be 1 to 16 lower-case letters, digits or dashes, beginning with a letter');
-  if (!Number.isInteger(d.maxFrameBytes) || d.maxFrameBytes < 1 || d.maxFrameBytes > 1 << 20)
-    throw wrong('maxFrameBytes', 'must be a whole number from 1 to 1048576');
-  if (!Number.isInteger(d.maxAnswerBytes) || d.maxAnswerBytes < 0 || d.maxAnswerBytes > 4096)
-    throw wrong('maxAnswerBytes', 'must be a whole number from 0 to 4096');
-  if (d.tcp === undefined && d.udp === undefined) throw wrong('tcp, udp', 'must hold at least one dialect');
-  if (typeof d.recognise !== 'function') throw wrong('recognise', 'must be a function of (bytes, start, end)');
-  if (d.tcp !== undefined && typeof d.tcp.frame !== 'function') throw wrong('tcp.frame', 'must be a function: a stream needs frames');
-  for (const [transport, dialect] of [
-    ['tcp', d.tcp],
-    ['udp', d.udp],
-  ] as const) {
-    if (dialect === undefined) continue;
-    for (const call of ['open', 'decode', 'encodeAck'] as const)
-      if (typeof dialect[call] !== 'function') throw wrong(`${transport}.${call}`, 'must be a function');
-    for (const call of ['adopt', 'describeMemo'] as const)
-      if (dialect[call] !== undefined && dialect.memo === undefined) throw wrong(`${transport}.${call}`, 'needs memo beside it');
-  }
-  for (const [key, rule] of Object.entries(d.options ?? {})) {
-    if (!fits(rule)) throw wrong(`options.${key}.fallback`, `must be given and be a ${rule.type}`);
-    if (rule.secret === undefined && LOOKS_SECRET.test(key))
-      throw wrong(`options.${key}.secret`, 'must be given for a name like this: true keeps its value out of the journal');
-  }
-  if (Object.hasOwn(d.options ?? {}, CLOCK_OFFSET)) throw wrong(`options.${CLOCK_OFFSET}`, 'is a name of the host; take another');
-  if (d.zoneOption !== undefined && d.zoneOption !== '' && !Object.hasOwn(d.options ?? {}, d.zoneOption))
-    throw wrong('zoneOption', 'must name one of the options');
-  if (!(d.attributes instanceof Map)) throw wrong('attributes', 'must be a Map of ids to { name, type, … }');
-  for (const [id, attribute] of d.attributes)
-    if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);
-  for (const list of ['messages', 'reasons'] as const)
-    if (!Array.isArray(d[list])) throw wrong(list, 'must list the strings that decode uses');
-  if (d.replyMs !== undefined && !(d.replyMs >= 1000 && d.replyMs <= 600_000)) throw wrong('replyMs', 'must be from 1000 to 600000');
-  const encodes = d.tcp?.encodeCommand !== undefined || d.udp?.encodeCommand !== undefined;
-  if (encodes !== (d.commands ?? []).length > 0) throw wrong('commands', 'must list exactly what encodeCommand can encode');
-
+  const wrong: Wrong = (field, remedy) => new AppError('CODEC_INVALID', `codec "${d.name}": ${field} ${remedy}`);
+  checkShape(d, wrong);
+  checkDialects(d, wrong);
+  checkRules(d, wrong);
+  checkLists(d, wrong);
   return Object.freeze({
     api: 1,
     name: d.name,
@@ -82,6 +50,55 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     tcp: d.tcp === undefined ? undefined : Object.freeze(d.tcp),
     udp: d.udp === undefined ? undefined : Object.freeze(d.udp),
   });
+}
+
+type Wrong = (field: string, remedy: string) => AppError;
+
+function checkShape<T extends object, U extends object>(d: CodecDefinition<T, U>, wrong: Wrong): void {
+  if (typeof d.name !== 'string' || !/^[a-z][a-z0-9-]{0,15}$/.test(d.name))
+    throw wrong('name', 'must be 1 to 16 lower-case letters, digits or dashes, beginning with a letter');
+  if (!Number.isInteger(d.maxFrameBytes) || d.maxFrameBytes < 1 || d.maxFrameBytes > 1 << 20)
+    throw wrong('maxFrameBytes', 'must be a whole number from 1 to 1048576');
+  if (!Number.isInteger(d.maxAnswerBytes) || d.maxAnswerBytes < 0 || d.maxAnswerBytes > 4096)
+    throw wrong('maxAnswerBytes', 'must be a whole number from 0 to 4096');
+  if (d.tcp === undefined && d.udp === undefined) throw wrong('tcp, udp', 'must hold at least one dialect');
+  if (typeof d.recognise !== 'function') throw wrong('recognise', 'must be a function of (bytes, start, end)');
+}
+
+function checkDialects<T extends object, U extends object>(d: CodecDefinition<T, U>, wrong: Wrong): void {
+  if (d.tcp !== undefined && typeof d.tcp.frame !== 'function') throw wrong('tcp.frame', 'must be a function: a stream needs frames');
+  for (const [transport, dialect] of [
+    ['tcp', d.tcp],
+    ['udp', d.udp],
+  ] as const) {
+    if (dialect === undefined) continue;
+    for (const call of ['open', 'decode', 'encodeAck'] as const)
+      if (typeof dialect[call] !== 'function') throw wrong(`${transport}.${call}`, 'must be a function');
+    for (const call of ['adopt', 'describeMemo'] as const)
+      if (dialect[call] !== undefined && dialect.memo === undefined) throw wrong(`${transport}.${call}`, 'needs memo beside it');
+  }
+}
+
+function checkRules<T extends object, U extends object>(d: CodecDefinition<T, U>, wrong: Wrong): void {
+  for (const [key, rule] of Object.entries(d.options ?? {})) {
+    if (!fits(rule)) throw wrong(`options.${key}.fallback`, `must be given and be a ${rule.type}`);
+    if (rule.secret === undefined && LOOKS_SECRET.test(key))
+      throw wrong(`options.${key}.secret`, 'must be given for a name like this: true keeps its value out of the journal');
+  }
+  if (Object.hasOwn(d.options ?? {}, CLOCK_OFFSET)) throw wrong(`options.${CLOCK_OFFSET}`, 'is a name of the host; take another');
+  if (d.zoneOption !== undefined && d.zoneOption !== '' && !Object.hasOwn(d.options ?? {}, d.zoneOption))
+    throw wrong('zoneOption', 'must name one of the options');
+}
+
+function checkLists<T extends object, U extends object>(d: CodecDefinition<T, U>, wrong: Wrong): void {
+  if (!(d.attributes instanceof Map)) throw wrong('attributes', 'must be a Map of ids to { name, type, … }');
+  for (const [id, attribute] of d.attributes)
+    if (!/^[a-z][a-z0-9_]*$/.test(attribute.name)) throw wrong(`attributes ${id}`, `name "${attribute.name}" must be snake_case`);
+  for (const list of ['messages', 'reasons'] as const)
+    if (!Array.isArray(d[list])) throw wrong(list, 'must list the strings that decode uses');
+  if (d.replyMs !== undefined && !(d.replyMs >= 1000 && d.replyMs <= 600_000)) throw wrong('replyMs', 'must be from 1000 to 600000');
+  const encodes = d.tcp?.encodeCommand !== undefined || d.udp?.encodeCommand !== undefined;
+  if (encodes !== (d.commands ?? []).length > 0) throw wrong('commands', 'must list exactly what encodeCommand can encode');
 }
 
 function fits(rule: OptionRule): boolean {

@@ -16,18 +16,26 @@ export function checkOptions(
   }
   for (const [key, rule] of Object.entries(rules)) {
     const value = (Object.hasOwn(given, key) ? given[key] : undefined) ?? rule.fallback;
-    if (value === undefined) problems.push(`${key}: must be given (${rule.type}: ${rule.about})`);
-    else if (typeof value === 'string' && rule.type === 'string') {
-      if (rule.oneOf?.includes(value) === false) problems.push(`${key}: "${value}" is not one of ${rule.oneOf.join(', ')}`);
-      else if (rule.pattern?.test(value) === false) problems.push(`${key}: "${value}" is not like this: ${rule.about}`);
-      else checked[key] = value;
-    } else if (typeof value === 'boolean' && rule.type === 'boolean') checked[key] = value;
-    else if (typeof value === 'number' && rule.type === 'number') {
-      if (value >= (rule.min ?? -Infinity) && value <= (rule.max ?? Infinity)) checked[key] = value;
-      else problems.push(`${key}: ${value} is outside ${rule.min ?? '−∞'} … ${rule.max ?? '∞'}`);
-    } else problems.push(`${key}: must be a ${rule.type}`);
+    const problem = valueProblem(rule, value);
+    if (problem !== '') problems.push(`${key}: ${problem}`);
+    else if (isOptionValue(value)) checked[key] = value;
   }
   return checked;
+}
+
+/** What is wrong with a value, and the remedy; '' when it fits. */
+function valueProblem(rule: OptionRule, value: unknown): string {
+  const { type, about, oneOf, pattern, min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = rule;
+  if (value === undefined) return `must be given (${type}: ${about})`;
+  if (!isOptionValue(value) || typeof value !== type) return `must be a ${type}`;
+  if (typeof value === 'string' && oneOf?.includes(value) === false) return `"${value}" is not one of ${oneOf.join(', ')}`;
+  if (typeof value === 'string' && pattern?.test(value) === false) return `"${value}" is not like this: ${about}`;
+  if (typeof value === 'number' && !(value >= min && value <= max)) return `${value} is outside ${rule.min ?? '−∞'} … ${rule.max ?? '∞'}`;
+  return '';
+}
+
+function isOptionValue(value: unknown): value is OptionValue {
+  return typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number';
 }
 
 /** Reads `k=v` texts (command line) into values of the types that the rules ask for. */

@@ -8,7 +8,7 @@ import { Numbering } from './numbering.ts';
 import type { JournalOptions } from './options.ts';
 import { type Recovery, recover } from './recovery.ts';
 import { Rotation } from './rotation.ts';
-import type { Numbered, SegmentWriter } from './segment.ts';
+import type { Numbered, SegmentWriter } from './segment-writer.ts';
 import { Space } from './space.ts';
 import { JournalState, JournalStats } from './stats.ts';
 import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';

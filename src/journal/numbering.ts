@@ -1,5 +1,5 @@
 import { type Definition, NO_DEFINITION } from './definition.ts';
-import { Numbered } from './segment.ts';
+import { Numbered } from './segment-writer.ts';
 
 /** Definitions that are remembered: a few are in use at a time. One that was forgotten gets another number. */
 const MOST_DEFINITIONS = 4096;

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { replaceFile, type Storage, type StorageFile, writeAll } from '../base/files.ts';
 import { EntryKind, EntryView, placeEntry, type SegmentFormat, segmentHeader, writeVoid } from './entry.ts';
-import { type Damage, dueDefinitions, Numbered, SegmentReader, segmentName, WINDOW_BYTES } from './segment.ts';
+import { type Damage, SegmentReader, segmentName, WINDOW_BYTES } from './segment.ts';
+import { dueDefinitions, Numbered } from './segment-writer.ts';
 
 /**
  * Takes entries out of a segment that is not written any more: a file without them takes its place.

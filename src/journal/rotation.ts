@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Storage } from '../base/files.ts';
-import { SegmentWriter } from './segment.ts';
+import { SegmentWriter } from './segment-writer.ts';
 
 export interface RotationOptions {
   readonly directory: string;

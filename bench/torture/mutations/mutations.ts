@@ -30,7 +30,7 @@ export const MUTATIONS: readonly Mutation[] = [
     promise: 1,
     edits: [
       {
-        file: 'src/journal/segment.ts',
+        file: 'src/journal/segment-writer.ts',
         find: 'await writeAll(this.#file, bytes, 0, end, this.size);\n    await this.#file.sync();',
         put: 'await writeAll(this.#file, bytes, 0, end, this.size);',
       },

@@ -1,27 +1,15 @@
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Bytes } from '../../base/wire/bytes.ts';
-import { hex, isPlainText } from '../../base/wire/text.ts';
+import { hex } from '../../base/wire/text.ts';
 import { Stop } from '../frame/splitter.ts';
-import {
-  AckRequest,
-  type Codec,
-  type Command,
-  type DatagramDialect,
-  type Dialect,
-  EVENTS,
-  FRAME_KIND_NAMES,
-  FrameKind,
-  type FrameResult,
-  type OptionRule,
-  type OptionValue,
-  Settled,
-  type StreamDialect,
-  type Transport,
-} from '../index.ts';
-import { COMMAND_ROOM, difference, Feed, type FeedSettings, type FrameSnapshot, feed, KIT_NOW, kitOptions } from './feed.ts';
+import type { Codec, Dialect, Transport } from '../index.ts';
+import { copies, durablePart, otherValues, outcome, sameBytes, stable, stored } from './compare.ts';
+import { COMMAND_ROOM, difference, Feed, type FeedSettings, type FrameSnapshot, feed, kitOptions } from './feed.ts';
+import { commandsOf, outside, unfitAnswer, type Watch, watched } from './guards.ts';
 import { commandProblem, frameProblem, readReplyProblem, textsOf } from './linear.ts';
 import { cutRandomly, joined, mutate, Random } from './mutate.ts';
+import { insane, unplainReading } from './sanity.ts';
 
 /**
  * The checks that any codec must pass. Each takes samples (real conversations) and says what went wrong, with what it
@@ -94,7 +82,6 @@ const ANY_MEMOS = 5;
 /** Texts, and frames of different names, that are made long. */
 const MOST_TEXTS = 40;
 const MOST_STRETCHED = 24;
-const GUARD = 64;
 const MARGIN = 37;
 
 /** Runs every check. An empty list: the codec passes. */
@@ -349,38 +336,12 @@ class Run {
         if (unplain !== '') report('sanity', unplain);
         const memo = codec[sample.transport]?.memo?.(connection.state) ?? 0;
         if (!Number.isInteger(memo) || memo < 0 || memo > 0x7fffffff) report('sanity', `memo ${memo} is not 31 bits`);
-        const unfit = this.#unfitAnswer(sample, out, connection.state);
+        const unfit = unfitAnswer(codec, sample.transport, out, connection.state);
         if (unfit !== '') report('answers-fit', unfit);
       },
     });
     for (const chunk of chunks) connection.push(chunk.slice());
     connection.quiet();
-  }
-
-  /** The answer to one decoded frame, settled in every way; '' when all stay in their room. */
-  #unfitAnswer(sample: Sample, out: FrameResult, state: object): string {
-    const dialect: Dialect | undefined = this.#codec[sample.transport];
-    if (dialect === undefined || out.kind === FrameKind.Malformed) return '';
-    const room = this.#codec.maxAnswerBytes;
-    const request = new AckRequest();
-    for (const [how, settled, accepted] of [
-      ['stored', Settled.Stored, out.rows],
-      ['stored in part', Settled.Stored, out.rows >> 1],
-      ['refused', Settled.Refused, 0],
-      ['failed', Settled.Failed, 0],
-    ] as const) {
-      request.settled = settled;
-      request.kind = out.kind;
-      request.rows = out.rows;
-      request.accepted = accepted;
-      request.ticketA = out.ticketA;
-      request.ticketB = out.ticketB;
-      request.ticketC = out.ticketC;
-      request.now = KIT_NOW;
-      const problem = outside(room, (bytes, at) => dialect.encodeAck(request, state, bytes, at));
-      if (problem !== '') return `answer to ${FRAME_KIND_NAMES[out.kind]} ${out.name}, ${how}: ${problem}`;
-    }
-    return '';
   }
 
   #hostile(samples: readonly Sample[]): void {
@@ -493,224 +454,4 @@ class Run {
     const problem = readReplyProblem(this.#codec, [...texts].slice(0, MOST_TEXTS)) || commandProblem(this.#codec, transport);
     if (problem !== '') this.#fail('linear', transport, 'commands', problem, []);
   }
-}
-
-interface Watch {
-  problem: string;
-}
-
-/** The codec with its frame and salvage verdicts checked against the contract. */
-function watched(codec: Codec, watch: Watch): Codec {
-  const { tcp, udp } = codec;
-  return { ...codec, tcp: tcp && watchedStream(tcp, watch), udp: udp && watchedDatagram(udp, watch) };
-}
-
-function watchedStream(dialect: StreamDialect, watch: Watch): StreamDialect {
-  return {
-    ...watchedCalls(dialect),
-    frame: (bytes, start, end, state) => judged(dialect.frame(bytes, start, end, state), end - start, watch),
-    salvage: (bytes, start, end, state) => {
-      const n = dialect.salvage?.(bytes, start, end, state) ?? 0;
-      if (!Number.isInteger(n) || n < 0 || n > end - start) watch.problem = `salvage gives ${n} of ${end - start} bytes`;
-      return n;
-    },
-  };
-}
-
-function watchedDatagram(dialect: DatagramDialect, watch: Watch): DatagramDialect {
-  const { frame } = dialect;
-  if (frame === undefined) return dialect;
-  return {
-    ...watchedCalls(dialect),
-    frame: (bytes, start, end, state) => judged(frame.call(dialect, bytes, start, end, state), end - start, watch),
-  };
-}
-
-function watchedCalls(dialect: Dialect): Dialect {
-  return {
-    open: (options, memo) => dialect.open(options, memo),
-    memo: (state) => dialect.memo?.(state) ?? 0,
-    decode: (bytes, start, end, state, out) => dialect.decode(bytes, start, end, state, out),
-    encodeAck: (request, state, out, at) => dialect.encodeAck(request, state, out, at),
-  };
-}
-
-function judged(n: number, available: number, watch: Watch): number {
-  if (!Number.isInteger(n)) watch.problem = `frame gives ${n}`;
-  else if (-n > available) watch.problem = `frame drops ${-n} bytes of ${available}`;
-  return n;
-}
-
-/** Writes into guarded room; says what left it. Twice with different guards, so that a write of the guard's own value shows. */
-function outside(room: number, encode: (bytes: Bytes, at: number) => number): string {
-  for (const guard of [0xc7, 0x38]) {
-    const bytes = new Uint8Array(GUARD + room + GUARD).fill(guard);
-    let n: number;
-    try {
-      n = encode(bytes, GUARD);
-    } catch (error) {
-      return `throws: ${messageOf(error)}`;
-    }
-    if (!Number.isInteger(n) || n < 0) return `length ${n}`;
-    if (n > room) return `${n} bytes where ${room} fit`;
-    for (let p = 0; p < bytes.length; p++)
-      if ((p < GUARD || p >= GUARD + room) && bytes[p] !== guard) return `writes at ${p - GUARD} of ${room}`;
-  }
-  return '';
-}
-
-/** Parameters at the edges of their rules, one varied at a time. */
-function commandsOf(type: string, rules: Readonly<Record<string, OptionRule>>): Command[] {
-  const values = Object.entries(rules).map(([name, rule]) => ({ name, values: edgesOf(rule) }));
-  const plain: Record<string, OptionValue> = {};
-  for (const { name, values: edges } of values) plain[name] = edges[0] ?? '';
-  const commands: Command[] = [{ type, parameters: plain }];
-  for (const { name, values: edges } of values)
-    for (const value of edges.slice(1)) commands.push({ type, parameters: { ...plain, [name]: value } });
-  return commands;
-}
-
-function edgesOf(rule: OptionRule): OptionValue[] {
-  const first = rule.fallback === undefined ? [] : [rule.fallback];
-  if (rule.type === 'boolean') return [...first, false, true];
-  if (rule.type === 'number') return [...first, rule.min ?? 0, rule.max ?? 0x7fffffff];
-  return [...first, ...(rule.oneOf ?? ['A', 'A'.repeat(200)])];
-}
-
-/** The first value of a result that is out of its range or list, '' when all are in order. */
-function insane(codec: Codec, out: FrameResult, start: number, end: number): string {
-  const names = `${FRAME_KIND_NAMES[out.kind] ?? `kind ${out.kind}`} ${out.name}`;
-  if (FRAME_KIND_NAMES[out.kind] === undefined) return names;
-  if (out.kind === FrameKind.Malformed) {
-    if (!codec.reasons.includes(out.reason)) return `reason "${out.reason}" is not in the codec's reasons`;
-    if (out.rows > 0) return 'a malformed frame has rows';
-  } else if (!codec.messages.includes(out.name)) return `name "${out.name}" is not in the codec's messages`;
-  if (out.damaged !== '' && !codec.reasons.includes(out.damaged)) return `damaged "${out.damaged}" is not in the codec's reasons`;
-  if (!/^[\x21-\x7e]{0,64}$/.test(out.deviceId)) return `device id ${JSON.stringify(out.deviceId)}`;
-  for (const text of [out.replyText, ...out.texts])
-    if (!isPlainText(text)) return `the text ${JSON.stringify(text)} has control characters or lone surrogates: hand it in with attrText`;
-  if (!Number.isInteger(out.replyKey) || out.replyKey < -1) return `reply key ${out.replyKey}`;
-  for (const ticket of [out.ticketA, out.ticketB, out.ticketC]) if (!Number.isFinite(ticket)) return `ticket ${ticket}`;
-  let texts = 0;
-  let attr = 0;
-  let cell = 0;
-  let wifi = 0;
-  for (let r = 0; r < out.rows; r++) {
-    const label = `${names}, row ${r + 1}`;
-    const column = insaneRow(out, r, start, end);
-    if (column !== '') return `${label}: ${column}`;
-    const attrEnd = valueAt(out.attrEnd, r);
-    const cellEnd = valueAt(out.cellEnd, r);
-    const wifiEnd = valueAt(out.wifiEnd, r);
-    if (attrEnd < attr || cellEnd < cell || wifiEnd < wifi) return `${label}: attributes, cells or access points end before they begin`;
-    for (; attr < attrEnd; attr++) {
-      const id = valueAt(out.attrId, attr);
-      const value = valueAt(out.attrNum, attr);
-      const known = codec.attributes.get(id);
-      if (known === undefined && codec.attributePrefix === 'attr_')
-        return `${label}: attribute ${id} has no name (a codec that passes unknown ids on says so with an attributePrefix of its own)`;
-      if (known?.type === 'text' && out.texts[value] === undefined) return `${label}: attribute ${id} is text and holds ${value}`;
-      if (known?.type === 'text') texts++;
-      if (known?.type === 'boolean' && value !== 0 && value !== 1) return `${label}: attribute ${known.name} is boolean and holds ${value}`;
-      if (id < 0 || !Number.isFinite(value)) return `${label}: attribute ${id} holds ${value}`;
-    }
-    for (; cell < cellEnd; cell++) {
-      const signal = valueAt(out.cellRssiDbm, cell);
-      const mcc = valueAt(out.cellMcc, cell);
-      const cid = valueAt(out.cellCid, cell);
-      if (mcc < -1 || valueAt(out.cellMnc, cell) < -1 || valueAt(out.cellLac, cell) < -1 || !(cid >= -1 && cid <= 2 ** 36))
-        return `${label}: cell ${mcc} ${cid}`;
-      if (signal > 0 || signal < -200) return `${label}: cell signal ${signal} dBm`;
-    }
-    for (; wifi < wifiEnd; wifi++) {
-      const mac = out.wifiMac[wifi] ?? '';
-      const signal = valueAt(out.wifiRssiDbm, wifi);
-      if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) return `${label}: access point ${JSON.stringify(mac)}`;
-      if (signal > 0 || signal < -200) return `${label}: access point signal ${signal} dBm`;
-    }
-  }
-  if (attr !== out.attrs || cell !== out.cells || wifi !== out.wifis) return `${names}: attributes, cells or access points of no row`;
-  if (texts !== out.texts.length) return `${names}: a text under an id that the codec does not declare as text`;
-  return '';
-}
-
-/** A text that the codec's `readReply` makes and that is not plain, '' when all are. */
-function unplainReading(codec: Codec, out: FrameResult): string {
-  if (out.kind !== FrameKind.Reply || codec.readReply === undefined) return '';
-  const bad = Object.entries(codec.readReply(undefined, out.replyText)?.values ?? {}).find(
-    ([, value]) => typeof value === 'string' && !isPlainText(value),
-  );
-  return bad === undefined ? '' : `readReply makes ${bad[0]} ${JSON.stringify(bad[1])}, with control characters or lone surrogates`;
-}
-
-function insaneRow(out: FrameResult, r: number, start: number, end: number): string {
-  const latitude = valueAt(out.latitude, r);
-  const longitude = valueAt(out.longitude, r);
-  if (Number.isNaN(latitude) !== Number.isNaN(longitude)) return `half a place: ${latitude}, ${longitude}`;
-  for (const [name, value, least, most] of [
-    ['latitude', latitude, -90, 90],
-    ['longitude', longitude, -180, 180],
-    ['altitudeM', valueAt(out.altitudeM, r), -32768, 100_000],
-    ['speedKmh', valueAt(out.speedKmh, r), 0, 100_000],
-    ['courseDeg', valueAt(out.courseDeg, r), 0, 360],
-    ['hdop', valueAt(out.hdop, r), 0, 10_000],
-    ['time', valueAt(out.time, r), -8.64e15, 8.64e15],
-  ] as const)
-    if (!Number.isNaN(value) && !(value >= least && value <= most)) return `${name} ${value}`;
-  if (valueAt(out.satellites, r) < -1 || valueAt(out.satellites, r) > 255) return `satellites ${valueAt(out.satellites, r)}`;
-  if (valueAt(out.valid, r) > 1) return `valid ${valueAt(out.valid, r)}`;
-  if (valueAt(out.valid, r) === 1 && Number.isNaN(latitude)) return 'valid without a place';
-  if (valueAt(out.flags, r) > 15) return `flags ${valueAt(out.flags, r)}`;
-  if (valueAt(out.event, r) >= EVENTS.length) return `event ${valueAt(out.event, r)}`;
-  const from = valueAt(out.from, r);
-  const to = valueAt(out.to, r);
-  if (from < start || to > end || from >= to) return `its own bytes are [${from}, ${to}) of the frame [${start}, ${end})`;
-  return '';
-}
-
-/** What a new connection keeps of a memo. */
-function durablePart(codec: Codec, sample: Sample, memo: number): number {
-  const { state } = new Feed(codec, sample.transport, { options: sample.options ?? {}, adopt: memo });
-  return codec[sample.transport]?.memo?.(state) ?? 0;
-}
-
-function valueAt(column: ArrayLike<number>, index: number): number {
-  return column[index] ?? Number.NaN;
-}
-
-/** Everything that a cut or a copy must not change, and what salvage makes of the rest. */
-function outcome(connection: Feed): object {
-  const { noise, pending, stopped } = connection;
-  const frames = [...connection.frames];
-  return { frames, noise, pending, stopped, salvaged: connection.quiet() };
-}
-
-/** What a stored frame must give again. Answers and tickets belong to the moment, the offset to the stream. */
-function stable(frame: FrameSnapshot): object {
-  const { offset: _offset, answer: _answer, tickets: _tickets, ...rest } = frame;
-  return rest;
-}
-
-/** What is stored of a frame. */
-function stored({ kind, reason, rows }: FrameSnapshot): object {
-  return { kind, reason, rows };
-}
-
-/** Options that are not stored, with each value that they may take, or some that they might. */
-function otherValues(codec: Codec): [string, OptionValue][] {
-  const values: [string, OptionValue][] = [];
-  for (const [name, { decodes, type, oneOf, min = 0, max = 1000 }] of Object.entries(codec.options)) {
-    if (decodes !== false) continue;
-    const possible = type === 'boolean' ? [false, true] : type === 'number' ? [min, max] : (oneOf ?? ['XY', '0123456789']);
-    for (const value of possible) values.push([name, value]);
-  }
-  return values;
-}
-
-function sameBytes(a: Bytes, b: Bytes): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function copies(chunks: readonly Bytes[]): Uint8Array[] {
-  return chunks.map((chunk) => chunk.slice());
 }

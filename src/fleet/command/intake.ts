@@ -129,7 +129,7 @@ export class CommandIntake {
   }
 
   async submit(given: Draft): Promise<Outcome> {
-    const { ledger, now, expiryMs, poke } = this.#o;
+    const { ledger, now, expiryMs } = this.#o;
     const problems: Problem[] = [];
     const known = await this.#o.device(given.device);
     // It may have been called by an alias.
@@ -154,17 +154,8 @@ export class CommandIntake {
       problems.push({ field: 'expires', problem: 'must be epoch ms within the next 366 days' });
     if (!(notBefore >= 0 && notBefore < expires)) problems.push({ field: 'not_before', problem: 'must be epoch ms before `expires`' });
     const priority = draft.priority ?? 0;
-    if (!Number.isInteger(priority) || Math.abs(priority) > 9)
-      problems.push({ field: 'priority', problem: 'must be a whole number from -9 to 9' });
     const when = conditionOf(draft.when ?? (stops ? 'stopped' : 'any'));
-    if (when === undefined) problems.push({ field: 'when', problem: `must be one of ${CONDITIONS.join(', ')}` });
-    else if (stops && when === 'moving')
-      problems.push({ field: 'when', problem: 'must be stopped, or any with a reason: this command can keep the vehicle from driving' });
-    else if (stops && when === 'any' && (draft.reason ?? '').trim() === '')
-      problems.push({
-        field: 'reason',
-        problem: 'required: why this command, which can keep the vehicle from driving, may be sent at any speed',
-      });
+    problems.push(...orderProblems(priority, when, stops, draft.reason ?? ''));
     for (const field of ['reason', 'ref'] as const)
       if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
     problems.push(...textProblems({ reason: draft.reason, ref: draft.ref, requester: draft.requester }));
@@ -196,13 +187,17 @@ export class CommandIntake {
       if (there === undefined) return refuse('conflict', 'id', 'has been used');
       return 'id' in there ? { command: there } : there;
     }
+    await this.#queued(command);
+    return { command };
+  }
+
+  async #queued(command: Command): Promise<void> {
     this.#said(command);
     for (const opposed of command.opposes) {
-      const other = await ledger.get(draft.device, opposed);
+      const other = await this.#o.ledger.get(command.device, opposed);
       if (other?.state === 'cancelled' && other.history.at(-1)?.note === opposedBy(command)) this.#said(other);
     }
-    poke(draft.device);
-    return { command };
+    this.#o.poke(command.device);
   }
 
   /** A person says how a command came out; undefined when there is no unknown one of that id. */
@@ -312,6 +307,22 @@ export class CommandIntake {
 }
 
 /** Invariant 3. */
+/** What is wrong with how urgently, when and why a command is to be sent. `stops`: it can keep the vehicle from driving. */
+function orderProblems(priority: number, when: Condition | undefined, stops: boolean, reason: string): Problem[] {
+  const problems: Problem[] = [];
+  if (!Number.isInteger(priority) || Math.abs(priority) > 9)
+    problems.push({ field: 'priority', problem: 'must be a whole number from -9 to 9' });
+  if (when === undefined) problems.push({ field: 'when', problem: `must be one of ${CONDITIONS.join(', ')}` });
+  else if (stops && when === 'moving')
+    problems.push({ field: 'when', problem: 'must be stopped, or any with a reason: this command can keep the vehicle from driving' });
+  else if (stops && when === 'any' && reason.trim() === '')
+    problems.push({
+      field: 'reason',
+      problem: 'required: why this command, which can keep the vehicle from driving, may be sent at any speed',
+    });
+  return problems;
+}
+
 function sameAs(request: CommandRequest, open: readonly Command[]): Outcome | undefined {
   const same = open.find((other) => other.type === request.type && isEqual(other.parameters, request.parameters));
   if (same === undefined) return undefined;
