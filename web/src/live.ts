@@ -51,7 +51,7 @@ export const events = signal<readonly LiveEvent[]>([]);
 
 const MOST_EVENTS = 200;
 /** Screens that show where devices are. */
-const PLACES = new Set(['map', 'devices', 'device']);
+const PLACES = new Set(['map', 'device']);
 let close: () => void = () => {};
 let columns: readonly string[] = [];
 

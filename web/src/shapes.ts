@@ -72,9 +72,7 @@ export interface Device {
   readonly transport?: string;
   readonly first_seen?: number;
   /** With `with=live`. */
-  readonly received?: number;
-  readonly usage_pct?: number;
-  readonly live?: unknown;
+  readonly live?: { readonly connected: boolean; readonly state: string; readonly received?: number; readonly usage_pct: number };
   readonly [field: string]: unknown;
 }
 

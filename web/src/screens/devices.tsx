@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { call, download, get, request } from '../api.ts';
 import { number } from '../format.ts';
-import { changes, rows } from '../live.ts';
+import { STATES } from '../live.ts';
 import { Empty, Loaded, Refused, useAction, useData } from '../parts/data.tsx';
 import { StateMark } from '../parts/state-mark.tsx';
 import { Table } from '../parts/table.tsx';
@@ -19,14 +19,23 @@ interface Page {
 const PAGE = 200;
 const REGISTRY_STATES = ['pending', 'active', 'suspended', 'terminated'];
 const PAUSE_MS = 250;
+const REFRESH_MS = 10_000;
+/** What a device is like now: the filter of the API. */
+const NOW: Readonly<Record<string, readonly [string, string]>> = {
+  connected: ['connected', 'true'],
+  silent: ['silent', 'true'],
+  offline: ['connected', 'false'],
+};
 
 /** The registry: which devices there are, found by id, account, plan or state. */
 export function Devices(): JSX.Element {
   const { query } = place.value;
-  const filters = new URLSearchParams({ limit: String(PAGE) });
+  const filters = new URLSearchParams({ limit: String(PAGE), with: 'live' });
+  const [flag, value] = NOW[query.get('now') ?? ''] ?? [];
+  if (flag !== undefined && value !== undefined) filters.set(flag, value);
   for (const name of ['q', 'account', 'plan', 'state']) {
-    const value = query.get(name) ?? '';
-    if (value !== '') filters.set(name, value);
+    const given = query.get(name) ?? '';
+    if (given !== '') filters.set(name, given);
   }
   const wanted = `/v1/devices?${filters}`;
   const [path, setPath] = useState(wanted);
@@ -35,11 +44,10 @@ export function Devices(): JSX.Element {
     const timer = setTimeout(() => setPath(wanted), PAUSE_MS);
     return () => clearTimeout(timer);
   }, [wanted]);
-  const first = useData<Page>(path);
+  const first = useData<Page>(path, REFRESH_MS);
   const [more, setMore] = useState<{ readonly path: string; readonly devices: readonly Device[]; readonly next: string }>();
   const rest = more?.path === path ? more : undefined;
   const action = useAction();
-  void changes.value;
 
   async function next(after: string): Promise<void> {
     const page = await action.run(() => get<Page>(`${path}&after=${encodeURIComponent(after)}`));
@@ -69,12 +77,20 @@ export function Devices(): JSX.Element {
           value={query.get('plan') ?? ''}
           onInput={(event) => filterBy('plan', event.currentTarget.value)}
         />
+        <select aria-label="Now" value={query.get('now') ?? ''} onChange={(event) => filterBy('now', event.currentTarget.value)}>
+          <option value="">connected or not</option>
+          {Object.keys(NOW).map((one) => (
+            <option key={one} value={one}>
+              {one}
+            </option>
+          ))}
+        </select>
         <select
           aria-label="State in the registry"
           value={query.get('state') ?? ''}
           onChange={(event) => filterBy('state', event.currentTarget.value)}
         >
-          <option value="">all</option>
+          <option value="">any state in the registry</option>
           {REGISTRY_STATES.map((state) => (
             <option key={state} value={state}>
               {state}
@@ -110,12 +126,13 @@ export function Devices(): JSX.Element {
                       </a>
                     ),
                   },
-                  { name: 'now', show: ({ id }) => <LiveState id={id} /> },
+                  { name: 'now', show: ({ live }) => <LiveState state={live?.state} /> },
                   { name: 'registry', show: ({ state }) => state },
                   { name: 'account', show: ({ account }) => account ?? '–' },
                   { name: 'plan', show: ({ plan }) => plan },
                   { name: 'protocol', show: ({ protocol, transport }) => `${protocol ?? '–'} ${transport ?? ''}` },
-                  { name: 'last contact', show: ({ id }) => <LastContact id={id} /> },
+                  { name: 'last contact', show: ({ live }) => <Ago time={live?.received} /> },
+                  { name: 'of the cap', isNumber: true, show: ({ live }) => `${number(live?.usage_pct)} %` },
                 ]}
               />
               <p class="row quiet">
@@ -134,14 +151,9 @@ export function Devices(): JSX.Element {
   );
 }
 
-function LiveState({ id }: { readonly id: string }): JSX.Element {
-  const row = rows.get(id);
-  return row === undefined ? <span class="quiet">–</span> : <StateMark state={row.state} />;
-}
-
-function LastContact({ id }: { readonly id: string }): JSX.Element {
-  const row = rows.get(id);
-  return row === undefined ? <span class="quiet">–</span> : <Ago time={row.received} />;
+function LiveState({ state }: { readonly state: string | undefined }): JSX.Element {
+  const known = STATES.find((one) => one === state);
+  return known === undefined ? <span class="quiet">–</span> : <StateMark state={known} />;
 }
 
 interface Outcome {

@@ -87,10 +87,15 @@ function Figures({ status }: { readonly status: Status }): JSX.Element {
         </section>
       )}
       <ul class="cards">
-        <Card name="Connected" value={devices.connected} href={to('devices')} about={`of ${number(devices.known)} known`} />
-        <Card name="Silent" value={devices.silent} href={`${to('map')}?state=silent`} />
-        <Card name="Offline" value={devices.offline} href={`${to('map')}?state=offline`} />
-        <Card name="Over cap" value={devices.over_cap} href={`${to('map')}?state=over_cap`} />
+        <Card
+          name="Connected"
+          value={devices.connected}
+          href={`${to('devices')}?now=connected`}
+          about={`of ${number(devices.known)} known`}
+        />
+        <Card name="Silent" value={devices.silent} href={`${to('devices')}?now=silent`} />
+        <Card name="Offline" value={devices.offline} href={`${to('devices')}?now=offline`} />
+        <Card name="Over cap" value={devices.over_cap} href={to('plans')} />
         <Card name="Alarms, 1 h" value={devices.alarms_1h} href={`${to('events')}?type=sos,power_cut,tamper,collision`} />
         <Card name="Quarantine" value={devices.quarantined} href={to('quarantine')} />
         <Card name="Answers, p99" value={answer_ms.p99} unit="ms" about={`p50 ${number(answer_ms.p50, 1)} ms`} />
