@@ -32,6 +32,7 @@ async function demo(): Promise<number> {
     teltonika: await freePort(DEFAULT_PORTS.teltonika),
     gt06: await freePort(DEFAULT_PORTS.gt06),
     h02: await freePort(DEFAULT_PORTS.h02),
+    queclink: await freePort(DEFAULT_PORTS.queclink),
   };
   const [auto, http, clickhouse] = [await freePort(5000), await freePort(8080), await freePort(8123)];
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-demo-'));

@@ -65,7 +65,7 @@ const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
 const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
 export function encodeCommand(command: Command, key: number, state: Jt808State, out: Bytes, at: number): number {
-  if (state.phoneBytes === 0 || key > 0xffff) return 0;
+  if (key > 0xffff || !state.hasPhone()) return 0;
   const send = (id: number, write: (out: Bytes, at: number) => number): number => encodeMessage(id, key, state, write, out, at);
   const { parameters } = command;
   switch (command.type) {

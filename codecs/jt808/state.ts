@@ -21,6 +21,7 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
     oneOf: ['auto', ...DIALECTS],
     about: 'the maker of the device, where its frames do not tell; auto learns it',
   },
+  device: { type: 'string', fallback: '', decodes: false, about: 'identity for commands before the device has spoken' },
   time_zone: {
     type: 'string',
     fallback: '+08:00',
@@ -52,6 +53,8 @@ export class Jt808State {
   e7 = false;
   version = 0;
   id = '';
+  /** Identity for commands before the device has spoken. */
+  readonly #device: string;
 
   constructor(options: Options, memo: number) {
     this.verify = options['integrity'] !== 'count';
@@ -59,6 +62,7 @@ export class Jt808State {
     this.fixedDialect = named >= 0;
     this.dialect = named >= 0 ? named : Math.min(memo & 15, DIALECTS.length - 1);
     this.alarms = unpacked(memo);
+    this.#device = String(options['device'] ?? '');
     this.zoneMs = offsetMs(String(options['time_zone'] ?? '+08:00'));
   }
 
@@ -69,6 +73,17 @@ export class Jt808State {
   /** A sure sign of a maker was seen: the first one holds. */
   learn(name: DialectName): void {
     if (!this.fixedDialect && this.dialect === 0) this.dialect = DIALECTS.indexOf(name);
+  }
+
+  /** Is the phone field known that a command is sent under? Before the device has spoken it is made of the digits of option `device`. */
+  hasPhone(): boolean {
+    if (this.phoneBytes > 0) return true;
+    if (!/^\d{1,20}$/.test(this.#device)) return false;
+    this.phoneBytes = this.#device.length > 12 ? 10 : 6;
+    this.is2019 = this.phoneBytes === 10;
+    const digits = this.#device.padStart(2 * this.phoneBytes, '0');
+    for (let k = 0; k < this.phoneBytes; k++) this.phone[k] = Number.parseInt(digits.slice(2 * k, 2 * k + 2), 16);
+    return true;
   }
 
   /** Keeps the phone field as it came: answers and commands copy it. True: it is the one of the frame before. */

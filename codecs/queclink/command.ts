@@ -54,10 +54,10 @@ interface Line {
 const LONGEST_TEXT = 400;
 
 export function encodeCommand(command: Command, key: number, state: QueclinkState, out: Bytes, at: number): number {
-  const password = state.password === '' ? state.model.name.toLowerCase().replace(/[^a-z0-9]/g, '') : state.password;
+  const password = state.password === '' ? state.addressed.name.toLowerCase().replace(/[^a-z0-9]/g, '') : state.password;
   const line = lineOf(command, state);
   if (line === undefined || key > 0xffff || !/^[A-Za-z0-9]{1,20}$/.test(password)) return 0;
-  if (!/^GT[A-Z0-9]{3}$/.test(line.name) || !/^[\x20-\x7e]*$/.test(line.parameters) || line.parameters.includes('$')) return 0;
+  if (!/^[A-Z0-9]{3,10}$/.test(line.name) || !/^[\x20-\x7e]*$/.test(line.parameters) || line.parameters.includes('$')) return 0;
   let p = putAscii(out, at, `AT+${line.name}=${password},`);
   p = putAscii(out, p, line.parameters);
   p = putAscii(out, p, `,${key.toString(16).toUpperCase().padStart(4, '0')}$`);
@@ -104,7 +104,7 @@ function realTime(sub: string): Line {
  */
 function interval(seconds: number, state: QueclinkState): Line | undefined {
   if (!Number.isInteger(seconds)) return undefined;
-  const { family, name } = state.model;
+  const { family, name } = state.addressed;
   if (family === '') return undefined;
   if (family !== 'gv') return { name: 'GTFRI', parameters: `1,,,,,,${seconds},${seconds},,,,,,,,,,,` };
   const check = /^GV5[05]/.test(name) ? '' : String(seconds);
@@ -113,7 +113,7 @@ function interval(seconds: number, state: QueclinkState): Line | undefined {
 
 /** Status, duration, toggle times of each output; empty: it stays as it is (protocol.md section 11.5). Personal units have none. */
 function output(number: number, on: boolean, state: QueclinkState): Line | undefined {
-  const { family, name, gv200 } = state.model;
+  const { family, name, gv200 } = state.addressed;
   if (family !== 'gv' || !Number.isInteger(number)) return undefined;
   const value = on ? '1' : '0';
   if (number === 1) {

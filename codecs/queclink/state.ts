@@ -18,6 +18,7 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
     about: 'a binary frame with a wrong checksum: refused and not answered, or accepted and counted',
   },
   model: { type: 'string', fallback: '', about: 'model in place of the one that the protocol version stands for, such as gl300w' },
+  device: { type: 'string', fallback: '', decodes: false, about: 'identity for commands before the device has spoken' },
   password: {
     type: 'string',
     fallback: '',
@@ -27,6 +28,7 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
   },
 };
 
+const VEHICLE = modelNamed('gv300');
 /** A quarter of an hour: the step of time zones. */
 const QUARTER_MS = 900_000;
 const MOST_QUARTERS = 56;
@@ -47,6 +49,8 @@ export class QueclinkState {
   readonly sack: string;
   readonly verify: boolean;
   readonly password: string;
+  /** Commands are wanted before the device has spoken, of a model that is not known: they are checked as a vehicle unit takes them. */
+  readonly #assumed: boolean;
   readonly #fixedModel: Model;
   model: Model;
   wantsSack: boolean;
@@ -69,6 +73,7 @@ export class QueclinkState {
     this.sack = String(options['sack'] ?? 'auto');
     this.verify = options['integrity'] !== 'count';
     this.password = String(options['password'] ?? '');
+    this.#assumed = String(options['device'] ?? '') !== '';
     this.#fixedModel = modelNamed(String(options['model'] ?? ''));
     this.model = this.#fixedModel;
     this.wantsSack = (memo & 1) === 1;
@@ -88,6 +93,11 @@ export class QueclinkState {
     for (let k = 0; k < n; k++) this.#id[k] = bytes[from + k]!;
     this.#idBytes = n;
     return false;
+  }
+
+  /** The model that commands are for. */
+  get addressed(): Model {
+    return this.#assumed && this.version === '' && this.model === UNKNOWN ? VEHICLE : this.model;
   }
 
   /** Sets the model by the version in bytes[from, to). */

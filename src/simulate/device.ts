@@ -3,7 +3,7 @@ import type { Transport } from '../codec/index.ts';
 import { type Address, type Line, openLine } from './line.ts';
 import { mood, type Obedience, type Order } from './obedience.ts';
 import { Random } from './random.ts';
-import { type Expectation, type Fix, More, type Packet, Refused, type Speaker, type Wire } from './speaker.ts';
+import { type Expectation, type Fix, More, type Packet, Refused, type Speaker, type Wire, Wrong } from './speaker.ts';
 import type { Tally } from './tally.ts';
 import type { Sample, Track } from './track.ts';
 
@@ -314,7 +314,8 @@ export class Device {
     let bytes = this.#carry.length === 0 ? chunk : Buffer.concat([this.#carry, chunk]);
     this.#carry = NOTHING;
     while (bytes.length > 0 && this.#line !== undefined) {
-      const used = this.#order(bytes) || this.#match(bytes);
+      const extra = this.#speaker.extra?.(bytes, 0, bytes.length) ?? Wrong;
+      const used = extra !== Wrong ? extra : this.#order(bytes) || this.#match(bytes);
       if (used === More) {
         this.#carry = Uint8Array.from(bytes);
         return;
@@ -426,7 +427,7 @@ export class Device {
 
   /** Each datagram holds one answer; which of the datagrams on their way it answers is open. */
   #datagram(bytes: Bytes): void {
-    if (this.#order(bytes) > 0) return;
+    if (this.#speaker.extra?.(bytes, 0, bytes.length) === bytes.length || this.#order(bytes) > 0) return;
     let allowed = false;
     for (let k = 0; k < this.#sent.length; k++) {
       const sent = this.#sent[k];

@@ -7,6 +7,7 @@ import { GT06_MODELS, Gt06Device } from './gt06.ts';
 import { H02_MODELS, H02Device } from './h02.ts';
 import { Ledger } from './ledger.ts';
 import type { Obedience } from './obedience.ts';
+import { QUECLINK_MODELS, QueclinkDevice } from './queclink.ts';
 import { Random } from './random.ts';
 import type { Speaker } from './speaker.ts';
 import { Tally } from './tally.ts';
@@ -22,11 +23,11 @@ import { Track } from './track.ts';
  *    grace time is over.
  * 3. The ledger holds what was acknowledged and nothing else.
  */
-export const PROTOCOLS = ['teltonika', 'gt06', 'h02'] as const;
+export const PROTOCOLS = ['teltonika', 'gt06', 'h02', 'queclink'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The customary ports (docs/configuration.md). */
-export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013 };
+export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013, queclink: 5004 };
 
 /** One machine, a port for each protocol. */
 export interface Target {
@@ -215,6 +216,8 @@ export class Fleet {
         return new Gt06Device(identity, GT06_MODELS[turn % GT06_MODELS.length] ?? 'gt06', now);
       case 'h02':
         return new H02Device(identity, H02_MODELS[turn % H02_MODELS.length] ?? 'text', now);
+      case 'queclink':
+        return new QueclinkDevice(identity, QUECLINK_MODELS[turn % QUECLINK_MODELS.length] ?? 'personal', now);
     }
   }
 

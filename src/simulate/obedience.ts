@@ -102,6 +102,29 @@ export function h02Deed(name: string, parameters: readonly string[]): Deed {
   return { reply: echo, ...(sets ? { intervalMs: 1000 * seconds } : {}) };
 }
 
+/** `GTRTO` with `1`, `GTFRI` … (codecs/queclink/protocol.md sections 11.2 to 11.4), the parameters behind the password. */
+export function queclinkDeed(name: string, parameters: readonly string[]): Deed {
+  if (name === 'GTFRI') {
+    const seconds = Number(parameters[7]);
+    return { reply: '', ...(seconds > 0 ? { intervalMs: 1000 * seconds } : {}) };
+  }
+  if (name !== 'GTRTO') return { reply: '' };
+  switch (parameters[0]) {
+    case '1':
+      return { reply: 'RTL', reports: true };
+    case '2':
+      return { reply: 'READ' };
+    case '3':
+      return { restarts: true };
+    case '8':
+      return { reply: 'VER' };
+    case '9':
+      return { reply: 'BAT' };
+    default:
+      return { reply: '' };
+  }
+}
+
 function getgps(sample: Sample): string {
   const { time, latitude, longitude, altitudeM, speedKmh, courseDeg, satellites } = sample;
   const at = new Date(time);

@@ -21,6 +21,8 @@ export interface Speaker {
   wire(packet: Packet): Wire;
   /** A message whose answer proves that everything before it was taken; undefined: every packet is answered itself. */
   proof(): Wire | undefined;
+  /** An answer that may come at any time and means nothing more: its length, More or Wrong. Absent: there is none. */
+  extra?(bytes: Bytes, start: number, end: number): number;
   /** The command that bytes[start, end) begin with; undefined when they begin with something else. */
   order(bytes: Bytes, start: number, end: number): Order | undefined;
   /** What the device does about it. */

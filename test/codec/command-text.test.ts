@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
+import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { type Codec, checkOptions, type Options, type OptionValue } from '../../src/codec/index.ts';
 import { Random } from '../../src/simulate/random.ts';
 
@@ -288,5 +289,27 @@ describe('what a reply means', () => {
       for (const type of [undefined, 'status', 'custom']) codec.readReply?.(type === undefined ? undefined : command(type), text(random));
     for (const piece of ['DOUT1:', 'TIMER:1,', 'Lat:N1.', 'GPS:1 Sat:', ';1:', 'Battery:'])
       codec.readReply?.(undefined, piece.repeat(10_000));
+  });
+});
+
+describe('a device that has not spoken since the start', () => {
+  const WANTED: Readonly<Record<string, Options>> = {
+    locate: {},
+    set_interval: { seconds: 60 },
+    reboot: {},
+    set_server: { host: '192.0.2.1', port: 5000 },
+    custom: { text: 'status' },
+  };
+  const cases = BUILTIN_CODECS.flatMap((codec) =>
+    codec.commands.filter(({ type }) => type in WANTED).map(({ type }) => [codec.name, type, codec] as const),
+  );
+  it.each(cases)('can be sent commands: %s %s', (_name, type, codec) => {
+    const options = checkOptions(codec.options, 'device' in codec.options ? { device: '352093701000019' } : {}, []);
+    const rules = codec.commands.find((rule) => rule.type === type)?.parameters ?? {};
+    const command = { type, parameters: checkOptions(rules, WANTED[type] ?? {}, []) };
+    const out = new Uint8Array(1024);
+    for (const dialect of [codec.tcp, codec.udp])
+      if (dialect?.encodeCommand !== undefined)
+        expect(dialect.encodeCommand(command, 1, dialect.open(options, 0), out, 0)).toBeGreaterThan(0);
   });
 });

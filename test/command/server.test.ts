@@ -307,7 +307,12 @@ describe('simulated devices of every protocol', () => {
         transports: ['tcp'],
         target: {
           host: '127.0.0.1',
-          ports: { teltonika: await running.port('teltonika'), gt06: await running.port('gt06'), h02: await running.port('h02') },
+          ports: {
+            teltonika: await running.port('teltonika'),
+            gt06: await running.port('gt06'),
+            h02: await running.port('h02'),
+            queclink: await running.port('queclink'),
+          },
         },
         devices: 1,
         intervalMs: 200,

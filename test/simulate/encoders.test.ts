@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
+import queclink from '../../codecs/queclink/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
 import { checkOptions } from '../../src/codec/index.ts';
 import { Transcript } from '../../src/explain/transcript.ts';
 import { GT06_MODELS, Gt06Device } from '../../src/simulate/gt06.ts';
 import { H02_MODELS, H02Device } from '../../src/simulate/h02.ts';
+import { QUECLINK_MODELS, QueclinkDevice } from '../../src/simulate/queclink.ts';
 import type { Expectation, Packet, Speaker, Wire } from '../../src/simulate/speaker.ts';
 import { TELTONIKA_CODECS, TELTONIKA_FAMILIES, TeltonikaDevice } from '../../src/simulate/teltonika.ts';
 import { type Happening, type Sample, Track } from '../../src/simulate/track.ts';
@@ -45,6 +47,13 @@ for (const transport of ['tcp', 'udp'] as const) {
       });
   for (const model of H02_MODELS)
     CASES.push({ name: `h02 ${model} over ${transport}`, codec: h02, transport, speaker: () => new H02Device(17, model, now) });
+  for (const model of QUECLINK_MODELS)
+    CASES.push({
+      name: `queclink ${model} over ${transport}`,
+      codec: queclink,
+      transport,
+      speaker: () => new QueclinkDevice(17, model, now),
+    });
 }
 
 /** A connection to the codec, as the server would hold it. */
@@ -68,13 +77,18 @@ class Conversation {
     const proof = wire.expected === undefined ? this.speaker.proof() : undefined;
     const bytes = Buffer.concat([wire.bytes, proof?.bytes ?? new Uint8Array(0)]);
     const messages = this.transcript.push(bytes);
-    const answers = Buffer.from(messages.map((message) => message.answer ?? '').join(''), 'hex');
+    let answers = Buffer.from(messages.map((message) => message.answer ?? '').join(''), 'hex');
+    for (let n = this.#extra(answers); n > 0; n = this.#extra(answers)) answers = answers.subarray(n);
     const bad = messages.filter((message) => message.reason !== undefined || message.damaged !== undefined);
     const { noise, pending } = this.transcript;
     const accepted = verdict(wire.expected ?? proof?.expected, answers);
     if (bad.length > 0 || noise > 0 || pending > 0 || accepted !== answers.length || accepted === 0)
       expect({ bad, noise, pending, accepted }).toEqual({ bad: [], noise: 0, pending: 0, accepted: answers.length || 'an answer' });
     return messages.flatMap((message) => message.records).filter((record) => record['kind'] === 'fix');
+  }
+
+  #extra(bytes: Uint8Array): number {
+    return this.speaker.extra?.(bytes, 0, bytes.length) ?? -1;
   }
 
   packet(packet: Packet): Readonly<Record<string, unknown>>[] {
@@ -251,6 +265,20 @@ describe('what happens on the way', () => {
     expect(latched).toBeGreaterThan(events);
   });
 
+  it.each(QUECLINK_MODELS)('is a report of its own of %s, where the model has one', (model) => {
+    const conversation = of(queclink, () => new QueclinkDevice(5, model, now));
+    const untold: Readonly<Record<string, readonly string[]>> = {
+      personal: ['ignition_on', 'ignition_off', 'harsh_acceleration', 'harsh_braking', 'harsh_cornering'],
+      binary: ['power_cut', 'power_restored'],
+    };
+    for (const sample of eventful(conversation.speaker)) {
+      const [fix] = fixesOf(conversation, [sample]);
+      const told = untold[model]?.includes(sample.happening ?? '') === true ? undefined : sample.happening;
+      if (fix?.['event'] !== told) expect(fix).toMatchObject({ event: told });
+      if (model === 'binary') expect(attrs(fix)).toMatchObject({ ignition: sample.ignition });
+    }
+  });
+
   it('an alarm that is sent again has the same id, though it is no new event', () => {
     const conversation = of(h02, () => new H02Device(5, 'text', now));
     const sample = eventful(conversation.speaker).find(({ happening, externalMv }) => happening === 'sos' && externalMv > 0);
@@ -317,6 +345,10 @@ describe('what was kept without coverage', () => {
 
   it.each(['gps-lbs-status', '4g'] as const)('says so in the re-upload byte of %s', (model) => {
     expect(flagged(gt06, new Gt06Device(0, model, now))).toEqual([new Set([false]), new Set([true])]);
+  });
+
+  it.each(QUECLINK_MODELS)('says so in the header of %s', (model) => {
+    expect(flagged(queclink, new QueclinkDevice(5, model, now))).toEqual([new Set([false]), new Set([true])]);
   });
 
   it.each(H02_MODELS)('says so in the status word of %s', (model) => {
