@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -12,7 +13,7 @@ import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/out/sink/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
-import { accessOf, chdbInstalled } from '../embedded/child.ts';
+import { accessOf, chdbInstalled, keyOf } from '../embedded/child.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import {
   ClickHouseServer,
@@ -435,6 +436,49 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect(await rig.shipper.drained(DEADLINE)).toBe(true);
       expect(await count('positions')).toBe(100);
       expect(parkedLines(data, 'clickhouse')).toEqual([]);
+    });
+
+    test('4: none is parked because the table was mended between it and the next', async () => {
+      await migrate(server.client, 'fixgate', 'me');
+      await server.client.command({ query: 'ALTER TABLE fixgate.positions ADD CONSTRAINT insane CHECK speed_kmh > 1000' });
+      const data = dataDirectory();
+      const slot = await Slot.open(data, 0);
+      for (let i = 0; i < 4; i++) slot.fixes('d', T + i, [{ time: T + i, number: 1 }]);
+      await slot.journal.close();
+      // All four are refused, then two, then one: with its answer, the table is mended.
+      let refusals = 0;
+      const between = createServer(async (from, to) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of from) chunks.push(Buffer.from(chunk));
+        const body = Buffer.concat(chunks);
+        const {
+          authorization: _,
+          host: _host,
+          connection: _connection,
+          'content-length': _length,
+          'transfer-encoding': _encoding,
+          ...rest
+        } = from.headers;
+        const headers = { ...Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, String(value)])), ...keyOf(server.url) };
+        const answer = await fetch(`${server.url}${from.url}`, {
+          method: from.method ?? 'POST',
+          headers,
+          ...(from.method === 'GET' ? {} : { body }),
+        });
+        const bytes = Buffer.from(await answer.arrayBuffer());
+        if (answer.status >= 400 && String(from.url).includes('positions') && ++refusals === 3)
+          await server.client.command({ query: 'ALTER TABLE fixgate.positions DROP CONSTRAINT insane' });
+        const code = answer.headers.get('x-clickhouse-exception-code');
+        to.writeHead(answer.status, code === null ? {} : { 'x-clickhouse-exception-code': code }).end(bytes);
+      });
+      await once(between.listen(0, '127.0.0.1'), 'listening');
+      onTestFinished(() => {
+        between.close();
+        between.closeAllConnections();
+      });
+      const rig = shipping(data, [clickHouseSink(data, `http://127.0.0.1:${Object(between.address()).port}`)]);
+      expect(await rig.shipper.drained(DEADLINE)).toBe(true);
+      expect([refusals, await count('positions'), parkedLines(data, 'clickhouse')]).toEqual([3, 4, []]);
     });
 
     test('a table that was dropped is made again, and what was waiting goes there', async () => {

@@ -31,7 +31,7 @@ export interface ClickHouseAccess {
  * 2. Every insert carries the batch's token and its table: the server stores it once, however often it is sent.
  * 3. The cursor moves when all inserts were answered, and the server answers when they are on its disk.
  * 4. Rows that the server refuses are found by halving and parked; when it refuses everything, the table is at fault
- *    and not the rows, and nothing is parked.
+ *    and not the rows, and nothing is parked; nor are those that it takes when they are sent once more behind the others.
  * 5. The server need not be there: tables are migrated when it first answers.
  */
 export interface ClickHouseOptions extends ClickHouseAccess {
@@ -191,14 +191,17 @@ class ClickHouseSink implements Sink {
 
   /** Inserts what the server takes and parks the entries of what it does not. */
   async #insert(table: string, token: string, encode: Encode, all: Pick, originOf: OriginOf, park: Park): Promise<void> {
-    const refused: { row: number; error: unknown }[] = [];
+    const refused: { pick: Pick; error: unknown }[] = [];
     let taken = 0;
+    // A part is named after its first and last row: the same rows have the same token, whatever was left out between.
+    const send = (pick: Pick): Promise<void> => {
+      const part = pick === all ? '' : ` ${pick.list[pick.from]}-${pick.list[pick.to - 1]}`;
+      return this.#send(table, `${token} ${table}${part}`, encode(pick));
+    };
     const open: Pick[] = all.to > all.from ? [all] : [];
     for (let pick = open.pop(); pick !== undefined; pick = open.pop()) {
-      // A part is named after its first and last row: the same rows have the same token, whatever was left out between.
-      const part = pick === all ? '' : ` ${pick.list[pick.from]}-${pick.list[pick.to - 1]}`;
       try {
-        await this.#send(table, `${token} ${table}${part}`, encode(pick));
+        await send(pick);
         taken += pick.to - pick.from;
       } catch (error) {
         if (!blamesRows(error)) throw error;
@@ -207,13 +210,18 @@ class ClickHouseSink implements Sink {
           open.push({ ...pick, from: middle }, { ...pick, to: middle });
           continue;
         }
-        refused.push({ row: pick.list[pick.from] ?? 0, error });
+        refused.push({ pick, error });
         if (taken === 0 && refused.length >= REFUSED_ROWS) throw error;
       }
     }
+    // When the first is taken now, the table was at fault, and was mended in between: the others are asked about once more, too.
+    let mended = true;
     const parked = new Set<string>();
-    for (const { row, error } of refused) {
-      const { slot, sequence } = originOf(row);
+    for (const [n, { pick, error }] of refused.entries()) {
+      const isTaken: boolean = mended && (await takes(() => send(pick)));
+      if (n === 0) mended = isTaken;
+      if (isTaken) continue;
+      const { slot, sequence } = originOf(pick.list[pick.from] ?? 0);
       if (parked.has(`${slot} ${sequence}`)) continue;
       parked.add(`${slot} ${sequence}`);
       await park(slot, sequence, plainError(error, this.#o).message);
@@ -239,6 +247,17 @@ interface Origin {
 }
 type OriginOf = (row: number) => Origin;
 type Encode = (pick: Pick) => Generator<void>;
+
+/** False when the server blames the rows. */
+async function takes(send: () => Promise<void>): Promise<boolean> {
+  try {
+    await send();
+    return true;
+  } catch (error) {
+    if (!blamesRows(error)) throw error;
+    return false;
+  }
+}
 
 function breath(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
