@@ -298,7 +298,7 @@ describe('commands from the Redis stream', () => {
 });
 
 describe('simulated devices of every protocol', () => {
-  it.each(['teltonika', 'gt06', 'h02'] as const)(
+  it.each(['teltonika', 'gt06', 'h02', 'queclink'] as const)(
     '%s: set_interval changes the reporting, the shadow goes from pending to reported, and locate returns a new position',
     async (protocol) => {
       const { running, api } = await start();
