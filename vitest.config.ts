@@ -19,7 +19,7 @@ export default defineConfig({
       // Modules are loaded once for all files of a process: they keep nothing that a test could find.
       { extends: true, test: { name: 'unit', include: unit, isolate: false, maxWorkers: COMPUTING, sequence: { groupOrder: 0 } } },
       { extends: true, test: { name: 'whole', include: whole, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
-      { extends: true, test: { name: 'torture', include: torture, maxWorkers: 1, sequence: { groupOrder: 2 } } },
+      { extends: true, test: { name: 'torture', include: torture, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
     ],
   },
 });
