@@ -62,6 +62,12 @@ export async function textOf(page: Page): Promise<string> {
   return String(await page.evaluate('document.body.innerText'));
 }
 
+/** Clicks it, as soon as it is there. */
+export async function press(page: Page, selector: string): Promise<void> {
+  const element = await page.waitForSelector(selector);
+  await element?.click();
+}
+
 export async function reads(page: Page, text: string): Promise<void> {
   await eventually(async () => {
     const all = await textOf(page);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixgate } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
-import { Chromium, reads, type Seen, textOf } from './chromium.ts';
+import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
 import { buildPages } from './pages.ts';
 
 /** Devices on the map: what a newcomer is promised, in a real browser with simulated devices. */
@@ -99,14 +99,14 @@ describe('the map', () => {
     const driven = drive(20);
     const { page, faults } = await open('map');
     await page.waitForSelector('[role=option]');
-    await page.click('[role=option]');
+    await press(page, '[role=option]');
     await page.waitForSelector('.panel a');
-    await page.click('.panel a');
+    await press(page, '.panel a');
     await page.waitForSelector('nav.tabs');
     await page.evaluate("[...document.querySelectorAll('nav.tabs a')].find((a) => a.textContent === 'Commands').click()");
     await page.waitForSelector('form[aria-label="Send a command"] select');
     await page.select('form[aria-label="Send a command"] select', 'version');
-    await page.click('form[aria-label="Send a command"] button.main');
+    await press(page, 'form[aria-label="Send a command"] button.main');
     await page.waitForSelector('td .answered');
     await driven;
     expect(faults).toEqual([]);
@@ -118,7 +118,7 @@ describe('the map', () => {
     const { page, faults } = await open(`device/${device.id}`);
     // It is in ClickHouse a second after it came.
     await eventually(async () => {
-      await page.click('button[aria-pressed=true]');
+      await press(page, 'button[aria-pressed=true]');
       await reads(page, 'Point ');
     });
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: '1', marks: '1' }));

@@ -7,7 +7,7 @@ import { fixgate } from '../cli/command.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
-import { Chromium, reads, type Seen, textOf } from './chromium.ts';
+import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
 import { buildPages } from './pages.ts';
 
 /** Every screen, in a real browser against a whole server that has devices. */
@@ -71,7 +71,7 @@ async function signedIn(screen: string, how: { dark?: boolean; width?: number; h
 /** What a person does with the menu. */
 async function show(page: Page, screen: string): Promise<void> {
   await page.evaluate(`location.hash = '#/${screen}'`);
-  await page.waitForSelector('main h1');
+  await page.waitForSelector(`main[data-screen="${screen.split(/[/?]/)[0]}"] h1`);
 }
 
 describe.each([{ dark: false }, { dark: true }])('every screen (dark: $dark)', ({ dark }) => {
@@ -122,20 +122,20 @@ describe('the screens', () => {
   it('add a device, change it, and erase it only when its id is typed', async () => {
     const id = '352093701000777';
     const { page, faults } = await signedIn('devices');
-    await page.click('summary');
+    await press(page, 'summary');
     await page.type('input[name=id]', id);
-    await page.click('form button.main');
+    await press(page, 'form button.main');
     await page.waitForSelector('nav.tabs');
     expect(await page.evaluate('location.hash')).toBe(`#/device/${id}`);
     await show(page, `device/${id}/settings`);
     await page.waitForSelector('input[name=account]');
     await page.type('input[name=account]', 'acme');
-    await page.click('form button.main');
+    await press(page, 'form button.main');
     await eventually(async () =>
       expect((await server.call('GET', `/v1/devices/${id}`)).body).toMatchObject({ account: 'acme', state: 'active', privacy: 'store' }),
     );
     await show(page, `device/${id}/data`);
-    await page.click('button.danger');
+    await press(page, 'button.danger');
     await page.waitForSelector('dialog[open] button.danger:disabled');
     await page.type('dialog input', id);
     await page.waitForSelector('dialog[open] button.danger:not(:disabled)');
@@ -151,7 +151,7 @@ describe('the screens', () => {
     // As it stands in a hex dump; and what is none.
     await page.evaluate("document.querySelector('textarea').value = ''");
     await page.type('textarea', 'not hex at all');
-    await page.click('form button.main');
+    await press(page, 'form button.main');
     await page.waitForSelector('.refused');
     expect(faults).toEqual([]);
   });
@@ -178,13 +178,14 @@ describe('the screens', () => {
 
   it('make a plan, and say what is wrong with one', async () => {
     const { page } = await signedIn('plans');
-    await page.click('::-p-text(New plan)');
+    await press(page, '::-p-text(New plan)');
+    await page.waitForSelector('form.empty input');
     await page.type('form.empty input', 'Not A Name');
-    await page.click('form.empty button.main');
+    await press(page, 'form.empty button.main');
     await reads(page, 'must be 1 to 64 lower-case letters');
     await page.evaluate("document.querySelector('form.empty input').value = ''");
     await page.type('form.empty input', 'small');
-    await page.click('form.empty button.main');
+    await press(page, 'form.empty button.main');
     await eventually(async () => expect(await server.call('GET', '/v1/plans/small')).toMatchObject({ status: 200 }));
   });
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixgate } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
-import { Chromium, reads, textOf } from './chromium.ts';
+import { Chromium, press, reads, textOf } from './chromium.ts';
 
 /** The way in, in a real browser against a whole server that builds its pages itself. */
 let server: ApiServer;
@@ -56,7 +56,7 @@ describe('a person', () => {
     await page.type('input', server.token);
     await page.keyboard.press('Enter');
     await reads(page, 'No device yet');
-    await page.click('::-p-text(Sign out)');
+    await press(page, '::-p-text(Sign out)');
     await reads(page, 'paste a code or a token');
     expect(await page.evaluate("localStorage.getItem('fixgate.session')")).toBeNull();
     expect(faults).toEqual([]);

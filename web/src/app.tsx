@@ -112,7 +112,7 @@ function Shell(): JSX.Element {
       {!isLoopback && location.protocol === 'http:' && (
         <p class="banner">Plain HTTP: others on this network can read along. Put TLS in front (docs/http.md), or use an SSH tunnel.</p>
       )}
-      <main id="main" tabIndex={-1} class={screen === 'map' ? 'wide' : ''}>
+      <main id="main" data-screen={Shown === undefined ? '' : screen} tabIndex={-1} class={screen === 'map' ? 'wide' : ''}>
         {rule === undefined ? (
           <>
             <h1>Not found</h1>
