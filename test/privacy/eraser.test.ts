@@ -165,6 +165,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       quarantine: 0,
       policies: 0,
       territory: 0,
+      silent: 0,
       standing: 0,
       submitted: 0,
       profiles: 0,

@@ -283,7 +283,14 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     expect(await stored('other')).toEqual(before);
     expect([await client.exists('fixgate:last:gone'), await client.exists('fixgate:last:other')]).toEqual([0, 1]);
     // Twice is as good as once.
-    expect(await shipper.erase('clickhouse', devices)).toEqual({ positions: 0, statuses: 0, events: 0, usage: 0, parked: 0 });
+    expect(await shipper.erase('clickhouse', devices)).toEqual({
+      positions: 0,
+      last_positions: 0,
+      statuses: 0,
+      events: 0,
+      usage: 0,
+      parked: 0,
+    });
     const unfinished = await clickHouse.client.query({ query: 'SELECT count() AS n FROM system.mutations WHERE NOT is_done' });
     expect(Number((await unfinished.json<{ n: number }>()).data[0]?.n)).toBe(0);
     // What it has in its memory is not stored again; what is new is.
