@@ -218,28 +218,37 @@ export class RedisServer {
   }
 
   static async start(...args: string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort());
-    await server.up(...args);
-    return server;
+    for (;;) {
+      const server = new RedisServer(await freePort());
+      if (await server.#starts(args)) return server;
+      // Another process took the port meanwhile.
+      await server.stop();
+    }
   }
 
   /** Starts it, again if need be; with `--appendonly yes`, what it answered survives a kill. */
   async up(...args: string[]): Promise<void> {
+    if (!(await this.#starts(args))) throw new Error(`another process has port ${this.port}`);
+  }
+
+  /** False when the one that answers at the port is another. */
+  async #starts(args: readonly string[]): Promise<boolean> {
     const base = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.directory, '--save', '', '--appendfsync', 'always'];
     const child = spawn('redis-server', [...base, ...args], { stdio: ['ignore', 'ignore', 'ignore'] });
     this.#process = child;
     // Such as: it is not installed (test/required-tools.ts).
-    const ended = new Promise<never>((_, reject) => {
+    const refused = new Promise<never>((_, reject) => {
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`redis-server ended at once, with ${code}`)));
     });
-    ended.catch(() => {});
+    refused.catch(() => {});
+    const ended = new Promise<undefined>((resolve) => {
+      child.once('exit', () => resolve(undefined));
+    });
     const probe = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     probe.on('error', () => {});
     try {
-      const info = await Promise.race([probe.info('server'), ended]);
-      // The port may have become somebody else's, whose data must not be touched.
-      if (!info.includes(`process_id:${child.pid}\r\n`)) await ended;
+      const info = await Promise.race([probe.info('server'), ended, refused]);
+      return info?.includes(`process_id:${child.pid}\r`) === true;
     } finally {
       probe.disconnect();
     }
