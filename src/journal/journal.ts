@@ -154,6 +154,11 @@ export class Journal extends JournalStats {
       const first = Math.max(recovery.nextSequence, recovery.durable === 0 ? (options.firstSequence ?? 1) : 1);
       const journal = new Journal(options, recovery, first, mark);
       await journal.check();
+      // No process writes to the last segment any more; what is marked relay in it leaves when there is another (invariant 9).
+      if (recovery.relayed) {
+        void journal.#rotation.next();
+        journal.#schedule();
+      }
       return journal;
     } catch (error) {
       if (error instanceof AppError) throw error;

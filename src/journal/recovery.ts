@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { nodeStorage, OpenMode, type Storage } from '../base/files.ts';
 import { ENTRY_HEAD_BYTES, EntryKind, EntryView } from './entry.ts';
-import { type Damage, listSegments, SegmentReader, WINDOW_BYTES } from './segment.ts';
+import { type Damage, listSegments, relayName, SegmentReader, WINDOW_BYTES } from './segment.ts';
 import { DURABLE_FILE, readDurable, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 export interface Recovery {
@@ -17,6 +17,8 @@ export interface Recovery {
   readonly damages: readonly Damage[];
   /** Highest order of an entry that was verified; 0 when there was none. */
   readonly order: number;
+  /** The last segment holds entries marked relay. */
+  readonly relayed: boolean;
   /** Entries below the old watermark are gone: something other than a crash has been at the files. */
   readonly missing: boolean;
 }
@@ -78,7 +80,12 @@ export async function recover(directory: string, storage: Storage = nodeStorage)
     await writeDurable(directory, durable, storage);
     await storage.syncDirectory(directory);
   }
-  return { entries, cutBytes, nextSequence: durable + 1, durable, damages, order, missing: last < before };
+  const relayed = await isRelayed(directory, storage, firsts.at(-1));
+  return { entries, cutBytes, nextSequence: durable + 1, durable, damages, order, relayed, missing: last < before };
+}
+
+async function isRelayed(directory: string, storage: Storage, first: number | undefined): Promise<boolean> {
+  return first !== undefined && (await storage.list(directory)).includes(relayName(first));
 }
 
 async function cut(path: string, size: number, storage: Storage): Promise<void> {

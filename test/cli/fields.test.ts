@@ -77,7 +77,7 @@ describe('commands in this process', () => {
     directory = mkdtempSync(join(tmpdir(), 'fixgate-fields-'));
     api = await Api.start();
     vi.stubEnv('FIXGATE_URL', api.url);
-    vi.stubEnv('FIXGATE_TOKEN', await api.token(['read', 'devices', 'plans', 'erase']));
+    vi.stubEnv('FIXGATE_TOKEN', await api.token(['read', 'locations', 'devices', 'plans', 'erase']));
   });
   afterAll(async () => {
     vi.unstubAllEnvs();

@@ -61,6 +61,8 @@ async function prove(seed: number, trouble: (server: Server) => Promise<void>): 
   server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url });
   ledgers = mkdtempSync(join(tmpdir(), 'fixgate-ledgers-'));
   const running = CODECS.map((codec, index) => simulate(codec, seed + index));
+  // Trouble meets devices that report, however long their programs take to start.
+  await until(async () => (await stream()).length > DEVICES);
   await trouble(server);
   const summaries = await Promise.all(running);
   const ledger = CODECS.flatMap((codec) => readFileSync(join(ledgers, codec), 'utf8').split('\n').filter(Boolean)).sort();

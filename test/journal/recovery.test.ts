@@ -38,6 +38,7 @@ describe('recovery', () => {
       nextSequence: 1,
       durable: 0,
       damages: [],
+      relayed: false,
       missing: false,
     });
     await filled(path, 3);
@@ -48,6 +49,7 @@ describe('recovery', () => {
       nextSequence: 4,
       durable: 3,
       damages: [],
+      relayed: false,
       missing: false,
     });
   });
@@ -70,6 +72,7 @@ describe('recovery', () => {
         nextSequence: 3,
         durable: 2,
         damages: [],
+        relayed: false,
         missing: false,
       });
       expect((await stat(join(torn, file.slice(-20)))).size).toBe(last.offset);
@@ -137,10 +140,15 @@ describe('recovery', () => {
       // A definition stands there twice, as the header does: without one of them, everything is read.
       expect(sequences(await read(copy)), `bit ${bit}`).toEqual([1, 2, 3].filter((sequence) => sequence !== hit.sequence));
       expect(report.nextSequence).toBe(4);
-      if (hit.sequence === 3) expect(report).toMatchObject({ cutBytes: hit.bytes, damages: [], missing: true });
+      if (hit.sequence === 3) expect(report).toMatchObject({ cutBytes: hit.bytes, damages: [], relayed: false, missing: true });
       else {
         const { offset, bytes } = hit;
-        expect(report).toMatchObject({ cutBytes: 0, missing: false, damages: bytes === 0 ? [] : [{ file: damaged, offset, bytes }] });
+        expect(report).toMatchObject({
+          cutBytes: 0,
+          relayed: false,
+          missing: false,
+          damages: bytes === 0 ? [] : [{ file: damaged, offset, bytes }],
+        });
       }
     }
   });
@@ -183,7 +191,7 @@ describe('recovery', () => {
     const path = await directory();
     await filled(path, 3);
     await writeFile(join(path, 'durable'), Buffer.from('6400000000000000', 'hex'));
-    expect(await recover(path)).toMatchObject({ nextSequence: 101, missing: true });
+    expect(await recover(path)).toMatchObject({ nextSequence: 101, relayed: false, missing: true });
   });
 
   it('1: whatever a power cut leaves, every announced entry is there', async () => {

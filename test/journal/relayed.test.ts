@@ -6,7 +6,7 @@ import { JournalReader } from '../../src/journal/reader.ts';
 import { recover } from '../../src/journal/recovery.ts';
 import { dropRelayed } from '../../src/journal/relayed.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
-import { remains } from '../support/wait.ts';
+import { eventually, remains } from '../support/wait.ts';
 import { directory, drain, nth, ORIGIN, open, read, segments, type Watched } from './slot.ts';
 
 const RELAY = { keep: null, relay: true };
@@ -95,6 +95,22 @@ describe('rotate', () => {
 });
 
 describe('entries marked relay', () => {
+  it('9: are not in the segment that is written after a restart, also when nothing is written', async () => {
+    const path = await directory();
+    const before = await open(path);
+    relay(before, 'private');
+    await before.it.close();
+    expect(await segments(path)).toHaveLength(1);
+    const slot = await open(path);
+    await eventually(async () => expect(await segments(path)).toHaveLength(2));
+    slot.append('public');
+    await slot.it.close();
+    expect(await marked(path)).toEqual(['0000000000000001.relay']);
+    // Without any the last segment is left alone.
+    await (await open(path)).it.close();
+    expect((await segments(path)).length).toBe(2);
+  });
+
   it('9: are announced beside their segment before they are durable, and rotate it at their age, also when idle', async () => {
     const path = await directory();
     let elapsed = 0;

@@ -498,7 +498,7 @@ describe('connections', () => {
       Object((await server.call('GET', `/v1/devices?limit=1000&${query}`)).body['devices']);
     const ids = async (query: string): Promise<unknown[]> => (await list(query)).map(({ id }) => id);
     for (const q of ['441104', 'alesund', 'north%20s']) expect(await ids(`q=${q}`)).toEqual([imei]);
-    expect(await ids('q=441104&connected=false')).toEqual([]);
+    await eventually(async () => expect(await ids('q=441104&connected=false')).toEqual([]));
     expect(await ids('q=441104&connected=true&silent=false')).toEqual([imei]);
     expect(await ids('silent=true')).toEqual([]);
     await eventually(async () =>

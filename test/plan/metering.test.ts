@@ -128,12 +128,12 @@ const sorted = (sums: Sums) => [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** Waits until journal, state store and ClickHouse say the same, and returns it. */
 async function agreed(of: Server, redisUrl = ''): Promise<Sums> {
-  await eventually(async () => {
-    const journal = sorted(await inJournal(of));
-    expect(sorted(await inStore(of, redisUrl))).toEqual(journal);
-    expect(sorted(await inClickHouse(of))).toEqual(journal);
+  return eventually(async () => {
+    const journal = await inJournal(of);
+    expect(sorted(await inStore(of, redisUrl))).toEqual(sorted(journal));
+    expect(sorted(await inClickHouse(of))).toEqual(sorted(journal));
+    return journal;
   });
-  return inJournal(of);
 }
 
 /** A position report of H02 (fixture `t1`) with this id, ten digits. */
