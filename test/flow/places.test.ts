@@ -29,7 +29,9 @@ let journal: MemoryJournal;
 let link: RecordedLink;
 
 beforeEach(async () => {
-  asked = [];
+  // What a test still has under way when it ends says nothing of the next one.
+  const questions: Record<string, unknown>[] = [];
+  asked = questions;
   outcomes = [];
   answer = FOUND;
   clock = new FakeClock();
@@ -39,7 +41,7 @@ beforeEach(async () => {
     let text = '';
     request.on('data', (chunk) => (text += chunk));
     request.on('end', () => {
-      asked.push(JSON.parse(text));
+      questions.push(JSON.parse(text));
       if (answer === undefined) return;
       response.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body));
     });
@@ -56,11 +58,12 @@ function connect(privacy: 'store' | 'relay' = 'store'): Intake {
   const address = service.address();
   const port = typeof address === 'object' ? address?.port : 0;
   const locator = httpLocator(new SecretUrl(`http://127.0.0.1:${port}/v1/geolocate?key=secret`));
+  const own = outcomes;
   const places = new Places(
     locator,
     silentLog,
     () => clock.elapsed(),
-    (outcome) => outcomes.push(outcome),
+    (outcome) => own.push(outcome),
   );
   const lookup = (id: string, found: (known: DeviceLookup) => void): void =>
     found(new DeviceLookup(id, deviceSchema.parse({ id, privacy }), false, false));
