@@ -29,6 +29,8 @@ const shared = {
   adopt,
   describeMemo,
   encodeAck: (request: Parameters<typeof encodeAck>[0], _state: H02State, out: Bytes, at: number): number => encodeAck(request, out, at),
+  // Reports are answered where a unit repeats itself; one that does not wait takes any later answer for proof.
+  guessesAcks: (): boolean => true,
   encodeCommand,
   explain: (bytes: Bytes, start: number, end: number, _state: H02State, note: Note): void => explain(bytes, start, end, note),
 };

@@ -28,6 +28,7 @@ const shared = {
   decode,
   encodeAck: (request: Parameters<typeof encodeAck>[0], _state: QueclinkState, out: Bytes, at: number): number =>
     encodeAck(request, out, at),
+  guessesAcks: ({ sack }: QueclinkState): boolean => sack === 'auto',
   encodeCommand,
   explain: (bytes: Bytes, start: number, end: number, _state: QueclinkState, note: Note): void => explain(bytes, start, end, note),
 };

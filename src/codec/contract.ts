@@ -132,6 +132,11 @@ export interface Dialect<S extends object = object> {
   /** Writes the answer at `at` (at least `maxAnswerBytes` of room) and returns its length, 0 for silence. */
   encodeAck(request: AckRequest, state: S, out: Bytes, at: number): number;
   /**
+   * Does the codec only guess that the device waits for the answers to its reports? One that does not takes a later heartbeat's answer for
+   * proof, so none may follow a report that could not be stored. Absent: the protocol says it.
+   */
+  guessesAcks?(state: S): boolean;
+  /**
    * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…2^31-1; 0 if no reply is awaited) if the protocol echoes one; returns its length, 0 when
    * the command does not fit this state (see `commands` for what may be asked).
    */

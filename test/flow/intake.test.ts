@@ -143,14 +143,17 @@ describe('intake invariants', () => {
     expect(link.sent[2]).toMatch(/^5441010002/);
   });
 
-  it('6: a frame without an answer of its own that was refused silences the connection, until the journal is back', () => {
-    const silent = defineCodec({
-      ...toyDefinition,
-      tcp: {
-        ...toyDialect,
-        encodeAck: (request, state, out, at) => (request.kind === FrameKind.Records ? 0 : toyDialect.encodeAck(request, state, out, at)),
-      },
-    });
+  const unanswered = defineCodec({
+    ...toyDefinition,
+    tcp: {
+      ...toyDialect,
+      encodeAck: (request, state, out, at) => (request.kind === FrameKind.Records ? 0 : toyDialect.encodeAck(request, state, out, at)),
+    },
+  });
+  it.each([
+    ['without an answer of its own', unanswered],
+    ['whose answer the codec only guesses', defineCodec({ ...toyDefinition, tcp: { ...toyDialect, guessesAcks: () => true } })],
+  ])('6: a frame %s that was refused silences the connection, until the journal is back', (_, silent) => {
     const { intake, link } = connect(silent);
     intake.push(login);
     journal.accepting = false;

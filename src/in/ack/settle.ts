@@ -164,7 +164,8 @@ export class Settle {
     request.ticketB = frame.ticketB;
     request.ticketC = frame.ticketC;
     request.now = now;
-    return this.#turn.reader.encodeAck(request, answers, 0) === 0;
+    const { reader } = this.#turn;
+    return reader.guessesAcks || reader.encodeAck(request, answers, 0) === 0;
   }
 
   /** Sends every answer that the watermark allows, in one write where the transport allows it. */

@@ -75,6 +75,16 @@ export class Reader {
     if (this.clockOffset !== 0) out.correct(60_000 * this.clockOffset);
   }
 
+  /** The device may not wait for the answers to its reports. */
+  get guessesAcks(): boolean {
+    try {
+      return this.#dialect.guessesAcks?.(this.#state) ?? false;
+    } catch (error) {
+      this.threw(error);
+      return true;
+    }
+  }
+
   /** Length of the answer written at `at`; 0: there is none. */
   encodeAck(request: AckRequest, out: Bytes, at: number): number {
     try {
