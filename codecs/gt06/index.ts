@@ -12,7 +12,18 @@ import { readReply } from './read-reply.ts';
 import { adopt, describeMemo, type Gt06State, memoOf, OPTIONS, open } from './state.ts';
 
 /** Frames are the same over both transports; a datagram may hold several (protocol.md section 13). */
-const dialect = { open, memo: memoOf, adopt, describeMemo, frame, decode, encodeAck, encodeCommand, explain };
+const dialect = {
+  open,
+  memo: memoOf,
+  adopt,
+  describeMemo,
+  frame,
+  decode,
+  encodeAck,
+  guessesAcks: ({ acknowledges, fixedAcknowledge }: Gt06State): boolean => acknowledges && !fixedAcknowledge,
+  encodeCommand,
+  explain,
+};
 
 export default defineCodec<Gt06State>({
   name: 'gt06',

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import gt06 from '../../codecs/gt06/index.ts';
 import { hex } from '../../src/base/wire/index.ts';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
+import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
@@ -168,6 +170,26 @@ describe('intake invariants', () => {
     expect(link.closes).toEqual(['journal_refused']);
     expect(link.sent).toHaveLength(1);
     expect(journal.frames).toEqual([]);
+  });
+
+  it('6: of a GT06 unit that has repeated a location no heartbeat is answered behind one that is refused', () => {
+    const frames = new Map(frameLines('gt06').map((line) => [line.id, bytesOf(line.hex)]));
+    const fixture = (id: string): Uint8Array => frames.get(id) ?? new Uint8Array();
+    const { intake, link } = connect(gt06);
+    intake.push(fixture('login-utc'));
+    for (let n = 0; n < 4; n++) intake.push(fixture('22-1'));
+    durable(9);
+    // The login, and the location once it has come often.
+    const answered = link.sent.length;
+    expect(link.sent.join('')).toContain('78780522');
+    journal.accepting = false;
+    intake.push(fixture('22-1'));
+    intake.push(fixture('13-1'));
+    durable(9);
+    expect(link.sent).toHaveLength(answered);
+    journal.accepting = true;
+    intake.push(fixture('13-1'));
+    expect(link.closes).toEqual(['journal_refused']);
   });
 
   it('5: records of nobody are neither stored nor answered', () => {
