@@ -1,6 +1,8 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fixgate } from '../cli/command.ts';
+import { BIN, cleanEnvironment, fixgate } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
@@ -10,6 +12,7 @@ import { buildPages } from './pages.ts';
 const COUNT = 6;
 let server: ApiServer;
 let browser: Chromium;
+const drivers: ChildProcess[] = [];
 
 beforeAll(async () => {
   buildPages();
@@ -18,16 +21,32 @@ beforeAll(async () => {
   browser = await Chromium.launch();
 });
 afterAll(async () => {
+  for (const child of drivers) child.kill('SIGKILL');
   await browser.close();
   await server.running.stop();
 });
 
-/** Reports of COUNT devices, until all of them are acknowledged. */
-async function drive(seconds: number): Promise<void> {
+/** COUNT devices that report, once each has done so, until they are stopped; `stop` resolves when all of it is acknowledged. */
+async function drive(): Promise<{ stop: () => Promise<void> }> {
   const target = `127.0.0.1:${await server.running.port('teltonika')}`;
   const args = ['--protocol', 'teltonika', '--target', target, '--transport', 'tcp', '--devices', String(COUNT), '--interval', '1s'];
-  const { code, out, error } = await fixgate(['simulate', ...args, '--duration', `${seconds}s`]);
-  if (code !== 0) throw new Error(`${out}${error}`);
+  const child = spawn(process.execPath, [BIN, 'simulate', ...args, '--duration', '1h'], {
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  drivers.push(child);
+  await eventually(async () => {
+    const { body } = await server.call('GET', '/v1/connections');
+    const reporting = Array.isArray(body['connections']) ? body['connections'].filter(({ frames }) => frames > 1) : [];
+    expect(reporting).toHaveLength(COUNT);
+  });
+  return {
+    stop: async () => {
+      child.kill('SIGINT');
+      expect(await ended).toEqual([0, null]);
+    },
+  };
 }
 
 async function open(screen: string, by: Chromium = browser, ...scopes: string[]): Promise<Seen> {
@@ -50,7 +69,7 @@ describe('the map', () => {
     const requests: string[] = [];
     page.on('request', (request) => requests.push(request.url()));
     await reads(page, '0 devices with a position');
-    const driven = drive(20);
+    const driven = await drive();
     await reads(page, `${COUNT} devices with a position`);
     await eventually(async () =>
       expect(await onMap(page)).toMatchObject({ devices: String(COUNT), marks: expect.stringMatching(/^[1-9]/) }),
@@ -66,7 +85,7 @@ describe('the map', () => {
     await page.focus('[role=listbox]');
     await page.keyboard.press('Enter');
     await eventually(async () => expect(await page.evaluate('location.hash')).toBe(`#/device/${device}`));
-    await driven;
+    await driven.stop();
     expect(requests.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url))).toEqual([]);
     expect(requests.filter((url) => url.includes('/maps/')).length).toBeLessThanOrEqual(40);
     expect(faults).toEqual([]);
@@ -96,7 +115,7 @@ describe('the map', () => {
   });
 
   it('is one click away from a device, whose command comes back answered', async () => {
-    const driven = drive(20);
+    const driven = await drive();
     const { page, faults } = await open('map');
     await page.waitForSelector('[role=option]');
     await press(page, '[role=option]');
@@ -108,7 +127,7 @@ describe('the map', () => {
     await page.select('form[aria-label="Send a command"] select', 'version');
     await press(page, 'form[aria-label="Send a command"] button.main');
     await page.waitForSelector('td .answered');
-    await driven;
+    await driven.stop();
     expect(faults).toEqual([]);
   });
 
@@ -139,8 +158,9 @@ describe('the map', () => {
     await page.select('select[aria-label=Colours]', 'dark');
     await eventually(async () => expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark'));
     await page.evaluate("delete document.querySelector('.map').dataset.devices");
-    await drive(3);
+    const driven = await drive();
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
+    await driven.stop();
     expect(faults).toEqual([]);
   });
 

@@ -99,8 +99,10 @@ it('the offset of its clock is learned, and holds on the next connection', async
         ),
       ).toBe(`20\t1\t${last}\n`),
     );
-    expect(await running.query(`SELECT data FROM fixgate.events FINAL WHERE type = 'clock_offset'`)).toBe(
-      '{"protocol":"h02","minutes":480,"before":0}\n',
+    await eventually(async () =>
+      expect(await running.query(`SELECT data FROM fixgate.events FINAL WHERE type = 'clock_offset'`)).toBe(
+        '{"protocol":"h02","minutes":480,"before":0}\n',
+      ),
     );
   } finally {
     rmSync(directory, { recursive: true });

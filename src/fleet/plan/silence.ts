@@ -21,7 +21,7 @@ const SWEEP_MS = 1_000;
 const silence = z.object({ since: z.number() });
 type Silence = z.infer<typeof silence>;
 /** Device id → since when it is silent, epoch ms. */
-export const SILENT = new TypedTable<Silence>({ name: 'silent', key: byId, parse: rowsOf(silence) });
+const SILENT = new TypedTable<Silence>({ name: 'silent', key: byId, parse: rowsOf(silence) });
 
 export interface SilenceKeeperOptions {
   readonly store: StateStore;
