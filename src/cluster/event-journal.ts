@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { systemClock } from '../base/clock.ts';
+import { orderClock, systemClock } from '../base/clock.ts';
 import { nodeStorage } from '../base/files.ts';
 import { type DirectoryLock, lockDirectory } from '../base/lock/lock.ts';
 import type { Tenure } from '../base/lock/tenure.ts';
@@ -40,7 +40,7 @@ export class EventJournal {
       storage: ownedStorage(nodeStorage, tenure),
       // As in a worker: a journal that was wiped must not count from 1 again.
       firstSequence: Math.floor(systemClock.now() / 1000) * 2 ** 20,
-      order: () => Math.floor(orderOffset + 1000 * systemClock.elapsed()),
+      order: orderClock(orderOffset),
       segmentBytes,
       segmentAgeMs,
       minFreeBytes,

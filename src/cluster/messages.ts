@@ -49,7 +49,7 @@ export interface Start {
   readonly slot: number;
   /** Of a worker that replaces another: it is told which sockets to listen on. */
   readonly successor: boolean;
-  /** Order of an entry = this + monotonic time in µs. */
+  /** Order of an entry = this + monotonic time in µs (`orderClock`). */
   readonly orderOffset: number;
   /** Why the state store must not be opened; '' when it may. */
   readonly stateDamage: string;

@@ -7,8 +7,8 @@ import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import { startShipping } from './shipper.ts';
 
 /** Entry of the shipper process. */
-runChild(({ config, instance, owner, stateDamage, clickhouse }) =>
-  startShipping({ config: unpackConfig(config), instance, owner, clickhouse: unpacked(clickhouse), stateDamage }),
+runChild(({ config, instance, owner, orderOffset, stateDamage, clickhouse }) =>
+  startShipping({ config: unpackConfig(config), instance, owner, orderOffset, clickhouse: unpacked(clickhouse), stateDamage }),
 );
 
 function unpacked({ url, username, password, database, embedded }: PackedAccess): ClickHouseAccess {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { orderClock } from '../base/clock.ts';
 import { Vitals } from '../base/descriptors.ts';
 import { nodeStorage } from '../base/files.ts';
 import { lockDirectory } from '../base/lock/lock.ts';
@@ -33,13 +34,14 @@ export interface ShippingStart {
   readonly instance: string;
   /** Names the supervisor's taking of the data directory. */
   readonly owner: string;
+  readonly orderOffset: number;
   /** The configured or the embedded one. */
   readonly clickhouse: ClickHouseAccess;
   readonly stateDamage: string;
 }
 
 /** The shipper: the journals of all slots, into every configured sink. */
-export async function startShipping({ config, instance, owner, clickhouse, stateDamage }: ShippingStart): Promise<ChildRole> {
+export async function startShipping({ config, instance, owner, orderOffset, clickhouse, stateDamage }: ShippingStart): Promise<ChildRole> {
   const log = processLog(config.logLevel, 'shipper');
   const metrics = createMetrics();
   const codecs = await loadCodecs(config.codecs.packages);
@@ -62,6 +64,7 @@ export async function startShipping({ config, instance, owner, clickhouse, state
     sinks,
     codecs,
     optionsOf,
+    order: orderClock(orderOffset),
     metrics,
     log,
     storage,

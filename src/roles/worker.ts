@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { systemClock } from '../base/clock.ts';
+import { orderClock, systemClock } from '../base/clock.ts';
 import { Vitals } from '../base/descriptors.ts';
 import { nodeStorage, type Storage } from '../base/files.ts';
 import { lockDirectory } from '../base/lock/lock.ts';
@@ -119,12 +119,11 @@ async function openJournal(
   const maxPendingBytes = 2 * config.limits.pendingBytes;
   // A journal that was wiped must not count from 1 again: cursors in the stores would take its entries for delivered.
   const firstSequence = Math.floor(systemClock.now() / 1000) * 2 ** 20;
-  const order = (): number => Math.floor(orderOffset + 1000 * systemClock.elapsed());
   return Journal.open({
     directory,
     storage,
     firstSequence,
-    order,
+    order: orderClock(orderOffset),
     segmentBytes,
     segmentAgeMs,
     minFreeBytes,

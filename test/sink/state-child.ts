@@ -1,5 +1,6 @@
 /** Counts usage until it is killed: `state-child.ts <data> <URL of the state store>`. Says when it has begun. */
 import { join } from 'node:path';
+import { orderClock, systemClock } from '../../src/base/clock.ts';
 import { nodeStorage } from '../../src/base/files.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { createMetrics } from '../../src/base/metrics/catalog.ts';
@@ -21,6 +22,7 @@ startShipper({
   sinks: [createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: 'rig', batchAgeMs: 20 })],
   codecs: new Map(),
   optionsOf: () => defaults,
+  order: orderClock(1000 * (systemClock.now() - systemClock.elapsed())),
   metrics: createMetrics(),
   log: silentLog,
 });

@@ -9,7 +9,7 @@ import type { Decoder } from './decoder.ts';
 import type { Erased } from './erasures.ts';
 import type { Parking } from './parking.ts';
 import { takeEntry } from './take.ts';
-import { isSlot } from './watermarks.ts';
+import { type Cut, isSlot } from './watermarks.ts';
 import type { ResendWindow } from './window.ts';
 
 /** After so many entries the event loop gets a turn: the other sink's loop lives on it too. */
@@ -74,6 +74,8 @@ export class Batcher {
   readonly #options: BatcherOptions;
   #tapes: Tape[] = [];
   #delivered: Delivered = () => 0;
+  /** What came behind it is left for the next batch. */
+  #horizon = Number.POSITIVE_INFINITY;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -110,18 +112,19 @@ export class Batcher {
   }
 
   /**
-   * Fills `batch` from what lies between the position and `marks`, until it is full. False when there is nothing.
+   * Fills `batch` from what lies between the position and the cut, until it is full. False when there is nothing.
    * With `exactly`, those ranges and nothing else, however large; rejects when they cannot be read whole.
    */
   async fill(
     batch: Batch,
-    marks: ReadonlyMap<string, number>,
+    { marks, horizon }: Cut,
     limits: { readonly rows: number; readonly bytes: number },
     exactly: Ranges | null = null,
   ): Promise<boolean> {
     batch.clear();
     batch.instance = this.#options.instance;
     this.#aim(exactly === null ? marks : limitsOf(exactly, marks), exactly !== null);
+    this.#horizon = exactly === null ? horizon : Number.POSITIVE_INFINITY;
     const started = new Map(this.#tapes.map((tape) => [tape.slot, tape.read]));
     const maxRows = exactly === null ? limits.rows : Number.POSITIVE_INFINITY;
     const maxBytes = exactly === null ? limits.bytes : Number.POSITIVE_INFINITY;
@@ -232,6 +235,8 @@ export class Batcher {
       if (entry.sequence > tape.limit) {
         tape.done = true;
         tape.read = tape.limit;
+      } else if (entry.order > this.#horizon) {
+        tape.done = true;
       } else if (first === null || entry.order < order) {
         first = tape;
         order = entry.order;

@@ -185,7 +185,7 @@ export class Loop {
     await batcher.seek(position.delivered);
     await batcher.warm(this.#batch);
     if (position.pending !== null && Object.keys(position.pending).length > 0) {
-      this.#held = await batcher.fill(this.#batch, watermarks.durable, sink.limits, position.pending);
+      this.#held = await batcher.fill(this.#batch, watermarks.cut(), sink.limits, position.pending);
       if (this.#held) this.#count();
     }
     this.#torn = false;
@@ -224,7 +224,7 @@ export class Loop {
     if (sink.limits.ageMs > 0 && behind < BACKLOG_ENTRIES && !this.#hurry && !this.#full) await this.#age(sink.limits.ageMs);
     if (this.#stopping) return false;
     this.#torn = true;
-    this.#held = await batcher.fill(this.#batch, new Map(watermarks.durable), sink.limits);
+    this.#held = await batcher.fill(this.#batch, watermarks.cut(), sink.limits);
     this.#torn = false;
     this.#full = this.#batch.rows.count >= sink.limits.rows || this.#batch.bytes >= sink.limits.bytes;
     if (this.#held) this.#count();

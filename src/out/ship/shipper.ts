@@ -47,6 +47,8 @@ export interface ShipperOptions {
   readonly codecs: Codecs;
   /** What a device's frames are read under: the same as on the way in. */
   readonly optionsOf: OptionsOf;
+  /** What the journals give their entries as their order. */
+  readonly order: () => number;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly clock?: Clock | undefined;
@@ -115,7 +117,12 @@ class RunningShipper implements Shipper {
     this.#o = options;
     this.#clock = options.clock ?? systemClock;
     this.#storage = options.storage ?? nodeStorage;
-    this.#watermarks = new Watermarks(options.journalDirectory, this.#storage, this.#clock, options.log);
+    this.#watermarks = new Watermarks(options.journalDirectory, {
+      storage: this.#storage,
+      clock: this.#clock,
+      order: options.order,
+      log: options.log,
+    });
     this.#loops = options.sinks.map((sink, index) => this.#loop(sink, index === 0));
   }
 

@@ -9,16 +9,31 @@ import { DURABLE_FILE, readWatermark, watermarkBuffer } from '../../journal/wate
  * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at:
  * every 5 ms while something moves, every 25 ms when nothing does. One look is a read or two of sixteen bytes per slot.
  *
- * The marks are those of one moment. If one slot's were older than another's, a device that moved between the two workers
- * might have its later entry visible and its earlier one not, and they would be delivered in that order (promise 7).
+ * A device that moves from one worker to another must not have its later entry seen and its earlier one not: they would be delivered
+ * in that order (promise 7). The earlier one was durable, its mark written, before the device was answered, and so before the later
+ * one was appended. So every mark is read behind a moment, the horizon, and what was appended behind that moment is left for the next look.
  */
 const BUSY_MS = 5;
 const IDLE_MS = 25;
 const IDLE_AFTER_MS = 250;
 /** How often files are opened again in case they were replaced, and new slots looked for when nothing moves. */
 const LIST_MS = 1_000;
-/** How often a look is repeated at most until nothing has moved meanwhile. */
-const MOST_PASSES = 4;
+
+/** How far the journals may be read. */
+export interface Cut {
+  /** Highest durable sequence by slot. */
+  readonly marks: ReadonlyMap<string, number>;
+  /** Highest order of an entry. */
+  readonly horizon: number;
+}
+
+export interface WatermarkOptions {
+  readonly storage: Storage;
+  readonly clock: Clock;
+  /** What the journals give their entries as their order. */
+  readonly order: () => number;
+  readonly log: Log;
+}
 
 export class Watermarks {
   /** Highest durable sequence by slot; only slots that have one. */
@@ -26,6 +41,7 @@ export class Watermarks {
   readonly #directory: string;
   readonly #storage: Storage;
   readonly #clock: Clock;
+  readonly #order: () => number;
   readonly #log: Log;
   readonly #files = new Map<string, StorageFile>();
   readonly #bytes = watermarkBuffer();
@@ -33,21 +49,28 @@ export class Watermarks {
   #timer: NodeJS.Timeout | undefined;
   #listed = Number.NEGATIVE_INFINITY;
   #moved = 0;
+  #horizon = 0;
   #looking: Promise<void> | null = null;
   #closed = false;
   /** What was said last, by slot; '' is their directory. */
   readonly #troubles = new Map<string, string>();
 
-  constructor(directory: string, storage: Storage, clock: Clock, log: Log) {
+  constructor(directory: string, { storage, clock, order, log }: WatermarkOptions) {
     this.#directory = directory;
     this.#storage = storage;
     this.#clock = clock;
+    this.#order = order;
     this.#log = log;
   }
 
   /** Called when any watermark has moved. */
   onMove(listener: () => void): void {
     this.#listeners.push(listener);
+  }
+
+  /** As of the last look. */
+  cut(): Cut {
+    return { marks: new Map(this.durable), horizon: this.#horizon };
   }
 
   start(): void {
@@ -87,25 +110,28 @@ export class Watermarks {
       await this.#release();
       await this.#discover();
     }
-    const marks = new Map(this.durable);
-    let passes = 0;
-    // A slot that is new may be where a device was before it went to the one that has moved.
-    while ((await this.#pass(marks)) && ++passes < MOST_PASSES) await this.#discover();
-    if (passes === 0) return;
-    for (const [slot, mark] of marks) this.durable.set(slot, mark);
+    const horizon = this.#order();
+    const known = [...this.#files];
+    const moved = await this.#read(known);
+    if (moved.size > 0) {
+      // A slot that is new may be where a device was before it went to the one that has moved.
+      await this.#discover();
+      for (const [slot, mark] of await this.#read([...this.#files].slice(known.length))) moved.set(slot, mark);
+    }
+    for (const [slot, mark] of moved) this.durable.set(slot, mark);
+    this.#horizon = horizon;
+    if (moved.size === 0) return;
     this.#moved = now;
     for (const listener of this.#listeners) listener();
   }
 
-  /** Reads every mark once; true when one has moved. */
-  async #pass(marks: Map<string, number>): Promise<boolean> {
-    let moved = false;
-    for (const [slot, file] of this.#files) {
+  /** The marks that have moved. */
+  async #read(files: readonly (readonly [string, StorageFile])[]): Promise<Map<string, number>> {
+    const moved = new Map<string, number>();
+    for (const [slot, file] of files) {
       await this.#guard(slot, async () => {
         const mark = await readWatermark(file, this.#bytes);
-        if (mark === undefined || mark <= (marks.get(slot) ?? 0)) return;
-        marks.set(slot, mark);
-        moved = true;
+        if (mark !== undefined && mark > (this.durable.get(slot) ?? 0)) moved.set(slot, mark);
       });
     }
     return moved;
