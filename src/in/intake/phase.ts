@@ -1,3 +1,5 @@
+import type { Receipt } from '../ack/settle.ts';
+
 /**
  * Where a connection or UDP peer stands. Each chunk, frame and answer of the registry means something else in each phase.
  *
@@ -43,3 +45,18 @@ export const Phase = {
   Closed: 'closed',
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Where one connection stands. */
+export class Course {
+  phase: Phase = Phase.Anonymous;
+  /** The phase to go on with when the registry has answered. */
+  before: Phase = Phase.Anonymous;
+  /** Of the chunk in hand. */
+  readonly receipt: Receipt = { wall: 0, at: 0 };
+
+  /** Frames are read on. */
+  get reads(): boolean {
+    const { phase } = this;
+    return phase === Phase.Served || phase === Phase.Unowned || phase === Phase.Anonymous || phase === Phase.Refusing;
+  }
+}
