@@ -9,6 +9,7 @@ import { Definition } from '../../src/journal/definition.ts';
 import { EntryKind, Origin } from '../../src/journal/entry.ts';
 import { Decoder } from '../../src/out/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/out/ship/parked.ts';
+import { ERASED_TABLES, KEPT_TABLES } from '../../src/out/sink/clickhouse/erase.ts';
 import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/out/sink/sink.ts';
@@ -547,6 +548,17 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         'statuses',
         'usage',
       ]);
+    });
+
+    test('every table is in the list of what an erasure removes, or in that of what it keeps', async () => {
+      await migrate(server.client, 'fixgate', 'me');
+      const tables = await rowsOf(
+        "SELECT table, countIf(name = 'device') AS of FROM system.columns WHERE database = 'fixgate' AND table IN " +
+          "(SELECT name FROM system.tables WHERE database = 'fixgate' AND engine LIKE '%MergeTree') GROUP BY table",
+      );
+      const isListed = (name: string): boolean => ERASED_TABLES.includes(name) !== Object.hasOwn(KEPT_TABLES, name);
+      expect(tables.map(({ table }) => String(table)).filter((name) => !isListed(name))).toEqual([]);
+      for (const name of ERASED_TABLES) expect(tables).toContainEqual({ table: name, of: expect.toSatisfy((of) => Number(of) === 1) });
     });
 
     test('upgrade a database that is in use', async () => {

@@ -3,13 +3,21 @@ import type { Counts } from '../sink.ts';
 import { quoteName, quoteText } from './migrate.ts';
 
 /**
- * Removes what devices sent before some moment from every table of the database that has a column `device`.
+ * Removes what devices sent before some moment from the tables that say where they were, or what they did: `ERASED_TABLES`. Every other
+ * table of ours stands in `KEPT_TABLES`, with the reason; tables that others have made in the database are theirs.
  *
  * 1. A mutation that rewrites the parts, not a mask over them: what is gone is gone from the disk when ClickHouse removes the old
  *    parts, some minutes later.
  * 2. It is done when no such row is left and no mutation that names one of the devices is under way, whichever process began it: one
  *    whose answer was lost is waited for and not begun again.
  */
+export const ERASED_TABLES: readonly string[] = ['positions', 'statuses', 'events', 'usage', 'last_positions'];
+export const KEPT_TABLES: Readonly<Record<string, string>> = {
+  migrations: 'says nothing of a device',
+  audit: 'who did and saw what, without coordinates: what is erased may have to be accounted for',
+  statements: 'what was billed, frozen and without coordinates',
+};
+
 const LOOK_MS = 500;
 /** Devices of one mutation. */
 const CHUNK = 100;
@@ -53,11 +61,10 @@ async function tables(client: ClickHouseClient, database: string): Promise<Table
   const columns = await select(
     client,
     `SELECT table, groupArray(name) AS names FROM system.columns WHERE database = ${quoteText(database)} AND table IN ` +
-      `(SELECT name FROM system.tables WHERE database = ${quoteText(database)} AND engine LIKE '%MergeTree') GROUP BY table ORDER BY table`,
+      `(${ERASED_TABLES.map(quoteText).join(', ')}) GROUP BY table ORDER BY table`,
   );
-  return columns.flatMap(({ table, names }) => {
+  return columns.map(({ table, names }) => {
     const has = (name: string): boolean => Array.isArray(names) && names.includes(name);
-    if (!has('device')) return [];
     const times = ['time', 'received'].filter(has);
     return {
       name: String(table),
