@@ -101,20 +101,7 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   const routes = [...own, ...downloadRoutes(downloads, own)];
   const wrong = new WrongTokens(log, MOST_WRONG, 'request with an unknown token refused');
   for (const route of routes) serve(server, route, observed, wrong, bodyMs);
-  const open = [...WITHOUT_TOKEN, ...(options.pages === undefined ? [] : [...CONSOLE_PATHS, MAPS_PATH])].map((path) => ({
-    method: 'GET',
-    path,
-  }));
-  const misses = [...routes, ...open].map(({ method, path }) => ({ method, pattern: pathPattern(path) }));
-  // Before its body is read.
-  server.addHook('onRequest', async (request, reply) => {
-    if (!request.is404) return;
-    const path = request.url.split('?')[0] ?? '';
-    const allowed = misses.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
-    if (allowed.length === 0) return problem(reply, 404, `not found: ${request.method} ${path}`);
-    reply.header('allow', allowed.join(', '));
-    return problem(reply, 405, `${path} allows ${allowed.join(' and ')}, not ${request.method}`);
-  });
+  refuseMisses(server, routes, [...WITHOUT_TOKEN, ...(options.pages === undefined ? [] : [...CONSOLE_PATHS, MAPS_PATH])]);
   server.setErrorHandler((error, _request, reply) => refused(error, reply));
   const description = openApi(routes, publicUrl);
   const page = docsPage(routes);
@@ -173,6 +160,20 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...TRACE_ROUTES,
     ...USAGE_ROUTES,
   ];
+}
+
+/** What is asked for and is not there, or not by this method, is answered before its body is read. `open`: paths that are read without a token. */
+function refuseMisses(server: FastifyInstance, routes: readonly Route[], open: readonly string[]): void {
+  const read = open.map((path) => ({ method: 'GET', path }));
+  const known = [...routes, ...read].map(({ method, path }) => ({ method, pattern: pathPattern(path) }));
+  server.addHook('onRequest', async (request, reply) => {
+    if (!request.is404) return;
+    const path = request.url.split('?')[0] ?? '';
+    const allowed = known.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+    if (allowed.length === 0) return problem(reply, 404, `not found: ${request.method} ${path}`);
+    reply.header('allow', allowed.join(', '));
+    return problem(reply, 405, `${path} allows ${allowed.join(' and ')}, not ${request.method}`);
+  });
 }
 
 function serve(server: FastifyInstance, route: Route, observed: Observed, wrong: WrongTokens, bodyMs: number): void {

@@ -51,76 +51,56 @@ export function totalsOf(all: Iterable<readonly [process: string, metrics: Metri
   };
   for (const [process, metrics] of all)
     for (const { name, values } of metrics)
-      for (const one of values) add(totals, process, name, 'metricName' in one ? String(one.metricName) : '', one.value, one.labels);
+      for (const { value, labels } of values) ADDING[name]?.(totals, value, (of) => String(labels[of] ?? ''), process);
   return totals;
 }
 
-type Labels = Readonly<Partial<Record<string, string | number>>>;
+type Adding = (totals: Totals, value: number, label: (of: string) => string, process: string) => void;
 
-function add(totals: Totals, process: string, name: string, part: string, value: number, labels: Labels): void {
-  const label = (of: string): string => String(labels[of] ?? '');
-  switch (name) {
-    case 'fixgate_frames_total':
-      totals.frames += value;
-      break;
-    case 'fixgate_records_total':
-      totals.records += value;
-      break;
-    case 'fixgate_bytes_total':
-      if (label('direction') === 'in') totals.bytesIn += value;
-      else totals.bytesOut += value;
-      break;
-    case 'fixgate_answers_total':
-      totals.answers += value;
-      break;
-    case 'fixgate_rejects_total':
-      totals.rejects += value;
-      break;
-    case 'fixgate_quarantine_devices':
-      totals.quarantine = Math.max(totals.quarantine, value);
-      break;
-    case 'fixgate_journal_size_bytes':
-      totals.journalBytes += value;
-      break;
-    case 'fixgate_journal_refusing':
-      totals.refusing += value;
-      break;
-    case 'fixgate_answer_seconds':
-      if (part.endsWith('_bucket'))
-        plus(totals.answerBuckets, label('le') === '+Inf' ? Number.POSITIVE_INFINITY : Number(labels['le']), value);
-      break;
-    case 'fixgate_connections':
-      plus(totals.connections, label('codec'), value);
-      break;
-    case 'fixgate_malformed_frames_total':
-      plus(totals.malformed, label('codec'), value);
-      break;
-    case 'fixgate_sink_oldest_undelivered_seconds':
-      plus(totals.sinkLag, label('sink'), value);
-      break;
-    case 'fixgate_sink_undelivered_entries':
-      plus(totals.sinkEntries, label('sink'), value);
-      break;
-    case 'fixgate_sink_rows_total':
-      plus(totals.sinkRows, label('sink'), value);
-      break;
-    case 'fixgate_sink_parked_entries_total':
-      plus(totals.parked, label('sink'), value);
-      break;
-    case 'fixgate_stream_group_lag_entries':
-      group(totals, label('stream'), label('group')).lag = value;
-      break;
-    case 'fixgate_stream_group_missed_entries':
-      group(totals, label('stream'), label('group')).missed = value;
-      break;
-    case 'fixgate_resident_memory_bytes':
-      plus(totals.memory, process, value);
-      break;
-    case 'fixgate_event_loop_lag_seconds':
-      plus(totals.loopLag, process, value);
-      break;
-  }
-}
+const summed = (to: 'frames' | 'records' | 'answers' | 'rejects' | 'journalBytes' | 'refusing'): Adding => {
+  return (totals, value) => {
+    totals[to] += value;
+  };
+};
+const by = (to: 'connections' | 'malformed' | 'sinkLag' | 'sinkEntries' | 'sinkRows' | 'parked', of: string): Adding => {
+  return (totals, value, label) => plus(totals[to], label(of), value);
+};
+
+/** What a sample of a metric adds; the others add nothing. */
+const ADDING: Readonly<Record<string, Adding>> = {
+  fixgate_frames_total: summed('frames'),
+  fixgate_records_total: summed('records'),
+  fixgate_answers_total: summed('answers'),
+  fixgate_rejects_total: summed('rejects'),
+  fixgate_journal_size_bytes: summed('journalBytes'),
+  fixgate_journal_refusing: summed('refusing'),
+  fixgate_connections: by('connections', 'codec'),
+  fixgate_malformed_frames_total: by('malformed', 'codec'),
+  fixgate_sink_oldest_undelivered_seconds: by('sinkLag', 'sink'),
+  fixgate_sink_undelivered_entries: by('sinkEntries', 'sink'),
+  fixgate_sink_rows_total: by('sinkRows', 'sink'),
+  fixgate_sink_parked_entries_total: by('parked', 'sink'),
+  fixgate_bytes_total(totals, value, label) {
+    if (label('direction') === 'in') totals.bytesIn += value;
+    else totals.bytesOut += value;
+  },
+  fixgate_quarantine_devices(totals, value) {
+    totals.quarantine = Math.max(totals.quarantine, value);
+  },
+  fixgate_answer_seconds(totals, value, label) {
+    // The sum and the count have no bound.
+    const bound = label('le');
+    if (bound !== '') plus(totals.answerBuckets, bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound), value);
+  },
+  fixgate_stream_group_lag_entries(totals, value, label) {
+    group(totals, label('stream'), label('group')).lag = value;
+  },
+  fixgate_stream_group_missed_entries(totals, value, label) {
+    group(totals, label('stream'), label('group')).missed = value;
+  },
+  fixgate_resident_memory_bytes: (totals, value, _label, process) => plus(totals.memory, process, value),
+  fixgate_event_loop_lag_seconds: (totals, value, _label, process) => plus(totals.loopLag, process, value),
+};
 
 function plus<K>(sums: Map<K, number>, key: K, value: number): void {
   sums.set(key, (sums.get(key) ?? 0) + value);

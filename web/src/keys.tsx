@@ -21,20 +21,22 @@ export function listenToKeys(): void {
     const { target } = event;
     if (target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) {
       if (event.key === 'Escape') target.blur();
-      return;
-    }
-    const { key } = event;
-    const screen = event.timeStamp - prefix < PREFIX_MS ? SCREENS[key] : undefined;
-    prefix = 0;
-    if (screen !== undefined) go(to(screen[0]));
-    else if (key === 'g') prefix = event.timeStamp;
-    else if (key === '?') isHelpShown.value = true;
-    else if (key === '/') document.querySelector<HTMLInputElement>('input[type=search]')?.focus();
-    else if (key === 'j' || key === 'k') move(key === 'j' ? 1 : -1);
-    else if (key === 'Escape' && document.querySelector('dialog[open]') === null) back();
-    else return;
-    event.preventDefault();
+    } else if (act(event.key, event.timeStamp)) event.preventDefault();
   });
+}
+
+/** True when the key means something here. */
+function act(key: string, at: number): boolean {
+  const screen = at - prefix < PREFIX_MS ? SCREENS[key] : undefined;
+  prefix = 0;
+  if (screen !== undefined) go(to(screen[0]));
+  else if (key === 'g') prefix = at;
+  else if (key === '?') isHelpShown.value = true;
+  else if (key === '/') document.querySelector<HTMLInputElement>('input[type=search]')?.focus();
+  else if (key === 'j' || key === 'k') move(key === 'j' ? 1 : -1);
+  else if (key === 'Escape' && document.querySelector('dialog[open]') === null) back();
+  else return false;
+  return true;
 }
 
 /** Into the list of the screen, or from row to row of its table. */

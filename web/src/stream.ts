@@ -17,6 +17,40 @@ const SILENCE_MS = 40_000;
 const FIRST_PAUSE_MS = 500;
 const LAST_PAUSE_MS = 15_000;
 
+/** Text of a stream, piece by piece, as events. */
+class EventReader {
+  /** Of the last event that was taken whole. */
+  id: string;
+  readonly #take: (event: StreamEvent) => void;
+  #rest = '';
+  #name = '';
+  #data = '';
+  #next: string;
+
+  constructor(id: string, take: (event: StreamEvent) => void) {
+    this.id = id;
+    this.#next = id;
+    this.#take = take;
+  }
+
+  push(text: string): void {
+    const lines = `${this.#rest}${text}`.split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.#line(line);
+  }
+
+  #line(line: string): void {
+    if (line.startsWith('data:')) this.#data += line.slice(5);
+    else if (line.startsWith('event:')) this.#name = line.slice(6).trim();
+    else if (line.startsWith('id:')) this.#next = line.slice(3).trim();
+    if (line !== '') return;
+    if (this.#data !== '') this.#take({ name: this.#name, data: JSON.parse(this.#data) });
+    this.id = this.#next;
+    this.#name = '';
+    this.#data = '';
+  }
+}
+
 /** Opens it and keeps it open; returns what ends it. `last`: id of the last event that is known. */
 export function openStream(path: string, hooks: StreamHooks, last = ''): () => void {
   const end = new AbortController();
@@ -28,32 +62,19 @@ export function openStream(path: string, hooks: StreamHooks, last = ''): () => v
     const stop = (): void => once.abort();
     end.signal.addEventListener('abort', stop);
     let watch = setTimeout(stop, SILENCE_MS);
+    const events = new EventReader(id, (event) => hooks.take(event));
     try {
       const response = await request('GET', path, { end: once.signal, headers: id === '' ? {} : { 'last-event-id': id } });
       hooks.changed?.('open', '');
       pauseMs = FIRST_PAUSE_MS;
       const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = '';
-      let name = '';
-      let data = '';
-      let next = id;
       for (;;) {
         const { value, done } = (await reader?.read()) ?? { value: undefined, done: true };
         if (done) return;
         clearTimeout(watch);
         watch = setTimeout(stop, SILENCE_MS);
-        const lines = `${rest}${value}`.split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) {
-          if (line === '') {
-            if (data !== '') hooks.take({ name, data: JSON.parse(data) });
-            id = next;
-            name = '';
-            data = '';
-          } else if (line.startsWith('data:')) data += line.slice(5);
-          else if (line.startsWith('event:')) name = line.slice(6).trim();
-          else if (line.startsWith('id:')) next = line.slice(3).trim();
-        }
+        events.push(value);
+        id = events.id;
       }
     } finally {
       clearTimeout(watch);

@@ -211,28 +211,10 @@ export class DeliveryLine {
     let soonest = Number.POSITIVE_INFINITY;
     const open = await ledger.open(port.device);
     port.wantsMotion = false;
-    for (let command of open) {
-      // Nothing is in flight here: who marked it is gone.
-      if (command.state === 'sent') {
-        const back = this.#said(await ledger.unanswered(command, 'the connection ended before the reply', false));
-        if (back?.state !== 'queued') continue;
-        command = back;
-      }
-      // It was on its way when the other came, and is back unsent.
-      const opposing = open.find(({ opposes }) => opposes.includes(command.id));
-      if (opposing !== undefined) {
-        this.#said(await ledger.cancelled(command, opposedBy(opposing)));
-        continue;
-      }
+    for (const listed of open) {
+      const command = await this.#settled(listed, open);
+      if (command === undefined) continue;
       const at = now();
-      if (at >= command.expires) {
-        this.#said(await ledger.expired(command));
-        continue;
-      }
-      if (mayHaveLeft(command)) {
-        this.#said(await ledger.unanswered(command, 'sent once by an earlier version', false));
-        continue;
-      }
       const from = Math.max(command.not_before, command.next_attempt);
       const proofMs = this.#proofMs(command);
       if (at < from) soonest = Math.min(soonest, from - at);
@@ -248,6 +230,25 @@ export class DeliveryLine {
       if (Number.isFinite(soonest)) this.#again(soonest);
     } else if (port.transport === 'tcp' && port.clear) await this.#send(best);
     else port.wait();
+  }
+
+  /** The command, if it is still to be sent; what is over by now is put down as that. */
+  async #settled(listed: Command, open: readonly Command[]): Promise<Command | undefined> {
+    const { ledger, now } = this.#o;
+    let command = listed;
+    // Nothing is in flight here: who marked it is gone.
+    if (command.state === 'sent') {
+      const back = this.#said(await ledger.unanswered(command, 'the connection ended before the reply', false));
+      if (back?.state !== 'queued') return undefined;
+      command = back;
+    }
+    // It was on its way when the other came, and is back unsent.
+    const opposing = open.find(({ opposes }) => opposes.includes(command.id));
+    if (opposing !== undefined) this.#said(await ledger.cancelled(command, opposedBy(opposing)));
+    else if (now() >= command.expires) this.#said(await ledger.expired(command));
+    else if (mayHaveLeft(command)) this.#said(await ledger.unanswered(command, 'sent once by an earlier version', false));
+    else return command;
+    return undefined;
   }
 
   /** Invariant 8: how long the command is to wait. */

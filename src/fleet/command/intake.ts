@@ -60,13 +60,12 @@ export interface Problem {
   readonly problem: string;
 }
 
-export type Outcome =
-  | { readonly command: Command }
-  | {
-      readonly refused: 'invalid' | 'forbidden' | 'unknown_device' | 'conflict' | 'full';
-      readonly problems: readonly Problem[];
-      readonly other?: string;
-    };
+interface Refused {
+  readonly refused: 'invalid' | 'forbidden' | 'unknown_device' | 'conflict' | 'full';
+  readonly problems: readonly Problem[];
+  readonly other?: string;
+}
+export type Outcome = { readonly command: Command } | Refused;
 
 export interface CommandIntakeOptions {
   readonly ledger: Ledger;
@@ -129,8 +128,6 @@ export class CommandIntake {
   }
 
   async submit(given: Draft): Promise<Outcome> {
-    const { ledger, now, expiryMs } = this.#o;
-    const problems: Problem[] = [];
     const known = await this.#o.device(given.device);
     // It may have been called by an alias.
     const draft = known === undefined ? given : { ...given, device: known.id };
@@ -140,8 +137,16 @@ export class CommandIntake {
     const codec = this.#o.codecs.get(protocol);
     if (codec === undefined)
       return refuse('invalid', 'protocol', `no codec "${protocol}"; there are ${[...this.#o.codecs.keys()].join(', ')}`);
+    const at = this.#o.now();
+    const request = this.#request(draft, codec, known, at);
+    return 'refused' in request ? request : this.#enter(request, draft, at);
+  }
+
+  /** The command as it is asked for, with what it means; refused when something is wrong with it. */
+  #request(draft: Draft, codec: Codec, known: Device | undefined, at: number): CommandRequest | Refused {
+    const { expiryMs } = this.#o;
+    const problems: Problem[] = [];
     const parameters = this.#check(draft, codec, known, problems);
-    const at = now();
     const notBefore = draft.not_before ?? 0;
     const { switches, critical } =
       problems.length > 0 ? NOTHING : meaningOf(codec, draft.type, parameters, this.#o.optionsOf(codec, draft.device, known?.options));
@@ -150,31 +155,20 @@ export class CommandIntake {
     if (forbidden !== undefined) return { refused: 'forbidden', problems: [forbidden] };
     const longestMs = stops ? Math.min(expiryMs, IMMOBILISING_EXPIRY_MS) : expiryMs;
     const expires = draft.expires ?? (stops ? Math.max(at, notBefore) : at) + longestMs;
-    if (!(expires > at && expires <= at + LONGEST_MS))
-      problems.push({ field: 'expires', problem: 'must be epoch ms within the next 366 days' });
-    if (!(notBefore >= 0 && notBefore < expires)) problems.push({ field: 'not_before', problem: 'must be epoch ms before `expires`' });
-    const priority = draft.priority ?? 0;
+    problems.push(...timeProblems(at, notBefore, expires));
+    const { device, type, requester, priority = 0, reason = '', ref = '' } = draft;
     const when = conditionOf(draft.when ?? (stops ? 'stopped' : 'any'));
-    problems.push(...orderProblems(priority, when, stops, draft.reason ?? ''));
-    for (const field of ['reason', 'ref'] as const)
-      if ((draft[field] ?? '').length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
-    problems.push(...textProblems({ reason: draft.reason, ref: draft.ref, requester: draft.requester }));
+    problems.push(...orderProblems(priority, when, stops, reason));
+    for (const [field, text] of Object.entries({ reason, ref }))
+      if (text.length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
+    problems.push(...textProblems({ reason, ref, requester }));
     if (problems.length > 0 || when === undefined) return { refused: 'invalid', problems };
+    return { device, type, parameters, requester, reason, ref, not_before: notBefore, expires, priority, when, switches, critical };
+  }
 
-    const request: CommandRequest = {
-      device: draft.device,
-      type: draft.type,
-      parameters,
-      requester: draft.requester,
-      reason: draft.reason ?? '',
-      ref: draft.ref ?? '',
-      not_before: notBefore,
-      expires,
-      priority,
-      when,
-      switches,
-      critical,
-    };
+  /** Into the ledger, unless it is there or is too much. */
+  async #enter(request: CommandRequest, draft: Draft, at: number): Promise<Outcome> {
+    const { ledger } = this.#o;
     const id = draft.id ?? newId(at);
     let refused: Outcome | undefined;
     const command = await ledger.submit(request, id, (open, unknown) => {
@@ -183,7 +177,7 @@ export class CommandIntake {
       return refused === undefined;
     });
     if (command === undefined) {
-      const there = refused ?? (await ledger.get(draft.device, id));
+      const there = refused ?? (await ledger.get(request.device, id));
       if (there === undefined) return refuse('conflict', 'id', 'has been used');
       return 'id' in there ? { command: there } : there;
     }
@@ -306,7 +300,15 @@ export class CommandIntake {
   }
 }
 
-/** Invariant 3. */
+/** What is wrong with when a command may leave; epoch ms. */
+function timeProblems(now: number, notBefore: number, expires: number): Problem[] {
+  const problems: Problem[] = [];
+  if (!(expires > now && expires <= now + LONGEST_MS))
+    problems.push({ field: 'expires', problem: 'must be epoch ms within the next 366 days' });
+  if (!(notBefore >= 0 && notBefore < expires)) problems.push({ field: 'not_before', problem: 'must be epoch ms before `expires`' });
+  return problems;
+}
+
 /** What is wrong with how urgently, when and why a command is to be sent. `stops`: it can keep the vehicle from driving. */
 function orderProblems(priority: number, when: Condition | undefined, stops: boolean, reason: string): Problem[] {
   const problems: Problem[] = [];

@@ -50,31 +50,38 @@ export class Terms {
     const home = this.#record?.home_networks ?? [];
     const lostAfterMs = 1000 * (this.#plan.gnss_lost_after_s ?? 0);
     if (programmedS === 0 && home.length === 0 && lostAfterMs === 0) return;
-    const { pace, territory, gnss } = this.seen;
-    const follows = territory !== undefined && home.length > 0;
+    const { pace, gnss } = this.seen;
     for (let row = 0; row < frame.rows; row++) {
       const time = frame.time[row] ?? Number.NaN;
-      if (programmedS > 0) {
-        const interval_s = pace.saw(time, programmedS);
-        if (interval_s > 0) notices.event({ type: 'tamper_rate', interval_s: Math.round(10 * interval_s) / 10, programmed_s: programmedS });
-      }
-      const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
-      const place = frame.latitude[row] ?? Number.NaN;
-      if (lostAfterMs > 0 && (!Number.isNaN(place) || cell < (frame.cellEnd[row] ?? 0))) {
-        const isFix = frame.valid[row] === 1 && !Number.isNaN(place);
+      const at = Number.isNaN(time) ? received : time;
+      const cell = firstCell(frame, row);
+      const interval_s = programmedS > 0 ? pace.saw(time, programmedS) : 0;
+      if (interval_s > 0) notices.event({ type: 'tamper_rate', interval_s: Math.round(10 * interval_s) / 10, programmed_s: programmedS });
+      const latitude = frame.latitude[row] ?? Number.NaN;
+      if (lostAfterMs > 0 && (!Number.isNaN(latitude) || cell >= 0)) {
+        const isFix = frame.valid[row] === 1 && !Number.isNaN(latitude);
         const speed = frame.speedKmh[row] ?? Number.NaN;
-        const at = Number.isNaN(time) ? received : time;
-        const news = gnss.saw(at, isFix, place, frame.longitude[row] ?? Number.NaN, speed, lostAfterMs);
+        const news = gnss.saw(at, isFix, latitude, frame.longitude[row] ?? Number.NaN, speed, lostAfterMs);
         if (news !== undefined) notices.event(news);
       }
-      const mcc = cell < (frame.cellEnd[row] ?? 0) ? (frame.cellMcc[cell] ?? -1) : -1;
-      if (!follows || mcc < 0 || !territory.saw(mcc, Number.isNaN(time) ? received : time, home)) continue;
-      this.service.roams(this.device, territory.roaming);
-      notices.event({ type: territory.roaming ? 'roaming_started' : 'roaming_ended', mcc });
+      this.#watchCountry(frame.cellMcc[cell] ?? -1, at, home, notices);
     }
+  }
+
+  #watchCountry(mcc: number, at: number, home: readonly number[], notices: Notices): void {
+    const { territory } = this.seen;
+    if (territory === undefined || home.length === 0 || mcc < 0 || !territory.saw(mcc, at, home)) return;
+    this.service.roams(this.device, territory.roaming);
+    notices.event({ type: territory.roaming ? 'roaming_started' : 'roaming_ended', mcc });
   }
 
   #decide(now: number): Treatment {
     return treatmentOf(this.#record, this.#plan, this.service.policy(this.device), now);
   }
+}
+
+/** Place of the row's first cell; -1: it has none. */
+function firstCell(frame: FrameResult, row: number): number {
+  const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
+  return cell < (frame.cellEnd[row] ?? 0) ? cell : -1;
 }
