@@ -6,7 +6,7 @@ import type { StateStore } from '../state/store.ts';
 import { Feed } from './feed.ts';
 import { Positions, type StoredRow } from './positions.ts';
 import { RecentEvents } from './recent-events.ts';
-import { Roster } from './roster.ts';
+import { Roster, type RosterOptions } from './roster.ts';
 import type { SightRow, WhoRow } from './sights.ts';
 import type { DeviceCounts } from './status.ts';
 
@@ -25,6 +25,8 @@ export interface LiveOptions {
   /** Asks the workers to tell each second. */
   watch(): void;
   status(): object;
+  /** All devices of the registry have been counted. */
+  counted: RosterOptions['counted'];
   /** Pages of the last places in the database, of those received since, epoch ms. */
   stored(since: number): AsyncIterable<readonly StoredRow[]>;
   /** Other servers deliver into the same database. */
@@ -68,6 +70,7 @@ export class Live {
         if (this.positions.remove(device)) this.feed.gone(device, erased);
       },
       capped: (device) => this.positions.touch(device),
+      counted: options.counted,
     });
     this.positions = new Positions({
       now: () => clock.now(),

@@ -26,6 +26,8 @@ export interface RosterOptions {
   hidden(device: string, erased: boolean): void;
   /** Whether it is over a cap may have changed. */
   capped(device: string): void;
+  /** All devices have been counted, by state. */
+  counted(states: ReadonlyMap<Device['state'], number>): void;
 }
 
 /** Pauses between two counts: at least this, and this many times what the last one took. */
@@ -134,15 +136,14 @@ export class Roster {
       this.#countAfter(RETRY_MS);
     }
     try {
-      this.#take(device, await this.#o.store.get('devices', device));
+      this.#take(device, DEVICES.read(await this.#o.store.get('devices', device)));
     } catch {
       // The next count reads it.
       this.#countAfter(RETRY_MS);
     }
   }
 
-  #take(device: string, text: string | undefined): void {
-    const record = DEVICES.read(text);
+  #take(device: string, record: Device | undefined): void {
     if (record?.privacy === 'relay') {
       const isNews = !this.#relays.has(device);
       this.#relays.add(device);
@@ -167,12 +168,18 @@ export class Roster {
     this.#isSoon = false;
     try {
       let known = 0;
+      const states = new Map<Device['state'], number>();
       for await (const page of pages(store, 'devices')) {
         if (this.#stopped) return;
-        for (const { key, value } of page) this.#take(key, value);
+        for (const { key, value } of page) {
+          const record = DEVICES.read(value);
+          this.#take(key, record);
+          if (record !== undefined) states.set(record.state, 1 + (states.get(record.state) ?? 0));
+        }
         known += page.length;
       }
       this.known = known;
+      this.#o.counted(states);
       this.isReady = true;
       this.#countAfter(Math.max(COUNT_MS, COUNT_SHARE * (clock.elapsed() - since)));
     } catch (error) {

@@ -136,6 +136,7 @@ export class StatusBoard {
     const connected = facts.connected();
     const answers = this.#differenceOf(SAMPLES - 1, ({ answerBuckets }) => answerBuckets);
     const lags = [...last.sinkLag.values()];
+    const lagOf = (process: string): number => Math.round(1000 * (last.loopLag.get(process) ?? 0));
     const refusing = Object.entries(parts).find(([name, { state }]) => name.startsWith('worker-') && state === 'down');
     return {
       version: version(),
@@ -168,11 +169,18 @@ export class StatusBoard {
       sinks: [...last.sinkLag].map(([name, lag_s]) => this.#sink(name, lag_s, parts[name], last, now)),
       groups: last.groups,
       processes: [
-        { name: 'supervisor', state: 'up', pid: process.pid, restarts: 0, rss: this.#vitals.take().memoryBytes, loop_lag_ms: 0 },
+        {
+          name: 'supervisor',
+          state: 'up',
+          pid: process.pid,
+          restarts: 0,
+          rss: this.#vitals.take().memoryBytes,
+          loop_lag_ms: lagOf('supervisor'),
+        },
         ...facts.processes().map((one) => ({
           ...one,
           rss: last.memory.get(one.name) ?? 0,
-          loop_lag_ms: Math.round(1000 * (last.loopLag.get(one.name) ?? 0)),
+          loop_lag_ms: lagOf(one.name),
         })),
       ],
       listeners: facts.listeners().map(({ codec, transport, host, port }) => ({

@@ -31,7 +31,9 @@ import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
 import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
 import { Past } from '../out/sink/clickhouse/past.ts';
 import { openState, type State } from '../state/open.ts';
+import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
+import { ServerGauges } from './server-gauges.ts';
 
 const TRACE_TICK_MS = 1_000;
 
@@ -67,6 +69,8 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     record,
     count: (to) => metrics.commands.inc({ state: to }),
   });
+  firstValues(metrics, codecs, config);
+  const gauges = new ServerGauges(metrics, config, state);
   const live = new Live({
     store: state,
     clock: systemClock,
@@ -74,6 +78,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     isConnected: options.isConnected,
     watch: options.watch,
     status: () => status.read(false),
+    counted: (states) => gauges.counted(states),
     stored: (since) => lastPositions(options.clickhouse, since),
     shared: config.state.url !== undefined,
   });
@@ -104,6 +109,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     traces.close();
     await explainer.close();
     status.stop();
+    gauges.stop();
     await live.stop();
     await eraser.stop();
     await stream?.stop();

@@ -88,6 +88,7 @@ function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log): Chi
     health(): Readonly<Record<string, Health>> {
       metrics.loopLag.set({ process: 'shipper' }, lag.max / 1e9);
       metrics.memory.set(vitals.take().memoryBytes);
+      metrics.descriptorsExhausted.set(vitals.exhausted ? 1 : 0);
       lag.reset();
       const parts: Record<string, Health> = {};
       if (vitals.exhausted) parts['shipper'] = { state: 'degraded', reason: NO_DESCRIPTORS };

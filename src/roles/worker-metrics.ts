@@ -1,6 +1,7 @@
 import type { Vitals } from '../base/descriptors.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Health } from '../cluster/messages.ts';
+import { TREATMENTS, type Treatment } from '../fleet/plan/treatment.ts';
 import type { ConnectionLimit } from '../in/listen/connection-limit.ts';
 import type { ListenHost } from '../in/listen/listen-host.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -35,16 +36,19 @@ export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vit
     metrics.journalRefusing.set({ slot: String(slot) }, journal.state === JournalState.Open ? 0 : 1);
     metrics.journalSize.set(journal.directoryBytes);
     metrics.sessions.set(host.sessions.size);
-    const treated = new Map<string, number>();
+    metrics.workerSessions.set({ process: `worker-${slot}` }, host.sessions.size);
+    const treated = new Map<Treatment['mode'], number>(TREATMENTS.map((mode) => [mode, 0]));
     for (const { treatment } of host.sessions)
       if (treatment !== undefined) treated.set(treatment.mode, 1 + (treated.get(treatment.mode) ?? 0));
-    metrics.treated.reset();
     for (const [treatment, count] of treated) metrics.treated.set({ treatment }, count);
     metrics.loopLag.set({ process: `worker-${slot}` }, lag.max / 1e9);
     metrics.memory.set(vitals.take().memoryBytes);
+    metrics.descriptorsExhausted.set(vitals.exhausted ? 1 : 0);
     metrics.connectionsFull.set(host.connections.full ? 1 : 0);
+    metrics.connectionsLimit.set(host.connections.most);
     lag.reset();
   };
+  take();
   const timer = setInterval(take, SAMPLE_MS);
   return () => {
     clearInterval(timer);

@@ -10,18 +10,25 @@ export type MetricsJson = MetricObjectWithValues<MetricValue<string>>[];
 export class MetricsAggregate {
   readonly #latest = new Map<string, MetricsJson>();
   #remainder: MetricsJson = [];
+  #folding: Promise<void> = Promise.resolve();
 
   /** `key` names one life of one process: a restarted worker has a new one. */
   report(key: string, metrics: MetricsJson): void {
     this.#latest.set(key, metrics);
   }
 
-  async ended(key: string): Promise<void> {
+  ended(key: string): Promise<void> {
     const last = this.#latest.get(key);
-    if (last === undefined) return;
-    this.#latest.delete(key);
+    if (last === undefined) return this.#folding;
+    // At no moment is it in neither: Prometheus would take that for a restart, and everything counted since for new.
     const kept = last.filter((metric) => String(metric.type) === 'counter' || String(metric.type) === 'histogram');
-    this.#remainder = await merged([this.#remainder, kept]).getMetricsAsJSON();
+    this.#latest.set(key, kept);
+    this.#folding = this.#folding.then(async () => {
+      const remainder = await merged([this.#remainder, kept]).getMetricsAsJSON();
+      this.#remainder = remainder;
+      this.#latest.delete(key);
+    });
+    return this.#folding;
   }
 
   /** What each process has said last, by its key, and under '' what ended ones have left. */

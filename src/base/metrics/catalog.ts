@@ -7,6 +7,37 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
  */
 export type Metrics = ReturnType<typeof createMetrics>;
 
+/** Why something is refused: the labels of fixgate_rejects_total. */
+export const REJECT_REASONS = [
+  'connections',
+  'accept_failed',
+  'port_zero',
+  'overload',
+  'unrecognised',
+  'http',
+  'tls',
+  'ssh',
+  'proxy',
+  'rdp',
+  'redis',
+  'sip',
+  'journal_refused',
+  'unknown_device',
+  'registry_unreachable',
+  'network_refused',
+  'terminated',
+  'refuse',
+  'ids_per_connection',
+  'ids_per_address',
+  'new_id_rate',
+] as const;
+type RejectReason = (typeof REJECT_REASONS)[number];
+
+/** A counter whose labels have no other values than these. */
+interface CounterOf<L extends Readonly<Record<string, string>>> extends Pick<Counter<Extract<keyof L, string>>, 'get'> {
+  inc(labels: L, value?: number): void;
+}
+
 /** From a tenth of a millisecond to ten seconds. */
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -23,14 +54,22 @@ export function createMetrics() {
   const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []): Histogram<L> =>
     new Histogram({ name, help, buckets, labelNames, registers: [registry] });
 
+  const rejects: CounterOf<{ readonly reason: RejectReason }> = counter(
+    'fixgate_rejects_total',
+    'Connections, datagrams and devices refused.',
+    ['reason'],
+  );
+
   return {
     registry,
     // The way in.
     connections: gauge('fixgate_connections', 'TCP connections open now.', ['codec']),
     connectionsFull: gauge('fixgate_connections_full', 'Workers that have reached their connection limit and close new connections.'),
+    connectionsLimit: gauge('fixgate_connections_limit', 'TCP connections that the workers take together.'),
     sessions: gauge('fixgate_sessions', 'Sessions of identified devices.'),
+    workerSessions: gauge('fixgate_worker_sessions', 'The same by worker; the kernel spreads connections over them.', ['process'], 'max'),
     accepts: counter('fixgate_accepts_total', 'TCP connections accepted, and new UDP peers.', ['codec', 'transport']),
-    rejects: counter('fixgate_rejects_total', 'Connections, datagrams and devices refused.', ['reason']),
+    rejects,
     closes: counter('fixgate_closes_total', 'TCP connections closed.', ['reason']),
     frames: counter('fixgate_frames_total', 'Frames by result.', ['codec', 'result']),
     malformed: counter('fixgate_malformed_frames_total', 'Frames that could not be decoded.', ['codec', 'reason']),
@@ -72,6 +111,13 @@ export function createMetrics() {
     journalFailures: counter('fixgate_journal_failures_total', 'Commits that failed; nothing in them was answered as stored.'),
     journalRefusing: gauge('fixgate_journal_refusing', '1 while a journal refuses writes: full or failing disk.', ['slot'], 'max'),
     journalSize: gauge('fixgate_journal_size_bytes', 'Bytes of journal segments on disk.', [], 'max'),
+    dataFree: gauge('fixgate_data_free_bytes', 'Free space of the file system that holds the data directory.', [], 'max'),
+    dataReserve: gauge(
+      'fixgate_data_reserve_bytes',
+      'Free space below which the journals refuse writes (`journal.minFreeBytes`).',
+      [],
+      'max',
+    ),
     // The way out.
     undeliveredAge: gauge(
       'fixgate_sink_oldest_undelivered_seconds',
@@ -122,11 +168,15 @@ export function createMetrics() {
     ),
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
     // Devices and commands.
+    devices: gauge('fixgate_devices', 'Devices in the registry, as of the last count (once a minute), by state.', ['state'], 'max'),
+    stateUp: gauge('fixgate_state_store_up', '1 while the state store answers.', [], 'max'),
     quarantine: gauge('fixgate_quarantine_devices', 'Unknown devices in quarantine.', [], 'max'),
     planActions: counter('fixgate_plan_actions_total', 'Plan steps that began for a device.', ['action']),
     commands: counter('fixgate_commands_total', 'Command transitions, by new state.', ['state']),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
+    descriptorsExhausted: gauge('fixgate_descriptors_exhausted', 'Processes that have no file descriptor left.'),
+    buildInfo: gauge('fixgate_build_info', 'Always 1; the labels say what runs.', ['version', 'node'], 'max'),
     memory: gauge('fixgate_resident_memory_bytes', 'Resident memory of all processes of this server.'),
     restarts: counter('fixgate_process_restarts_total', 'Child processes restarted after an unexpected end.', ['process']),
   };

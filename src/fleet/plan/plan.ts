@@ -21,6 +21,7 @@ export const stepSchema = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('refuse'), ...at }).describe("refused in the protocol's own way"),
 ]);
 export type Step = z.infer<typeof stepSchema>;
+export const STEP_ACTIONS: readonly string[] = stepSchema.options.map(({ shape }) => shape.action.value);
 
 export const planName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'must be 1 to 64 lower-case letters, digits, - or _');
 

@@ -10,6 +10,10 @@ export interface Served {
   readonly privacy: 'store' | 'relay';
 }
 
+export const TREATMENTS = ['keep', 'decimate', 'discard', 'refuse', 'terminate'] as const;
+/** States and actions for which records are withheld, alarms passed, and connections ended. */
+export const TREATED_WHY = ['suspended', 'pending', 'expired', 'decimate', 'discard', 'refuse', 'terminated'] as const;
+
 /**
  * How a device's data is treated (docs/plans.md).
  *
@@ -20,9 +24,9 @@ export interface Served {
  * - `terminate`: refused, whatever it is.
  */
 export interface Treatment {
-  readonly mode: 'keep' | 'decimate' | 'discard' | 'refuse' | 'terminate';
+  readonly mode: (typeof TREATMENTS)[number];
   /** Label of metrics and of the reason why a connection ends: a state or an action. */
-  readonly why: string;
+  readonly why: '' | 'recovery' | (typeof TREATED_WHY)[number];
   readonly inService: boolean;
   readonly keepEveryS: number;
   /** Bytes per second that are read from its socket; 0: as they come. */

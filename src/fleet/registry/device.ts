@@ -9,16 +9,15 @@ export const MOST_ALIASES = 8;
 const mcc = z.int().min(200).max(799);
 const cidr = z.union([z.cidrv4(), z.cidrv6()]);
 
+export const DEVICE_STATES = ['pending', 'active', 'suspended', 'terminated'] as const;
+
 export const deviceSchema = z
   .strictObject({
     id: deviceId.describe('IMEI or id of the protocol, as normalised'),
     aliases: z.array(deviceId).max(MOST_ALIASES).default([]).describe('other ids under which it reports'),
     account: z.string().max(64).optional(),
     plan: z.string().max(64).default('default'),
-    state: z
-      .enum(['pending', 'active', 'suspended', 'terminated'])
-      .default('active')
-      .describe('pending becomes active at activates_at or first contact'),
+    state: z.enum(DEVICE_STATES).default('active').describe('pending becomes active at activates_at or first contact'),
     activates_at: time.optional().describe('before this it is served like a suspended one'),
     expires_at: time.optional().describe('from then on it is served like a suspended one'),
     privacy: z.enum(['store', 'relay']).default('store').describe('relay: to the stream only, never to ClickHouse'),

@@ -122,7 +122,7 @@ export class Gate {
   }
 
   /** Counts a refusal, and notes what an operator may want to see of it. */
-  refused(reason: Refusal, known: DeviceLookup, origin: Origin, bytes: Bytes, start: number, end: number): void {
+  refused(reason: Exclude<Refusal, ''>, known: DeviceLookup, origin: Origin, bytes: Bytes, start: number, end: number): void {
     const { metrics, quarantine, clock } = this.#host;
     metrics.rejects.inc({ reason });
     if (reason === 'unknown_device' || reason === 'new_id_rate')

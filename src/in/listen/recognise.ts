@@ -24,7 +24,9 @@ function verdictOf(codec: Codec, bytes: Bytes, end: number): boolean | undefined
   }
 }
 
-const FOREIGN: readonly (readonly [string, string])[] = [
+type Foreign = 'http' | 'tls' | 'ssh' | 'proxy' | 'rdp' | 'redis' | 'sip';
+
+const FOREIGN: readonly (readonly [name: Foreign, prefix: string])[] = [
   ['http', 'GET '],
   ['http', 'POST '],
   ['http', 'PUT '],
@@ -42,7 +44,7 @@ const FOREIGN: readonly (readonly [string, string])[] = [
 ];
 
 /** Name of a protocol that trackers do not use, by its first bytes, or ''. */
-export function foreignProtocol(bytes: Bytes, end: number): string {
+export function foreignProtocol(bytes: Bytes, end: number): Foreign | '' {
   for (const [name, prefix] of FOREIGN) {
     if (end < prefix.length) continue;
     let p = 0;

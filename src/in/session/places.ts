@@ -33,7 +33,8 @@ export interface Located {
   event(event: object): void;
 }
 
-export type LocatorOutcome = 'found' | 'unknown' | 'failed' | 'dropped';
+export const LOCATOR_OUTCOMES = ['found', 'unknown', 'failed', 'dropped'] as const;
+export type LocatorOutcome = (typeof LOCATOR_OUTCOMES)[number];
 
 /** Places and devices that are remembered. */
 const MOST_PLACES = 10_000;

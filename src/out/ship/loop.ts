@@ -74,6 +74,9 @@ export class Loop {
   constructor(options: LoopOptions) {
     this.#o = options;
     this.#health = { state: 'degraded', reason: 'not reached yet', since: options.clock.now() };
+    const { metrics, sink } = options;
+    for (const gauge of [metrics.sinkUp, metrics.sinkConcern, metrics.undelivered, metrics.undeliveredAge])
+      gauge.set({ sink: sink.name }, 0);
     options.watermarks.onMove(() => {
       if (this.#awaitsMove) this.#wake?.();
     });

@@ -43,4 +43,25 @@ describe('metrics of several processes', () => {
     expect(lines(text, 'fixgate_answer_seconds_bucket{le="0.0025"}')).toEqual(['fixgate_answer_seconds_bucket{le="0.0025"} 4']);
     expect(lines(text, 'fixgate_connections{')).toEqual([]);
   });
+
+  it('counts what a dead process counted at every moment, however many die at once', async () => {
+    const sum = new MetricsAggregate();
+    const own = await createMetrics().registry.getMetricsAsJSON();
+    for (let slot = 0; slot < 3; slot++) {
+      const worker = createMetrics();
+      worker.records.inc({ codec: 'gt06' }, 1);
+      sum.report(`worker-${slot}/1`, await worker.registry.getMetricsAsJSON());
+    }
+    const counted = async (): Promise<string[]> => lines(await sum.text(own), 'fixgate_records_total{');
+    const ended = Promise.all([0, 1, 2].map((slot) => sum.ended(`worker-${slot}/1`)));
+    const seen = [await counted()];
+    for (let turn = 0; turn < 20; turn++) {
+      await Promise.resolve();
+      seen.push(await counted());
+    }
+    await ended;
+    seen.push(await counted());
+    expect(new Set(seen.flat())).toEqual(new Set(['fixgate_records_total{codec="gt06"} 3']));
+    expect(seen.every((found) => found.length === 1)).toBe(true);
+  });
 });
