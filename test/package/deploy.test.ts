@@ -60,7 +60,7 @@ const ENVIRONMENT = Object.fromEntries(
 
 const PROMETHEUS = z
   .strictObject({
-    global: z.strictObject({ scrape_interval: z.string() }),
+    global: z.strictObject({ scrape_interval: z.literal('10s'), evaluation_interval: z.literal('10s') }),
     rule_files: z.array(z.string()),
     scrape_configs: z.array(
       z.strictObject({ job_name: z.string(), static_configs: z.array(z.strictObject({ targets: z.array(z.string()) })) }),
@@ -72,10 +72,10 @@ const rule = z.strictObject({
   expr: z.string(),
   for: z
     .string()
-    .regex(/^\d+m$/)
+    .regex(/^([1-5]0s|1m)$/, 'an outage is told of within a minute or so')
     .optional(),
   labels: z.strictObject({ severity: z.enum(['critical', 'warning']) }),
-  annotations: z.strictObject({ summary: z.string() }),
+  annotations: z.strictObject({ summary: z.string(), runbook_url: z.string() }),
 });
 const RULES = z
   .strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(rule) })) })

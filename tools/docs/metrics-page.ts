@@ -21,7 +21,8 @@ export function metricsPage(): string {
 
 \`GET /metrics\` of the HTTP port, for Prometheus. Every metric is defined in \`src/base/metrics/catalog.ts\`. Base units; label values come from bounded
 sets: no device ids, addresses or positions. The supervisor adds up the values of all processes (a gauge marked \`max\` or \`min\` takes the largest
-or smallest); counters of a process that has ended are kept. \`deploy/prometheus/rules.yml\` has alerts.
+or smallest); counters of a process that has ended are kept. \`deploy/prometheus/rules.yml\` has alerts, \`runbook.md\`
+says what to do about each.
 
 ${table(['metric', 'type', 'labels', 'meaning'], lines)}`;
 }
