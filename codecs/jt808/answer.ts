@@ -25,6 +25,8 @@ export const Form = {
   Lock: 5,
   /** The sentence of a lock with the time in it. */
   Sentence: 6,
+  /** The universal reply, and 0x8800: a picture has come whole. */
+  Media: 7,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -50,7 +52,7 @@ const Result = { Done: 0, Failed: 1 } as const;
 /** Register: the terminal is not in the database. */
 const NO_TERMINAL = 4;
 
-export function encodeAck(request: AckRequest, _state: Jt808State, out: Bytes, at: number): number {
+export function encodeAck(request: AckRequest, state: Jt808State, out: Bytes, at: number): number {
   const flags = Math.floor(request.ticketA / 0x10000000000);
   const form = flags >> 2;
   if (form === Form.None || request.settled === Settled.Failed) return 0;
@@ -83,9 +85,17 @@ export function encodeAck(request: AckRequest, _state: Jt808State, out: Bytes, a
     default: {
       const body = header(request, flags, 0x8001);
       const p = putU8(MESSAGE, putU16be(MESSAGE, putU16be(MESSAGE, body, serial), id), stored ? Result.Done : Result.Failed);
-      return close(body, p, e7, out, at);
+      const n = close(body, p, e7, out, at);
+      return form === Form.Media ? n + mediaDone(request, flags, state.mediaOf(serial), out, at + n) : n;
     }
   }
+}
+
+/** Without a list of packages that are wanted again: all have come. */
+function mediaDone(request: AckRequest, flags: number, media: number, out: Bytes, at: number): number {
+  if (media < 0) return 0;
+  const body = header(request, flags, 0x8800);
+  return close(body, putU32be(MESSAGE, body, media), (flags & 2) !== 0, out, at);
 }
 
 /** Writes id, a place for the attributes, version, phone, serial 0; returns where the body goes. */

@@ -82,12 +82,31 @@ export const A = {
   FuelSecond: 91,
   GnssSystems: 92,
   LoadLevel: 93,
-  OdometerTenM: 94,
   BatteryPctCenti: 95,
   LockStatus: 96,
-  LatchedReason: 97,
   OutsideC: 98,
   FuelTemperature: 99,
+  IntakeFlow: 100,
+  IntakePressure: 101,
+  IntakePressureDeci: 102,
+  BatteryDeci: 103,
+  Strap: 104,
+  Cover: 105,
+  FuelConsumptionDeci: 106,
+  /** Three of them. */
+  FuelConsumptionCenti: 120,
+  LoadDeci: 108,
+  LoadByte: 109,
+  ThrottleByte: 110,
+  TripHundredM: 111,
+  TripFuelDeci: 112,
+  TripFuelCenti: 113,
+  FuelCenti: 114,
+  OilLevelDeci: 115,
+  LiquidLevel: 116,
+  IdleSeconds: 117,
+  /** Two of them. */
+  Input: 118,
   TemperatureDeci: 0x100,
   HumidityDeci: 0x120,
   HumidityWhole: 0x140,
@@ -112,6 +131,9 @@ export const A = {
   AccelerationY: 0x601,
   AccelerationZ: 0x602,
   AccelerationRaw: 0x603,
+  TyreStatus: 0x700,
+  /** A value of an OBD unit under its own id, which has at most three digits. */
+  Obd: 0x1000,
 } as const;
 
 const number = (name: string, scale = 1, offset = 0): Attribute => ({ name, type: 'number', scale, offset });
@@ -194,6 +216,28 @@ const TABLE = new Map<number, Attribute>([
   [A.Intake, number('intake_c')],
   [A.OutsideC, number('outside_c')],
   [A.FuelTemperature, number('fuel_temperature_c')],
+  [A.IntakeFlow, number('intake_flow')],
+  [A.IntakePressure, number('intake_pressure')],
+  [A.IntakePressureDeci, number('intake_pressure', 0.1)],
+  [A.BatteryDeci, number('battery_v', 0.1)],
+  [A.Strap, flag('strap')],
+  [A.Cover, flag('cover')],
+  [A.FuelConsumptionDeci, number('fuel_consumption', 0.1)],
+  [A.FuelConsumptionCenti, number('fuel_consumption', 0.01)],
+  [A.FuelConsumptionCenti + 1, number('fuel_consumption_2', 0.01)],
+  [A.FuelConsumptionCenti + 2, number('fuel_consumption_3', 0.01)],
+  [A.LoadDeci, number('engine_load_pct', 0.1)],
+  [A.LoadByte, number('engine_load_pct', 100 / 255)],
+  [A.ThrottleByte, number('throttle_pct', 100 / 255)],
+  [A.TripHundredM, number('trip_m', 100)],
+  [A.TripFuelDeci, number('trip_fuel_l', 0.1)],
+  [A.TripFuelCenti, number('trip_fuel_l', 0.01)],
+  [A.FuelCenti, number('fuel_l', 0.01)],
+  [A.OilLevelDeci, number('oil_level', 0.1)],
+  [A.LiquidLevel, number('liquid_level')],
+  [A.IdleSeconds, number('trip_idle_s')],
+  [A.Input, flag('input_1')],
+  [A.Input + 1, flag('input_2')],
   [A.TripKm, number('trip_m', 1000)],
   [A.TripM, number('trip_m')],
   [A.Dtc, text('dtc')],
@@ -222,6 +266,7 @@ for (let n = 0; n < N; n++) {
   TABLE.set(A.LockLocked + n, flag(`lock_${n + 1}_locked`));
   TABLE.set(A.TagId + n, text(`tag_${n + 1}_id`));
   TABLE.set(A.TagRssi + n, number(`tag_${n + 1}_rssi_dbm`));
+  TABLE.set(A.TagData + n, text(`tag_${n + 1}_data`));
   TABLE.set(A.TagName + n, text(`tag_${n + 1}_name`));
   TABLE.set(A.TagBattery + n, number(`tag_${n + 1}_battery_v`, 0.001));
   TABLE.set(A.TagTemperature + n, number(`tag_${n + 1}_temperature_c`, 0.1));
@@ -231,6 +276,8 @@ for (let n = 0; n < 30; n++) TABLE.set(A.TyreRaw + n, number(`tyre_${n + 1}_pres
 for (let n = 0; n < 256; n++) {
   TABLE.set(A.TyrePressure + n, number(`tyre_${n}_pressure_bar`, 1 / 40));
   TABLE.set(A.TyreTemperature + n, number(`tyre_${n}_temperature_c`, 1, -50));
+  TABLE.set(A.TyreStatus + n, number(`tyre_${n}_status`));
 }
+for (let id = 0; id < 0x1000; id++) TABLE.set(A.Obd + id, number(`io_${id}`));
 
 export const ATTRIBUTES: ReadonlyMap<number, Attribute> = TABLE;

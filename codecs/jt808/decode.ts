@@ -1,10 +1,10 @@
-import type { Bytes } from '../../src/base/wire/index.ts';
+import { type Bytes, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { Form, ticket } from './answer.ts';
 import { batch, batchVendor } from './batch.ts';
 import { Content, Header } from './frame.ts';
 import { identityOf } from './identity.ts';
-import { LOCATION, location } from './location.ts';
+import { isPlausible, LOCATION, location } from './location.ts';
 import { lock, sentence } from './lock.ts';
 import {
   acceleration,
@@ -29,7 +29,7 @@ import type { Jt808State } from './state.ts';
  *    not fit is counted; what is there is read.
  * 2. Every message that a device sends is stored, known or not, and answered when it is.
  * 3. The identity of a record is its location body: the same in a report of its own and in a batch.
- * 4. Of a message in packages, the first is read as far as it goes; the others are stored and answered.
+ * 4. Of a message in packages, each is stored and answered. The first is read as far as it goes; of a batch, all positions that lie in one package.
  */
 const Reason = { Short: 'short', Checksum: 'checksum', Length: 'length', Encrypted: 'encrypted' } as const;
 export const REASONS: readonly string[] = Object.values(Reason);
@@ -64,8 +64,16 @@ export function decode(bytes: Bytes, start: number, end: number, state: Jt808Sta
   out.name = nameOf(h.id);
   const form = formOf(h.id);
   if (form !== Form.None) ticket(out, form, h, c.bytes);
+  if (h.id === 0x0801 && isMediaDone(c, h, state)) ticket(out, Form.Media, h, c.bytes);
   if (h.number > 1) {
     out.name = 'fragment';
+    if (h.id === 0x0704) batch(c, h, state, out);
+    return;
+  }
+  // What is encrypted reads as nothing. The flag is also set by mistake: locations are looked at.
+  if (h.encrypted && !isLegible(c, h)) {
+    if (h.id === 0x0100 || h.id === 0x0102) out.kind = FrameKind.Login;
+    out.damaged = Reason.Encrypted;
     return;
   }
   read(c, h, state, out);
@@ -161,15 +169,24 @@ function report(c: Content, p: number, h: Header, state: Jt808State, out: FrameR
     if (h.total === 0) out.malformed(Reason.Short);
     return;
   }
-  // What is encrypted reads as nothing; the flag is also set by mistake.
-  if (h.encrypted && !isPlainLocation(c, p)) return;
   out.kind = FrameKind.Records;
   location(c, p, h.q, false, h.is2019, state, out);
 }
 
-/** A month, a day and a latitude that can be. */
-function isPlainLocation({ bytes }: Content, p: number): boolean {
-  return bytes[p + 8]! <= 5 && bytes[p + 23]! >= 1 && bytes[p + 23]! <= 0x12 && bytes[p + 24]! >= 1 && bytes[p + 24]! <= 0x31;
+/** The id of a picture stands in its first package only. */
+function isMediaDone(c: Content, h: Header, state: Jt808State): boolean {
+  if (h.number <= 1) {
+    if (h.q - h.p < 8) return false;
+    state.mediaBegins(h.serial, h.total, u32be(c.bytes, h.p));
+  }
+  return state.isLastOfMedia(h.serial, Math.max(1, h.number));
+}
+
+/** Is the body of a frame that says it is encrypted a plain location, or nothing at all? Locks mean something else by these bits. */
+function isLegible(c: Content, h: Header): boolean {
+  if (h.id === 0x5501 || h.id === 0x5502) return true;
+  const at = h.id === 0x0200 ? h.p : h.id === 0x0201 || h.id === 0x0500 ? h.p + 2 : h.id === 0x0704 ? h.p + 5 : h.q;
+  return h.p === h.q || (at + LOCATION <= h.q && isPlausible(c.bytes, at));
 }
 
 function keyAt(b: Bytes, at: number): number {

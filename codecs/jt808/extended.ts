@@ -1,8 +1,8 @@
 import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
-import { iccid, plain } from './identity.ts';
-import { addCell } from './network.ts';
+import { iccid, imei, plain } from './identity.ts';
+import { addCell, signal } from './network.ts';
 import { battery, EVENTS_OF_ITEMS, external, ITEMS, Level } from './said.ts';
 import type { Jt808State } from './state.ts';
 
@@ -18,7 +18,7 @@ export function extended(b: Bytes, p: number, q: number, state: Jt808State, out:
   }
   if (n < 4) return;
   if (u16be(b, p) > 200 && (n - 3) % 5 === 0) {
-    for (let at = p + 3; at < q; at += 5) addCell(u16be(b, p), b[p + 2]!, u16be(b, at), u16be(b, at + 2), 0, out);
+    for (let at = p + 3; at < q; at += 5) addCell(u16be(b, p), b[p + 2]!, u16be(b, at), u16be(b, at + 2), signal(b[at + 4]!), out);
     return;
   }
   let known = false;
@@ -79,7 +79,7 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
       if (n === 2) external(A.ExternalCenti, u16be(b, p), out);
       return true;
     case 0x00d5:
-      if (n === 15) out.attrText(A.Imei, plain(b, p, p + n));
+      if (n === 15) imei(plain(b, p, p + n), out);
       return true;
     case 0x00d8:
       if (n === 9) addCell(u16be(b, p), b[p + 2]!, u16be(b, p + 3), u32be(b, p + 5), 0, out);
@@ -93,14 +93,14 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
 function alarms(word: number): void {
   if (word === 0) return;
   const low = (bit: number): boolean => ((word >>> bit) & 1) === 0;
-  const { acceleration, braking, cornering, collision, powerOff, jamming } = EVENTS_OF_ITEMS;
+  const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
   if (low(12)) ITEMS.levels |= Level.Tamper;
+  if (low(0) || low(30) || low(31)) ITEMS.levels |= Level.Switched;
+  ITEMS.jammed = low(30) || low(31);
   if (low(4)) ITEMS.event = collision;
   else if (low(8)) ITEMS.event = acceleration;
   else if (low(9)) ITEMS.event = braking;
   else if (low(25)) ITEMS.event = cornering;
-  else if (low(30) || low(31)) ITEMS.event = jamming;
-  else if (low(0)) ITEMS.event = powerOff;
 }
 
 function states(word: number, out: FrameResult): void {

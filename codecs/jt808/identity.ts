@@ -1,4 +1,6 @@
 import { type Bytes, bcdDigits, hex, u16be, u32be } from '../../src/base/wire/index.ts';
+import type { FrameResult } from '../../src/codec/index.ts';
+import { A } from './attributes.ts';
 
 /**
  * Identity of a phone field (protocol.md section 3.3): decimal digits without leading zeros; a field with other digits is the first 14 digits of
@@ -50,6 +52,18 @@ export function plain(bytes: Bytes, at: number, end: number): string {
   let text = '';
   for (let p = at; p < end; p++) if (bytes[p]! > 32 && bytes[p]! < 127) text += String.fromCharCode(bytes[p]!);
   return text;
+}
+
+/** An IMEI in a body: it names the device where the phone field is all zero. */
+export function imei(text: string, out: FrameResult): void {
+  out.attrText(A.Imei, text);
+  if (out.deviceId === '' && /^\d{14,16}$/.test(text)) out.deviceId = text;
+}
+
+/** 15 digits behind a zero in 8 bytes, '' for anything else. */
+export function imeiBcd(bytes: Bytes, at: number): string {
+  const digits = bcdDigits(bytes, at, at + 8);
+  return digits.startsWith('0') && digits[1] !== '0' ? digits.slice(1) : '';
 }
 
 /** ICCID in 10 bytes, filler off. */

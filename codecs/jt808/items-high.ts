@@ -1,12 +1,12 @@
-import { type Bytes, hex, i8, u16be, u32be } from '../../src/base/wire/index.ts';
+import { type Bytes, hex, i8, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { aovxBeacons, aovxMore, aovxSensors } from './aovx.ts';
 import { A, N } from './attributes.ts';
 import { extended } from './extended.ts';
-import { iccid, identityOf, plain } from './identity.ts';
+import { iccid, imei, imeiBcd, plain } from './identity.ts';
 import { jimi } from './jimi.ts';
 import { addCell, cellsOfE1, cellsOfF0, wifiList } from './network.ts';
-import { obdText } from './obd.ts';
+import { obdFields, obdText } from './obd.ts';
 import { battery, EVENTS_OF_ITEMS, external, ITEMS, Level, percent, percentOrCharging } from './said.ts';
 import type { Jt808State } from './state.ts';
 
@@ -25,7 +25,10 @@ export function high(id: number, b: Bytes, p: number, n: number, state: Jt808Sta
       if (n > 2 && n === 1 + 13 * b[p]!) locks(b, p + 1, b[p]!, out);
       return;
     case 0xda:
-      if (n === 3) out.attr(A.Motion, (b[p + 2]! >> 1) & 1);
+      if (n !== 3) return;
+      out.attr(A.Strap, b[p + 2]! & 1);
+      out.attr(A.Motion, (b[p + 2]! >> 2) & 1);
+      out.attr(A.Cover, (b[p + 2]! >> 3) & 1);
       return;
     case 0xe1:
       if (n === 1) percentOrCharging(b[p]!, out);
@@ -39,10 +42,14 @@ export function high(id: number, b: Bytes, p: number, n: number, state: Jt808Sta
       else if (n > 0 && n % 11 === 0) probes(b, p, n, out);
       return;
     case 0xe7:
+      if (n === 8 && isC5(b, p)) state.learn('c5');
       if (n === 8) ITEMS.levels |= ((b[p + 1]! & 1) !== 0 ? Level.Vibration : 0) | ((b[p + 1]! & 14) !== 0 ? Level.Sos : 0);
       return;
     case 0xe8:
       if (n >= 4) jimi(b, p, p + n, state, out, r);
+      return;
+    case 0xea:
+      if (n > 2) environment(b, p + 1, p + n, out);
       return;
     case 0xeb:
       extended(b, p, p + n, state, out);
@@ -103,15 +110,18 @@ export function top(id: number, b: Bytes, p: number, n: number, state: Jt808Stat
       return;
     }
     case 0xf3:
+      if (n === 1 && ITEMS.sixtyOne) state.learn('g10ls');
       if (n === 1 && state.is('g10ls')) out.attr(A.Armed, b[p] === 0 ? 0 : 1);
       else if (state.is('aovx')) aovxBeacons(b, p, p + n, out);
+      else obdFields(b, p, p + n, out);
       return;
     case 0xf4:
-      if (n > 0 && n % 7 === 0) wifiList(b, p, n / 7, out);
+      if (n === 2) alarmsOfF4(u16be(b, p), state, out);
+      else if (n > 0 && n % 7 === 0) wifiList(b, p, n / 7, out);
       return;
     case 0xf6:
-      if (n === 8 && b[p]! >> 4 === 0) out.attrText(A.Imei, identityOf(b, p, 8));
-      else if (n === 2) {
+      if (n === 8 && imeiBcd(b, p) !== '') imei(imeiBcd(b, p), out);
+      else if (n === 2 && !state.is('aovx')) {
         ITEMS.environment = true;
         out.attr(A.AirPressure, u16be(b, p));
       } else if (n === 4 && state.is('g10ls')) {
@@ -130,7 +140,7 @@ export function top(id: number, b: Bytes, p: number, n: number, state: Jt808Stat
       else if (n === 2) out.attr(A.Steps, u16be(b, p));
       else if (n === 29) {
         out.attr(A.Mode, b[p]!);
-        out.attrText(A.Imei, identityOf(b, p + 1, 8));
+        if (imeiBcd(b, p + 1) !== '') imei(imeiBcd(b, p + 1), out);
         out.attrText(A.Iccid, iccid(b, p + 9));
         out.attrText(A.Model, plain(b, p + 19, p + 29));
       }
@@ -142,6 +152,9 @@ export function top(id: number, b: Bytes, p: number, n: number, state: Jt808Stat
 
 function last(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult, r: number): void {
   switch (id) {
+    case 0xf5:
+      if (n === 6) for (let axis = 0; axis < 3; axis++) out.attr(A.AccelerationRaw + axis, i16be(b, p + 2 * axis));
+      return;
     case 0xf9:
       if (n >= 2 && state.is('aovx')) aovxMore(b, p, p + n, out, r);
       return;
@@ -160,6 +173,36 @@ function last(id: number, b: Bytes, p: number, n: number, state: Jt808State, out
       return;
     default:
   }
+}
+
+/** Items E4 (2), E5 (1) and E6 (1) stand in front of this E7. */
+function isC5(b: Bytes, p: number): boolean {
+  return p >= 12 && b[p - 5] === 0xe6 && b[p - 4] === 1 && b[p - 8] === 0xe5 && b[p - 7] === 1 && b[p - 12] === 0xe4 && b[p - 11] === 2;
+}
+
+/** (id 1, length 1, value)…: 13 light, 14 air pressure, 15 humidity × 10, 16 temperature × 10 + 500 */
+function environment(b: Bytes, p: number, q: number, out: FrameResult): void {
+  for (let at = p; at + 2 <= q; at += 2 + b[at + 1]!) {
+    if (b[at + 1] !== 2 || at + 4 > q) continue;
+    const value = u16be(b, at + 2);
+    if (b[at] === 0x13) out.attr(A.Illuminance, value);
+    else if (b[at] === 0x14) out.attr(A.AirPressure, value);
+    else if (b[at] === 0x15) out.attr(A.HumidityDeci, value);
+    else if (b[at] === 0x16) out.attr(A.TemperatureDeci, value - 500);
+  }
+}
+
+/** G10LS: acceleration, deceleration, braking, turn, collision, rollover, two inputs, from bit 0. */
+function alarmsOfF4(bits: number, state: Jt808State, out: FrameResult): void {
+  if (ITEMS.sixtyOne) state.learn('g10ls');
+  if (!state.is('g10ls')) return;
+  const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
+  if ((bits & 0x30) !== 0) ITEMS.event = collision;
+  else if ((bits & 1) !== 0) ITEMS.event = acceleration;
+  else if ((bits & 6) !== 0) ITEMS.event = braking;
+  else if ((bits & 8) !== 0) ITEMS.event = cornering;
+  out.attr(A.Input, (bits >> 6) & 1);
+  out.attr(A.Input + 1, (bits >> 7) & 1);
 }
 
 /** n × (id 5, card 5, battery % 1, state 2) */

@@ -1,9 +1,9 @@
 import { type Bytes, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A, N } from './attributes.ts';
-import { gbk, plain } from './identity.ts';
+import { gbk, imei, plain } from './identity.ts';
 import { cellsGsm, cellsLte, wifiList } from './network.ts';
-import { EVENTS_OF_ITEMS, ITEMS, Level, percent, signed15 } from './said.ts';
+import { battery, EVENTS_OF_ITEMS, ITEMS, Level, percent, signed15 } from './said.ts';
 
 /** Items 50 to CF (protocol.md sections 7.2 and 8.1): by length and content. */
 export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
@@ -42,9 +42,11 @@ export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameRes
       if (n >= 47) out.attrText(A.AlarmLabel, hex(b, p + n - 16, p + n));
       return;
     case 0x66:
+      tyreAlarm(b, p, n, out);
+      return;
     case 0x67:
-      // 67 of 8 bytes is the password of a lock: not read.
-      if (n >= 30) out.attr(id === 0x66 ? A.Tpms : A.Bsd, b[p + 5]!);
+      // 8 bytes are the password of a lock: not read.
+      if (n >= 30 && b[p + 4]! <= 2) out.attr(A.Bsd, b[p + 5]!);
       return;
     case 0x70:
       if (n >= 6) alarm70(b[p + 5]!, out);
@@ -68,10 +70,13 @@ function identities(id: number, b: Bytes, p: number, n: number, out: FrameResult
       if (n === 1 && b[p]! <= 31) out.attr(A.GsmCsq, b[p]!);
       return;
     case 0x6c:
-      if (n === 15) out.attrText(A.Imei, plain(b, p, p + n));
+      if (n === 15) imei(plain(b, p, p + n), out);
       return;
     case 0x71:
       if (n === 20) out.attrText(A.Iccid, plain(b, p, p + n).replace(/[FK]+$/i, ''));
+      return;
+    case 0x91:
+      if (n >= 23) engine(b, p, out);
       return;
     case 0x94:
       out.attrText(A.Vin, plain(b, p, p + n));
@@ -115,6 +120,26 @@ function slaveLocks(b: Bytes, p: number, n: number, out: FrameResult): void {
   }
 }
 
+/**
+ * Alarm of driver assistance: id 4, state 1, speed 1, altitude 2, place 8, time 6, vehicle status 2, label 16, count 1, then for each tyre its position 1,
+ * alarms 2 and more: the alarms of the first. A lock has networks under this id.
+ */
+function tyreAlarm(b: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n >= 44 && b[p + 4]! <= 2 && b[p + 40]! > 0 && b[p + 17]! >= 1 && b[p + 17]! <= 0x12) out.attr(A.Tpms, u16be(b, p + 42));
+}
+
+/** V × 10 (2), rpm 2, speed 1, throttle 1, load 1, coolant 1, two bytes, consumption × 100 (2), eight bytes, fuel used × 100 (2) */
+function engine(b: Bytes, p: number, out: FrameResult): void {
+  battery(A.BatteryDeci, u16be(b, p), out);
+  out.attr(A.Rpm, u16be(b, p + 2));
+  out.attr(A.ObdSpeed, b[p + 4]!);
+  out.attr(A.ThrottleByte, b[p + 5]!);
+  out.attr(A.LoadByte, b[p + 6]!);
+  out.attr(A.Coolant, b[p + 7]! - 40);
+  out.attr(A.FuelConsumptionCenti, u16be(b, p + 10));
+  out.attr(A.FuelUsedCenti, u16be(b, p + 20));
+}
+
 /** n × (position 1, sensor 3, pressure 2, temperature 1, status 1) */
 function tyres(b: Bytes, p: number, n: number, out: FrameResult): void {
   for (let at = p; at < p + n; at += 8) {
@@ -122,5 +147,6 @@ function tyres(b: Bytes, p: number, n: number, out: FrameResult): void {
     if (position === 0) continue;
     out.attr(A.TyrePressure + position, u16be(b, at + 4) & 0x3ff);
     out.attr(A.TyreTemperature + position, b[at + 6]!);
+    out.attr(A.TyreStatus + position, b[at + 7]!);
   }
 }

@@ -13,6 +13,10 @@ import type { Jt808State } from './state.ts';
  * skipped. One that runs past the end ends the list.
  */
 export function items(b: Bytes, p: number, q: number, state: Jt808State, out: FrameResult, r: number): void {
+  if (q - p === OLD_FORM && !isList(b, p, q)) {
+    oldForm(b, p, out);
+    return;
+  }
   for (let at = p; at + 2 <= q; ) {
     const id = b[at]!;
     const n = b[at + 1]!;
@@ -26,6 +30,26 @@ export function items(b: Bytes, p: number, q: number, state: Jt808State, out: Fr
     if (!isPlain(id, b, value, n, out)) other(id, b, value, n, state, out, r);
     at = value + n;
   }
+}
+
+const OLD_FORM = 18;
+
+/** Do the items end where the body does? One byte may be left over. */
+function isList(b: Bytes, p: number, q: number): boolean {
+  let at = p;
+  while (at + 2 <= q && b[at] !== 0x80) at += 2 + b[at + 1]!;
+  return at <= q;
+}
+
+/** Two words, odometer km 4, battery 0.1 V 2, area 4, signal 1, three bytes (protocol.md section 6.1). */
+function oldForm(b: Bytes, p: number, out: FrameResult): void {
+  out.attr(A.OdometerKm, u32be(b, p + 4));
+  battery(A.BatteryDeci, u16be(b, p + 8), out);
+  signal(b[p + 14]!, out);
+}
+
+function signal(value: number, out: FrameResult): void {
+  out.attr(value <= 31 ? A.GsmCsq : A.GsmRaw, value);
 }
 
 /** Items that are one number of this length, whatever the maker. */
@@ -62,6 +86,7 @@ function isPlain(id: number, b: Bytes, p: number, n: number, out: FrameResult): 
   const attribute = n < 8 ? ATTRIBUTE_OF[id * 8 + n]! : 0;
   if (attribute === 0) return false;
   const value = n === 1 ? b[p]! : n === 2 ? u16be(b, p) : n === 3 ? u24be(b, p) : u32be(b, p);
+  if (id === 0x61) ITEMS.sixtyOne = true;
   if (attribute >= A.ExternalCenti && attribute <= A.ExternalMilli) external(attribute, value, out);
   else if (attribute === A.BatteryCenti) battery(attribute, value, out);
   else out.attr(attribute, value);
@@ -110,7 +135,7 @@ function standard(id: number, b: Bytes, p: number, n: number, out: FrameResult, 
       out.attr(A.AnalogCenti + 1, u16be(b, p + 2));
       return;
     case 0x30:
-      if (n === 1) out.attr(b[p]! <= 31 ? A.GsmCsq : A.GsmRaw, b[p]!);
+      if (n === 1) signal(b[p]!, out);
       return;
     case 0x31:
       if (n === 1) out.satellites[r] = b[p]!;

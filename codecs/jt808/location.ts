@@ -1,10 +1,11 @@
-import { type Bytes, epochMs, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
+import { type Bytes, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import { type EventName, eventIndex, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
 import type { Content } from './frame.ts';
 import { items } from './items.ts';
 import { ITEMS } from './said.ts';
-import type { Jt808State } from './state.ts';
+import { FAULTS, type Jt808State, SWITCHED } from './state.ts';
+import { bcdTime } from './time.ts';
 
 /** Fixed part of a location body. */
 export const LOCATION = 28;
@@ -27,7 +28,7 @@ const ALARMS: ReadonlyArray<readonly [number, EventName]> = [
   [25, 'fuel_drop'],
   [28, 'movement'],
   [29, 'collision'],
-  [30, 'collision'],
+  [30, 'power_off'],
   [31, 'door'],
 ];
 const EVENT_OF = Int32Array.from({ length: 32 }, (_, bit) => {
@@ -35,16 +36,23 @@ const EVENT_OF = Int32Array.from({ length: 32 }, (_, bit) => {
   return name === undefined ? unknownEvent(bit) : eventIndex(name);
 });
 /** One record tells one event: the first of these that is new. */
-const ORDER = [0, 29, 30, 8, 17, 16, 28, 15, 31, 1, 20, 21, 23, 7, 18, 25, 5, 6, 2, 3, 4, 19, 22, 24, 26, 27] as const;
-/** Bits 9–14: faults of parts and pre-warnings. */
-const LOUD = ~0x7e00;
+const ORDER = [
+  0, 29, 8, 30, 17, 16, 28, 15, 31, 1, 20, 21, 23, 7, 18, 25, 5, 6, 2, 3, 4, 9, 10, 11, 12, 13, 14, 19, 22, 24, 26, 27,
+] as const;
 /** Alarms that stand before an event of an item. */
 const FIRST = 3;
+const EXIT = eventIndex('geofence_exit');
+const IDLE = eventIndex('idle');
+const JAMMING = eventIndex('jamming');
 const LOW_BATTERY = eventIndex('low_battery');
 const MOVEMENT = eventIndex('movement');
-const EXIT = eventIndex('geofence_exit');
-/** Reserved in the 2019 edition's tables, or something of vehicles that trackers do not have. */
+const TAMPER = eventIndex('tamper');
+const VIBRATION = eventIndex('vibration');
+/** Alarms of vehicles in the 2019 edition: tyre pressure, blind spot, driving time. Trackers of 2013 mean removal and a low battery by them. */
 const OF_2019 = (1 << 16) | (1 << 17) | (1 << 18);
+/** The alarms of AOVX trackers that are the standard's: others are set without a reason. */
+const OF_AOVX = 0x181 | (1 << 16);
+const OF_LOCKS = 0x13;
 
 /**
  * One location body (protocol.md section 6.1) at content[p, q) as a row: alarm flags 4 | status 4 | latitude 4 | longitude 4 | altitude 2 | speed 2 |
@@ -70,21 +78,36 @@ export function location(
   out.altitudeM[r] = i16be(b, p + 16);
   out.speedKmh[r] = u16be(b, p + 18) / 10;
   const course = u16be(b, p + 20);
-  if (course <= 360) out.courseDeg[r] = course;
+  if (course < 360) out.courseDeg[r] = course;
   if (alarms !== 0) out.attr(A.AlarmBits, alarms >>> 0);
   out.attr(A.StatusBits, status);
   out.attr(A.Ignition, status & 1);
   if ((status & 0x400) !== 0) out.attr(A.Blocked, 1);
   if ((status & 0x04000000) !== 0) out.attr(A.Charging, 1);
   if (is2019 && (status & 0x400000) !== 0) out.attr(A.Motion, 1);
-  if (state.is('mv') && (status & 0x10000) !== 0) out.attr(A.Door, 1);
-  if (state.is('g10ls')) out.attr(A.Armed, (status >> 6) & 1);
+  states(status, state, out);
   ITEMS.reset();
   items(b, p + LOCATION, q, state, out, r);
   out.time[r] = bcdTime(b, p + 22, Number.isNaN(ITEMS.zoneMs) ? state.zoneMs : ITEMS.zoneMs);
   if (ITEMS.buffered) out.flags[r] = RowFlag.Buffered;
-  raise(alarms, is2019, out.flags[r] === RowFlag.Buffered, state, out, r);
+  raise(meant(alarms, state), is2019, out.flags[r] === RowFlag.Buffered, state, out, r);
   return r;
+}
+
+/** Bits of the status word that are rare, or mean something with some makers only. */
+function states(status: number, state: Jt808State, out: FrameResult): void {
+  const load = (status >> 8) & 3;
+  if (load !== 0) out.attr(A.LoadLevel, load);
+  const systems = (status >> 18) & 15;
+  if (systems !== 0) out.attr(A.GnssSystems, systems);
+  if (state.is('g10ls')) out.attr(A.Armed, (status >> 6) & 1);
+  else if (state.is('mv') && (status & 0x10000) !== 0) out.attr(A.Door, 1);
+}
+
+/** The alarm word in the standard's meaning: 30 is another collision, and some makers set what is not on. */
+function meant(alarms: number, state: Jt808State): number {
+  if (state.is('aovx')) return alarms & OF_AOVX;
+  return (alarms & (1 << 30)) === 0 ? alarms : (alarms & ~(1 << 30)) | (1 << 29);
 }
 
 /** Coordinates × 10^6, signs and validity in the status word. */
@@ -96,31 +119,18 @@ export function place(latitude: number, longitude: number, status: number, out: 
   out.valid[r] = (status & 0x22) === 2 ? 1 : 0;
 }
 
-/** Years in which a device has had a fix: before it, clocks stand at 2000 or 2007. */
-const FIRST_YEAR = 2010;
-
-/** BCD YY MM DD hh mm ss, ahead of UTC by `zoneMs`; NaN if it is not a date, or one from before the first fix. */
-export function bcdTime(b: Bytes, at: number, zoneMs: number): number {
-  const year = 2000 + two(b[at]!);
-  if (!(year >= FIRST_YEAR)) return Number.NaN;
-  return epochMs(year, two(b[at + 1]!), two(b[at + 2]!), two(b[at + 3]!), two(b[at + 4]!), two(b[at + 5]!)) - zoneMs;
-}
-
-/** Two BCD digits; NaN for others. */
-function two(byte: number): number {
-  return byte >> 4 > 9 || (byte & 15) > 9 ? Number.NaN : (byte >> 4) * 10 + (byte & 15);
+/** A date and coordinates that can be: is this a location body at all? */
+export function isPlausible(b: Bytes, p: number): boolean {
+  return u32be(b, p + 8) <= 90_000_000 && u32be(b, p + 12) <= 180_000_000 && !Number.isNaN(bcdTime(b, p + 22, 0));
 }
 
 /**
  * Alarm bits are levels: one is an event when it was not on before. A record tells one; the others that are new are told by the records that follow.
  * Stored records are older than what is known: they are compared with it and change nothing.
  */
-function raise(alarms: number, is2019: boolean, buffered: boolean, state: Jt808State, out: FrameResult, r: number): void {
-  let on = (alarms | ITEMS.levels) & LOUD;
-  if (is2019) on = (on & ~OF_2019) | ITEMS.levels;
-  // These two are set without a collision there.
-  if (state.is('aovx')) on &= ~0x60000000;
-  const before = state.alarms & on;
+export function raise(alarms: number, is2019: boolean, buffered: boolean, state: Jt808State, out: FrameResult, r: number): void {
+  const on = alarms | ITEMS.levels;
+  const before = state.alarms & grouped(on);
   const fresh = on & ~before;
   let told = 0;
   for (let k = 0; fresh !== 0 && k < ORDER.length; k++) {
@@ -128,20 +138,39 @@ function raise(alarms: number, is2019: boolean, buffered: boolean, state: Jt808S
     if ((fresh & (1 << bit)) === 0) continue;
     if (k < FIRST || ITEMS.event === 0) {
       told = 1 << bit;
-      out.event[r] = eventOf(bit, state);
-      if (EVENT_OF[bit]! < 0) out.attr(A.EventCode, bit);
+      const event = eventOf(bit, is2019, state);
+      out.event[r] = event;
+      if (event < 0) out.attr(A.EventCode, bit);
     }
     break;
   }
   if (told === 0 && ITEMS.event !== 0) out.event[r] = ITEMS.event;
   if (buffered) return;
-  state.alarms = before | told;
+  state.alarms = grouped(before | told);
   state.alarmsTold = true;
 }
 
-function eventOf(bit: number, state: Jt808State): number {
+function grouped(alarms: number): number {
+  return (alarms & FAULTS) === 0 ? alarms : alarms | FAULTS;
+}
+
+function eventOf(bit: number, is2019: boolean, state: Jt808State): number {
+  const mask = 1 << bit;
+  if ((ITEMS.levels & mask) !== 0) return mask === SWITCHED && ITEMS.jammed ? JAMMING : EVENT_OF[bit]!;
+  if (state.dialect !== 0) {
+    const event = eventOfMaker(bit, mask, state);
+    if (event !== 0) return event;
+  }
   if (bit === 7 && ITEMS.ownBattery && !ITEMS.external) return LOW_BATTERY;
-  if (bit === 16 && state.is('aovx')) return MOVEMENT;
   if ((bit === 20 || bit === 21) && ITEMS.leaves) return EXIT;
-  return EVENT_OF[bit]!;
+  return is2019 && (mask & OF_2019) !== 0 ? unknownEvent(bit) : EVENT_OF[bit]!;
+}
+
+/** What a bit means to a maker that means something else by it, 0 when it does not (protocol.md section 6.2). */
+function eventOfMaker(bit: number, mask: number, state: Jt808State): number {
+  if (bit === 16 && state.is('aovx')) return MOVEMENT;
+  if (bit === 13 && state.is('obd')) return IDLE;
+  if (state.is('padlock')) return (mask & OF_LOCKS) !== 0 ? TAMPER : 0;
+  if (!state.is('g10ls')) return 0;
+  return bit === 15 ? LOW_BATTERY : bit === 16 ? VIBRATION : 0;
 }

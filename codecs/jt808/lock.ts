@@ -1,21 +1,18 @@
 import { ascii, type Bytes, bcdDigits, epochMs, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
-import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.ts';
+import { FrameKind, type FrameResult, RowFlag } from '../../src/codec/index.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import { type Content, type Header, LONGEST_TEXT } from './frame.ts';
+import { raise } from './location.ts';
 import { addCell } from './network.ts';
+import { ITEMS } from './said.ts';
 import type { Jt808State } from './state.ts';
 
 const KNOT = 1.852;
-const FIXED = 39;
-const EVENTS = {
-  overspeed: eventIndex('overspeed'),
-  lowExternal: eventIndex('low_external'),
-  vibration: eventIndex('vibration'),
-  lowBattery: eventIndex('low_battery'),
-  enter: eventIndex('geofence_enter'),
-  exit: eventIndex('geofence_exit'),
-} as const;
+const FIXED = 35;
+/** Alarms of product 3, as the bits of the alarm word that mean the same, by bit: overspeed, supply low, vibration, battery low, -, in, out. */
+const LEVELS = [1, 7, 15, 18, -1, 20, 23] as const;
+const LOW_BATTERY = 1 << 18;
 
 /**
  * 0x5501, 0x5502 of locks (protocol.md section 9.8): time BCD DD MM YY hh mm ss (UTC) 6 | latitude BCD DDMMmmmm 4 | longitude BCD DDDMMmmmm 4.5,
@@ -25,7 +22,7 @@ export function lock(c: Content, h: Header, state: Jt808State, out: FrameResult)
   const b = c.bytes;
   const { p, q } = h;
   if ((h.attributes & 0x8000) !== 0) ticket(out, Form.Lock, h, b);
-  if (q - p < FIXED - 2) return;
+  if (q - p < FIXED) return;
   state.learn('jointech');
   const r = out.row();
   out.from[r] = c.placeOf(p);
@@ -54,17 +51,19 @@ export function lock(c: Content, h: Header, state: Jt808State, out: FrameResult)
   out.attr(A.StatusBits, u16be(b, p + 31));
   const alarms = u16be(b, p + 33);
   if (alarms !== 0) out.attr(A.AlarmBits, alarms);
-  out.event[r] = product === 3 ? eventOf3(alarms) : (alarms & 1) !== 0 ? EVENTS.lowBattery : 0;
+  const blind = h.id === 0x5502;
+  if (blind) out.flags[r] = RowFlag.Buffered;
+  ITEMS.reset();
+  raise(product === 3 ? levelsOf(alarms) : (alarms & 1) !== 0 ? LOW_BATTERY : 0, false, blind, state, out, r);
   items(b, p + 35, q, u32be(b, p + 24), u16be(b, p + 28), out, r);
 }
 
-function eventOf3(alarms: number): number {
-  if ((alarms & 1) !== 0) return EVENTS.overspeed;
-  if ((alarms & 2) !== 0) return EVENTS.lowExternal;
-  if ((alarms & 4) !== 0) return EVENTS.vibration;
-  if ((alarms & 8) !== 0) return EVENTS.lowBattery;
-  if ((alarms & 0x20) !== 0) return EVENTS.enter;
-  return (alarms & 0x40) !== 0 ? EVENTS.exit : 0;
+function levelsOf(alarms: number): number {
+  let levels = 0;
+  LEVELS.forEach((bit, k) => {
+    if (bit >= 0 && ((alarms >> k) & 1) === 1) levels |= 1 << bit;
+  });
+  return levels;
 }
 
 /** (id 1, length 1, value)…: 02 altitude, 0A MCC 2 MNC 1, FC zone. 0B holds a password and is not read. */

@@ -3,8 +3,9 @@ import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.t
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, iccid, plain, utf16 } from './identity.ts';
-import { bcdTime, LOCATION, location } from './location.ts';
+import { isPlausible, LOCATION, location } from './location.ts';
 import type { Jt808State } from './state.ts';
+import { bcdTime } from './time.ts';
 
 /** Messages other than locations (protocol.md section 9). */
 
@@ -53,14 +54,27 @@ export function register(c: Content, h: Header, state: Jt808State, out: FrameRes
   const { p, q } = h;
   out.kind = FrameKind.Login;
   const n = q - p;
-  const [maker, model, id] = EDITIONS[h.is2019 && n >= 76 ? 2019 : n >= 37 ? 2013 : 2011];
-  if (n < 5 + maker + model + id) return;
-  status(c, h, FrameKind.Login, out);
+  const [maker, model, id] = EDITIONS[h.is2019 && n >= 76 ? 2019 : n >= 37 && !isLong2011(b, p, q) ? 2013 : 2011];
   const at = p + 4 + maker;
-  named(plain(b, at, at + model), state, out);
-  texted(A.TerminalId, plain(b, at + model, at + model + id), out);
+  if (at >= q) return;
+  status(c, h, FrameKind.Login, out);
+  named(plain(b, at, Math.min(q, at + model)), state, out);
+  texted(A.TerminalId, plain(b, Math.min(q, at + model), Math.min(q, at + model + id)), out);
   const plate = at + model + id + 1;
-  if (plate < q) texted(A.Plate, gbk(b, plate, q), out);
+  // Colour 0: a vehicle without a plate.
+  if (plate < q) texted(b[plate - 1] === 0 && q - plate === 17 ? A.Vin : A.Plate, gbk(b, plate, q), out);
+}
+
+/** A body of 2011 with so long a plate that it could be of 2013: there, the model's padding is where the plate would begin. */
+function isLong2011(b: Bytes, p: number, q: number): boolean {
+  if (b[p + 24]! > 9) return false;
+  for (let at = p + 17; at < p + 24; at++) if (!isAlphanumeric(b[at]!)) return false;
+  for (let at = p + 25; at < q; at++) if (b[at]! <= 32) return false;
+  return true;
+}
+
+function isAlphanumeric(byte: number): boolean {
+  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
 }
 
 function texted(id: number, value: string, out: FrameResult): void {
@@ -104,14 +118,28 @@ export function parameters(c: Content, h: Header, out: FrameResult): void {
     const n = b[at + 4]!;
     const value = at + 5;
     if (value + n > q) break;
-    said.push(`0x${hex(b, at + 2, at + 4)}=${parameter(b, value, n)}`);
+    const high = u16be(b, at) === 0 ? '' : hex(b, at, at + 2);
+    said.push(`0x${high}${hex(b, at + 2, at + 4)}=${parameter(u32be(b, at), b, value, n)}`);
     at = value + n;
   }
   reply(c, h, u16be(b, p), said.join(', '), out);
 }
 
+/** Parameters that are texts, also when they have the length of a number: access points, hosts, telephone numbers, the plate, texts of AOVX. */
+function isText(id: number): boolean {
+  return (
+    (id >= 0x10 && id <= 0x17) ||
+    id === 0x1a ||
+    id === 0x1d ||
+    (id >= 0x40 && id <= 0x49 && (id < 0x45 || id > 0x47)) ||
+    id === 0x83 ||
+    id === 0xf030
+  );
+}
+
 /** A number by its length, or text where it is printable, else hexadecimal. */
-function parameter(b: Bytes, at: number, n: number): string {
+function parameter(id: number, b: Bytes, at: number, n: number): string {
+  if (isText(id)) return gbk(b, at, at + n);
   if (n === 1) return String(b[at]!);
   if (n === 2) return String(u16be(b, at));
   if (n === 4) return String(u32be(b, at));
@@ -202,13 +230,19 @@ export function media(c: Content, h: Header, state: Jt808State, out: FrameResult
   const b = c.bytes;
   const { p, q } = h;
   if (q - p < 8) return;
-  const located = h.id === 0x0801 && q - p >= 8 + LOCATION;
+  // 2011 has no location there. One without a fix is all zeros.
+  const located = h.id === 0x0801 && q - p >= 8 + LOCATION && (isPlausible(b, p + 8) || isZero(b, p + 8, p + 8 + LOCATION));
   if (located) {
     out.kind = FrameKind.Records;
     location(c, p + 8, p + 8 + LOCATION, false, h.is2019, state, out);
   } else status(c, h, FrameKind.Status, out);
   out.attr(A.MediaEvent, b[p + 6]!);
   if (h.id === 0x0801) out.attr(A.ImageBytes, q - p - 8 - (located ? LOCATION : 0));
+}
+
+function isZero(b: Bytes, from: number, to: number): boolean {
+  for (let p = from; p < to; p++) if (b[p] !== 0) return false;
+  return true;
 }
 
 /** 0x2070: n × (time 6, x 2, y 2, z 2, each a sign bit and its size): the last one is kept (protocol.md section 9.7). */

@@ -10,7 +10,7 @@ export function addCell(mcc: number, mnc: number, lac: number, cid: number, dbm:
 }
 
 /** A byte without a documented sign: above 127 dBm, up to 31 CSQ, else the size of a dBm. */
-function signal(value: number): number {
+export function signal(value: number): number {
   if (value === 0) return 0;
   if (value > 127) return value - 256;
   return value <= 31 ? -113 + 2 * value : -value;

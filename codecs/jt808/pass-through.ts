@@ -1,11 +1,13 @@
-import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
-import { eventIndex, FrameKind, type FrameResult, RowFlag } from '../../src/codec/index.ts';
+import { type Bytes, hex, i16be, i32be, u16be, u32be } from '../../src/base/wire/index.ts';
+import { eventIndex, FrameKind, type FrameResult, RowFlag, unknownEvent } from '../../src/codec/index.ts';
+import { aovxNodes, aovxSamples } from './aovx.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, plain } from './identity.ts';
-import { bcdTime, place } from './location.ts';
+import { place } from './location.ts';
 import { obdText } from './obd.ts';
 import type { Jt808State } from './state.ts';
+import { bcdTime } from './time.ts';
 
 const COLLISION = eventIndex('collision');
 const DRIVER_IDENTIFIED = eventIndex('driver_identified');
@@ -44,6 +46,44 @@ export function passThrough(c: Content, h: Header, state: Jt808State, out: Frame
   } else if (type === 0x40 && q - p > 3) serial(c, p, p + 3, q, out);
   else if (type === 0x41 || type === 0x42) serial(c, p, p + 1, q, out);
   else if (type === 0xf3) collision(c, p, q, state, out);
+  else if (type === 0x53 || type === 0x54) aovx(c, p, q, state, out);
+  else if (type === 0xff && q - p >= 21) history(c, p, q, state, out);
+}
+
+/** Time 6, latitude and longitude s32 × 10^6, altitude 2, speed 2, course 2 of the first point; those behind it are kept raw. */
+function history(c: Content, p: number, q: number, state: Jt808State, out: FrameResult): void {
+  const b = c.bytes;
+  if (!isDate(b, p + 1, q)) return;
+  const [latitude, longitude] = [i32be(b, p + 7), i32be(b, p + 11)];
+  const status = 2 | (latitude < 0 ? 4 : 0) | (longitude < 0 ? 8 : 0);
+  const r = row(c, p, q, FrameKind.Records, out);
+  out.time[r] = bcdTime(b, p + 1, state.zoneMs);
+  out.flags[r] = RowFlag.Buffered;
+  place(Math.abs(latitude), Math.abs(longitude), status, out, r);
+  motion(b, p + 15, out, r);
+}
+
+/** Altitude 2, speed 2, course 2. */
+function motion(b: Bytes, at: number, out: FrameResult, r: number): void {
+  out.altitudeM[r] = i16be(b, at);
+  out.speedKmh[r] = u16be(b, at + 2) / 10;
+  if (u16be(b, at + 4) < 360) out.courseDeg[r] = u16be(b, at + 4);
+}
+
+/** Type 1, a location without its alarm word 24, then nodes (53) or samples of sensors (54) of AOVX trackers (protocol.md section 10.4). */
+function aovx(c: Content, p: number, q: number, state: Jt808State, out: FrameResult): void {
+  const b = c.bytes;
+  const end = p + 25;
+  if (end > q) return;
+  const status = u32be(b, p + 1);
+  const r = row(c, p, b[p] === 0x53 ? q : end, FrameKind.Records, out);
+  place(u32be(b, p + 5), u32be(b, p + 9), status, out, r);
+  motion(b, p + 13, out, r);
+  out.time[r] = bcdTime(b, p + 19, state.zoneMs);
+  out.attr(A.StatusBits, status);
+  out.attr(A.Ignition, status & 1);
+  if (b[p] === 0x53) aovxNodes(b, end, q, out);
+  else aovxSamples(c, end, q, state.zoneMs, out);
 }
 
 function isDate(b: Bytes, at: number, q: number): boolean {
@@ -108,12 +148,40 @@ function vehicle(c: Content, p: number, q: number, state: Jt808State, out: Frame
   const sub = b[p + 8]!;
   const at = p + 9;
   if (sub === 0x01) located(b, data(b, at, q, out), q, out, r);
+  else if (sub === 0x02) located(b, troubleCodes(b, at, q, out), q, out, r);
   else if (sub === 0x03) located(b, alarms(b, at, q, out, r), q, out, r);
+  else if (sub === 0x04 && at + 42 <= q && b[at] === 2) trip(b, at + 11, out);
   else if (sub === 0x0b && at + 18 <= q && b[at] !== 0) out.attrText(A.Vin, plain(b, at + 1, at + 18));
   else if (sub === 0x15 && at + 4 <= q) {
     out.attr(A.EventCode, u32be(b, at));
-    out.event[r] = EVENTS.get(u32be(b, at)) ?? 0;
+    out.event[r] = EVENTS.get(u32be(b, at)) ?? unknownEvent(u32be(b, at) & 0xffff);
   }
+}
+
+/** systems 2, each: id 4, codes 2, each: code 4, state 4, length 2, text; the offset behind, -1 when it does not fit. */
+function troubleCodes(b: Bytes, p: number, q: number, out: FrameResult): number {
+  if (p + 2 > q) return -1;
+  const codes: string[] = [];
+  let at = p + 2;
+  for (let systems = u16be(b, p); systems > 0; systems--) {
+    if (at + 6 > q) return -1;
+    let left = u16be(b, at + 4);
+    for (at += 6; left > 0; left--) {
+      if (at + 10 > q || at + 10 + u16be(b, at + 8) > q) return -1;
+      const code = plain(b, at, at + 4);
+      codes.push(code.length === 4 ? code : hex(b, at, at + 4));
+      at += 10 + u16be(b, at + 8);
+    }
+  }
+  if (codes.length > 0) out.attrText(A.Dtc, codes.join(','));
+  return at;
+}
+
+/** Behind property 1, number 4 and start 6: end 6, places 16, flags 1, times idle 2, s idle 2, 0.1 km 2, 0.01 l 2 */
+function trip(b: Bytes, p: number, out: FrameResult): void {
+  out.attr(A.IdleSeconds, u16be(b, p + 25));
+  out.attr(A.TripHundredM, u16be(b, p + 27));
+  out.attr(A.TripFuelCenti, u16be(b, p + 29));
 }
 
 /** status 4, latitude 4, longitude 4 */
@@ -144,27 +212,44 @@ function alarms(b: Bytes, p: number, q: number, out: FrameResult, r: number): nu
   for (let i = 0; i < b[p]!; i++) {
     if (at + 2 > q || at + 2 + b[at + 1]! > q) return -1;
     out.attr(A.EventCode, b[at]!);
-    if (out.event[r] === 0) out.event[r] = ALARMS.get(b[at]!) ?? 0;
+    if (out.event[r]! <= 0) out.event[r] = ALARMS.get(b[at]!) ?? unknownEvent(b[at]!);
     at += 2 + b[at + 1]!;
   }
   return at;
 }
 
+/** Ids of F0 sub 01 (protocol.md section 10.3): attribute and what is taken off. Others keep their id. */
+const VALUES: ReadonlyMap<number, readonly [attribute: number, less: number]> = new Map([
+  [0x0102, [A.OdometerHundredM, 0]],
+  [0x0103, [A.FuelCenti, 0]],
+  [0x0105, [A.FuelUsedCenti, 0]],
+  [0x0111, [A.FuelTemperature, 40]],
+  [0x012e, [A.OilLevelDeci, 0]],
+  [0x014a, [A.FuelConsumptionCenti, 0]],
+  [0x0528, [A.OdometerHundredM, 0]],
+  [0x052a, [A.FuelCenti, 0]],
+  [0x052b, [A.FuelPct, 0]],
+  [0x052c, [A.FuelUsedCenti, 0]],
+  [0x052d, [A.Coolant, 40]],
+  [0x052e, [A.OutsideC, 40]],
+  [0x0530, [A.ExternalMilli, 0]],
+  [0x0535, [A.ObdSpeedDeci, 0]],
+  [0x0536, [A.Rpm, 0]],
+  [0x0537, [A.FuelConsumptionCenti, 0]],
+  [0x0538, [A.FuelConsumptionCenti + 1, 0]],
+  [0x0539, [A.FuelConsumptionCenti + 2, 0]],
+  [0x053d, [A.IntakePressureDeci, 0]],
+  [0x0544, [A.LiquidLevel, 0]],
+  [0x0546, [A.OdometerHundredM, 0]],
+  [0x0547, [A.Throttle, 0]],
+  [0x0548, [A.Throttle, 0]],
+]);
+
 function value(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
-  if (n === 4) {
-    if (id === 0x0102 || id === 0x0528 || id === 0x0546) out.attr(A.OdometerHundredM, u32be(b, p));
-    else if (id === 0x0105 || id === 0x052c) out.attr(A.FuelUsedCenti, u32be(b, p));
-  } else if (n === 2) {
-    if (id === 0x0530) out.attr(A.ExternalMilli, u16be(b, p));
-    else if (id === 0x0535) out.attr(A.ObdSpeedDeci, u16be(b, p));
-    else if (id === 0x0536) out.attr(A.Rpm, u16be(b, p));
-    else if (id === 0x052d) out.attr(A.Coolant, u16be(b, p) - 40);
-    else if (id === 0x052e) out.attr(A.OutsideC, u16be(b, p) - 40);
-  } else if (n === 1) {
-    if (id === 0x052b) out.attr(A.FuelPct, b[p]!);
-    else if (id === 0x052d) out.attr(A.Coolant, b[p]! - 40);
-    else if (id === 0x052e) out.attr(A.OutsideC, b[p]! - 40);
-    else if (id === 0x0547 || id === 0x0548) out.attr(A.Throttle, b[p]!);
-    else if (id === 0x0111) out.attr(A.FuelTemperature, b[p]! - 40);
-  } else if (id === 0xfeec) out.attrText(A.Vin, plain(b, p, p + n));
+  if (id === 0xfeec) out.attrText(A.Vin, plain(b, p, p + n));
+  if (n !== 1 && n !== 2 && n !== 4) return;
+  const raw = n === 1 ? b[p]! : n === 2 ? u16be(b, p) : u32be(b, p);
+  const known = VALUES.get(id);
+  if (known !== undefined) out.attr(known[0], raw - known[1]);
+  else if (id < 0x1000) out.attr(A.Obd + id, raw);
 }

@@ -1,6 +1,7 @@
 import { type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { eventIndex, type FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
+import { SWITCHED } from './state.ts';
 
 /**
  * What the items of one location body say beyond attributes: what the event and the time of the record depend on. One object is reused.
@@ -16,6 +17,10 @@ class Said {
   buffered = false;
   ownBattery = false;
   external = false;
+  /** What `Level.Switched` stands for: a false base station, or the supply. */
+  jammed = false;
+  /** The body has item 61: with F3 or F4 of certain lengths it is a G10LS. */
+  sixtyOne = false;
   /** Item 12: the area or route was left. */
   leaves = false;
   /** The body has a sensor of the environment: F8 is a temperature, not steps. */
@@ -28,6 +33,8 @@ class Said {
     this.buffered = false;
     this.ownBattery = false;
     this.external = false;
+    this.jammed = false;
+    this.sixtyOne = false;
     this.leaves = false;
     this.environment = false;
   }
@@ -41,6 +48,7 @@ export const Level = {
   Vibration: 0x8000,
   Tamper: 0x20000,
   LowBattery: 0x40000,
+  Switched: SWITCHED,
   Door: 1 << 31,
 } as const;
 
@@ -50,8 +58,6 @@ export const EVENTS_OF_ITEMS = {
   cornering: eventIndex('harsh_cornering'),
   collision: eventIndex('collision'),
   tamper: eventIndex('tamper'),
-  powerOff: eventIndex('power_off'),
-  jamming: eventIndex('jamming'),
 } as const;
 
 export function external(id: number, value: number, out: FrameResult): void {

@@ -5,8 +5,10 @@ import type { OptionRule, Options } from '../../src/codec/index.ts';
 const DIALECTS = ['standard', 'bsj', 'g10ls', 'huabao', 'jimi', 'aovx', 'c5', 'mv', 'padlock', 'seeworld', 'obd', 'jointech'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
-/** Bits of the alarm word that are faults and pre-warnings: kept in `alarm_bits`, no events. */
-const QUIET = 0x7e00;
+/** Bits 9 to 14 of the alarm word, faults of parts and pre-warnings: the memo has one bit for all, so that one is an event when none of them was on. */
+export const FAULTS = 0x7e00;
+/** A place in the word for what items tell and no alarm bit does: the supply is switched off, the network is jammed. */
+export const SWITCHED = 1 << 30;
 
 export const OPTIONS: Readonly<Record<string, OptionRule>> = {
   integrity: {
@@ -30,11 +32,15 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
   },
 };
 
+/** Pictures that come whole before the first of them is answered. */
+const MOST_MEDIA = 16;
+
 /**
  * One connection or UDP peer. The memo packs what decode reads:
  *
  *     bits 0–3   dialect, as its position in DIALECTS
- *     bits 4–29  alarms that are on and were raised: bits 0–8 and 15–31 of the alarm word
+ *     bits 4–29  alarms that are on and were raised: bits 0–8 and 15–31 of the alarm word, 30 (as 29: a collision) being SWITCHED
+ *     bit 30     one of FAULTS
  *
  * Both outlive the connection: an alarm that lasts over a reconnect is not a new one.
  */
@@ -43,7 +49,7 @@ export class Jt808State {
   readonly fixedDialect: boolean;
   readonly zoneMs: number;
   dialect: number;
-  /** Alarms that are on, as in the alarm word without the quiet bits. */
+  /** Alarms that are on, as in the alarm word; with one of FAULTS all of them. */
   alarms: number;
   alarmsTold = false;
   /** The identity read last: the bytes it came in, and its text. */
@@ -55,6 +61,10 @@ export class Jt808State {
   id = '';
   /** Identity for commands before the device has spoken. */
   readonly #device: string;
+  /** The picture that is being received: serial of its first package, packages, the number that comes next, its id. */
+  #media = { first: -1, total: 0, next: 0, id: 0 };
+  /** Pictures that have come whole and whose answer is owed: by serial of the last package. */
+  readonly #whole = new Map<number, number>();
 
   constructor(options: Options, memo: number) {
     this.verify = options['integrity'] !== 'count';
@@ -73,6 +83,27 @@ export class Jt808State {
   /** A sure sign of a maker was seen: the first one holds. */
   learn(name: DialectName): void {
     if (!this.fixedDialect && this.dialect === 0) this.dialect = DIALECTS.indexOf(name);
+  }
+
+  /** The first package of a picture, or all of it. */
+  mediaBegins(first: number, total: number, id: number): void {
+    this.#media = { first, total: Math.max(1, total), next: 1, id };
+  }
+
+  /** A package has come: true when it is the last and all others came before it, on this connection. */
+  isLastOfMedia(serial: number, number: number): boolean {
+    const { first, total, next, id } = this.#media;
+    if (((serial - number + 1) & 0xffff) !== first) return false;
+    if (number === next) this.#media.next++;
+    if (number !== total || this.#media.next <= total) return false;
+    if (this.#whole.size >= MOST_MEDIA) this.#whole.clear();
+    this.#whole.set(serial, id);
+    return true;
+  }
+
+  /** Id of the picture whose last package had this serial, -1 if that is not known. */
+  mediaOf(serial: number): number {
+    return this.#whole.get(serial) ?? -1;
   }
 
   /** Is the phone field known that a command is sent under? Before the device has spoken it is made of the digits of option `device`. */
@@ -131,11 +162,11 @@ export function describeMemo(memo: number): Record<string, string> {
 }
 
 function packed(alarms: number): number {
-  return ((alarms & 0x1ff) << 4) | ((alarms >>> 15) << 13);
+  return ((alarms & 0x1ff) << 4) | ((alarms >>> 15) << 13) | ((alarms & FAULTS) !== 0 ? 1 << 30 : 0);
 }
 
 function unpacked(memo: number): number {
-  return (((memo >> 4) & 0x1ff) | (((memo >> 13) & 0x1ffff) << 15)) & ~QUIET;
+  return ((memo >> 4) & 0x1ff) | (((memo >> 13) & 0x1ffff) << 15) | ((memo & (1 << 30)) !== 0 ? FAULTS : 0);
 }
 
 /** `+08:00`, `-3`, `utc` to ms; the standard's zone for any other text. */

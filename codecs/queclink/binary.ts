@@ -129,15 +129,14 @@ function isImei(bytes: Bytes, at: number): boolean {
 
 /** Two decimal digits a byte, as numbers; the last byte has one. False when the bytes are a name, as a mask may ask for. */
 function identify(bytes: Bytes, at: number, state: QueclinkState, out: FrameResult): boolean {
-  if (state.id === '' || !state.knows(bytes, at, at + 8)) {
+  if (!state.knows(bytes, at, at + 8)) {
     let digits = '';
     for (let k = 0; k < 8; k++) {
       const value = bytes[at + k]!;
       if (value > (k === 7 ? 9 : 99)) return false;
       digits += k < 7 && value < 10 ? `0${value}` : String(value);
     }
-    state.knows(bytes, at, at + 8);
-    state.id = digits;
+    state.keep(bytes, at, at + 8, digits);
   }
   out.deviceId = state.id;
   return true;

@@ -104,10 +104,9 @@ function identify(bytes: Bytes, k: number, state: QueclinkState): boolean {
   const from = fieldFrom(k);
   const to = fieldTo(k);
   if (n !== 15 && n !== 14) return false;
-  if (state.id !== '' && state.knows(bytes, from, to)) return true;
+  if (state.knows(bytes, from, to)) return true;
   if (n === 15 ? decimal(bytes, from, to) < 0 : !isHex(bytes, k, 14)) return false;
-  state.knows(bytes, from, to);
-  state.id = ascii(bytes, from, to);
+  state.keep(bytes, from, to, ascii(bytes, from, to));
   return true;
 }
 

@@ -65,11 +65,10 @@ export function decodePro(bytes: Bytes, start: number, end: number, state: Quecl
 
 /** BCD with a 0 in front. */
 function identify(bytes: Bytes, at: number, state: QueclinkState): boolean {
-  if (state.id !== '' && state.knows(bytes, at, at + 8)) return true;
+  if (state.knows(bytes, at, at + 8)) return true;
   const digits = bcdDigits(bytes, at, at + 8);
   if (digits === '' || !digits.startsWith('0')) return false;
-  state.knows(bytes, at, at + 8);
-  state.id = digits.slice(1);
+  state.keep(bytes, at, at + 8, digits.slice(1));
   return true;
 }
 

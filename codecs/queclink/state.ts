@@ -84,15 +84,19 @@ export class QueclinkState {
     return this.sack === 'on' || (this.sack === 'auto' && (this.wantsSack || this.#heardRepeat));
   }
 
-  /** Is this the identity that came last? Keeps it when not: the caller sets `id`. */
+  /** Is this the identity that came last? */
   knows(bytes: Bytes, from: number, to: number): boolean {
     const n = to - from;
     let same = n === this.#idBytes;
     for (let k = 0; same && k < n; k++) same = this.#id[k] === bytes[from + k];
-    if (same) return true;
-    for (let k = 0; k < n; k++) this.#id[k] = bytes[from + k]!;
-    this.#idBytes = n;
-    return false;
+    return same;
+  }
+
+  /** bytes[from, to) are an identity, and this is its text. Nothing else is kept: the next frame would take it for the last identity. */
+  keep(bytes: Bytes, from: number, to: number, id: string): void {
+    this.#idBytes = to - from;
+    for (let k = 0; k < this.#idBytes; k++) this.#id[k] = bytes[from + k]!;
+    this.id = id;
   }
 
   /** The model that commands are for. */

@@ -68,6 +68,50 @@ describe('alarm bits', () => {
     expect(eventOf(connect(), report(0x80, '6902019061020500'))).toBe('low_external');
   });
 
+  it('of parts and pre-warnings are events, too, when none of them was on', () => {
+    const connection = connect();
+    const events = [0x800, 0x800, 0x1000, 0, 0x4000].map((word, n) => eventOf(connection, report(word, '', n)));
+    expect(events).toEqual(['unknown_11', undefined, undefined, undefined, 'unknown_14']);
+    const behind = connect({ adopt: memoBehind(connection) });
+    expect(eventOf(behind, report(0x2000))).toBeUndefined();
+  });
+
+  it('29 and 30 are one collision', () => {
+    const connection = connect();
+    expect([0x40000000, 0x20000000, 0].map((word, n) => eventOf(connection, report(word, '', n)))).toEqual([
+      'collision',
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('read from a memo of before the bit of parts and pre-warnings as they did', () => {
+    // Dialect bsj; power cut (8), vibration (15) and door (31) on.
+    const before = 1 | (0x100 << 4) | (0x10001 << 13);
+    expect(jt808.tcp?.describeMemo?.(before)).toEqual({ dialect: 'bsj', alarms: '0x80008100' });
+    const connection = connect({ adopt: before });
+    expect(eventOf(connection, report(0x80008100))).toBeUndefined();
+    expect(eventOf(connection, report(0x80008101))).toBe('sos');
+  });
+
+  it('of a supply that is switched off or a false base station are told once', () => {
+    const connection = connect();
+    const items = ['eb0800060089fffffffe', 'eb0800060089fffffffe', '', 'eb08000600897fffffff'];
+    expect(items.map((item, n) => eventOf(connection, report(0, item, n)))).toEqual(['power_off', undefined, undefined, 'jamming']);
+  });
+
+  it('of locks are levels like those of the alarm word', () => {
+    const connection = connect();
+    const frame = (alarms: string): Uint8Array => {
+      const body = `27061008045322332880113555602e050031010000000608000010931435030002${alarms}`;
+      const content = bytesOf(`5501002370016081800001${body}`);
+      const out = new Uint8Array(256);
+      return out.slice(0, enclose(content, content.length, false, out, 0));
+    };
+    const events = ['0009', '0009', '0009', '0000', '0001'].map((alarms) => eventOf(connection, frame(alarms)));
+    expect(events).toEqual(['overspeed', 'low_battery', undefined, undefined, 'overspeed']);
+  });
+
   it('come from items that tell the same, once', () => {
     const connection = connect();
     const removed = 'eb0800060089ffffefff';

@@ -1,5 +1,6 @@
+import { describe, expect, it } from 'vitest';
 import queclink from '../../codecs/queclink/index.ts';
-import { fixtureTests } from '../helpers/fixtures.ts';
+import { bytesOf, fixtureTests, hostileLines, RecordFeed } from '../helpers/fixtures.ts';
 import { type ExpectedValue, type VectorValue, vectorTests } from '../helpers/vectors.ts';
 
 function named(name: string, convert: (value: VectorValue) => unknown = (value) => value): (value: VectorValue) => ExpectedValue {
@@ -25,4 +26,17 @@ vectorTests(queclink, {
     power: named('external_v'),
     adc3: named('analog_v_3'),
   },
+});
+
+describe('an identity that is none', () => {
+  it('is not taken for the last one when it comes again', () => {
+    const connection = new RecordFeed(queclink, 'tcp', {});
+    const line = hostileLines('queclink').find(({ id }) => id === 'identity-damaged-twice');
+    for (const chunk of line?.chunks ?? []) connection.feed.push(bytesOf(chunk));
+    expect(connection.feed.frames.map(({ kind, reason }) => `${kind} ${reason}`)).toEqual([
+      'records ',
+      'malformed bad_id',
+      'malformed bad_id',
+    ]);
+  });
 });
