@@ -33,6 +33,7 @@ async function demo(): Promise<number> {
     gt06: await freePort(DEFAULT_PORTS.gt06),
     h02: await freePort(DEFAULT_PORTS.h02),
     queclink: await freePort(DEFAULT_PORTS.queclink),
+    jt808: await freePort(DEFAULT_PORTS.jt808),
   };
   const [auto, http, clickhouse] = [await freePort(5000), await freePort(8080), await freePort(8123)];
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-demo-'));

@@ -97,7 +97,13 @@ export class Rig {
       clickHouse: await StoreProxy.start(await quietPort(), clickHouse.port, seed),
       redis: await StoreProxy.start(await quietPort(), redis.port, seed + 1),
     };
-    const ports = { teltonika: await quietPort(), gt06: await quietPort(), h02: await quietPort(), queclink: await quietPort() };
+    const ports = {
+      teltonika: await quietPort(),
+      gt06: await quietPort(),
+      h02: await quietPort(),
+      queclink: await quietPort(),
+      jt808: await quietPort(),
+    };
     const rig = new Rig(ports, await quietPort(), { clickHouse, redis }, proxies, directory, keep);
     await rig.server.start();
     return rig;

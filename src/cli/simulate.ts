@@ -208,7 +208,7 @@ function targetOf(text: string): Target {
   const match = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (match?.[1] === undefined || port < 1 || port > 65535) throw new AppError('USAGE', `--target "${text}" is not host:port or default`);
-  return { host: match[1], ports: { teltonika: port, gt06: port, h02: port, queclink: port } };
+  return { host: match[1], ports: { teltonika: port, gt06: port, h02: port, queclink: port, jt808: port } };
 }
 
 function transportsOf(text: string): Transport[] {

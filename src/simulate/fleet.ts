@@ -5,6 +5,7 @@ import type { Transport } from '../codec/index.ts';
 import { Device } from './device.ts';
 import { GT06_MODELS, Gt06Device } from './gt06.ts';
 import { H02_MODELS, H02Device } from './h02.ts';
+import { JT808_MODELS, Jt808Device } from './jt808.ts';
 import { Ledger } from './ledger.ts';
 import type { Obedience } from './obedience.ts';
 import { QUECLINK_MODELS, QueclinkDevice } from './queclink.ts';
@@ -23,11 +24,11 @@ import { Track } from './track.ts';
  *    grace time is over.
  * 3. The ledger holds what was acknowledged and nothing else.
  */
-export const PROTOCOLS = ['teltonika', 'gt06', 'h02', 'queclink'] as const;
+export const PROTOCOLS = ['teltonika', 'gt06', 'h02', 'queclink', 'jt808'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /** The customary ports (docs/configuration.md). */
-export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013, queclink: 5004 };
+export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013, queclink: 5004, jt808: 5015 };
 
 /** One machine, a port for each protocol. */
 export interface Target {
@@ -218,6 +219,8 @@ export class Fleet {
         return new H02Device(identity, H02_MODELS[turn % H02_MODELS.length] ?? 'text', now);
       case 'queclink':
         return new QueclinkDevice(identity, QUECLINK_MODELS[turn % QUECLINK_MODELS.length] ?? 'personal', now);
+      case 'jt808':
+        return new Jt808Device(identity, JT808_MODELS[turn % JT808_MODELS.length] ?? '2013');
     }
   }
 

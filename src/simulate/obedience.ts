@@ -125,6 +125,35 @@ export function queclinkDeed(name: string, parameters: readonly string[]): Deed 
   }
 }
 
+/** Id and body of a message, hexadecimal (codecs/jt808/protocol.md section 11); the reply is what follows the receipt, or stands in its place. */
+export function jt808Deed(text: string): Deed {
+  const [id = '', body = ''] = text.split(' ');
+  switch (id) {
+    case '8103': {
+      // Count 1, (id 4, length 1, value)…
+      const seconds = Number.parseInt(/0000002904([0-9a-f]{8})/.exec(body)?.[1] ?? '0', 16);
+      return { reply: '', ...(seconds > 0 ? { intervalMs: 1000 * seconds } : {}) };
+    }
+    case '8104':
+    case '8106':
+      return { reply: 'parameters' };
+    case '8105':
+      return body.startsWith('04') ? { restarts: true } : { reply: '' };
+    case '8201':
+      return { reply: 'location' };
+    case '8300':
+      return { reply: 'text' };
+    case '8900': {
+      const command = Buffer.from(body.slice(2), 'hex').toString('latin1');
+      const deed = gt06Deed(command);
+      if (deed.restarts === true) return deed;
+      return { ...deed, reply: 'pass-through' };
+    }
+    default:
+      return { reply: '' };
+  }
+}
+
 function getgps(sample: Sample): string {
   const { time, latitude, longitude, altitudeM, speedKmh, courseDeg, satellites } = sample;
   const at = new Date(time);

@@ -298,7 +298,7 @@ describe('commands from the Redis stream', () => {
 });
 
 describe('simulated devices of every protocol', () => {
-  it.each(['teltonika', 'gt06', 'h02', 'queclink'] as const)(
+  it.each(['teltonika', 'gt06', 'h02', 'queclink', 'jt808'] as const)(
     '%s: set_interval changes the reporting, the shadow goes from pending to reported, and locate returns a new position',
     async (protocol) => {
       const { running, api } = await start();
@@ -312,6 +312,7 @@ describe('simulated devices of every protocol', () => {
             gt06: await running.port('gt06'),
             h02: await running.port('h02'),
             queclink: await running.port('queclink'),
+            jt808: await running.port('jt808'),
           },
         },
         devices: 1,

@@ -24,7 +24,7 @@ async function reporting(more: { records: number; intervalMs: number; graceMs: n
   const fleet = new Fleet({
     protocols: ['teltonika'],
     transports: ['tcp'],
-    target: { host: '127.0.0.1', ports: { teltonika: await server.running.port('teltonika'), gt06: 0, h02: 0, queclink: 0 } },
+    target: { host: '127.0.0.1', ports: { teltonika: await server.running.port('teltonika'), gt06: 0, h02: 0, queclink: 0, jt808: 0 } },
     devices: 1,
     durationMs: Number.POSITIVE_INFINITY,
     timeoutMs: 60_000,

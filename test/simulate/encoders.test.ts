@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
+import jt808 from '../../codecs/jt808/index.ts';
 import queclink from '../../codecs/queclink/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
@@ -8,6 +9,7 @@ import { checkOptions } from '../../src/codec/index.ts';
 import { Transcript } from '../../src/explain/transcript.ts';
 import { GT06_MODELS, Gt06Device } from '../../src/simulate/gt06.ts';
 import { H02_MODELS, H02Device } from '../../src/simulate/h02.ts';
+import { JT808_MODELS, Jt808Device } from '../../src/simulate/jt808.ts';
 import { QUECLINK_MODELS, QueclinkDevice } from '../../src/simulate/queclink.ts';
 import type { Expectation, Packet, Speaker, Wire } from '../../src/simulate/speaker.ts';
 import { TELTONIKA_CODECS, TELTONIKA_FAMILIES, TeltonikaDevice } from '../../src/simulate/teltonika.ts';
@@ -54,6 +56,8 @@ for (const transport of ['tcp', 'udp'] as const) {
       transport,
       speaker: () => new QueclinkDevice(17, model, now),
     });
+  for (const model of JT808_MODELS)
+    CASES.push({ name: `jt808 ${model} over ${transport}`, codec: jt808, transport, speaker: () => new Jt808Device(17, model) });
 }
 
 /** A connection to the codec, as the server would hold it. */
@@ -279,6 +283,16 @@ describe('what happens on the way', () => {
     }
   });
 
+  it.each(JT808_MODELS)('is an alarm or an item of %s, where the model has one', (model) => {
+    const conversation = of(jt808, () => new Jt808Device(5, model));
+    const untold: readonly unknown[] = model === 'jimi' ? ['power_restored'] : ['power_restored', 'ignition_on', 'ignition_off'];
+    for (const sample of eventful(conversation.speaker)) {
+      const [fix] = fixesOf(conversation, [sample]);
+      expect(attrs(fix)).toMatchObject({ ignition: sample.ignition, external_v: expect.any(Number) });
+      expect(fix?.['event']).toBe(untold.includes(sample.happening) ? undefined : sample.happening);
+    }
+  });
+
   it('an alarm that is sent again has the same id, though it is no new event', () => {
     const conversation = of(h02, () => new H02Device(5, 'text', now));
     const sample = eventful(conversation.speaker).find(({ happening, externalMv }) => happening === 'sos' && externalMv > 0);
@@ -349,6 +363,10 @@ describe('what was kept without coverage', () => {
 
   it.each(QUECLINK_MODELS)('says so in the header of %s', (model) => {
     expect(flagged(queclink, new QueclinkDevice(5, model, now))).toEqual([new Set([false]), new Set([true])]);
+  });
+
+  it.each(JT808_MODELS)('says so in the batch of %s', (model) => {
+    expect(flagged(jt808, new Jt808Device(5, model))).toEqual([new Set([false]), new Set([true])]);
   });
 
   it.each(H02_MODELS)('says so in the status word of %s', (model) => {

@@ -34,7 +34,7 @@ function fleetOf(protocol: Protocol, transport: Transport, port: number, more: P
   return new Fleet({
     protocols: [protocol],
     transports: [transport],
-    target: { host: '127.0.0.1', ports: { teltonika: port, gt06: port, h02: port, queclink: port } },
+    target: { host: '127.0.0.1', ports: { teltonika: port, gt06: port, h02: port, queclink: port, jt808: port } },
     devices: 1,
     intervalMs: 20,
     durationMs: 200,
