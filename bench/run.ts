@@ -58,6 +58,8 @@ if (values.help) process.stdout.write(HELP);
 else if (positionals[0] === 'codec') process.stdout.write(codecTable(benchCodecs(values.quick ? 0.3 : 2)));
 else process.exitCode = await bench();
 
+type Scale = ConstructorParameters<typeof Rig>[0];
+
 /** A revision under test, and what its rounds gave. */
 interface Revision {
   readonly checkout: string;
@@ -79,24 +81,37 @@ async function bench(): Promise<number> {
   const there = values.compare === undefined ? undefined : checkOut(values.compare);
   const revisions = there === undefined ? [here] : [there, here];
   try {
-    for (let round = 1; round <= rounds; round++)
-      // The first of a pair meets another machine than the second: they take turns.
-      for (const scenario of scenarios)
-        for (const revision of round % 2 === 1 ? revisions : revisions.toReversed()) {
-          say(`round ${round} of ${rounds}, ${scenario.name}${there === undefined ? '' : `, ${revision.commit}`}`);
-          const rig = new Rig(scale, revision.checkout);
-          try {
-            const figures = await scenario.run(rig);
-            if (rig.othersCores > OTHERS_CORES) say(`  other programs used ${rig.othersCores.toFixed(2)} cores meanwhile`);
-            for (const figure of figures) add(revision, scenario, figure, rig.othersCores);
-          } finally {
-            await rig.close();
-          }
-        }
+    for (let round = 1; round <= rounds; round++) await measureAll(round, rounds, scenarios, revisions, scale);
   } finally {
     if (there !== undefined) remove(there);
   }
   return report(here, there, began);
+}
+
+/** The first of a pair meets another machine than the second: they take turns. */
+async function measureAll(
+  round: number,
+  rounds: number,
+  scenarios: readonly Scenario[],
+  revisions: readonly Revision[],
+  scale: Scale,
+): Promise<void> {
+  for (const scenario of scenarios)
+    for (const revision of round % 2 === 1 ? revisions : revisions.toReversed()) {
+      say(`round ${round} of ${rounds}, ${scenario.name}${revisions.length === 1 ? '' : `, ${revision.commit}`}`);
+      await measure(revision, scenario, scale);
+    }
+}
+
+async function measure(revision: Revision, scenario: Scenario, scale: Scale): Promise<void> {
+  const rig = new Rig(scale, revision.checkout);
+  try {
+    const figures = await scenario.run(rig);
+    if (rig.othersCores > OTHERS_CORES) say(`  other programs used ${rig.othersCores.toFixed(2)} cores meanwhile`);
+    for (const figure of figures) add(revision, scenario, figure, rig.othersCores);
+  } finally {
+    await rig.close();
+  }
 }
 
 function chosen(): readonly Scenario[] | undefined {

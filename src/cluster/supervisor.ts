@@ -21,7 +21,7 @@ import { EventJournal } from './event-journal.ts';
 import { openInstance } from './instance.ts';
 import { UnknownMessages } from './ipc.ts';
 import type { FromRole, Health, ToEach } from './messages.ts';
-import type { Connections, OfficeOptions, OpenOffice, Roles, SessionsOf } from './office.ts';
+import type { OfficeOptions, OpenOffice, Roles } from './office.ts';
 import { ownedStorage } from './owned-storage.ts';
 import { ownerOnly } from './owner-only.ts';
 import { claimPorts } from './ports.ts';
@@ -30,6 +30,7 @@ import { recoverSlot, recoverSlots } from './recover-slots.ts';
 import { forkChild, forkWorker, type Running } from './running.ts';
 import { handOver } from './succession.ts';
 import { Watchdog } from './watchdog.ts';
+import { connectionsOf, disconnect } from './worker-connections.ts';
 
 /**
  * The primary process: forks one worker per slot, the shipper and the embedded ClickHouse, restarts what dies, and
@@ -58,8 +59,6 @@ const NO_SLOT = -1;
 const OFFICE_CLOSE_MS = 5_000;
 /** A journal that is full or hangs rotates late; what waits for it asks again. */
 const ROTATE_MS = 60_000;
-/** For a look at the sessions of a worker. */
-const LOOK_MS = 1_000;
 /** Rewriting a large journal and mutating a large table take their time. Asked again, it goes on where it is. */
 const ERASE_MS = 3_600_000;
 
@@ -197,8 +196,8 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       poke: (device) => this.#poke(device),
       record: (device, event) => this.#events?.record(device, event),
       suspectState: () => void this.suspectState(),
-      connections: (after, limit, of) => this.#connections(after, limit, of),
-      disconnect: (what, by) => this.#disconnect(what, by),
+      connections: (after, limit, of) => connectionsOf(this.#workers, after, limit, of),
+      disconnect: (what, by) => disconnect(this.#workers, what, by),
       trace: (key) => {
         for (const post of this.#workers.values()) post.send({ type: 'trace', key });
       },
@@ -439,29 +438,6 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
   async #erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>> {
     if (this.#shipper === undefined) throw new AppError('WORKER_FAILED', 'the shipper is starting');
     return (await this.#shipper.ask((ticket) => ({ type: 'erase', ticket, part, devices: [...devices] }), ERASE_MS)).counts;
-  }
-
-  async #connections(after: Parameters<OfficeOptions['connections']>[0], limit: number, of: SessionsOf): Promise<Connections> {
-    const posts = [...this.#workers].sort(([a], [b]) => a - b).filter(([worker]) => worker >= after.worker);
-    let partial = false;
-    const asked = posts.map(async ([worker, post]) => {
-      const query = { after: worker === after.worker ? after.number : 0, limit, ...of };
-      const answer = await post.ask((ticket) => ({ type: 'connections', ticket, query }), LOOK_MS).catch(() => undefined);
-      partial ||= answer === undefined;
-      return (answer?.sessions ?? []).map((facts) => ({ ...facts, worker }));
-    });
-    const sessions = (await Promise.all(asked)).flat().slice(0, limit);
-    return { sessions, partial };
-  }
-
-  async #disconnect(what: Parameters<OfficeOptions['disconnect']>[0], by: string): Promise<number> {
-    const { device, worker, number } = 'device' in what ? { ...what, worker: NO_SLOT, number: 0 } : { ...what, device: '' };
-    const posts = [...this.#workers].filter(([slot]) => worker === NO_SLOT || slot === worker);
-    const asked = posts.map(([, post]) =>
-      post.ask((ticket) => ({ type: 'disconnect', ticket, device, number, by }), LOOK_MS).then(({ counts }) => counts['closed'] ?? 0),
-    );
-    const closed = await Promise.all(asked.map((one) => one.catch(() => 0)));
-    return closed.reduce((sum, count) => sum + count, 0);
   }
 
   #poke(device: string): void {
