@@ -14,6 +14,15 @@ COPY web web
 RUN npm run build && npm prune --omit=dev && ln -s .. node_modules/fixgate
 
 FROM ${NODE_IMAGE}
+# Given by tools/release.sh.
+ARG VERSION= REVISION= CREATED= BASE_DIGEST=
+LABEL org.opencontainers.image.title="fixgate" \
+  org.opencontainers.image.description="The server that GPS trackers talk to" \
+  org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}" \
+  org.opencontainers.image.created="${CREATED}" \
+  org.opencontainers.image.base.digest="${BASE_DIGEST}"
 ENV NODE_ENV=production FIXGATE_DATA_DIR=/data FIXGATE_HTTP_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules

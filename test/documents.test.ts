@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { MIGRATIONS } from '../src/out/sink/clickhouse/schema.ts';
 import { generated } from '../tools/docs/generate.ts';
@@ -55,5 +55,16 @@ describe('docs/formats/tables.md', () => {
     const written = [...code.matchAll(/[{,]"(\w+)":|number\('(\w+)'/g)].map(([, a, b]) => a ?? b ?? '');
     expect(written.length).toBeGreaterThan(15);
     expect(written.filter((name) => !named.has(name))).toEqual([]);
+  });
+});
+
+describe('llms.txt', () => {
+  const named = [...readFileSync('llms.txt', 'utf8').matchAll(/\]\(([^)]+)\)/g)].map(([, path = '']) => path);
+
+  test('names documents that exist, and every one of docs', () => {
+    expect(named.filter((path) => !existsSync(path))).toEqual([]);
+    const documents = globSync('docs/{*,formats/*}.md');
+    expect(documents.length).toBeGreaterThan(15);
+    expect(documents.filter((path) => !named.includes(path))).toEqual([]);
   });
 });

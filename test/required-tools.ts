@@ -10,6 +10,7 @@ const TOOLS: readonly { readonly command: string; readonly packageName: string; 
   { command: 'nginx', packageName: 'nginx', why: 'the reverse proxy of docs/http.md', ask: '-v' },
   { command: 'openssl', packageName: 'openssl', why: 'a certificate for that proxy', ask: 'version' },
   { command: 'promtool', packageName: 'prometheus', why: 'alerts and dashboard' },
+  { command: 'systemd-analyze', packageName: 'systemd', why: 'the service of deploy/systemd' },
   { command: 'unshare', packageName: 'util-linux', why: 'servers in network namespaces of their own' },
 ];
 

@@ -105,12 +105,26 @@ describe('the image', () => {
 
   it('runs the needed Node as another user than root, with its data in a volume that is this user’s', () => {
     const major = /needed = (\d+)/.exec(text('bin/fixgate.js'))?.[1];
-    expect(instructions('ARG')).toEqual([expect.stringMatching(new RegExp(`^NODE_IMAGE=node:${major}-`))]);
+    expect(instructions('ARG')[0]).toMatch(new RegExp(`^NODE_IMAGE=node:${major}-`));
     expect(instructions('FROM').map((line) => line.replace(/^\$\{(\w+)\}/, '$1'))).toEqual(['NODE_IMAGE AS build', 'NODE_IMAGE']);
     expect(instructions('USER')).toEqual(['node']);
     expect(instructions('VOLUME')).toEqual(['/data']);
     expect(instructions('RUN').at(-1)).toBe('mkdir /data && chown node:node /data');
     expect(commandOf(instructions('CMD').at(-1) ?? '')).toEqual(['node', 'bin/fixgate.js', 'serve']);
+  });
+
+  it('says what it is, by the labels of OCI', () => {
+    const labels = Object.fromEntries(
+      [...(instructions('LABEL')[0] ?? '').matchAll(/([\w.]+)="([^"]*)"/g)].map(([, name, value]) => [name, value]),
+    );
+    const { name, license } = JSON.parse(text('package.json'));
+    const of = (label: string): string | undefined => labels[`org.opencontainers.image.${label}`];
+    expect([of('title'), of('licenses')]).toEqual([name, license]);
+    const declared = instructions('ARG').at(-1);
+    const used = Object.values(labels).flatMap((value) =>
+      [...String(value).matchAll(/\$\{(\w+)\}/g)].map(([, variable]) => `${variable}=`),
+    );
+    expect(used.join(' ')).toBe(declared);
   });
 
   it('sets variables that the server knows, and exposes the ports that it opens', () => {

@@ -150,6 +150,18 @@ describe('the package', () => {
     }
   });
 
+  it('runs by the command of the image, which has no embedded ClickHouse', async () => {
+    const command = /^CMD (.*)$/m.exec(readFileSync(join(ROOT, 'Dockerfile'), 'utf8'))?.[1] ?? '[]';
+    const [, ...args]: readonly string[] = JSON.parse(command);
+    const cwd = join(app, 'node_modules/fixgate');
+    const settings = { FIXGATE_DATA_DIR: join(temporary, 'image'), FIXGATE_LISTEN: 'auto@127.0.0.1:0', FIXGATE_HTTP_HOST: '127.0.0.1' };
+    const refused = await run(process.execPath, args, { cwd, env: environment(settings) }).catch((error) => error);
+    expect(refused).toMatchObject({ code: 78, stderr: expect.stringContaining('FIXGATE_CLICKHOUSE_URL') });
+    const { http } = await serve(await unusedPort(), args, { cwd, ...settings });
+    expect(await (await fetch(`${http}/healthz`)).json()).toEqual({ status: 'ok' });
+    expect(await stop()).toBe(0);
+  }, 60_000);
+
   it('gives types to a codec’s author, who needs no type package beside it', async () => {
     writeFileSync(
       join(app, 'author.ts'),
@@ -295,10 +307,15 @@ let ended: Promise<number | null> = Promise.resolve(null);
 afterAll(stop);
 
 /** The installed server, started in the application's directory with its data there. */
-async function serve(clickhousePort: number): Promise<{ listeners: string[]; http: string }> {
-  const child = spawn(process.execPath, [join(app, 'node_modules/.bin/fixgate'), 'serve', '--config', 'fixgate.yaml'], {
-    cwd: app,
+async function serve(
+  clickhousePort: number,
+  args: readonly string[] = [join(app, 'node_modules/.bin/fixgate'), 'serve', '--config', 'fixgate.yaml'],
+  { cwd = app, ...settings }: { readonly cwd?: string; readonly [variable: string]: string | undefined } = {},
+): Promise<{ listeners: string[]; http: string }> {
+  const child = spawn(process.execPath, args, {
+    cwd,
     env: environment({
+      ...settings,
       FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${clickhousePort}`,
       FIXGATE_HTTP_PORT: '0',
       FIXGATE_WORKERS: '1',

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -128,5 +129,22 @@ describe('nginx with TLS in front', () => {
     expect((await ask('GET', '/v1/devices', claims)).status).toBe(401);
     expect(lines).toEqual([{ address: '127.0.0.1' }]);
     expect((await ask('GET', '/docs', { host: 'evil.test' })).status).toBe(421);
+  });
+
+  it('passes events as they come, while the stream goes on', async () => {
+    const authorization = `Bearer ${await api.token(['read', 'locations'])}`;
+    const options = { host: '127.0.0.1', port: tlsPort, servername: NAME, rejectUnauthorized: false };
+    const asked = request({ ...options, path: '/v1/live?topics=events', headers: { host: NAME, authorization } });
+    asked.end();
+    try {
+      const [answer] = await once(asked, 'response');
+      expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, expect.stringContaining('text/event-stream')]);
+      // Nothing else follows that could fill nginx's buffer.
+      const [bytes] = await once(answer, 'data');
+      expect(String(bytes)).toContain('event: hello');
+      expect(answer.complete).toBe(false);
+    } finally {
+      asked.destroy();
+    }
   });
 });
