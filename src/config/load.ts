@@ -109,7 +109,11 @@ function readFile(file: string, problems: string[]): Record<string, unknown> {
     return {};
   }
   if (value === null || value === undefined) return {};
-  if (isObject(value)) return value;
+  if (isObject(value)) {
+    // For editors.
+    const { $schema, ...options } = value;
+    return options;
+  }
   problems.push(`${file} must hold keys and values, like "workers: 4"`);
   return {};
 }

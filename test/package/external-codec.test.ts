@@ -84,6 +84,7 @@ beforeAll(async () => {
     'README.md',
     'LICENSE',
     'CHANGELOG.md',
+    'fixgate.schema.json',
   ])
     cpSync(join(ROOT, name), join(copy, name), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
@@ -122,12 +123,13 @@ describe('the package', () => {
         'README.md',
         'LICENSE',
         'CHANGELOG.md',
+        'fixgate.schema.json',
       ]),
     );
     expect(
       paths.filter(
         (path) =>
-          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|dist\/console\/(index\.html|icon\.svg|licences\.txt|assets\/[\w-]+\.(js|css))(\.br)?|dist\/console\/maps\/world\.pmtiles|(package\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
+          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|dist\/console\/(index\.html|icon\.svg|licences\.txt|assets\/[\w-]+\.(js|css))(\.br)?|dist\/console\/maps\/world\.pmtiles|((package|fixgate\.schema)\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
             path,
           ),
       ),

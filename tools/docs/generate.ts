@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { configJsonSchema } from './config-schema.ts';
 import { importTable } from './import-table.ts';
 import { metricsPage } from './metrics-page.ts';
 import { optionsPage } from './options-page.ts';
@@ -8,6 +9,7 @@ import { vocabularyPage } from './vocabulary-page.ts';
 export function generated(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/configuration.md', optionsPage()],
+    ['fixgate.schema.json', configJsonSchema()],
     ['docs/metrics.md', metricsPage()],
     ['docs/vocabulary.md', vocabularyPage()],
     ['src/README.md', between(readFileSync('src/README.md', 'utf8'), importTable())],

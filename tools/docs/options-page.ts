@@ -53,6 +53,9 @@ A YAML or JSON file (\`--config\` or \`${CONFIG_FILE_VARIABLE}\`) and environmen
 refused with the nearest known one, and all problems are reported together. \`fixgate check-config\` prints the effective values and where each comes
 from; \`--online\` also checks the stores. The table is \`src/config/schema.ts\`.
 
+\`fixgate.schema.json\` (in the package, too) is the same as a JSON Schema, for editors: a first line \`# yaml-language-server: $schema=<path or URL>\`,
+as in \`deploy/fixgate.example.yaml\`, or a key \`$schema\`, which the server does not read.
+
 Times are in ms and sizes in bytes where the name does not say otherwise.
 
 ## Options
