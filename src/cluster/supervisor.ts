@@ -7,7 +7,7 @@ import { inUse } from '../base/lock/lock.ts';
 import { Ownership } from '../base/lock/ownership.ts';
 import type { Log } from '../base/log.ts';
 import { MetricsAggregate, type MetricsJson } from '../base/metrics/aggregate.ts';
-import { createMetrics } from '../base/metrics/catalog.ts';
+import { createMetrics, type Metrics } from '../base/metrics/catalog.ts';
 import { placeOf } from '../base/wire/network.ts';
 import { packConfig } from '../config/pack.ts';
 import type { Config } from '../config/schema.ts';
@@ -69,7 +69,7 @@ export interface Readiness {
 }
 
 export class Supervisor<Office extends OpenOffice> implements PostHost {
-  readonly metrics = createMetrics();
+  readonly metrics: Metrics = createMetrics();
   readonly aggregate = new MetricsAggregate();
   readonly #vitals = new Vitals();
   readonly log: Log;
