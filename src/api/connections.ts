@@ -4,6 +4,7 @@ import type { Connections } from '../cluster/office.ts';
 import { stepSchema, UNLIMITED } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
 import { readUsage } from '../fleet/plan/usage.ts';
+import { inForce } from '../fleet/plan/versions.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { DEVICE_STATES } from '../live/positions.ts';
 import { profileOf } from './devices.ts';
@@ -199,7 +200,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
       // The one that has the commands, else the last that spoke.
       const session = sessions.toSorted((a, b) => Number(b.leads) - Number(a.leads) || b.received - a.received)[0];
       const now = systemClock.now();
-      const plan = (await office.plans.get(record?.plan ?? UNLIMITED.name)) ?? UNLIMITED;
+      const force = inForce(await office.plans.history(record?.plan ?? UNLIMITED.name), now);
       const policy = POLICIES.read(await office.state.get('policies', id));
       const held = policy === undefined || now >= policy.cycle_end ? [] : policy.held;
       const variant = (await profileOf(office, id))?.learned['variant'];
@@ -225,7 +226,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         ...(row === undefined || row.time === 0 ? {} : { last_record: row.time }),
         state: row?.state ?? (session === undefined ? 'offline' : 'standing'),
         held,
-        usage_pct: record === undefined ? 0 : Math.round(10 * (await readUsage(office.state, record, plan, now)).pct) / 10,
+        usage_pct: record === undefined ? 0 : Math.round(10 * (await readUsage(office.state, record, force)).pct) / 10,
         bytes_in: sum((one) => one.bytes_in),
         bytes_out: sum((one) => one.bytes_out),
         frames: sum((one) => one.frames),

@@ -1,10 +1,10 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
-import { cycleOf } from '../fleet/plan/cycle.ts';
-import { type Plan, stepSchema, UNLIMITED } from '../fleet/plan/plan.ts';
+import { stepSchema } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
 import { countersOf, readUsage, usageOf } from '../fleet/plan/usage.ts';
+import { type InForce, inForce, pricedBy } from '../fleet/plan/versions.ts';
 import { type Device, deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
 import type { Change } from '../fleet/registry/device-records.ts';
 import { STANDING, standingSchema } from '../fleet/registry/standing.ts';
@@ -51,6 +51,7 @@ const cycle = z.object({
   bytes_pct: count.optional().describe('share of the cap'),
   records_cap: count.optional(),
   records_pct: count.optional(),
+  plan_version: z.int().describe('version of the plan that the cycle is priced by'),
 });
 const usage = z.object({
   device: z.string(),
@@ -226,19 +227,20 @@ export const DEVICE_ROUTES: readonly Route[] = [
       const known = await office.deviceRecords.get(params.id);
       if (known === undefined) return problem(reply, 404, `device ${params.id} is not known`);
       const found = await office.state.list('usage', { prefix: `${known.id} `, limit: 1000 });
-      const plan = (await office.plans.get(known.plan)) ?? UNLIMITED;
+      const history = await office.plans.history(known.plan);
       const cycles = found.map(({ key, value }) => {
         const start = Number(key.slice(known.id.length + 1));
-        // The plan may have had another anchor day then.
-        const { cycle: as, pct: _, ...used } = usageOf(countersOf(value), known, plan, cycleOf(plan, start));
-        return { start, end: as.end, ...used };
+        // The device may have been on a plan with another anchor day then.
+        const { plan, version, cycle: as } = pricedBy(history, start);
+        const { cycle: _cycle, pct: _, ...used } = usageOf(countersOf(value), known, plan, as);
+        return { start, end: as.end, ...used, plan_version: version };
       });
       const policy = POLICIES.read(await office.state.get('policies', known.id));
       const held = policy === undefined || systemClock.now() >= policy.cycle_end ? [] : policy.held;
       return {
         device: known.id,
         plan: known.plan,
-        time_zone: plan.time_zone,
+        time_zone: inForce(history, systemClock.now()).plan.time_zone,
         held,
         cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit),
       };
@@ -262,13 +264,13 @@ export const DEVICE_ROUTES: readonly Route[] = [
 
 /** The devices with what they are like now. */
 async function withLive(office: ApiOffice, devices: readonly Device[]): Promise<object[]> {
-  const plans = new Map<string, Plan>();
+  const plans = new Map<string, InForce>();
   const now = systemClock.now();
   return Promise.all(
     devices.map(async (one) => {
-      const plan = plans.get(one.plan) ?? (await office.plans.get(one.plan)) ?? UNLIMITED;
+      const plan = plans.get(one.plan) ?? inForce(await office.plans.history(one.plan), now);
       plans.set(one.plan, plan);
-      const { pct } = await readUsage(office.state, one, plan, now);
+      const { pct } = await readUsage(office.state, one, plan);
       const row = office.live.positions.get(one.id);
       const connected = office.isConnected(one.id);
       const state = row?.state ?? (connected ? 'standing' : 'offline');

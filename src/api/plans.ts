@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { systemClock } from '../base/clock.ts';
 import { planName, planSchema } from '../fleet/plan/plan.ts';
+import type { Effective } from '../fleet/plan/plan-records.ts';
+import { inForce } from '../fleet/plan/versions.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -8,6 +11,21 @@ const planBody = planSchema
   .omit({ name: true })
   .extend({ name: planName.optional().describe('as in the path') })
   .describe('service plan');
+
+const effective = z
+  .string()
+  .refine((text) => text === 'now' || text === 'next_cycle' || dateOf(text) !== undefined, 'must be now, next_cycle or a date YYYY-MM-DD')
+  .describe(
+    'from when the change holds: `now`, `next_cycle`, or the first cycle that begins on this day or later. Without it `next_cycle`, or `now` when no device is on the plan',
+  );
+const from = z.int().describe('epoch ms; 0: from the beginning');
+const version = planSchema.extend({ version: z.int(), from });
+const versions = z
+  .object({
+    plan: z.string(),
+    versions: z.array(version.extend({ made: z.int(), by: z.string(), in_force: z.boolean() })),
+  })
+  .meta({ id: 'plan_versions' });
 
 /** Service plans (docs/plans.md). */
 export const PLAN_ROUTES: readonly Route[] = [
@@ -34,20 +52,47 @@ export const PLAN_ROUTES: readonly Route[] = [
     run: async ({ params: { name }, office, reply }) => (await office.plans.get(name)) ?? problem(reply, 404, `unknown plan "${name}"`),
   }),
   route({
+    method: 'GET',
+    path: '/v1/plans/{name}/versions',
+    scope: 'read',
+    about: 'The versions of a plan, oldest first, also those that are still to come.',
+    params,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 200: { about: 'the versions', schema: versions }, 404: { about: 'unknown plan' } },
+    async run({ params: { name }, office, reply }) {
+      if ((await office.plans.get(name)) === undefined) return problem(reply, 404, `unknown plan "${name}"`);
+      const history = await office.plans.history(name);
+      const current = inForce(history, systemClock.now()).version;
+      const shown = history.versions.map((one) => {
+        const { plan, version: number, from: since, made, by } = one;
+        return { ...plan, version: number, from: since, made, by, in_force: number === current };
+      });
+      return { plan: name, versions: shown };
+    },
+  }),
+  route({
     method: 'PUT',
     path: '/v1/plans/{name}',
     scope: 'plans',
-    about: 'Create or replace a plan. Missing fields take their defaults.',
+    about: 'Create a plan, or a new version of it. Missing fields take their defaults. No closed cycle is changed by it.',
     params,
-    query: NOTHING,
+    query: z.strictObject({ effective: effective.optional() }),
     body: planBody,
-    answers: { 200: { about: 'replaced', schema: planSchema }, 201: { about: 'made', schema: planSchema } },
-    async run({ params: { name }, body, token, office, reply }) {
+    answers: {
+      200: { about: 'the version, and from when it holds', schema: version },
+      201: { about: 'made', schema: version },
+      422: { about: 'the date has begun' },
+    },
+    async run({ params: { name }, query, body, token, office, reply }) {
       if (body.name !== undefined && body.name !== name)
         return problem(reply, 400, 'invalid request', [{ field: 'name', problem: `must be "${name}" as in the path` }]);
-      const plan = { ...body, name };
-      const made = await office.plans.put(plan, token.name);
-      return reply.code(made ? 201 : 200).send(plan);
+      const when = query.effective ?? ((await office.deviceRecords.isOnPlan(name)) ? 'next_cycle' : 'now');
+      const change = await office.plans.put({ ...body, name }, token.name, effectiveOf(when));
+      if (change === 'past')
+        return problem(reply, 422, 'invalid request', [{ field: 'effective', problem: `${when} has begun; choose a later day, or now` }]);
+      const { made, version: put } = change;
+      return reply.code(made ? 201 : 200).send({ ...put.plan, version: put.version, from: put.from });
     },
   }),
   route({
@@ -72,3 +117,14 @@ export const PLAN_ROUTES: readonly Route[] = [
     },
   }),
 ];
+
+function effectiveOf(text: string): Effective {
+  const date = dateOf(text);
+  return date !== undefined ? { date } : text === 'now' ? 'now' : 'next_cycle';
+}
+
+/** Midnight of the day as if it were UTC, epoch ms; undefined if the text is not a date. */
+function dateOf(text: string): number | undefined {
+  const date = Date.parse(`${text}T00:00:00Z`);
+  return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(date) ? date : undefined;
+}

@@ -10,6 +10,7 @@ import { Shadow } from '../fleet/command/shadow.ts';
 import { CommandStream } from '../fleet/command/stream.ts';
 import { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
+import { PlanNotices } from '../fleet/plan/notices.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
@@ -93,6 +94,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   status.start();
   const forgetter = forgetterOf(options, state);
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
+  const notices = new PlanNotices({ store: state, instance: options.instance, record, now, log });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
   const eraser = eraserOf(options, state, deviceRecords);
   const stream = streamOf(options, state, commandIntake);
@@ -115,13 +117,14 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     await stream?.stop();
     await stepKeeper.stop();
     await silence.stop();
+    await notices.stop();
     await forgetter.stop();
     await commandIntake.stop();
     await quarantine.stop();
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
   if (options.stateDamage === '')
-    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, silence, eraser, stream]) part?.start();
+    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, silence, notices, eraser, stream]) part?.start();
   return {
     state,
     commandIntake,
@@ -130,7 +133,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     shadow,
     deviceRecords,
     quarantine,
-    plans: new PlanRecords({ store: state, record }),
+    plans: new PlanRecords({ store: state, record, now }),
     codecs,
     eraser,
     status,

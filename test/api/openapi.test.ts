@@ -208,6 +208,7 @@ describe('the description of the API', () => {
       'GET /v1/maps',
       'GET /v1/plans',
       'GET /v1/plans/{name}',
+      'GET /v1/plans/{name}/versions',
       'GET /v1/positions',
       'GET /v1/quarantine',
       'GET /v1/session',

@@ -133,6 +133,21 @@ describe('fixgate plans', () => {
     expect((await run(['plans', 'list'])).lines.map((line) => line.split(/ +/)[0])).toEqual(['name', 'default', 'gold']);
     expect((await run(['plans', 'get', 'gold'])).out).toContain('Europe/Berlin');
     await run(['devices', 'add', 'd-01', 'plan=gold']);
+    // A device is on it: the next cycle, and the next change is made to what will be then.
+    await run(['plans', 'set', 'gold', 'records_cap=8']);
+    await run(['plans', 'set', 'gold', 'bytes_cap=9']);
+    expect((await run(['plans', 'get', 'gold'])).out).toContain('7');
+    const { versions } = JSON.parse((await run(['plans', 'versions', 'gold', '--json'])).out);
+    expect(versions.at(-1)).toMatchObject({ records_cap: 8, bytes_cap: 9, in_force: false });
+    expect((await run(['plans', 'versions', 'gold'])).lines).toHaveLength(versions.length + 1);
+    expect(JSON.parse((await run(['plans', 'set', 'gold', 'records_cap=6', '--effective', 'now', '--json'])).out)).toMatchObject({
+      records_cap: 6,
+    });
+    expect(await run(['plans', 'set', 'gold', 'records_cap=5', '--effective', 'soon'])).toMatchObject({ code: 2 });
+    expect(await run(['plans', 'set', 'gold', 'records_cap=5', '--effective', '2020-01-01'])).toMatchObject({
+      code: 2,
+      error: expect.stringContaining('2020-01-01 has begun'),
+    });
     expect(await run(['plans', 'remove', 'gold'])).toMatchObject({
       code: 2,
       error: expect.stringContaining('devices are on the plan "gold"'),

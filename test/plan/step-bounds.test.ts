@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { cycleOf } from '../../src/fleet/plan/cycle.ts';
 import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
-import { PLANS, planSchema } from '../../src/fleet/plan/plan.ts';
+import { planSchema } from '../../src/fleet/plan/plan.ts';
 import { StepKeeper } from '../../src/fleet/plan/step-keeper.ts';
 import { POLICIES } from '../../src/fleet/plan/steps.ts';
 import { usageKey } from '../../src/fleet/plan/usage.ts';
+import { firstOf, PLANS } from '../../src/fleet/plan/versions.ts';
 import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import type { Op } from '../../src/state/store.ts';
@@ -135,15 +136,19 @@ describe('the steps of a plan', () => {
     for (const [n, { plan, device = {}, used, earlier = false }] of CASES.entries()) {
       const made = planSchema.parse({ name: `p${n}`, ...plan });
       const cycle = cycleOf(made, NOW);
-      ops.push(PLANS.put(made, made.name), DEVICES.put(deviceSchema.parse({ id: idOf(n), plan: made.name, ...device }), idOf(n)), {
-        table: 'usage',
-        key: usageKey(idOf(n), earlier ? cycleOf(made, cycle.start - 1) : cycle),
-        add: used,
-      });
+      ops.push(
+        PLANS.put(firstOf(made, 0, 'test'), made.name),
+        DEVICES.put(deviceSchema.parse({ id: idOf(n), plan: made.name, ...device }), idOf(n)),
+        {
+          table: 'usage',
+          key: usageKey(idOf(n), earlier ? cycleOf(made, cycle.start - 1) : cycle),
+          add: used,
+        },
+      );
     }
     // It sorts last: when it has its step, all others have been looked at.
     const last = planSchema.parse({ name: 'last', bytes_cap: 1, steps: [NOTIFY] });
-    ops.push(PLANS.put(last, last.name), DEVICES.put(deviceSchema.parse({ id: 'z-last', plan: 'last' }), 'z-last'), {
+    ops.push(PLANS.put(firstOf(last, 0, 'test'), last.name), DEVICES.put(deviceSchema.parse({ id: 'z-last', plan: 'last' }), 'z-last'), {
       table: 'usage',
       key: usageKey('z-last', cycleOf(last, NOW)),
       add: { bytes_in: 1 },

@@ -120,7 +120,7 @@ it('a plan of 20 kB: warned, slowed, decimated, discarded, and never a reconnect
 });
 
 it('a throttled device is read at its rate, keeps what it has, and stays connected', async () => {
-  await ok('PUT', '/v1/plans/default', { bytes_cap: 10_000, steps: [{ action: 'throttle', at_pct: 100, bytes_per_s: 500 }] });
+  await ok('PUT', '/v1/plans/default?effective=now', { bytes_cap: 10_000, steps: [{ action: 'throttle', at_pct: 100, bytes_per_s: 500 }] });
   // About 3.5 kB/s; what waits at the end stays with the device.
   const { fleet } = await reporting({ records: 10, intervalMs: 200, graceMs: 1000, seed: 1711 });
   await until(async () => (await sample('fixgate_plan_actions_total{action="throttle"}')) === 1);

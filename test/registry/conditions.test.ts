@@ -49,15 +49,16 @@ function interposed(store: StateStore & ProfileStore, table: Op['table'], betwee
 
 describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %s', (kind) => {
   const record = (): void => {};
+  const plansOf = (store: StateStore): PlanRecords => new PlanRecords({ store, now: Date.now, record });
   const deviceRecordsOf = (store: StateStore): DeviceRecords => new DeviceRecords({ store, now: Date.now, record });
 
   it('a plan is not removed when a device is put on it meanwhile', async () => {
     const store = await stores.open(kind);
     const deviceRecords = deviceRecordsOf(store);
-    await new PlanRecords({ store, record }).put(GOLD, 'test');
+    await plansOf(store).put(GOLD, 'test', 'now');
     await deviceRecords.create({ ...blank('d-1') }, 'test');
     const slow = interposed(store, 'plans', () => deviceRecords.patch('d-1', { plan: 'gold' }, 'test'));
-    expect(await new PlanRecords({ store: slow, record }).remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('used');
+    expect(await plansOf(slow).remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('used');
     expect(await store.get('plans', 'gold')).toBeDefined();
   });
 
@@ -65,8 +66,8 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
     const store = await stores.open(kind);
     const deviceRecords = deviceRecordsOf(store);
     await store.write([{ table: 'quarantine', key: 'd-4', put: STRANGER }]);
-    const plans = new PlanRecords({ store, record });
-    await plans.put(GOLD, 'test');
+    const plans = plansOf(store);
+    await plans.put(GOLD, 'test', 'now');
     const counts = { created: 0, changed: 0, unchanged: 0 };
     const ways: Readonly<Record<string, () => Promise<unknown>>> = {
       'd-1': () => deviceRecords.create({ ...blank('d-1'), plan: 'gold' }, 'test'),
@@ -76,7 +77,7 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
     };
     for (const [id, way] of Object.entries(ways)) {
       const slow = interposed(store, 'plans', way);
-      expect(await new PlanRecords({ store: slow, record }).remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('used');
+      expect(await plansOf(slow).remove('gold', 'test', () => deviceRecords.isOnPlan('gold'))).toBe('used');
       expect(DEVICES.read(await store.get('devices', id))?.plan).toBe('gold');
       await deviceRecords.remove(id, 'test');
     }
@@ -85,7 +86,7 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
 
   it('no device is put on a plan that is removed meanwhile', async () => {
     const store = await stores.open(kind);
-    const plans = new PlanRecords({ store, record });
+    const plans = plansOf(store);
     const slow = interposed(store, 'devices', () => plans.remove('gold', 'test', async () => false), 5);
     const deviceRecords = deviceRecordsOf(slow);
     await store.write([{ table: 'quarantine', key: 'd-4', put: STRANGER }]);
@@ -97,7 +98,7 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
       () => deviceRecords.upsert([{ line: 1, id: 'd-3', patch: { plan: 'gold' } }], 'test', counts, new Map()),
     ];
     for (const way of ways) {
-      await plans.put(GOLD, 'test');
+      await plans.put(GOLD, 'test', 'now');
       expect(JSON.stringify(await way())).toContain('does not exist');
     }
     expect(await store.list('devices', { limit: 10 })).toEqual([]);
@@ -106,10 +107,10 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
   it('of 30 races between the two, each leaves no device on a plan that there is not', async () => {
     const store = await stores.open(kind);
     const [deviceRecords, other] = [deviceRecordsOf(store), await stores.open(kind)];
-    const plans = new PlanRecords({ store: other, record });
+    const plans = plansOf(other);
     for (let round = 0; round < 30; round++) {
       const id = `d-${round}`;
-      await plans.put(GOLD, 'test');
+      await plans.put(GOLD, 'test', 'now');
       await deviceRecords.create(blank(id), 'test');
       const [change, removed] = await Promise.all([
         deviceRecords.patch(id, { plan: 'gold' }, 'test'),
@@ -132,8 +133,8 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
     );
     expect(await deviceRecordsOf(slow).patch('d-1', { account: 'acme' }, 'test')).toMatchObject({ refused: 'busy' });
     const joined = (): Promise<boolean> => store.write([{ table: 'plan_joins', key: 'gold', add: { joined: 1 } }]);
-    const plans = new PlanRecords({ store: interposed(store, 'plan_joins', joined, Number.POSITIVE_INFINITY), record });
-    await new PlanRecords({ store, record }).put(GOLD, 'test');
+    const plans = plansOf(interposed(store, 'plan_joins', joined, Number.POSITIVE_INFINITY));
+    await plansOf(store).put(GOLD, 'test', 'now');
     await expect(plans.remove('gold', 'test', async () => false)).rejects.toMatchObject({ code: 'STATE_BUSY' });
   });
 

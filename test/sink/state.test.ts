@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { secretUrl } from '../../src/base/secret.ts';
+import { cycleOf } from '../../src/fleet/plan/cycle.ts';
 import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
 import { planSchema } from '../../src/fleet/plan/plan.ts';
 import { countersOf, readUsage } from '../../src/fleet/plan/usage.ts';
@@ -100,7 +101,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(await usage(store, `car-a ${Date.UTC(2026, 8, 14, 22)}`)).toMatchObject({ bytes_in: 100 });
     expect(await usage(store, `car-c ${OCTOBER}`)).toMatchObject({ bytes_in: 100 });
-    expect(await readUsage(store, device, plan, T)).toMatchObject({
+    expect(await readUsage(store, device, { plan, cycle: cycleOf(plan, T) })).toMatchObject({
       cycle: { start, end: Date.UTC(2026, 10, 14, 23) },
       bytes_in: 100,
       billed_bytes: 110,

@@ -2,7 +2,8 @@ import type { Log } from '../../base/log.ts';
 import { followKeys } from '../../state/follow.ts';
 import type { StateStore, Table } from '../../state/store.ts';
 import { DEVICES } from '../registry/device.ts';
-import { PLANS, type Plan, UNLIMITED } from './plan.ts';
+import { UNLIMITED } from './plan.ts';
+import { type InForce, inForce, PLANS, type PlanHistory, UNLIMITED_HISTORY } from './versions.ts';
 
 /** Devices whose plan is remembered. */
 const MAX_DEVICES = 100_000;
@@ -15,7 +16,7 @@ const MAX_DEVICES = 100_000;
 export class DevicePlans {
   readonly #store: StateStore;
   readonly #names = new Map<string, string>();
-  readonly #plans = new Map<string, Plan>();
+  readonly #plans = new Map<string, PlanHistory>();
   readonly #unwatch: () => void;
   /** Counts changes: what was read while one came is not remembered. */
   #changes = 0;
@@ -25,8 +26,13 @@ export class DevicePlans {
     this.#unwatch = followKeys(store, ['devices', 'plans'], (table, key) => this.#changed(table, key), log);
   }
 
-  /** Rejects when the store cannot be read. */
-  async of(device: string): Promise<Plan> {
+  /** What is in force for the device at `at`, epoch ms. Rejects when the store cannot be read. */
+  async of(device: string, at: number): Promise<InForce> {
+    return inForce(await this.historyOf(device), at);
+  }
+
+  /** All versions of the device's plan. Rejects when the store cannot be read. */
+  async historyOf(device: string): Promise<PlanHistory> {
     return this.#plan(this.#names.get(device) ?? (await this.#name(device)));
   }
 
@@ -43,12 +49,12 @@ export class DevicePlans {
     return name;
   }
 
-  async #plan(name: string): Promise<Plan> {
+  async #plan(name: string): Promise<PlanHistory> {
     const known = this.#plans.get(name);
     if (known !== undefined) return known;
     const changes = this.#changes;
     const text = await this.#store.get('plans', name);
-    const plan = PLANS.read(text) ?? UNLIMITED;
+    const plan = PLANS.read(text) ?? UNLIMITED_HISTORY;
     if (changes === this.#changes) this.#plans.set(name, plan);
     return plan;
   }

@@ -1,3 +1,4 @@
+import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import type { Log } from '../../base/log.ts';
@@ -6,17 +7,20 @@ import type { StateStore } from '../../state/store.ts';
 import { TypedTable } from '../../state/table.ts';
 import { Gnss } from './gnss.ts';
 import { Pace } from './pace.ts';
-import { PLANS, type Plan, UNLIMITED } from './plan.ts';
+import { type Plan, UNLIMITED } from './plan.ts';
 import { POLICIES, type Policy } from './steps.ts';
 import { Territory } from './territory.ts';
+import { inForce, PLANS, type PlanHistory } from './versions.ts';
 
 /**
  * Plans, and which of their steps hold for which device, in the memory of one worker.
  *
  * 1. The tables are kept in memory and followed (`state/follow.ts`). Until they have been read, and while the store cannot be, what was
  *    known last holds: no caps at first.
- * 2. What has been seen of a device outlives its connection; bounded, the longest silent go first.
+ * 2. A version of a plan that comes into force does so within `LOOK_MS`.
+ * 3. What has been seen of a device outlives its connection; bounded, the longest silent go first.
  */
+const LOOK_MS = 1_000;
 const MOST_SEEN = 100_000;
 /** A refused device that comes back is kept waiting for its answer, longer each time. */
 const FIRST_PENALTY_MS = 5_000;
@@ -58,6 +62,8 @@ export class PlanCache {
   readonly alarmsPass: boolean;
   readonly #store: StateStore;
   readonly #log: Log;
+  #histories = new Map<string, PlanHistory>();
+  /** Those versions that are in force. */
   #plans = new Map<string, Plan>();
   #policies = new Map<string, Policy>();
   #erasures = new Map<string, Erased>();
@@ -66,12 +72,14 @@ export class PlanCache {
   readonly #seen = new Map<string, Seen>();
   readonly #listeners = new Set<(device: string | undefined) => void>();
   readonly #following: readonly Following[];
+  readonly #timer: NodeJS.Timeout;
 
   constructor(store: StateStore, log: Log, alarmsPass = true) {
     this.alarmsPass = alarmsPass;
     this.#store = store;
     this.#log = log;
     this.#following = this.#followers(store);
+    this.#timer = setInterval(() => this.#lookAtTime(), LOOK_MS).unref();
   }
 
   plan(name: string | undefined): Plan {
@@ -117,6 +125,7 @@ export class PlanCache {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await Promise.all(this.#following.map((one) => one.stop()));
   }
 
@@ -125,8 +134,8 @@ export class PlanCache {
       store,
       PLANS,
       {
-        all: (rows) => this.#replaced(() => (this.#plans = new Map(rows))),
-        changed: (key, plan) => this.#replaced(() => put(this.#plans, key, plan)),
+        all: (rows) => this.#versioned(() => (this.#histories = new Map(rows))),
+        changed: (key, plan) => this.#versioned(() => put(this.#histories, key, plan)),
       },
       this.#log,
     );
@@ -162,6 +171,22 @@ export class PlanCache {
   #replaced(change: () => void): void {
     change();
     this.#tell(undefined);
+  }
+
+  #versioned(change: () => void): void {
+    change();
+    this.#replaced(() => (this.#plans = this.#current()));
+  }
+
+  #current(): Map<string, Plan> {
+    const now = systemClock.now();
+    return new Map([...this.#histories].map(([name, history]) => [name, inForce(history, now).plan]));
+  }
+
+  /** Invariant 2. */
+  #lookAtTime(): void {
+    const current = this.#current();
+    if ([...current].some(([name, plan]) => this.#plans.get(name) !== plan)) this.#replaced(() => (this.#plans = current));
   }
 
   #tell(device: string | undefined): void {

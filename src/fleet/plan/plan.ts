@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 
 /**
- * A service plan (docs/plans.md): the table `plans`, by name. Bytes count both directions, overhead included; times in
+ * A service plan (docs/plans.md); `versions.ts` has how it changes. Bytes count both directions, overhead included; times in
  * seconds where the name says so.
  */
 const percent = z.number().min(1).max(1000);
@@ -66,8 +65,6 @@ export type Plan = z.infer<typeof planSchema>;
 
 /** What holds for a device whose plan is not there: no caps. */
 export const UNLIMITED: Plan = planSchema.parse({ name: 'default' });
-
-export const PLANS = new TypedTable<Plan>({ name: 'plans', key: byId, parse: rowsOf(planSchema) });
 
 function isTimeZone(name: string): boolean {
   try {

@@ -6,7 +6,7 @@ import { entries } from '../../state/pages.ts';
 import type { StateStore, Table } from '../../state/store.ts';
 import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 import { DEVICES, type Device } from '../registry/device.ts';
-import { PLANS, type Plan, UNLIMITED } from './plan.ts';
+import { inForce, PLANS, type PlanHistory, UNLIMITED_HISTORY } from './versions.ts';
 
 /**
  * Tells of devices that are silent longer than their plan says (`silent_after_s`), and of their return. Runs in the supervisor.
@@ -42,7 +42,7 @@ interface Watched {
 
 export class SilenceKeeper {
   readonly #o: SilenceKeeperOptions;
-  #plans: ReadonlyMap<string, Plan> = new Map();
+  #plans: ReadonlyMap<string, PlanHistory> = new Map();
   readonly #watched = new Map<string, Watched>();
   readonly #silent = new Map<string, Silence>();
   /** Devices whose record has changed, and whether any may have. */
@@ -62,12 +62,17 @@ export class SilenceKeeper {
 
   start(): void {
     const { store, log } = this.#o;
-    const planned = (plans: ReadonlyMap<string, Plan>): void => {
+    const planned = (plans: ReadonlyMap<string, PlanHistory>): void => {
       this.#plans = plans;
       this.#anyChanged = true;
     };
     this.#followings = [
-      follow(store, PLANS, { all: planned, changed: (key, plan) => planned(new Map([...this.#plans, [key, plan ?? UNLIMITED]])) }, log),
+      follow(
+        store,
+        PLANS,
+        { all: planned, changed: (key, plan) => planned(new Map([...this.#plans, [key, plan ?? UNLIMITED_HISTORY]])) },
+        log,
+      ),
       follow(
         store,
         SILENT,
@@ -137,7 +142,7 @@ export class SilenceKeeper {
     if (this.#anyChanged) {
       this.#anyChanged = false;
       const before = new Set(this.#watched.keys());
-      if ([...this.#plans.values()].some(({ silent_after_s }) => silent_after_s !== undefined))
+      if ([...this.#plans.values()].some(({ versions }) => versions.some(({ plan }) => plan.silent_after_s !== undefined)))
         for await (const [id, text] of entries(store, 'devices')) {
           before.delete(id);
           this.#watch(id, DEVICES.read(text));
@@ -148,7 +153,8 @@ export class SilenceKeeper {
   }
 
   #watch(id: string, device: Device | undefined): void {
-    const plan = device === undefined ? undefined : this.#plans.get(device.plan);
+    const history = device === undefined ? undefined : this.#plans.get(device.plan);
+    const plan = history === undefined ? undefined : inForce(history, this.#o.now()).plan;
     const afterMs = 1000 * (plan?.silent_after_s ?? 0);
     const isServed = device?.state === 'active' && device.first_seen !== undefined && (device.expires_at ?? Infinity) > this.#o.now();
     if (afterMs === 0 || !isServed) this.#watched.delete(id);

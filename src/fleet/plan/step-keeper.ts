@@ -195,11 +195,12 @@ export class StepKeeper {
       this.#dueAt(id, before.announcing?.until ?? now);
       return undefined;
     }
-    const plan = await plans.of(id);
+    const force = await plans.of(id, now);
+    const { plan } = force;
     this.#dates(device, now);
     const recovery = device.recovery;
     if (plan.steps.length === 0 && before === undefined && recovery === undefined) return undefined;
-    const { pct, cycle } = await readUsage(store, device, plan, now);
+    const { pct, cycle } = await readUsage(store, device, force);
     const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []).filter((step) => canHold(step, device));
     const slow = held.reduce((most, step) => (step.action === 'slow' ? Math.max(most, step.interval_s) : most), 0);
     const wanted = recovery?.interval_s ?? (slow > 0 ? slow : undefined);

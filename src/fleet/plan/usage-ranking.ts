@@ -1,9 +1,10 @@
 import { pages } from '../../state/pages.ts';
 import type { StateStore } from '../../state/store.ts';
 import { DEVICES } from '../registry/device.ts';
-import { PLANS, type Plan, type Step, UNLIMITED } from './plan.ts';
+import type { Step } from './plan.ts';
 import { POLICIES } from './steps.ts';
 import { readUsage } from './usage.ts';
+import { type InForce, inForce, PLANS, UNLIMITED_HISTORY } from './versions.ts';
 
 /** How near the devices are to the caps of their plans: computed when it is asked for, and kept for KEPT_MS. */
 const KEPT_MS = 60_000;
@@ -52,15 +53,17 @@ export class UsageRanking {
   async #rank(): Promise<readonly RankedUsage[]> {
     const store = this.#store;
     const now = this.#now();
-    const plans = new Map<string, Plan>();
-    for await (const [name, plan] of PLANS.entries(store)) plans.set(name, plan);
+    const plans = new Map<string, InForce>();
+    const unlimited = inForce(UNLIMITED_HISTORY, now);
+    for await (const [name, plan] of PLANS.entries(store)) plans.set(name, inForce(plan, now));
     const ranked: RankedUsage[] = [];
     for await (const page of pages(store, 'devices'))
       for (const { value } of page) {
         const device = DEVICES.read(value);
-        const plan = plans.get(device?.plan ?? '') ?? UNLIMITED;
+        const force = plans.get(device?.plan ?? '') ?? unlimited;
+        const { plan } = force;
         if (device === undefined || (plan.bytes_cap === undefined && plan.records_cap === undefined)) continue;
-        const { cycle, pct, bytes_pct, records_pct } = await readUsage(store, device, plan, now);
+        const { cycle, pct, bytes_pct, records_pct } = await readUsage(store, device, force);
         const policy = POLICIES.read(await store.get('policies', device.id));
         const part = Math.max(LEAST_PART, (now - cycle.start) / (cycle.end - cycle.start));
         ranked.push({

@@ -2,9 +2,10 @@ import { jsonOf } from '../../base/json.ts';
 import type { StateStore } from '../../state/store.ts';
 import { TypedTable } from '../../state/table.ts';
 import type { Device } from '../registry/device.ts';
-import { type Cycle, cycleOf, proration } from './cycle.ts';
+import { type Cycle, proration } from './cycle.ts';
 import { billed, type Counters } from './overhead.ts';
 import type { Plan } from './plan.ts';
+import type { InForce } from './versions.ts';
 
 /** What a device has used in a billing cycle, against the caps of its plan. Times in epoch ms. */
 export interface Usage extends Counters {
@@ -30,9 +31,8 @@ export function usageKey(device: string, cycle: Cycle): string {
   return `${device} ${cycle.start}`;
 }
 
-/** The cycle that contains `now`, as far as it has been counted: some seconds ago. */
-export async function readUsage(store: StateStore, device: Metered, plan: Plan, now: number): Promise<Usage> {
-  const cycle = cycleOf(plan, now);
+/** A cycle as far as it has been counted: some seconds ago. */
+export async function readUsage(store: StateStore, device: Metered, { plan, cycle }: Pick<InForce, 'plan' | 'cycle'>): Promise<Usage> {
   return usageOf((await USAGE.get(store, device.id, cycle)) ?? countersOf(undefined), device, plan, cycle);
 }
 

@@ -150,6 +150,7 @@ function PlanForm({ plan, done }: { readonly plan: Plan; readonly done: () => vo
   const { name: before, ...fields } = plan;
   const [name, setName] = useState(before);
   const [text, setText] = useState(JSON.stringify(fields, null, 2));
+  const [effective, setEffective] = useState('');
   const action = useAction();
   return (
     <form
@@ -157,7 +158,8 @@ function PlanForm({ plan, done }: { readonly plan: Plan; readonly done: () => vo
       onSubmit={(event) => {
         event.preventDefault();
         void action.run(async () => {
-          await call('PUT', `/v1/plans/${encodeURIComponent(name)}`, JSON.parse(text));
+          const query = effective === '' ? '' : `?effective=${effective}`;
+          await call('PUT', `/v1/plans/${encodeURIComponent(name)}${query}`, JSON.parse(text));
           done();
         });
       }}
@@ -170,6 +172,15 @@ function PlanForm({ plan, done }: { readonly plan: Plan; readonly done: () => vo
         Fields (docs/plans.md)
         <textarea value={text} rows={14} spellcheck={false} onInput={(event) => setText(event.currentTarget.value)} />
       </label>
+      {before !== '' && (
+        <label>
+          Takes effect
+          <select value={effective} onChange={(event) => setEffective(event.currentTarget.value)}>
+            <option value="">with the next cycle; at once without devices</option>
+            <option value="now">at once: the running cycle is priced anew</option>
+          </select>
+        </label>
+      )}
       <button type="submit" class="main" disabled={action.isBusy}>
         Save
       </button>{' '}

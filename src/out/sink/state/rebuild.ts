@@ -1,5 +1,5 @@
 import { AppError } from '../../../base/errors.ts';
-import { type Cycle, cycleOf, firstMoment } from '../../../fleet/plan/cycle.ts';
+import { type Cycle, firstMoment } from '../../../fleet/plan/cycle.ts';
 import type { DevicePlans } from '../../../fleet/plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../../fleet/plan/overhead.ts';
 import { countersOf, usageKey } from '../../../fleet/plan/usage.ts';
@@ -59,8 +59,8 @@ export async function* rebuildUsage(options: RebuildOptions): AsyncGenerator<Reb
   const { plans, devices, date, now } = options;
   const groups = new Map<string, { readonly cycle: Cycle; readonly devices: string[] }>();
   for (const device of devices) {
-    const plan = await plans.of(device);
-    const cycle = cycleOf(plan, date === undefined ? now : firstMoment(plan.time_zone, date));
+    const current = await plans.of(device, now);
+    const { cycle } = date === undefined ? current : await plans.of(device, firstMoment(current.plan.time_zone, date));
     const key = `${cycle.start} ${cycle.end}`;
     const group = groups.get(key) ?? { cycle, devices: [] };
     groups.set(key, group);

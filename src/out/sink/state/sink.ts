@@ -1,5 +1,4 @@
 import { AppError } from '../../../base/errors.ts';
-import { cycleOf } from '../../../fleet/plan/cycle.ts';
 import type { DevicePlans } from '../../../fleet/plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../../fleet/plan/overhead.ts';
 import { usageKey } from '../../../fleet/plan/usage.ts';
@@ -107,7 +106,8 @@ class StateSink implements Sink {
     const sums = new Map<string, Counters>();
     for (let i = 0; i < usage.count; i++) {
       const device = usage.device[i] ?? '';
-      const key = usageKey(device, cycleOf(await this.#o.plans.of(device), usage.time[i] ?? 0));
+      const { cycle } = await this.#o.plans.of(device, usage.time[i] ?? 0);
+      const key = usageKey(device, cycle);
       const sum = sums.get(key) ?? NOTHING;
       sums.set(key, {
         bytes_in: sum.bytes_in + (usage.bytesIn[i] ?? 0),
