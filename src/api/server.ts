@@ -24,6 +24,7 @@ import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
 import { pathPattern, type Route } from './route.ts';
+import { SERVICE_ROUTES } from './service.ts';
 import { sessionRoutes } from './session.ts';
 import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
@@ -159,6 +160,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...DECODE_ROUTES,
     ...TRACE_ROUTES,
     ...USAGE_ROUTES,
+    ...SERVICE_ROUTES,
   ];
 }
 

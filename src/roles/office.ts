@@ -12,6 +12,7 @@ import { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanNotices } from '../fleet/plan/notices.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
+import { ServiceKeeper, serviceOps } from '../fleet/plan/service-keeper.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
 import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
@@ -52,7 +53,13 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   const rows = (): DeviceRows => new DeviceRows(options.clickhouse);
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log, options.stateDamage, () => options.suspectState()));
-  const deviceRecords = new DeviceRecords({ store: state, checkOptions: recordOptions(codecs), now, record });
+  const deviceRecords = new DeviceRecords({
+    store: state,
+    checkOptions: recordOptions(codecs),
+    now,
+    service: (before, after, by) => serviceOps(state, now(), [before, after], by),
+    record,
+  });
   const count = (devices: number): void => metrics.quarantine.set(devices);
   const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
   const ledger = new Ledger(state, now, config.commands.attempts);
@@ -179,6 +186,7 @@ function stepKeeperOf(
     store: state,
     instance,
     plans: new DevicePlans(state, log),
+    service: new ServiceKeeper({ store: state, instance, record }),
     submit: (draft) => commandIntake.submit(draft),
     async intervalOf(device) {
       const { reported, desired } = await shadow.get(device);

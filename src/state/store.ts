@@ -27,6 +27,8 @@ export const TABLES = [
   'territory',
   /** Device id → since when it is silent, as it was told. */
   'silent',
+  /** Device id → since when its service is in which state, and what of that is still to be announced. */
+  'service',
   /** `<device> <cycle start, epoch ms>` → sums of a billing cycle, as counters. */
   'usage',
   /** `<consumer> <slot>` → how far something that reads the journal into this store has come. */

@@ -198,6 +198,7 @@ describe('the description of the API', () => {
       'GET /v1/devices/{id}/identity',
       'GET /v1/devices/{id}/positions',
       'GET /v1/devices/{id}/profile',
+      'GET /v1/devices/{id}/service',
       'GET /v1/devices/{id}/settings',
       'GET /v1/devices/{id}/state',
       'GET /v1/devices/{id}/trace',

@@ -143,6 +143,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
         { table: 'silent', key: id, put: '{"since":1}' },
         { table: 'standing', key: id, put: '{}' },
         { table: 'submitted', key: id, put: 'b' },
+        { table: 'service', key: id, put: '{}' },
         { table: 'unknown', key: `${id} d`, put: command(1) },
       ]);
       store.remember(id, { codec: 'gt06', memo: 1, updated: 1 });
@@ -173,7 +174,17 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     });
     expect([await store.get('devices', 'gone'), await store.get('aliases', 'alias')]).toEqual([undefined, undefined]);
     expect(await store.list('usage', { limit: 2000 })).toHaveLength(700);
-    for (const table of ['settings', 'quarantine', 'policies', 'territory', 'silent', 'standing', 'submitted', 'devices'] as const)
+    for (const table of [
+      'settings',
+      'quarantine',
+      'policies',
+      'territory',
+      'silent',
+      'standing',
+      'submitted',
+      'devices',
+      'service',
+    ] as const)
       expect((await store.list(table, { limit: 9 })).map(({ key }) => key)).toEqual(['gone2']);
     const kept = await new Promise((resolve) => store.findProfile('gone2', resolve));
     const forgotten = await new Promise((resolve) => store.findProfile('gone', resolve));

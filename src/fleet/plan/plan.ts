@@ -37,6 +37,7 @@ export const planSchema = z
     bytes_cap: z.int().min(1).meta({ format: 'bytes' }).optional().describe('per cycle; absent: none'),
     records_cap: z.int().min(1).optional().describe('per cycle; absent: none'),
     interval_s: z.int().min(1).max(86_400).optional().describe('programmed interval: a device that reports much faster is an event'),
+    ending_notice_days: z.int().min(0).max(90).default(7).describe('how long before expires_at the event service_ending comes; 0: never'),
     silent_after_s: z.int().min(10).max(31_536_000).optional().describe('nothing from a device for so long is an event; absent: never'),
     gnss_lost_after_s: z
       .int()

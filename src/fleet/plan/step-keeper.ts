@@ -10,6 +10,8 @@ import type { Outcome } from '../command/intake.ts';
 import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
 import type { DevicePlans } from './device-plans.ts';
 import type { Plan, Step } from './plan.ts';
+import { SETTLED_KEY } from './service.ts';
+import type { ServiceKeeper } from './service-keeper.ts';
 import { isSame, POLICIES, type Policy, stepsHeld } from './steps.ts';
 import { readUsage } from './usage.ts';
 
@@ -31,6 +33,8 @@ export interface StepKeeperOptions {
   /** Identity of this installation: several may share the store. */
   readonly instance: string;
   readonly plans: DevicePlans;
+  /** Looks after the states of devices, which change with dates, too. */
+  readonly service: Pick<ServiceKeeper, 'look' | 'told' | 'settled'>;
   /** Hands in a command. */
   readonly submit: (draft: {
     device: string;
@@ -80,8 +84,6 @@ export class StepKeeper {
   readonly #dirty = new Set<string>();
   /** When time alone will change something, epoch ms. */
   readonly #due = new Map<string, number>();
-  /** How a device with dates was served when it was looked at last. */
-  readonly #served = new Map<string, string>();
   #unwatch: () => void = () => {};
   #sweep: NodeJS.Timeout | undefined;
   #gather: NodeJS.Timeout | undefined;
@@ -98,7 +100,7 @@ export class StepKeeper {
 
   start(): void {
     const { store, log } = this.#o;
-    this.#unwatch = followKeys(store, ['plans', 'usage', 'devices'], (table, key) => this.#changed(table, key), log);
+    this.#unwatch = followKeys(store, ['plans', 'usage', 'devices', 'service'], (table, key) => this.#changed(table, key), log);
     this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
     this.#scans.add(undefined);
     this.#soon();
@@ -113,6 +115,8 @@ export class StepKeeper {
   }
 
   #changed(table: Table, key: string | undefined): void {
+    if (table === 'service') this.#o.service.told(key);
+    if (key === SETTLED_KEY) return;
     if (table === 'plans') this.#scans.add(key);
     else if (key === undefined) this.#scans.add(undefined);
     else this.#dirty.add(table === 'usage' ? key.slice(0, key.lastIndexOf(' ')) : key);
@@ -168,6 +172,7 @@ export class StepKeeper {
         throw error;
       }
     }
+    if (this.#dirty.size === 0 && !this.#stopped) await this.#o.service.settled();
   }
 
   /** A device whose record is damaged keeps the steps that it has, and holds up no other. */
@@ -187,18 +192,20 @@ export class StepKeeper {
   async #look(id: string): Promise<Verdict | undefined> {
     const { store, plans, now: clock } = this.#o;
     const now = clock();
-    let device = (await DEVICES.get(store, id)) ?? deviceSchema.parse({ id });
+    const registered = await DEVICES.get(store, id);
+    let device = registered ?? deviceSchema.parse({ id });
     if (device.recovery !== undefined && device.recovery.until <= now) device = await this.#recovered(id, device);
+    const force = await plans.of(id, now);
+    this.#dueAt(id, await this.#o.service.look(id, registered, now, force.plan.ending_notice_days));
     const text = await store.get('policies', id);
     const before = POLICIES.read(text);
     if (before !== undefined && this.#isAnnounced(before, now)) {
       this.#dueAt(id, before.announcing?.until ?? now);
       return undefined;
     }
-    const force = await plans.of(id, now);
     const { plan } = force;
-    this.#dates(device, now);
     const recovery = device.recovery;
+    if (recovery !== undefined) this.#dueAt(id, recovery.until);
     if (plan.steps.length === 0 && before === undefined && recovery === undefined) return undefined;
     const { pct, cycle } = await readUsage(store, device, force);
     const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []).filter((step) => canHold(step, device));
@@ -266,22 +273,8 @@ export class StepKeeper {
     return DEVICES.read(text) ?? before;
   }
 
-  /** A date that passes is an event, and something to look at again. */
-  #dates(device: Device, now: number): void {
-    const { id, activates_at = 0, expires_at = Number.POSITIVE_INFINITY, recovery } = device;
-    for (const at of [activates_at, expires_at, recovery?.until ?? 0]) if (at > now && Number.isFinite(at)) this.#dueAt(id, at);
-    if (activates_at === 0 && expires_at === Number.POSITIVE_INFINITY) {
-      this.#served.delete(id);
-      return;
-    }
-    const served = now < activates_at ? 'pending' : now >= expires_at ? 'expired' : 'active';
-    const before = this.#served.get(id);
-    this.#served.set(id, served);
-    if (before !== undefined && before !== served)
-      this.#o.record(id, { type: served === 'expired' ? 'device_expired' : 'device_activated' });
-  }
-
   #dueAt(device: string, at: number): void {
+    if (!Number.isFinite(at)) return;
     this.#due.set(device, Math.min(this.#due.get(device) ?? Number.POSITIVE_INFINITY, at));
   }
 

@@ -39,6 +39,11 @@ async function removeRecord(store: StateStore, { device, ids }: Erasure): Promis
     const text = await store.get('devices', device);
     const ops: Op[] = [{ table: 'devices', key: device, expect: text }];
     if (text !== undefined) ops.push({ table: 'devices', key: device, remove: true });
+    for (const key of new Set([device, ...ids])) {
+      const service = await store.get('service', key);
+      ops.push({ table: 'service', key, expect: service });
+      if (service !== undefined) ops.push({ table: 'service', key, remove: true });
+    }
     for (const key of new Set([...ids, ...(DEVICES.read(text)?.aliases ?? [])]))
       if ((await store.get('aliases', key)) === device)
         ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });

@@ -5,7 +5,7 @@ import type { CheckRecordOptions } from '../../codec/registry.ts';
 import { attempt, CONTENDED, isBusy } from '../../state/attempt.ts';
 import { entries, pages } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
-import { DEVICES, type Device, deviceSchema, patched, settled } from './device.ts';
+import { DEVICES, type Device, deviceSchema, patched, reasoned, settled } from './device.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
 import { QUARANTINE } from './unknown-device.ts';
 
@@ -56,6 +56,8 @@ export interface DeviceRecordsOptions {
   readonly checkOptions?: CheckRecordOptions;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
+  /** What a change means for the service of the device, as steps of the same write. */
+  readonly service?: (before: Device | undefined, after: Device | undefined, by: string) => Promise<readonly Op[]>;
   /** Journals an event of a device. */
   readonly record: (device: string, event: object) => void;
 }
@@ -191,7 +193,7 @@ export class DeviceRecords {
     // Nothing in quarantine, nothing to take out.
     const trusting = (await this.#o.store.list('quarantine', { limit: 1 })).length === 0;
     const planned = await Promise.all(
-      batch.map(async (row) => ({ row, ...(await this.#plan(row.id, (before) => madeOf(before, row), plans, trusting)) })),
+      batch.map(async (row) => ({ row, ...(await this.#plan(row.id, (before) => madeOf(before, row), plans, by, trusting)) })),
     );
     const left: Upsert[] = [];
     for (let at = 0; at < planned.length; ) {
@@ -219,7 +221,7 @@ export class DeviceRecords {
   async #change(id: string, make: Make, by: string, event = '', plans: PlanTexts = new Map()): Promise<Change> {
     try {
       const change = await attempt(`the record of device ${id}`, async () => {
-        const step = await this.#plan(id, make, plans);
+        const step = await this.#plan(id, make, plans, by);
         return (await this.#write(step.ops, [step], plans)) ? step.change : CONTENDED;
       });
       if (!('refused' in change)) this.#said(change, by, event);
@@ -250,7 +252,7 @@ export class DeviceRecords {
    * What a change would come to, and the write that makes it so if nothing has changed by then. `trusting`: what only the write itself
    * must know is not looked up; when it fails, the change is tried again with a look.
    */
-  async #plan(id: string, make: Make, plans: PlanTexts, trusting = false): Promise<Step> {
+  async #plan(id: string, make: Make, plans: PlanTexts, by: string, trusting = false): Promise<Step> {
     const { store } = this.#o;
     const text = await store.get('devices', id);
     const before = DEVICES.read(text);
@@ -261,7 +263,8 @@ export class DeviceRecords {
     if ('refused' in made) return nothing(refusal(made.refused, []));
     if ('remove' in made) {
       const aliases = (before?.aliases ?? []).map((key): Op => ({ table: 'aliases', key, remove: true }));
-      const ops: Op[] = [{ table: 'devices', key: id, expect: text }, { table: 'devices', key: id, remove: true }, ...aliases];
+      const service = (await this.#o.service?.(before, undefined, by)) ?? [];
+      const ops: Op[] = [{ table: 'devices', key: id, expect: text }, { table: 'devices', key: id, remove: true }, ...aliases, ...service];
       return { change: { before, after: undefined }, ops, joins: undefined };
     }
     const checked = deviceSchema.safeParse(made.device);
@@ -275,7 +278,7 @@ export class DeviceRecords {
           wrong.map(({ name, problem }) => ({ field: `options.${name}`, problem })),
         ),
       );
-    const after = endedWithService(before, settled(withOptions(checked.data, options)));
+    const after = endedWithService(before, reasoned(before, settled(withOptions(checked.data, options))));
     if (after === undefined) return nothing(refusal('conflict', [TERMINATED]));
     if (before !== undefined && isDeepStrictEqual(before, after)) return nothing({ before, after });
     const own = new Set<string>();
@@ -287,6 +290,7 @@ export class DeviceRecords {
       ops.push({ table: 'quarantine', key, expect: unknownDevice });
       if (unknownDevice !== undefined) ops.push({ table: 'quarantine', key, remove: true });
     }
+    ops.push(...((await this.#o.service?.(before, after, by)) ?? []));
     const isPut = after.plan !== 'default' && after.plan !== before?.plan;
     return { change: { before, after }, ops, joins: isPut ? { plan: after.plan, text: plans.get(after.plan) } : undefined };
   }

@@ -18,6 +18,7 @@ export const deviceSchema = z
     account: z.string().max(64).optional(),
     plan: z.string().max(64).default('default'),
     state: z.enum(DEVICE_STATES).default('active').describe('pending becomes active at activates_at or first contact'),
+    reason: z.string().max(200).optional().describe('why it is in this state; goes when the state changes without a new one'),
     activates_at: time.optional().describe('before this it is served like a suspended one'),
     expires_at: time.optional().describe('from then on it is served like a suspended one'),
     privacy: z.enum(['store', 'relay']).default('store').describe('relay: to the stream only, never to ClickHouse'),
@@ -63,6 +64,13 @@ function bare(field: z.core.$ZodType): z.core.$ZodType {
 export function settled(device: Device): Device {
   const { provisional, ...rest } = device;
   return provisional === undefined ? device : rest;
+}
+
+/** The reason that it had for another state is none for this one. */
+export function reasoned(before: Device | undefined, after: Device): Device {
+  if (before === undefined || before.state === after.state || before.reason !== after.reason) return after;
+  const { reason: _, ...rest } = after;
+  return rest;
 }
 
 /** The device with the change made; what it then is must still be checked. */
