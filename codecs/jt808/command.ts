@@ -15,6 +15,54 @@ export const COMMANDS: readonly CommandRule[] = [
   { type: 'engine_stop', about: 'cut fuel or electricity', parameters: {} },
   { type: 'engine_resume', about: 'restore fuel or electricity', parameters: {} },
   { type: 'status', about: 'all parameters (0x8104)', parameters: {} },
+  {
+    type: 'get_parameter',
+    about: 'one parameter (0x8106)',
+    parameters: { id: { type: 'number', min: 1, max: 0xffff, about: 'number of the parameter: 41 for 0x0029' } },
+  },
+  {
+    type: 'set_parameter',
+    about: 'one parameter (0x8103); read it back with get_parameter',
+    parameters: {
+      id: { type: 'number', min: 1, max: 0xffff, about: 'number of the parameter: 41 for 0x0029' },
+      value: { type: 'string', about: 'a whole number, or a text of at most 200 printable ASCII characters' },
+      as: { type: 'string', fallback: 'dword', oneOf: ['dword', 'word', 'byte', 'text'], about: 'how the value is sent' },
+    },
+    actsAs: ({ id }) => (isLink(Number(id)) ? 'set_server' : ''),
+  },
+  {
+    type: 'track',
+    about: 'more positions for a while (0x8202)',
+    parameters: {
+      seconds: { type: 'number', min: 0, max: 65_535, about: 'between positions; 0 ends it' },
+      duration: { type: 'number', fallback: 600, min: 1, max: 86_400, about: 'seconds that it lasts' },
+    },
+  },
+  {
+    type: 'confirm_alarm',
+    about: 'the alarm has been seen (0x8203): the device clears it',
+    parameters: {
+      serial: { type: 'number', fallback: 0, min: 0, max: 65_535, about: 'serial of the message; 0: all alarms of these kinds' },
+      alarms: { type: 'number', fallback: 1, min: 1, max: 0x18700009, about: 'the kinds as bits of the alarm word: 1 is SOS' },
+    },
+  },
+  { type: 'lock_doors', about: 'lock the doors (0x8500)', parameters: {} },
+  { type: 'unlock_doors', about: 'unlock the doors (0x8500)', parameters: {} },
+  {
+    type: 'set_output',
+    about: 'switch an output (0x8105 23)',
+    families: 'AOVX',
+    parameters: {
+      output: { type: 'number', min: 0, max: 9, about: 'number of the output' },
+      on: { type: 'boolean', about: 'true switches it on' },
+    },
+  },
+  {
+    type: 'set_time_zone',
+    about: 'zone of the dates that the device sends (GMT)',
+    families: 'Jimi',
+    parameters: { minutes: { type: 'number', min: -720, max: 765, about: 'minutes ahead of UTC, a multiple of 15' } },
+  },
   { type: 'version', about: 'model, firmware and SIM card (0x8107)', parameters: {} },
   {
     type: 'set_server',
@@ -72,18 +120,40 @@ export function encodeCommand(command: Command, key: number, state: Jt808State, 
     case 'locate':
       return send(0x8201, empty);
     case 'set_interval':
-      return send(0x8103, (o, p) => putParameter(o, putU8(o, p, 1), 0x0029, Number(parameters['seconds'])));
+      return interval(Number(parameters['seconds']), state, send);
     case 'reboot':
+      if (state.is('jimi')) return custom('RESET#', state, send);
+      if (state.is('huabao')) return send(0x0310, (o, p) => putU8(o, putU8(o, putU8(o, putU8(o, p, 1), 0x23), 1), 3));
       return send(0x8105, (o, p) => putU8(o, p, 4));
     case 'engine_stop':
     case 'engine_resume':
       return engine(command.type === 'engine_stop', state, send);
     case 'status':
-      return send(0x8104, empty);
+      return state.is('jimi') ? custom('STATUS#', state, send) : send(0x8104, empty);
     case 'version':
-      return send(0x8107, empty);
+      return state.is('jimi') ? custom('VERSION#', state, send) : send(0x8107, empty);
     case 'set_server':
-      return server(String(parameters['host']), Number(parameters['port']), send);
+      return server(String(parameters['host']), Number(parameters['port']), state, send);
+    case 'get_parameter':
+      return send(0x8106, (o, p) => putU32be(o, putU8(o, p, 1), Number(parameters['id'])));
+    case 'set_parameter':
+      return setParameter(parameters, send);
+    case 'track': {
+      const seconds = Number(parameters['seconds']);
+      return send(0x8202, (o, p) =>
+        seconds === 0 ? putU16be(o, p, 0) : putU32be(o, putU16be(o, p, seconds), Number(parameters['duration'])),
+      );
+    }
+    case 'confirm_alarm':
+      return send(0x8203, (o, p) => putU32be(o, putU16be(o, p, Number(parameters['serial'])), Number(parameters['alarms'])));
+    case 'lock_doors':
+    case 'unlock_doors':
+      return doors(command.type === 'lock_doors', state, send);
+    case 'set_output':
+      if (!state.is('aovx')) return 0;
+      return send(0x8105, (o, p) => putAscii(o, putU8(o, p, 0x23), `${Number(parameters['output'])};${parameters['on'] === true ? 1 : 0}`));
+    case 'set_time_zone':
+      return state.is('jimi') ? zone(Number(parameters['minutes']), state, send) : 0;
     case 'custom':
       return custom(String(parameters['text']), state, send);
     default:
@@ -97,6 +167,55 @@ function empty(_out: Bytes, at: number): number {
   return at;
 }
 
+/** Seconds between positions, in the maker's words: some report by distance until parameter 0x0020 says by time. */
+function interval(seconds: number, state: Jt808State, send: Send): number {
+  if (state.is('jimi')) return custom(`TIMER,${seconds},${seconds}#`, state, send);
+  if (state.is('huabao')) return send(0x0310, (o, p) => putU32be(o, putU8(o, putU8(o, putU8(o, p, 1), 0x06), 4), seconds));
+  if (state.is('g10ls') || state.is('seeworld'))
+    return send(0x8103, (o, p) => putParameter(o, putParameter(o, putU8(o, p, 2), 0x0020, 0), 0x0029, seconds));
+  return send(0x8103, (o, p) => putParameter(o, putU8(o, p, 1), 0x0029, seconds));
+}
+
+/** Access points, hosts and ports: a device may not come back behind a change of them. */
+function isLink(id: number): boolean {
+  return (id >= 0x10 && id <= 0x1d) || id === 0xf030;
+}
+
+const SIZES: Readonly<Record<string, readonly [bytes: number, most: number]>> = {
+  byte: [1, 0xff],
+  word: [2, 0xffff],
+  dword: [4, 0xffffffff],
+};
+
+function setParameter(parameters: Options, send: Send): number {
+  const id = Number(parameters['id']);
+  const value = String(parameters['value']);
+  const size = SIZES[String(parameters['as'])];
+  if (size === undefined) {
+    if (!/^[\x20-\x7e]+$/.test(value) || value.length > LONGEST_TEXT) return 0;
+    return send(0x8103, (o, p) => putAscii(o, putU8(o, putU32be(o, putU8(o, p, 1), id), value.length), value));
+  }
+  const [bytes, most] = size;
+  const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+  if (!(number <= most)) return 0;
+  return send(0x8103, (o, at) => {
+    const p = putU8(o, putU32be(o, putU8(o, at, 1), id), bytes);
+    return bytes === 1 ? putU8(o, p, number) : bytes === 2 ? putU16be(o, p, number) : putU32be(o, p, number);
+  });
+}
+
+/** One flag; 2019: count 2, type 2 (0001 doors), 0 locks. */
+function doors(lock: boolean, state: Jt808State, send: Send): number {
+  return send(0x8500, (o, p) => (state.is2019 ? putU8(o, putU16be(o, putU16be(o, p, 1), 1), lock ? 0 : 1) : putU8(o, p, lock ? 1 : 0)));
+}
+
+/** `GMT,E,8,0#` */
+function zone(minutes: number, state: Jt808State, send: Send): number {
+  if (minutes % 15 !== 0) return 0;
+  const size = Math.abs(minutes);
+  return custom(`GMT,${minutes < 0 ? 'W' : 'E'},${Math.floor(size / 60)},${size % 60}#`, state, send);
+}
+
 /** Control words by maker; Jimi's units take a text. E7 units have a message of their own, which carries the time: not offered. */
 function engine(stop: boolean, state: Jt808State, send: Send): number {
   if (state.e7) return 0;
@@ -106,8 +225,9 @@ function engine(stop: boolean, state: Jt808State, send: Send): number {
   return send(0x8105, (o, p) => putU8(o, p, words[stop ? 0 : 1] ?? 0));
 }
 
-function server(host: string, port: number, send: Send): number {
+function server(host: string, port: number, state: Jt808State, send: Send): number {
   if (!/^[A-Za-z0-9.-]{1,64}$/.test(host) || !Number.isInteger(port) || port < 1 || port > 65535) return 0;
+  if (state.is('jimi')) return custom(`SERVER,1,${host},${port},0#`, state, send);
   return send(0x8103, (o, at) => {
     let p = putU8(o, at, 2);
     p = putAscii(o, putU8(o, putU32be(o, p, 0x0013), host.length), host);

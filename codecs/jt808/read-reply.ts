@@ -14,7 +14,7 @@ export function readReply(command: Command | undefined, text: string): Reading |
   return { outcome: 'done', values: values(text) };
 }
 
-const ANSWERED_LATER: ReadonlySet<string> = new Set(['locate', 'status', 'version', 'custom']);
+const ANSWERED_LATER: ReadonlySet<string> = new Set(['locate', 'status', 'version', 'get_parameter', 'custom']);
 
 const PARAMETERS: ReadonlyMap<string, string> = new Map([
   ['0001', 'heartbeat_interval'],

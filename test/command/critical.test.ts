@@ -64,6 +64,11 @@ describe('a command that does what a critical one does is as critical', () => {
   });
 });
 
+it('jt808: a parameter that says where the device connects to is as critical as set_server', () => {
+  const meaning = (id: number): string => meaningOf(jt808, 'set_parameter', { id, value: '1', as: 'dword' }, {}).critical;
+  expect([0x13, 0x18, 0xf030, 0x29].map(meaning)).toEqual(['set_server', 'set_server', 'set_server', '']);
+});
+
 it.each(['RELAY,1#', 'RELAY,223456,1#', 'prelay,1', 'DYD#', 'DYD,000000#'])('jt808: %s immobilises', (text) => {
   expect(custom(jt808, text).switches).toMatchObject([{ immobilises: true }]);
 });
