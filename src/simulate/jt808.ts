@@ -51,7 +51,8 @@ const JIMI_ALARMS: Partial<Readonly<Record<Happening, number>>> = {
 export class Jt808Device implements Speaker {
   readonly device: string;
   readonly resolutionMs = 1000;
-  readonly window = 4;
+  /** A report that could not be stored is not answered, the one behind it may be: one at a time keeps the order. */
+  readonly window = 1;
   readonly #model: Jt808Model;
   readonly #phone: Uint8Array;
   #serial = 0;
