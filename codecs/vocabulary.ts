@@ -79,6 +79,7 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'driver_name', type: 'text', unit: '', meaning: 'name on the card of the driver' },
   { name: 'plate', type: 'text', unit: '', meaning: 'number plate that the device was given' },
   { name: 'terminal_id', type: 'text', unit: '', meaning: "the maker's number of the device, which is not its identity" },
+  { name: 'driver_<n>_id', type: 'text', unit: '', meaning: 'card of one of several drivers' },
   { name: 'vin', type: 'text', unit: '', meaning: 'vehicle identification number' },
   { name: 'iccid', type: 'text', unit: '', meaning: 'number of the SIM card' },
   { name: 'imsi', type: 'text', unit: '', meaning: 'subscriber identity on the SIM' },
@@ -122,6 +123,8 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'tyre_<n>_pressure_bar', type: 'number', unit: 'bar', meaning: 'pressure of the tyre at this position' },
   { name: 'tyre_<n>_temperature_c', type: 'number', unit: '°C', meaning: 'temperature of the tyre at this position' },
 
+  { name: 'tag_<n>_data', type: 'text', unit: '', meaning: 'what a Bluetooth sensor sends, as it came, hexadecimal' },
+
   { name: 'geofence', type: 'text', unit: '', meaning: 'number or name of the zone that the event is about' },
   { name: 'reply', type: 'text', unit: '', meaning: 'text of a command reply' },
   { name: 'event_code', type: 'number', unit: '', meaning: 'the raw number behind `event`' },
@@ -132,6 +135,9 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'air_pressure', type: 'number', unit: '', meaning: 'air pressure, in the unit of the maker' },
   { name: 'priority', type: 'number', unit: '', meaning: '0 low, 1 high, 2 panic' },
   { name: 'alarm_language', type: 'text', unit: '', meaning: 'language that the device wants its alarm address in' },
+  { name: 'upload_mode', type: 'number', unit: '', meaning: 'what made the device report, in the numbers of the maker' },
+  { name: 'external_data', type: 'text', unit: '', meaning: "what another device said on the tracker's serial line" },
+  { name: 'fuel_consumption', type: 'number', unit: '', meaning: 'fuel being burnt, in the unit of the maker' },
   { name: 'alarm_bits', type: 'number', unit: '', meaning: 'the raw alarm word' },
   { name: 'time_zone', type: 'text', unit: '', meaning: "offset of the device's clock from UTC, as it says: +08:00" },
   { name: 'alarm_label', type: 'text', unit: '', meaning: 'label under which the pictures of an alarm are kept, hexadecimal' },

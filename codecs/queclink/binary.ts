@@ -315,7 +315,11 @@ function timeAt(bytes: Bytes, p: number): number {
 function insert(bytes: Bytes, at: number, n: number, name: string, out: FrameResult, r: number): void {
   if ((name === 'IGN' || name === 'IGF') && n >= 4) out.attr(A.DurationS, u32be(bytes, at));
   else if ((name === 'VGN' || name === 'VGF') && n >= 7) out.attr(A.DurationS, u32be(bytes, at + 3));
-  else if (name === 'RMD' && n >= 1 && bytes[at]! <= 1) out.attr(A.Roaming, bytes[at]!);
+  else if (name === 'BPL' && n >= 2 && u16be(bytes, at) >= 2500 && u16be(bytes, at) <= 5000) out.attr(A.BatteryV, u16be(bytes, at) / 1000);
+  else if (name === 'DOS' && n >= 2) {
+    out.attr(A.OutputId, bytes[at]!);
+    if (bytes[at + 1]! <= 1) out.attr(A.OutputOn, bytes[at + 1]!);
+  } else if (name === 'RMD' && n >= 1 && bytes[at]! <= 1) out.attr(A.Roaming, bytes[at]!);
   else if ((name === 'JDS' && n >= 1 && bytes[at] === 2) || (name === 'GPJ' && n >= 2 && bytes[at + 1] === 3)) out.event[r] = JAMMING;
 }
 

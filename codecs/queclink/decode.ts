@@ -213,12 +213,25 @@ function obd(bytes: Bytes, base: number, end: number, out: FrameResult): void {
   const r = out.row();
   const k = isHex(bytes, base + 1, 6) ? base + 1 : isHex(bytes, base, 6) ? base : base + 1;
   const mask = Math.max(0, hexadecimal(bytes, k));
+  const place = findPlace(bytes, k + 1, end);
+  const expected = k + 1 + bitsIn(mask & 0xfffff);
+  // A model whose bits stand for something else: its place is known by its form, its values are not.
+  if (place >= 0 && place - LONGITUDE !== expected) {
+    block(bytes, place - LONGITUDE, true, out, r);
+    return;
+  }
   let p = obdBlock(bytes, k, end, out);
   if ((mask & 0x100000) !== 0) {
     const next = block(bytes, p, isPlace(bytes, p + LONGITUDE), out, r);
     p = (mask & 0x200000) !== 0 ? next + 1 : p + 7;
   } else if ((mask & 0x200000) !== 0) p += 5;
   if ((mask & 0x400000) !== 0 && p < end) tailMileage(bytes, p, out);
+}
+
+function bitsIn(mask: number): number {
+  let n = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) n++;
+  return n;
 }
 
 function tailMileage(bytes: Bytes, k: number, out: FrameResult): void {

@@ -20,7 +20,7 @@ export function readHead(report: Report, bytes: Bytes, base: number, head: numbe
   HEAD.value = -1;
   HEAD.mask = -1;
   HEAD.moves = false;
-  const names = report.head;
+  const names = report.shortHead !== undefined && head - base === report.shortHead.length ? report.shortHead : report.head;
   const first = head - names.length;
   for (let n = 0; n < names.length; n++) {
     const k = first + n;
@@ -108,7 +108,7 @@ function readField(report: Report, field: Head, bytes: Bytes, k: number, out: Fr
       HEAD.mask = isHex(bytes, k, 8) ? hexadecimal(bytes, k) : -1;
       break;
     case Head.SupplyMv:
-      put(A.SupplyMv, whole(bytes, k), out);
+      put(A.ExternalMv, whole(bytes, k), out);
       break;
     case Head.AnalogMv:
       put(A.Analog, whole(bytes, k), out);

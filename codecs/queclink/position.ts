@@ -101,10 +101,10 @@ export function trailer(bytes: Bytes, k: number, state: QueclinkState, out: Fram
     if (((mask >> bit) & 1) === 0) continue;
     const value = whole(bytes, p++);
     if (value < 0) continue;
-    const isUsed = bit === (state.model.cv ? 1 : 0);
+    const isUsed = bit === (state.model.cv ? 2 : 0);
     if (isUsed && value <= 64) out.satellites[r] = value;
     else if (state.model.cv && bit === 0 && value <= 64) out.attr(A.SatellitesVisible, value);
-    else if (bit === 1) out.attr(A.GnssTrigger, value);
+    else if (bit === 1 && !state.model.cv) out.attr(A.GnssTrigger, value);
   }
   return p;
 }

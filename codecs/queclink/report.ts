@@ -117,6 +117,8 @@ export interface Report {
   readonly special: Special;
   readonly kind: Kind;
   readonly head: readonly Head[];
+  /** Of vehicle units, where personal ones have a longer head under the same name. */
+  readonly shortHead: readonly Head[] | undefined;
   /** Always, or by the number that the report says (type, state): index of the event, 0 none. */
   readonly event: number;
   readonly byValue: readonly number[] | undefined;
@@ -133,6 +135,7 @@ function report(name: string, kind: Kind, head: readonly Head[], events: Events 
     special: SPECIAL[name] ?? Special.None,
     kind,
     head,
+    shortHead: name === 'STR' ? [Head.Skip, Head.Duration] : undefined,
     event: typeof events === 'string' ? index(events) : 0,
     byValue: typeof events === 'string' ? undefined : events.map(index),
   };
@@ -234,6 +237,7 @@ export const UNKNOWN_REPORT: Report = {
   special: Special.None,
   kind: Kind.Position,
   head: [],
+  shortHead: undefined,
   event: 0,
   byValue: undefined,
 };
