@@ -92,7 +92,12 @@ export function isHex(bytes: Bytes, k: number, digits: number): boolean {
 
 /** Is field k this many digits? */
 export function isDigits(bytes: Bytes, k: number, digits: number): boolean {
-  return width(k) === digits && decimal(bytes, AT[k]!, AT[k + 1]! - 1) >= 0;
+  if (k >= count) return false;
+  const to = AT[k + 1]! - 1;
+  let p = AT[k]!;
+  if (to - p !== digits) return false;
+  for (; p < to; p++) if (((bytes[p]! - 48) & 0xff) > 9) return false;
+  return true;
 }
 
 /** Before it no unit has had a fix: clocks that were never set stand in 2004, examples in 2009. */

@@ -25,7 +25,8 @@ const MINUS = 0x2d;
 
 /** At least six decimals: other numbers have one or two. */
 function isDegrees(bytes: Bytes, k: number): boolean {
-  return width(k) >= 8 && width(k) <= 11 && bytes[fieldTo(k) - 7] === 0x2e;
+  const n = width(k);
+  return n >= 8 && n <= 11 && bytes[fieldTo(k) - 7] === 0x2e;
 }
 
 function isNumber(bytes: Bytes, k: number): boolean {
