@@ -150,3 +150,39 @@ describe('the zone', () => {
     expect(time({ time_zone: '-03:30' })).toBe(Date.UTC(2026, 9, 1, 11, 30, 1));
   });
 });
+
+describe('explain', () => {
+  const notes = (frame: Uint8Array): string[] => {
+    const connection = connect();
+    const list: string[] = [];
+    let next = 0;
+    jt808.tcp?.explain?.(frame, 0, frame.length, connection.feed.state, (at, length, name, _raw, value) => {
+      expect(at).toBe(next);
+      next = at + length;
+      list.push(value === undefined ? name : `${name}: ${value}`);
+    });
+    expect(next).toBe(frame.length);
+    return list;
+  };
+
+  it('names the fields and items of a location, with escapes, byte by byte', () => {
+    expect(notes(bytesOf(lines.get('j12') ?? '')).slice(5, -2)).toEqual([
+      'alarm flags',
+      'status: bits 0, 1, 2, 3, 18, 19',
+      'latitude: 23.550520',
+      'longitude: 46.633308',
+      'altitude: 760 m',
+      'speed: 12.6 km/h',
+      'course: 125°',
+      'time: 2026-11-29 09:30:00',
+      'item 01: mileage, 0.1 km',
+      'item 30: signal',
+      'item 31: satellites',
+      'item 61: external voltage, 0.01 V',
+    ]);
+  });
+
+  it('leaves no byte out of any frame at hand', () => {
+    for (const { hex } of frameLines('jt808')) notes(bytesOf(hex));
+  });
+});
