@@ -19,7 +19,7 @@ it.each(['tcp', 'udp'] as const)(
       '--transport',
       transport,
       '--devices',
-      '9',
+      '15',
       '--interval',
       '200ms',
       '--duration',
@@ -28,9 +28,14 @@ it.each(['tcp', 'udp'] as const)(
       '60s',
       '--json',
     ];
-    const { code, out } = await fixgate(['simulate', '--protocol', 'teltonika,gt06,h02', ...how]);
+    const { code, out } = await fixgate(['simulate', '--protocol', 'teltonika,gt06,h02,queclink,jt808', ...how]);
     const { unacknowledged, wrong_answers, protocols } = JSON.parse(out);
-    expect([code, unacknowledged, wrong_answers, Object.keys(protocols).sort()]).toEqual([0, 0, 0, ['gt06', 'h02', 'teltonika']]);
+    expect([code, unacknowledged, wrong_answers, Object.keys(protocols).sort()]).toEqual([
+      0,
+      0,
+      0,
+      ['gt06', 'h02', 'jt808', 'queclink', 'teltonika'],
+    ]);
     for (const tally of Object.values(protocols)) expect(Reflect.get(Object(tally), 'acknowledged')).toBeGreaterThan(0);
   },
 );
