@@ -4,18 +4,24 @@ import { spawnSync } from 'node:child_process';
  * Programs that the tests run for real, by Debian package. What is missing is installed with apt when this user may;
  * otherwise the line to type is printed and the tests do not start.
  */
-const TOOLS: readonly { readonly command: string; readonly packageName: string; readonly why: string; readonly ask?: string }[] = [
+const TOOLS: readonly {
+  readonly command: string;
+  readonly packageName: string;
+  readonly why: string;
+  readonly ask?: string | readonly string[];
+}[] = [
   { command: 'redis-server', packageName: 'redis-server', why: 'streams and the state store' },
   { command: 'chromium', packageName: 'chromium', why: 'web pages that attack the embedded ClickHouse' },
   { command: 'nginx', packageName: 'nginx', why: 'the reverse proxy of docs/http.md', ask: '-v' },
   { command: 'openssl', packageName: 'openssl', why: 'a certificate for that proxy', ask: 'version' },
   { command: 'promtool', packageName: 'prometheus', why: 'alerts and dashboard' },
   { command: 'systemd-analyze', packageName: 'systemd', why: 'the service of deploy/systemd' },
+  { command: '/usr/bin/python3', packageName: 'python3-redis', why: 'the example of a consumer in Python', ask: ['-c', 'import redis'] },
   { command: 'unshare', packageName: 'util-linux', why: 'servers in network namespaces of their own' },
 ];
 
-const isThere = ({ command, ask = '--version' }: { readonly command: string; readonly ask?: string }): boolean =>
-  spawnSync(command, [ask], { stdio: 'ignore' }).status === 0;
+const isThere = ({ command, ask = '--version' }: { readonly command: string; readonly ask?: string | readonly string[] }): boolean =>
+  spawnSync(command, [ask].flat(), { stdio: 'ignore' }).status === 0;
 
 function apt(...args: string[]): boolean {
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];

@@ -183,6 +183,25 @@ describe('the package', () => {
     expect(outcome).toMatchObject({ stdout: '', stderr: '' });
   });
 
+  it('gives types and schemas to consumers of the streams', async () => {
+    writeFileSync(
+      join(app, 'consumer.ts'),
+      [
+        "import { type Fix, fixSchema, jsonSchema, type StreamEvent } from 'fixgate/record';",
+        'export const north = (fix: Fix): boolean => fix.lat > 0;',
+        "export const why = (event: StreamEvent): string => (event.type === 'disconnected' ? event.data.reason : event.id);",
+        '// @ts-expect-error: a fix has a place',
+        "export const nowhere: Fix = { kind: 'fix' };",
+        'console.log(Object.keys(jsonSchema()).length > 0 && fixSchema.safeParse({}).success === false);',
+      ].join('\n'),
+    );
+    const compilerOptions = { strict: true, module: 'nodenext', target: 'es2024', lib: ['es2024', 'dom'], types: [], skipLibCheck: true };
+    writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+    const outcome = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', app], { cwd: app, env: environment() }).catch((e) => e);
+    expect(outcome).toMatchObject({ stdout: '', stderr: '' });
+    expect((await run(process.execPath, ['consumer.js'], { cwd: app, env: environment() })).stdout).toBe('true\n');
+  });
+
   it('has the kit, which passes a sound codec and finds what is wrong with a broken one', async () => {
     writeFileSync(
       join(app, 'check.js'),

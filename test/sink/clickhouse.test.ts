@@ -538,6 +538,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 3, about: 'envelope of events' },
         { number: 4, about: 'account of records and usage' },
         { number: 5, about: 'last position of each device' },
+        { number: 6, about: 'comments of columns' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'events',
@@ -548,6 +549,13 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         'statuses',
         'usage',
       ]);
+    });
+
+    test('every column says what it holds', async () => {
+      await migrate(server.client, 'fixgate', 'me');
+      const silent =
+        "SELECT table, name FROM system.columns WHERE database = 'fixgate' AND comment = '' AND table NOT IN ('migrations', 'last_positions_view')";
+      expect(await rowsOf(silent)).toEqual([]);
     });
 
     test('every table is in the list of what an erasure removes, or in that of what it keeps', async () => {
@@ -587,7 +595,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 5]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 6]);
       expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
@@ -601,7 +609,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(5);
+      expect(await count('migrations')).toBe(6);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

@@ -82,7 +82,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   codec: { holds: 'the codec contract, FrameResult, options, layouts, the list of codecs', imports: ['base/wire', 'npm:binary-parser'] },
   codecs: { holds: 'one folder for each protocol; imports the index files of codec and wire only', imports: ['codec', 'base/wire'] },
   'codec/kit': { holds: 'the checks that every codec must pass', imports: ['codec', 'codec/frame', 'base/wire'] },
-  'out/record': { holds: 'records as columns and JSON: names, units, times, ids; the envelope of events', imports: ['codec', 'base/wire'] },
+  'out/record': {
+    holds: 'records as columns and JSON: names, units, times, ids; the envelope of events',
+    imports: ['codec', 'base/wire', 'npm:zod'],
+  },
   'in/listen': {
     holds: 'TCP and UDP sockets, deadlines, bounds, recognition of the protocol',
     imports: ['in/intake', 'in/session', 'codec types', 'base/wire types', 'src/base/wire/network.ts'],

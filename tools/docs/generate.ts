@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { jsonSchema } from '../../src/out/record/contract.ts';
 import { configJsonSchema } from './config-schema.ts';
 import { importTable } from './import-table.ts';
 import { metricsPage } from './metrics-page.ts';
@@ -10,6 +11,7 @@ export function generated(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/configuration.md', optionsPage()],
     ['fixgate.schema.json', configJsonSchema()],
+    ['docs/formats/record.schema.json', `${JSON.stringify(jsonSchema(), null, 1)}\n`],
     ['docs/metrics.md', metricsPage()],
     ['docs/vocabulary.md', vocabularyPage()],
     ['src/README.md', between(readFileSync('src/README.md', 'utf8'), importTable())],

@@ -1,3 +1,5 @@
+import { commentStatements } from './comments.ts';
+
 /**
  * The tables, as numbered migrations. A migration that has been released is never changed: a new one is added.
  * `README.md` beside this file says why each column is as it is.
@@ -141,4 +143,5 @@ SELECT device, argMax((time, received, lat, lon, speed_kmh, course_deg), time) A
 WHERE ${IS_LAST} AND received > now() - INTERVAL 30 DAY GROUP BY device)`,
     ],
   },
+  { number: 6, about: 'comments of columns', statements: commentStatements },
 ];
