@@ -23,6 +23,7 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'charging', type: 'boolean', unit: '', meaning: 'external power is charging the device' },
   { name: 'armed', type: 'boolean', unit: '', meaning: 'alarm is armed' },
   { name: 'blocked', type: 'boolean', unit: '', meaning: 'engine or fuel cut is active' },
+  { name: 'canary', type: 'boolean', unit: '', meaning: 'the record is of the synthetic device by which the server watches itself' },
   { name: 'door', type: 'boolean', unit: '', meaning: 'any door is open' },
 
   { name: 'external_v', type: 'number', unit: 'V', meaning: 'vehicle supply' },

@@ -35,7 +35,8 @@ export const wait = (ms: number): Promise<void> => new Promise((resolve) => setT
 export function startServer(settings: Readonly<Record<string, string>>, httpPort: number, checkout = HERE): Server {
   // Building the pages would be measured, too. An older revision has none, and refuses a variable that it does not know.
   const pages: Record<string, string> = existsSync(join(checkout, 'web')) ? { FIXGATE_HTTP_CONSOLE: 'false' } : {};
-  const env: Record<string, string> = { ...pages, ...settings, FIXGATE_HTTP_PORT: String(httpPort) };
+  const canary: Record<string, string> = existsSync(join(checkout, 'src/out/ship/canary.ts')) ? { FIXGATE_CANARY: 'false' } : {};
+  const env: Record<string, string> = { ...pages, ...canary, ...settings, FIXGATE_HTTP_PORT: String(httpPort) };
   for (const [name, value] of Object.entries(process.env)) if (!name.startsWith('FIXGATE_') && value !== undefined) env[name] ??= value;
   // A process group of its own: Ctrl-C is for the caller, which then ends the server in order.
   const child: ChildProcess = spawn(process.execPath, [join(checkout, 'bin/fixgate.js'), 'serve'], {

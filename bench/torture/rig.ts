@@ -72,6 +72,7 @@ export class Rig {
         FIXGATE_WORKERS: '2',
         FIXGATE_HTTP_PORT: String(http),
         FIXGATE_HTTP_CONSOLE: 'false',
+        FIXGATE_CANARY: 'false',
         FIXGATE_LISTEN: PROTOCOLS.map((name) => `${name}@127.0.0.1:${ports[name]}`).join(','),
         FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${proxies.clickHouse.port}`,
         FIXGATE_CLICKHOUSE_PASSWORD: stores.clickHouse.password,

@@ -236,6 +236,10 @@ export const configSchema = z.strictObject({
       console: z.boolean().default(true).describe('serve the web console at /'),
     })
     .prefault({}),
+  canary: z
+    .boolean()
+    .default(true)
+    .describe('a synthetic device sends a status every 10 s, which is read back from ClickHouse and Redis (fixgate_canary_age_seconds)'),
 });
 
 export type Config = z.infer<typeof configSchema>;
@@ -261,6 +265,7 @@ export const ENVIRONMENT = [
   ['FIXGATE_HTTP_PUBLIC_URL', 'http.publicUrl', 'text'],
   ['FIXGATE_HTTP_TRUSTED_PROXIES', 'http.trustedProxies', 'list'],
   ['FIXGATE_HTTP_CONSOLE', 'http.console', 'switch'],
+  ['FIXGATE_CANARY', 'canary', 'switch'],
 ] as const;
 /** Read by the command line itself, not an option: the configuration file. */
 export const CONFIG_FILE_VARIABLE = 'FIXGATE_CONFIG';

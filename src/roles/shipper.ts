@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { orderClock } from '../base/clock.ts';
+import { orderClock, systemClock } from '../base/clock.ts';
 import { Vitals } from '../base/descriptors.ts';
 import { nodeStorage } from '../base/files.ts';
 import { lockDirectory } from '../base/lock/lock.ts';
@@ -14,6 +14,7 @@ import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import type { EventJson } from '../out/record/event.ts';
+import { watchCanary } from '../out/ship/canary.ts';
 import { Erasures, erasuresPath } from '../out/ship/erasures.ts';
 import { type Shipper, startShipper } from '../out/ship/shipper.ts';
 import { type ClickHouseAccess, createClickHouseSink } from '../out/sink/clickhouse/sink.ts';
@@ -76,10 +77,12 @@ export async function startShipping({ config, instance, owner, orderOffset, clic
     claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 
-  return roleOf(shipper, state, metrics, log);
+  const told = (sink: string, seconds: number): void => metrics.canaryAge.set({ sink }, seconds);
+  const unwatch = config.canary ? watchCanary(sinks, instance, () => systemClock.now(), told) : () => {};
+  return roleOf(shipper, state, metrics, log, unwatch);
 }
 
-function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log): ChildRole {
+function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log, unwatch: () => void): ChildRole {
   const lag = eventLoopLag();
   const vitals = new Vitals();
   const unknown = unknownToChild();
@@ -109,6 +112,7 @@ function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log): Chi
       }
     },
     async drain(deadlineMs: number): Promise<void> {
+      unwatch();
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'delivery not complete at the deadline; the rest is delivered after the next start');
       await shipper.close();

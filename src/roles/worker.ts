@@ -34,6 +34,7 @@ import type { JournalOptions } from '../journal/options.ts';
 import { JournalState } from '../journal/stats.ts';
 import { type SightRow, Sights, TICK_MS, type WhoRow } from '../live/sights.ts';
 import { Traces } from '../live/traces.ts';
+import { BEAT_MS, beat } from '../out/ship/canary.ts';
 import { openState, type State } from '../state/open.ts';
 import { type DurableJournal, type JournalCalls, openDurable } from './durability.ts';
 import { PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
@@ -48,6 +49,7 @@ const REVIEW_MS = 30_000;
 /** What a worker is told. */
 export interface WorkerStart {
   readonly config: Config;
+  readonly instance: string;
   readonly slot: number;
   /** Names the supervisor's taking of the data directory. */
   readonly owner: string;
@@ -81,7 +83,10 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const host = hostOf({ config, codecs, durable, state, sessions, sights, fleet, metrics, log });
   const listeners = new Listeners(config.listeners, codecs, host);
   if (!successor) await listeners.openAll();
-  return new EdgeWorker({ slot, durable, state, fleet, host, listeners });
+  const sendCanary = (): void => beat(journal, start.instance, systemClock.now());
+  if (config.canary) sendCanary();
+  const canary = config.canary ? setInterval(sendCanary, BEAT_MS) : undefined;
+  return new EdgeWorker({ slot, durable, state, fleet, host, listeners, canary });
 }
 
 /** The slot's journal, and what follows its commits. */
@@ -213,6 +218,7 @@ interface WorkerParts {
   readonly fleet: Fleet;
   readonly host: ListenHost;
   readonly listeners: Listeners;
+  readonly canary: NodeJS.Timeout | undefined;
 }
 
 class EdgeWorker implements ChildRole {
@@ -228,9 +234,11 @@ class EdgeWorker implements ChildRole {
   readonly #metering: NodeJS.Timeout;
   readonly #telling: NodeJS.Timeout;
   readonly #reviewing: NodeJS.Timeout;
+  readonly #canary: NodeJS.Timeout | undefined;
   readonly #stopSampling: () => void;
 
-  constructor({ slot, durable, state, fleet, host, listeners }: WorkerParts) {
+  constructor({ slot, durable, state, fleet, host, listeners, canary }: WorkerParts) {
+    this.#canary = canary;
     this.metrics = host.metrics;
     this.#slot = slot;
     this.#durable = durable;
@@ -306,6 +314,7 @@ class EdgeWorker implements ChildRole {
     clearInterval(this.#metering);
     clearInterval(this.#telling);
     clearInterval(this.#reviewing);
+    clearInterval(this.#canary);
     meters.flush();
     await this.#fleet.close();
     await journal.close();

@@ -37,6 +37,8 @@ export class Server {
         FIXGATE_HTTP_PORT: '0',
         // Its pages are built by a process of their own.
         FIXGATE_HTTP_CONSOLE: 'false',
+        // Tests count rows and entries.
+        FIXGATE_CANARY: 'false',
         FIXGATE_CLICKHOUSE_PORT: '0',
         FIXGATE_LISTEN: 'teltonika@127.0.0.1:0,gt06@127.0.0.1:0,h02@127.0.0.1:0,queclink@127.0.0.1:0,jt808@127.0.0.1:0,auto@127.0.0.1:0',
         ...env,

@@ -53,6 +53,12 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: ['2m'],
   },
   {
+    alert: 'FixgateCanaryLate',
+    series: { 'fixgate_canary_age_seconds{sink="redis"}': '3+0x6 3+10x30', 'fixgate_canary_age_seconds{sink="clickhouse"}': '12+0x40' },
+    fires: [{ at: '2m30s', labels: SINK }],
+    quiet: ['1m40s'],
+  },
+  {
     alert: 'FixgateRecordsParked',
     series: { 'fixgate_sink_parked_entries_total{sink="redis"}': '0+0x6 3+0x200' },
     fires: [{ at: '2m', labels: SINK }],

@@ -18,6 +18,7 @@ import { Prometheus } from './prometheus.ts';
 /** With pauses and ages that a test can wait for. */
 const RULES = readFileSync(join(import.meta.dirname, '../../deploy/prometheus/rules.yml'), 'utf8')
   .replaceAll(/for: \d+[sm]/g, 'for: 1s')
+  .replace('fixgate_canary_age_seconds > 40', 'fixgate_canary_age_seconds > 20')
   .replace('fixgate_sink_oldest_undelivered_seconds > 60', 'fixgate_sink_oldest_undelivered_seconds > 2');
 
 let redis: RedisServer;
@@ -35,7 +36,7 @@ beforeAll(async () => {
   stateRedis = await RedisServer.start();
   const config = join(stateRedis.directory, 'lame.json');
   writeFileSync(config, JSON.stringify({ journal: { minFreeBytes: 2 ** 50 }, limits: { connections: 1 } }));
-  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url });
+  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' });
   lame = await Server.start({ FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: stateRedis.url, FIXGATE_CONFIG: config });
   for (const one of [server, lame]) instances.set(one, new URL(String((await one.logged('metrics and health'))['http'])).host);
   prometheus = await Prometheus.start(RULES, [...instances.values()]);
@@ -106,6 +107,7 @@ describe('an alert fires on the fault itself', () => {
     await redis.kill();
     await fires('FixgateSinkAway', server, { sink: 'redis' });
     await fires('FixgateSinkBehind', server, { sink: 'redis' });
+    await fires('FixgateCanaryLate', server, { sink: 'redis' });
     await redis.up();
     await fires('FixgateStreamRepeated', server);
   });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   redis = await RedisServer.start();
   // Lag and missed entries are of consumer groups, which are the operator's.
   await redis.client().call('XGROUP', 'CREATE', 'fixgate:positions', 'billing', '$', 'MKSTREAM');
-  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url });
+  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' });
 });
 afterAll(async () => {
   await server.stop();

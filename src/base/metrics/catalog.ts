@@ -126,6 +126,12 @@ export function createMetrics() {
       'max',
     ),
     undelivered: gauge('fixgate_sink_undelivered_entries', 'Durable entries that are not delivered to the sink.', ['sink']),
+    canaryAge: gauge(
+      'fixgate_canary_age_seconds',
+      'Age of the newest status of the synthetic device that was read back from the sink.',
+      ['sink'],
+      'max',
+    ),
     sinkUp: gauge('fixgate_sink_up', '1 when the last attempt to deliver succeeded.', ['sink'], 'min'),
     sinkBatches: counter('fixgate_sink_batches_total', 'Batches by outcome.', ['sink', 'outcome']),
     sinkRows: counter('fixgate_sink_rows_total', 'Rows delivered.', ['sink', 'kind']),

@@ -6,6 +6,7 @@ import type { Definition } from '../../journal/definition.ts';
 import type { EntryView } from '../../journal/entry.ts';
 import type { Rows } from '../record/rows.ts';
 import type { Codecs } from '../sink/sink.ts';
+import { CANARY_CODEC } from './canary.ts';
 
 /** How many states, and ways of reading, are kept before all are made anew: a memo has 31 bits, real ones take a handful of values. */
 const MAX_STATES = 1024;
@@ -40,7 +41,7 @@ export class Decoder {
   #lastReading: Reading | null = null;
 
   constructor(codecs: Codecs, optionsOf: OptionsOf) {
-    this.#codecs = codecs;
+    this.#codecs = new Map([...codecs, [CANARY_CODEC.name, CANARY_CODEC]]);
     this.#optionsOf = optionsOf;
   }
 

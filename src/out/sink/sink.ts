@@ -27,6 +27,11 @@ export interface Sink {
   deliver(batch: Batch, park: Park): Promise<void>;
   /** What an operator has to see to though everything is delivered; '' or absent: nothing. */
   readonly concern?: string;
+  /**
+   * When the newest status of the device that is there arrived, epoch ms, of those since `since`; 0: none is there. Asked for a device
+   * that sends one each few seconds. Absent: it keeps no statuses. Rejects when the target is not there.
+   */
+  newestStatus?(device: string, since: number): Promise<number>;
   /** A cheap look whether the target is still there, made when there is nothing to deliver. Rejects when it is not. */
   check(): Promise<void>;
   /**

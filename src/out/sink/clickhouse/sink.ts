@@ -144,6 +144,16 @@ class ClickHouseSink implements Sink {
     await cursor.commit();
   }
 
+  async newestStatus(device: string, since: number): Promise<number> {
+    const answer = await this.#client.query({
+      query: `SELECT toUnixTimestamp64Milli(max(received)) AS at FROM ${quoteName(this.#database)}.statuses WHERE device = {device:String} AND time >= fromUnixTimestamp64Milli({since:Int64})`,
+      query_params: { device, since },
+      format: 'JSONEachRow',
+    });
+    const [row] = await answer.json<{ readonly at: string | number }>();
+    return Number(row?.at ?? 0);
+  }
+
   async check(): Promise<void> {
     const answer = await this.#client.ping();
     if (!answer.success) throw plainError(answer.error, this.#o);

@@ -45,6 +45,9 @@ export interface RedisStreamOptions {
   readonly onCursorLost?: ((slots: readonly string[], resumed: boolean) => void) | undefined;
 }
 
+/** Statuses that one look reads at most. */
+const STATUS_PAGES = 20;
+const STATUS_PAGE = 500;
 const STREAMS = ['positions', 'statuses', 'events'];
 const CONNECT_MS = 5_000;
 /** More arguments than that, and a call runs out of stack. */
@@ -72,6 +75,8 @@ class RedisStreamSink implements Sink {
   #commands = new Commands();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #witness: Witness | undefined;
+  /** The entry of the stream of statuses that was read last. */
+  #statusesRead = '-';
 
   constructor(options: RedisStreamOptions) {
     this.#o = options;
@@ -117,6 +122,29 @@ class RedisStreamSink implements Sink {
     if (!Array.isArray(appended)) throw new AppError('SINK_UNREACHABLE', `another process moved ${this.#cursor}; reading it again`);
     await this.#remember(batch, appended.map(String), commands.lastData());
     await this.#look(redis);
+  }
+
+  /** Reads the stream of statuses from its end to where it was read before. */
+  async newestStatus(device: string, since: number): Promise<number> {
+    const redis = this.#connected();
+    const [, statuses = ''] = this.#streams;
+    const until = this.#statusesRead;
+    let from = '+';
+    let first = '';
+    for (let page = 0; page < STATUS_PAGES; page++) {
+      const entries = await redis.xrevrange(statuses, from, until, 'COUNT', STATUS_PAGE);
+      first ||= entries[0]?.[0] ?? until;
+      const found = entries.find(([, fields]) => fields[1] === device);
+      const oldest = entries.at(-1)?.[0];
+      if (found !== undefined || entries.length < STATUS_PAGE || oldest === undefined) {
+        this.#statusesRead = first;
+        const time = Number(found?.[1][3] ?? 0);
+        return time >= since ? time : 0;
+      }
+      from = `(${oldest}`;
+    }
+    this.#statusesRead = first;
+    return 0;
   }
 
   async check(): Promise<void> {

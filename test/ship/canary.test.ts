@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beat, watchCanary } from '../../src/out/ship/canary.ts';
+import { eventually } from '../support/wait.ts';
+import { ClickHouseServer, clickHouseSink, dataDirectory, INSTANCE, RedisServer, redisSink, Slot, ship, streamed } from './rig.ts';
+
+/** The synthetic device through a journal into real stores, and back. Numbers quote the invariants of src/out/ship/canary.ts. */
+
+const DEADLINE = 60_000;
+const DEVICE = `canary-${INSTANCE}`;
+
+let redis: RedisServer;
+let clickHouse: ClickHouseServer;
+beforeAll(async () => {
+  [redis, clickHouse] = await Promise.all([RedisServer.start(), ClickHouseServer.start()]);
+});
+afterAll(async () => {
+  await redis.stop();
+  await clickHouse.stop();
+});
+
+describe('the canary', () => {
+  it('comes out of each sink as a status, invariant 2, and is found behind thousands of others', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    const sinks = [clickHouseSink(data, clickHouse.url), redisSink(redis.url)];
+    const { shipper, said } = ship(data, sinks);
+    const now = Date.now();
+    beat(slot.journal, INSTANCE, now - 10_000);
+    beat(slot.journal, INSTANCE, now);
+    for (let frame = 0; frame < 12; frame++)
+      slot.fixes(
+        `d${frame}`,
+        now,
+        Array.from({ length: 200 }, (_, i) => ({ time: now + i, place: false })),
+      );
+    await slot.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    for (const sink of sinks) {
+      expect([sink.name, await sink.newestStatus?.(DEVICE, now - 60_000)]).toEqual([sink.name, now]);
+      // Nothing has come since.
+      expect([sink.name, await sink.newestStatus?.(DEVICE, now + 1)]).toEqual([sink.name, 0]);
+    }
+    const found = (await streamed(redis.client(), 'fixgate:statuses')).filter(({ device }) => device === DEVICE);
+    expect(found.map(({ time }) => time)).toEqual([now - 10_000, now]);
+    expect(found[0]?.data).toMatchObject({ kind: 'status', account: '', protocol: 'canary', attrs: { canary: true } });
+    expect(found[0]?.data).not.toHaveProperty('flags');
+    expect(await redis.client().exists('fixgate:positions', `fixgate:last:${DEVICE}`)).toBe(0);
+    expect(said).toEqual([]);
+    await shipper.close();
+  });
+
+  it('has an age in each sink that keeps statuses, which grows where the sink is away', async () => {
+    let clock = 1_000_000;
+    let isAway = false;
+    let asked = 0;
+    const ages = new Map<string, number>();
+    const sink = redisSink(redis.url);
+    const fake = {
+      ...sink,
+      name: 'fake',
+      limits: sink.limits,
+      relays: true,
+      newestStatus: async (): Promise<number> => {
+        asked++;
+        if (isAway) throw new Error('away');
+        return clock - 3_000;
+      },
+    };
+    const { newestStatus: _, ...sums } = fake;
+    const stop = watchCanary(
+      [fake, { ...sums, name: 'sums' }],
+      INSTANCE,
+      () => clock,
+      (name, seconds) => ages.set(name, seconds),
+    );
+    expect([...ages]).toEqual([['fake', 0]]);
+    clock += 5_000;
+    await eventually(() => expect(ages.get('fake')).toBe(3));
+    isAway = true;
+    const before = asked;
+    clock += 60_000;
+    await eventually(() => {
+      expect(asked).toBeGreaterThan(before);
+      expect(ages.get('fake')).toBe(63);
+    });
+    stop();
+  });
+});
