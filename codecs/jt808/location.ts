@@ -90,7 +90,7 @@ export function location(
   items(b, p + LOCATION, q, state, out, r);
   out.time[r] = bcdTime(b, p + 22, Number.isNaN(ITEMS.zoneMs) ? state.zoneMs : ITEMS.zoneMs);
   if (ITEMS.buffered) out.flags[r] = RowFlag.Buffered;
-  raise(meant(alarms, state), is2019, out.flags[r] === RowFlag.Buffered, state, out, r);
+  raise(meant(alarms), is2019, out.flags[r] === RowFlag.Buffered, state, out, r);
   return r;
 }
 
@@ -104,9 +104,8 @@ function states(status: number, state: Jt808State, out: FrameResult): void {
   else if (state.is('mv') && (status & 0x10000) !== 0) out.attr(A.Door, 1);
 }
 
-/** The alarm word in the standard's meaning: 30 is another collision, and some makers set what is not on. */
-function meant(alarms: number, state: Jt808State): number {
-  if (state.is('aovx')) return alarms & OF_AOVX;
+/** The alarm word with 30, another collision, as 29: its place means something else. */
+function meant(alarms: number): number {
   return (alarms & (1 << 30)) === 0 ? alarms : (alarms & ~(1 << 30)) | (1 << 29);
 }
 
@@ -131,20 +130,23 @@ export function isPlausible(b: Bytes, p: number): boolean {
 export function raise(alarms: number, is2019: boolean, buffered: boolean, state: Jt808State, out: FrameResult, r: number): void {
   const on = alarms | ITEMS.levels;
   const before = state.alarms & grouped(on);
-  const fresh = on & ~before;
-  let told = 0;
+  let fresh = on & ~before;
+  // What a maker sets without a reason is known without an event: what is on does not depend on the maker, who may be learned later.
+  let told = state.is('aovx') ? fresh & ~(OF_AOVX | ITEMS.levels) : 0;
+  fresh &= ~told;
+  const silent = told;
   for (let k = 0; fresh !== 0 && k < ORDER.length; k++) {
     const bit = ORDER[k]!;
     if ((fresh & (1 << bit)) === 0) continue;
     if (k < FIRST || ITEMS.event === 0) {
-      told = 1 << bit;
+      told |= 1 << bit;
       const event = eventOf(bit, is2019, state);
       out.event[r] = event;
       if (event < 0) out.attr(A.EventCode, bit);
     }
     break;
   }
-  if (told === 0 && ITEMS.event !== 0) out.event[r] = ITEMS.event;
+  if (told === silent && ITEMS.event !== 0) out.event[r] = ITEMS.event;
   if (buffered) return;
   state.alarms = grouped(before | told);
   state.alarmsTold = true;
