@@ -57,7 +57,7 @@ export function totalsOf(all: Iterable<readonly [process: string, metrics: Metri
 
 type Adding = (totals: Totals, value: number, label: (of: string) => string, process: string) => void;
 
-const summed = (to: 'frames' | 'records' | 'answers' | 'rejects' | 'journalBytes' | 'refusing'): Adding => {
+const summed = (to: 'frames' | 'records' | 'answers' | 'rejects' | 'refusing'): Adding => {
   return (totals, value) => {
     totals[to] += value;
   };
@@ -72,7 +72,6 @@ const ADDING: Readonly<Record<string, Adding>> = {
   fixgate_records_total: summed('records'),
   fixgate_answers_total: summed('answers'),
   fixgate_rejects_total: summed('rejects'),
-  fixgate_journal_size_bytes: summed('journalBytes'),
   fixgate_journal_refusing: summed('refusing'),
   fixgate_connections: by('connections', 'codec'),
   fixgate_malformed_frames_total: by('malformed', 'codec'),
@@ -83,6 +82,10 @@ const ADDING: Readonly<Record<string, Adding>> = {
   fixgate_bytes_total(totals, value, label) {
     if (label('direction') === 'in') totals.bytesIn += value;
     else totals.bytesOut += value;
+  },
+  // The shipper tells of all slots together, each worker of its own.
+  fixgate_journal_size_bytes(totals, value) {
+    totals.journalBytes = Math.max(totals.journalBytes, value);
   },
   fixgate_quarantine_devices(totals, value) {
     totals.quarantine = Math.max(totals.quarantine, value);

@@ -73,7 +73,9 @@ describe('the status of the server', () => {
     shipper.undelivered.set({ sink: 'redis' }, 900);
     shipper.groupLag.set({ stream: 's', group: 'g' }, 3);
     worker.connections.set({ codec: 'gt06' }, 4);
-    worker.journalSize.set(50);
+    worker.journalSize.set(30);
+    // Of this worker's journal and another's.
+    shipper.journalSize.set(50);
     worker.memory.set(77);
     await pass();
     made.read();
