@@ -8,6 +8,7 @@ import { inForce } from '../fleet/plan/versions.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { DEVICE_STATES } from '../live/positions.ts';
 import { profileOf } from './devices.ts';
+import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 import { allows } from './tokens.ts';
@@ -79,6 +80,10 @@ const state = z
     received: z.int().optional().describe('when something came last'),
     last_record: z.int().optional().describe('time of its last position'),
     state: z.enum(DEVICE_STATES),
+    account_state: z
+      .object({ state: z.enum(['suspended', 'closed', 'ending']), reason: z.string().optional() })
+      .optional()
+      .describe('of its account, when that is not simply active'),
     held: z.array(stepSchema).describe('steps of the plan that hold'),
     usage_pct: z.number().describe('of the cap, in this cycle; 0 without one'),
     bytes_in: count,
@@ -224,6 +229,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         ...(variant === undefined ? {} : { variant }),
         ...((session?.received ?? row?.received) === undefined ? {} : { received: session?.received ?? row?.received }),
         ...(row === undefined || row.time === 0 ? {} : { last_record: row.time }),
+        ...(await accountStateOf(office, record?.account)),
         state: row?.state ?? (session === undefined ? 'offline' : 'standing'),
         held,
         usage_pct: record === undefined ? 0 : Math.round(10 * (await readUsage(office.state, record, force)).pct) / 10,
@@ -242,6 +248,14 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     },
   }),
 ];
+
+/** What the account of a device is, when it is not simply active. */
+async function accountStateOf({ accounts }: ApiOffice, id: string | undefined): Promise<object> {
+  const account = id === undefined ? undefined : await accounts.get(id);
+  if (account === undefined || (account.state === 'active' && account.ending_since === undefined)) return {};
+  const { state: is, reason } = account;
+  return { account_state: { state: is === 'active' ? 'ending' : is, ...(reason === undefined ? {} : { reason }) } };
+}
 
 function shown(one: Found): z.infer<typeof connection> {
   const { number, leads, contested, worker, ...facts } = one;

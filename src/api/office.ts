@@ -10,6 +10,7 @@ import type { PlanRecords } from '../fleet/plan/plan-records.ts';
 import type { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
 import type { Views } from '../fleet/privacy/views.ts';
+import type { AccountRecords } from '../fleet/registry/account-records.ts';
 import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
@@ -28,6 +29,7 @@ export interface ApiOffice {
   readonly waiting: Waiting;
   readonly shadow: Shadow;
   readonly deviceRecords: DeviceRecords;
+  readonly accounts: AccountRecords;
   readonly quarantine: QuarantineList;
   readonly plans: PlanRecords;
   readonly codecs: ReadonlyMap<string, Codec>;

@@ -5,6 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Readiness } from '../cluster/supervisor.ts';
 import { tokenOf } from './access.ts';
 import { TOKEN_ROUTES } from './access-tokens.ts';
+import { ACCOUNT_ROUTES } from './accounts.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
 import { CONNECTION_ROUTES } from './connections.ts';
@@ -144,6 +145,7 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
 export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' | 'log' | 'pages'>): readonly Route[] {
   return [
     ...DEVICE_ROUTES,
+    ...ACCOUNT_ROUTES,
     ...BULK_ROUTES,
     ...DATA_ROUTES,
     ...commandRoutes(confirm),

@@ -86,6 +86,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'accounts',
+    about: 'list, make, change, suspend, resume and close accounts',
+    load: async () => {
+      const { ACCOUNTS_HELP, accounts } = await import('./accounts.ts');
+      return { help: ACCOUNTS_HELP, run: accounts };
+    },
+  },
+  {
     name: 'plans',
     about: 'list, make and change service plans',
     load: async () => {

@@ -21,6 +21,7 @@ import { exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
 import { isKept } from '../fleet/privacy/kept.ts';
 import { Views } from '../fleet/privacy/views.ts';
+import { AccountRecords } from '../fleet/registry/account-records.ts';
 import { DeviceRecords } from '../fleet/registry/device-records.ts';
 import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
@@ -139,6 +140,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     waiting: new Waiting(ledger, state, log),
     shadow,
     deviceRecords,
+    accounts: new AccountRecords({ store: state, now, record }),
     quarantine,
     plans: new PlanRecords({ store: state, record, now }),
     codecs,

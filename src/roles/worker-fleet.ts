@@ -8,6 +8,7 @@ import { Delivery } from '../fleet/command/delivery.ts';
 import { Ledger } from '../fleet/command/ledger.ts';
 import { Shadow } from '../fleet/command/shadow.ts';
 import { PlanCache } from '../fleet/plan/plan-cache.ts';
+import { AccountStates } from '../fleet/registry/account-states.ts';
 import { AddressRates } from '../fleet/registry/address-rates.ts';
 import { DeviceCache } from '../fleet/registry/device-cache.ts';
 import { Newcomers } from '../fleet/registry/newcomers.ts';
@@ -15,6 +16,7 @@ import { Quarantine } from '../fleet/registry/quarantine.ts';
 import { Standings } from '../fleet/registry/standing.ts';
 import type { Session } from '../in/session/session.ts';
 import type { SessionTable } from '../in/session/table.ts';
+import type { PlanService } from '../in/session/terms.ts';
 import { Definition } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -24,6 +26,8 @@ import type { Table } from '../state/store.ts';
 
 /** Sessions looked at between two turns of the event loop. */
 const RECONSIDERED_AT_ONCE = 200;
+/** A store that is away keeps no worker from starting. */
+const PATIENCE_MS = 2_000;
 
 export interface FleetOptions {
   readonly config: Config;
@@ -37,12 +41,14 @@ export interface FleetOptions {
 /** How a worker serves its devices: registry, plans, commands, and what their changes mean for the sessions there are. */
 export interface Fleet {
   readonly registry: DeviceCache;
-  readonly service: PlanCache;
+  readonly service: PlanService;
   readonly delivery: Delivery;
   readonly quarantine: Quarantine;
   readonly newcomers: Newcomers;
   readonly addressRates: AddressRates;
   readonly standings: Standings;
+  /** Resolves when it is known which accounts are not served; without an answer of the store after PATIENCE_MS. */
+  readonly ready: Promise<unknown>;
   /** No change of the state store reaches the sessions any more. */
   close(): Promise<void>;
 }
@@ -66,8 +72,14 @@ export function openFleet({ config, state, journal, sessions, metrics, log }: Fl
   };
   const registry = new DeviceCache({ store: state, mode: config.registry.mode, now, log });
   registry.onChange((device) => show(device, (session) => session.reconsider()));
-  const service = new PlanCache(state, log, config.service.alarms === 'pass');
-  service.onChange((device) => show(device, (session) => session.planChanged()));
+  const plans = new PlanCache(state, log, config.service.alarms === 'pass');
+  plans.onChange((device) => show(device, (session) => session.planChanged()));
+  const accounts = new AccountStates(state, log, (account) =>
+    show(undefined, (session) => {
+      if (account === undefined || session.record?.account === account) session.planChanged();
+    }),
+  );
+  const service = Object.assign(plans, { accountState: (account: string | undefined) => accounts.of(account) });
   const noticed = (table: Table, key: string | undefined): void => {
     if (table === 'standing') show(key, (session) => session.reviewStanding());
     else if (key === undefined) delivery.pokeAll();
@@ -78,6 +90,7 @@ export function openFleet({ config, state, journal, sessions, metrics, log }: Fl
   return {
     registry,
     service,
+    ready: Promise.race([accounts.ready, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS).unref())]),
     delivery,
     quarantine,
     newcomers: new Newcomers(config.registry.newIds, config.workers, elapsed),
@@ -86,7 +99,8 @@ export function openFleet({ config, state, journal, sessions, metrics, log }: Fl
     async close(): Promise<void> {
       unwatch();
       registry.close();
-      await service.close();
+      await plans.close();
+      await accounts.stop();
       await delivery.close();
       await quarantine.flush();
     },

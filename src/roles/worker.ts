@@ -82,6 +82,7 @@ export async function startWorker(start: WorkerStart): Promise<ChildRole> {
   const fleet = openFleet({ config, state, journal, sessions, metrics, log });
   const host = hostOf({ config, codecs, durable, state, sessions, sights, fleet, metrics, log });
   const listeners = new Listeners(config.listeners, codecs, host);
+  await fleet.ready;
   if (!successor) await listeners.openAll();
   const sendCanary = (): void => beat(journal, start.instance, systemClock.now());
   if (config.canary) sendCanary();

@@ -17,6 +17,8 @@ export const TABLES = [
   'devices',
   /** Alias → device id. */
   'aliases',
+  /** Account id → account. */
+  'accounts',
   /** Plan name → plan. */
   'plans',
   /** Plan name → counter `joined`: writes that put devices on it. Removing a plan depends on it; it outlives the plan. */

@@ -20,7 +20,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 beforeEach(async () => {
-  for (const table of ['devices', 'aliases', 'plans', 'quarantine', 'usage'] as const)
+  for (const table of ['devices', 'aliases', 'accounts', 'plans', 'quarantine', 'usage'] as const)
     for (const { key } of await api.office.state.list(table, { limit: 1000 })) await api.office.state.write([{ table, key, remove: true }]);
 });
 
@@ -183,5 +183,31 @@ describe('fixgate quarantine and usage', () => {
     expect(JSON.parse((await run(['usage', 'd-01', '--json'])).out)).toMatchObject({ cycles: [{ bytes_in: 71, records: 3 }] });
     expect(await run(['usage', 'd-02'])).toMatchObject({ code: 1 });
     expect(await run(['usage', 'd-01', '--cycles', 'x'])).toMatchObject({ code: 2, error: expect.stringContaining('limit') });
+  });
+});
+
+describe('fixgate accounts', () => {
+  it('adds, shows, changes, suspends, resumes, closes and lists', async () => {
+    const added = await run(['accounts', 'add', 'acme', 'name=Acme Ltd', 'labels.tariff=fleet', 'retention={"keep_days":30}', '--json']);
+    expect([added.code, added.error]).toEqual([0, '']);
+    expect(JSON.parse(added.out)).toMatchObject({
+      id: 'acme',
+      name: 'Acme Ltd',
+      labels: { tariff: 'fleet' },
+      retention: { keep_days: 30 },
+    });
+    const set = await run(['accounts', 'set', 'acme', 'name=', 'time_zone=Europe/Berlin', '--json']);
+    expect(JSON.parse(set.out)).toMatchObject({ name: '', time_zone: 'Europe/Berlin' });
+    const suspended = await run(['accounts', 'suspend', 'acme', '--reason', 'unpaid', '--json']);
+    expect(JSON.parse(suspended.out)).toMatchObject({ state: 'suspended', reason: 'unpaid' });
+    expect((await run(['accounts', 'list'])).out).toMatch(/acme +suspended/);
+    expect((await run(['accounts', 'resume', 'acme'])).out).toMatch(/state +active/);
+    expect((await run(['accounts', 'close', 'acme', '--reason', 'moved', '--cycle-end'])).out).toMatch(/ending_since/);
+    expect((await run(['accounts', 'close', 'acme', '--reason', 'moved'])).out).toMatch(/state +closed/);
+    expect((await run(['accounts', 'resume', 'acme', '--reopen'])).out).toMatch(/state +active/);
+    expect(await run(['accounts', 'get', 'none'])).toMatchObject({ code: 1, error: 'fixgate: account none is not known\n' });
+    expect((await run(['accounts', 'melt', 'acme'])).error).toContain('expected list, get, add, set, suspend, resume, close');
+    expect((await run(['accounts', 'suspend', 'acme'])).error).toContain('reason');
+    expect((await run(['accounts', 'get'])).error).toContain('usage: fixgate accounts get <id>');
   });
 });

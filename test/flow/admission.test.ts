@@ -4,6 +4,7 @@ import { type Plan, planSchema, type Step } from '../../src/fleet/plan/plan.ts';
 import { Seen } from '../../src/fleet/plan/plan-cache.ts';
 import type { Policy } from '../../src/fleet/plan/steps.ts';
 import { Territory } from '../../src/fleet/plan/territory.ts';
+import type { AccountState } from '../../src/fleet/registry/account-states.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
@@ -25,6 +26,7 @@ let seen: Seen;
 let roams: boolean[];
 let alarmsPass: boolean;
 let erasedBefore: number;
+let accountState: AccountState | undefined;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -37,6 +39,7 @@ beforeEach(() => {
   device = deviceSchema.parse({ id: '12345678' });
   plan = planSchema.parse({ name: 'default' });
   policy = undefined;
+  accountState = undefined;
   seen = new Seen();
   seen.territory = new Territory(false);
   host = intakeHost({
@@ -50,6 +53,7 @@ beforeEach(() => {
       seen: () => seen,
       roams: (_id, roaming) => roams.push(roaming),
       erasedBefore: () => erasedBefore,
+      accountState: () => accountState,
       get alarmsPass() {
         return alarmsPass;
       },
@@ -88,6 +92,42 @@ describe('what is withheld', () => {
       expect(frames()).toEqual(['0 all']);
     },
   );
+
+  it.each<[AccountState, object, string, string[]]>([
+    [{ state: 'suspended' }, {}, '00 03', []],
+    [{ state: 'active', ending_since: 1 }, {}, '00 03', []],
+    [{ state: 'active', ending_since: 4e12 }, {}, '00 03', ['3 all']],
+    [{ state: 'active', ending_since: 4e12 }, { state: 'suspended' }, '00 03', []],
+    [{ state: 'active', ending_since: 4e12 }, { expires_at: 1 }, '00 03', []],
+  ])('of a device whose account is %o, and that is itself %o', (state, more, answers, kept) => {
+    accountState = state;
+    device = record({ account: 'acme', ...more });
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    expect([taken(link).join(' '), frames()]).toEqual([answers, kept]);
+  });
+
+  it('of a device whose account is closed: it is refused like a terminated one', () => {
+    accountState = { state: 'closed' };
+    device = record({ account: 'acme' });
+    const { intake, link } = connect();
+    intake.push(login);
+    expect([taken(link), frames(), link.finishes]).toEqual([['ff'], [], ['terminated']]);
+  });
+
+  it('of a connected device whose account is suspended, until it is resumed', () => {
+    device = record({ account: 'acme' });
+    const { intake, link } = connect();
+    intake.push(login);
+    accountState = { state: 'suspended' };
+    intake.session?.planChanged();
+    intake.push(toyFixes(2, 3));
+    accountState = undefined;
+    intake.session?.planChanged();
+    intake.push(toyFixes(3, 2));
+    expect([taken(link), frames()]).toEqual([['00', '03', '02'], ['2 all']]);
+  });
 
   it('14: what is from before the device was erased: answered, and not written to the journal again', async () => {
     erasedBefore = 1000 * 1_793_491_200 - 5_000;

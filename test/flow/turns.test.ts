@@ -87,6 +87,7 @@ beforeEach(() => {
       roams: () => {},
       alarmsPass: true,
       erasedBefore: () => 0,
+      accountState: () => undefined,
     },
     delivery: { ...NO_DELIVERY, attached: (contact) => attached.push(contact) },
     options: (_codec, device) => (device === B ? OWN_OPTIONS : NO_OPTIONS),

@@ -10,6 +10,7 @@ export const NO_CAPS = {
   roams: () => {},
   alarmsPass: true,
   erasedBefore: () => 0,
+  accountState: () => undefined,
 };
 
 /** Every session has standing. */

@@ -186,7 +186,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   state: { holds: 'the state store: one interface; lmdb and Redis behind it; checks, dumps, repair', imports: ['npm:lmdb', 'npm:ioredis'] },
   'fleet/registry': {
-    holds: 'which devices exist and how they are served; quarantine; networks',
+    holds: 'which devices exist and how they are served; accounts; quarantine; networks',
     imports: [
       'codec types',
       'state types',

@@ -1,12 +1,17 @@
 import type { FrameResult } from '../../codec/index.ts';
+import { cycleOf } from '../../fleet/plan/cycle.ts';
 import type { Plan } from '../../fleet/plan/plan.ts';
 import type { PlanCache, Seen } from '../../fleet/plan/plan-cache.ts';
-import { type Treatment, treatmentOf } from '../../fleet/plan/treatment.ts';
+import { type Served, type Treatment, treatmentOf } from '../../fleet/plan/treatment.ts';
+import type { AccountState } from '../../fleet/registry/account-states.ts';
 import type { Device } from '../../fleet/registry/device.ts';
 import type { Notices } from './notices.ts';
 
 /** What of the plans a connection needs. */
-export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'>;
+export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'> & {
+  /** What the account is; undefined: active. */
+  accountState(account: string | undefined): AccountState | undefined;
+};
 
 /** The terms of one device: what its state and the steps of its plan mean for its frames (docs/plans.md). */
 export class Terms {
@@ -76,7 +81,8 @@ export class Terms {
   }
 
   #decide(now: number): Treatment {
-    return treatmentOf(this.#record, this.#plan, this.service.policy(this.device), now);
+    const served = combined(this.#record, this.service.accountState(this.#record?.account), this.#plan);
+    return treatmentOf(served, this.#plan, this.service.policy(this.device), now);
   }
 }
 
@@ -84,4 +90,13 @@ export class Terms {
 function firstCell(frame: FrameResult, row: number): number {
   const cell = row === 0 ? 0 : (frame.cellEnd[row - 1] ?? 0);
   return cell < (frame.cellEnd[row] ?? 0) ? cell : -1;
+}
+
+/** How a device is served whose account is in such a state. Neither record is changed by it. */
+function combined(record: Device | undefined, account: AccountState | undefined, plan: Plan): Served | undefined {
+  if (record === undefined || account === undefined || record.state === 'terminated') return record;
+  if (account.state === 'closed') return { ...record, state: 'terminated' };
+  const ends = account.ending_since === undefined ? Number.POSITIVE_INFINITY : cycleOf(plan, account.ending_since).end;
+  const expires_at = Math.min(ends, record.expires_at ?? Number.POSITIVE_INFINITY);
+  return { ...record, expires_at, ...(account.state === 'suspended' ? { state: account.state } : {}) };
 }

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { byId, rowsOf, TypedTable } from '../../state/table.ts';
+
+/** An account (docs/accounts.md): whose devices are. The table `accounts`, by id. Devices name it; one that has no record is active. Times in epoch ms. */
+const time = z.int().min(0).max(253_402_300_799_999).meta({ format: 'epoch-ms' });
+const short = z.string().min(1).max(64);
+
+/** As devices name it, without what a key of the state store cannot hold. */
+export const accountId = z
+  .string()
+  .regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?$/, 'must be 1 to 64 printable ASCII characters, without spaces at its ends');
+
+/** What people and programs may write. */
+const given = {
+  name: z.string().max(200).default('').describe('for people'),
+  time_zone: z.string().refine(isTimeZone, 'must be an IANA time zone like Europe/Berlin').default('UTC'),
+  labels: z
+    .record(short, z.string().max(200))
+    .refine((labels) => Object.keys(labels).length <= 32, 'must have at most 32 entries')
+    .default({}),
+  retention: z
+    .strictObject({ keep_days: z.int().min(1).max(36_500) })
+    .optional()
+    .describe('kept as a note so far: nothing is deleted by it'),
+  consents: z
+    .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be 1 to 32 lower-case letters, digits and _'), z.array(short).max(64))
+    .default({})
+    .describe('purpose → fields that may be passed on for it; kept as a note so far: nothing is passed on by it'),
+};
+
+export const accountSchema = z
+  .strictObject({
+    id: accountId,
+    ...given,
+    state: z.enum(['active', 'suspended', 'closed']).default('active'),
+    reason: z.string().max(200).optional().describe('of the state'),
+    since: time.default(0).describe('when the state began'),
+    ending_since: time.optional().describe('it is being closed: each device is served to the end of the cycle in which this lies'),
+    created: time.default(0),
+  })
+  .describe('account');
+export type Account = z.infer<typeof accountSchema>;
+
+export const newAccountSchema = z.strictObject({ id: accountId, ...given }).describe('account');
+export const accountPatchSchema = z
+  .strictObject({
+    name: given.name.unwrap().nullable().optional(),
+    time_zone: given.time_zone.unwrap().nullable().optional(),
+    labels: given.labels.unwrap().nullable().optional(),
+    retention: given.retention.unwrap().nullable().optional(),
+    consents: given.consents.unwrap().nullable().optional(),
+  })
+  .describe('fields of an account; null gives one its default');
+export type AccountPatch = z.infer<typeof accountPatchSchema>;
+
+export const ACCOUNTS = new TypedTable<Account>({ name: 'accounts', key: byId, parse: rowsOf(accountSchema) });
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
