@@ -1,11 +1,12 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
-import { COMMAND_STATES, CONDITIONS, type Command } from '../fleet/command/command.ts';
+import { COMMAND_STATES, COMMANDS, CONDITIONS, type Command, FINISHED, UNKNOWN } from '../fleet/command/command.ts';
 import { CRITICAL_SCOPES, type CriticalType } from '../fleet/command/critical.ts';
 import type { Outcome, Problem } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import { deviceId } from '../fleet/registry/device.ts';
+import { listOf } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
@@ -14,6 +15,8 @@ import { allows, type Token } from './tokens.ts';
 const CONFIRM_MS = 120_000;
 const MOST_WAITING = 1_000;
 const LONGEST_WAIT_S = 120;
+/** The ledger's tables in the order in which commands are listed. */
+const TABLES = [UNKNOWN, COMMANDS, FINISHED];
 /** Commands whose replies may say where the device is. */
 const PLACES: readonly string[] = ['locate', 'custom'];
 
@@ -162,6 +165,32 @@ export function commandRoutes(confirm: boolean): Route[] {
     }),
     route({
       method: 'GET',
+      path: '/v1/commands',
+      scope: 'read',
+      about: 'Commands of all devices: those of unknown outcome, the open ones, the ended ones, each by device and age.',
+      params: NOTHING,
+      query: z.strictObject({
+        device: deviceId.optional(),
+        state: listOf(z.enum(COMMAND_STATES), COMMAND_STATES.length).optional().describe('states, separated by commas'),
+        type: z.string().min(1).max(64).optional(),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+        after: z.string().min(1).max(300).optional().describe('`next` of the page before'),
+      }),
+      body: NO_BODY,
+      answers: {
+        200: {
+          about: 'the commands; pass `next` as `after` for the next page',
+          schema: z.object({ commands: z.array(command), next: z.string().optional() }),
+        },
+      },
+      async run({ query, token, office }) {
+        const device = query.device === undefined ? undefined : await office.deviceRecords.idOf(query.device);
+        const { commands, next } = await listed(office, { ...query, device });
+        return { commands: commands.map((one) => withoutPlace(token, one)), ...(next === undefined ? {} : { next }) };
+      },
+    }),
+    route({
+      method: 'GET',
       path: '/v1/devices/{id}/commands/{command}',
       scope: 'read',
       about: 'One command. With `wait`, the answer is delayed until the command has ended or the time is over.',
@@ -251,6 +280,33 @@ export function commandRoutes(confirm: boolean): Route[] {
       },
     }),
   ];
+}
+
+interface Wanted {
+  readonly device: string | undefined;
+  readonly state?: readonly string[] | undefined;
+  readonly type?: string | undefined;
+  readonly limit: number;
+  readonly after?: string | undefined;
+}
+
+/** A page of the ledger; `next` is the table and the key of the last one, when there are more. */
+async function listed(office: ApiOffice, wanted: Wanted): Promise<{ commands: Command[]; next?: string }> {
+  const { device, state, type, limit, after = '' } = wanted;
+  const cut = after.indexOf(' ');
+  const begin = TABLES.findIndex(({ name }) => name === after.slice(0, cut));
+  const commands: Command[] = [];
+  let last = '';
+  for (const table of TABLES.slice(Math.max(begin, 0))) {
+    const behind = table === TABLES[begin] ? after.slice(cut + 1) : undefined;
+    for await (const [key, found] of table.entries(office.state, { prefix: device === undefined ? '' : `${device} `, after: behind })) {
+      if (state?.includes(found.state) === false || (type !== undefined && type !== found.type)) continue;
+      if (commands.length === limit) return { commands, next: last };
+      commands.push(found);
+      last = `${table.name} ${key}`;
+    }
+  }
+  return { commands };
 }
 
 /** Why a token may not submit, cancel or settle a command; undefined: it may. */

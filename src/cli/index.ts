@@ -2,6 +2,7 @@ import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { visible } from '../base/wire/index.ts';
 import { nearest } from '../config/nearest.ts';
+import type { Command } from './completion.ts';
 import { EXIT, EXIT_MEANING, exitCodeOf } from './exit-code.ts';
 import { type Io, io, withIo } from './io.ts';
 
@@ -12,13 +13,6 @@ import { type Io, io, withIo } from './io.ts';
  * 2. An error is one line, `fixgate: <what is wrong; the remedy>`, and an exit code of the table in `exit-code.ts`.
  * 3. Every option of a command is named in its help text: the hint for a mistyped one is taken from there.
  */
-
-/** One command; its module is loaded when it is asked for. */
-interface Command {
-  readonly name: string;
-  readonly about: string;
-  load(): Promise<{ readonly help: string; run(args: string[]): Promise<number> }>;
-}
 
 const COMMANDS: readonly Command[] = [
   {
@@ -67,6 +61,14 @@ const COMMANDS: readonly Command[] = [
     load: async () => {
       const { SEND_HELP, send } = await import('./send.ts');
       return { help: SEND_HELP, run: send };
+    },
+  },
+  {
+    name: 'commands',
+    about: 'list the commands to devices, or cancel one',
+    load: async () => {
+      const { COMMANDS_HELP, commands } = await import('./listings.ts');
+      return { help: COMMANDS_HELP, run: commands };
     },
   },
   {
@@ -237,6 +239,14 @@ const COMMANDS: readonly Command[] = [
       return { help: CHECK_CONFIG_HELP, run: checkConfig };
     },
   },
+  {
+    name: 'completion',
+    about: 'print what makes bash, zsh or fish complete commands and options',
+    load: async () => {
+      const { COMPLETION_HELP, completion } = await import('./completion.ts');
+      return { help: COMPLETION_HELP, run: (args) => completion(args, COMMANDS) };
+    },
+  },
 ];
 
 /** Runs one command line (without interpreter and script) as this process; resolves with the exit code. Never throws. */
@@ -332,7 +342,7 @@ ${commands}
   fixgate <command> --help   options and examples
   fixgate --version
 
---json gives output that programs read; the log of serve is JSON already.
+--json gives output that programs read; the log of serve is JSON where it is not a terminal.
 
 Exit codes
 ${codes}

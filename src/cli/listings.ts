@@ -6,7 +6,7 @@ import { fieldOf, listOf } from './fields.ts';
 import { io } from './io.ts';
 import { table } from './table.ts';
 
-/** What a running server knows now: positions, events, connections. */
+/** What a running server knows now: positions, events, connections, commands. */
 
 export const POSITIONS_HELP = `fixgate positions [--device id …] [--bbox w,s,e,n] [--state state] [--account name] [--plan name]
 
@@ -44,8 +44,21 @@ Connections of identified devices on a running server; close ends one, once the 
 ${API_HELP} read --scope devices
 `;
 
+export const COMMANDS_HELP = `fixgate commands list [--device id] [--state state …] [--type type]
+fixgate commands cancel <device> <command id>
+
+Commands of all devices on a running server: those of unknown outcome, the open ones, the ended ones. cancel ends one that is queued.
+fixgate send makes commands, fixgate outcome ends those of unknown outcome.
+
+  --device <id>
+  --state <state>   queued, sent, unknown, answered, failed, expired or cancelled; may be repeated
+  --type <type>     of command, like set_interval
+
+${API_HELP} read --scope commands
+`;
+
 const PAGE = 1000;
-const TIMES: readonly string[] = ['time', 'received', 'since'];
+const TIMES: readonly string[] = ['time', 'received', 'since', 'created', 'expires'];
 
 export async function positions(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -111,6 +124,34 @@ export async function connections(args: string[]): Promise<number> {
   const rows: object[] = [];
   await pages(api, '/v1/connections', queryOf({ ...rest, limit: String(PAGE) }), (page) => rows.push(...listOf(page, 'connections')));
   show(rows, json, ['id', 'device', 'protocol', 'transport', 'peer', 'since', 'received', 'bytes_in', 'bytes_out', 'worker']);
+  return EXIT.Ok;
+}
+
+export async function commands(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...API_OPTIONS, device: { type: 'string' }, state: { type: 'string', multiple: true }, type: { type: 'string' } },
+  });
+  const { url, json, state, ...rest } = values;
+  const [action, device = '', id = '', ...more] = positionals;
+  const api = new Api(url);
+  if (action === 'cancel' && id !== '' && more.length === 0) {
+    const path = `/v1/devices/${encodeURIComponent(device)}/commands/${encodeURIComponent(id)}`;
+    const cancelled = await api.find('DELETE', path);
+    if (cancelled !== undefined) {
+      io().out.write(json ? `${JSON.stringify(cancelled)}\n` : `${id}  ${fieldOf(cancelled, 'state')}\n`);
+      return EXIT.Ok;
+    }
+    io().error.write(`fixgate: device ${device} has no command ${id}\n`);
+    return EXIT.Found;
+  }
+  if (action !== 'list' || device !== '')
+    throw new AppError('USAGE', 'usage: fixgate commands list, or fixgate commands cancel <device> <command id>');
+  const query = queryOf({ ...rest, limit: String(PAGE), ...(state === undefined ? {} : { state: state.join(',') }) });
+  const rows: object[] = [];
+  await pages(api, '/v1/commands', query, (page) => rows.push(...listOf(page, 'commands')));
+  show(rows, json, ['id', 'device', 'type', 'state', 'attempts', 'created', 'expires', 'requester', 'reply']);
   return EXIT.Ok;
 }
 

@@ -7,7 +7,7 @@ import { startHttp } from '../api/server.ts';
 import { createCode } from '../api/sessions.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { processLog } from '../base/log-pino.ts';
+import { processLog, setPretty } from '../base/log-pino.ts';
 import { checkStores, createSupervisor } from '../roles/supervisor.ts';
 import type { StateStore } from '../state/store.ts';
 import { checkedConfig } from './configuration.ts';
@@ -23,6 +23,8 @@ Without a configuration it keeps its data in ./data, listens on the customary po
 127.0.0.1:8080.
 
   --config file   YAML or JSON; FIXGATE_* variables win over it (fixgate check-config shows the result)
+  --pretty        the log as lines for a person, as on a terminal
+  --json          the log as JSON, as in a pipe or a file
 
 SIGTERM or Ctrl-C finishes what is owed (drainMs, 10 s) and ends with code 0; a second one ends at once.
 Started by npm or npx, it ends the same way when they end.
@@ -33,7 +35,11 @@ const LINGER_MS = 1_000;
 
 /** Runs until a signal; resolves with the exit code. */
 export async function serve(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { config: { type: 'string' } } });
+  const { values } = parseArgs({
+    args,
+    options: { config: { type: 'string' }, pretty: { type: 'boolean' }, json: { type: 'boolean', default: false } },
+  });
+  setPretty(values.pretty ?? (!values.json && process.stdout.isTTY === true));
   const { config } = await checkedConfig({ file: values.config, env: process.env });
   await checkStores(config);
   const log = processLog(config.logLevel, 'supervisor');

@@ -239,3 +239,58 @@ it.each(['lmdb', 'redis'] as const)('of ten of the same that are handed in at on
   );
   expect(new Set(others.map(({ status }) => status))).toEqual(new Set([201]));
 });
+
+describe('the list of commands', () => {
+  it('has those of all devices, in pages, by device, state and type', async () => {
+    api = await Api.start();
+    const ids: Record<string, string> = {};
+    for (const [device, type] of [
+      ['d-01', 'version'],
+      ['d-02', 'version'],
+      ['d-02', 'engine_stop'],
+    ] as const) {
+      const { body } = await api.call('POST', `/v1/devices/${device}/commands`, { type, protocol: 'teltonika' });
+      ids[`${device} ${type}`] = String(body['id']);
+    }
+    const { ledger } = api.office;
+    const stop = await ledger.get('d-02', ids['d-02 engine_stop'] ?? '');
+    const sent = stop && (await ledger.sending(stop));
+    if (sent === undefined) throw new Error('not sent');
+    await ledger.unanswered(sent, 'no reply', true);
+    await api.call('DELETE', `/v1/devices/d-01/commands/${ids['d-01 version']}`);
+
+    const all = [ids['d-02 engine_stop'], ids['d-02 version'], ids['d-01 version']];
+    const listed = async (query: string): Promise<unknown[]> => {
+      const found: unknown[] = [];
+      for (let after = ''; ; ) {
+        const { status, body } = (await api?.call('GET', `/v1/commands?${query}${after}`)) ?? {};
+        expect(status).toBe(200);
+        found.push(...Object(body).commands.map(({ id }: { id: string }) => id));
+        if (Object(body).next === undefined) return found;
+        after = `&after=${encodeURIComponent(Object(body).next)}`;
+      }
+    };
+    expect(await listed('')).toEqual(all);
+    expect(await listed('limit=1')).toEqual(all);
+    expect(await listed('device=d-02')).toEqual(all.slice(0, 2));
+    expect(await listed('state=unknown,cancelled')).toEqual([all[0], all[2]]);
+    expect(await listed('type=version&limit=1')).toEqual(all.slice(1));
+    expect(await listed('device=d-03')).toEqual([]);
+    expect(await api.call('GET', '/v1/commands?state=lost')).toMatchObject({ status: 400 });
+    expect(await listed('after=nonsense')).toEqual(all);
+  });
+
+  it('leaves out replies that say where a device is, for a token that may not know', async () => {
+    api = await Api.start();
+    const { body } = await api.call('POST', PATH, { type: 'locate', protocol: 'gt06' });
+    const { ledger } = api.office;
+    const queued = await ledger.get('356307042440001', String(body['id']));
+    const sent = queued && (await ledger.sending(queued));
+    if (sent === undefined) throw new Error('not sent');
+    await ledger.answered(sent, 'Lat:N59.3,Lon:E18.0', {});
+    const headers = { authorization: `Bearer ${await api.token(['read'])}` };
+    const seen = async (more?: Record<string, string>): Promise<unknown> => (await api?.call('GET', '/v1/commands', undefined, more))?.body;
+    expect(await seen()).toMatchObject({ commands: [{ reply: 'Lat:N59.3,Lon:E18.0' }] });
+    expect(await seen(headers)).toMatchObject({ commands: [{ reply: '', withheld: true }] });
+  });
+});

@@ -188,6 +188,7 @@ describe('the description of the API', () => {
       'DELETE /v1/tokens/{name}',
       'GET /v1/accounts',
       'GET /v1/accounts/{id}',
+      'GET /v1/commands',
       'GET /v1/commands/catalog',
       'GET /v1/connections',
       'GET /v1/devices',

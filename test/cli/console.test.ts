@@ -91,7 +91,9 @@ it('a server that starts on a terminal prints the link there, and its log has no
   const [, code = ''] = link.split('#code=');
   expect(code).toMatch(/^[\w-]{24}$/);
   expect(screen.split(code)).toHaveLength(2);
-  const log = screen.split('\n').filter((line) => line.trim().startsWith('{'));
-  expect(log.find((line) => line.includes('"console"'))).toContain(new URL(link).origin);
+  // On a terminal, the log is for a person.
+  const log = screen.split('\n').filter((line) => /^\d\d:\d\d:\d\d\.\d{3} /.test(line));
+  expect(log.find((line) => line.includes(' console='))).toContain(new URL(link).origin);
+  expect(log.map((line) => line.split(/ +/)[2])).toEqual(expect.arrayContaining(['supervisor', 'worker-0', 'shipper']));
   expect(log.join('\n')).not.toContain('#code');
 });
