@@ -120,6 +120,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'statement',
+    about: 'show or verify the statements of billing cycles',
+    load: async () => {
+      const { STATEMENT_HELP, statement } = await import('./statement.ts');
+      return { help: STATEMENT_HELP, run: statement };
+    },
+  },
+  {
     name: 'token',
     about: 'make, list and revoke tokens of the HTTP API',
     load: async () => {

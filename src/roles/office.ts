@@ -28,11 +28,15 @@ import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import { pickAddress } from '../fleet/registry/standing.ts';
 import { Live } from '../live/live.ts';
 import { StatusBoard } from '../live/status.ts';
+import { totalsOf } from '../live/totals.ts';
 import { TraceHub } from '../live/trace-hub.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
+import { UsageHistory } from '../out/sink/clickhouse/history.ts';
 import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
 import { Past } from '../out/sink/clickhouse/past.ts';
+import { StatementTable } from '../out/sink/clickhouse/statements.ts';
+import { StatementKeeper } from '../out/sink/state/statements.ts';
 import { openState, type State } from '../state/open.ts';
 import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
@@ -102,6 +106,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   status.start();
   const forgetter = forgetterOf(options, state);
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
+  const statements = statementsOf(options, state);
   const notices = new PlanNotices({ store: state, instance: options.instance, record, now, log });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
   const eraser = eraserOf(options, state, deviceRecords);
@@ -126,13 +131,14 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     await stepKeeper.stop();
     await silence.stop();
     await notices.stop();
+    await statements.stop();
     await forgetter.stop();
     await commandIntake.stop();
     await quarantine.stop();
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
   if (options.stateDamage === '')
-    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, silence, notices, eraser, stream]) part?.start();
+    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, silence, notices, statements, eraser, stream]) part?.start();
   return {
     state,
     commandIntake,
@@ -223,6 +229,26 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
         return forget(state, erasure);
       },
     },
+  });
+}
+
+/** Usage that is noted arrives so much later at the most, unless it waits for a sink. */
+const NOTED_MS = 60_000;
+
+function statementsOf({ clickhouse, facts, instance, log }: OfficeOptions, store: State): StatementKeeper {
+  return new StatementKeeper({
+    store,
+    history: new UsageHistory(clickhouse),
+    table: new StatementTable(clickhouse),
+    instance,
+    async delivered() {
+      const at = now();
+      const { sinkLag } = totalsOf(await facts.metrics());
+      const [sums, rows] = [sinkLag.get('state'), sinkLag.get('clickhouse')];
+      return sums === undefined || rows === undefined ? 0 : at - 1000 * Math.max(sums, rows) - NOTED_MS;
+    },
+    now,
+    log,
   });
 }
 

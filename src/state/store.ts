@@ -33,6 +33,12 @@ export const TABLES = [
   'service',
   /** `<device> <cycle start, epoch ms>` → sums of a billing cycle, as counters. */
   'usage',
+  /** `<device> <cycle start, epoch ms>` → frozen statement of the cycle. */
+  'statements',
+  /** SHA-256 of an account's name, hex → number and hash of its newest statement. */
+  'statement_heads',
+  /** Keys of `statements` that are still to be copied to ClickHouse. */
+  'statement_copies',
   /** `<consumer> <slot>` → how far something that reads the journal into this store has come. */
   'cursors',
   /** `<device> <command id>` → command that is still open. */

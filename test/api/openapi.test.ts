@@ -204,6 +204,8 @@ describe('the description of the API', () => {
       'GET /v1/devices/{id}/service',
       'GET /v1/devices/{id}/settings',
       'GET /v1/devices/{id}/state',
+      'GET /v1/devices/{id}/statements',
+      'GET /v1/devices/{id}/statements/{cycle}',
       'GET /v1/devices/{id}/trace',
       'GET /v1/devices/{id}/usage',
       'GET /v1/downloads/{ticket}',

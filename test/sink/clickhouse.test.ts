@@ -539,6 +539,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 4, about: 'account of records and usage' },
         { number: 5, about: 'last position of each device' },
         { number: 6, about: 'comments of columns' },
+        { number: 7, about: 'statements of billing cycles' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'events',
@@ -546,6 +547,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         'last_positions_view',
         'migrations',
         'positions',
+        'statements',
         'statuses',
         'usage',
       ]);
@@ -595,7 +597,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 6]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 7]);
       expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
@@ -609,7 +611,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(6);
+      expect(await count('migrations')).toBe(7);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

@@ -25,7 +25,7 @@ const periodSchema = z.object({
   by: z.string(),
   reason: z.string(),
 });
-type Period = z.infer<typeof periodSchema>;
+export type Period = z.infer<typeof periodSchema>;
 
 const marks = ['new', 'running', 'paused', 'ended'] as const;
 type Mark = (typeof marks)[number];

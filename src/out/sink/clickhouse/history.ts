@@ -75,6 +75,12 @@ export class UsageHistory {
     );
   }
 
+  /** Time of the oldest row, epoch ms; Infinity without any. */
+  async oldest(): Promise<number> {
+    const [row] = await this.#select(`SELECT count() AS rows, toUnixTimestamp64Milli(min(time)) AS oldest FROM ${this.#table}`);
+    return Number(row?.['rows'] ?? 0) === 0 ? Number.POSITIVE_INFINITY : Number(row?.['oldest']);
+  }
+
   async close(): Promise<void> {
     await this.#client.close();
   }

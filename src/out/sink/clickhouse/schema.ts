@@ -144,4 +144,21 @@ WHERE ${IS_LAST} AND received > now() - INTERVAL 30 DAY GROUP BY device)`,
     ],
   },
   { number: 6, about: 'comments of columns', statements: commentStatements },
+  {
+    number: 7,
+    about: 'statements of billing cycles',
+    statements: (database) => [
+      `CREATE TABLE IF NOT EXISTS ${database}.statements (
+  account String COMMENT 'of the device at the end of the cycle' CODEC(ZSTD(1)),
+  number UInt64 COMMENT 'in the chain of the account, from 1' CODEC(ZSTD(1)),
+  device String COMMENT 'device id' CODEC(ZSTD(1)),
+  start DateTime64(3, 'UTC') COMMENT 'of the cycle' CODEC(ZSTD(1)),
+  end DateTime64(3, 'UTC') COMMENT 'of the cycle; does not belong to it' CODEC(ZSTD(1)),
+  statement String COMMENT 'canonical JSON' CODEC(ZSTD(3)),
+  previous String COMMENT 'hash of the statement before, of the account' CODEC(ZSTD(1)),
+  hash String COMMENT 'SHA-256 of statement, a line break and previous' CODEC(ZSTD(1)),
+  frozen DateTime64(3, 'UTC') COMMENT 'when it was made' CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree ORDER BY (account, number) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`,
+    ],
+  },
 ];

@@ -1,0 +1,76 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import { jsonOf } from '../../../base/json.ts';
+import { canonical, type Frozen, type Statement, statementSchema } from '../../../fleet/plan/statement.ts';
+import { plainError } from './errors.ts';
+import { quoteName } from './migrate.ts';
+import { type ClickHouseAccess, connect } from './sink.ts';
+
+const REQUEST_MS = 60_000;
+
+/** One row of the table `statements`; `statement` undefined: its text is not one any more. */
+export interface StoredStatement {
+  readonly account: string;
+  readonly number: number;
+  readonly device: string;
+  readonly statement: Statement | undefined;
+  readonly previous: string;
+  readonly hash: string;
+}
+
+/** The table `statements`. Methods reject with AppError. */
+export class StatementTable {
+  readonly #access: ClickHouseAccess;
+  readonly #client: ClickHouseClient;
+  readonly #table: string;
+
+  constructor(access: ClickHouseAccess) {
+    this.#access = access;
+    this.#client = connect(access, REQUEST_MS);
+    this.#table = `${quoteName(access.database ?? 'fixgate')}.statements`;
+  }
+
+  /** The same again is the same row. */
+  async add(rows: readonly Frozen[]): Promise<void> {
+    const values = rows.map(({ statement, number, previous, hash, frozen }) => {
+      const { account, device, start, end } = statement;
+      return {
+        account,
+        number,
+        device,
+        start: start / 1000,
+        end: end / 1000,
+        statement: canonical(statement),
+        previous,
+        hash,
+        frozen: frozen / 1000,
+      };
+    });
+    try {
+      await this.#client.insert({ table: this.#table, values, format: 'JSONEachRow' });
+    } catch (error) {
+      throw plainError(error, this.#access);
+    }
+  }
+
+  /** By account and number. */
+  async list(): Promise<StoredStatement[]> {
+    try {
+      const query = `SELECT account, number, device, statement, previous, hash FROM ${this.#table} FINAL ORDER BY account, number`;
+      const result = await this.#client.query({ query, format: 'JSONEachRow' });
+      return (await result.json<Record<string, unknown>>()).map((row) => ({
+        account: String(row['account']),
+        number: Number(row['number']),
+        device: String(row['device']),
+        statement: statementSchema.safeParse(jsonOf(String(row['statement']))).data,
+        previous: String(row['previous']),
+        hash: String(row['hash']),
+      }));
+    } catch (error) {
+      throw plainError(error, this.#access);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+}

@@ -1,0 +1,246 @@
+import { systemClock } from '../../../base/clock.ts';
+import { messageOf } from '../../../base/errors.ts';
+import type { Log } from '../../../base/log.ts';
+import { Seldom } from '../../../base/seldom.ts';
+import { type Counters, NOTHING } from '../../../fleet/plan/overhead.ts';
+import { readService } from '../../../fleet/plan/service-keeper.ts';
+import { type Frozen, HEADS, hashOf, type Scope, STATEMENTS, type Statement, scopeOf, statementOf } from '../../../fleet/plan/statement.ts';
+import { PLANS, type PlanHistory, UNLIMITED_HISTORY } from '../../../fleet/plan/versions.ts';
+import { entries, pages } from '../../../state/pages.ts';
+import type { StateStore } from '../../../state/store.ts';
+import type { UsageHistory } from '../clickhouse/history.ts';
+import type { StatementTable, StoredStatement } from '../clickhouse/statements.ts';
+import { ANY_CURSOR } from './cursor.ts';
+
+/**
+ * Freezes the statements of billing cycles that are over. Runs in the supervisor.
+ *
+ * 1. A cycle is closed when every server that has counted into the state store has said (`closed <instance>` in the table `cursors`) that all
+ *    usage of before its end is in both stores.
+ * 2. A statement is frozen once: it and the head of its account's chain are one write, on the condition that neither is there yet.
+ * 3. It is copied to ClickHouse at least once; what is to be copied stands in `statement_copies`, made by the same write.
+ */
+export interface StatementOptions {
+  readonly store: StateStore;
+  readonly history: UsageHistory;
+  readonly table: StatementTable;
+  readonly instance: string;
+  /** All usage of this server from before that is in both stores, epoch ms; 0: not known now. */
+  readonly delivered: () => Promise<number>;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  readonly log: Log;
+  readonly everyMs?: number | undefined;
+}
+
+const EVERY_MS = 60_000;
+/** Copied at once. */
+const COPIES = 1_000;
+/** Devices of one query. */
+const CHUNK = 200;
+/** Sums are looked through again at least so often: plans may have changed. */
+const LOOK_MS = 3_600_000;
+const CLOSED = 'closed ';
+
+interface Due {
+  readonly device: string;
+  readonly start: number;
+  readonly scope: Scope;
+}
+
+export class StatementKeeper {
+  readonly #o: StatementOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> | undefined;
+  /** Up to when usage must have arrived before there is something to freeze, epoch ms. */
+  #next = 0;
+  readonly #trouble = new Seldom('statements cannot be made; retrying', systemClock);
+
+  constructor(options: StatementOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.#tick(), this.#o.everyMs ?? EVERY_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#working;
+    await this.#o.history.close();
+    await this.#o.table.close();
+  }
+
+  #tick(): Promise<void> {
+    this.#working ??= this.freeze()
+      .catch((error: unknown) => this.#trouble.warn(this.#o.log, { error: messageOf(error) }))
+      .finally(() => {
+        this.#working = undefined;
+      });
+    return this.#working;
+  }
+
+  /** Freezes what can be, and copies what is to be copied. */
+  async freeze(): Promise<void> {
+    const { store, instance, delivered } = this.#o;
+    const own = await delivered();
+    if (own > 0) await store.write([{ table: 'cursors', key: CLOSED + instance, put: String(own) }]);
+    const closed = await this.#closed();
+    if (closed > this.#next) this.#next = await this.#freezeAll(closed);
+    await this.#copy();
+  }
+
+  /** Invariant 1. */
+  async #closed(): Promise<number> {
+    const { store } = this.#o;
+    const instances = new Set<string>();
+    for await (const [key] of entries(store, 'cursors', { prefix: ANY_CURSOR })) instances.add(key.split(' ')[1] ?? '');
+    const marks = await Promise.all([...instances].map(async (one) => Number((await store.get('cursors', CLOSED + one)) ?? 0)));
+    return marks.length === 0 ? 0 : Math.min(...marks);
+  }
+
+  /** Returns when the next cycle ends, epoch ms. */
+  async #freezeAll(closed: number): Promise<number> {
+    const { store } = this.#o;
+    const plans = new Map<string, PlanHistory>([['default', UNLIMITED_HISTORY]]);
+    for await (const [name, plan] of PLANS.entries(store)) plans.set(name, plan);
+    let next = closed + LOOK_MS;
+    for await (const page of pages(store, 'usage', { size: CHUNK })) {
+      const groups = new Map<string, Due[]>();
+      for (const { key } of page) {
+        const at = key.lastIndexOf(' ');
+        const [device, start] = [key.slice(0, at), Number(key.slice(at + 1))];
+        if (start >= closed || (await store.get('statements', key)) !== undefined) continue;
+        const scope = scopeOf((await readService(store, device, this.#o.now()))?.periods ?? [], plans, start);
+        if (scope === undefined) continue;
+        const of = `${scope.from} ${scope.to}`;
+        if (scope.to <= closed) groups.set(of, [...(groups.get(of) ?? []), { device, start, scope }]);
+        else next = Math.min(next, scope.to);
+      }
+      for (const due of groups.values()) if (!(await this.#freezeTogether(due))) next = 0;
+    }
+    return next;
+  }
+
+  /** False when another server came between. */
+  async #freezeTogether(due: readonly Due[]): Promise<boolean> {
+    const [first] = due;
+    if (first === undefined) return true;
+    const { from, to } = first.scope;
+    const devices = due.map(({ device }) => device);
+    const sums = await this.#o.history.sums(devices, { start: from, end: to }, [], to);
+    let all = true;
+    for (const one of due) all = (await this.#freezeOne(one, sums.get(one.device) ?? NOTHING)) && all;
+    return all;
+  }
+
+  /** Invariant 2. */
+  async #freezeOne({ device, start, scope }: Due, used: Counters): Promise<boolean> {
+    const { store, now } = this.#o;
+    const statement = statementOf(device, scope, start, used);
+    const text = await store.get('statement_heads', HEADS.key(scope.account));
+    const head = HEADS.parse(HEADS.key(scope.account), text);
+    const previous = head?.hash ?? '';
+    const frozen: Frozen = { statement, number: (head?.number ?? 0) + 1, previous, hash: hashOf(statement, previous), frozen: now() };
+    return store.write([
+      STATEMENTS.expect(undefined, device, start),
+      HEADS.expect(text, scope.account),
+      STATEMENTS.put(frozen, device, start),
+      HEADS.put({ number: frozen.number, hash: frozen.hash }, scope.account),
+      { table: 'statement_copies', key: STATEMENTS.key(device, start), put: '1' },
+    ]);
+  }
+
+  /** Invariant 3. */
+  async #copy(): Promise<void> {
+    const { store, table } = this.#o;
+    for await (const page of pages(store, 'statement_copies', { size: COPIES })) {
+      const rows: Frozen[] = [];
+      for (const { key } of page) {
+        const frozen = STATEMENTS.parse(key, await store.get('statements', key));
+        if (frozen !== undefined) rows.push(frozen);
+      }
+      if (rows.length > 0) await table.add(rows);
+      await store.write(page.map(({ key }) => ({ table: 'statement_copies', key, remove: true }) as const));
+    }
+  }
+}
+
+export interface Finding {
+  readonly account: string;
+  readonly number: number;
+  readonly device: string;
+  /** `usage`: the rows say something else; `erased`, `expired`: rows are gone, which is not a fault; the rest is one of the chain. */
+  readonly what: 'usage' | 'erased' | 'expired' | 'hash' | 'chain' | 'missing';
+  readonly about: string;
+}
+
+/** Computes all statements again from the usage rows, and follows the chains. */
+export async function* verifyStatements(
+  store: StateStore,
+  history: UsageHistory,
+  table: StatementTable,
+): AsyncGenerator<Finding | StoredStatement> {
+  const copied = new Map((await table.list()).map((row) => [`${row.account}\n${row.number}`, row]));
+  const heads = new Map<string, { number: number; hash: string }>();
+  const stored: StoredStatement[] = [];
+  for await (const [, { statement, ...rest }] of STATEMENTS.entries(store))
+    stored.push({ ...rest, statement, account: statement.account, device: statement.device });
+  stored.sort((a, b) => (a.account < b.account ? -1 : a.account > b.account ? 1 : a.number - b.number));
+  for (const row of stored) {
+    const { account, number, device, previous, hash, statement } = row;
+    const finding = (what: Finding['what'], about: string): Finding => ({ account, number, device, what, about });
+    const before = heads.get(account) ?? { number: 0, hash: '' };
+    heads.set(account, { number, hash });
+    if (number !== before.number + 1 || previous !== before.hash) yield finding('chain', `does not follow number ${before.number}`);
+    if (statement === undefined || hashOf(statement, previous) !== hash) {
+      yield finding('hash', 'the statement was changed: its hash is another');
+      continue;
+    }
+    const copy = copied.get(`${account}\n${number}`);
+    if (copy?.hash !== hash || copy.statement === undefined || hashOf(copy.statement, copy.previous) !== hash)
+      yield finding('missing', 'ClickHouse has no such statement, or another one');
+    const { start, end } = statement;
+    const used = (await history.sums([device], { start, end }, [], end)).get(device) ?? NOTHING;
+    const differs = (['bytes_in', 'bytes_out', 'segments', 'datagrams', 'records'] as const).filter(
+      (name) => used[name] !== statement[name],
+    );
+    if (differs.length === 0) yield row;
+    else
+      yield await explained(
+        store,
+        history,
+        statement,
+        start,
+        finding('usage', differs.map((name) => `${name} ${statement[name]}, rows ${used[name]}`).join('; ')),
+      );
+  }
+  for (const [account, head] of heads) {
+    const last = HEADS.read(await store.get('statement_heads', HEADS.key(account)));
+    if (last?.hash !== head.hash)
+      yield {
+        account,
+        number: last?.number ?? 0,
+        device: '',
+        what: 'chain',
+        about: `the chain ends at ${head.number}, its head is another`,
+      };
+  }
+}
+
+/** Rows that were erased, or have all expired, are not faults. */
+async function explained(
+  store: StateStore,
+  history: UsageHistory,
+  { device, end }: Pick<Statement, 'device' | 'end'>,
+  start: number,
+  found: Finding,
+): Promise<Finding> {
+  const erased = /"before":(\d+)/.exec((await store.get('erasures', device)) ?? '')?.[1];
+  if (erased !== undefined && Number(erased) > start)
+    return { ...found, what: 'erased', about: `usage from before ${new Date(Number(erased)).toISOString()} was erased` };
+  const oldest = await history.oldest();
+  if (oldest <= start) return found;
+  const since = Number.isFinite(oldest) ? `the oldest usage row is of ${new Date(oldest).toISOString()}` : 'there are no usage rows';
+  return oldest >= end ? { ...found, what: 'expired', about: since } : { ...found, about: `${found.about}; ${since}` };
+}

@@ -1,0 +1,213 @@
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { secretUrl } from '../../src/base/secret.ts';
+import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
+import { planSchema } from '../../src/fleet/plan/plan.ts';
+import { PlanRecords } from '../../src/fleet/plan/plan-records.ts';
+import { HEADS, STATEMENTS } from '../../src/fleet/plan/statement.ts';
+import { deviceSchema } from '../../src/fleet/registry/device.ts';
+import { UsageHistory } from '../../src/out/sink/clickhouse/history.ts';
+import { StatementTable } from '../../src/out/sink/clickhouse/statements.ts';
+import { createStateSink } from '../../src/out/sink/state/sink.ts';
+import { StatementKeeper, verifyStatements } from '../../src/out/sink/state/statements.ts';
+import { openState } from '../../src/state/open.ts';
+import { accessOf, chdbInstalled } from '../embedded/child.ts';
+import { ClickHouseServer, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
+
+/** Numbers quote the invariants of src/out/sink/state/statements.ts. */
+
+const OCTOBER = Date.UTC(2026, 9, 1);
+const NOVEMBER = Date.UTC(2026, 10, 1);
+const DECEMBER = Date.UTC(2026, 11, 1);
+const DAY = 86_400_000;
+const ONE = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
+const DEADLINE = 120_000;
+
+describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (kind) => {
+  let server: ClickHouseServer;
+  let redis: RedisServer;
+
+  beforeAll(async () => {
+    server = await ClickHouseServer.start();
+    redis = await RedisServer.start();
+  });
+  afterAll(async () => {
+    await server.stop();
+    await redis.stop();
+  });
+  afterEach(async () => {
+    await server.client.command({ query: 'DROP DATABASE IF EXISTS fixgate' });
+    await redis.client().flushall();
+  });
+
+  async function world() {
+    const data = dataDirectory();
+    const url = secretUrl(kind === 'redis' ? redis.url : '');
+    const store = await openState({ url, prefix: 'test:', directory: join(data, 'state'), log: silentLog });
+    const slot = await Slot.open(data, 0);
+    const plans = new DevicePlans(store, silentLog);
+    const { shipper } = ship(data, [
+      clickHouseSink(data, server.url),
+      createStateSink({ store, plans, instance: INSTANCE, batchAgeMs: 20 }),
+    ]);
+    const history = new UsageHistory(accessOf(server.url));
+    const table = new StatementTable(accessOf(server.url));
+    onTestFinished(async () => {
+      await slot.journal.close();
+      await shipper.close();
+      await history.close();
+      await table.close();
+      await store.close();
+    });
+    const clock = { delivered: 0 };
+    const keeper = (instance = INSTANCE) =>
+      new StatementKeeper({
+        store,
+        history,
+        table,
+        instance,
+        delivered: async () => clock.delivered,
+        now: () => clock.delivered,
+        log: silentLog,
+      });
+    const settle = async (): Promise<void> => {
+      await slot.journal.flush();
+      expect(await shipper.drained(DEADLINE)).toBe(true);
+    };
+    const device = (id: string, more: object = {}): Promise<boolean> =>
+      store.write([
+        { table: 'devices', key: id, put: JSON.stringify(deviceSchema.parse({ id, first_seen: OCTOBER, plan: 'basic', ...more })) },
+      ]);
+    const planned = new PlanRecords({ store, record: () => {}, now: () => OCTOBER + DAY });
+    await planned.put(planSchema.parse({ name: 'basic', bytes_cap: 250, overhead: { segment_bytes: 5 } }), 'desk', 'now');
+    const verify = async () => {
+      const found: unknown[] = [];
+      for await (const one of verifyStatements(store, history, table))
+        found.push('what' in one ? `${one.number} ${one.what}` : `${one.number} right`);
+      return found;
+    };
+    const command = (query: string) => server.client.command({ query, clickhouse_settings: { mutations_sync: '2' } });
+    return { store, slot, clock, keeper, settle, device, planned, verify, command, table };
+  }
+
+  it('1, 2: are frozen once, when all usage of a cycle has arrived, in a chain for each account', async () => {
+    const { store, slot, clock, keeper, settle, device, planned, verify } = await world();
+    await device('car-a', { account: 'acme' });
+    await device('car-b', { account: 'acme' });
+    await device('car-c');
+    for (const id of ['car-a', 'car-b', 'car-c']) for (let n = 1; n <= 3; n++) slot.usage(id, OCTOBER + n * DAY, ONE);
+    slot.usage('car-a', NOVEMBER, ONE);
+    await settle();
+    clock.delivered = NOVEMBER - 1;
+    await keeper().freeze();
+    expect(await store.list('statements', { limit: 9 })).toEqual([]);
+    // Another server on the store has not said yet that all has arrived.
+    await store.write([{ table: 'cursors', key: 'state other 0', put: '{"delivered":1,"usage":1,"time":1}' }]);
+    clock.delivered = NOVEMBER;
+    await keeper().freeze();
+    expect(await store.list('statements', { limit: 9 })).toEqual([]);
+    await store.write([{ table: 'cursors', key: 'closed other', put: String(NOVEMBER + 1) }]);
+    await Promise.all([keeper().freeze(), keeper().freeze()]);
+    await keeper().freeze();
+    const frozen = await store.list('statements', { limit: 9 });
+    expect(frozen.map(({ key }) => key)).toEqual(['car-a', 'car-b', 'car-c'].map((id) => `${id} ${OCTOBER}`));
+    expect(STATEMENTS.read(frozen[0]?.value)?.statement).toEqual({
+      device: 'car-a',
+      account: 'acme',
+      plan: 'basic',
+      plan_version: 1,
+      time_zone: 'UTC',
+      start: OCTOBER,
+      end: NOVEMBER,
+      bytes_in: 300,
+      bytes_out: 30,
+      segments: 6,
+      datagrams: 3,
+      records: 9,
+      overhead: { segment_bytes: 5, datagram_bytes: 0, round_bytes: 1 },
+      overhead_bytes: 30,
+      billed_bytes: 360,
+      bytes_cap: 250,
+      over_bytes: 110,
+    });
+    const numbers = frozen.map(({ value }) => STATEMENTS.read(value)?.number).sort();
+    expect(numbers).toEqual([1, 1, 2]);
+    expect((await verify()).sort()).toEqual(['1 right', '1 right', '2 right']);
+    // Neither a change of the plan nor usage that is counted later changes what is frozen.
+    await planned.put(planSchema.parse({ name: 'basic', bytes_cap: 1 }), 'desk', 'now');
+    clock.delivered = DECEMBER;
+    await store.write([{ table: 'cursors', key: 'closed other', put: String(DECEMBER) }]);
+    await keeper().freeze();
+    const later = await store.list('statements', { limit: 9 });
+    expect(later.filter(({ key }) => key.endsWith(String(OCTOBER)))).toEqual(frozen);
+    expect(STATEMENTS.read(later.find(({ key }) => key === `car-a ${NOVEMBER}`)?.value)).toMatchObject({
+      number: 3,
+      statement: { plan_version: 2, bytes_cap: 1, billed_bytes: 110, over_bytes: 109 },
+    });
+    expect(await verify()).toEqual(['1 right', '1 right', '2 right', '3 right']);
+  });
+
+  it('a changed usage row, a changed statement, and one that is gone are found; erased rows are said', async () => {
+    const { store, slot, clock, keeper, settle, device, verify, command } = await world();
+    for (const id of ['car-a', 'car-b', 'car-c']) {
+      await device(id);
+      slot.usage(id, OCTOBER + DAY, ONE);
+    }
+    await settle();
+    clock.delivered = NOVEMBER;
+    await keeper().freeze();
+    expect(await verify()).toEqual(['1 right', '2 right', '3 right']);
+    await command(`ALTER TABLE fixgate.usage UPDATE bytes_in = 99 WHERE device = 'car-a'`);
+    expect(await verify()).toEqual(['1 usage', '2 right', '3 right']);
+    await command(`ALTER TABLE fixgate.usage UPDATE bytes_in = 100 WHERE device = 'car-a'`);
+    await command(`ALTER TABLE fixgate.usage DELETE WHERE device = 'car-b'`);
+    await store.write([{ table: 'erasures', key: 'car-b', put: JSON.stringify({ device: 'car-b', ids: ['car-b'], before: NOVEMBER }) }]);
+    expect(await verify()).toEqual(['1 right', '2 erased', '3 right']);
+    await command(`ALTER TABLE fixgate.statements UPDATE statement = replace(statement, '"records":3', '"records":2') WHERE number = 1`);
+    expect(await verify()).toEqual(['1 missing', '1 right', '2 erased', '3 right']);
+    await store.update('statements', `car-c ${OCTOBER}`, (text) => text?.replace('"records":3', '"records":2'));
+    expect((await verify()).at(-1)).toBe('3 hash');
+    await store.write([{ table: 'statements', key: `car-c ${OCTOBER}`, remove: true }]);
+    expect((await verify()).at(-1)).toBe('3 chain');
+    await command(`TRUNCATE TABLE fixgate.usage`);
+    expect((await verify()).slice(1, 3)).toEqual(['1 expired', '2 erased']);
+    expect(HEADS.read(await store.get('statement_heads', HEADS.key('')))?.number).toBe(3);
+  });
+
+  it('3: what a killed server has frozen and not copied is copied by the next', async () => {
+    const { store, slot, clock, keeper, settle, device, verify, table } = await world();
+    await device('car-a');
+    slot.usage('car-a', OCTOBER + DAY, ONE);
+    await settle();
+    clock.delivered = NOVEMBER;
+    await keeper().freeze();
+    await store.write([{ table: 'statement_copies', key: `car-a ${OCTOBER}`, put: '1' }]);
+    await keeper('another').freeze();
+    expect([await verify(), await store.list('statement_copies', { limit: 1 }), (await table.list()).length]).toEqual([['1 right'], [], 1]);
+  });
+
+  it('a device that changes to a plan with other cycles has a statement of each part', async () => {
+    const { store, slot, clock, keeper, settle, device, planned, verify } = await world();
+    await planned.put(planSchema.parse({ name: 'other', anchor_day: 15 }), 'desk', 'now');
+    const change = OCTOBER + 20 * DAY;
+    const period = (plan: string, from: number) => ({ state: 'active', from, plan, account: '', by: 'desk', reason: 'active' });
+    const row = { mark: 'running', periods: [period('basic', OCTOBER), period('other', change)], news: [] };
+    await store.write([{ table: 'service', key: 'car-a', put: JSON.stringify(row) }]);
+    await device('car-a', { plan: 'basic' });
+    slot.usage('car-a', OCTOBER + DAY, ONE);
+    await settle();
+    await device('car-a', { plan: 'other' });
+    slot.usage('car-a', change + DAY, ONE);
+    await store.write([{ table: 'usage', key: `car-a ${OCTOBER + 14 * DAY}`, add: { bytes_in: 1 } }]);
+    await settle();
+    clock.delivered = DECEMBER;
+    await keeper().freeze();
+    const found = (await store.list('statements', { limit: 9 })).map(({ value }) => STATEMENTS.read(value)?.statement);
+    expect(found.map((one) => [one?.plan, one?.start, one?.end, one?.bytes_in])).toEqual([
+      ['basic', OCTOBER, change, 100],
+      ['other', change, NOVEMBER + 14 * DAY, 100],
+    ]);
+    expect(await verify()).toEqual(['1 right', '2 right']);
+  });
+});
