@@ -7,10 +7,20 @@ import { createToken, listTokens, revokeToken, SCOPES } from './tokens.ts';
 
 const name = z.string().regex(/^[\w.@-]{1,64}$/, 'must be 1 to 64 letters, digits, and . _ @ -');
 const scopes = z.array(z.enum(SCOPES)).min(1).max(SCOPES.length);
+const limits = {
+  accounts: z
+    .array(z.string().min(1).max(64))
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('it sees devices of these only, and of them what was received while they were theirs'),
+  expires: z.int().min(0).optional().describe('from then on it is refused, epoch ms'),
+};
 const listed = z.object({
   name: z.string().describe('the requester in commands and events'),
   scopes: z.array(z.string()),
   created: z.int(),
+  ...limits,
 });
 const made = listed.extend({ token: z.string().describe('shown this once; its hash is kept') }).meta({ id: 'made_token' });
 const example = { name: 'dispatch', scopes: ['read', 'commands'], created: 1_796_083_200_000 };
@@ -31,7 +41,13 @@ export const TOKEN_ROUTES: readonly Route[] = [
       return {
         tokens: tokens
           .sort((a, b) => (a.name < b.name ? -1 : 1))
-          .map(({ name: of, scopes: may, created }) => ({ name: of, scopes: may, created })),
+          .map(({ name: of, scopes: may, created, accounts, expires }) => ({
+            name: of,
+            scopes: may,
+            created,
+            ...(accounts === undefined ? {} : { accounts }),
+            ...(expires === undefined ? {} : { expires }),
+          })),
       };
     },
   }),
@@ -42,13 +58,23 @@ export const TOKEN_ROUTES: readonly Route[] = [
     about: 'Make a token.',
     params: NOTHING,
     query: NOTHING,
-    body: z.strictObject({ name, scopes }),
+    body: z.strictObject({ name, scopes, ...limits }),
     answers: {
       201: { about: 'the token', schema: made, example: { ...example, token: 'fg_3Zb3mB0HqvP9yQ6u1h2KX5dMtR7wLc8n' } },
       409: { about: 'the name is taken' },
+      422: { about: 'invalid token' },
     },
     async run({ body, office, reply }) {
-      const token = { name: body.name, scopes: [...new Set(body.scopes)], created: systemClock.now() };
+      const { accounts, expires } = body;
+      const token = {
+        name: body.name,
+        scopes: [...new Set(body.scopes)],
+        created: systemClock.now(),
+        ...(accounts === undefined ? {} : { accounts: [...new Set(accounts)] }),
+        ...(expires === undefined ? {} : { expires }),
+      };
+      if (expires !== undefined && expires <= token.created)
+        return problem(reply, 422, 'invalid token', [{ field: 'expires', problem: 'must be epoch ms in the future' }]);
       try {
         const text = await createToken(office.state, token);
         return reply

@@ -28,6 +28,7 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/accounts',
     scope: 'read',
+    limits: 'rows',
     about: 'Accounts by id. One that devices name and that has no record is not among them.',
     params: NOTHING,
     query: z.strictObject({
@@ -43,8 +44,12 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
         example: { accounts: [example] },
       },
     },
-    run: ({ query: { state, after, limit }, office }) =>
-      office.accounts.list(after, limit, (one) => state === undefined || one.state === state),
+    run: ({ query: { state, after, limit }, reach, office }) =>
+      office.accounts.list(
+        after,
+        limit,
+        (one) => (state === undefined || one.state === state) && (reach === undefined || reach.accounts.has(one.id)),
+      ),
   }),
   route({
     method: 'POST',
@@ -61,12 +66,16 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/accounts/{id}',
     scope: 'read',
+    limits: 'rows',
     about: 'One account.',
     params,
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: found, 404: unknown },
-    run: async ({ params: { id }, office, reply }) => (await office.accounts.get(id)) ?? problem(reply, 404, `account ${id} is not known`),
+    async run({ params: { id }, reach, office, reply }) {
+      const account = reach?.accounts.has(id) === false ? undefined : await office.accounts.get(id);
+      return account ?? problem(reply, 404, `account ${id} is not known`);
+    },
   }),
   route({
     method: 'PATCH',

@@ -6,6 +6,7 @@ import { CRITICAL_SCOPES, type CriticalType } from '../fleet/command/critical.ts
 import type { Outcome, Problem } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import { deviceId } from '../fleet/registry/device.ts';
+import type { Share } from '../fleet/registry/owners.ts';
 import { listOf } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
@@ -117,6 +118,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'POST',
       path: '/v1/devices/{id}/commands',
       scope: 'commands',
+      limits: 'owner',
       about: 'Submit a command. With `wait`, the answer is delayed until the command has ended or the time is over.',
       params: ofDevice,
       query: z.strictObject({ wait }),
@@ -129,7 +131,7 @@ export function commandRoutes(confirm: boolean): Route[] {
         428: { about: 'confirmation required' },
         429: { about: 'too many open commands' },
       },
-      async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, office, reply }) {
+      async run({ params: { id }, query, body: { confirm: given, ...wanted }, token, share, office, reply }) {
         let asks = false;
         const permits = (critical: CriticalType): Problem | undefined => {
           const lacking = scopeProblem(token, { type: wanted.type, critical });
@@ -138,13 +140,14 @@ export function commandRoutes(confirm: boolean): Route[] {
           return asks ? { field: 'confirm', problem: 'must be given' } : undefined;
         };
         const outcome = await office.commandIntake.submit({ ...wanted, device: id, requester: token.name, permits });
-        return asks ? askToConfirm(reply, token, id, wanted) : answer(reply, office, outcome, query.wait);
+        return asks ? askToConfirm(reply, token, id, wanted) : answer(reply, office, outcome, query.wait, share);
       },
     }),
     route({
       method: 'GET',
       path: '/v1/devices/{id}/commands',
       scope: 'read',
+      limits: 'owner',
       about: 'Open and ended commands, oldest first.',
       params: ofDevice,
       query: NOTHING,
@@ -155,12 +158,14 @@ export function commandRoutes(confirm: boolean): Route[] {
           schema: z.object({ open: z.array(command), ended: z.array(command) }),
         },
       },
-      async run({ params, token, office }) {
+      async run({ params, token, share, office }) {
         const id = await office.deviceRecords.idOf(params.id);
         const { ledger } = office;
         const open = [...(await ledger.unknown(id)), ...(await ledger.open(id))];
-        const shown = (found: Command): object => withoutPlace(token, found);
-        return { open: open.map(shown), ended: (await ledger.finished(id)).map(shown) };
+        const since = share?.since ?? 0;
+        const shown = (all: readonly Command[]): object[] =>
+          all.filter(({ created }) => created >= since).map((one) => withoutPlace(token, one));
+        return { open: shown(open), ended: shown(await ledger.finished(id)) };
       },
     }),
     route({
@@ -193,23 +198,27 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'GET',
       path: '/v1/devices/{id}/commands/{command}',
       scope: 'read',
+      limits: 'owner',
       about: 'One command. With `wait`, the answer is delayed until the command has ended or the time is over.',
       params: ofCommand,
       query: z.strictObject({ wait }),
       body: NO_BODY,
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'unknown command' } },
-      async run({ params, query, token, office, reply }) {
+      async run({ params, query, token, share, office, reply }) {
         const id = await office.deviceRecords.idOf(params.id);
-        const found = await office.waiting.settled(id, params.command, 1000 * query.wait);
+        const since = share?.since ?? 0;
+        const isSeen = since === 0 || ((await office.ledger.get(id, params.command))?.created ?? 0) >= since;
+        const found = isSeen ? await office.waiting.settled(id, params.command, 1000 * query.wait) : undefined;
         return found === undefined
           ? problem(reply, 404, `device ${id} has no command ${params.command}`)
-          : withOpposed(office.ledger, found).then((shown) => withoutPlace(token, { ...found, ...shown }));
+          : withOpposed(office.ledger, found, since).then((shown) => withoutPlace(token, { ...found, ...shown }));
       },
     }),
     route({
       method: 'POST',
       path: '/v1/commands/{command}/outcome',
       scope: 'commands',
+      limits: 'rows',
       about: 'Record the outcome of an unknown command, as found at the vehicle.',
       params: z.strictObject({ command: commandId }),
       query: NOTHING,
@@ -218,10 +227,13 @@ export function commandRoutes(confirm: boolean): Route[] {
         reason: z.string().min(1).max(200).describe('how the outcome was established'),
       }),
       answers: { 200: { about: 'the command', schema: command }, 404: { about: 'no command of unknown outcome has this id' } },
-      async run({ params, body: { outcome, reason }, token, office, reply }) {
-        const lacking = scopeProblem(token, await office.ledger.unknownOf(params.command));
+      async run({ params, body: { outcome, reason }, token, reach, office, reply }) {
+        const found = await office.ledger.unknownOf(params.command);
+        const share = found === undefined ? undefined : await reach?.current(found.device);
+        const isSeen = reach === undefined || (share !== undefined && (found?.created ?? 0) >= share.since);
+        const lacking = isSeen ? scopeProblem(token, found) : undefined;
         if (lacking !== undefined) return problem(reply, 403, lacking);
-        const settled = await office.commandIntake.settle(params.command, outcome, token.name, reason);
+        const settled = isSeen ? await office.commandIntake.settle(params.command, outcome, token.name, reason) : undefined;
         return settled ?? problem(reply, 404, `no command ${params.command} has an unknown outcome: it has ended, or does not exist`);
       },
     }),
@@ -229,6 +241,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'DELETE',
       path: '/v1/devices/{id}/commands/{command}',
       scope: 'commands',
+      limits: 'owner',
       about: 'Cancel a queued command.',
       params: ofCommand,
       query: NOTHING,
@@ -238,9 +251,12 @@ export function commandRoutes(confirm: boolean): Route[] {
         404: { about: 'unknown command' },
         409: { about: 'the command is no longer queued' },
       },
-      async run({ params, token, office, reply }) {
+      async run({ params, token, share, office, reply }) {
         const id = await office.deviceRecords.idOf(params.id);
-        const lacking = scopeProblem(token, await office.ledger.get(id, params.command));
+        const known = await office.ledger.get(id, params.command);
+        if (known !== undefined && known.created < (share?.since ?? 0))
+          return problem(reply, 404, `device ${id} has no command ${params.command}`);
+        const lacking = scopeProblem(token, known);
         if (lacking !== undefined) return problem(reply, 403, lacking);
         const found = await office.commandIntake.cancel(id, params.command, token.name);
         if (found === undefined) return problem(reply, 404, `device ${id} has no command ${params.command}`);
@@ -253,6 +269,7 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'GET',
       path: '/v1/devices/{id}/settings',
       scope: 'read',
+      limits: 'owner',
       about: 'Desired, reported and pending settings of a device.',
       params: ofDevice,
       query: NOTHING,
@@ -264,13 +281,15 @@ export function commandRoutes(confirm: boolean): Route[] {
       method: 'GET',
       path: '/v1/commands/catalog',
       scope: 'read',
+      limits: 'rows',
       about: 'Commands that a device, a protocol, or any protocol supports.',
       params: NOTHING,
       query: z.strictObject({ device: deviceId.optional(), protocol: z.string().max(16).optional() }),
       body: NO_BODY,
       answers: { 200: { about: 'by codec', schema: codecs }, 404: { about: 'no such device or codec' } },
-      async run({ query: { device, protocol }, office, reply }) {
-        const found = await office.commandIntake.catalog(device, protocol);
+      async run({ query: { device, protocol }, reach, office, reply }) {
+        const isSeen = device === undefined || reach === undefined || (await reach.current(device)) !== undefined;
+        const found = isSeen ? await office.commandIntake.catalog(device, protocol) : undefined;
         if (found !== undefined) return { codecs: found };
         const what =
           device === undefined
@@ -317,14 +336,21 @@ function scopeProblem(token: Token, of: Pick<Command, 'type' | 'critical'> | und
   return `the token "${token.name}" lacks the scope \`${CRITICAL_SCOPES[critical]}\` for ${what}`;
 }
 
-async function answer(reply: FastifyReply, at: ApiOffice, outcome: Outcome, waitS: number): Promise<FastifyReply> {
+/** `share`: what the caller may see of the device; undefined: all. */
+async function answer(
+  reply: FastifyReply,
+  at: ApiOffice,
+  outcome: Outcome,
+  waitS: number,
+  share: Share | undefined,
+): Promise<FastifyReply> {
   if ('command' in outcome) {
     const { id, device: of } = outcome.command;
     const found = waitS === 0 ? outcome.command : await at.waiting.settled(of, id, 1000 * waitS);
     return reply
       .code(201)
       .header('location', `/v1/devices/${of}/commands/${id}`)
-      .send(found && (await withOpposed(at.ledger, found)));
+      .send(found && (await withOpposed(at.ledger, found, share?.since ?? 0)));
   }
   const status = { invalid: 422, forbidden: 403, unknown_device: 404, conflict: 409, full: 429 }[outcome.refused];
   const title = {
@@ -334,7 +360,11 @@ async function answer(reply: FastifyReply, at: ApiOffice, outcome: Outcome, wait
     conflict: 'the same command is already open',
     full: 'too many open commands',
   }[outcome.refused];
-  return problem(reply, status, title, outcome.problems, outcome.other === undefined ? {} : { command: outcome.other });
+  const { other } = outcome;
+  if (other === undefined) return problem(reply, status, title, outcome.problems);
+  if (share !== undefined && ((await at.ledger.get(share.device, other))?.created ?? 0) < share.since)
+    return problem(reply, status, title, [{ field: 'type', problem: 'is open already; set `again` to queue another' }]);
+  return problem(reply, status, title, outcome.problems, { command: other });
 }
 
 /** A reply that says where the device is, is left out for tokens that can neither see that nor ask the device. */
@@ -345,11 +375,13 @@ function withoutPlace(token: Token, found: Command): object {
 }
 
 /** The command, and what has become of those that it is the opposite of. */
-async function withOpposed(ledger: Ledger, found: Command): Promise<object> {
+async function withOpposed(ledger: Ledger, found: Command, since: number): Promise<object> {
   if (found.opposes.length === 0) return found;
   const others = await Promise.all(found.opposes.map((id) => ledger.get(found.device, id)));
   return {
     ...found,
-    opposed: others.flatMap((other) => (other === undefined ? [] : [{ id: other.id, type: other.type, state: other.state }])),
+    opposed: others.flatMap((other) =>
+      other === undefined || other.created < since ? [] : [{ id: other.id, type: other.type, state: other.state }],
+    ),
   };
 }

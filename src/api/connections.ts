@@ -4,9 +4,10 @@ import type { Connections } from '../cluster/office.ts';
 import { stepSchema, UNLIMITED } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
 import { readUsage } from '../fleet/plan/usage.ts';
-import { inForce } from '../fleet/plan/versions.ts';
-import { deviceId } from '../fleet/registry/device.ts';
-import { DEVICE_STATES } from '../live/positions.ts';
+import { type InForce, inForce } from '../fleet/plan/versions.ts';
+import { type Device, deviceId } from '../fleet/registry/device.ts';
+import type { Share } from '../fleet/registry/owners.ts';
+import { DEVICE_STATES, type Row } from '../live/positions.ts';
 import { profileOf } from './devices.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
@@ -126,6 +127,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/connections',
     scope: 'read',
+    limits: 'rows',
     about: 'Connections of identified devices, on this server.',
     params: NOTHING,
     query: z.strictObject({
@@ -136,7 +138,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the connections', schema: connections, example: { connections: [example] } } },
-    async run({ query: { codec = '', state: wanted, after, limit }, office }) {
+    async run({ query: { codec = '', state: wanted, after, limit }, reach, office }) {
       const found: Found[] = [];
       let from = placeOf(after ?? '0-0');
       let partial = false;
@@ -144,7 +146,8 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         const page = await office.connections(from, PAGE, { device: '', codec });
         partial ||= page.partial;
         for (const one of page.sessions)
-          if (wanted === undefined || (office.live.positions.get(one.device)?.state ?? 'standing') === wanted) found.push(one);
+          if (reach?.has(one.device) === false) continue;
+          else if (wanted === undefined || (office.live.positions.get(one.device)?.state ?? 'standing') === wanted) found.push(one);
         const last = page.sessions.at(-1);
         if (last === undefined || page.sessions.length !== PAGE || found.length > limit) break;
         from = last;
@@ -176,6 +179,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices/{id}/disconnect',
     scope: 'devices',
+    limits: 'owner',
     about: 'End all connections of a device. It may connect again.',
     params: z.strictObject({ id: deviceId }),
     query: NOTHING,
@@ -191,16 +195,18 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/state',
     scope: 'read',
+    limits: 'owner',
     about: 'What a device is like now: its connection, plan, and commands; with the scope `locations` where it is.',
     params: z.strictObject({ id: deviceId }),
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: { about: 'the state', schema: state, example: stateExample }, 404: { about: 'unknown device' } },
-    async run({ params, token, office, reply }) {
+    async run({ params, token, share, office, reply }) {
       const record = await office.deviceRecords.get(params.id);
       const id = record?.id ?? params.id;
       const { sessions, partial } = await office.connections(placeOf('0-0'), PAGE, { ...NO_DEVICE, device: id });
-      const row = office.live.positions.get(id);
+      const since = share?.since ?? 0;
+      const row = rowOf(office, id, share);
       if (record === undefined && sessions.length === 0 && row === undefined) return problem(reply, 404, `device ${id} is not known`);
       // The one that has the commands, else the last that spoke.
       const session = sessions.toSorted((a, b) => Number(b.leads) - Number(a.leads) || b.received - a.received)[0];
@@ -209,7 +215,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
       const policy = POLICIES.read(await office.state.get('policies', id));
       const held = policy === undefined || now >= policy.cycle_end ? [] : policy.held;
       const variant = (await profileOf(office, id))?.learned['variant'];
-      const open = await office.ledger.open(id);
+      const open = (await office.ledger.open(id)).filter(({ created }) => created >= since);
       const sum = (of: (one: Found) => number): number => sessions.reduce((all, one) => all + of(one), 0);
       const flags = {
         contested: sessions.some(({ contested }) => contested),
@@ -232,7 +238,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         ...(await accountStateOf(office, record?.account)),
         state: row?.state ?? (session === undefined ? 'offline' : 'standing'),
         held,
-        usage_pct: record === undefined ? 0 : Math.round(10 * (await readUsage(office.state, record, force)).pct) / 10,
+        usage_pct: await usagePct(office, record, force, since),
         bytes_in: sum((one) => one.bytes_in),
         bytes_out: sum((one) => one.bytes_out),
         frames: sum((one) => one.frames),
@@ -248,6 +254,21 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     },
   }),
 ];
+
+/** The last position, as far as the caller may see it. */
+function rowOf({ live }: ApiOffice, device: string, share: Share | undefined): Row | undefined {
+  const row = live.positions.get(device);
+  if (row === undefined || share === undefined) return row;
+  if (!share.accounts.has(row.account) || row.received < share.since) return undefined;
+  return row.time < share.since ? { ...row, lat: Number.NaN, time: 0 } : row;
+}
+
+/** Of the cycle that is running, when no other account had the device in it. */
+async function usagePct({ state: store }: ApiOffice, device: Device | undefined, force: InForce, since: number): Promise<number> {
+  if (device === undefined) return 0;
+  const { cycle, pct } = await readUsage(store, device, force);
+  return cycle.start >= since ? Math.round(10 * pct) / 10 : 0;
+}
 
 /** What the account of a device is, when it is not simply active. */
 async function accountStateOf({ accounts }: ApiOffice, id: string | undefined): Promise<object> {

@@ -75,6 +75,7 @@ export const DATA_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/export',
     scope: 'locations',
+    limits: 'periods',
     about: 'Export everything that is kept of a device: its record, its data, usage, commands and settings, each as a file of NDJSON.',
     params,
     query: NOTHING,
@@ -84,11 +85,11 @@ export const DATA_ROUTES: readonly Route[] = [
       404: { about: 'no data of this device is kept' },
       503: { about: 'the server is starting, or ClickHouse does not answer' },
     },
-    async run({ params: { id }, token, office, reply }) {
+    async run({ params: { id }, token, share, office, reply }) {
       const device = await office.deviceRecords.get(id);
       if (!(await office.isKept(id, device))) return problem(reply, 404, `no data of device ${id} is kept`);
-      office.views.note(device?.id ?? id, 'export', token.name);
-      const zip = await office.export(id, device);
+      office.views.note(device?.id ?? id, 'export', token.name, token.accounts?.[0]);
+      const zip = await office.export(id, device, share);
       return reply
         .type('application/zip')
         .header('content-disposition', `attachment; filename="${(device?.id ?? id).replaceAll(':', '-')}.zip"`)

@@ -59,6 +59,7 @@ export const DECODE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/decode',
     scope: 'read',
+    limits: 'rows',
     about: 'Read bytes of a connection, or datagrams of a peer, as the server would. Nothing is kept.',
     params: NOTHING,
     query: NOTHING,
@@ -78,7 +79,7 @@ export const DECODE_ROUTES: readonly Route[] = [
       422: { about: 'no protocol reads them' },
       429: { about: 'two readings are under way' },
     },
-    async run({ body, office, reply }) {
+    async run({ body, reach, office, reply }) {
       const { hex, protocol = '', device = '', options = {} } = body;
       const transport = body.transport ?? ('' as const);
       const { explainer } = office;
@@ -86,7 +87,8 @@ export const DECODE_ROUTES: readonly Route[] = [
         reply.header('retry-after', 1);
         return problem(reply, 429, 'two readings are under way; retry');
       }
-      const id = device === '' ? '' : await office.deviceRecords.idOf(device);
+      const isSeen = device !== '' && (reach === undefined || (await reach.current(device)) !== undefined);
+      const id = isSeen ? await office.deviceRecords.idOf(device) : device;
       const found = await explainer.read({ hex, protocol, transport, device: id, options });
       return 'field' in found ? problem(reply, 422, 'bytes not readable', [found]) : found;
     },

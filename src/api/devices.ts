@@ -7,10 +7,12 @@ import { countersOf, readUsage, usageOf } from '../fleet/plan/usage.ts';
 import { type InForce, inForce, pricedBy } from '../fleet/plan/versions.ts';
 import { type Device, deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
 import type { Change } from '../fleet/registry/device-records.ts';
+import { OWNERS, periodSchema, periodsOf } from '../fleet/registry/owners.ts';
 import { STANDING, standingSchema } from '../fleet/registry/standing.ts';
 import { DEVICE_STATES } from '../live/positions.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
+import type { Reach } from './reach.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 const ofDevice = z.strictObject({ id: deviceId });
@@ -71,6 +73,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices',
     scope: 'read',
+    limits: 'rows',
     about: 'Devices by id; filters are combined with AND.',
     params: NOTHING,
     query: filter,
@@ -81,13 +84,14 @@ export const DEVICE_ROUTES: readonly Route[] = [
         schema: z.object({ devices: z.array(deviceSchema.extend({ live: live.optional() })), next: z.string().optional() }),
       },
     },
-    async run({ query: { after, limit, connected, silent, with: also, ...of }, office }) {
+    async run({ query: { after, limit, connected, silent, with: also, ...of }, reach, office }) {
       const { positions } = office.live;
-      const isWanted = ({ id }: Device): boolean =>
+      const isWanted = ({ id, account = '' }: Device): boolean =>
+        (reach === undefined || reach.accounts.has(account)) &&
         (connected === undefined || office.isConnected(id) === connected) &&
         (silent === undefined || (positions.get(id)?.state === 'silent') === silent);
       const found = await office.deviceRecords.list(of, after, limit, isWanted);
-      return also === undefined ? found : { ...found, devices: await withLive(office, found.devices) };
+      return also === undefined ? found : { ...found, devices: await withLive(office, reach, found.devices) };
     },
   }),
   route({
@@ -105,6 +109,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}',
     scope: 'read',
+    limits: 'owner',
     about: 'One device, by its id or an alias.',
     params: ofDevice,
     query: NOTHING,
@@ -218,12 +223,13 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/usage',
     scope: 'read',
+    limits: 'owner',
     about: 'Usage by billing cycle, newest first.',
     params: ofDevice,
     query: z.strictObject({ limit: z.coerce.number().int().min(1).max(100).default(12).describe('cycles') }),
     body: NO_BODY,
     answers: { 200: { about: 'the cycles', schema: usage }, 404: unknown },
-    async run({ params, query: { limit }, office, reply }) {
+    async run({ params, query: { limit }, share, office, reply }) {
       const known = await office.deviceRecords.get(params.id);
       if (known === undefined) return problem(reply, 404, `device ${params.id} is not known`);
       const found = await office.state.list('usage', { prefix: `${known.id} `, limit: 1000 });
@@ -235,6 +241,8 @@ export const DEVICE_ROUTES: readonly Route[] = [
         const { cycle: _cycle, pct: _, ...used } = usageOf(countersOf(value), known, plan, as);
         return { start, end: as.end, ...used, plan_version: version };
       });
+      // One that has usage of another account is shown to neither.
+      const since = share?.since ?? 0;
       const policy = POLICIES.read(await office.state.get('policies', known.id));
       const held = policy === undefined || systemClock.now() >= policy.cycle_end ? [] : policy.held;
       return {
@@ -242,40 +250,72 @@ export const DEVICE_ROUTES: readonly Route[] = [
         plan: known.plan,
         time_zone: inForce(history, systemClock.now()).plan.time_zone,
         held,
-        cycles: cycles.sort((a, b) => b.start - a.start).slice(0, limit),
+        cycles: cycles
+          .filter(({ start }) => start >= since)
+          .sort((a, b) => b.start - a.start)
+          .slice(0, limit),
       };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/devices/{id}/owners',
+    scope: 'read',
+    limits: 'periods',
+    about: 'Whose the device was, and when; oldest first.',
+    params: ofDevice,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: {
+      200: {
+        about: 'the periods',
+        schema: z.object({ device: z.string(), periods: z.array(periodSchema) }),
+        example: { device: '356307042441013', periods: [{ account: 'acme', from: 1_793_491_200_000, to: 1_796_083_200_000 }] },
+      },
+      404: unknown,
+    },
+    async run({ params: { id }, share, office, reply }) {
+      const known = await office.deviceRecords.get(id);
+      const own = share?.device ?? known?.id ?? id;
+      const periods = periodsOf(await OWNERS.get(office.state, own), known);
+      if (periods.length === 0) return problem(reply, 404, `device ${id} is not known`);
+      return { device: own, periods: periods.filter(({ account }) => share === undefined || share.accounts.has(account)) };
     },
   }),
   route({
     method: 'GET',
     path: '/v1/devices/{id}/profile',
     scope: 'read',
+    limits: 'owner',
     about: 'What the codec has learned about a device, by the names of the options that override it.',
     params: ofDevice,
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: { about: 'the profile', schema: profile }, 404: { about: 'no profile' } },
-    async run({ params, office, reply }) {
+    async run({ params, share, office, reply }) {
       const id = await office.deviceRecords.idOf(params.id);
-      return (await profileOf(office, id)) ?? problem(reply, 404, `no profile of device ${id}`);
+      const found = await profileOf(office, id);
+      return found !== undefined && found.updated >= (share?.since ?? 0) ? found : problem(reply, 404, `no profile of device ${id}`);
     },
   }),
 ];
 
 /** The devices with what they are like now. */
-async function withLive(office: ApiOffice, devices: readonly Device[]): Promise<object[]> {
+async function withLive(office: ApiOffice, reach: Reach | undefined, devices: readonly Device[]): Promise<object[]> {
   const plans = new Map<string, InForce>();
   const now = systemClock.now();
   return Promise.all(
     devices.map(async (one) => {
       const plan = plans.get(one.plan) ?? inForce(await office.plans.history(one.plan), now);
       plans.set(one.plan, plan);
-      const { pct } = await readUsage(office.state, one, plan);
-      const row = office.live.positions.get(one.id);
+      const { pct, cycle: running } = await readUsage(office.state, one, plan);
+      const since = reach === undefined ? 0 : ((await reach.share(one.id))?.since ?? now);
+      const found = office.live.positions.get(one.id);
+      const row = found !== undefined && found.received >= since ? found : undefined;
       const connected = office.isConnected(one.id);
       const state = row?.state ?? (connected ? 'standing' : 'offline');
       const received = row === undefined ? {} : { received: row.received };
-      return { ...one, live: { connected, state, ...received, usage_pct: Math.round(10 * pct) / 10 } };
+      return { ...one, live: { connected, state, ...received, usage_pct: running.start >= since ? Math.round(10 * pct) / 10 : 0 } };
     }),
   );
 }

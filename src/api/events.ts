@@ -3,7 +3,10 @@ import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { withoutPlace } from '../live/recent-events.ts';
+import type { EventJson } from '../out/record/event.ts';
 import { listOf } from './list-of.ts';
+import type { ApiOffice } from './office.ts';
+import type { Reach } from './reach.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 import { allows } from './tokens.ts';
 
@@ -51,6 +54,7 @@ export const EVENT_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/events',
     scope: 'read',
+    limits: 'rows',
     about: 'Events, newest first.',
     params: NOTHING,
     query: z.strictObject({
@@ -67,23 +71,51 @@ export const EVENT_ROUTES: readonly Route[] = [
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the events', schema: events, example } },
-    async run({ query: { device, type: types = [], from, to = systemClock.now(), before, limit }, token, office }) {
+    async run({ query: { device, type: types = [], from, to = systemClock.now(), before, limit }, token, reach, office }) {
       const id = device === undefined ? undefined : await office.deviceRecords.idOf(device);
       const [at = '', of = ''] = before?.split('-') ?? [];
-      const query = { device: id, types, from, to, limit, before: before === undefined ? undefined : { time: Number(at), id: of } };
+      const share = id === undefined ? undefined : await reach?.share(device ?? id);
+      // As of a device that is not known.
+      if (id !== undefined && reach !== undefined && share === undefined) return { events: [], source: 'clickhouse' };
+      const accounts = reach !== undefined && id === undefined ? reach.accounts : undefined;
+      const query = {
+        device: share?.device ?? id,
+        limit_to: share,
+        accounts,
+        types,
+        from,
+        to,
+        limit,
+        before: before === undefined ? undefined : { time: Number(at), id: of },
+      };
       const { found, source } = await office.past.events(query).then(
         (rows) => ({ found: rows, source: 'clickhouse' }),
         (error: unknown) => {
           if (!(error instanceof AppError)) throw error;
-          return { found: office.live.recent.list(query), source: 'memory' };
+          return { found: office.live.recent.list(query, (one) => reach === undefined || reach.seesNow(one)), source: 'memory' };
         },
       );
       const last = found.at(-1);
+      const seen = reach === undefined ? found : await seenOf(reach, office, found);
       return {
-        events: allows(token, 'locations') ? found : found.map(withoutPlace),
+        events: allows(token, 'locations') ? seen : seen.map(withoutPlace),
         ...(last === undefined || found.length !== limit ? {} : { next: `${last.time}-${last.id}` }),
         source,
       };
     },
   }),
 ];
+
+/** Those of the events that may be seen: of devices, while they were theirs. */
+async function seenOf(reach: Reach, { ledger }: ApiOffice, all: readonly EventJson[]): Promise<EventJson[]> {
+  const seen: EventJson[] = [];
+  for (const one of all) {
+    const share = one.device === '' ? undefined : await reach.share(one.device);
+    if (share?.sees(one.account, one.received, one.time) !== true) continue;
+    // A command of who had the device before may end in the time of another.
+    const isOwn = one.type !== 'command' || share.spans.every(({ measured }) => measured === 0);
+    const created = isOwn ? one.received : ((await ledger.get(one.device, String(one.data['id'])))?.created ?? 0);
+    if (share.sees('', created)) seen.push(one);
+  }
+  return seen;
+}

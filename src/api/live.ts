@@ -5,6 +5,7 @@ import { deviceId } from '../fleet/registry/device.ts';
 import { TOPICS, type Topic } from '../live/feed.ts';
 import type { Live } from '../live/live.ts';
 import { COLUMNS, DEVICE_STATES, type Row, type RowFilter, rowText, wants } from '../live/positions.ts';
+import type { EventJson } from '../out/record/event.ts';
 import { isStillValid } from './access.ts';
 import { listOf } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
@@ -51,6 +52,7 @@ export const LIVE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/positions',
     scope: 'locations',
+    limits: 'rows',
     about: 'The last known position of each device, from memory: what is on the disk, also while every store is away.',
     params: NOTHING,
     query: z.strictObject({
@@ -64,8 +66,8 @@ export const LIVE_ROUTES: readonly Route[] = [
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the positions', schema: positions, example } },
-    async run({ query: { after, limit, device, ...of }, office: { live }, reply }) {
-      const filter = { ...of, devices: device === undefined ? undefined : new Set(device) };
+    async run({ query: { after, limit, device, ...of }, reach, office: { live }, reply }) {
+      const filter = { ...of, limited: reach?.rows, devices: device === undefined ? undefined : new Set(device) };
       reply.header('cache-control', 'no-store').type('application/json; charset=utf-8');
       return reply.send(Readable.from(snapshot(live, filter, after, limit)));
     },
@@ -74,6 +76,7 @@ export const LIVE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/live',
     scope: 'any',
+    limits: 'rows',
     about:
       'What changes, as server-sent events: `hello`, `positions`, `gone`, `event`, `status`, `reset`, `superseded`, `ended`. For looking at: coalesced, and lost where a client is slow.',
     params: NOTHING,
@@ -90,16 +93,19 @@ export const LIVE_ROUTES: readonly Route[] = [
       200: { about: 'the stream', schema: z.string(), media: ['text/event-stream'] },
       503: { about: 'too many streams, or the server is starting' },
     },
-    async run({ query: { topics: wanted, every, bbox: box, device }, token, office, request, reply }) {
+    async run({ query: { topics: wanted, every, bbox: box, device }, token, reach, office, request, reply }) {
       const may = (topic: Topic): boolean => allows(token, topic === 'positions' ? 'locations' : 'read');
       const refused = (wanted ?? []).filter((topic) => !may(topic));
-      const topics = (wanted ?? TOPICS).filter(may);
+      if (reach !== undefined && wanted?.includes('status') === true)
+        return problem(reply, 403, `the token "${token.name}" is limited to accounts, and the topic \`status\` is for tokens that are not`);
+      const topics = (wanted ?? TOPICS).filter((topic) => may(topic) && (reach === undefined || topic !== 'status'));
       if (refused.length > 0 || topics.length === 0) {
         const lacks = refused.length > 0 ? refused : TOPICS;
         return problem(reply, 403, `the token "${token.name}" lacks the scope \`${lacks[0] === 'positions' ? 'locations' : 'read'}\``);
       }
-      const filter: RowFilter = { bbox: box, devices: device === undefined ? undefined : new Set(device) };
-      return stream(office, token, { topics, every, filter }, request, reply);
+      const filter: RowFilter = { bbox: box, devices: device === undefined ? undefined : new Set(device), limited: reach?.rows };
+      const sees = reach === undefined ? undefined : (event: EventJson): boolean => reach.seesNow(event);
+      return stream(office, token, { topics, every, filter, sees }, request, reply);
     },
   }),
 ];
@@ -147,6 +153,7 @@ interface Wanted {
   readonly topics: readonly Topic[];
   readonly every: number;
   readonly filter: RowFilter;
+  readonly sees: ((event: EventJson) => boolean) | undefined;
 }
 
 function stream({ live, state }: ApiOffice, token: Token, wanted: Wanted, request: FastifyRequest, reply: FastifyReply): FastifyReply {

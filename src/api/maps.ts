@@ -51,6 +51,7 @@ export function mapRoutes(maps: Maps | undefined): readonly Route[] {
       method: 'GET',
       path: '/v1/maps',
       scope: 'none',
+      limits: 'open',
       about: 'Maps that `/maps/{name}.pmtiles` has: the one of the world, and those in `<dataDir>/maps`.',
       params: NOTHING,
       query: NOTHING,

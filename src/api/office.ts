@@ -13,6 +13,7 @@ import type { Views } from '../fleet/privacy/views.ts';
 import type { AccountRecords } from '../fleet/registry/account-records.ts';
 import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
+import type { Share } from '../fleet/registry/owners.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
@@ -53,5 +54,5 @@ export interface ApiOffice {
   /** Is anything kept of the device? Rejects with AppError when ClickHouse, which may have it, does not answer. */
   isKept(id: string, device: Device | undefined): Promise<boolean>;
   /** Everything that is kept of a device, as a zip. */
-  export(id: string, device: Device | undefined): Promise<Readable>;
+  export(id: string, device: Device | undefined, share: Share | undefined): Promise<Readable>;
 }

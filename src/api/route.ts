@@ -1,16 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type FieldProblem, problemsOf, textProblems } from '../fleet/registry/field-problem.ts';
+import type { Share } from '../fleet/registry/owners.ts';
 import type { Need } from './access.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
+import { type Limits, Reach } from './reach.ts';
 import type { Token } from './tokens.ts';
 
 /**
  * One operation of the API, said once: what Fastify serves, what is checked and what `/openapi.json` says come from it.
  *
  * 1. Nothing runs, and no body is read, before the token is known and may; and every part of the request is as its schema says.
- * 2. What is wrong with a request is said at once, all of it, by field: 400 with a problem document.
+ * 2. A token that is limited to accounts gets what `limits` says; by default it is refused.
+ * 3. What is wrong with a request is said at once, all of it, by field: 400 with a problem document.
  */
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -29,6 +32,8 @@ interface Rule<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   /** With `{name}` for a parameter. */
   readonly path: string;
   readonly scope: Need;
+  /** Of tokens that are limited to accounts; absent: `operator`. */
+  readonly limits?: Limits;
   readonly about: string;
   readonly params: P;
   readonly query: Q;
@@ -45,6 +50,10 @@ interface Given<P, Q, B> {
   readonly query: Q;
   readonly body: B;
   readonly token: Token;
+  /** What the token sees; undefined: all. */
+  readonly reach: Reach | undefined;
+  /** The same of the device in the path. */
+  readonly share: Share | undefined;
   readonly office: ApiOffice;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
@@ -55,6 +64,7 @@ export interface Route {
   readonly method: Method;
   readonly path: string;
   readonly scope: Need;
+  readonly limits: Limits;
   readonly about: string;
   readonly params: z.ZodType;
   readonly query: z.ZodType;
@@ -71,13 +81,14 @@ export const NOTHING = z.strictObject({});
 export const NO_BODY = z.strictObject({});
 
 export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(rule: Rule<P, Q, B>): Route {
-  const { method, path, scope, about, params, query, body, streams = [], answers } = rule;
+  const { method, path, scope, limits = 'operator', about, params, query, body, streams = [], answers } = rule;
   const bodySchema: z.ZodType = body;
   const hasBody = bodySchema !== NO_BODY;
   return {
     method,
     path,
     scope,
+    limits,
     about,
     params,
     query,
@@ -92,7 +103,12 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
         checked(body, hasBody ? (request.body ?? {}) : {}, problems),
       ];
       if (p === undefined || q === undefined || b === undefined) return problem(reply, 400, 'invalid request', problems);
-      return rule.run({ params: p.data, query: q.data, body: b.data, token, office, request, reply });
+      const reach = Reach.of(token, office);
+      const given = { params: p.data, query: q.data, body: b.data, token, reach, office, request, reply };
+      if (reach === undefined || (limits !== 'owner' && limits !== 'periods')) return rule.run({ ...given, share: undefined });
+      const id = String(Reflect.get(Object(p.data), 'id'));
+      const share = await (limits === 'owner' ? reach.current(id) : reach.share(id));
+      return share === undefined ? problem(reply, 404, `device ${id} is not known`) : rule.run({ ...given, share });
     },
   };
 }

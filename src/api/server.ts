@@ -181,7 +181,7 @@ function refuseMisses(server: FastifyInstance, routes: readonly Route[], open: r
 }
 
 function serve(server: FastifyInstance, route: Route, observed: Observed, wrong: WrongTokens, bodyMs: number): void {
-  const { method, path, scope: needed, streams, handle } = route;
+  const { method, path, scope: needed, limits, streams, handle } = route;
   const url = path.replace(/\{(\w+)\}/g, ':$1');
   const admitted = new WeakMap<FastifyRequest, { readonly office: ApiOffice; readonly token: Token }>();
   const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
@@ -189,6 +189,8 @@ function serve(server: FastifyInstance, route: Route, observed: Observed, wrong:
     if (office === undefined) return problem(reply, 503, 'server is starting; retry');
     const token = await tokenOf(request, reply, office.state, needed, wrong);
     if (token === undefined) return reply;
+    if (token.accounts !== undefined && limits === 'operator')
+      return problem(reply, 403, `the token "${token.name}" is limited to accounts, and ${method} ${path} is for tokens that are not`);
     admitted.set(request, { office, token });
     if (streams.length === 0) limitBody(request, reply, bodyMs);
     return undefined;

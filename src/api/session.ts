@@ -13,7 +13,8 @@ const who = z
   .object({
     name: z.string().describe('the requester in commands and events'),
     scopes: z.array(z.enum(SCOPES)),
-    expires: z.int().optional().describe('when the session ends at the latest; absent: of a token'),
+    accounts: z.array(z.string()).optional().describe('that the caller is limited to; absent: it is not'),
+    expires: z.int().optional().describe('when the session, or the token, ends at the latest'),
   })
   .meta({ id: 'identity_of_caller' });
 const made = who.extend({ token: z.string().describe('bearer token of the session') }).meta({ id: 'session' });
@@ -33,6 +34,7 @@ export function sessionRoutes(log: Log): readonly Route[] {
       method: 'POST',
       path: '/v1/session',
       scope: 'none',
+      limits: 'open',
       about: 'Sign in: make a session from a code or a token.',
       params: NOTHING,
       query: NOTHING,
@@ -62,6 +64,7 @@ export function sessionRoutes(log: Log): readonly Route[] {
       method: 'GET',
       path: '/v1/session',
       scope: 'any',
+      limits: 'open',
       about: 'Who the bearer token belongs to, and what it may do.',
       params: NOTHING,
       query: NOTHING,
@@ -73,6 +76,7 @@ export function sessionRoutes(log: Log): readonly Route[] {
       method: 'DELETE',
       path: '/v1/session',
       scope: 'any',
+      limits: 'open',
       about: 'Sign out: end the session.',
       params: NOTHING,
       query: NOTHING,
@@ -88,6 +92,11 @@ export function sessionRoutes(log: Log): readonly Route[] {
 }
 
 function shown(token: Token | Session): z.infer<typeof who> {
-  const { name, scopes } = token;
-  return { name, scopes: [...scopes], ...(isSession(token) ? { expires: token.expires } : {}) };
+  const { name, scopes, accounts, expires } = token;
+  return {
+    name,
+    scopes: [...scopes],
+    ...(accounts === undefined ? {} : { accounts: [...accounts] }),
+    ...(expires === undefined ? {} : { expires }),
+  };
 }

@@ -81,8 +81,10 @@ export async function signInByToken(store: StateStore, text: string): Promise<{ 
   const token = await findToken(store, text);
   if (token === undefined) return undefined;
   const now = systemClock.now();
-  const { name, scopes: may } = token;
-  return made(store, { name, scopes: [...may], of: hashOf(text), created: now, seen: now, expires: now + SESSION_MS }, []);
+  const { name, scopes: may, accounts, expires = Number.POSITIVE_INFINITY } = token;
+  const row = { name, scopes: [...may], of: hashOf(text), created: now, seen: now, expires: Math.min(expires, now + SESSION_MS) };
+  const found = await made(store, row, []);
+  return found === undefined || accounts === undefined ? found : { ...found, session: { ...found.session, accounts } };
 }
 
 /** Undefined: there is no such session, or it has ended. */
@@ -94,11 +96,12 @@ export async function findSession(store: StateStore, text: string): Promise<Sess
   const now = systemClock.now();
   if (row === undefined || hasEnded(row, now)) return undefined;
   const { name, created, expires, of } = row;
-  const may = of === undefined ? row.scopes : (await tokenAt(store, of))?.scopes;
-  if (may === undefined) return undefined;
+  const token = of === undefined ? undefined : await tokenAt(store, of);
+  if (of !== undefined && token === undefined) return undefined;
+  const limits = token?.accounts === undefined ? {} : { accounts: token.accounts };
   // Another request that comes at the same time may have written it, or the session has been ended: both are as good.
   if (now - row.seen >= SEEN_MS) await store.write([SESSIONS.expect(value, key), SESSIONS.put({ ...row, seen: now }, key)], 'visible');
-  return { name, scopes: may, created, expires, key };
+  return { name, scopes: token?.scopes ?? row.scopes, created, expires: Math.min(expires, token?.expires ?? expires), key, ...limits };
 }
 
 /** Ends it. */
@@ -107,7 +110,7 @@ export async function signOut(store: StateStore, { key }: Session): Promise<void
 }
 
 export function isSession(token: Token): token is Session {
-  return 'expires' in token;
+  return 'key' in token;
 }
 
 async function made(

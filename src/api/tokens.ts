@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import { attempt, CONTENDED } from '../state/attempt.ts';
@@ -19,6 +20,10 @@ export interface Token {
   readonly scopes: readonly Scope[];
   /** Epoch ms. */
   readonly created: number;
+  /** Accounts that it is limited to (`reach.ts`); absent: it is not. */
+  readonly accounts?: readonly string[] | undefined;
+  /** From then on it is refused, epoch ms; absent: until it is revoked. */
+  readonly expires?: number | undefined;
 }
 
 /** By the SHA-256 of its text, hex. Entries of the names, `name <name>`, are not tokens. */
@@ -64,14 +69,15 @@ export async function revokeToken(store: StateStore, name: string): Promise<numb
   });
 }
 
-/** Whose token it is; undefined for none of ours. */
+/** Whose token it is; undefined for none of ours, and for one that has expired. */
 export async function findToken(store: StateStore, text: string): Promise<Token | undefined> {
   return tokenAt(store, hashOf(text));
 }
 
 /** The same by the hash of its text. */
 export async function tokenAt(store: StateStore, hash: string): Promise<Token | undefined> {
-  return TOKENS.read(await store.get('tokens', hash));
+  const token = TOKENS.read(await store.get('tokens', hash));
+  return token?.expires !== undefined && systemClock.now() >= token.expires ? undefined : token;
 }
 
 export function allows(token: Token, scope: Scope): boolean {
@@ -93,5 +99,9 @@ function parseToken(text: string): Token | undefined {
 }
 
 function isToken(value: unknown): value is Token {
-  return typeof value === 'object' && value !== null && 'name' in value && 'scopes' in value && Array.isArray(value.scopes);
+  if (typeof value !== 'object' || value === null || !('name' in value) || !('scopes' in value) || !Array.isArray(value.scopes))
+    return false;
+  // A limit that cannot be read is none to be without.
+  if ('accounts' in value && !(Array.isArray(value.accounts) && value.accounts.every((one) => typeof one === 'string'))) return false;
+  return !('expires' in value) || typeof value.expires === 'number';
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { deviceId } from '../fleet/registry/device.ts';
+import type { Traced } from '../live/trace-hub.ts';
 import { isStillValid } from './access.ts';
 import { startEvents } from './live.ts';
 import type { ApiOffice } from './office.ts';
@@ -22,19 +23,21 @@ export const TRACE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/trace',
     scope: 'locations',
+    limits: 'owner',
     about:
       'Frames of a device and what the server sends, as server-sent events `frame`, `lost`, `state`, `ended`. For 15 minutes; nothing is kept.',
     params: z.strictObject({ id: deviceId }),
     query: z.strictObject({ explain }),
     body: NO_BODY,
     answers: { ...answers, 409: { about: 'the device has privacy `relay`' } },
-    async run({ params, query, token, office, request, reply }) {
+    async run({ params, query, token, reach, office, request, reply }) {
       const id = await office.deviceRecords.idOf(params.id);
       const isRelay = (await office.deviceRecords.get(id))?.privacy === 'relay';
       if (isRelay) return problem(reply, 409, `device ${id} has privacy \`relay\`: its data is not shown`);
       if (office.traces.isFull) return tooMany(reply);
-      office.views.note(id, 'trace', token.name);
-      return stream(office, id, '', query.explain, 'locations', request, reply);
+      office.views.note(id, 'trace', token.name, token.accounts?.[0]);
+      const isSeen = reach === undefined ? undefined : (): boolean => reach.has(id);
+      return stream(office, { device: id, address: '', explains: query.explain, isSeen }, 'locations', request, reply);
     },
   }),
   route({
@@ -47,7 +50,7 @@ export const TRACE_ROUTES: readonly Route[] = [
     body: NO_BODY,
     answers,
     async run({ query: { peer, explain: explains }, office, request, reply }) {
-      return office.traces.isFull ? tooMany(reply) : stream(office, '', peer, explains, 'admin', request, reply);
+      return office.traces.isFull ? tooMany(reply) : stream(office, { device: '', address: peer, explains }, 'admin', request, reply);
     },
   }),
 ];
@@ -56,17 +59,9 @@ function tooMany(reply: FastifyReply): FastifyReply {
   return problem(reply, 503, 'too many traces on this server; close one, or retry later');
 }
 
-function stream(
-  { traces, state }: ApiOffice,
-  device: string,
-  address: string,
-  explains: boolean,
-  scope: Scope,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): FastifyReply {
+function stream({ traces, state }: ApiOffice, wanted: Traced, scope: Scope, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const out = startEvents(reply);
-  const trace = traces.open(device, address, explains, out);
+  const trace = traces.open(wanted, out);
   const looking = setInterval(() => {
     const isValid = isStillValid(request, state, scope).catch(() => true);
     void isValid.then((holds) => {

@@ -46,6 +46,7 @@ export const TRACK_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/positions',
     scope: 'locations',
+    limits: 'periods',
     about:
       'Where a device was: its valid positions, from ClickHouse. `json` has about `points` rows, with every event, both ends of each gap and the fastest; the other formats have all.',
     params: z.strictObject({ id: deviceId }),
@@ -61,20 +62,20 @@ export const TRACK_ROUTES: readonly Route[] = [
       200: { about: 'the positions', schema: track, example, media: Object.values(MEDIA) },
       503: { about: 'ClickHouse does not answer' },
     },
-    async run({ params, query, token, office, reply }) {
+    async run({ params, query, token, share, office, reply }) {
       const { format, points, after, to = systemClock.now(), from = Math.max(0, to - DAY_MS) } = query;
       if (from > to || to - from > LONGEST_MS)
         return problem(reply, 400, 'invalid request', [{ field: 'from', problem: 'must be before `to`, by 31 days at most' }]);
       if (after !== undefined && format === 'json')
         return problem(reply, 400, 'invalid request', [{ field: 'after', problem: 'is not for `json`' }]);
-      const id = await office.deviceRecords.idOf(params.id);
+      const id = share?.device ?? (await office.deviceRecords.idOf(params.id));
       const isRelay = (await office.deviceRecords.get(id))?.privacy === 'relay';
-      office.views.note(id, 'track', token.name);
+      office.views.note(id, 'track', token.name, token.accounts?.[0]);
       if (format === 'json') {
-        const { rows, total } = isRelay ? { rows: [], total: 0 } : await office.past.track(id, from, to, points);
+        const { rows, total } = isRelay ? { rows: [], total: 0 } : await office.past.track(id, from, to, points, share);
         return { device: id, columns: COLUMNS, rows, total, thinned: rows.length < total };
       }
-      const all = isRelay ? none() : office.past.rows(id, after === undefined ? from : Math.max(from, after + 1), to);
+      const all = isRelay ? none() : office.past.rows(id, after === undefined ? from : Math.max(from, after + 1), to, share);
       // Before the head of the answer is sent, so that a database that is away is 503.
       const first = await all.next();
       const text = FORMATS[format](id, pages(first, all));

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { systemClock } from '../base/clock.ts';
 import { stepSchema } from '../fleet/plan/plan.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
+const LONGEST_CYCLE_MS = 32 * 86_400_000;
 const pct = z.number();
 const usage = z
   .object({
@@ -25,6 +27,7 @@ export const USAGE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/usage',
     scope: 'read',
+    limits: 'rows',
     about: 'Devices on plans with a cap, the nearest to it first; as of at most a minute ago.',
     params: NOTHING,
     query: z.strictObject({
@@ -36,9 +39,17 @@ export const USAGE_ROUTES: readonly Route[] = [
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the devices', schema: usage, example } },
-    async run({ query: { plan, account, over_pct, limit }, office }) {
+    async run({ query: { plan, account, over_pct, limit }, reach, office }) {
+      const { roster } = office.live;
+      // Of a device that was passed on lately, the cycle has usage of another account.
+      const isSeen = (device: string): boolean =>
+        reach === undefined || (reach.has(device) && systemClock.now() - roster.ownedSince(device) > LONGEST_CYCLE_MS);
       const found = (await office.usage.list()).filter(
-        (one) => (plan === undefined || one.plan === plan) && (account === undefined || one.account === account) && one.pct >= over_pct,
+        (one) =>
+          isSeen(one.device) &&
+          (plan === undefined || one.plan === plan) &&
+          (account === undefined || one.account === account) &&
+          one.pct >= over_pct,
       );
       return { devices: found.slice(0, limit).map(({ account: _account, pct: _pct, ...shown }) => shown) };
     },

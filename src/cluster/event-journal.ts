@@ -5,7 +5,7 @@ import { type DirectoryLock, lockDirectory } from '../base/lock/lock.ts';
 import type { Tenure } from '../base/lock/tenure.ts';
 import type { Log } from '../base/log.ts';
 import type { Config } from '../config/schema.ts';
-import { NO_DEFINITION } from '../journal/definition.ts';
+import { Definition, NO_DEFINITION } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
 import { instancePeer, journalInstance, SUPERVISOR_SLOT } from './instance.ts';
@@ -52,10 +52,11 @@ export class EventJournal {
     return new EventJournal(journal, instance, lock, log);
   }
 
-  /** Durable soon after. `device` may be '' for an event of no device. One that the journal cannot take is logged. */
-  record(device: string, event: object): void {
+  /** Durable soon after. `device` may be '' for an event of no device; `account`: whose it is. One that the journal cannot take is logged. */
+  record(device: string, event: object, account = ''): void {
     const bytes = ENCODER.encode(JSON.stringify(event));
-    const origin = new Origin(NO_DEFINITION, device, this.#peer);
+    const { codec, transport } = NO_DEFINITION;
+    const origin = new Origin(account === '' ? NO_DEFINITION : new Definition(codec, transport, null, account), device, this.#peer);
     const at = this.#journal.append(origin, EntryKind.Event, systemClock.now(), 0, 0, bytes, 0, bytes.length);
     if (at < 0)
       this.#log.error(

@@ -34,8 +34,8 @@ export interface OfficeOptions {
   readonly stateDamage: string;
   /** Reaches the worker that has the device. */
   poke(device: string): void;
-  /** Journals an event. */
-  record(device: string, event: object): void;
+  /** Journals an event; `account`: whose device it is. */
+  record(device: string, event: object, account?: string): void;
   /** The state store could not be read or written. */
   suspectState(): void;
   isConnected(device: string): boolean;

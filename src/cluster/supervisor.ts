@@ -194,7 +194,7 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       clickhouse,
       stateDamage: this.#stateDamage,
       poke: (device) => this.#poke(device),
-      record: (device, event) => this.#events?.record(device, event),
+      record: (device, event, account) => this.#events?.record(device, event, account),
       suspectState: () => void this.suspectState(),
       connections: (after, limit, of) => connectionsOf(this.#workers, after, limit, of),
       disconnect: (what, by) => disconnect(this.#workers, what, by),

@@ -45,6 +45,8 @@ export interface ClientOptions {
   /** s */
   readonly every: number;
   readonly filter: RowFilter;
+  /** Absent: all of them. */
+  readonly sees?: ((event: EventJson) => boolean) | undefined;
   /** The caller may see where devices are. */
   readonly places: boolean;
   /** The id that the client had last, '' for none. */
@@ -90,20 +92,20 @@ export class Feed {
     if (this.#seconds < this.#until) this.#changed.add(row);
   }
 
-  /** The device was erased, or must not be seen any more. */
-  gone(device: string, erased: boolean): void {
+  /** The device was erased, or must not be seen any more. `account`: whose it was. */
+  gone(device: string, erased: boolean, account: string): void {
     for (const row of this.#changed) if (row.device === device) this.#changed.delete(row);
     this.#ring = [];
     this.#floor = ++this.#n;
     this.#floorReason = erased ? 'erased' : 'behind';
     const text = JSON.stringify({ devices: [device] });
-    for (const client of this.#clients) client.gone(device, this.#id(this.#n), text);
+    for (const client of this.#clients) client.gone(device, account, this.#id(this.#n), text);
   }
 
   event(event: EventJson): void {
     const texts = new Map<boolean, string>();
     for (const client of this.#clients) {
-      if (!client.hasTopic('events') || !client.wantsDevice(event.device)) continue;
+      if (!client.hasTopic('events') || !client.wantsEvent(event)) continue;
       const text = texts.get(client.seesPlaces) ?? JSON.stringify(client.seesPlaces ? event : withoutPlace(event));
       texts.set(client.seesPlaces, text);
       client.send('event', text);
@@ -227,9 +229,9 @@ class LiveClient implements Client {
     return this.#o.topics.includes(topic);
   }
 
-  wantsDevice(device: string): boolean {
-    const { devices } = this.#o.filter;
-    return devices === undefined || devices.has(device);
+  wantsEvent(event: EventJson): boolean {
+    const { sees, filter } = this.#o;
+    return (filter.devices === undefined || filter.devices.has(event.device)) && (sees === undefined || sees(event));
   }
 
   get seesPlaces(): boolean {
@@ -257,9 +259,10 @@ class LiveClient implements Client {
     this.#stream.send('positions', `{"rows":[${rows}]}`, id);
   }
 
-  gone(device: string, id: string, text: string): void {
+  gone(device: string, account: string, id: string, text: string): void {
     this.#pending.delete(device);
-    if (this.hasTopic('positions')) this.#stream.send('gone', text, id);
+    const { limited } = this.#o.filter;
+    if (this.hasTopic('positions') && (limited === undefined || limited.accounts.has(account))) this.#stream.send('gone', text, id);
   }
 
   send(event: string, data: string): void {

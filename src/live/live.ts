@@ -67,7 +67,8 @@ export class Live {
         this.positions.describe(device, record?.account ?? '', record?.plan ?? 'default', record?.interval_s ?? 0),
       hidden: (device, erased) => {
         this.recent.remove(device);
-        if (this.positions.remove(device)) this.feed.gone(device, erased);
+        const account = this.positions.get(device)?.account ?? '';
+        if (this.positions.remove(device)) this.feed.gone(device, erased, account);
       },
       capped: (device) => this.positions.touch(device),
       counted: options.counted,
@@ -78,6 +79,8 @@ export class Live {
       isOverCap: (device) => this.roster.isOverCap(device),
       isRelay: (device) => this.roster.isRelay(device),
       erasedBefore: (device) => this.roster.erasedBefore(device),
+      ownedSince: (device) => this.roster.ownedSince(device),
+      passedOn: (device, from) => this.feed.gone(device, false, from),
       changed: (row) => this.feed.changed(row),
     });
     this.#timer = setInterval(() => {

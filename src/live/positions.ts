@@ -4,7 +4,7 @@ import type { SightRow, WhoRow } from './sights.ts';
  * The last known position of every device, in the memory of the supervisor.
  *
  * 1. A row never goes back in time, neither in place nor in contact.
- * 2. There is no row of a device with privacy `relay`, nor anything from before its device was erased.
+ * 2. There is no row of a device with privacy `relay`, nor anything from before its device was erased, or came to its account from another.
  * 3. A device that has left keeps its row; beyond MOST rows, the longest silent goes.
  * 4. The state is computed, and looked at again without news: by `sweep` within SWEEP_S, and at once when a device comes or goes.
  */
@@ -55,6 +55,10 @@ export interface PositionsOptions {
   isRelay(device: string): boolean;
   /** What came before this, epoch ms, has been erased; 0: nothing was. */
   erasedBefore(device: string): number;
+  /** What came before this, epoch ms, was of another account; 0: nothing was. */
+  ownedSince(device: string): number;
+  /** The device has another account: there is no row of it any more. */
+  passedOn(device: string, from: string): void;
   /** The row says something else than before. */
   changed(row: Row): void;
   /** Default: 200 000. */
@@ -116,13 +120,14 @@ export class Positions {
   /** What a worker has told. */
   seen(rows: readonly SightRow[], who: readonly WhoRow[]): void {
     for (const [device, lat, lon, speedKmh, courseDeg, time, received, alarm] of rows) {
-      if (this.#o.isRelay(device) || received < this.#o.erasedBefore(device)) continue;
+      const hidden = this.#hiddenBefore(device);
+      if (this.#o.isRelay(device) || received < hidden) continue;
       const row = this.#rowOf(device, received);
       // Invariant 1.
       if (received > row.received) row.received = received;
       row.via = 'live';
       if (alarm > row.alarm) this.#alarm(row, alarm);
-      if (lat !== null && lon !== null && time >= row.time && time >= this.#o.erasedBefore(device))
+      if (lat !== null && lon !== null && time >= row.time && time >= hidden)
         Object.assign(row, { fromLat: row.lat, fromLon: row.lon, lat, lon, speedKmh, courseDeg, time });
       row.state = this.#counted(row);
       this.#o.changed(row);
@@ -133,8 +138,8 @@ export class Positions {
   /** What the database has; rows that are newer here stay. */
   restored(rows: readonly StoredRow[]): void {
     for (const { device, lat, lon, speed_kmh, course_deg, time, received } of rows) {
-      const erased = this.#o.erasedBefore(device);
-      if (this.#o.isRelay(device) || received < erased || time < erased) continue;
+      const hidden = this.#hiddenBefore(device);
+      if (this.#o.isRelay(device) || received < hidden || time < hidden) continue;
       const known = this.#rows.get(device);
       if (known !== undefined && known.time >= time) continue;
       const row = this.#rowOf(device, received);
@@ -156,6 +161,13 @@ export class Positions {
   describe(device: string, account: string, plan: string, intervalS: number): void {
     const row = this.#rows.get(device);
     if (row === undefined) return;
+    // Invariant 2.
+    if (row.account !== '' && row.account !== account) {
+      const from = row.account;
+      this.remove(device);
+      this.#o.passedOn(device, from);
+      return;
+    }
     row.account = account;
     row.plan = plan;
     row.intervalS = intervalS;
@@ -188,6 +200,10 @@ export class Positions {
       }
       this.#look(value);
     }
+  }
+
+  #hiddenBefore(device: string): number {
+    return Math.max(this.#o.erasedBefore(device), this.#o.ownedSince(device));
   }
 
   #look(row: Row): void {
@@ -264,15 +280,18 @@ export interface RowFilter {
   readonly bbox?: readonly [number, number, number, number] | undefined;
   readonly devices?: ReadonlySet<string> | undefined;
   readonly account?: string | undefined;
+  /** Of these accounts, and from their time. */
+  readonly limited?: { readonly accounts: ReadonlySet<string>; since(device: string): number } | undefined;
   readonly plan?: string | undefined;
   readonly state?: DeviceState | undefined;
 }
 
 /** A row without a place is never wanted. */
-export function wants({ bbox, devices, account, plan, state }: RowFilter, row: Row): boolean {
+export function wants({ bbox, devices, account, limited, plan, state }: RowFilter, row: Row): boolean {
   if (Number.isNaN(row.lat)) return false;
   if (devices !== undefined && !devices.has(row.device)) return false;
   if (account !== undefined && row.account !== account) return false;
+  if (limited !== undefined && !(limited.accounts.has(row.account) && row.time >= limited.since(row.device))) return false;
   if (plan !== undefined && row.plan !== plan) return false;
   if (state !== undefined && row.state !== state) return false;
   return bbox === undefined || isWithin(bbox, row.lat, row.lon);

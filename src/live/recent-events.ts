@@ -32,11 +32,12 @@ export class RecentEvents {
   }
 
   /** Newest first. */
-  list({ device, types, from, to, before, limit }: RecentQuery): EventJson[] {
+  list({ device, types, from, to, before, limit }: RecentQuery, sees: (event: EventJson) => boolean = () => true): EventJson[] {
     return [...this.#events.values()]
       .filter(
         (event) =>
           (device === undefined || event.device === device) &&
+          sees(event) &&
           (types.length === 0 || types.includes(event.type)) &&
           event.time >= from &&
           event.time <= to &&

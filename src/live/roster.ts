@@ -5,16 +5,17 @@ import { Seldom } from '../base/seldom.ts';
 import { POLICIES, type Policy } from '../fleet/plan/steps.ts';
 import { ERASURES, type Erasure } from '../fleet/privacy/erasure.ts';
 import { DEVICES, type Device } from '../fleet/registry/device.ts';
+import { OWNERS, type Period } from '../fleet/registry/owners.ts';
 import { type Following, follow, followKeys } from '../state/follow.ts';
 import { pages } from '../state/pages.ts';
 import type { StateStore } from '../state/store.ts';
 
 /**
- * What the state store says of devices, as far as it decides who is shown: which are relayed, over a cap, erased; and how many there are.
+ * What the state store says of devices, as far as it decides who is shown: which are relayed, over a cap, erased, and whose they are; and how many there are.
  *
  * 1. Until every record has been read once, and while it is not known whether the store can be read, `isReady` is false: then nothing is
  *    shown that did not come from a worker, which knows for itself.
- * 2. Of devices that are not special nothing is kept.
+ * 2. Of devices that are not special nothing is kept but the account.
  */
 export interface RosterOptions {
   readonly store: Pick<StateStore, 'watch' | 'list' | 'get'>;
@@ -43,6 +44,9 @@ export class Roster {
   isReady = false;
   readonly #o: RosterOptions;
   readonly #relays = new Set<string>();
+  readonly #accounts = new Map<string, string>();
+  /** Since when devices are of their account that had another before. */
+  #since = new Map<string, number>();
   #policies = new Map<string, Policy>();
   #erased = new Map<string, number>();
   readonly #following: readonly Following[];
@@ -88,6 +92,20 @@ export class Roster {
         },
         log,
       ),
+      follow(
+        store,
+        OWNERS,
+        {
+          all: (rows) => {
+            this.#since = new Map([...rows].flatMap(([device, periods]) => (isPassedOn(periods) ? [[device, sinceOf(periods)]] : [])));
+          },
+          changed: (device, periods) => {
+            if (periods !== undefined && isPassedOn(periods)) this.#since.set(device, sinceOf(periods));
+            else this.#since.delete(device);
+          },
+        },
+        log,
+      ),
     ];
     this.#unwatch = followKeys(store, ['devices'], (_table, key) => (key === undefined ? this.#countAfter(0) : void this.#renew(key)), log);
     this.#countAfter(0);
@@ -111,6 +129,16 @@ export class Roster {
 
   erasedBefore(device: string): number {
     return this.#erased.get(device) ?? 0;
+  }
+
+  /** '' while it is not known, and for none. */
+  accountOf(device: string): string {
+    return this.#accounts.get(device) ?? '';
+  }
+
+  /** What came before this, epoch ms, was of another account; 0: nothing was. */
+  ownedSince(device: string): number {
+    return this.#since.get(device) ?? 0;
   }
 
   async stop(): Promise<void> {
@@ -144,6 +172,8 @@ export class Roster {
   }
 
   #take(device: string, record: Device | undefined): void {
+    if (record?.account === undefined) this.#accounts.delete(device);
+    else this.#accounts.set(device, record.account);
     if (record?.privacy === 'relay') {
       const isNews = !this.#relays.has(device);
       this.#relays.add(device);
@@ -188,4 +218,13 @@ export class Roster {
       this.#countAfter(RETRY_MS);
     }
   }
+}
+
+function isPassedOn(periods: readonly Period[]): boolean {
+  return periods.length > 1;
+}
+
+function sinceOf(periods: readonly Period[]): number {
+  const last = periods.at(-1);
+  return last?.to ?? last?.from ?? 0;
 }

@@ -29,10 +29,20 @@ const ASK_EVERY_S = 5;
 const COMMENT_EVERY_S = 15;
 const MOST_WAITING = 200;
 
+/** What is traced: `device` or `address` is ''. */
+export interface Traced {
+  readonly device: string;
+  readonly address: string;
+  readonly explains: boolean;
+  /** The caller may still see the device. */
+  readonly isSeen?: (() => boolean) | undefined;
+}
+
 interface Looking {
   readonly key: string;
   /** '': of an address. */
   readonly device: string;
+  readonly isSeen: () => boolean;
   readonly stream: EventStream;
   readonly explains: boolean;
   /** Second in which it began. */
@@ -56,11 +66,12 @@ export class TraceHub {
     return this.#open.size >= MOST;
   }
 
-  /** To be called while it is not full. `device` or `address` is ''. */
-  open(device: string, address: string, explains: boolean, out: Out): Trace {
+  /** To be called while it is not full. */
+  open({ device, address, explains, isSeen = () => true }: Traced, out: Out): Trace {
     const one: Looking = {
       key: device === '' ? `peer ${address}` : `device ${device}`,
       device,
+      isSeen,
       stream: new EventStream(out),
       explains,
       since: this.#seconds,
@@ -94,7 +105,7 @@ export class TraceHub {
   tick(): void {
     this.#seconds++;
     for (const one of this.#open) {
-      if (this.#seconds - one.since >= MOST_S || (one.device !== '' && this.#o.isRelay(one.device))) {
+      if (this.#seconds - one.since >= MOST_S || !one.isSeen() || (one.device !== '' && this.#o.isRelay(one.device))) {
         this.#end(one, 'ended');
         continue;
       }
@@ -125,6 +136,7 @@ export class TraceHub {
   }
 
   #send(one: Looking, frame: TracedFrame): void {
+    if (!one.isSeen()) return;
     if (one.waiting >= MOST_WAITING) {
       one.lost++;
       return;

@@ -53,8 +53,11 @@ export interface Office extends ApiOffice {
   close(): Promise<void>;
 }
 
-export async function openOffice(options: OfficeOptions): Promise<Office> {
-  const { config, log, metrics, record } = options;
+export async function openOffice(given: OfficeOptions): Promise<Office> {
+  const { config, log, metrics } = given;
+  // An event carries the account that its device has now.
+  const record = (device: string, event: object, account = live.roster.accountOf(device)): void => given.record(device, event, account);
+  const options = { ...given, record };
   const rows = (): DeviceRows => new DeviceRows(options.clickhouse);
   const codecs = await loadCodecs(config.codecs.packages);
   const state = await openState(stateOptions(config, log, options.stateDamage, () => options.suspectState()));
@@ -64,6 +67,14 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     now,
     service: (before, after, by) => serviceOps(state, now(), [before, after], by),
     record,
+    left: (device, account) => {
+      passOn(device, account, commandIntake, ledger, options).catch((error: unknown) =>
+        log.warn(
+          { device, error: messageOf(error) },
+          'what an account had under way with a device that is not its own any more did not end',
+        ),
+      );
+    },
   });
   const count = (devices: number): void => metrics.quarantine.set(devices);
   const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
@@ -84,7 +95,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
   });
   firstValues(metrics, codecs, config);
   const gauges = new ServerGauges(metrics, config, state);
-  const live = new Live({
+  const live: Live = new Live({
     store: state,
     clock: systemClock,
     log,
@@ -167,7 +178,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
       return isKnown;
     },
     isKept: (id, device) => isKept(state, rows, id, device),
-    export: (id, device) => exportDevice({ rows, store: state, ledger, shadow, now }, id, device),
+    export: (id, device, share) => exportDevice({ rows, store: state, ledger, shadow, now }, id, device, share),
     abandonState(damage): void {
       state.abandon(damage);
       stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'work on the state store did not end in order'));
@@ -177,6 +188,18 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
       await state.close();
     },
   };
+}
+
+/** The device is not of the account any more: commands that wait are cancelled, and its connections begin anew. */
+async function passOn(
+  device: string,
+  account: string,
+  commandIntake: CommandIntake,
+  ledger: Ledger,
+  { disconnect }: OfficeOptions,
+): Promise<void> {
+  for (const { id } of await ledger.open(device)) await commandIntake.cancel(device, id, 'transfer', account);
+  await disconnect({ device }, 'transfer');
 }
 
 function forgetterOf({ config, log, record, isConnected }: OfficeOptions, state: State): Forgetter {

@@ -19,6 +19,8 @@ export const TABLES = [
   'aliases',
   /** Account id → account. */
   'accounts',
+  /** Device id → whose it was, and when. */
+  'owners',
   /** Plan name → plan. */
   'plans',
   /** Plan name → counter `joined`: writes that put devices on it. Removing a plan depends on it; it outlives the plan. */

@@ -199,6 +199,7 @@ describe('the description of the API', () => {
       'GET /v1/devices/{id}/data',
       'GET /v1/devices/{id}/export',
       'GET /v1/devices/{id}/identity',
+      'GET /v1/devices/{id}/owners',
       'GET /v1/devices/{id}/positions',
       'GET /v1/devices/{id}/profile',
       'GET /v1/devices/{id}/service',
@@ -270,6 +271,7 @@ describe('the description of the API', () => {
     const random = new Random(20_261_101);
     await api.call('PUT', '/v1/plans/gold', {});
     await api.call('POST', '/v1/devices', { id: '356307042441013', protocol: 'teltonika', aliases: ['a-01'] });
+    for (const id of ['d-01', 'a-01', 's-01']) await api.call('POST', '/v1/accounts', { id });
     const statuses = new Map<number, number>();
     const reached = new Set<string>();
     for (let request = 0; request < REQUESTS; request++) {

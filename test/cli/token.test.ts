@@ -55,6 +55,33 @@ describe('fixgate token', () => {
     expect(await findToken(store, made.token)).toBeDefined();
   });
 
+  it('create limits a token to accounts and in time; one that has ended is none, nor is one whose limit cannot be read', async () => {
+    const made = JSON.parse(
+      await said('create', '--name', 'desk', '--account', 'acme', '--account', 'Smith, Sons', '--expires', '2999-01-01', '--json'),
+    );
+    expect(made).toMatchObject({ accounts: ['acme', 'Smith, Sons'], expires: Date.UTC(2999, 0, 1) });
+    expect(await findToken(store, made.token)).toMatchObject({ accounts: ['acme', 'Smith, Sons'], expires: Date.UTC(2999, 0, 1) });
+    expect(await said('ls')).toBe(`${'desk'.padEnd(25)}read  accounts: acme, Smith, Sons  until 2999-01-01T00:00:00.000Z\n`);
+    const [found] = (await store.list('tokens', { limit: 10 })).filter(({ value }) => value.includes('scopes'));
+    for (const [fields, isToken] of [
+      [{ expires: Date.now() + 3_600_000 }, true],
+      [{ expires: Date.now() - 1 }, false],
+      [{ expires: 'soon' }, false],
+      [{ accounts: 'acme' }, false],
+    ] as const) {
+      await store.write([
+        { table: 'tokens', key: found?.key ?? '', put: JSON.stringify({ ...JSON.parse(found?.value ?? ''), ...fields }) },
+      ]);
+      expect([fields, (await findToken(store, made.token)) !== undefined]).toEqual([fields, isToken]);
+    }
+    for (const args of [
+      ['--account', ''],
+      ['--expires', 'soon'],
+      ['--expires', '5'],
+    ])
+      await expect(token(['create', '--name', 'more', ...args])).rejects.toMatchObject({ code: 'USAGE' });
+  });
+
   it('revoke makes the token invalid, no other, and prints nothing', async () => {
     const [mine, other] = [(await said('create', '--name', 'mine')).trim(), (await said('create', '--name', 'other')).trim()];
     expect(await said('revoke', '--name', 'mine')).toBe('');

@@ -52,6 +52,8 @@ function rig() {
     isOverCap: () => false,
     isRelay: () => false,
     erasedBefore: () => 0,
+    ownedSince: () => 0,
+    passedOn: (device, from) => feed.gone(device, false, from),
     changed: (row) => feed.changed(row),
   });
   let clock = NOW;
@@ -164,6 +166,41 @@ describe('the feed', () => {
     expect(reader.ended).toBe('destroyed');
   });
 
+  it('says to who is limited to accounts nothing of others, also when a device is passed on', () => {
+    const { feed, positions, move, attach } = rig();
+    const limited = (account: string): Partial<ClientOptions> => ({
+      filter: { limited: { accounts: new Set([account]), since: () => 0 } },
+      topics: ['positions', 'events'],
+      sees: (event) => event.account === account,
+    });
+    const [a, b] = [attach(limited('a')).reader, attach(limited('b')).reader];
+    const said = (reader: Reader): string[] => reader.events.filter((event) => !event.startsWith('hello'));
+    move('d-1', 1);
+    positions.describe('d-1', 'a', 'default', 0);
+    feed.tick();
+    expect([said(a).length, said(b)]).toEqual([1, []]);
+    positions.describe('d-1', 'b', 'default', 0);
+    expect([said(a), said(b), positions.get('d-1')]).toEqual([['gone {"devices":["d-1"]}'], [], undefined]);
+    move('d-1', 2);
+    positions.describe('d-1', 'b', 'default', 0);
+    feed.tick();
+    expect([said(a), said(b).length]).toEqual([[], 1]);
+    const event = {
+      version: 1,
+      id: '1',
+      kind: 'event',
+      device: 'd-1',
+      account: 'b',
+      time: 1,
+      received: 1,
+      protocol: '',
+      type: 'x',
+      data: {},
+    } as const;
+    feed.event(event);
+    expect([said(a), said(b).length]).toEqual([[], 1]);
+  });
+
   it('has nothing of an erased device any more, invariant 4', () => {
     const { feed, positions, move, attach } = rig();
     const at = feed.look();
@@ -172,7 +209,7 @@ describe('the feed', () => {
     feed.tick();
     move('d-1', 2);
     positions.remove('d-1');
-    feed.gone('d-1', true);
+    feed.gone('d-1', true, '');
     feed.tick();
     const events = reader.events;
     expect(lats(events)).toEqual([1]);

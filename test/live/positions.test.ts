@@ -14,6 +14,8 @@ function rig(parts: Partial<PositionsOptions> = {}) {
     isOverCap: () => false,
     isRelay: () => false,
     erasedBefore: () => 0,
+    ownedSince: () => 0,
+    passedOn: () => {},
     changed: ({ device }) => changed.push(device),
     ...parts,
   });
@@ -28,6 +30,27 @@ function rig(parts: Partial<PositionsOptions> = {}) {
 const stateOf = (positions: Positions, device: string): string | undefined => positions.get(device)?.state;
 
 describe('last positions', () => {
+  it('are forgotten when a device has another account, and nothing from before comes back, invariant 2', () => {
+    const left: string[] = [];
+    let since = 0;
+    const { positions, see } = rig({ ownedSince: () => since, passedOn: (device, from) => left.push(`${device} ${from}`) });
+    see('d-1', { lat: 50 });
+    positions.describe('d-1', 'a', 'default', 0);
+    positions.describe('d-1', 'a', 'gold', 0);
+    expect([positions.get('d-1')?.lat, left]).toEqual([50, []]);
+    since = NOW + 10;
+    positions.describe('d-1', 'b', 'gold', 0);
+    expect([positions.get('d-1'), left]).toEqual([undefined, ['d-1 a']]);
+    see('d-1', { lat: 51, received: NOW + 5 });
+    positions.restored([{ device: 'd-1', lat: 50, lon: 2, speed_kmh: null, course_deg: null, time: NOW, received: NOW }]);
+    expect(positions.get('d-1')).toBeUndefined();
+    // It is in contact again, and its place is from before.
+    see('d-1', { lat: 51, time: NOW, received: NOW + 15 });
+    expect(positions.get('d-1')).toMatchObject({ received: NOW + 15, lat: Number.NaN });
+    see('d-1', { lat: 52, time: NOW + 16, received: NOW + 17 });
+    expect(positions.get('d-1')).toMatchObject({ lat: 52 });
+  });
+
   it('never go back in time, invariant 1', () => {
     const { positions, see } = rig();
     see('d-1', { lat: 50 });

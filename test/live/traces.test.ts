@@ -51,7 +51,7 @@ describe('frames that a worker copies', () => {
 describe('traces that clients look at', () => {
   function rig() {
     const asked: string[] = [];
-    const state = { connected: false, relay: false };
+    const state = { connected: false, relay: false, seen: true };
     const hub = new TraceHub({
       ask: (key) => asked.push(key),
       explain: async () => ({ type: 'login', explain: [1] }),
@@ -70,7 +70,7 @@ describe('traces that clients look at', () => {
         end: () => (client.ended = true),
         destroy: () => {},
       };
-      hub.open('d-1', '', explains, out);
+      hub.open({ device: 'd-1', address: '', explains, isSeen: () => state.seen }, out);
       return client;
     };
     return { hub, asked, state, open };
@@ -93,6 +93,17 @@ describe('traces that clients look at', () => {
     expect(plain.text).toContain(`data: {${base},"bytes":1,"type":"login"}`);
     expect(full.text).toContain('event: lost\ndata: {"frames":3}');
     expect(full.text.match(/event: frame/g)).toHaveLength(3);
+  });
+
+  it('end when the caller may not see the device any more, and show nothing from then on', async () => {
+    const { hub, state, open } = rig();
+    const client = open();
+    state.seen = false;
+    hub.take('device d-1', [frame('in')], 0);
+    await settled();
+    expect(client.text).not.toContain('event: frame');
+    hub.tick();
+    expect([client.ended, client.text.includes('event: ended')]).toEqual([true, true]);
   });
 
   it('are ten at most, for a quarter of an hour, and not of a relayed device, invariant 1', () => {

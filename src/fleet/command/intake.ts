@@ -80,7 +80,7 @@ export interface CommandIntakeOptions {
   /** Tells the worker that has the device. */
   readonly poke: (device: string) => void;
   /** Journals an event of a device. */
-  readonly record: (device: string, event: object) => void;
+  readonly record: (device: string, event: object, account?: string) => void;
   /** Counts how commands came out, by state. */
   readonly count: (state: Command['state']) => void;
 }
@@ -204,13 +204,16 @@ export class CommandIntake {
     return settled;
   }
 
-  /** Undefined when there is no such command; a command that does not wait any more comes back as it is. */
-  async cancel(device: string, id: string, requester: string): Promise<Command | undefined> {
+  /**
+   * Undefined when there is no such command; a command that does not wait any more comes back as it is. `account`: whose it was, where
+   * that is not whose the device is.
+   */
+  async cancel(device: string, id: string, requester: string, account?: string): Promise<Command | undefined> {
     const command = await this.#o.ledger.get(device, id);
     if (command === undefined || command.ended > 0) return command;
     const cancelled = await this.#o.ledger.cancelled(command, `by ${requester}`);
     if (cancelled === undefined) return this.#o.ledger.get(device, id);
-    this.#said(cancelled);
+    this.#said(cancelled, account);
     return cancelled;
   }
 
@@ -290,9 +293,9 @@ export class CommandIntake {
     }
   }
 
-  #said(command: Command): void {
+  #said(command: Command, account?: string): void {
     this.#o.count(command.state);
-    this.#o.record(command.device, commandEvent(command));
+    this.#o.record(command.device, commandEvent(command), account);
   }
 
   #failed(error: unknown): void {

@@ -6,6 +6,7 @@ import type { StateStore } from '../../state/store.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
 import type { Device } from '../registry/device.ts';
+import type { Share } from '../registry/owners.ts';
 import type { StoredRows } from './stored-rows.ts';
 
 /**
@@ -28,8 +29,8 @@ export interface ExportOptions {
 const TABLES = ['positions', 'statuses', 'usage'];
 const PAGE = 500;
 
-/** `device` undefined: it has no record. Rejects with AppError when ClickHouse does not answer. */
-export async function exportDevice(options: ExportOptions, id: string, device: Device | undefined): Promise<Readable> {
+/** `device` undefined: it has no record. `share`: only what it may show. Rejects with AppError when ClickHouse does not answer. */
+export async function exportDevice(options: ExportOptions, id: string, device: Device | undefined, share?: Share): Promise<Readable> {
   const ids = device === undefined ? [id] : [device.id, ...device.aliases];
   const { store, ledger, shadow } = options;
   const rows = options.rows();
@@ -39,26 +40,56 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
   });
   const files: Record<string, () => AsyncGenerator<readonly object[]>> = {
     device: async function* () {
-      yield device === undefined ? [] : [device];
+      yield device === undefined || share?.isCurrent === false ? [] : [device];
     },
-    ...Object.fromEntries(TABLES.map((table) => [table, () => rows.pages(table, ids)])),
-    events: () => rows.events(ids),
-    cycles: () => cyclesOf(store, ids),
+    ...Object.fromEntries(TABLES.map((table) => [table, () => seenOf(rows.pages(table, ids), share)])),
+    events: () => ownCommands(seenOf(rows.events(ids), share), share),
+    cycles: () => cyclesOf(store, ids, share?.since ?? 0),
     commands: async function* () {
-      for (const one of ids) yield [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
+      for (const one of ids) {
+        const all = [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
+        yield all.filter(({ created }) => share?.sees('', created) !== false);
+      }
     },
     settings: async function* () {
-      for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];
+      if (share?.isCurrent !== false) for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];
     },
   };
   return zipOf(files, options.now(), () => rows.close());
 }
 
+/** Rows of the database that may be shown. */
+async function* seenOf(pagesOf: AsyncGenerator<readonly object[]>, share: Share | undefined): AsyncGenerator<readonly object[]> {
+  for await (const page of pagesOf)
+    yield share === undefined
+      ? page
+      : page.filter((row) => {
+          const { account = '', time, received = time }: Record<string, unknown> = { ...row };
+          return share.sees(String(account), Number(received), Number(time));
+        });
+}
+
+/** Without what became of commands that are not among the rows from their beginning: they are of who had the device before. */
+async function* ownCommands(pagesOf: AsyncGenerator<readonly object[]>, share: Share | undefined): AsyncGenerator<readonly object[]> {
+  const own = new Set<unknown>();
+  for await (const page of pagesOf)
+    yield share === undefined || share.since === 0
+      ? page
+      : page.filter((event) => {
+          const { type, data }: { type?: unknown; data?: unknown } = event;
+          const { id, state }: { id?: unknown; state?: unknown } = Object(data);
+          if (type === 'command' && state === 'queued') own.add(id);
+          return type !== 'command' || own.has(id);
+        });
+}
+
 /** What was counted in each billing cycle. */
-async function* cyclesOf(store: StateStore, ids: readonly string[]): AsyncGenerator<object[]> {
+async function* cyclesOf(store: StateStore, ids: readonly string[], since: number): AsyncGenerator<object[]> {
   for (const id of ids)
     for await (const page of pages(store, 'usage', { prefix: `${id} `, size: PAGE }))
-      yield page.map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...objectOf(value) }));
+      yield page
+        .map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...objectOf(value) }))
+        .filter(({ start }) => start >= since);
 }
 
 function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly object[]>>>, now: number, done: () => Promise<void>): Readable {

@@ -44,6 +44,7 @@ async function removeRecord(store: StateStore, { device, ids }: Erasure): Promis
       ops.push({ table: 'service', key, expect: service });
       if (service !== undefined) ops.push({ table: 'service', key, remove: true });
     }
+    ops.push({ table: 'owners', key: device, remove: true });
     for (const key of new Set([...ids, ...(DEVICES.read(text)?.aliases ?? [])]))
       if ((await store.get('aliases', key)) === device)
         ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });

@@ -8,7 +8,7 @@ export interface ViewsOptions {
   /** Monotonic ms. */
   readonly now: () => number;
   /** Journals an event. */
-  record(device: string, event: object): void;
+  record(device: string, event: object, account?: string): void;
 }
 
 export class Views {
@@ -19,8 +19,8 @@ export class Views {
     this.#o = options;
   }
 
-  /** `what`: a track, a trace or an export; `by`: name of the token. */
-  note(device: string, what: 'track' | 'trace' | 'export', by: string): void {
+  /** `what`: a track, a trace or an export; `by`: name of the token, and of which account it is. */
+  note(device: string, what: 'track' | 'trace' | 'export', by: string, account?: string): void {
     const key = JSON.stringify([device, what, by]);
     const now = this.#o.now();
     if (now - (this.#seen.get(key) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
@@ -28,6 +28,6 @@ export class Views {
     this.#seen.delete(key);
     if (this.#seen.size >= MOST) for (const first of [...this.#seen.keys()].slice(0, MOST / 10)) this.#seen.delete(first);
     this.#seen.set(key, now);
-    this.#o.record(device, { type: 'viewed', what, by });
+    this.#o.record(device, { type: 'viewed', what, by }, account);
   }
 }

@@ -7,6 +7,7 @@ import { entries, pages } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { DEVICES, type Device, deviceSchema, patched, reasoned, settled } from './device.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
+import { ownedOps } from './owners.ts';
 import { QUARANTINE } from './unknown-device.ts';
 
 /**
@@ -18,7 +19,8 @@ import { QUARANTINE } from './unknown-device.ts';
  * 3. What is written is a device in the sense of the schema, with options that its codec takes, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
  *    None is terminated and in recovery: a terminated device is not served.
- * 4. Every change is an event of the device, with the names of the fields and who has made it.
+ * 4. Whose a device was, and when, is noted in the same write (`owners.ts`). Settings of an account go with it.
+ * 5. Every change is an event of the device, with the names of the fields and who has made it.
  */
 /** Devices looked at together, and steps of one write: a store serves no other client meanwhile. */
 const BATCH = 200;
@@ -60,6 +62,8 @@ export interface DeviceRecordsOptions {
   readonly service?: (before: Device | undefined, after: Device | undefined, by: string) => Promise<readonly Op[]>;
   /** Journals an event of a device. */
   readonly record: (device: string, event: object) => void;
+  /** The device is not of this account any more. */
+  readonly left?: (device: string, account: string) => void;
 }
 
 /** What a change makes of a record: the new one, undefined to remove it, or why not. */
@@ -264,7 +268,8 @@ export class DeviceRecords {
     if ('remove' in made) {
       const aliases = (before?.aliases ?? []).map((key): Op => ({ table: 'aliases', key, remove: true }));
       const service = (await this.#o.service?.(before, undefined, by)) ?? [];
-      const ops: Op[] = [{ table: 'devices', key: id, expect: text }, { table: 'devices', key: id, remove: true }, ...aliases, ...service];
+      const owned = await ownedOps(store, id, before, undefined, this.#o.now());
+      const ops: Op[] = [DEVICES.expect(text, id), DEVICES.remove(id), ...aliases, ...service, ...owned];
       return { change: { before, after: undefined }, ops, joins: undefined };
     }
     const checked = deviceSchema.safeParse(made.device);
@@ -284,7 +289,7 @@ export class DeviceRecords {
     const own = new Set<string>();
     const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after, own))];
     if (problems.length > 0) return nothing(refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems));
-    const ops = opsOf(text, before, after, own);
+    const ops = [...opsOf(text, before, after, own), ...(await ownedOps(store, id, before, after, this.#o.now()))];
     for (const key of newIds(before, after)) {
       const unknownDevice = trusting ? undefined : await store.get('quarantine', key);
       ops.push({ table: 'quarantine', key, expect: unknownDevice });
@@ -327,7 +332,7 @@ export class DeviceRecords {
     return problems;
   }
 
-  /** Invariant 4. */
+  /** Invariant 5. */
   #said(change: { before: Device | undefined; after: Device | undefined }, by: string, event: string): void {
     const { before, after } = change;
     const { record } = this.#o;
@@ -340,6 +345,8 @@ export class DeviceRecords {
       const values = fields.includes('options') ? { options: after.options ?? {} } : {};
       if (fields.length > 0) record(id, { type: 'device_changed', fields, ...values, by });
     }
+    const account = before?.account ?? '';
+    if (account !== '' && after?.account !== account) this.#o.left?.(id, account);
     const recovery = after?.recovery;
     if (recovery !== undefined && before?.recovery === undefined)
       record(id, { type: 'recovery_started', reason: recovery.reason, until: recovery.until, by });

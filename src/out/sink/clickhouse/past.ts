@@ -30,8 +30,18 @@ export interface Track {
   readonly total: number;
 }
 
+/** What of the rows some accounts may see, epoch ms: those of theirs that were received in one of the spans. */
+export interface Limit {
+  readonly accounts: ReadonlySet<string>;
+  readonly spans: readonly { readonly from: number; readonly to: number; readonly measured: number }[];
+}
+
 export interface EventQuery {
   readonly device?: string | undefined;
+  /** Of a device that is named. */
+  readonly limit_to?: Limit | undefined;
+  /** Only rows that carry one of these accounts. */
+  readonly accounts?: ReadonlySet<string> | undefined;
   readonly types: readonly string[];
   readonly from: number;
   readonly to: number;
@@ -58,9 +68,9 @@ export class Past {
   }
 
   /** About so many rows of `[from, to]`, epoch ms. */
-  async track(device: string, from: number, to: number, points: number): Promise<Track> {
+  async track(device: string, from: number, to: number, points: number, limit?: Limit): Promise<Track> {
     return this.#with(async (client) => {
-      const where = this.#where(device, from, to);
+      const where = this.#where(device, from, to, limit);
       const [[total = 0] = []] = await rowsOf<[number]>(client, `SELECT count() FROM ${this.#database}.positions FINAL WHERE ${where}`);
       if (total <= points) return { rows: await rowsOf<TrackRow>(client, this.#all(where)), total };
       const bucketMs = Math.max(1, Math.ceil((to - from + 1) / points));
@@ -78,10 +88,14 @@ WHERE ${where} GROUP BY ${bucket} AS bucket ORDER BY bucket`,
   }
 
   /** All rows, as they come. */
-  async *rows(device: string, from: number, to: number): AsyncGenerator<readonly TrackRow[]> {
+  async *rows(device: string, from: number, to: number, limit?: Limit): AsyncGenerator<readonly TrackRow[]> {
     const client = connect(this.#access, REQUEST_MS);
     try {
-      const result = await client.query({ query: this.#all(this.#where(device, from, to)), format: 'JSONCompactEachRow', ...SETTINGS });
+      const result = await client.query({
+        query: this.#all(this.#where(device, from, to, limit)),
+        format: 'JSONCompactEachRow',
+        ...SETTINGS,
+      });
       for await (const page of result.stream<TrackRow>()) yield page.map((row) => row.json());
     } catch (error) {
       throw plainError(error, this.#access);
@@ -91,9 +105,11 @@ WHERE ${where} GROUP BY ${bucket} AS bucket ORDER BY bucket`,
   }
 
   /** Newest first. */
-  async events({ device, types, from, to, before, limit }: EventQuery): Promise<EventJson[]> {
+  async events({ device, limit_to, accounts, types, from, to, before, limit }: EventQuery): Promise<EventJson[]> {
     const wheres = [`time BETWEEN ${moment(from)} AND ${moment(to)}`];
     if (device !== undefined) wheres.push(`device = ${quoteText(device)}`);
+    if (limit_to !== undefined) wheres.push(limitedTo(limit_to));
+    if (accounts !== undefined) wheres.push(`account IN (${listed(accounts)})`);
     if (types.length > 0) wheres.push(`type IN (${types.map(quoteText).join(', ')})`);
     if (before !== undefined)
       wheres.push(`time <= ${moment(before.time)} AND (time, id) < (${moment(before.time)}, ${quoteText(before.id)})`);
@@ -111,8 +127,9 @@ WHERE ${where} GROUP BY ${bucket} AS bucket ORDER BY bucket`,
     });
   }
 
-  #where(device: string, from: number, to: number): string {
-    return `device = ${quoteText(device)} AND valid AND time BETWEEN ${moment(from)} AND ${moment(to)}`;
+  #where(device: string, from: number, to: number, limit?: Limit): string {
+    const also = limit === undefined ? '' : ` AND ${limitedTo(limit)}`;
+    return `device = ${quoteText(device)} AND valid AND time BETWEEN ${moment(from)} AND ${moment(to)}${also}`;
   }
 
   #all(where: string): string {
@@ -136,6 +153,19 @@ const SETTINGS = { clickhouse_settings: { output_format_json_quote_64bit_integer
 async function rowsOf<R>(client: ClickHouseClient, query: string): Promise<R[]> {
   const result = await client.query({ query, format: 'JSONCompactEachRow', ...SETTINGS });
   return result.json<R>();
+}
+
+function listed(accounts: Iterable<string>): string {
+  return [...accounts].map(quoteText).join(', ');
+}
+
+/** As `Share.sees` of the registry. */
+function limitedTo({ accounts, spans }: Limit): string {
+  const within = spans.map(({ from, to, measured }) => {
+    const end = to === Number.POSITIVE_INFINITY ? '' : ` AND received < ${moment(to)}`;
+    return `(received >= ${moment(from)}${end} AND time >= ${moment(measured)})`;
+  });
+  return `account IN (${listed(['', ...accounts])}) AND (${within.length === 0 ? '0' : within.join(' OR ')})`;
 }
 
 function moment(time: number): string {

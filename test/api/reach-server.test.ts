@@ -1,0 +1,365 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { crc16Arc, putU32be } from '../../src/base/wire/index.ts';
+import { fixgate } from '../cli/command.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
+import { objects, unzipped } from '../privacy/zip.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { eventually } from '../support/wait.ts';
+
+/**
+ * Promise 12 in a whole server: with a token of account B no operation says anything of what A owned, neither of a device that is A's nor
+ * of the time in which a device that is B's now was A's; and A sees nothing of B's time.
+ */
+
+/** A's all the time; A's first and B's then; B's all the time; nobody's and never there. */
+const HIS = '356307042441013';
+const PASSED = '356307042441021';
+const OWN = '356307042441039';
+const NONE = '356307042449990';
+const [A, B] = ['acme-haulage', 'bolt-couriers'];
+/** What of A's must be in no answer to B: its places as they are shown and its words. */
+const PLACE_A = { lat: 48.1371, lon: 11.5754 };
+const PLACE_B = { lat: 52.5163, lon: 13.3777 };
+const WORDS = [HIS, '48.137', '11.575', A, 'Acme Haulage', 'tok-acme', 'ref-acme', 'alias-acme'];
+
+let server: ApiServer;
+let operator: Caller;
+let a: Caller;
+let b: Caller;
+const devices: TcpDevice[] = [];
+/** Commands of A: to its device, and to the one that was passed on. */
+const commands: Record<string, string> = {};
+let passedAt: number;
+
+interface Said {
+  readonly status: number;
+  readonly text: string;
+  readonly bytes: Buffer;
+  readonly headers: string;
+}
+
+class Caller {
+  readonly #token: string;
+
+  constructor(token: string) {
+    this.#token = token;
+  }
+
+  async call(method: string, path: string, body?: object): Promise<Said> {
+    const response = await fetch(`${server.url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${this.#token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const headers = JSON.stringify([...response.headers]);
+    if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) {
+      await response.body?.cancel();
+      return { status: response.status, text: '', bytes: Buffer.alloc(0), headers };
+    }
+    const bytes = Buffer.from(await response.arrayBuffer());
+    return { status: response.status, text: bytes.toString('utf8'), bytes, headers };
+  }
+
+  async get(path: string): Promise<Record<string, unknown>> {
+    const { text } = await this.call('GET', path);
+    return JSON.parse(text);
+  }
+
+  /** A stream of events, as far as it has come. */
+  async follow(path: string): Promise<{ status: number; text(): string; ended(): boolean; close(): Promise<void> }> {
+    const abort = new AbortController();
+    const response = await fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${this.#token}` }, signal: abort.signal });
+    let text = '';
+    let ended = false;
+    const reading = (async (): Promise<void> => {
+      try {
+        for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString('utf8');
+      } catch {
+        // It was closed.
+      }
+      ended = true;
+    })();
+    return {
+      status: response.status,
+      text: () => text,
+      ended: () => ended,
+      async close() {
+        abort.abort();
+        await reading;
+      },
+    };
+  }
+}
+
+/** A record there and then. */
+function at({ lat, lon }: { lat: number; lon: number }, time: number): Uint8Array {
+  const bytes = packet(time, 40);
+  putU32be(bytes, 19, Math.round(lon * 1e7));
+  putU32be(bytes, 23, Math.round(lat * 1e7));
+  putU32be(bytes, 41, crc16Arc(bytes, 8, 41));
+  return bytes;
+}
+
+async function connect(id: string): Promise<TcpDevice> {
+  const device = await TcpDevice.connect(await server.running.port('teltonika'));
+  devices.push(device);
+  device.send(handshake(id));
+  await device.until(({ received }) => received.length > 0);
+  return device;
+}
+
+async function token(name: string, ...accounts: string[]): Promise<Caller> {
+  const scopes = ['admin', 'read', 'locations', 'commands', 'engine', 'custom'].flatMap((scope) => ['--scope', scope]);
+  const args = ['token', 'create', '--name', name, ...scopes, ...accounts.flatMap((account) => ['--account', account])];
+  const { code, out, error } = await fixgate(args, '', { FIXGATE_DATA_DIR: server.running.dataDir });
+  expect([code, error]).toEqual([0, '']);
+  return new Caller(out.trim());
+}
+
+const rows = async (id: string): Promise<number> =>
+  Number(await server.running.query(`SELECT count() FROM fixgate.positions WHERE device = '${id}'`));
+
+beforeAll(async () => {
+  server = await ApiServer.start();
+  operator = new Caller(server.token);
+  for (const [id, account, aliases] of [
+    [HIS, A, ['alias-acme']],
+    [PASSED, A, []],
+    [OWN, B, ['alias-bolt']],
+  ] as const)
+    expect((await operator.call('POST', '/v1/devices', { id, account, aliases, protocol: 'teltonika' })).status).toBe(201);
+  for (const [id, name] of [
+    [A, 'Acme Haulage'],
+    [B, 'Bolt Couriers'],
+  ])
+    expect((await operator.call('POST', '/v1/accounts', { id, name })).status).toBe(201);
+  [a, b] = [await token('tok-acme', A), await token('tok-bolt', B)];
+  // A's time: places, commands and their events, one of which waits.
+  for (const id of [HIS, PASSED]) {
+    const queued = await a.call('POST', `/v1/devices/${id}/commands`, {
+      type: 'version',
+      ref: 'ref-acme',
+      not_before: Date.now() + 3_600_000,
+    });
+    expect(queued.status).toBe(201);
+    commands[id] = JSON.parse(queued.text).id;
+    const device = await connect(id);
+    for (let n = 0; n < 3; n++) device.send(at(PLACE_A, Date.now() - 60_000 + 1000 * n));
+    await device.until(({ received }) => received.length >= 13);
+    await eventually(async () => expect(await rows(id)).toBe(3));
+  }
+  await eventually(async () => expect((await a.get(`/v1/positions`))['rows']).toHaveLength(2));
+  await a.call('GET', `/v1/devices/${PASSED}/positions`);
+  // It is passed on, which ends its connection.
+  expect((await operator.call('PATCH', `/v1/devices/${PASSED}`, { account: B })).status).toBe(200);
+  passedAt = Date.now();
+  await devices[1]?.until(({ ended }) => ended);
+  const passed = await connect(PASSED);
+  // What comes before the worker has heard of it is shown to neither.
+  await eventually(async () => {
+    passed.send(at(PLACE_B, Date.now()));
+    expect((await b.get(`/v1/devices/${PASSED}/positions`))['total']).toBeGreaterThan(0);
+  });
+  // The device has something of A's time left, and sends it in B's.
+  const before = await rows(PASSED);
+  passed.send(at(PLACE_A, passedAt - 5_000));
+  const own = await connect(OWN);
+  own.send(at(PLACE_B, Date.now() - 1000));
+  await eventually(async () => expect([(await rows(PASSED)) > before, await rows(OWN)]).toEqual([true, 1]));
+  await eventually(async () => expect((await b.get(`/v1/positions`))['rows']).toHaveLength(2));
+}, 120_000);
+afterAll(async () => {
+  for (const device of devices) device.close();
+  await server.running.stop();
+});
+
+/** Says nothing of A's. */
+function isClean(said: Said, what: string): void {
+  const found = WORDS.concat(...Object.values(commands)).filter(
+    // What was asked for comes back in the answer to it.
+    (word) => !what.includes(word) && (said.text.includes(word) || said.headers.includes(word) || said.bytes.includes(word)),
+  );
+  expect([what, found]).toEqual([what, []]);
+}
+
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+  readonly query: readonly string[];
+}
+
+async function operations(): Promise<Operation[]> {
+  const document: { paths: Record<string, Record<string, { parameters: { name: string; in: string }[] }>> } = JSON.parse(
+    (await operator.call('GET', '/openapi.json')).text,
+  );
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { parameters }]) => ({
+      method: method.toUpperCase(),
+      path,
+      query: parameters.filter((one) => one.in === 'query').map(({ name }) => name),
+    })),
+  );
+}
+
+/** Bodies that operations take; of the others an empty one. */
+const BODIES: Readonly<Record<string, (id: string) => object>> = {
+  'POST /v1/devices/{id}/commands': () => ({ type: 'version', ref: 'ref-other' }),
+  'POST /v1/commands/{command}/outcome': () => ({ outcome: 'done', reason: 'seen' }),
+  'POST /v1/decode': (id) => ({ hex: ['000f333536333037303432343431303339'], device: id }),
+  'POST /v1/downloads': (id) => ({ path: `/v1/devices/${id}/positions?format=csv` }),
+  'POST /v1/devices': (id) => ({ id, account: A }),
+  'PATCH /v1/devices/{id}': () => ({ account: B }),
+  'POST /v1/tokens': () => ({ name: 'more', scopes: ['admin'] }),
+  'POST /v1/accounts': () => ({ id: A }),
+  'POST /v1/accounts/{id}/suspend': () => ({ reason: 'x' }),
+  'POST /v1/accounts/{id}/close': () => ({ reason: 'x' }),
+  'POST /v1/devices/{id}/recovery': () => ({ reason: 'stolen', interval_s: 10, until: Date.now() + 60_000 }),
+  'POST /v1/devices/{id}/identity': () => ({ address: '127.0.0.1' }),
+};
+
+/** Requests of an operation about a device: in its path, its query and its body. */
+function requests({ method, path, query }: Operation, id: string): { method: string; path: string; body: object | undefined }[] {
+  const account = path.startsWith('/v1/accounts') ? (id === HIS ? A : 'nobody') : id;
+  const filled = path
+    .replace('/v1/connections/{id}', '/v1/connections/0-1')
+    .replace('{id}', encodeURIComponent(account))
+    .replace('{command}', commands[id] ?? 'no-command')
+    .replace('{name}', 'default')
+    .replace('{ticket}', 'no-ticket')
+    .replace('{cycle}', '2026-10');
+  const given = BODIES[`${method} ${path}`]?.(id);
+  const body = method === 'GET' || method === 'DELETE' ? undefined : (given ?? {});
+  const queries = [
+    '',
+    ...(query.includes('device') ? [`device=${id}`] : []),
+    ...(query.includes('account') ? [`account=${A}`] : []),
+    ...(query.includes('q') ? [`q=${id.slice(0, 8)}&with=live`] : []),
+    ...(query.includes('format') ? ['format=csv', 'format=ndjson', 'format=gpx', 'format=geojson'] : []),
+    ...(query.includes('type') ? ['type=command,viewed,connected&limit=1000'] : []),
+  ];
+  return queries.map((one) => ({ method, path: one === '' ? filled : `${filled}?${one}`, body }));
+}
+
+describe('with a token of account B', () => {
+  it('no operation says anything of what is A’s: it is answered as what is not known', async () => {
+    const all = await operations();
+    expect(all.length).toBeGreaterThan(60);
+    for (const operation of all) {
+      // It would end the token's own session, and it has none.
+      for (const id of [HIS, 'alias-acme', PASSED]) {
+        for (const { method, path, body } of requests(operation, id)) {
+          if (path === `/v1/devices/${PASSED}/disconnect`) continue;
+          const said = await b.call(method, path, body);
+          isClean(said, `${method} ${path} ${JSON.stringify(body)}`);
+          expect([path, said.status < 500]).toEqual([path, true]);
+        }
+      }
+      const [foreign, unknown] = [requests(operation, HIS), requests(operation, NONE)];
+      for (const [i, request] of foreign.entries()) {
+        const other = unknown[i];
+        if (other === undefined || !operation.path.includes('{id}') || operation.path.startsWith('/v1/connections')) continue;
+        const [his, none] = [await b.call(request.method, request.path, request.body), await b.call(other.method, other.path, other.body)];
+        expect([
+          request.path,
+          his.status,
+          his.text.replaceAll(HIS, 'ID').replaceAll(A, 'ID').replaceAll(String(commands[HIS]), 'COMMAND'),
+        ]).toEqual([
+          request.path,
+          none.status,
+          none.text.replaceAll(NONE, 'ID').replaceAll('nobody', 'ID').replaceAll('no-command', 'COMMAND'),
+        ]);
+        expect([403, 404]).toContain(his.status);
+      }
+    }
+    // Nothing of all that has done anything.
+    expect(await operator.get(`/v1/devices/${HIS}`)).toMatchObject({ account: A, state: 'active' });
+    expect(await operator.get(`/v1/devices/${HIS}/commands`)).toMatchObject({ open: [{ id: commands[HIS] }] });
+    expect(await operator.get(`/v1/accounts/${A}`)).toMatchObject({ state: 'active' });
+  }, 120_000);
+
+  it('its own is shown: of the device that was passed on what came and was measured since', async () => {
+    const listed = await b.get('/v1/devices');
+    expect(listed['devices']).toMatchObject([{ id: PASSED }, { id: OWN }]);
+    const track = await b.call('GET', `/v1/devices/${PASSED}/positions`);
+    expect(JSON.parse(track.text).rows[0]).toMatchObject([expect.any(Number), PLACE_B.lat, PLACE_B.lon, 40, 0, 0, '', []]);
+    isClean(track, 'track');
+    expect(await b.get(`/v1/devices/${PASSED}/state`)).toMatchObject({ place: PLACE_B, commands_open: 1 });
+    expect((await b.get('/v1/accounts'))['accounts']).toMatchObject([{ id: B }]);
+    expect(await b.get(`/v1/devices/${PASSED}/owners`)).toEqual({ device: PASSED, periods: [{ account: B, from: expect.any(Number) }] });
+    const { events } = await b.get('/v1/events?type=connected');
+    const of = new Set(Array.isArray(events) ? events.map(({ device }) => device) : []);
+    expect([of.has(OWN), of.has(HIS)]).toEqual([true, false]);
+    const connections = await b.get('/v1/connections');
+    expect(connections['connections']).toHaveLength(2);
+    const files = unzipped((await b.call('GET', `/v1/devices/${PASSED}/export`)).bytes);
+    expect(objects(files.get('positions.ndjson'))[0]).toMatchObject(PLACE_B);
+    expect(objects(files.get('commands.ndjson')).map(({ requester }) => requester)).toEqual(['tok-bolt']);
+    for (const text of files.values()) expect(WORDS.filter((word) => text.includes(word))).toEqual([]);
+  }, 60_000);
+
+  it('no stream says anything of what is A’s', async () => {
+    const [live, named] = [await b.follow('/v1/live'), await b.follow(`/v1/live?device=${HIS},${OWN}`)];
+    expect((await b.follow('/v1/live?topics=status')).status).toBe(403);
+    expect((await b.follow(`/v1/devices/${HIS}/trace`)).status).toBe(404);
+    const [his, own] = [await connect(HIS), await connect(OWN)];
+    await eventually(() => {
+      his.send(at(PLACE_A, Date.now()));
+      own.send(at(PLACE_B, Date.now()));
+      for (const stream of [live, named]) {
+        expect(stream.text()).toMatch(/event: event\ndata: .*"connected"/);
+        expect(stream.text().match(/event: positions/g)?.length).toBeGreaterThan(1);
+      }
+    });
+    for (const stream of [live, named]) {
+      expect(stream.text()).toContain(OWN);
+      expect(WORDS.filter((word) => stream.text().includes(word))).toEqual([]);
+      await stream.close();
+    }
+  }, 60_000);
+
+  it('a link for a browser shows no more', async () => {
+    const { url } = JSON.parse((await b.call('POST', '/v1/downloads', { path: `/v1/devices/${HIS}/positions?format=csv` })).text);
+    const response = await fetch(`${server.url}${url}`);
+    expect([response.status, await response.text()]).toEqual([404, expect.not.stringContaining('48.137')]);
+  });
+});
+
+describe('with a token of account A', () => {
+  it('the device that was passed on shows its own time, and nothing of B’s', async () => {
+    expect(await a.get(`/v1/devices/${PASSED}/positions`)).toMatchObject({ total: 3 });
+    const { text } = await a.call('GET', `/v1/devices/${PASSED}/positions?format=csv`);
+    expect([text.includes('48.1371'), text.includes('52.5163')]).toEqual([true, false]);
+    for (const path of ['', '/state', '/usage', '/commands', '/settings', '/trace'])
+      expect((await a.call('GET', `/v1/devices/${PASSED}${path}`)).status).toBe(404);
+    expect(await a.get(`/v1/devices/${PASSED}/owners`)).toMatchObject({ periods: [{ account: A, to: expect.any(Number) }] });
+    const { events } = await a.get(`/v1/events?device=${PASSED}&limit=1000`);
+    const said = JSON.stringify(events);
+    expect([said.includes('"connected"'), said.includes('tok-bolt'), said.includes(B)]).toEqual([true, false, false]);
+    const files = unzipped((await a.call('GET', `/v1/devices/${PASSED}/export`)).bytes);
+    expect(objects(files.get('positions.ndjson'))).toHaveLength(3);
+    expect(objects(files.get('device.ndjson'))).toEqual([]);
+    for (const content of files.values()) expect(['52.516', 'bolt'].filter((word) => content.includes(word))).toEqual([]);
+    expect((await a.get('/v1/devices'))['devices']).toMatchObject([{ id: HIS }]);
+  }, 60_000);
+
+  it('its command that waited was cancelled when the device was passed on', async () => {
+    const ended = await operator.get(`/v1/devices/${PASSED}/commands/${commands[PASSED]}`);
+    expect(ended).toMatchObject({ state: 'cancelled' });
+  });
+});
+
+it('a token may end by itself, and a session from it ends with it and sees as little', async () => {
+  const made = await operator.call('POST', '/v1/tokens', {
+    name: 'short',
+    scopes: ['read'],
+    accounts: [B],
+    expires: Date.now() + 3_600_000,
+  });
+  expect(JSON.parse(made.text)).toMatchObject({ accounts: [B], expires: expect.any(Number) });
+  const session = new Caller(JSON.parse((await operator.call('POST', '/v1/session', { token: JSON.parse(made.text).token })).text).token);
+  expect(await session.get('/v1/session')).toMatchObject({ name: 'short', accounts: [B] });
+  expect((await session.get('/v1/devices'))['devices']).toHaveLength(2);
+  expect((await session.call('GET', '/v1/status')).text).toContain('is limited to accounts');
+  expect((await operator.call('POST', '/v1/tokens', { name: 'past', scopes: ['read'], expires: 5 })).status).toBe(422);
+}, 60_000);
