@@ -1,8 +1,14 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import net from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { claimPorts } from '../../../src/cluster/ports.ts';
 
 const listener = { codec: 'gt06', transport: 'tcp', host: '127.0.0.1', port: 0, idleMs: 1000 } as const;
+
+const CHILD = join(import.meta.dirname, 'claim-child.ts');
 
 describe('ports', () => {
   it('become real ones, the same for TCP and UDP of a codec', async () => {
@@ -21,6 +27,15 @@ describe('ports', () => {
       message: expect.stringMatching(`TCP 127.0.0.1:${port} \\(gt06\\) is held by another program; stop it, or set FIXGATE_LISTEN`),
     });
     other.close();
+  });
+
+  it('are not the same for servers that start at the same time', async () => {
+    const [servers, each] = [16, 30];
+    const children = Array.from({ length: servers }, () => fork(CHILD, [String(each)]));
+    const found = await Promise.all(
+      children.map(async (child) => z.tuple([z.array(z.int())]).parse((await once(child, 'message')).slice(0, 1))[0]),
+    );
+    expect(new Set(found.flat()).size).toBe(servers * each);
   });
 
   it('on an address of another machine are refused', async () => {
