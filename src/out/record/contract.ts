@@ -58,6 +58,7 @@ const step = {
   keep_every_s: z.int().optional(),
 };
 const nothing = {};
+const service = { by: text.describe('device, time, or the name of a token'), reason: text, effective: ms };
 
 /** The own fields of each type of event. */
 export const EVENT_DATA = {
@@ -84,6 +85,12 @@ export const EVENT_DATA = {
   device_removed: z.object({ by }),
   device_activated: z.object(nothing),
   device_expired: z.object(nothing),
+  service_started: z.object(service),
+  service_suspended: z.object(service),
+  service_resumed: z.object(service),
+  service_ending: z.object(service),
+  service_ended: z.object(service),
+  service_reactivated: z.object({ ...service, after: z.enum(['expired', 'terminated', 'removed', '']) }),
   recovery_started: z.object({ reason: text, until: ms, by }),
   recovery_ended: z.object({ by }),
   account_created: z.object({ account: text, by }),
@@ -92,7 +99,8 @@ export const EVENT_DATA = {
   account_resumed: z.object({ account: text, reason: text.optional(), by }),
   account_ending: z.object({ account: text, reason: text, by }),
   account_closed: z.object({ account: text, reason: text, by }),
-  plan_changed: z.object({ plan: text, fields: z.array(text), by }),
+  plan_changed: z.object({ plan: text, fields: z.array(text), version: z.int(), effective: ms, by }),
+  plan_in_force: z.object({ plan: text, version: z.int(), effective: ms }),
   plan_removed: z.object({ plan: text, by }),
   plan_step: z.object(step),
   plan_step_ended: z.object(step),
