@@ -13,6 +13,8 @@ const HIGHEST = 32_000;
 /** Servers that start at the same time look in blocks of their own: what one has found, another could take before it is listened at. */
 const BLOCK = 64;
 const TRIES = 200;
+/** Ports of the block that have been looked at. */
+let looked = 0;
 
 /**
  * Takes every configured port for a moment, alone, before the workers share it: with `reusePort` a second server on
@@ -74,7 +76,7 @@ export async function addressProblems(listeners: readonly ListenerConfig[]): Pro
 /** A port that is free for all of these. */
 async function freePort(listeners: readonly ListenerConfig[], taken: ReadonlySet<number>): Promise<number> {
   for (let tries = 1; ; tries++) {
-    const port = LOWEST + ((BLOCK * process.pid + taken.size + tries) % (HIGHEST - LOWEST));
+    const port = LOWEST + ((BLOCK * process.pid + looked++) % (HIGHEST - LOWEST));
     if (taken.has(port)) continue;
     try {
       for (const listener of listeners) await probe(listener, port);

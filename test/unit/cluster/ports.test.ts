@@ -29,6 +29,11 @@ describe('ports', () => {
     other.close();
   });
 
+  it('are not the same in two claims of a server: what is found is not held yet', async () => {
+    const [[first], [second]] = [await claimPorts([listener]), await claimPorts([listener])];
+    expect(first?.port).not.toBe(second?.port);
+  });
+
   it('are not the same for servers that start at the same time', async () => {
     const [servers, each] = [16, 30];
     const children = Array.from({ length: servers }, () => fork(CHILD, [String(each)]));
