@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
+import { changedInto } from '../fleet/privacy/trail.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 import { createToken, listTokens, revokeToken, SCOPES } from './tokens.ts';
@@ -31,6 +32,7 @@ export const TOKEN_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/tokens',
     scope: 'admin',
+    audits: 'read',
     about: 'All tokens, by name, without their texts.',
     params: NOTHING,
     query: NOTHING,
@@ -55,6 +57,7 @@ export const TOKEN_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/tokens',
     scope: 'admin',
+    audits: 'change',
     about: 'Make a token.',
     params: NOTHING,
     query: NOTHING,
@@ -64,7 +67,8 @@ export const TOKEN_ROUTES: readonly Route[] = [
       409: { about: 'the name is taken' },
       422: { about: 'invalid token' },
     },
-    async run({ body, office, reply }) {
+    async run({ body, office, call, reply }) {
+      call.object = `tokens/${body.name}`;
       const { accounts, expires } = body;
       const token = {
         name: body.name,
@@ -91,12 +95,15 @@ export const TOKEN_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/tokens/{name}',
     scope: 'admin',
+    audits: 'change',
     about: 'Revoke a token. Sessions that were made from it end.',
     params: z.strictObject({ name }),
     query: NOTHING,
     body: NO_BODY,
     answers: { 204: { about: 'revoked' }, 404: { about: 'unknown token' } },
-    async run({ params, office, reply }) {
+    async run({ params, office, call, reply }) {
+      const old = (await listTokens(office.state)).find((one) => one.name === params.name);
+      changedInto(call, `tokens/${params.name}`, old, undefined);
       const count = await revokeToken(office.state, params.name);
       return count === 0 ? problem(reply, 404, `unknown token "${params.name}"`) : reply.code(204).send();
     },

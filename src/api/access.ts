@@ -24,6 +24,7 @@ export async function tokenOf(
   store: StateStore,
   scope: Need,
   wrong: WrongTokens,
+  call: { by: string },
 ): Promise<Token | undefined> {
   if (scope === 'none') return WITHOUT_TOKEN;
   const given = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1];
@@ -44,6 +45,7 @@ export async function tokenOf(
     problem(reply, 401, title);
     return undefined;
   }
+  call.by = token.name;
   if (scope === 'any' || allows(token, scope)) return token;
   problem(reply, 403, `the token "${token.name}" lacks the scope \`${scope}\``);
   return undefined;

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { deviceSchema } from '../fleet/registry/device.ts';
+import { type Device, deviceSchema } from '../fleet/registry/device.ts';
 import type { DeviceRecords, PlanTexts, Upsert, UpsertCounts } from '../fleet/registry/device-records.ts';
 import { textProblems } from '../fleet/registry/field-problem.ts';
 import { CSV_HEAD, CsvReader, csvLine, type LineReader, MAX_LINE, NdjsonReader } from './device-lines.ts';
@@ -45,6 +45,7 @@ export const BULK_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices/bulk',
     scope: 'devices',
+    audits: 'change',
     about:
       'Create or change many devices, one per line: a field that is given replaces the stored one, `null` removes it. The first line of CSV names the columns.',
     params: NOTHING,
@@ -56,13 +57,16 @@ export const BULK_ROUTES: readonly Route[] = [
       413: { about: `larger than ${MAX_BYTES} bytes, or a line longer than ${MAX_LINE}; the lines before it were processed` },
       415: { about: 'neither NDJSON nor CSV' },
     },
-    async run({ token, office, request, reply }) {
+    async run({ token, office, call, request, reply }) {
       const { body } = request;
       if (!(body instanceof Readable))
         return problem(reply, 400, 'missing body', [{ field: 'body', problem: `must be ${NDJSON} or ${CSV}` }]);
       const reader = request.headers['content-type']?.startsWith(CSV) === true ? new CsvReader() : new NdjsonReader();
       try {
-        return await upsert(body, reader, office.deviceRecords, token.name);
+        const each = (before: Device | undefined, after: Device): void => office.trail.part(call, after, before);
+        const done = await upsert(body, reader, office.deviceRecords, token.name, each);
+        call.new = { ...done, problems: done.problems.length };
+        return done;
       } catch (error) {
         const status = error instanceof TooLong ? 413 : error instanceof RangeError ? 400 : 0;
         if (status === 0 || !(error instanceof Error)) throw error;
@@ -76,6 +80,7 @@ export const BULK_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/export',
     scope: 'read',
+    audits: 'read',
     about: 'All devices, in the format of the bulk upload.',
     params: NOTHING,
     query: z.strictObject({ format: z.enum(['ndjson', 'csv']).default('ndjson') }),
@@ -86,7 +91,13 @@ export const BULK_ROUTES: readonly Route[] = [
   }),
 ];
 
-async function upsert(body: Readable, reader: LineReader, deviceRecords: DeviceRecords, by: string): Promise<z.infer<typeof outcome>> {
+async function upsert(
+  body: Readable,
+  reader: LineReader,
+  deviceRecords: DeviceRecords,
+  by: string,
+  each: (before: Device | undefined, after: Device) => void,
+): Promise<z.infer<typeof outcome>> {
   const counts: UpsertCounts = { created: 0, changed: 0, unchanged: 0 };
   const problems: z.infer<typeof line>[] = [];
   const plans: PlanTexts = new Map();
@@ -97,7 +108,7 @@ async function upsert(body: Readable, reader: LineReader, deviceRecords: DeviceR
     if (problems.length < MOST_NAMED) problems.push({ line: at, problems: what });
   };
   const done = async (): Promise<void> => {
-    const wrong = await deviceRecords.upsert(rows, by, counts, plans);
+    const wrong = await deviceRecords.upsert(rows, by, counts, plans, each);
     rows = [];
     for (const { line: at, problems: what } of wrong) fail(at, [...what]);
   };

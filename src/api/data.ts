@@ -31,6 +31,7 @@ export const DATA_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/devices/{id}/data',
     scope: 'erase',
+    audits: 'change',
     about:
       'Erase everything that a device has sent and that was recorded about it up to now, from every store. Later data is kept as usual.',
     params,
@@ -39,7 +40,12 @@ export const DATA_ROUTES: readonly Route[] = [
       wait: wait.default(30),
     }),
     body: NO_BODY,
-    answers: { 200: finished, 202: running, 404: { about: 'no data of this device is kept' } },
+    answers: {
+      200: finished,
+      202: running,
+      404: { about: 'no data of this device is kept' },
+      409: { about: 'the device is under a hold' },
+    },
     async run({ params: { id }, query, token, office, reply }) {
       const { eraser } = office;
       // A ClickHouse that is away may have something of it: the erasure waits for it.
@@ -61,6 +67,7 @@ export const DATA_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/devices/{id}/data',
     scope: 'erase',
+    audits: 'read',
     about: 'State of the last erasure of a device.',
     params,
     query: z.strictObject({ wait: wait.default(0) }),
@@ -76,6 +83,7 @@ export const DATA_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/export',
     scope: 'locations',
     limits: 'periods',
+    audits: 'read',
     about: 'Export everything that is kept of a device: its record, its data, usage, commands and settings, each as a file of NDJSON.',
     params,
     query: NOTHING,

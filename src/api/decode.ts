@@ -60,6 +60,7 @@ export const DECODE_ROUTES: readonly Route[] = [
     path: '/v1/decode',
     scope: 'read',
     limits: 'rows',
+    audits: 'nothing',
     about: 'Read bytes of a connection, or datagrams of a peer, as the server would. Nothing is kept.',
     params: NOTHING,
     query: NOTHING,

@@ -5,6 +5,7 @@ import { stepSchema } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
 import { countersOf, readUsage, usageOf } from '../fleet/plan/usage.ts';
 import { type InForce, inForce, pricedBy } from '../fleet/plan/versions.ts';
+import { type Call, changedInto } from '../fleet/privacy/trail.ts';
 import { type Device, deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
 import type { Change } from '../fleet/registry/device-records.ts';
 import { OWNERS, periodSchema, periodsOf } from '../fleet/registry/owners.ts';
@@ -74,6 +75,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     path: '/v1/devices',
     scope: 'read',
     limits: 'rows',
+    audits: 'read',
     about: 'Devices by id; filters are combined with AND.',
     params: NOTHING,
     query: filter,
@@ -98,18 +100,20 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices',
     scope: 'devices',
+    audits: 'change',
     about: 'Create a device.',
     params: NOTHING,
     query: NOTHING,
     body: deviceSchema,
     answers: { 201: device, 409: { about: 'the id exists, or is an alias' }, 422: wrong },
-    run: async ({ body, token, office, reply }) => changed(reply, body.id, await office.deviceRecords.create(body, token.name)),
+    run: async ({ body, token, office, call, reply }) => changed(reply, body.id, await office.deviceRecords.create(body, token.name), call),
   }),
   route({
     method: 'GET',
     path: '/v1/devices/{id}',
     scope: 'read',
     limits: 'owner',
+    audits: 'read',
     about: 'One device, by its id or an alias.',
     params: ofDevice,
     query: NOTHING,
@@ -122,76 +126,84 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'PUT',
     path: '/v1/devices/{id}',
     scope: 'devices',
+    audits: 'change',
     about: 'Create a device, or replace its record. Missing fields take their defaults; learned values and recovery are kept.',
     params: ofDevice,
     query: NOTHING,
     body: replacement,
     answers: { 200: device, 201: device, 409: taken, 422: wrong },
-    async run({ params: { id }, body, token, office, reply }) {
+    async run({ params: { id }, body, token, office, call, reply }) {
       if (body.id !== undefined && body.id !== id) return otherId(reply, id);
-      return changed(reply, id, await office.deviceRecords.replace({ ...body, id }, token.name));
+      return changed(reply, id, await office.deviceRecords.replace({ ...body, id }, token.name), call);
     },
   }),
   route({
     method: 'PATCH',
     path: '/v1/devices/{id}',
     scope: 'devices',
+    audits: 'change',
     about: 'Change fields of a device; `null` removes one.',
     params: ofDevice,
     query: NOTHING,
     body: devicePatchSchema,
     answers: { 200: device, 404: unknown, 409: taken, 422: wrong },
-    async run({ params: { id }, body, token, office, reply }) {
+    async run({ params: { id }, body, token, office, call, reply }) {
       if (body['id'] !== undefined && body['id'] !== id) return otherId(reply, id);
-      return changed(reply, id, await office.deviceRecords.patch(id, body, token.name));
+      return changed(reply, id, await office.deviceRecords.patch(id, body, token.name), call);
     },
   }),
   route({
     method: 'DELETE',
     path: '/v1/devices/{id}',
     scope: 'devices',
+    audits: 'change',
     about: 'Remove the record of a device. Its data is kept.',
     params: ofDevice,
     query: NOTHING,
     body: NO_BODY,
     answers: { 204: { about: 'removed' }, 404: unknown },
-    async run({ params: { id }, token, office, reply }) {
+    async run({ params: { id }, token, office, call, reply }) {
       const change = await office.deviceRecords.remove(id, token.name);
-      return 'refused' in change ? changed(reply, id, change) : reply.code(204).send();
+      if ('refused' in change) return changed(reply, id, change, call);
+      changedInto(call, `devices/${id}`, change.before, undefined);
+      return reply.code(204).send();
     },
   }),
   route({
     method: 'POST',
     path: '/v1/devices/{id}/recovery',
     scope: 'devices',
+    audits: 'change',
     about: 'Start recovery mode for a stolen vehicle: no caps until it ends.',
     params: ofDevice,
     query: NOTHING,
     body: wanted,
     answers: { 200: device, 404: unknown, 409: { about: 'the device is terminated' }, 422: wrong },
-    async run({ params: { id }, body, token, office, reply }) {
+    async run({ params: { id }, body, token, office, call, reply }) {
       const started = systemClock.now();
       if (body.until <= started)
         return problem(reply, 422, 'invalid device', [{ field: 'until', problem: 'must be epoch ms in the future' }]);
-      return changed(reply, id, await office.deviceRecords.patch(id, { recovery: { ...body, started } }, token.name));
+      return changed(reply, id, await office.deviceRecords.patch(id, { recovery: { ...body, started } }, token.name), call);
     },
   }),
   route({
     method: 'DELETE',
     path: '/v1/devices/{id}/recovery',
     scope: 'devices',
+    audits: 'change',
     about: 'End recovery mode.',
     params: ofDevice,
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: device, 404: unknown },
-    run: async ({ params: { id }, token, office, reply }) =>
-      changed(reply, id, await office.deviceRecords.patch(id, { recovery: null }, token.name)),
+    run: async ({ params: { id }, token, office, call, reply }) =>
+      changed(reply, id, await office.deviceRecords.patch(id, { recovery: null }, token.name), call),
   }),
   route({
     method: 'GET',
     path: '/v1/devices/{id}/identity',
     scope: 'read',
+    audits: 'read',
     about: 'Networks that the device has used, and whether sessions from two addresses contradict each other.',
     params: ofDevice,
     query: NOTHING,
@@ -208,6 +220,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/devices/{id}/identity',
     scope: 'engine',
+    audits: 'change',
     about: 'Select the address that belongs to the device: critical commands that were held are sent there.',
     params: ofDevice,
     query: NOTHING,
@@ -224,6 +237,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/usage',
     scope: 'read',
     limits: 'owner',
+    audits: 'read',
     about: 'Usage by billing cycle, newest first.',
     params: ofDevice,
     query: z.strictObject({ limit: z.coerce.number().int().min(1).max(100).default(12).describe('cycles') }),
@@ -262,6 +276,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/owners',
     scope: 'read',
     limits: 'periods',
+    audits: 'read',
     about: 'Whose the device was, and when; oldest first.',
     params: ofDevice,
     query: NOTHING,
@@ -287,6 +302,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/profile',
     scope: 'read',
     limits: 'owner',
+    audits: 'read',
     about: 'What the codec has learned about a device, by the names of the options that override it.',
     params: ofDevice,
     query: NOTHING,
@@ -331,7 +347,12 @@ export async function profileOf({ state, codecs }: ApiOffice, id: string): Promi
 }
 
 /** Answers what a change has come to. */
-export function changed(reply: FastifyReply, id: string, change: Change): FastifyReply {
+export function changed(reply: FastifyReply, id: string, change: Change, call: Call): FastifyReply {
+  if (!('refused' in change)) {
+    changedInto(call, `devices/${id}`, change.before, change.after);
+    call.devices = [id];
+    call.account = change.after?.account ?? '';
+  }
   if (!('refused' in change)) return reply.code(change.before === undefined ? 201 : 200).send(change.after);
   const status = { unknown: 404, exists: 409, conflict: 409, busy: 409, invalid: 422 }[change.refused];
   const title = {

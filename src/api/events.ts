@@ -55,6 +55,7 @@ export const EVENT_ROUTES: readonly Route[] = [
     path: '/v1/events',
     scope: 'read',
     limits: 'rows',
+    audits: 'read',
     about: 'Events, newest first.',
     params: NOTHING,
     query: z.strictObject({
@@ -71,8 +72,9 @@ export const EVENT_ROUTES: readonly Route[] = [
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the events', schema: events, example } },
-    async run({ query: { device, type: types = [], from, to = systemClock.now(), before, limit }, token, reach, office }) {
+    async run({ query: { device, type: types = [], from, to = systemClock.now(), before, limit }, token, reach, office, call }) {
       const id = device === undefined ? undefined : await office.deviceRecords.idOf(device);
+      call.devices = id === undefined ? [] : [id];
       const [at = '', of = ''] = before?.split('-') ?? [];
       const share = id === undefined ? undefined : await reach?.share(device ?? id);
       // As of a device that is not known.

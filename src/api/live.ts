@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { AGAIN_MS, type Call } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { TOPICS, type Topic } from '../live/feed.ts';
 import type { Live } from '../live/live.ts';
@@ -53,6 +54,7 @@ export const LIVE_ROUTES: readonly Route[] = [
     path: '/v1/positions',
     scope: 'locations',
     limits: 'rows',
+    audits: 'read',
     about: 'The last known position of each device, from memory: what is on the disk, also while every store is away.',
     params: NOTHING,
     query: z.strictObject({
@@ -66,7 +68,8 @@ export const LIVE_ROUTES: readonly Route[] = [
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the positions', schema: positions, example } },
-    async run({ query: { after, limit, device, ...of }, reach, office: { live }, reply }) {
+    async run({ query: { after, limit, device, ...of }, reach, office: { live }, call, reply }) {
+      call.devices = device ?? [];
       const filter = { ...of, limited: reach?.rows, devices: device === undefined ? undefined : new Set(device) };
       reply.header('cache-control', 'no-store').type('application/json; charset=utf-8');
       return reply.send(Readable.from(snapshot(live, filter, after, limit)));
@@ -77,6 +80,7 @@ export const LIVE_ROUTES: readonly Route[] = [
     path: '/v1/live',
     scope: 'any',
     limits: 'rows',
+    audits: 'read',
     about:
       'What changes, as server-sent events: `hello`, `positions`, `gone`, `event`, `status`, `reset`, `superseded`, `ended`. For looking at: coalesced, and lost where a client is slow.',
     params: NOTHING,
@@ -93,7 +97,7 @@ export const LIVE_ROUTES: readonly Route[] = [
       200: { about: 'the stream', schema: z.string(), media: ['text/event-stream'] },
       503: { about: 'too many streams, or the server is starting' },
     },
-    async run({ query: { topics: wanted, every, bbox: box, device }, token, reach, office, request, reply }) {
+    async run({ query: { topics: wanted, every, bbox: box, device }, token, reach, office, call, request, reply }) {
       const may = (topic: Topic): boolean => allows(token, topic === 'positions' ? 'locations' : 'read');
       const refused = (wanted ?? []).filter((topic) => !may(topic));
       if (reach !== undefined && wanted?.includes('status') === true)
@@ -105,7 +109,8 @@ export const LIVE_ROUTES: readonly Route[] = [
       }
       const filter: RowFilter = { bbox: box, devices: device === undefined ? undefined : new Set(device), limited: reach?.rows };
       const sees = reach === undefined ? undefined : (event: EventJson): boolean => reach.seesNow(event);
-      return stream(office, token, { topics, every, filter, sees }, request, reply);
+      call.devices = device ?? [];
+      return stream(office, token, { topics, every, filter, sees }, call, request, reply);
     },
   }),
 ];
@@ -156,11 +161,18 @@ interface Wanted {
   readonly sees: ((event: EventJson) => boolean) | undefined;
 }
 
-function stream({ live, state }: ApiOffice, token: Token, wanted: Wanted, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function stream(
+  { live, state, trail }: ApiOffice,
+  token: Token,
+  wanted: Wanted,
+  call: Call,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
   const lastId = String(request.headers['last-event-id'] ?? '').slice(0, 64);
   const caller = isSession(token) ? token.key : token.name;
   if (live.feed.isFull) return problem(reply, 503, 'too many live streams on this server; close one, or retry later');
-  const out = startEvents(reply);
+  const out = startEvents(reply, () => trail.read(call, 200));
   const client = live.feed.attach({ caller, ...wanted, places: allows(token, 'locations'), lastId }, out);
   const scope = wanted.topics.includes('positions') ? 'locations' : 'read';
   const looking = setInterval(() => {
@@ -177,8 +189,8 @@ function stream({ live, state }: ApiOffice, token: Token, wanted: Wanted, reques
   return reply;
 }
 
-/** Takes the answer out of Fastify's hands: it is a stream of events from here on. */
-export function startEvents(reply: FastifyReply): FastifyReply['raw'] {
+/** Takes the answer out of Fastify's hands: it is a stream of events from here on, which is looked at for as long as it lasts. */
+export function startEvents(reply: FastifyReply, looked: () => Promise<void>): FastifyReply['raw'] {
   const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
   reply.hijack();
   const out = reply.raw;
@@ -188,5 +200,8 @@ export function startEvents(reply: FastifyReply): FastifyReply['raw'] {
   out.writeHead(200, { ...given, ...headers });
   // Of a client that is gone.
   out.on('error', () => {});
+  const again = setInterval(() => void looked(), AGAIN_MS).unref();
+  out.once('close', () => clearInterval(again));
+  void looked();
   return out;
 }

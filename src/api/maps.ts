@@ -52,6 +52,7 @@ export function mapRoutes(maps: Maps | undefined): readonly Route[] {
       path: '/v1/maps',
       scope: 'none',
       limits: 'open',
+      audits: 'nothing',
       about: 'Maps that `/maps/{name}.pmtiles` has: the one of the world, and those in `<dataDir>/maps`.',
       params: NOTHING,
       query: NOTHING,

@@ -9,6 +9,8 @@ import type { Waiting } from '../fleet/command/waiting.ts';
 import type { PlanRecords } from '../fleet/plan/plan-records.ts';
 import type { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
+import type { Holds } from '../fleet/privacy/hold.ts';
+import type { Trail } from '../fleet/privacy/trail.ts';
 import type { Views } from '../fleet/privacy/views.ts';
 import type { AccountRecords } from '../fleet/registry/account-records.ts';
 import type { Device } from '../fleet/registry/device.ts';
@@ -18,6 +20,7 @@ import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
 import type { TraceHub } from '../live/trace-hub.ts';
+import type { Audits } from '../out/sink/clickhouse/audits.ts';
 import type { Past } from '../out/sink/clickhouse/past.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
@@ -35,6 +38,8 @@ export interface ApiOffice {
   readonly plans: PlanRecords;
   readonly codecs: ReadonlyMap<string, Codec>;
   readonly eraser: Eraser;
+  /** Devices whose data must be kept. */
+  readonly holds: Holds;
   readonly status: StatusBoard;
   readonly live: Live;
   readonly usage: UsageRanking;
@@ -47,6 +52,9 @@ export interface ApiOffice {
   readonly disconnect: OfficeOptions['disconnect'];
   /** Tracks and events, from the database. */
   readonly past: Past;
+  /** The audit: what is written to it, and the table of it. */
+  readonly trail: Trail;
+  readonly audits: Audits;
   /** Who has looked at where a device was. */
   readonly views: Views;
   /** Says which address a device has; false when it has never spoken. */

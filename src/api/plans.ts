@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.ts';
 import { planName, planSchema } from '../fleet/plan/plan.ts';
 import type { Effective } from '../fleet/plan/plan-records.ts';
 import { inForce } from '../fleet/plan/versions.ts';
+import { changedInto } from '../fleet/privacy/trail.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -33,6 +34,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/plans',
     scope: 'read',
+    audits: 'nothing',
     about: 'All plans. `default` is always among them.',
     params: NOTHING,
     query: NOTHING,
@@ -44,6 +46,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/plans/{name}',
     scope: 'read',
+    audits: 'nothing',
     about: 'One plan.',
     params,
     query: NOTHING,
@@ -55,6 +58,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/plans/{name}/versions',
     scope: 'read',
+    audits: 'nothing',
     about: 'The versions of a plan, oldest first, also those that are still to come.',
     params,
     query: NOTHING,
@@ -75,6 +79,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'PUT',
     path: '/v1/plans/{name}',
     scope: 'plans',
+    audits: 'change',
     about: 'Create a plan, or a new version of it. Missing fields take their defaults. No closed cycle is changed by it.',
     params,
     query: z.strictObject({ effective: effective.optional() }),
@@ -84,14 +89,16 @@ export const PLAN_ROUTES: readonly Route[] = [
       201: { about: 'made', schema: version },
       422: { about: 'the date has begun' },
     },
-    async run({ params: { name }, query, body, token, office, reply }) {
+    async run({ params: { name }, query, body, token, office, call, reply }) {
       if (body.name !== undefined && body.name !== name)
         return problem(reply, 400, 'invalid request', [{ field: 'name', problem: `must be "${name}" as in the path` }]);
       const when = query.effective ?? ((await office.deviceRecords.isOnPlan(name)) ? 'next_cycle' : 'now');
+      call.old = await office.plans.get(name);
       const change = await office.plans.put({ ...body, name }, token.name, effectiveOf(when));
       if (change === 'past')
         return problem(reply, 422, 'invalid request', [{ field: 'effective', problem: `${when} has begun; choose a later day, or now` }]);
       const { made, version: put } = change;
+      call.new = { ...put.plan, version: put.version, from: put.from };
       return reply.code(made ? 201 : 200).send({ ...put.plan, version: put.version, from: put.from });
     },
   }),
@@ -99,12 +106,14 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'DELETE',
     path: '/v1/plans/{name}',
     scope: 'plans',
+    audits: 'change',
     about: 'Remove a plan without devices. Without its record, `default` has no caps.',
     params,
     query: NOTHING,
     body: NO_BODY,
     answers: { 204: { about: 'removed' }, 404: { about: 'unknown plan' }, 409: { about: 'devices are on this plan' } },
-    async run({ params: { name }, token, office, reply }) {
+    async run({ params: { name }, token, office, call, reply }) {
+      changedInto(call, `plans/${name}`, await office.plans.get(name), undefined);
       const outcome = await office.plans.remove(name, token.name, () => office.deviceRecords.isOnPlan(name));
       if (outcome === 'unknown') return problem(reply, 404, `unknown plan "${name}"`);
       if (outcome === 'used')

@@ -23,6 +23,7 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/quarantine',
     scope: 'read',
+    audits: 'read',
     about: 'Unknown devices that were refused, by id.',
     params: NOTHING,
     query: page,
@@ -38,6 +39,7 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/quarantine/{id}/adopt',
     scope: 'devices',
+    audits: 'change',
     about: 'Create a device from a quarantine entry; it is served at its next contact.',
     params,
     query: NOTHING,
@@ -48,16 +50,17 @@ export const QUARANTINE_ROUTES: readonly Route[] = [
       409: { about: 'the device already exists' },
       422: { about: 'invalid device' },
     },
-    async run({ params: { id }, body, token, office, reply }) {
+    async run({ params: { id }, body, token, office, call, reply }) {
       const change = await office.deviceRecords.adopt(id, body, token.name);
       if ('refused' in change && change.refused === 'unknown') return problem(reply, 404, `device ${id} is not in quarantine`);
-      return changed(reply, id, change);
+      return changed(reply, id, change, call);
     },
   }),
   route({
     method: 'DELETE',
     path: '/v1/quarantine/{id}',
     scope: 'devices',
+    audits: 'change',
     about: 'Remove an entry. It is listed again at the next contact.',
     params,
     query: NOTHING,

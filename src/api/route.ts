@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Call } from '../fleet/privacy/trail.ts';
 import { type FieldProblem, problemsOf, textProblems } from '../fleet/registry/field-problem.ts';
 import type { Share } from '../fleet/registry/owners.ts';
 import type { Need } from './access.ts';
@@ -14,8 +15,15 @@ import type { Token } from './tokens.ts';
  * 1. Nothing runs, and no body is read, before the token is known and may; and every part of the request is as its schema says.
  * 2. A token that is limited to accounts gets what `limits` says; by default it is refused.
  * 3. What is wrong with a request is said at once, all of it, by field: 400 with a problem document.
+ * 4. Each says what it leaves in the audit. A change is asked for there, durably, before it runs.
  */
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/**
+ * What an operation leaves in the audit (docs/audit.md): an entry for each call, `change`; one for looks within ten minutes, `read`; none,
+ * because it neither changes anything nor shows whose devices do what. A refused call leaves one in any case.
+ */
+type Audits = 'change' | 'read' | 'nothing';
 
 /** What an operation answers with a status, and the schema of its body. */
 export interface AnswerRule {
@@ -34,6 +42,7 @@ interface Rule<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly scope: Need;
   /** Of tokens that are limited to accounts; absent: `operator`. */
   readonly limits?: Limits;
+  readonly audits: Audits;
   readonly about: string;
   readonly params: P;
   readonly query: Q;
@@ -55,6 +64,8 @@ interface Given<P, Q, B> {
   /** The same of the device in the path. */
   readonly share: Share | undefined;
   readonly office: ApiOffice;
+  /** What the audit is told: `run` says which devices it is about, and what was and is. */
+  readonly call: Call;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
@@ -65,6 +76,7 @@ export interface Route {
   readonly path: string;
   readonly scope: Need;
   readonly limits: Limits;
+  readonly audits: Audits;
   readonly about: string;
   readonly params: z.ZodType;
   readonly query: z.ZodType;
@@ -73,7 +85,7 @@ export interface Route {
   readonly streams: readonly string[];
   readonly answers: Readonly<Record<number, AnswerRule>>;
   /** `token`: whose request it is; its scope has been checked. */
-  handle(office: ApiOffice, token: Token, request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
+  handle(office: ApiOffice, token: Token, call: Call, request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
 }
 
 /** No parameters, no query. */
@@ -81,7 +93,7 @@ export const NOTHING = z.strictObject({});
 export const NO_BODY = z.strictObject({});
 
 export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(rule: Rule<P, Q, B>): Route {
-  const { method, path, scope, limits = 'operator', about, params, query, body, streams = [], answers } = rule;
+  const { method, path, scope, limits = 'operator', audits, about, params, query, body, streams = [], answers } = rule;
   const bodySchema: z.ZodType = body;
   const hasBody = bodySchema !== NO_BODY;
   return {
@@ -89,13 +101,14 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     path,
     scope,
     limits,
+    audits,
     about,
     params,
     query,
     body: hasBody || streams.length > 0 ? body : undefined,
     streams,
     answers,
-    async handle(office, token, request, reply) {
+    async handle(office, token, call, request, reply) {
       const problems: FieldProblem[] = [];
       const [p, q, b] = [
         checked(params, request.params, problems),
@@ -103,14 +116,33 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
         checked(body, hasBody ? (request.body ?? {}) : {}, problems),
       ];
       if (p === undefined || q === undefined || b === undefined) return problem(reply, 400, 'invalid request', problems);
+      await named(call, office);
       const reach = Reach.of(token, office);
-      const given = { params: p.data, query: q.data, body: b.data, token, reach, office, request, reply };
-      if (reach === undefined || (limits !== 'owner' && limits !== 'periods')) return rule.run({ ...given, share: undefined });
+      const isOfDevice = limits === 'owner' || limits === 'periods';
       const id = String(Reflect.get(Object(p.data), 'id'));
-      const share = await (limits === 'owner' ? reach.current(id) : reach.share(id));
-      return share === undefined ? problem(reply, 404, `device ${id} is not known`) : rule.run({ ...given, share });
+      const share = isOfDevice ? await (limits === 'owner' ? reach?.current(id) : reach?.share(id)) : undefined;
+      if (isOfDevice && reach !== undefined && share === undefined) {
+        office.trail.refused(call, 404);
+        return problem(reply, 404, `device ${id} is not known`);
+      }
+      if (audits === 'change') {
+        if (hasBody) call.new = b.data;
+        await office.trail.asked(call);
+      }
+      return rule.run({ params: p.data, query: q.data, body: b.data, token, reach, share, office, call, request, reply });
     },
   };
+}
+
+/** Whose device a call is about, if its object is one. */
+async function named(call: Call, office: ApiOffice): Promise<void> {
+  call.account = /^accounts\/([^/]+)/.exec(call.object)?.[1] ?? '';
+  const id = /^(?:devices|quarantine)\/([^/]+)/.exec(call.object)?.[1];
+  if (id === undefined || !call.operation.includes('{id}')) return;
+  // One that is damaged can be replaced.
+  const device = await office.deviceRecords.get(id).catch(() => undefined);
+  call.devices = [device?.id ?? id];
+  call.account = device?.account ?? '';
 }
 
 /** Paths of an operation: `{name}` stands for one part. */

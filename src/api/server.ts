@@ -3,9 +3,12 @@ import { connectionsWithin, descriptorLimit } from '../base/descriptors.ts';
 import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Readiness } from '../cluster/supervisor.ts';
+import type { Call } from '../fleet/privacy/trail.ts';
 import { tokenOf } from './access.ts';
 import { TOKEN_ROUTES } from './access-tokens.ts';
 import { ACCOUNT_ROUTES } from './accounts.ts';
+import { AUDIT_ROUTES } from './audit.ts';
+import { callOf, settle } from './audited.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
 import { CONNECTION_ROUTES } from './connections.ts';
@@ -17,6 +20,7 @@ import { docsPage } from './docs.ts';
 import { Downloads, downloadRoutes } from './downloads.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
 import { EVENT_ROUTES } from './events.ts';
+import { HOLD_ROUTES } from './holds.ts';
 import { LIVE_ROUTES } from './live.ts';
 import { MAPS_PATH, type Maps, mapRoutes } from './maps.ts';
 import type { ApiOffice } from './office.ts';
@@ -72,6 +76,8 @@ const WITHOUT_TOKEN = ['/openapi.json', '/docs', '/healthz', '/readyz', '/metric
 const BODY_LIMIT = 65_536;
 /** Wrong tokens of one address in a minute, beyond which it has to wait. */
 const MOST_WRONG = 100;
+/** Codes of errors that are answered 409; others 503. */
+const CONFLICTS: readonly string[] = ['STATE_BUSY', 'UNDER_HOLD'];
 const HEAD_MS = 10_000;
 const BODY_MS = 15_000;
 /** For the whole of a request with its body: an upload of many devices. */
@@ -163,6 +169,8 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...TRACE_ROUTES,
     ...USAGE_ROUTES,
     ...SERVICE_ROUTES,
+    ...AUDIT_ROUTES,
+    ...HOLD_ROUTES,
   ];
 }
 
@@ -183,36 +191,45 @@ function refuseMisses(server: FastifyInstance, routes: readonly Route[], open: r
 function serve(server: FastifyInstance, route: Route, observed: Observed, wrong: WrongTokens, bodyMs: number): void {
   const { method, path, scope: needed, limits, streams, handle } = route;
   const url = path.replace(/\{(\w+)\}/g, ':$1');
-  const admitted = new WeakMap<FastifyRequest, { readonly office: ApiOffice; readonly token: Token }>();
+  const calls = new WeakMap<FastifyRequest, Call>();
+  const admitted = new WeakMap<FastifyRequest, { readonly office: ApiOffice; readonly token: Token; readonly call: Call }>();
   const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { office } = observed;
     if (office === undefined) return problem(reply, 503, 'server is starting; retry');
-    const token = await tokenOf(request, reply, office.state, needed, wrong);
+    const call = callOf(request, route);
+    calls.set(request, call);
+    reply.header('x-request-id', call.request);
+    const token = await tokenOf(request, reply, office.state, needed, wrong, call);
     if (token === undefined) return reply;
     if (token.accounts !== undefined && limits === 'operator')
       return problem(reply, 403, `the token "${token.name}" is limited to accounts, and ${method} ${path} is for tokens that are not`);
-    admitted.set(request, { office, token });
+    admitted.set(request, { office, token, call });
     if (streams.length === 0) limitBody(request, reply, bodyMs);
     return undefined;
   };
   const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const by = admitted.get(request);
-    return by === undefined ? problem(reply, 401, 'bearer token required') : handle(by.office, by.token, request, reply);
+    if (by === undefined) return problem(reply, 401, 'bearer token required');
+    return handle(by.office, by.token, by.call, request, reply);
   };
-  if (streams.length === 0) server.route({ method, url, onRequest, handler });
+  const onSend = async (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> => {
+    const call = calls.get(request);
+    return call === undefined || observed.office === undefined ? payload : settle(observed.office.trail, route, call, reply, payload);
+  };
+  if (streams.length === 0) server.route({ method, url, onRequest, onSend, handler });
   // Of this route alone: a scope of its own.
   else
     server.register((scope, _options, registered) => {
       scope.removeAllContentTypeParsers();
       scope.addContentTypeParser([...streams], (_request, payload, done) => done(null, payload));
-      scope.route({ method, url, onRequest, handler });
+      scope.route({ method, url, onRequest, onSend, handler });
       registered();
     });
 }
 
 /** What Fastify, the state store or a defect has thrown, as a problem document. */
 function refused(error: unknown, reply: FastifyReply): FastifyReply {
-  if (error instanceof AppError) return problem(reply, error.code === 'STATE_BUSY' ? 409 : 503, error.message);
+  if (error instanceof AppError) return problem(reply, CONFLICTS.includes(error.code) ? 409 : 503, error.message);
   const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
   if (status >= 500) return problem(reply, status, 'internal error; please report it');
   const field = { 414: 'path', 415: 'content-type' }[status] ?? (/URL|url|PARAM/.test(systemCode(error)) ? 'path' : 'body');

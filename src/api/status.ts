@@ -112,6 +112,7 @@ export const STATUS_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/status',
     scope: 'read',
+    audits: 'nothing',
     about: 'How the whole server is doing, with the hour before.',
     params: NOTHING,
     query: NOTHING,

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Call } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import type { Traced } from '../live/trace-hub.ts';
 import { isStillValid } from './access.ts';
@@ -24,33 +25,36 @@ export const TRACE_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/trace',
     scope: 'locations',
     limits: 'owner',
+    audits: 'read',
     about:
       'Frames of a device and what the server sends, as server-sent events `frame`, `lost`, `state`, `ended`. For 15 minutes; nothing is kept.',
     params: z.strictObject({ id: deviceId }),
     query: z.strictObject({ explain }),
     body: NO_BODY,
     answers: { ...answers, 409: { about: 'the device has privacy `relay`' } },
-    async run({ params, query, token, reach, office, request, reply }) {
+    async run({ params, query, token, reach, office, call, request, reply }) {
       const id = await office.deviceRecords.idOf(params.id);
       const isRelay = (await office.deviceRecords.get(id))?.privacy === 'relay';
       if (isRelay) return problem(reply, 409, `device ${id} has privacy \`relay\`: its data is not shown`);
       if (office.traces.isFull) return tooMany(reply);
       office.views.note(id, 'trace', token.name, token.accounts?.[0]);
       const isSeen = reach === undefined ? undefined : (): boolean => reach.has(id);
-      return stream(office, { device: id, address: '', explains: query.explain, isSeen }, 'locations', request, reply);
+      return stream(office, { device: id, address: '', explains: query.explain, isSeen }, 'locations', call, request, reply);
     },
   }),
   route({
     method: 'GET',
     path: '/v1/trace',
     scope: 'admin',
+    audits: 'read',
     about: 'The same of connections that begin at an address from now on, for a device that has not said who it is.',
     params: NOTHING,
     query: z.strictObject({ peer: z.union([z.ipv4(), z.ipv6()]).describe('an address'), explain }),
     body: NO_BODY,
     answers,
-    async run({ query: { peer, explain: explains }, office, request, reply }) {
-      return office.traces.isFull ? tooMany(reply) : stream(office, { device: '', address: peer, explains }, 'admin', request, reply);
+    async run({ query: { peer, explain: explains }, office, call, request, reply }) {
+      if (office.traces.isFull) return tooMany(reply);
+      return stream(office, { device: '', address: peer, explains }, 'admin', call, request, reply);
     },
   }),
 ];
@@ -59,8 +63,15 @@ function tooMany(reply: FastifyReply): FastifyReply {
   return problem(reply, 503, 'too many traces on this server; close one, or retry later');
 }
 
-function stream({ traces, state }: ApiOffice, wanted: Traced, scope: Scope, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const out = startEvents(reply);
+function stream(
+  { traces, state, trail }: ApiOffice,
+  wanted: Traced,
+  scope: Scope,
+  call: Call,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const out = startEvents(reply, () => trail.read(call, 200));
   const trace = traces.open(wanted, out);
   const looking = setInterval(() => {
     const isValid = isStillValid(request, state, scope).catch(() => true);

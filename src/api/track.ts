@@ -47,6 +47,7 @@ export const TRACK_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/positions',
     scope: 'locations',
     limits: 'periods',
+    audits: 'read',
     about:
       'Where a device was: its valid positions, from ClickHouse. `json` has about `points` rows, with every event, both ends of each gap and the fastest; the other formats have all.',
     params: z.strictObject({ id: deviceId }),

@@ -28,6 +28,7 @@ export const USAGE_ROUTES: readonly Route[] = [
     path: '/v1/usage',
     scope: 'read',
     limits: 'rows',
+    audits: 'read',
     about: 'Devices on plans with a cap, the nearest to it first; as of at most a minute ago.',
     params: NOTHING,
     query: z.strictObject({

@@ -19,6 +19,7 @@ const ERROR_CODES = {
   CLICKHOUSE_REFUSED: 'the ClickHouse server refused the user, the database or the statement',
   SINK_UNREACHABLE: 'a sink does not answer',
   STATE_UNREACHABLE: 'the state store does not answer',
+  UNDER_HOLD: 'the data of a device must be kept: it is under a hold',
   STATE_BUSY: 'others have changed the same record of the state store each time that a change was tried',
   STATE_ROW_DAMAGED: 'an entry of the state store cannot be read: the message names its table and key',
   DUMP_INVALID: 'a dump of the state store cannot be read',

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../base/errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
+import { lines, listOf } from './fields.ts';
 import { io } from './io.ts';
 
 export const ERASE_HELP = `fixgate erase <device> [options]
@@ -33,6 +34,50 @@ ${API_HELP} read
 
   fixgate export 356307042441013 --out 356307042441013.zip
 `;
+
+export const HOLD_HELP = `fixgate hold ls|show|set|end [device] [options]
+
+Devices whose data must be kept: while a hold stands, nothing of the device is erased (docs/privacy.md).
+
+  ls                all holds
+  show <device>
+  set <device>      sets one, or changes it; waits for an erasure that is under way
+    --reference <r> number of the case
+    --reason <text>
+    --until <t>     epoch ms; without, until it is ended
+  end <device>
+
+${API_HELP} admin
+
+  fixgate hold set 356307042441013 --reference 'AZ 12/2026' --reason 'court order'
+`;
+
+export async function hold(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...API_OPTIONS, reference: { type: 'string' }, reason: { type: 'string' }, until: { type: 'string' } },
+  });
+  const { url, json, reference = '', reason = '', until } = values;
+  const [action = '', device] = positionals;
+  const api = new Api(url);
+  const print = (one: unknown): void => void io().out.write(json ? `${JSON.stringify(one)}\n` : lines(one));
+  if (action === 'ls') {
+    for (const one of listOf(await api.call('GET', '/v1/holds'), 'holds')) print(one);
+    return EXIT.Ok;
+  }
+  if (!['show', 'set', 'end'].includes(action) || device === undefined)
+    throw new AppError('USAGE', 'usage: fixgate hold ls, or fixgate hold show|set|end <device>');
+  const path = `/v1/devices/${encodeURIComponent(device)}/hold`;
+  if (action === 'set') {
+    print(await api.call('PUT', path, { reference, reason, ...(until === undefined ? {} : { until: Number(until) }) }));
+    return EXIT.Ok;
+  }
+  const found = await api.find(action === 'show' ? 'GET' : 'DELETE', path);
+  if (found === undefined) io().error.write(`fixgate: device ${device} is under no hold\n`);
+  else if (action === 'show') print(found);
+  return found === undefined ? EXIT.Found : EXIT.Ok;
+}
 
 export async function erase(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({

@@ -31,6 +31,7 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   SINK_UNREACHABLE: EXIT.Unavailable,
   STATE_UNREACHABLE: EXIT.Unavailable,
   STATE_BUSY: EXIT.Unavailable,
+  UNDER_HOLD: EXIT.Unavailable,
   STATE_ROW_DAMAGED: EXIT.Disk,
   DUMP_INVALID: EXIT.Usage,
   STATE_DAMAGED: EXIT.Disk,

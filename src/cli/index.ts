@@ -160,6 +160,22 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'audit',
+    about: 'list who changed what and who saw what, newest first',
+    load: async () => {
+      const { AUDIT_HELP, audit } = await import('./listings.ts');
+      return { help: AUDIT_HELP, run: audit };
+    },
+  },
+  {
+    name: 'hold',
+    about: 'keep the data of a device from being erased',
+    load: async () => {
+      const { HOLD_HELP, hold } = await import('./data.ts');
+      return { help: HOLD_HELP, run: hold };
+    },
+  },
+  {
     name: 'connections',
     about: 'list the connections of devices, or close one',
     load: async () => {

@@ -54,6 +54,7 @@ const KINDS: Readonly<Record<number, string>> = {
   [EntryKind.Event]: 'event',
   [EntryKind.Usage]: 'usage',
   [EntryKind.Identity]: 'identity',
+  [EntryKind.Audit]: 'audit',
 };
 
 const SINKS = ['clickhouse', 'redis', 'state'];

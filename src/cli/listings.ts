@@ -33,6 +33,22 @@ Events, newest first, from a running server.
 ${API_HELP} read
 `;
 
+export const AUDIT_HELP = `fixgate audit [--device id] [--account name] [--by token] [--type type] [--from t] [--to t] [--limit n]
+fixgate audit exposure --token <name> [--from t] [--to t]
+
+Changes, looks at personal data and refused calls, newest first, from a running server (docs/audit.md). exposure: the devices whose data a
+token has read.
+
+  --device <id>
+  --account <name>
+  --by <token>      name of a token
+  --type <type>     change, read or refused
+  --from, --to <t>  epoch ms
+  --limit <n>       default 100, at most 1000
+
+${API_HELP} admin
+`;
+
 export const CONNECTIONS_HELP = `fixgate connections [--codec name] [--state state]
 fixgate connections close <id>
 
@@ -58,7 +74,7 @@ ${API_HELP} read --scope commands
 `;
 
 const PAGE = 1000;
-const TIMES: readonly string[] = ['time', 'received', 'since', 'created', 'expires'];
+const TIMES: readonly string[] = ['time', 'received', 'since', 'created', 'expires', 'first', 'last'];
 
 export async function positions(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -103,6 +119,40 @@ export async function events(args: string[]): Promise<number> {
   if (fieldOf(answer, 'source') === 'memory')
     io().error.write('fixgate: ClickHouse does not answer; these are the last events in the memory of the server\n');
   show(listOf(answer, 'events'), json, ['time', 'device', 'type', 'data']);
+  return EXIT.Ok;
+}
+
+export async function audit(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      ...API_OPTIONS,
+      device: { type: 'string' },
+      account: { type: 'string' },
+      by: { type: 'string' },
+      type: { type: 'string' },
+      token: { type: 'string' },
+      from: { type: 'string' },
+      to: { type: 'string' },
+      limit: { type: 'string' },
+    },
+  });
+  const { url, json, ...rest } = values;
+  const [action] = positionals;
+  const api = new Api(url);
+  if (action === undefined) {
+    const answer = await api.call('GET', `/v1/audit?${queryOf(rest)}`);
+    show(listOf(answer, 'entries'), json, ['time', 'type', 'by', 'address', 'operation', 'object', 'status', 'count', 'old', 'new']);
+    return EXIT.Ok;
+  }
+  if (action !== 'exposure' || rest.token === undefined)
+    throw new AppError('USAGE', 'usage: fixgate audit [options] or fixgate audit exposure --token <name>');
+  const answer = await api.call('GET', `/v1/audit/exposure?${queryOf(rest)}`);
+  const all = fieldOf(answer, 'all');
+  if (all !== undefined)
+    io().error.write('fixgate: the token has also read lists or maps of all devices: any of them may have been seen\n');
+  show(listOf(answer, 'devices'), json, ['device', 'accounts', 'first', 'last', 'count', 'operations']);
   return EXIT.Ok;
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { orderClock, systemClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
 import { nodeStorage } from '../base/files.ts';
 import { type DirectoryLock, lockDirectory } from '../base/lock/lock.ts';
 import type { Tenure } from '../base/lock/tenure.ts';
@@ -14,6 +15,9 @@ import { ownedStorage } from './owned-storage.ts';
 /** How long the shipper may hold it. */
 const PREDECESSOR_WAIT_MS = 5000;
 
+/** Of which it is remembered that they were lost; who waits for one asks at once. */
+const MOST_FAILED = 100;
+
 const ENCODER = new TextEncoder();
 
 /** Events that no worker sees: what the API and the ledger do. They go the way of all others, in a slot above those of all workers. */
@@ -22,12 +26,15 @@ export class EventJournal {
   readonly #peer: string;
   readonly #lock: DirectoryLock;
   readonly #log: Log;
+  /** Ranges of sequences that did not reach the disk. */
+  readonly #failed: { readonly from: number; readonly to: number }[];
 
-  private constructor(journal: Journal, instance: string, lock: DirectoryLock, log: Log) {
+  private constructor(journal: Journal, instance: string, lock: DirectoryLock, log: Log, failed: { from: number; to: number }[]) {
     this.#journal = journal;
     this.#peer = instancePeer(instance);
     this.#lock = lock;
     this.#log = log;
+    this.#failed = failed;
   }
 
   static async open(config: Config, instance: string, orderOffset: number, tenure: Tenure, log: Log): Promise<EventJournal> {
@@ -35,6 +42,7 @@ export class EventJournal {
     await nodeStorage.makeDirectory(directory);
     const lock = await lockDirectory(directory, PREDECESSOR_WAIT_MS);
     const { segmentBytes, segmentAgeMs, minFreeBytes, maxBytes } = config.journal;
+    const failed: { from: number; to: number }[] = [];
     const journal = await Journal.open({
       directory,
       storage: ownedStorage(nodeStorage, tenure),
@@ -46,10 +54,14 @@ export class EventJournal {
       minFreeBytes,
       maxBytes,
       onDurable: () => {},
-      onFailed: (_from, _to, error) => log.error({ error: error.message }, 'events of the supervisor could not be journaled and are lost'),
+      onFailed(from, to, error) {
+        failed.push({ from, to });
+        if (failed.length > MOST_FAILED) failed.shift();
+        log.error({ error: error.message }, 'events of the supervisor could not be journaled and are lost');
+      },
     });
     journalInstance(journal, instance);
-    return new EventJournal(journal, instance, lock, log);
+    return new EventJournal(journal, instance, lock, log, failed);
   }
 
   /** Durable soon after. `device` may be '' for an event of no device; `account`: whose it is. One that the journal cannot take is logged. */
@@ -63,6 +75,20 @@ export class EventJournal {
         { device, type: 'type' in event ? String(event.type) : '', bytes: bytes.length, journal: this.#journal.state },
         'an event could not be journaled and is lost',
       );
+  }
+
+  /** Resolves when the entry of the audit is durable; rejects with AppError when it cannot be. It names no device to the journal: erasing one leaves it. */
+  async audit(entry: object): Promise<void> {
+    const journal = this.#journal;
+    const bytes = ENCODER.encode(JSON.stringify(entry));
+    const origin = new Origin(NO_DEFINITION, '', this.#peer);
+    const at = journal.append(origin, EntryKind.Audit, systemClock.now(), 0, 0, bytes, 0, bytes.length);
+    if (at >= 0) await journal.flush();
+    if (at >= 0 && !this.#failed.some(({ from, to }) => from <= at && at <= to)) return;
+    throw new AppError(
+      'JOURNAL_FAILED',
+      `the journal refuses entries of the audit (${journal.reason === '' ? 'a write failed' : journal.reason})`,
+    );
   }
 
   /** Everything recorded so far is in segments that are not written any more. */

@@ -36,6 +36,8 @@ export interface OfficeOptions {
   poke(device: string): void;
   /** Journals an event; `account`: whose device it is. */
   record(device: string, event: object, account?: string): void;
+  /** Journals an entry of the audit; resolves when it is durable, rejects when it cannot be. */
+  audit(entry: object): Promise<void>;
   /** The state store could not be read or written. */
   suspectState(): void;
   isConnected(device: string): boolean;

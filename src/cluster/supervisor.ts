@@ -195,6 +195,7 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       stateDamage: this.#stateDamage,
       poke: (device) => this.#poke(device),
       record: (device, event, account) => this.#events?.record(device, event, account),
+      audit: async (entry) => this.#events?.audit(entry),
       suspectState: () => void this.suspectState(),
       connections: (after, limit, of) => connectionsOf(this.#workers, after, limit, of),
       disconnect: (what, by) => disconnect(this.#workers, what, by),

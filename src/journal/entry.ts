@@ -29,8 +29,8 @@ import { type Definition, NO_DEFINITION, type Transport, transportAt } from './d
  *     24  4  memo           the codec's memo: how the frame reads when decoded alone
  *     28  4  accepted       how many leading records of the frame were accepted
  *     32  1  kind           1 frame, 2 event, 3 usage; 4 void: an entry was here and has been removed, no names, no bytes;
- *                           5 definition; 6 identity: the peer names the installation, no bytes. A reader passes over kinds that it
- *                           does not know.
+ *                           5 definition; 6 identity: the peer names the installation, no bytes; 7 audit: names no device here, so that erasing one
+ *                           leaves it. A reader passes over kinds that it does not know.
  *     33  1  flags          bit 0: `order` is there; bit 1: `keep` is there; bit 2: relay, the entry goes to the stream and to no
  *                           table, and leaves the journal once it has. A reader ignores bits that it does not know: what
  *                           they announce lies between keep and bytes, and `head` steps over it. A change that an old
@@ -46,7 +46,7 @@ import { type Definition, NO_DEFINITION, type Transport, transportAt } from './d
  *         k  keep           k = accepted ÷ 8, rounded up: of the accepted records, number i is kept when bit i mod 8 of byte
  *                           i ÷ 8 is set. The others were acknowledged and go nowhere. Bits from accepted on mean nothing.
  *                           Where it is missing, all are kept.
- *   head  …  bytes          up to size: the raw frame, the JSON of an event or usage entry, or a definition (`definition.ts`)
+ *   head  …  bytes          up to size: the raw frame, the JSON of an event, usage or audit entry, or a definition (`definition.ts`)
  *
  * The mask, in 32 bits without sign, of the low 32 bits of the file offset of the entry:
  *
@@ -96,7 +96,7 @@ const MOST_SEQUENCES = 2 ** 32;
 /** Longest keep mask that fits before `head` overflows, whatever the names in the origin: half a million records. */
 export const MAX_KEEP_BYTES = 0xffff - ENTRY_HEAD_BYTES - 2 * 255 - ORDER_BYTES;
 
-export const EntryKind = { Frame: 1, Event: 2, Usage: 3, Void: 4, Definition: 5, Identity: 6 } as const;
+export const EntryKind = { Frame: 1, Event: 2, Usage: 3, Void: 4, Definition: 5, Identity: 6, Audit: 7 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 /** How the entries of one segment are laid out, hidden and summed. */

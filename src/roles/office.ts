@@ -2,6 +2,7 @@ import type { ApiOffice } from '../api/office.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { OfficeOptions } from '../cluster/office.ts';
+import type { Codec } from '../codec/index.ts';
 import { codecOptions, loadCodecs, recordOptions } from '../codec/registry.ts';
 import { Explainer } from '../explain/explainer.ts';
 import { CommandIntake } from '../fleet/command/intake.ts';
@@ -19,7 +20,9 @@ import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
+import { Holds } from '../fleet/privacy/hold.ts';
 import { isKept } from '../fleet/privacy/kept.ts';
+import { Trail } from '../fleet/privacy/trail.ts';
 import { Views } from '../fleet/privacy/views.ts';
 import { AccountRecords } from '../fleet/registry/account-records.ts';
 import { DeviceRecords } from '../fleet/registry/device-records.ts';
@@ -31,6 +34,7 @@ import { StatusBoard } from '../live/status.ts';
 import { totalsOf } from '../live/totals.ts';
 import { TraceHub } from '../live/trace-hub.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
+import { Audits } from '../out/sink/clickhouse/audits.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
 import { UsageHistory } from '../out/sink/clickhouse/history.ts';
 import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
@@ -130,6 +134,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     isRelay: (device) => live.roster.isRelay(device),
   });
   const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
+  const trail = trailOf(options, codecs);
   const stop = async (): Promise<void> => {
     clearInterval(tracing);
     traces.close();
@@ -137,6 +142,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     status.stop();
     gauges.stop();
     await live.stop();
+    await trail.stop();
     await eraser.stop();
     await stream?.stop();
     await stepKeeper.stop();
@@ -162,6 +168,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     plans: new PlanRecords({ store: state, record, now }),
     codecs,
     eraser,
+    holds: new Holds({ store: state, now, device: (id) => deviceRecords.get(id), isOpen: (erasure) => eraser.isOpen(erasure) }),
     status,
     live,
     usage: new UsageRanking(state, now),
@@ -171,6 +178,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     connections: options.connections,
     disconnect: options.disconnect,
     past: new Past(options.clickhouse),
+    trail,
+    audits: new Audits(options.clickhouse),
     views: new Views({ now: () => systemClock.elapsed(), record }),
     async pick(device, address, by): Promise<boolean> {
       const isKnown = await pickAddress(state, device, address, now());
@@ -200,6 +209,18 @@ async function passOn(
 ): Promise<void> {
   for (const { id } of await ledger.open(device)) await commandIntake.cancel(device, id, 'transfer', account);
   await disconnect({ device }, 'transfer');
+}
+
+function trailOf({ audit, log, metrics }: OfficeOptions, codecs: ReadonlyMap<string, Codec>): Trail {
+  const options = [...codecs.values()].flatMap((codec) => Object.entries(codec.options));
+  return new Trail({
+    write: audit,
+    secrets: new Set(options.flatMap(([name, { secret }]) => (secret === true ? [name] : []))),
+    now,
+    elapsed: () => systemClock.elapsed(),
+    log,
+    count: (type) => metrics.audit.inc({ type }),
+  });
 }
 
 function forgetterOf({ config, log, record, isConnected }: OfficeOptions, state: State): Forgetter {

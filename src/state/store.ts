@@ -59,6 +59,8 @@ export const TABLES = [
   'quarantine',
   /** Device id → that its data was erased, up to when, and how far that is. */
   'erasures',
+  /** Device id or alias → that its data must be kept. */
+  'holds',
   /** SHA-256 of a bearer token, hex → its name and scopes. */
   'tokens',
   /** SHA-256 of a code for signing in, hex → what the session that it makes may do. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type HttpOptions, type HttpServer, startHttp } from '../../src/api/server.ts';
 import { createToken, type Scope } from '../../src/api/tokens.ts';
+import { AppError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import { SecretUrl } from '../../src/base/secret.ts';
@@ -16,19 +17,25 @@ export interface Answer {
   readonly text: string;
 }
 
+interface Logs {
+  readonly events: { device: string; [field: string]: unknown }[];
+  readonly audit: Record<string, unknown>[];
+  refuses: string;
+}
+
 /** The HTTP server and what is behind it, on a free port and a state store of its own, without workers. */
 export class Api {
   readonly url: string;
   readonly office: Office;
-  readonly events: { device: string; [field: string]: unknown }[];
+  readonly #logs: Logs;
   readonly #token: string;
   readonly #http: HttpServer;
   readonly #directory: string;
 
-  private constructor(http: HttpServer, office: Office, token: string, events: Api['events'], directory: string) {
+  private constructor(http: HttpServer, office: Office, token: string, logs: Logs, directory: string) {
     this.url = http.url;
     this.office = office;
-    this.events = events;
+    this.#logs = logs;
     this.#token = token;
     this.#http = http;
     this.#directory = directory;
@@ -44,8 +51,8 @@ export class Api {
     const file = join(directory, 'fixgate.yaml');
     writeFileSync(file, yaml);
     const { config } = loadConfig({ file, env: { FIXGATE_DATA_DIR: directory, ...env } });
-    const events: Api['events'] = [];
-    const record = (device: string, event: object): number => events.push({ device, ...event });
+    const logs: Logs = { events: [], audit: [], refuses: '' };
+    const record = (device: string, event: object): number => logs.events.push({ device, ...event });
     const office = await openOffice({
       config,
       instance: 'test',
@@ -56,6 +63,10 @@ export class Api {
       stateDamage: '',
       poke: () => {},
       record,
+      async audit(entry) {
+        if (logs.refuses !== '') throw new AppError('JOURNAL_FAILED', logs.refuses);
+        logs.audit.push(JSON.parse(JSON.stringify(entry)));
+      },
       suspectState: () => {},
       isConnected: () => false,
       watch: () => {},
@@ -75,7 +86,21 @@ export class Api {
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
     const http = await startHttp(observed, { ...config.http, port: 0, confirm, log: silentLog, ...edge });
-    return new Api(http, office, token, events, directory);
+    return new Api(http, office, token, logs, directory);
+  }
+
+  get events(): Logs['events'] {
+    return this.#logs.events;
+  }
+
+  /** Entries of the audit, as they are journaled. */
+  get audit(): Logs['audit'] {
+    return this.#logs.audit;
+  }
+
+  /** Why the journal takes no entry of the audit; '': it does. */
+  set refuses(reason: string) {
+    this.#logs.refuses = reason;
   }
 
   async token(scopes: readonly Scope[]): Promise<string> {

@@ -540,8 +540,10 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 5, about: 'last position of each device' },
         { number: 6, about: 'comments of columns' },
         { number: 7, about: 'statements of billing cycles' },
+        { number: 8, about: 'audit' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
+        'audit',
         'events',
         'last_positions',
         'last_positions_view',
@@ -581,7 +583,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect(await first.shipper.drained(DEADLINE)).toBe(true);
       await first.shipper.close();
       // As the first version left it.
-      for (const table of ['usage', 'last_positions_view', 'last_positions'])
+      for (const table of ['usage', 'audit', 'last_positions_view', 'last_positions'])
         await server.client.command({ query: `DROP TABLE fixgate.${table}` });
       const values = [60, 30, 90].map((ago) => `('e', now64(3) - ${ago}, '${String(ago).padStart(16, '0')}', now64(3), true, ${ago}, 2)`);
       await server.client.command({
@@ -597,7 +599,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 7]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 8]);
       expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
@@ -611,7 +613,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(7);
+      expect(await count('migrations')).toBe(8);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

@@ -286,6 +286,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'fleet/plan',
       'fleet/privacy types',
       'src/fleet/privacy/erasure.ts',
+      'src/fleet/privacy/hold.ts',
+      'src/fleet/privacy/trail.ts',
       'codec types',
       'fleet/command types',
       'src/fleet/command/command.ts',

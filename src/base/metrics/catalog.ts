@@ -103,6 +103,7 @@ export function createMetrics() {
     pauses: counter('fixgate_pauses_total', 'Times a socket was paused because bytes not yet durable reached their bound.'),
     lookalikes: counter('fixgate_lookalikes_total', 'First packets of another protocol than that of their port.', ['codec', 'looks_like']),
     locator: counter('fixgate_locator_requests_total', 'Questions to the locator about cells and access points.', ['outcome']),
+    audit: counter('fixgate_audit_entries_total', 'Entries of the audit: changes with their outcome, looks, refused calls.', ['type']),
     // The journal.
     commits: counter('fixgate_journal_commits_total', 'Group commits: one write and one fdatasync each.'),
     commitSeconds: histogram('fixgate_journal_commit_seconds', 'Time of one group commit.', SECONDS),

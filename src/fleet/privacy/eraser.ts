@@ -1,10 +1,11 @@
-import { messageOf } from '../../base/errors.ts';
+import { AppError, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
 import { ERASURES, type Erasure } from './erasure.ts';
+import { HOLDS, heldText, stands } from './hold.ts';
 
 /**
  * Erases devices from everything that this installation keeps; in the supervisor.
@@ -15,6 +16,7 @@ import { ERASURES, type Erasure } from './erasure.ts';
  * 3. What a device sent or recorded up to the moment of the request goes; what it sends from then on is kept as usual.
  * 4. Installations that share a state store each do their part of every erasure.
  * 5. Doing it twice does no harm.
+ * 6. What is under a hold (`hold.ts`) is not erased.
  */
 export interface EraserOptions {
   readonly store: StateStore;
@@ -73,7 +75,7 @@ export class Eraser {
     await Promise.all(this.#running);
   }
 
-  /** Erases what the device has sent up to now. `id` may be an alias. Resolves when the request is kept. */
+  /** Erases what the device has sent up to now. `id` may be an alias. Resolves when the request is kept; rejects with AppError UNDER_HOLD. */
   async request(id: string, by: string, registry: Erasure['registry']): Promise<Erasure> {
     const { device, record } = this.#o;
     const known = await device(id);
@@ -105,7 +107,15 @@ export class Eraser {
         registry: open?.registry === 'remove' ? 'remove' : registry,
         instances: {},
       };
+      const free: Op[] = [];
+      for (const key of erasure.ids) {
+        const value = await store.get('holds', key);
+        const hold = HOLDS.parse(key, value);
+        if (hold !== undefined && stands(hold, now())) throw new AppError('UNDER_HOLD', heldText(hold));
+        free.push({ table: 'holds', key, expect: value });
+      }
       const ops: Op[] = [
+        ...free,
         { table: 'erasures', key: device, expect: text },
         { table: 'erasures', key: device, put: JSON.stringify(erasure) },
       ];
@@ -122,6 +132,11 @@ export class Eraser {
   progress(erasure: Erasure): { removed: Record<string, Record<string, number>>; waiting: string[]; erased: number } {
     const { removed = {}, erased = 0 } = erasure.instances[this.#o.instance] ?? {};
     return { removed, waiting: Object.keys(this.#o.parts).filter((part) => removed[part] === undefined), erased };
+  }
+
+  /** Here, or in another installation that has begun. */
+  isOpen(erasure: Erasure): boolean {
+    return this.progress(erasure).waiting.length > 0 || Object.values(erasure.instances).some(({ erased }) => erased === 0);
   }
 
   async #run(part: string): Promise<void> {

@@ -171,17 +171,24 @@ export class DeviceRecords {
     return this.#change(id, make, by, 'device_adopted');
   }
 
-  /** Creates or changes many. Returns what is wrong, by line; the others are done. `plans`: kept from call to call of one upload. */
+  /**
+   * Creates or changes many. Returns what is wrong, by line; the others are done. `plans`: kept from call to call of one upload. `each` is
+   * told of every device that has changed.
+   */
   async upsert(
     rows: readonly Upsert[],
     by: string,
     counts: UpsertCounts,
     plans: PlanTexts,
+    each?: (before: Device | undefined, after: Device) => void,
   ): Promise<{ line: number; problems: readonly FieldProblem[] }[]> {
     const wrong: { line: number; problems: readonly FieldProblem[] }[] = [];
     const done = (row: Upsert, change: Change): void => {
       if ('refused' in change) wrong.push({ line: row.line, problems: change.problems });
-      else counted(counts, change);
+      else {
+        counted(counts, change);
+        if (change.after !== undefined && !isDeepStrictEqual(change.before, change.after)) each?.(change.before, change.after);
+      }
     };
     for (let at = 0; at < rows.length; at += BATCH) {
       const batch = rows.slice(at, at + BATCH);

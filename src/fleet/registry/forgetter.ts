@@ -9,7 +9,7 @@ import { DEVICES } from './device.ts';
  * Takes devices out of an open registry that came once and never again; in the supervisor.
  *
  * 1. Forgotten is a record that a contact has made (`provisional`), whose device has not come back, that no person or program has
- *    changed, on the plan `default`, without an open command, and not connected; with it the profile. What it sent, and sums of its
+ *    changed, on the plan `default`, without an open command or a hold, and not connected; with it the profile. What it sent, and sums of its
  *    usage, stay.
  * 2. A record is removed on the condition that it is still as it was read: a device that comes back meanwhile stays.
  */
@@ -68,6 +68,8 @@ export class Forgetter {
   async #forget(id: string, text: string): Promise<boolean> {
     const { store, isConnected, record } = this.#o;
     if (isConnected(id)) return false;
+    // Under a hold, which a record that has sent nothing may be, too.
+    if ((await store.get('holds', id)) !== undefined) return false;
     for (const table of ['commands', 'unknown'] as const)
       if ((await store.list(table, { prefix: `${id} `, limit: 1 })).length > 0) return false;
     const removed = await store.write(

@@ -57,11 +57,19 @@ export function readEvent(text: string): Pick<Event, 'type' | 'data'> | undefine
   }
 }
 
+/** An entry of the audit (docs/audit.md) as it is journaled: host and own fields are apart as in an event; undefined if it is not one. */
+export function readAudit(text: string): Omit<Event, 'received' | 'protocol'> | undefined {
+  const event = readEvent(text);
+  const { id, time, device = '', account = '', ...own } = Object(jsonOf(event?.data ?? ''));
+  if (event === undefined || typeof id !== 'string' || !/^[0-9a-f]{16}$/.test(id) || !Number.isSafeInteger(time)) return undefined;
+  return { id, device: String(device), account: String(account), time, type: event.type, data: JSON.stringify(own) };
+}
+
 export function eventObject({ id, device, account, time, received, protocol, type, data }: Event): EventJson {
   return { version: EVENT_VERSION, id, kind: 'event', device, account, time, received, protocol, type, data: Object(jsonOf(data)) };
 }
 
-export function eventJson({ id, device, account, time, received, protocol, type, data }: Event): string {
-  const head = `{"version":${EVENT_VERSION},"id":"${id}","kind":"event","device":${JSON.stringify(device)},"account":${JSON.stringify(account)}`;
+export function eventJson({ id, device, account, time, received, protocol, type, data }: Event, kind: 'event' | 'audit' = 'event'): string {
+  const head = `{"version":${EVENT_VERSION},"id":"${id}","kind":"${kind}","device":${JSON.stringify(device)},"account":${JSON.stringify(account)}`;
   return `${head},"time":${time},"received":${received},"protocol":${JSON.stringify(protocol)},"type":${JSON.stringify(type)},"data":${data}}`;
 }

@@ -128,7 +128,7 @@ export class Batcher {
     const started = new Map(this.#tapes.map((tape) => [tape.slot, tape.read]));
     const maxRows = exactly === null ? limits.rows : Number.POSITIVE_INFINITY;
     const maxBytes = exactly === null ? limits.bytes : Number.POSITIVE_INFINITY;
-    while (batch.rows.count + batch.events.count + batch.usage.count < maxRows && batch.bytes < maxBytes) {
+    while (batch.rows.count + batch.events.count + batch.usage.count + batch.audit.count < maxRows && batch.bytes < maxBytes) {
       const tape = await this.#first();
       if (tape === null) break;
       const entry = tape.reader.peek();

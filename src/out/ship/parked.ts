@@ -32,6 +32,8 @@ export interface Parked {
   readonly tries: number;
 }
 
+const KINDS: Readonly<Record<string, EntryKind>> = { event: EntryKind.Event, usage: EntryKind.Usage, audit: EntryKind.Audit };
+
 /** A shipper that is just adding to the file has finished by then. */
 const SETTLE_MS = 1000;
 
@@ -185,7 +187,7 @@ function viewOf(parked: Parked): EntryView {
   const bytes = Buffer.from(parked.hex, 'hex');
   const definition = new Definition(parked.codec, transportOf(parked.transport), parked.options ?? null, parked.account ?? '');
   const origin = new Origin(definition, parked.device, '');
-  const kind = parked.kind === 'event' ? EntryKind.Event : parked.kind === 'usage' ? EntryKind.Usage : EntryKind.Frame;
+  const kind = KINDS[parked.kind] ?? EntryKind.Frame;
   const { sequence, received, memo, accepted } = parked;
   const keep = parked.keep === undefined ? null : Buffer.from(parked.keep, 'hex');
   const out = Buffer.alloc(entrySize(origin, bytes.length, keep === null ? 0 : keepBytes(accepted)));

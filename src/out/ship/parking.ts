@@ -5,7 +5,7 @@ import { JournalReader } from '../../journal/reader.ts';
 import type { Erased } from './erasures.ts';
 import { parkedPaths, readParked, writeParked } from './parked.ts';
 
-const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage' };
+const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage', [EntryKind.Audit]: 'audit' };
 
 /**
  * Entries that cannot be delivered, kept for people and for a later replay: one JSON object a line,

@@ -1,7 +1,7 @@
 import { HASH, hash64 } from '../../base/wire/index.ts';
 import { EntryKind, type EntryView } from '../../journal/entry.ts';
 import { parseUsage } from '../../journal/usage.ts';
-import { type EventJson, eventObject, readEvent } from '../record/event.ts';
+import { type EventJson, eventObject, readAudit, readEvent } from '../record/event.ts';
 import type { Batch } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
 
@@ -13,6 +13,7 @@ export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder:
   if (entry.received < notBefore) return '';
   if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
   if (entry.kind === EntryKind.Usage) return takeUsage(batch, slot, entry, instance);
+  if (entry.kind === EntryKind.Audit) return takeAudit(batch, slot, entry);
   if (entry.kind !== EntryKind.Frame) return '';
   const reason = decoder.decode(entry, batch.rows, slot, notBefore);
   batch.locate(slot, entry.sequence);
@@ -40,6 +41,14 @@ function takeUsage(batch: Batch, slot: string, entry: EntryView, instance: strin
   const traffic = parseUsage(entry.bytes.toString('utf8', entry.start, entry.end));
   if (traffic === undefined) return 'a usage entry that is not a JSON object of counters';
   batch.usage.push(entry.device, entry.account, idOf(slot, entry, instance), entry.received, traffic, slot, entry.sequence);
+  return '';
+}
+
+/** Its id and time are its own: both entries of a change have the same. */
+function takeAudit(batch: Batch, slot: string, entry: EntryView): string {
+  const found = readAudit(entry.bytes.toString('utf8', entry.start, entry.end));
+  if (found === undefined) return 'an audit entry that is not a JSON object with id, time and type';
+  batch.audit.push({ ...found, received: entry.received, protocol: '' }, slot, entry.sequence);
   return '';
 }
 

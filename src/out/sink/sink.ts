@@ -73,7 +73,7 @@ export interface Position {
 /** Resolves when the entry is kept aside, durably. */
 export type Park = (slot: string, sequence: number, reason: string) => Promise<void>;
 
-/** Journal entries of kind event as columns. */
+/** Journal entries of kind event, or of kind audit, as columns. */
 export class EventRows {
   count = 0;
   device: string[] = [];
@@ -182,6 +182,7 @@ export class Batch {
   resent = new Uint8Array(1024);
   readonly events = new EventRows();
   readonly usage = new UsageRows();
+  readonly audit = new EventRows();
   entries = 0;
   bytes = 0;
   /** Received time of the first entry, epoch ms; 0 when there is none. */
@@ -196,6 +197,7 @@ export class Batch {
     this.resent.fill(0);
     this.events.clear();
     this.usage.clear();
+    this.audit.clear();
     this.entries = 0;
     this.bytes = 0;
     this.oldest = 0;

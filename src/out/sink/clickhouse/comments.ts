@@ -76,10 +76,31 @@ const COMMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
+/** Of the table `audit`, which came later. */
+export const AUDIT: Readonly<Record<string, string>> = {
+  device: 'whose data it is about; empty for none in particular',
+  time: 'of the call',
+  id: 'of the entry; the outcome of a change has that of its first entry, and replaces it',
+  received: 'when it was journaled',
+  account: 'whose the device was; empty for none',
+  protocol: 'empty',
+  type: 'change, read or refused',
+  data: 'the other fields as JSON, docs/audit.md',
+  version: 'of the envelope',
+  status: 'of the answer; 0 while it is not known',
+  by: 'name of the token; empty for none that is known',
+  address: 'of the caller',
+  operation: 'method and path',
+  object: 'what was changed or looked at',
+  count: 'calls that the entry stands for',
+};
+
 /** A statement for each table. */
 export function commentStatements(database: string): string[] {
-  return Object.entries(COMMENTS).map(([table, columns]) => {
-    const comments = Object.entries(columns).map(([column, comment]) => `COMMENT COLUMN IF EXISTS ${column} '${comment}'`);
-    return `ALTER TABLE ${database}.${table} ${comments.join(', ')}`;
-  });
+  return Object.entries(COMMENTS).map(([table, columns]) => commentsOf(database, table, columns));
+}
+
+export function commentsOf(database: string, table: string, columns: Readonly<Record<string, string>>): string {
+  const comments = Object.entries(columns).map(([column, comment]) => `COMMENT COLUMN IF EXISTS ${column} '${comment}'`);
+  return `ALTER TABLE ${database}.${table} ${comments.join(', ')}`;
 }

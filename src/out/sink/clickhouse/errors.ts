@@ -44,7 +44,7 @@ export const NO_TABLES = 'the server makes its tables when it first reaches Clic
 export function isUnmade(error: unknown): boolean {
   const code = clickHouseCode(error);
   if (code === UNKNOWN_DATABASE) return true;
-  return code === UNKNOWN_TABLE && /\b(positions|last_positions|statuses|events|usage|migrations)\b/.test(messageOf(error));
+  return code === UNKNOWN_TABLE && /\b(positions|last_positions|statuses|events|usage|audit|migrations)\b/.test(messageOf(error));
 }
 
 /** ClickHouse's code, or 0 when the error is not one of the server's. */

@@ -1,4 +1,4 @@
-import { commentStatements } from './comments.ts';
+import { AUDIT, commentStatements, commentsOf } from './comments.ts';
 
 /**
  * The tables, as numbered migrations. A migration that has been released is never changed: a new one is added.
@@ -159,6 +159,32 @@ WHERE ${IS_LAST} AND received > now() - INTERVAL 30 DAY GROUP BY device)`,
   hash String COMMENT 'SHA-256 of statement, a line break and previous' CODEC(ZSTD(1)),
   frozen DateTime64(3, 'UTC') COMMENT 'when it was made' CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree ORDER BY (account, number) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`,
+    ],
+  },
+  {
+    number: 8,
+    about: 'audit',
+    // A change has two entries of one id: that it was asked for, with status 0, and its outcome, which stands.
+    statements: (database) => [
+      `CREATE TABLE IF NOT EXISTS ${database}.audit (${IDENTITY},
+  received DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+  account LowCardinality(String) CODEC(ZSTD(1)),
+  protocol LowCardinality(String) CODEC(ZSTD(1)),
+  type LowCardinality(String) CODEC(ZSTD(1)),
+  data String CODEC(ZSTD(3)),
+  version UInt8 CODEC(ZSTD(1)),
+  status UInt16 DEFAULT JSONExtractUInt(data, 'status') CODEC(ZSTD(1)),
+  by String DEFAULT JSONExtractString(data, 'by') CODEC(ZSTD(1)),
+  address String DEFAULT JSONExtractString(data, 'address') CODEC(ZSTD(1)),
+  operation LowCardinality(String) DEFAULT JSONExtractString(data, 'operation') CODEC(ZSTD(1)),
+  object String DEFAULT JSONExtractString(data, 'object') CODEC(ZSTD(1)),
+  count UInt64 DEFAULT JSONExtractUInt(data, 'count') CODEC(ZSTD(1)),
+  INDEX of_device device TYPE bloom_filter GRANULARITY 1
+) ENGINE = ReplacingMergeTree(status)
+PARTITION BY toYYYYMM(time)
+ORDER BY (time, id)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1`,
+      commentsOf(database, 'audit', AUDIT),
     ],
   },
 ];

@@ -25,7 +25,7 @@ export interface ClickHouseAccess {
 }
 
 /**
- * ClickHouse tables `positions`, `statuses`, `events` and `usage` (README.md beside this file).
+ * ClickHouse tables `positions`, `statuses`, `events`, `usage` and `audit` (README.md beside this file).
  *
  * 1. A batch is announced in the cursor file before anything is sent; after a crash exactly those ranges are sent again.
  * 2. Every insert carries the batch's token and its table: the server stores it once, however often it is sent.
@@ -49,6 +49,8 @@ const REQUEST_MS = 60_000;
 const ERASE_MS = 600_000;
 /** The server starts after this look, and devices wait for it. */
 const LOOK_MS = 3_000;
+/** Those that are sent, as of an event; the others are made of `data`. */
+const AUDIT_COLUMNS = ' (device, time, id, received, account, protocol, type, data, version)';
 /** So many rows refused and not one taken: it is not the rows. */
 const REFUSED_ROWS = 16;
 
@@ -176,7 +178,7 @@ class ClickHouseSink implements Sink {
   }
 
   async #deliver(batch: Batch, park: Park): Promise<void> {
-    const { rows, events, usage, instance } = batch;
+    const { rows, events, usage, audit, instance } = batch;
     const positions = new Int32Array(rows.count);
     const statuses = new Int32Array(rows.count);
     let placed = 0;
@@ -189,14 +191,17 @@ class ClickHouseSink implements Sink {
     const ofRow = (row: number): Origin => ({ slot: batch.slot[row] ?? '', sequence: batch.sequence[row] ?? 0 });
     const ofEvent = (row: number): Origin => ({ slot: events.slot[row] ?? '', sequence: events.sequence[row] ?? 0 });
     const ofUsage = (row: number): Origin => ({ slot: usage.slot[row] ?? '', sequence: usage.sequence[row] ?? 0 });
+    const ofAudit = (row: number): Origin => ({ slot: audit.slot[row] ?? '', sequence: audit.sequence[row] ?? 0 });
     const whole = (list: Int32Array, to: number): Pick => ({ list, from: 0, to });
     const allEvents = Int32Array.from({ length: events.count }, (_, i) => i);
     const allUsage = Int32Array.from({ length: usage.count }, (_, i) => i);
+    const allAudit = Int32Array.from({ length: audit.count }, (_, i) => i);
     const encoder = this.#encoder;
     await this.#insert('positions', batch.token, (pick) => encoder.positions(rows, pick), whole(positions, placed), ofRow, park);
     await this.#insert('statuses', batch.token, (pick) => encoder.statuses(rows, pick), whole(statuses, others), ofRow, park);
     await this.#insert('events', batch.token, (pick) => encoder.events(events, pick), whole(allEvents, events.count), ofEvent, park);
     await this.#insert('usage', batch.token, (pick) => encoder.usage(usage, instance, pick), whole(allUsage, usage.count), ofUsage, park);
+    await this.#insert('audit', batch.token, (pick) => encoder.events(audit, pick), whole(allAudit, audit.count), ofAudit, park);
   }
 
   /** Inserts what the server takes and parks the entries of what it does not. */
@@ -242,7 +247,7 @@ class ClickHouseSink implements Sink {
     for (const _ of encoding) await breath();
     const block = this.#encoder.writer.written();
     const answer = await this.#client.exec({
-      query: `INSERT INTO ${quoteName(this.#database)}.${table} FORMAT Native`,
+      query: `INSERT INTO ${quoteName(this.#database)}.${table}${table === 'audit' ? AUDIT_COLUMNS : ''} FORMAT Native`,
       values: Readable.from([block], { objectMode: false }),
       clickhouse_settings: { insert_deduplication_token: token },
     });

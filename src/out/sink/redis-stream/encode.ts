@@ -1,4 +1,4 @@
-import { eventJson } from '../../record/event.ts';
+import { type Event, eventJson } from '../../record/event.ts';
 import type { Rows } from '../../record/rows.ts';
 import type { Batch } from '../sink.ts';
 import { RespWriter } from './resp.ts';
@@ -10,13 +10,14 @@ const AHEAD_MS = 300_000;
 const POSITIONS = '2';
 const STATUSES = '3';
 const EVENTS = '4';
-const STREAM_KEYS: readonly string[] = [POSITIONS, STATUSES, EVENTS];
+const AUDIT = '5';
+const STREAM_KEYS: readonly string[] = [POSITIONS, STATUSES, EVENTS, AUDIT];
 
 /**
  * Appends a batch. The cursor is compared before anything is written, and moved with the entries: they are one. Returns the id of
  * the last entry added to each stream, '' for none.
  *
- *     KEYS  cursor, positions, statuses, events
+ *     KEYS  cursor, positions, statuses, events, audit
  *     ARGV  MAXLEN, number of slots, (slot, sequence it must stand at, sequence to move to) …,
  *           (number of the stream's key, device, time, data) …
  *
@@ -27,13 +28,13 @@ local fields = 2 + 3 * tonumber(ARGV[2])
 for i = 3, fields, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[i]) or '0') ~= ARGV[i + 1] then return 'moved' end
 end
-for i = 2, 4 do
+for i = 2, 5 do
   local type = redis.call('TYPE', KEYS[i])['ok']
   if type ~= 'stream' and type ~= 'none' then
     return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. type .. ', not a stream')
   end
 end
-local last = {'', '', ''}
+local last = {'', '', '', ''}
 for i = fields + 1, #ARGV, 4 do
   last[tonumber(ARGV[i]) - 1] = redis.call('XADD', KEYS[tonumber(ARGV[i])], 'MAXLEN', '~', ARGV[1], '*', 'device', ARGV[i + 1], 'time', ARGV[i + 2], 'data', ARGV[i + 3])
 end
@@ -83,9 +84,9 @@ export class Commands {
 
   /** `EVAL` of `APPEND`. Rows that a device sent again are left out. */
   append(batch: Batch, keys: readonly string[], maxLength: number): Buffer {
-    const { rows, events, resent, ranges } = batch;
+    const { rows, events, audit, resent, ranges } = batch;
     const slots = Object.entries(ranges);
-    let entries = events.count;
+    let entries = events.count + audit.count;
     for (let row = 0; row < rows.count; row++) if (resent[row] !== 1) entries++;
     if (rows.count > this.#start.length) {
       this.#start = new Int32Array(2 * rows.count);
@@ -105,6 +106,7 @@ export class Commands {
       if (resent[row] !== 1) this.#row(rows, row);
     }
     for (; event < events.count; event++) this.#event(batch, event);
+    for (let row = 0; row < audit.count; row++) this.#happened(AUDIT, audit.at(row), 'audit');
     return out.written();
   }
 
@@ -141,14 +143,17 @@ export class Commands {
   }
 
   #event(batch: Batch, event: number): void {
+    this.#happened(EVENTS, batch.events.at(event), 'event');
+  }
+
+  #happened(key: string, one: Event, kind: 'event' | 'audit'): void {
     const out = this.#append;
-    const one = batch.events.at(event);
-    out.argument(EVENTS);
+    out.argument(key);
     out.argument(one.device);
     out.argument(String(one.time));
     const start = out.open();
-    out.utf8(eventJson(one));
-    this.#noted(2, out.close(start));
+    out.utf8(eventJson(one, kind));
+    this.#noted(STREAM_KEYS.indexOf(key), out.close(start));
   }
 
   /** The argument that was closed last is the newest of that stream. */

@@ -10,7 +10,7 @@ import { type StreamGroup, streamGroups } from './groups.ts';
 import { streamEntry, Witness } from './witness.ts';
 
 /**
- * Redis streams `<prefix>positions`, `<prefix>statuses` and `<prefix>events` with the fields device, time (epoch ms) and
+ * Redis streams `<prefix>positions`, `<prefix>statuses`, `<prefix>events` and `<prefix>audit` with the fields device, time (epoch ms) and
  * data (JSON, docs/formats/stream.md), and `<prefix>last:<device>`, the JSON of a device's newest real fix.
  *
  * 1. The cursor, hash `<prefix>cursor:<instance>` with a field per slot, is in the same MULTI/EXEC as the entries: a
@@ -48,7 +48,9 @@ export interface RedisStreamOptions {
 /** Statuses that one look reads at most. */
 const STATUS_PAGES = 20;
 const STATUS_PAGE = 500;
-const STREAMS = ['positions', 'statuses', 'events'];
+const STREAMS = ['positions', 'statuses', 'events', 'audit'];
+/** What an erasure looks through: the audit stays. */
+const ERASED_STREAMS = ['positions', 'statuses', 'events', 'commands'];
 const CONNECT_MS = 5_000;
 /** More arguments than that, and a call runs out of stack. */
 const MAX_BATCH_ROWS = 10_000;
@@ -162,7 +164,7 @@ class RedisStreamSink implements Sink {
   async erase(devices: ReadonlyMap<string, number>): Promise<Counts> {
     const redis = await this.#connect();
     try {
-      return await eraseFromStreams(redis, this.#prefix, [...STREAMS, 'commands'], devices);
+      return await eraseFromStreams(redis, this.#prefix, ERASED_STREAMS, devices);
     } catch (error) {
       throw plain(error, this.#o.url);
     } finally {

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { attempt, CONTENDED } from '../../state/attempt.ts';
+import { entries } from '../../state/pages.ts';
+import type { Op, StateStore } from '../../state/store.ts';
+import { byId, rowsOf, TypedTable } from '../../state/table.ts';
+import type { Device } from '../registry/device.ts';
+import { ERASURES, type Erasure } from './erasure.ts';
+
+/**
+ * That a device's data must be kept, for a court or an insurer: the table `holds`, by its id and by each of its aliases.
+ *
+ * 1. While it stands nothing of the device is erased. An erasure is written on the condition that there is no hold, and a hold on
+ *    the condition that no erasure is under way, so that one of the two is refused.
+ * 2. One with `until` ends by itself.
+ */
+export const holdSchema = z.object({
+  device: z.string(),
+  reference: z.string().describe('number of the case'),
+  reason: z.string(),
+  until: z.int().optional().describe('epoch ms; absent: until it is ended'),
+  since: z.int().describe('epoch ms'),
+  by: z.string().describe('the token that asked'),
+});
+export type Hold = z.infer<typeof holdSchema>;
+
+export const HOLDS = new TypedTable<Hold>({ name: 'holds', key: byId, parse: rowsOf(holdSchema) });
+
+export interface HoldsOptions {
+  readonly store: StateStore;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+  /** The device of this id, or whose alias it is. */
+  readonly device: (id: string) => Promise<Device | undefined>;
+  /** Is the erasure not finished? */
+  readonly isOpen: (erasure: Erasure) => boolean;
+}
+
+export class Holds {
+  readonly #o: HoldsOptions;
+
+  constructor(options: HoldsOptions) {
+    this.#o = options;
+  }
+
+  /** Sets or changes it. Undefined: an erasure is under way. */
+  async set(
+    id: string,
+    wanted: Pick<Hold, 'reference' | 'reason' | 'until'>,
+    by: string,
+  ): Promise<{ before: Hold | undefined; hold: Hold } | undefined> {
+    const { store, now, isOpen } = this.#o;
+    return attempt(`the hold of device ${id}`, async () => {
+      const { own, ids } = await this.#idsOf(id);
+      const erasing = await store.get('erasures', own);
+      const erasure = ERASURES.parse(own, erasing);
+      if (erasure !== undefined && isOpen(erasure)) return undefined;
+      const text = await store.get('holds', own);
+      const before = this.#standing(HOLDS.parse(own, text));
+      const hold: Hold = { ...wanted, device: own, since: before?.since ?? now(), by };
+      const ops: Op[] = [
+        { table: 'erasures', key: own, expect: erasing },
+        { table: 'holds', key: own, expect: text },
+      ];
+      for (const key of ids) ops.push(HOLDS.put(hold, key));
+      return (await store.write(ops)) ? { before, hold } : CONTENDED;
+    });
+  }
+
+  /** The one that stands. */
+  async get(id: string): Promise<Hold | undefined> {
+    const { own } = await this.#idsOf(id);
+    return this.#standing(await HOLDS.get(this.#o.store, own));
+  }
+
+  async list(): Promise<Hold[]> {
+    const found: Hold[] = [];
+    for await (const [key, value] of entries(this.#o.store, 'holds')) {
+      const hold = this.#standing(HOLDS.read(value));
+      if (hold !== undefined && hold.device === key) found.push(hold);
+    }
+    return found;
+  }
+
+  /** Ends it; undefined: there was none. */
+  async end(id: string): Promise<Hold | undefined> {
+    const { store } = this.#o;
+    const { own } = await this.#idsOf(id);
+    const hold = await this.get(own);
+    const ops: Op[] = [];
+    for await (const [key, value] of entries(store, 'holds'))
+      if (HOLDS.read(value)?.device === own) ops.push({ table: 'holds', key, remove: true });
+    if (ops.length > 0) await store.write(ops);
+    return hold;
+  }
+
+  #standing(hold: Hold | undefined): Hold | undefined {
+    return hold !== undefined && stands(hold, this.#o.now()) ? hold : undefined;
+  }
+
+  async #idsOf(id: string): Promise<{ own: string; ids: readonly string[] }> {
+    const known = await this.#o.device(id);
+    const own = known?.id ?? id;
+    return { own, ids: [own, ...(known?.aliases ?? [])] };
+  }
+}
+
+export function heldText({ device, reference, until }: Hold): string {
+  const end = until === undefined ? '' : ` until ${new Date(until).toISOString()}`;
+  return `device ${device} is under the hold "${reference}"${end}: nothing of it is erased`;
+}
+
+export function stands({ until }: Hold, now: number): boolean {
+  return until === undefined || now < until;
+}
