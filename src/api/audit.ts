@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
+import { ENTRY_TYPES } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -7,7 +8,7 @@ const time = z.coerce.number().int().min(0).max(8.64e15);
 const entry = z.looseObject({
   id: z.string(),
   time: z.int().describe('epoch ms'),
-  type: z.enum(['change', 'read', 'refused']),
+  type: z.enum(ENTRY_TYPES),
   device: z.string().describe('whose data it is about; empty: of none in particular'),
   account: z.string(),
   by: z.string().describe('name of the token; empty: none that is known'),
@@ -71,7 +72,7 @@ export const AUDIT_ROUTES: readonly Route[] = [
       device: deviceId.optional(),
       account: z.string().max(64).optional(),
       by: z.string().max(64).optional().describe('name of a token'),
-      type: z.enum(['change', 'read', 'refused']).optional(),
+      type: z.enum(ENTRY_TYPES).optional(),
       from: time.default(0).describe('epoch ms'),
       to: time.optional().describe('epoch ms; default: now'),
       before: z

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { COMMAND_STATES } from '../fleet/command/command.ts';
 import { STEP_ACTIONS } from '../fleet/plan/plan.ts';
 import { TREATED_WHY } from '../fleet/plan/treatment.ts';
+import { ENTRY_TYPES } from '../fleet/privacy/trail.ts';
 import { LOCATOR_OUTCOMES } from '../in/session/places.ts';
 
 /**
@@ -43,6 +44,7 @@ export function firstValues(metrics: Metrics, codecs: ReadonlyMap<string, Codec>
   zero(metrics.commands, ...COMMAND_STATES.map((state) => ({ state })));
   zero(metrics.planActions, ...STEP_ACTIONS.map((action) => ({ action })));
   zero(metrics.timeAnomalies, ...ROW_FLAG_NAMES.filter((flag) => flag !== 'buffered').map((flag) => ({ flag })));
+  zero(metrics.audit, ...ENTRY_TYPES.map((type) => ({ type })));
   zero(metrics.relayDropped, { reason: 'no_stream' }, { reason: 'unreadable' });
   zero(metrics.cursorLost, { outcome: 'resumed' }, { outcome: 'repeated' });
   const processes = ['worker', 'shipper', ...(config.clickhouse.url === undefined ? ['clickhouse'] : [])];

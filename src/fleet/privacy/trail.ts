@@ -62,7 +62,9 @@ export interface TrailOptions {
   readonly count: (type: EntryType) => void;
 }
 
-type EntryType = 'change' | 'read' | 'refused';
+/** What an entry tells of. */
+export const ENTRY_TYPES = ['change', 'read', 'refused'] as const;
+type EntryType = (typeof ENTRY_TYPES)[number];
 
 export function newId(): string {
   return randomBytes(8).toString('hex');
