@@ -62,7 +62,7 @@ function ofCodec(metrics: Metrics, { name: codec, reasons }: Codec): void {
 
 function ofSink(metrics: Metrics, sink: string): void {
   for (const outcome of ['delivered', 'retry']) zero(metrics.sinkBatches, { sink, outcome });
-  for (const kind of ['fix', 'status', 'event', 'usage']) zero(metrics.sinkRows, { sink, kind });
+  for (const kind of ['fix', 'status', 'event', 'usage', 'audit']) zero(metrics.sinkRows, { sink, kind });
   for (const counter of [metrics.duplicates, metrics.parked, metrics.erasedRecords]) zero(counter, { sink });
   metrics.sinkSeconds.zero({ sink });
 }

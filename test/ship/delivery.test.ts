@@ -2,7 +2,18 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { StreamDialect } from '../../src/codec/index.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { strictJson } from '../helpers/strict-json.ts';
-import { ClickHouseServer, clickHouseSink, dataDirectory, RedisServer, redisSink, Slot, ship, streamLedger, tableLedger } from './rig.ts';
+import {
+  ClickHouseServer,
+  clickHouseSink,
+  counter,
+  dataDirectory,
+  RedisServer,
+  redisSink,
+  Slot,
+  ship,
+  streamLedger,
+  tableLedger,
+} from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
@@ -44,6 +55,31 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
     expect(await streamLedger(redis.client(), 'fixgate:statuses')).toEqual((await tableLedger(clickHouse.client, 'statuses')).sort());
     expect(await tableLedger(clickHouse.client, 'statuses')).toHaveLength(100);
     expect(await streamLedger(redis.client(), 'fixgate:events')).toEqual((await tableLedger(clickHouse.client, 'events')).sort());
+  });
+
+  test('entries of the audit are in the table, the outcome of a change in place of what was asked, and all in the stream', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 3);
+    const asked = { type: 'change', id: '5f0c8a1e9b7d2c43', time: T, device: 'd', account: 'acme', by: 'desk', status: 0, count: 1 };
+    slot.audit(T, asked);
+    slot.audit(T + 1, { ...asked, status: 200 });
+    slot.audit(T + 2, { ...asked, type: 'read', id: '5f0c8a1e9b7d2c44', status: 200, count: 7 });
+    await slot.journal.close();
+    const { shipper, metrics } = ship(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    onTestFinished(() => shipper.close());
+    expect(await shipper.drained(20_000)).toBe(true);
+    const query = 'SELECT type, device, account, by, status, toUInt32(count) AS count FROM fixgate.audit FINAL ORDER BY id';
+    const rows = await (await clickHouse.client.query({ query, format: 'JSONEachRow' })).json();
+    const of = { device: 'd', account: 'acme', by: 'desk', status: 200 };
+    expect(rows).toEqual([
+      { type: 'change', ...of, count: 1 },
+      { type: 'read', ...of, count: 7 },
+    ]);
+    const streamed = (await redis.client().xrange('fixgate:audit', '-', '+')).map(([, fields]) =>
+      strictJson(fields[fields.indexOf('data') + 1] ?? ''),
+    );
+    expect(streamed).toMatchObject([0, 200, 200].map((status) => ({ kind: 'audit', device: 'd', account: 'acme', data: { status } })));
+    for (const sink of ['clickhouse', 'redis']) expect(await counter(metrics, 'fixgate_sink_rows_total', { sink, kind: 'audit' })).toBe(3);
   });
 
   test('what a device sends for text is well-formed, without control characters, and the same in the table and the stream', async () => {

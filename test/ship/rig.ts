@@ -11,7 +11,7 @@ import { nodeStorage } from '../../src/base/files.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { createMetrics, type Metrics } from '../../src/base/metrics/catalog.ts';
 import { SecretUrl } from '../../src/base/secret.ts';
-import { Definition } from '../../src/journal/definition.ts';
+import { Definition, NO_DEFINITION } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
@@ -87,6 +87,12 @@ export class Slot {
     const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
     const origin = new Origin(new Definition('tiny', 'tcp'), device, '192.0.2.1:1000');
     return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
+  }
+
+  /** An entry of the audit, as the supervisor journals it. */
+  audit(received: number, entry: object): number {
+    const bytes = Buffer.from(JSON.stringify(entry));
+    return this.journal.append(new Origin(NO_DEFINITION, '', ''), EntryKind.Audit, received, 0, 0, bytes, 0, bytes.length);
   }
 
   event(device: string, received: number, event: object | string, marks?: Marks): number {

@@ -250,7 +250,7 @@ export class Loop {
   /** The batch is delivered. */
   #settle(): void {
     const { metrics, sink } = this.#o;
-    const { rows, resent, events, usage, ranges } = this.#batch;
+    const { rows, resent, events, usage, audit, ranges } = this.#batch;
     if (rows.erased > 0) metrics.erasedRecords.inc({ sink: sink.name }, rows.erased);
     let fixes = 0;
     let statuses = 0;
@@ -266,6 +266,7 @@ export class Loop {
     if (statuses > 0) metrics.sinkRows.inc({ ...labels, kind: 'status' }, statuses);
     if (events.count > 0) metrics.sinkRows.inc({ ...labels, kind: 'event' }, events.count);
     if (usage.count > 0) metrics.sinkRows.inc({ ...labels, kind: 'usage' }, usage.count);
+    if (audit.count > 0) metrics.sinkRows.inc({ ...labels, kind: 'audit' }, audit.count);
     if (again > 0) metrics.duplicates.inc(labels, again);
     for (const [slot, range] of Object.entries(ranges)) this.#came.set(slot, range.to);
     this.#held = false;
