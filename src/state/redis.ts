@@ -55,6 +55,9 @@ export class RedisStore implements StateStore, ProfileStore {
   /** Of the stream of changes, while there are watchers. */
   #reading: Reading | undefined;
   #waiting = new Map<string, Profile>();
+  /** On their way. */
+  #leaving = new Map<string, Profile>();
+  #flushed: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #quiet: NodeJS.Timeout | undefined;
   #closed = false;
@@ -134,7 +137,7 @@ export class RedisStore implements StateStore, ProfileStore {
   }
 
   findProfile(device: string, found: (profile: Profile | undefined) => void): void {
-    const waiting = this.#waiting.get(device);
+    const waiting = this.#waiting.get(device) ?? this.#leaving.get(device);
     if (waiting !== undefined) {
       found(waiting);
       return;
@@ -156,6 +159,7 @@ export class RedisStore implements StateStore, ProfileStore {
 
   async forget(device: string): Promise<number> {
     const isWaiting = this.#waiting.delete(device);
+    this.#leaving.delete(device);
     const removed = await this.#asked(() => this.#redis.hdel(`${this.#prefix}profiles`, device));
     return isWaiting ? 1 : removed;
   }
@@ -178,18 +182,27 @@ export class RedisStore implements StateStore, ProfileStore {
   }
 
   /** Writes the profiles that wait. Does not reject: what was learned is learned again. */
-  async flush(): Promise<void> {
+  /** Resolves when all that was remembered is in Redis, or given up. */
+  flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#waiting.size === 0) return;
-    const fields = [...this.#waiting].flatMap(([device, profile]) => [device, JSON.stringify(profile)]);
+    if (this.#waiting.size > 0) {
+      const leaving = this.#waiting;
+      this.#waiting = new Map();
+      this.#leaving = leaving;
+      this.#flushed = Promise.all([this.#flushed, this.#put(leaving)]).then(() => {});
+    }
+    return this.#flushed;
+  }
+
+  async #put(leaving: Map<string, Profile>): Promise<void> {
+    const fields = [...leaving].flatMap(([device, profile]) => [device, JSON.stringify(profile)]);
     try {
       await this.#asked(() => this.#redis.hset(`${this.#prefix}profiles`, ...fields));
-      this.#waiting = new Map();
     } catch (error) {
       this.#failed(error);
-      this.#waiting = new Map();
     }
+    if (this.#leaving === leaving) this.#leaving = new Map();
   }
 
   async close(): Promise<void> {

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
-import { secretUrl } from '../../src/base/secret.ts';
+import { SecretUrl, secretUrl } from '../../src/base/secret.ts';
 import { openState } from '../../src/state/open.ts';
+import type { Profile } from '../../src/state/profile.ts';
+import { RedisStore } from '../../src/state/redis.ts';
 import { counters, type StateStore } from '../../src/state/store.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { eventually } from '../support/wait.ts';
@@ -37,8 +39,10 @@ afterEach(async () => {
 describe.each(['lmdb', 'redis'])('the state store in %s', (kind) => {
   const url = (): string => (kind === 'redis' ? redis.url : '');
 
+  const state = (): Parameters<typeof openState>[0] => ({ url: secretUrl(url()), prefix: 'test:', directory, log: silentLog });
+
   async function open(): Promise<StateStore> {
-    const store = await openState({ url: secretUrl(url()), prefix: 'test:', directory, log: silentLog });
+    const store = await openState(state());
     opened.push(store);
     return store;
   }
@@ -241,4 +245,19 @@ describe('the state store in redis', () => {
       await server.stop();
     }
   });
+});
+
+it('profiles that are remembered while others are written to Redis are kept, and what is forgotten then is not there', async () => {
+  const store = new RedisStore({ url: new SecretUrl(redis.url), prefix: 'test:', log: silentLog });
+  opened.push(store);
+  const found = (device: string): Promise<unknown> => new Promise((resolve) => store.findProfile(device, resolve));
+  const profile = (memo: number): Profile => ({ codec: 'toy', memo, updated: 1 });
+  store.remember('first', profile(1));
+  store.remember('gone', profile(2));
+  const writing = store.flush();
+  store.remember('second', profile(3));
+  const forgotten = store.forget('gone');
+  expect([await found('first'), await found('gone')]).toEqual([profile(1), undefined]);
+  await Promise.all([writing, forgotten, store.flush()]);
+  expect([await found('first'), await found('second'), await found('gone')]).toEqual([profile(1), profile(3), undefined]);
 });
