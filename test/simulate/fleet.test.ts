@@ -12,7 +12,7 @@ import { Fleet, type FleetSettings, type Protocol } from '../../src/simulate/fle
 import { Latency } from '../../src/simulate/latency.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { Track } from '../../src/simulate/track.ts';
-import { pause } from '../support/wait.ts';
+import { pause, until } from '../support/wait.ts';
 
 /** Numbers quote the invariants at the top of src/simulate/device.ts. */
 
@@ -37,7 +37,7 @@ function fleetOf(protocol: Protocol, transport: Transport, port: number, more: P
     target: { host: '127.0.0.1', ports: { teltonika: port, gt06: port, h02: port, queclink: port, jt808: port } },
     devices: 1,
     intervalMs: 20,
-    durationMs: 200,
+    durationMs: Number.POSITIVE_INFINITY,
     graceMs: 10_000,
     timeoutMs: 10_000,
     window: 1,
@@ -47,6 +47,14 @@ function fleetOf(protocol: Protocol, transport: Transport, port: number, more: P
     clock: systemClock,
     ...more,
   });
+}
+
+/** Runs it until it has done enough: some records are acknowledged, unless it says otherwise. */
+async function lived(fleet: Fleet, enough = (): boolean => fleet.total().acknowledged >= 5): Promise<void> {
+  const ended = fleet.run();
+  await until(enough);
+  fleet.finish();
+  await ended;
 }
 
 function ledgerLines(): string[] {
@@ -97,7 +105,7 @@ describe('a teltonika device over TCP', () => {
         socket.write(one);
       }
     });
-    const fleet = fleetOf('teltonika', 'tcp', port, { durationMs: 600_000 });
+    const fleet = fleetOf('teltonika', 'tcp', port);
     await fleet.run();
     const total = fleet.total();
     expect(total.sent).toBeGreaterThan(3);
@@ -121,7 +129,7 @@ describe('a teltonika device over TCP', () => {
       }
     });
     const fleet = fleetOf('teltonika', 'tcp', port);
-    await fleet.run();
+    await lived(fleet);
     const total = fleet.total();
     expect(total.wrongAnswers).toBe(1);
     expect(fleet.wrong).toMatchObject([{ transport: 'tcp', expected: '00000001', got: '00000002' }]);
@@ -139,7 +147,7 @@ describe('a teltonika device over TCP', () => {
       else socket.write(connection === 0 ? Buffer.from([0, 0, 0, 1, 0]) : one);
     });
     const fleet = fleetOf('teltonika', 'tcp', port);
-    await fleet.run();
+    await lived(fleet);
     expect(fleet.total().wrongAnswers).toBe(1);
     expect(fleet.total().acknowledged).toBe(fleet.total().sent);
   });
@@ -153,7 +161,7 @@ describe('a teltonika device over TCP', () => {
       }
     });
     const fleet = fleetOf('teltonika', 'tcp', port);
-    await fleet.run();
+    await lived(fleet);
     expect(fleet.total().wrongAnswers).toBe(0);
     expect(fleet.total().acknowledged).toBe(fleet.total().sent);
   });
@@ -169,7 +177,7 @@ describe('a teltonika device over TCP', () => {
       }
     });
     const fleet = fleetOf('teltonika', 'tcp', port);
-    await fleet.run();
+    await lived(fleet);
     expect(fleet.total().reconnects).toBe(2);
     expect(fleet.total().wrongAnswers).toBe(0);
     expect(seen.slice(0, 3)).toEqual([seen[0], seen[0], seen[0]]);
@@ -182,7 +190,7 @@ describe('a teltonika device over TCP', () => {
       socket.write(isLogin(bytes) ? yes : one);
     });
     const fleet = fleetOf('teltonika', 'tcp', port, { timeoutMs: 200 });
-    await fleet.run();
+    await lived(fleet);
     expect(fleet.total().timeouts).toBeGreaterThan(0);
     expect(fleet.total().acknowledged).toBe(fleet.total().sent);
   });
@@ -192,7 +200,11 @@ describe('a teltonika device over TCP', () => {
       if (isLogin(bytes)) socket.write(yes);
     });
     const fleet = fleetOf('teltonika', 'tcp', port, { graceMs: 100 });
-    await fleet.run();
+    let since = Number.NaN;
+    await lived(fleet, () => {
+      if (fleet.total().sent > 0 && Number.isNaN(since)) since = fleet.sampledMs;
+      return fleet.sampledMs > since + 200;
+    });
     expect(fleet.total().sent).toBe(1);
     expect(fleet.total().acknowledged).toBe(0);
     expect(fleet.total().unsent).toBeGreaterThan(0);
@@ -205,7 +217,7 @@ describe('a teltonika device over TCP', () => {
       else socket.write(connection === 1 ? Buffer.alloc(4) : one);
     });
     const fleet = fleetOf('teltonika', 'tcp', port);
-    await fleet.run();
+    await lived(fleet);
     expect(fleet.total().refused).toBe(2);
     expect(fleet.total().wrongAnswers).toBe(0);
     expect(fleet.total().acknowledged).toBe(fleet.total().sent);
@@ -230,7 +242,7 @@ describe('a teltonika device over TCP', () => {
       most = Math.max(most, waiting);
     });
     const fleet = fleetOf('teltonika', 'tcp', port, { window: 3, records: 5, intervalMs: 10 });
-    await fleet.run();
+    await lived(fleet, () => most === 3 || fleet.total().acknowledged > 1000);
     expect(most).toBe(3);
     expect(fleet.total().wrongAnswers).toBe(0);
     expect(ledgerLines()).toHaveLength(fleet.total().sent);
@@ -246,7 +258,7 @@ describe('a device over UDP', () => {
       if (seen.length > 1) reply(Buffer.from([0, 5, 0xca, 0xfe, 1, bytes[5] ?? 0, 1]));
     });
     const fleet = fleetOf('teltonika', 'udp', port, { timeoutMs: 200 });
-    await fleet.run();
+    await lived(fleet);
     const [first, second] = seen;
     expect(second?.data).toBe(first?.data);
     expect(second?.id).not.toBe(first?.id);
@@ -263,7 +275,7 @@ describe('a device over UDP', () => {
       reply(Buffer.from([0, 5, 0xca, 0xfe, 1, sent++ === 0 ? id ^ 0x40 : id, 1]));
     });
     const fleet = fleetOf('teltonika', 'udp', port, { timeoutMs: 200 });
-    await fleet.run();
+    await lived(fleet);
     expect(fleet.total().wrongAnswers).toBe(1);
     expect(fleet.total().acknowledged).toBe(fleet.total().sent);
   });
@@ -296,7 +308,7 @@ async function honestServer(transport: Transport, seen: Seen[]): Promise<number>
 }
 
 describe('what devices go through', () => {
-  const LONG = { intervalMs: 1, durationMs: 3500, timeoutMs: 150 };
+  const LONG = { intervalMs: 1, durationMs: 3500, timeoutMs: 300 };
 
   it.each(['tcp', 'udp'] as const)('an answer that is lost: the same again over %s, once in the ledger (5)', async (transport) => {
     const seen: Seen[] = [];
@@ -395,7 +407,7 @@ describe('a device whose fixes have no answer of their own', () => {
       }
     });
     const fleet = fleetOf('gt06', 'tcp', port);
-    await fleet.run();
+    await lived(fleet);
     const [first = [], second = []] = seen;
     expect(acknowledgedBefore).toBe(0);
     expect(first.length).toBeGreaterThan(0);
