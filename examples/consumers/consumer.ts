@@ -23,6 +23,8 @@ const CLAIM_MS = Number(env('CLAIM_MS', '60000'));
 const CLICKHOUSE = env('CLICKHOUSE_URL', '');
 /** How long ids are remembered: longer than anything is delivered again. */
 const REMEMBER_S = 7 * 86_400;
+/** Records of two workers stand in the stream in an order that is not quite that of their receipt; what is taken twice counts once. */
+const SLACK_MS = 60_000;
 
 type Entry = [id: string, fields: string[]];
 
@@ -57,7 +59,7 @@ async function fetchMissed(): Promise<void> {
   if (!(missed > 0)) return;
   const first = field(stream, 'first-entry');
   const fields = Array.isArray(first) && Array.isArray(first[1]) ? first[1] : [];
-  const until = fields.length === 0 ? Date.now() : JSON.parse(String(fields[fields.indexOf('data') + 1])).received;
+  const until = fields.length === 0 ? Date.now() : JSON.parse(String(fields[fields.indexOf('data') + 1])).received + SLACK_MS;
   const from = Number(await redis.get(`${GROUP}:received`));
   console.error(`${missed} entries were trimmed before they were read; reading them from ClickHouse`);
   if (CLICKHOUSE === '') throw new Error('set CLICKHOUSE_URL');
@@ -97,7 +99,6 @@ for (let claimed = 0; ; ) {
   if (entries.length === 0) continue;
   await work(entries);
   const last: Fix = JSON.parse(entries.at(-1)?.[1].at(-1) ?? '');
-  // Records are delivered in the order of their slots, not of their receipt: some slack.
-  await redis.set(`${GROUP}:received`, last.received - 60_000);
+  await redis.set(`${GROUP}:received`, last.received - SLACK_MS);
 }
 redis.disconnect();
