@@ -47,10 +47,21 @@ interface Options {
   readonly rooms: readonly string[];
 }
 
+const HELP = `npm run mutation -- [options]
+
+  --mutants <n>      how many, picked at random over the core (default 600)
+  --seed <n>         another choice (default 1)
+  --rooms <a,b>      only files whose path begins with one of these, as src/journal
+`;
+
 function optionsOf(): Options {
   const { values } = parseArgs({
-    options: { mutants: { type: 'string' }, seed: { type: 'string' }, rooms: { type: 'string' } },
+    options: { mutants: { type: 'string' }, seed: { type: 'string' }, rooms: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
   return { mutants: Number(values.mutants ?? 600), seed: Number(values.seed ?? 1), rooms: values.rooms?.split(',') ?? [''] };
 }
 
