@@ -17,6 +17,8 @@ const TOOLS: readonly {
   { command: 'promtool', packageName: 'prometheus', why: 'alerts and dashboard' },
   { command: 'systemd-analyze', packageName: 'systemd', why: 'the service of deploy/systemd' },
   { command: '/usr/bin/python3', packageName: 'python3-redis', why: 'the example of a consumer in Python', ask: ['-c', 'import redis'] },
+  { command: 'zsh', packageName: 'zsh', why: 'its completion' },
+  { command: 'fish', packageName: 'fish', why: 'its completion' },
   { command: 'unshare', packageName: 'util-linux', why: 'servers in network namespaces of their own' },
 ];
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { ENTRY_TYPES } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
+import { newestFirst } from './list-of.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 const time = z.coerce.number().int().min(0).max(8.64e15);
@@ -75,11 +76,7 @@ export const AUDIT_ROUTES: readonly Route[] = [
       type: z.enum(ENTRY_TYPES).optional(),
       from: time.default(0).describe('epoch ms'),
       to: time.optional().describe('epoch ms; default: now'),
-      before: z
-        .string()
-        .regex(/^\d{1,16}-[0-9a-f]{16}$/, 'must be `next` of the page before')
-        .optional()
-        .describe('`next` of the page before'),
+      before: newestFirst,
       limit: z.coerce.number().int().min(1).max(1000).default(100),
     }),
     body: NO_BODY,

@@ -4,7 +4,7 @@ import { AppError } from '../base/errors.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { withoutPlace } from '../live/recent-events.ts';
 import type { EventJson } from '../out/record/event.ts';
-import { listOf } from './list-of.ts';
+import { listOf, newestFirst } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
 import type { Reach } from './reach.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
@@ -63,11 +63,7 @@ export const EVENT_ROUTES: readonly Route[] = [
       type: listOf(z.string().min(1).max(64), 20).optional().describe('types, separated by commas; at most 20'),
       from: time.default(0).describe('epoch ms'),
       to: time.optional().describe('epoch ms; default: now'),
-      before: z
-        .string()
-        .regex(/^\d{1,16}-[0-9a-f]{16}$/, 'must be `next` of the page before')
-        .optional()
-        .describe('`next` of the page before'),
+      before: newestFirst,
       limit: z.coerce.number().int().min(1).max(1000).default(100),
     }),
     body: NO_BODY,

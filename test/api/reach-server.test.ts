@@ -12,7 +12,7 @@ import { eventually } from '../support/wait.ts';
  * of the time in which a device that is B's now was A's; and A sees nothing of B's time.
  */
 
-/** A's all the time; A's first and B's then; B's all the time; nobody's and never there. */
+/** A's all the time; A's first and B's then; B's all the time; of no account and never there. */
 const HIS = '356307042441013';
 const PASSED = '356307042441021';
 const OWN = '356307042441039';

@@ -51,7 +51,7 @@ describe('what of a device is shared', () => {
     const [a, b] = [share('a'), share('b')];
     expect([9, 10, 19, 20, 29, 30, 99].filter((received) => a.sees('', received))).toEqual([10, 19, 30, 99]);
     expect([10, 19, 20, 29, 30].filter((received) => b.sees('', received))).toEqual([20, 29]);
-    // Nobody had it before the first; before the others, somebody else had.
+    // No account had it before the first; before the others, another had.
     expect([a.sees('', 12, 3), a.sees('', 35, 29), a.sees('', 35, 30), b.sees('', 25, 19)]).toEqual([true, false, true, false]);
     // What carries the other's name, whenever it came.
     expect([a.sees('b', 12), b.sees('a', 25), b.sees('b', 25)]).toEqual([false, false, true]);
