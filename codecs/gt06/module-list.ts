@@ -11,14 +11,30 @@ import { Variant } from './state.ts';
  */
 export function modules(bytes: Bytes, at: number, end: number, out: FrameResult, r: number): void {
   let p = at;
+  let alarm = -1;
   while (p + 3 <= end) {
     const length = bytes[p + 2]!;
     const data = p + 3;
     if (data + length > end) break;
-    module(u16be(bytes, p), bytes, data, length, out, r);
+    const id = u16be(bytes, p);
+    if (id === ALARM && length >= 1) alarm = bytes[data]!;
+    else module(id, bytes, data, length, out);
     p = data + length;
   }
   extra(bytes, p, end, out);
+  if (alarm >= 0) raise(alarm, out, r);
+}
+
+/** Module of an alarm code 1. */
+const ALARM = 0x001f;
+
+/** The event of an alarm module; a row that has another one of its own (from TERM, from an alarm byte) keeps that. */
+function raise(code: number, out: FrameResult, r: number): void {
+  const event = alarmEvent(code, Variant.Auto);
+  if (event === 0 || event === out.event[r]) return;
+  if (out.event[r] !== 0) out.beside(r, 1, event);
+  else out.event[r] = event;
+  out.attr(A.EventCode, code);
 }
 
 /** Do modules `id 2, length 1, data` fill bytes[at, end) to the last byte? */
@@ -28,7 +44,7 @@ export function areModules(bytes: Bytes, at: number, end: number): boolean {
   return p === end;
 }
 
-function module(id: number, bytes: Bytes, p: number, length: number, out: FrameResult, r: number): void {
+function module(id: number, bytes: Bytes, p: number, length: number, out: FrameResult): void {
   switch (id) {
     case 0x0001:
       if (length === 8) out.attrText(A.Imei, identity(bytes, p));
@@ -47,12 +63,6 @@ function module(id: number, bytes: Bytes, p: number, length: number, out: FrameR
       return;
     case 0x0019:
       out.attr(A.ChargingState, unsigned(bytes, p, length));
-      return;
-    case 0x001f:
-      if (length >= 1) {
-        out.attr(A.EventCode, bytes[p]!);
-        out.event[r] = alarmEvent(bytes[p]!, Variant.Auto);
-      }
       return;
     case 0x0026:
       out.attrText(A.Firmware, ascii(bytes, p, p + length));

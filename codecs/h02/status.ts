@@ -166,23 +166,14 @@ function raise(present: number, row: number, state: H02State, out: FrameResult):
 }
 
 /**
- * Owed behind each point that was read, once nothing more is added to its row: the events that row `row` could not carry, each in a
- * status row of the same time. Its bytes begin a little later than the point's, so that it is a record of its own.
+ * Owed behind each point that was read, once nothing more is added to its row: the events that row `row` could not carry.
  */
 export function addEvents(row: number, state: H02State, out: FrameResult): void {
   if (further === 0 && !restored) return;
   const { events } = state.status;
   let nth = 0;
-  const add = (event: number): void => {
-    const r = out.row();
-    out.from[r] = (out.from[row] ?? 0) + ++nth;
-    out.to[r] = out.to[row] ?? 0;
-    out.time[r] = out.time[row] ?? Number.NaN;
-    out.flags[r] = out.flags[row] ?? 0;
-    out.event[r] = event;
-  };
-  for (let k = 0; k < events.length; k++) if (((further >> k) & 1) === 1) add(events[k] ?? 0);
-  if (restored) add(POWER_RESTORED);
+  for (let k = 0; k < events.length; k++) if (((further >> k) & 1) === 1) out.beside(row, ++nth, events[k] ?? 0);
+  if (restored) out.beside(row, ++nth, POWER_RESTORED);
   further = 0;
   restored = false;
 }

@@ -97,10 +97,10 @@ function alarms(word: number): void {
   if (low(12)) ITEMS.levels |= Level.Tamper;
   if (low(0) || low(30) || low(31)) ITEMS.levels |= Level.Switched;
   ITEMS.jammed = low(30) || low(31);
-  if (low(4)) ITEMS.event = collision;
-  else if (low(8)) ITEMS.event = acceleration;
-  else if (low(9)) ITEMS.event = braking;
-  else if (low(25)) ITEMS.event = cornering;
+  if (low(4)) ITEMS.tell(collision);
+  if (low(8)) ITEMS.tell(acceleration);
+  if (low(9)) ITEMS.tell(braking);
+  if (low(25)) ITEMS.tell(cornering);
 }
 
 function states(word: number, out: FrameResult): void {

@@ -197,10 +197,10 @@ function alarmsOfF4(bits: number, state: Jt808State, out: FrameResult): void {
   if (ITEMS.sixtyOne) state.learn('g10ls');
   if (!state.is('g10ls')) return;
   const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
-  if ((bits & 0x30) !== 0) ITEMS.event = collision;
-  else if ((bits & 1) !== 0) ITEMS.event = acceleration;
-  else if ((bits & 6) !== 0) ITEMS.event = braking;
-  else if ((bits & 8) !== 0) ITEMS.event = cornering;
+  if ((bits & 0x30) !== 0) ITEMS.tell(collision);
+  if ((bits & 1) !== 0) ITEMS.tell(acceleration);
+  if ((bits & 6) !== 0) ITEMS.tell(braking);
+  if ((bits & 8) !== 0) ITEMS.tell(cornering);
   out.attr(A.Input, (bits >> 6) & 1);
   out.attr(A.Input + 1, (bits >> 7) & 1);
 }
@@ -243,13 +243,10 @@ function alarmsOfFe(b: Bytes, p: number, n: number, out: FrameResult): void {
   const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
   if (b[p + 1] === 1 && b[p + 2] === 4 && n >= 7) {
     const bits = u32be(b, p + 3);
-    for (const [bit, event] of [
-      [0, acceleration],
-      [1, braking],
-      [2, cornering],
-      [3, collision],
-    ] as const)
-      if (((bits >> bit) & 1) === 1) ITEMS.event = event;
+    if ((bits & 8) !== 0) ITEMS.tell(collision);
+    if ((bits & 1) !== 0) ITEMS.tell(acceleration);
+    if ((bits & 2) !== 0) ITEMS.tell(braking);
+    if ((bits & 4) !== 0) ITEMS.tell(cornering);
     if ((bits & 16) !== 0) ITEMS.levels |= Level.Tamper;
   }
   percent(b[p + n - 1]!, out);

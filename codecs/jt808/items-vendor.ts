@@ -97,17 +97,18 @@ function identities(id: number, b: Bytes, p: number, n: number, out: FrameResult
 /** WORD events · WORD switches · DWORD alarms. */
 function events57(b: Bytes, p: number): void {
   const events = u16be(b, p);
-  if ((events & 0x100) !== 0) ITEMS.event = EVENTS_OF_ITEMS.acceleration;
-  else if ((events & 0x200) !== 0) ITEMS.event = EVENTS_OF_ITEMS.braking;
-  else if ((events & 0x400) !== 0) ITEMS.event = EVENTS_OF_ITEMS.cornering;
+  if ((events & 0x100) !== 0) ITEMS.tell(EVENTS_OF_ITEMS.acceleration);
+  if ((events & 0x200) !== 0) ITEMS.tell(EVENTS_OF_ITEMS.braking);
+  if ((events & 0x400) !== 0) ITEMS.tell(EVENTS_OF_ITEMS.cornering);
   if ((u32be(b, p + 4) & 0x10000) !== 0) ITEMS.levels |= Level.Door;
 }
 
 /** alarm id 4, state 1, type 1 */
 function alarm70(type: number, out: FrameResult): void {
   const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
-  out.attr(A.EventCode, type);
-  ITEMS.event = type === 1 ? acceleration : type === 2 ? braking : type === 3 ? cornering : type === 0x16 ? collision : ITEMS.event;
+  const event = type === 1 ? acceleration : type === 2 ? braking : type === 3 ? cornering : type === 0x16 ? collision : 0;
+  if (event === 0) out.attr(A.EventCode, type);
+  else ITEMS.tell(event, type);
 }
 
 /** n × (id 6, battery mV 2, seal 1, state 1, signal 1) */

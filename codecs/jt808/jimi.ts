@@ -43,9 +43,7 @@ export function jimi(b: Bytes, p: number, q: number, state: Jt808State, out: Fra
   else if (type === 0x2005) fields(b, at, q, out, r);
   else if (type >= 1 && type <= 0x0fff) {
     const name = ALARMS.get(type);
-    out.attr(A.EventCode, type);
-    ITEMS.event = name === undefined ? unknownEvent(type) : eventIndex(name);
-    if (at + 16 <= q) out.attrText(A.AlarmLabel, hex(b, at, at + 16));
+    ITEMS.tell(name === undefined ? unknownEvent(type) : eventIndex(name), type, at + 16 <= q ? hex(b, at, at + 16) : '');
   } else return;
   state.learn('jimi');
 }

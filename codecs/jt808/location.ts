@@ -35,7 +35,7 @@ const EVENT_OF = Int32Array.from({ length: 32 }, (_, bit) => {
   const name = ALARMS.find((row) => row[0] === bit)?.[1];
   return name === undefined ? unknownEvent(bit) : eventIndex(name);
 });
-/** One record tells one event: the first of these that is new. */
+/** The alarms by their weight: the first that is new is the event of the record. */
 const ORDER = [
   0, 29, 8, 30, 17, 16, 28, 15, 31, 1, 20, 21, 23, 7, 18, 25, 5, 6, 2, 3, 4, 9, 10, 11, 12, 13, 14, 19, 22, 24, 26, 27,
 ] as const;
@@ -56,9 +56,9 @@ const OF_LOCKS = 0x13;
 
 /**
  * One location body (protocol.md section 6.1) at content[p, q) as a row: alarm flags 4 | status 4 | latitude 4 | longitude 4 | altitude 2 | speed 2 |
- * course 2 | time BCD 6 | items. The caller has checked that the fixed part is there. (0, 0) is a row without a place.
+ * course 2 | time BCD 6 | items. The caller has checked that the fixed part is there. (0, 0) is a row without a place. Its alarms are owed: `raise`.
  */
-export function location(
+export function locationRow(
   c: Content,
   p: number,
   q: number,
@@ -90,7 +90,7 @@ export function location(
   items(b, p + LOCATION, q, state, out, r);
   out.time[r] = bcdTime(b, p + 22, Number.isNaN(ITEMS.zoneMs) ? state.zoneMs : ITEMS.zoneMs);
   if (ITEMS.buffered) out.flags[r] = RowFlag.Buffered;
-  raise(meant(alarms), is2019, out.flags[r] === RowFlag.Buffered, state, out, r);
+  ITEMS.alarms = meant(alarms);
   return r;
 }
 
@@ -123,33 +123,75 @@ export function isPlausible(b: Bytes, p: number): boolean {
   return u32be(b, p + 8) <= 90_000_000 && u32be(b, p + 12) <= 180_000_000 && !Number.isNaN(bcdTime(b, p + 22, 0));
 }
 
+/** A location and its events. */
+export function location(c: Content, p: number, q: number, buffered: boolean, is2019: boolean, state: Jt808State, out: FrameResult): void {
+  raise(is2019, state, out, locationRow(c, p, q, buffered, is2019, state, out));
+}
+
 /**
- * Alarm bits are levels: one is an event when it was not on before. A record tells one; the others that are new are told by the records that follow.
- * Stored records are older than what is known: they are compared with it and change nothing.
+ * The events of a row that is otherwise complete. Alarm bits are levels: one is an event when it was not on before, those of a frame in their order.
+ * The row has the gravest, each other one a status row behind it; of two that mean the same there is one. Stored records are older than what
+ * is known, unless this connection has sent nothing newer: then what is on behind them is on.
  */
-export function raise(alarms: number, is2019: boolean, buffered: boolean, state: Jt808State, out: FrameResult, r: number): void {
-  const on = alarms | ITEMS.levels;
-  const before = state.alarms & grouped(on);
+export function raise(is2019: boolean, state: Jt808State, out: FrameResult, r: number): void {
+  const on = ITEMS.alarms | ITEMS.levels;
+  const before = state.chain & grouped(on);
   let fresh = on & ~before;
   // What a maker sets without a reason is known without an event: what is on does not depend on the maker, who may be learned later.
-  let told = state.is('aovx') ? fresh & ~(OF_AOVX | ITEMS.levels) : 0;
-  fresh &= ~told;
-  const silent = told;
-  for (let k = 0; fresh !== 0 && k < ORDER.length; k++) {
+  if (state.is('aovx')) fresh &= OF_AOVX | ITEMS.levels;
+  if (fresh !== 0 || ITEMS.events.length > 0) {
+    TOLD.length = 0;
+    tellBits(fresh, 0, FIRST, is2019, state, out, r);
+    tellItems(out, r);
+    tellBits(fresh, FIRST, ORDER.length, is2019, state, out, r);
+  }
+  state.chain = grouped(on);
+  const time = out.time[r]!;
+  if ((out.flags[r]! & RowFlag.Buffered) !== 0 && !(time > state.newest)) return;
+  if (time > state.newest) state.newest = time;
+  state.alarms = state.chain;
+  state.alarmsTold = true;
+}
+
+/** The events that items named, of a row that is otherwise complete. */
+export function tellAll(out: FrameResult, r: number): void {
+  TOLD.length = 0;
+  tellItems(out, r);
+}
+
+/** Events of the row in hand, as told. */
+const TOLD: number[] = [];
+
+function tell(event: number, code: number, label: string, out: FrameResult, r: number): void {
+  if (TOLD.length === 0) out.event[r] = event;
+  else out.beside(r, TOLD.length, event);
+  if (code >= 0) out.attr(A.EventCode, code);
+  if (label !== '') out.attrText(A.AlarmLabel, label);
+  TOLD.push(event);
+}
+
+/** Those that have a name first: one of them is the event of the row if any is. */
+function tellItems(out: FrameResult, r: number): void {
+  const { events, codes, labels } = ITEMS;
+  for (let k = 0; k < events.length; k++) if (events[k]! > 0) tell(events[k]!, codes[k]!, labels[k]!, out, r);
+  for (let k = 0; k < events.length; k++) if (events[k]! < 0) tell(events[k]!, codes[k]!, labels[k]!, out, r);
+}
+
+/** The alarms of this word from a place in the order on. What an item names as well is told with what that says. */
+function tellBits(fresh: number, from: number, to: number, is2019: boolean, state: Jt808State, out: FrameResult, r: number): void {
+  const { events, codes, labels } = ITEMS;
+  for (let k = from; k < to; k++) {
     const bit = ORDER[k]!;
     if ((fresh & (1 << bit)) === 0) continue;
-    if (k < FIRST || ITEMS.event === 0) {
-      told |= 1 << bit;
-      const event = eventOf(bit, is2019, state);
-      out.event[r] = event;
-      if (event < 0) out.attr(A.EventCode, bit);
+    const event = eventOf(bit, is2019, state);
+    if (TOLD.includes(event)) continue;
+    const item = events.indexOf(event);
+    if (item < 0) tell(event, event < 0 ? bit : -1, '', out, r);
+    else {
+      tell(event, codes[item]!, labels[item]!, out, r);
+      events[item] = 0;
     }
-    break;
   }
-  if (told === silent && ITEMS.event !== 0) out.event[r] = ITEMS.event;
-  if (buffered) return;
-  state.alarms = grouped(before | told);
-  state.alarmsTold = true;
 }
 
 function grouped(alarms: number): number {

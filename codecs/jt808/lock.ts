@@ -53,9 +53,10 @@ export function lock(c: Content, h: Header, state: Jt808State, out: FrameResult)
   if (alarms !== 0) out.attr(A.AlarmBits, alarms);
   const blind = h.id === 0x5502;
   if (blind) out.flags[r] = RowFlag.Buffered;
-  ITEMS.reset();
-  raise(product === 3 ? levelsOf(alarms) : (alarms & 1) !== 0 ? LOW_BATTERY : 0, false, blind, state, out, r);
   items(b, p + 35, q, u32be(b, p + 24), u16be(b, p + 28), out, r);
+  ITEMS.reset();
+  ITEMS.alarms = product === 3 ? levelsOf(alarms) : (alarms & 1) !== 0 ? LOW_BATTERY : 0;
+  raise(false, state, out, r);
 }
 
 function levelsOf(alarms: number): number {

@@ -3,7 +3,7 @@ import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.t
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, iccid, plain, utf16 } from './identity.ts';
-import { isPlausible, LOCATION, location } from './location.ts';
+import { isPlausible, LOCATION, locationRow, raise } from './location.ts';
 import type { Jt808State } from './state.ts';
 import { bcdTime } from './time.ts';
 
@@ -232,12 +232,12 @@ export function media(c: Content, h: Header, state: Jt808State, out: FrameResult
   if (q - p < 8) return;
   // 2011 has no location there. One without a fix is all zeros.
   const located = h.id === 0x0801 && q - p >= 8 + LOCATION && (isPlausible(b, p + 8) || isZero(b, p + 8, p + 8 + LOCATION));
-  if (located) {
-    out.kind = FrameKind.Records;
-    location(c, p + 8, p + 8 + LOCATION, false, h.is2019, state, out);
-  } else status(c, h, FrameKind.Status, out);
+  const r = located ? locationRow(c, p + 8, p + 8 + LOCATION, false, h.is2019, state, out) : status(c, h, FrameKind.Status, out);
   out.attr(A.MediaEvent, b[p + 6]!);
   if (h.id === 0x0801) out.attr(A.ImageBytes, q - p - 8 - (located ? LOCATION : 0));
+  if (!located) return;
+  out.kind = FrameKind.Records;
+  raise(h.is2019, state, out, r);
 }
 
 function isZero(b: Bytes, from: number, to: number): boolean {

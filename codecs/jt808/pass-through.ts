@@ -4,8 +4,9 @@ import { aovxNodes, aovxSamples } from './aovx.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, plain } from './identity.ts';
-import { place } from './location.ts';
+import { place, tellAll } from './location.ts';
 import { obdText } from './obd.ts';
+import { ITEMS } from './said.ts';
 import type { Jt808State } from './state.ts';
 import { bcdTime } from './time.ts';
 
@@ -149,8 +150,11 @@ function vehicle(c: Content, p: number, q: number, state: Jt808State, out: Frame
   const at = p + 9;
   if (sub === 0x01) located(b, data(b, at, q, out), q, out, r);
   else if (sub === 0x02) located(b, troubleCodes(b, at, q, out), q, out, r);
-  else if (sub === 0x03) located(b, alarms(b, at, q, out, r), q, out, r);
-  else if (sub === 0x04 && at + 42 <= q && b[at] === 2) trip(b, at + 11, out);
+  else if (sub === 0x03) {
+    ITEMS.reset();
+    located(b, alarms(b, at, q), q, out, r);
+    tellAll(out, r);
+  } else if (sub === 0x04 && at + 42 <= q && b[at] === 2) trip(b, at + 11, out);
   else if (sub === 0x0b && at + 18 <= q && b[at] !== 0) out.attrText(A.Vin, plain(b, at + 1, at + 18));
   else if (sub === 0x15 && at + 4 <= q) {
     out.attr(A.EventCode, u32be(b, at));
@@ -206,13 +210,12 @@ function data(b: Bytes, p: number, q: number, out: FrameResult): number {
   return at;
 }
 
-function alarms(b: Bytes, p: number, q: number, out: FrameResult, r: number): number {
+function alarms(b: Bytes, p: number, q: number): number {
   if (p >= q) return -1;
   let at = p + 1;
   for (let i = 0; i < b[p]!; i++) {
     if (at + 2 > q || at + 2 + b[at + 1]! > q) return -1;
-    out.attr(A.EventCode, b[at]!);
-    if (out.event[r]! <= 0) out.event[r] = ALARMS.get(b[at]!) ?? unknownEvent(b[at]!);
+    ITEMS.tell(ALARMS.get(b[at]!) ?? unknownEvent(b[at]!), b[at]!);
     at += 2 + b[at + 1]!;
   }
   return at;

@@ -6,12 +6,15 @@ import { SWITCHED } from './state.ts';
 /**
  * What the items of one location body say beyond attributes: what the event and the time of the record depend on. One object is reused.
  *
- * `levels`: alarms that items tell, as the bits of the alarm word that mean the same.
+ * `alarms`: the alarm word. `levels`: alarms that items tell, as the bits of the alarm word that mean the same.
  */
 class Said {
+  alarms = 0;
   levels = 0;
-  /** An event that an item names, 0 for none. */
-  event = 0;
+  /** Events that items name, in their order; with each the vendor's number of it, -1 for none, and the label of its pictures. */
+  readonly events: number[] = [];
+  readonly codes: number[] = [];
+  readonly labels: string[] = [];
   /** ms ahead of UTC, NaN when no item says. */
   zoneMs = Number.NaN;
   buffered = false;
@@ -27,8 +30,11 @@ class Said {
   environment = false;
 
   reset(): void {
+    this.alarms = 0;
     this.levels = 0;
-    this.event = 0;
+    this.events.length = 0;
+    this.codes.length = 0;
+    this.labels.length = 0;
     this.zoneMs = Number.NaN;
     this.buffered = false;
     this.ownBattery = false;
@@ -37,6 +43,18 @@ class Said {
     this.sixtyOne = false;
     this.leaves = false;
     this.environment = false;
+  }
+
+  /** Happenings. One that two items name, of which one has no number, is one. */
+  tell(event: number, code = -1, label = ''): void {
+    const same = this.events.indexOf(event);
+    if (same >= 0 && (code < 0 || this.codes[same]! < 0)) {
+      if (code >= 0) this.codes[same] = code;
+      return;
+    }
+    this.events.push(event);
+    this.codes.push(code);
+    this.labels.push(label);
   }
 }
 export const ITEMS = new Said();

@@ -52,6 +52,10 @@ export class Jt808State {
   /** Alarms that are on, as in the alarm word; with one of FAULTS all of them. */
   alarms: number;
   alarmsTold = false;
+  /** Alarms that are on behind the row read last, of this frame; before its first row those of `alarms`. */
+  chain = 0;
+  /** ms, the newest time in a row of this connection. Decides what `alarms` is behind stored records, and nothing that a frame reads as. */
+  newest = Number.NEGATIVE_INFINITY;
   /** The identity read last: the bytes it came in, and its text. */
   readonly phone = new Uint8Array(10);
   phoneBytes = 0;

@@ -155,6 +155,19 @@ export class FrameResult {
     return r;
   }
 
+  /**
+   * An event that row `r` cannot carry, for it has one of its own: a status row of the same time, the `nth` (from 1) of that row. It is made of
+   * fewer bytes, so that it is a record of its own. Nothing can be added to row `r` behind it.
+   */
+  beside(r: number, nth: number, event: number): void {
+    const k = this.row();
+    this.from[k] = (this.from[r] ?? 0) + 1 + ((nth - 1) & 15);
+    this.to[k] = (this.to[r] ?? 0) - ((nth - 1) >> 4);
+    this.time[k] = this.time[r] ?? Number.NaN;
+    this.flags[k] = this.flags[r] ?? 0;
+    this.event[k] = event;
+  }
+
   /** Adds a number (or a boolean as 0 / 1) to the last row. The host applies the attribute's scale. */
   attr(id: number, value: number): void {
     const k = this.attrs;
