@@ -9,6 +9,7 @@ import { frame, MAX_FRAME_BYTES, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
+import { sms } from './sms.ts';
 import { adopt, describeMemo, type Gt06State, memoOf, OPTIONS, open } from './state.ts';
 
 /** Frames are the same over both transports; a datagram may hold several (protocol.md section 13). */
@@ -44,6 +45,7 @@ export default defineCodec<Gt06State>({
   recognise,
   tcp: { ...dialect, salvage },
   udp: dialect,
+  sms,
 });
 
 /** Every frame begins with one of the two pairs. */

@@ -96,6 +96,9 @@ export const NAMES: readonly string[] = Array.from({ length: 256 }, (_, n) => RO
 export const SHORT: Uint8Array = Uint8Array.from({ length: 256 }, (_, n) => ROWS.find((row) => row[0] === n)?.[2] ?? Plain.Short);
 export const LONG: Uint8Array = Uint8Array.from({ length: 256 }, (_, n) => ROWS.find((row) => row[0] === n)?.[3] ?? Plain.None);
 
+export const TEXT_MESSAGE = 'text_message';
+
 export const MESSAGES: readonly string[] = [
+  TEXT_MESSAGE,
   ...new Set([...ROWS.map((row) => row[1]), 'photo-data', 'wifi', 'gps-fix', 'status', 'unknown']),
 ];

@@ -1,5 +1,4 @@
-import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
-import { readPosition } from './position-text.ts';
+import { type Command, type Options, type OptionValue, type Reading, readPosition } from '../../src/codec/index.ts';
 
 /** What the text of a reply means (protocol.md sections 9.3 to 9.6). */
 

@@ -1,9 +1,8 @@
 import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
-import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
+import { FrameKind, type FrameResult, readPosition } from '../../src/codec/index.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import { type Message, status } from './message.ts';
-import { readPosition } from './position-text.ts';
 import { isRefusal } from './read-reply.ts';
 import type { Gt06State } from './state.ts';
 
@@ -66,7 +65,7 @@ function unknownLocate(text: string, flag: number, state: Gt06State, out: FrameR
  * What is worth reading in the text of a reply (protocol.md section 9.5): STATUS#, PARAM#, and the ICCID that clones send unasked. The zone of
  * PARAM# holds for the dates that follow, where the login gave none.
  */
-function words(text: string, state: Gt06State, out: FrameResult): void {
+export function words(text: string, state: Gt06State, out: FrameResult): void {
   const sim = /ICCID:(\d{18,20})/.exec(text)?.[1];
   if (sim !== undefined) out.attrText(A.Iccid, sim);
   const volts = /\bBattery:(\d{1,2}\.\d{1,3})V/.exec(text)?.[1];

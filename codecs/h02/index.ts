@@ -10,6 +10,7 @@ import { frameDatagram, frameStream, MAX_TEXT, recognise, salvage } from './fram
 import { LAYOUTS } from './layouts.ts';
 import { MESSAGES } from './message.ts';
 import { readReply } from './read-reply.ts';
+import { sms } from './sms.ts';
 import { ANSWER_PROFILES, adopt, describeMemo, H02State, memoOf, reopen } from './state.ts';
 import { STATUS_FAMILIES } from './status.ts';
 
@@ -105,4 +106,5 @@ export default defineCodec<H02State>({
   recognise,
   tcp,
   udp,
+  sms,
 });

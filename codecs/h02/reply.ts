@@ -71,13 +71,18 @@ export function decodeSms(bytes: Bytes, end: number, out: FrameResult): void {
   if (count <= 3) return;
   const body = fieldAt(3);
   out.replyText = lines(bytes, body, end);
+  readLines(bytes, body, end, row, out);
+  out.attrText(Attr.Reply, out.replyText);
+}
+
+/** The lines of a text from `body` to `end`. */
+export function readLines(bytes: Bytes, body: number, end: number, row: number, out: FrameResult): void {
   let s = body;
   for (let p = body; p <= end; p++) {
     if (p < end && bytes[p] !== 10) continue;
     smsLine(bytes, s, p > s && bytes[p - 1] === 13 ? p - 1 : p, s === body, row, out);
     s = p + 1;
   }
-  out.attrText(Attr.Reply, out.replyText);
 }
 
 const KEY_IP = typeNumber('IP');

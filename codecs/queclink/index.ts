@@ -9,6 +9,7 @@ import { frame, frameDatagram, LONGEST, recognise, salvage } from './frame.ts';
 import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
 import { REASONS } from './reason.ts';
+import { sms } from './sms.ts';
 import { adopt, describeMemo, memoOf, OPTIONS, open, type QueclinkState } from './state.ts';
 
 /**
@@ -52,4 +53,5 @@ export default defineCodec<QueclinkState>({
   recognise,
   tcp,
   udp,
+  sms,
 });

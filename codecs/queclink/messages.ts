@@ -1,5 +1,7 @@
 import { REPORTS, UNKNOWN_REPORT } from './report.ts';
 
+export const TEXT_MESSAGE = 'text_message';
+
 /** Vendor's names; a binary report has the name of the text that it stands for. */
 export const MESSAGES: readonly string[] = [
   ...REPORTS.map((report) => report.name),
@@ -21,4 +23,5 @@ export const MESSAGES: readonly string[] = [
   'ATI',
   'record',
   'heartbeat',
+  TEXT_MESSAGE,
 ];

@@ -70,7 +70,8 @@ const NAMES: readonly string[] = Array.from({ length: 256 }, (_, id) => {
   if (id === Codec16) return 'codec_16';
   return id >= Codec12 && id <= Codec15 ? `codec_${id}` : 'unknown_codec';
 });
-export const MESSAGES = ['imei', 'ping', ...new Set(NAMES)];
+export const TEXT_MESSAGE = 'text_message';
+export const MESSAGES = ['imei', 'ping', ...new Set(NAMES), TEXT_MESSAGE];
 
 /**
  * Reads a data field: codec id at `at`; with `exact` the second count is the last byte before `end`, else it is where the

@@ -6,6 +6,7 @@ import { MESSAGES, Reason, type State } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
 import { readReply } from './read-reply.ts';
 import { isDigits, MAX_FRAME, tcp } from './tcp.ts';
+import { sms } from './text-message.ts';
 import { udp } from './udp.ts';
 
 /** Teltonika telematics devices: codecs 7, 8, 8 Extended and 16, message codecs 12 to 15, on TCP and UDP. */
@@ -49,6 +50,7 @@ export default defineCodec<State>({
   recognise,
   tcp,
   udp,
+  sms,
 });
 
 /** An IMEI packet (behind any pings), a data frame, or a datagram with an IMEI in it. */

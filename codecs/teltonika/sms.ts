@@ -1,7 +1,7 @@
 import { type Bytes, u64be } from '../../src/base/wire/index.ts';
 
 /**
- * Binary SMS of older devices (protocol.md section 10). No server receives them here: these functions are for tools
+ * Binary SMS of older devices (protocol.md section 10). What gateways hand to a server is text: these functions are for tools
  * that are handed the user data of such a message.
  */
 

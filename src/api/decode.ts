@@ -71,7 +71,10 @@ export const DECODE_ROUTES: readonly Route[] = [
         .max(MOST_CHUNKS)
         .describe('chunks as received, or datagrams; the body has at most 64 KiB'),
       protocol: z.string().max(16).optional().describe('default: recognised by the first bytes'),
-      transport: z.enum(['tcp', 'udp']).optional().describe('default: the one on which the first bytes are something'),
+      transport: z
+        .enum(['tcp', 'udp', 'sms'])
+        .optional()
+        .describe('default: tcp or udp, on which the first bytes are something; sms: each of `hex` is the UTF-8 of a text message'),
       device: deviceId.optional().describe('identity from the start, for frames that need a login first'),
       options: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean()])).optional(),
     }),

@@ -28,12 +28,12 @@ export async function codecs(args: string[]): Promise<number> {
   }
   const all = [...known.codecs.values()];
   if (values.json) io().out.write(`${JSON.stringify(all.map(described))}\n`);
-  else for (const codec of all) io().out.write(`${codec.name.padEnd(16)} ${transports(codec).join(' ').padEnd(8)} ${codec.about}\n`);
+  else for (const codec of all) io().out.write(`${codec.name.padEnd(16)} ${transports(codec).join(' ').padEnd(11)} ${codec.about}\n`);
   return EXIT.Ok;
 }
 
 function transports(codec: Codec): string[] {
-  return [...(codec.tcp === undefined ? [] : ['tcp']), ...(codec.udp === undefined ? [] : ['udp'])];
+  return (['tcp', 'udp', 'sms'] as const).filter((transport) => codec[transport] !== undefined);
 }
 
 function described(codec: Codec): Readonly<Record<string, unknown>> {

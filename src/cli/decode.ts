@@ -3,22 +3,23 @@ import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { type Bytes, fromHex, hex, visible } from '../base/wire/index.ts';
 import type { Codec, Transport } from '../codec/index.ts';
-import { recognised, transportBy } from '../explain/reading.ts';
+import { recognised, textCodec, transportBy } from '../explain/reading.ts';
 import { type Message, Transcript } from '../explain/transcript.ts';
 import { EXIT } from './exit-code.ts';
 import { type HexLine, HexLines } from './hex-lines.ts';
 import { io } from './io.ts';
-import { codecNamed, deviceOf, installed, optionsOf, transportOf } from './protocol.ts';
+import { codecNamed, deviceOf, installed, isTransport, optionsOf, transportOf } from './protocol.ts';
 
 export const DECODE_HELP = `fixgate decode [options] [<hex> …]   or   fixgate decode [options] < lines of hex
 
 Shows what bytes from a device mean and what the server answers. Each argument, or each line of standard input when
 there is none, is the hex of one chunk as received (blanks ignored) on one connection, or of one datagram; an empty
-one starts a new connection.
+one starts a new connection. With --transport sms each is the text of a message.
 
   --protocol <codec>     teltonika, gt06, h02, jt808, queclink (fixgate codecs lists them); default: recognised by the
                          first bytes of a connection, as a port with the protocol auto does
-  --transport tcp|udp    default tcp, or whichever reads the first bytes when the protocol is recognised
+  --transport tcp|udp|sms   default tcp, or whichever reads the first bytes when the protocol is recognised; sms: text
+                         messages, by default read as those of gt06 where no protocol recognises them
   --device <id>          identity from the start, for frames that need a login first
   --option k=v           an option of the codec; may be repeated (fixgate codecs <codec> lists them)
   --explain              annotate every byte of every frame, where the codec can
@@ -44,6 +45,7 @@ A line after which bytes are pending is printed when it is clear what becomes of
 or after half a second of silence, when the codec may take what is there for a frame, as the server does.
 
   fixgate decode 78780d01012345678901234500018cdd0d0a
+  fixgate decode --transport sms 'SOS alarm! http://maps.google.com/maps?q=N22.571707,E113.857025'
   echo 000f333536333037303432343431303133 | fixgate decode --protocol teltonika --json
 `;
 
@@ -52,6 +54,7 @@ const BLOCK = 65536;
 /** Silence after which a pending frame may be taken as it is (codecs/h02/protocol.md section 2.3, rule 9). */
 const QUIET_MS = 500;
 const MAX_DATAGRAM = 65507;
+const LF = 10;
 
 export async function decode(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -67,7 +70,8 @@ export async function decode(args: string[]): Promise<number> {
       json: { type: 'boolean', default: false },
     },
   });
-  const bad = positionals.find((text) => fromHex(text) === undefined);
+  const isText = values.transport === 'sms';
+  const bad = isText ? undefined : positionals.find((text) => fromHex(text) === undefined);
   if (bad !== undefined) throw new AppError('USAGE', `"${bad}" is not hex; options begin with --`);
   const known = await installed(values.config);
   const shared = { device: deviceOf(values.device), explain: values.explain, now: () => systemClock.now() };
@@ -76,19 +80,21 @@ export async function decode(args: string[]): Promise<number> {
   const named = values.protocol === undefined ? undefined : codecNamed(values.protocol, known);
   const open = (bytes: Bytes): Opened => {
     if (named !== undefined) return { transcript: openAs(named, transportOf(values.transport, named)), protocol: '' };
-    const codec = recognised([...known.codecs.values()], bytes);
+    const codec = isText ? textCodec(known.codecs, bytes) : recognised([...known.codecs.values()], bytes);
     if (codec === undefined) return { transcript: undefined, protocol: '' };
     const transport = values.transport === undefined ? transportBy(codec, bytes, openAs) : transportOf(values.transport, codec);
     return { transcript: openAs(codec, transport), protocol: codec.name };
   };
   // What is wrong with the command line is said before anything is read.
   if (named !== undefined) open(new Uint8Array(0));
-  else if (values.transport !== undefined && values.transport !== 'tcp' && values.transport !== 'udp')
-    throw new AppError('USAGE', `--transport must be tcp or udp, not "${values.transport}"`);
+  else if (values.transport !== undefined && !isTransport(values.transport))
+    throw new AppError('USAGE', `--transport must be tcp, udp or sms, not "${values.transport}"`);
   const given = positionals.length > 0;
-  if (!given && io().input.isTTY) io().error.write('hex, one line per chunk; an empty line starts a new connection, Ctrl-D ends\n');
+  if (!given && io().input.isTTY)
+    io().error.write(`${isText ? 'texts, one a line' : 'hex, one line per chunk'}; an empty line starts a new connection, Ctrl-D ends\n`);
   const printer = values.json ? new JsonPrinter() : new TablePrinter();
-  await conversation(given ? inTurn(positionals) : io().input, open, printer);
+  const texts = isText ? positionals.map((text) => Buffer.from(text).toString('hex')) : positionals;
+  await conversation(given ? inTurn(texts) : isText ? asHex(io().input) : io().input, open, printer);
   return EXIT.Ok;
 }
 
@@ -101,6 +107,19 @@ interface Opened {
 
 async function* inTurn(texts: readonly string[]): AsyncGenerator<string> {
   for (const text of texts) yield `${text.replaceAll('\n', ' ')}\n`;
+}
+
+/** Lines of text as lines of hex. */
+async function* asHex(input: AsyncIterable<unknown>): AsyncGenerator<string> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of input) {
+    rest = Buffer.concat([rest, bytesOf(chunk)]);
+    for (let end = rest.indexOf(LF); end >= 0; end = rest.indexOf(LF)) {
+      yield `${rest.toString('hex', 0, end)}\n`;
+      rest = rest.subarray(end + 1);
+    }
+  }
+  if (rest.length > 0) yield rest.toString('hex');
 }
 
 /** What becomes text of one input line: `begin`, its messages, `end`. Each resolves when the output has taken it. */

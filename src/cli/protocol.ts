@@ -35,8 +35,12 @@ export function codecNamed(name: string | undefined, { codecs }: Installed): Cod
 
 export function transportOf(text: string | undefined, codec: Codec): Transport {
   if (text === undefined) return codec.tcp === undefined ? 'udp' : 'tcp';
-  if (text === 'tcp' || text === 'udp') return text;
-  throw new AppError('USAGE', `--transport must be tcp or udp, not "${text}"`);
+  if (isTransport(text)) return text;
+  throw new AppError('USAGE', `--transport must be tcp, udp or sms, not "${text}"`);
+}
+
+export function isTransport(text: string): text is Transport {
+  return text === 'tcp' || text === 'udp' || text === 'sms';
 }
 
 /** The configured options of a codec, and `k=v` texts that win over them. */

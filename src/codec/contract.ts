@@ -197,6 +197,6 @@ export interface Codec {
   recognise(bytes: Bytes, start: number, end: number): boolean | undefined;
   readonly tcp: StreamDialect | undefined;
   readonly udp: DatagramDialect | undefined;
-  /** Reserved: a frame may say that it came this way, and none is read that did. */
-  readonly sms?: undefined;
+  /** What devices write as text messages. A message is one frame of UTF-8 bytes, whose sender the host knows; nothing is answered. Absent: none is read. */
+  readonly sms?: DatagramDialect | undefined;
 }

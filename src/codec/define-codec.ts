@@ -10,11 +10,23 @@ const LOOKS_SECRET = /pass|secret|token|credential|pin$|key/i;
 /** What an author writes: everything that has an obvious default may be left out. */
 export type CodecDefinition<T extends object, U extends object> = Omit<
   Codec,
-  'api' | 'tcp' | 'udp' | 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'
+  | 'api'
+  | 'tcp'
+  | 'udp'
+  | 'sms'
+  | 'options'
+  | 'zoneOption'
+  | 'attributePrefix'
+  | 'commands'
+  | 'layouts'
+  | 'replies'
+  | 'replyMs'
+  | 'readReply'
 > &
   Partial<Pick<Codec, 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'>> & {
     readonly tcp?: StreamDialect<T>;
     readonly udp?: DatagramDialect<U>;
+    readonly sms?: DatagramDialect<T>;
   };
 
 /**
@@ -49,6 +61,7 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     // object that its own `open` returned.
     tcp: d.tcp === undefined ? undefined : Object.freeze(d.tcp),
     udp: d.udp === undefined ? undefined : Object.freeze(d.udp),
+    sms: d.sms === undefined ? undefined : Object.freeze(d.sms),
   });
 }
 
@@ -70,6 +83,7 @@ function checkDialects<T extends object, U extends object>(d: CodecDefinition<T,
   for (const [transport, dialect] of [
     ['tcp', d.tcp],
     ['udp', d.udp],
+    ['sms', d.sms],
   ] as const) {
     if (dialect === undefined) continue;
     for (const call of ['open', 'decode', 'encodeAck'] as const)

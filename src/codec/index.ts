@@ -22,3 +22,5 @@ export { FRAME_KIND_NAMES, FrameKind, Settled } from './frame-kind.ts';
 export { FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from './frame-result.ts';
 export { defineLayout, type Field, type Layout } from './layout.ts';
 export { checkOptions, parseOption } from './options.ts';
+export { readPosition, type TextPosition } from './position-text.ts';
+export { readTextMessage, type TextMessage } from './text-message.ts';

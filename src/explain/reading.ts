@@ -13,7 +13,7 @@ export interface Reading {
   /** '': recognised by the first bytes. */
   readonly protocol: string;
   /** '': as the bytes look. */
-  readonly transport: '' | 'tcp' | 'udp';
+  readonly transport: '' | Transport;
   /** Identity from the start, '' for none. */
   readonly device: string;
   /** Over those of the configuration. */
@@ -39,6 +39,9 @@ export interface ReadingProblem {
   readonly problem: string;
 }
 
+/** Units of this protocol write links and words only. */
+const PLAIN_TEXTS = 'gt06';
+
 type Open = (codec: Codec, transport: Transport) => Transcript;
 
 /** Reads the bytes as the server would. `configured`: options by codec name. */
@@ -57,7 +60,8 @@ export function read(
   if (device !== '' && !isDeviceId(device)) return { field: 'device', problem: 'must be a device id' };
   const first = chunks.find(({ length }) => length > 0) ?? new Uint8Array(0);
   const guessed = protocol === '';
-  const codec = guessed ? recognised([...codecs.values()], first) : codecs.get(protocol);
+  const guess = (): Codec | undefined => (transport === 'sms' ? textCodec(codecs, first) : recognised([...codecs.values()], first));
+  const codec = guessed ? guess() : codecs.get(protocol);
   if (codec === undefined)
     return guessed
       ? { field: 'protocol', problem: 'no installed protocol begins like this; name one' }
@@ -111,6 +115,12 @@ export function recognised(codecs: readonly Codec[], bytes: Bytes): Codec | unde
   if (sure !== undefined) return sure ?? undefined;
   const possible = codecs.filter((codec) => recogniseCodec([codec], bytes, bytes.length) === undefined);
   return possible.length === 1 ? possible[0] : undefined;
+}
+
+/** The codec for a text message of a device that is not known: the one that says so, else one that has no marks of its own. */
+export function textCodec(codecs: ReadonlyMap<string, Codec>, bytes: Bytes): Codec | undefined {
+  const reading = [...codecs.values()].filter(({ sms }) => sms !== undefined);
+  return reading.find((codec) => codec.recognise(bytes, 0, bytes.length) === true) ?? codecs.get(PLAIN_TEXTS);
 }
 
 /** The transport on which the bytes are something. */

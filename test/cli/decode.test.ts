@@ -334,11 +334,38 @@ describe('decode of what was pasted', () => {
   });
 });
 
+describe('decode of text messages', () => {
+  const SOS = 'SOS alarm! http://maps.google.com/maps?q=N22.571707,E113.857025';
+  const LINES =
+    '+RESP:GTFRI,1A0200,860599000306845,G3-313,0,0,4,1,2.1,0,426.7,8.611466,47.681639,20181214134603,0228,0001,077F,4812,,34,20181214134603,0E50$';
+
+  it('takes texts as arguments', async () => {
+    const { code, out } = await fixgate(['decode', '--transport', 'sms', '--json', SOS]);
+    expect(code).toBe(0);
+    const [message] = line.extend({ protocol: z.string() }).parse(JSON.parse(out)).messages;
+    expect(message).toMatchObject({ type: 'records', answer: null, records: [{ event: 'sos', lat: 22.571707, lon: 113.857025 }] });
+  });
+
+  it('takes a line of input for a text, cut anywhere, and reads each as the protocol that it looks like', async () => {
+    const { out } = await fixgate(['decode', '--transport', 'sms', '--json'], `${SOS}\n\n${LINES}\n\nhallo`);
+    const told = out
+      .trim()
+      .split('\n')
+      .map((text) => line.extend({ protocol: z.string() }).parse(JSON.parse(text)));
+    expect(told.map(({ protocol, messages }) => [protocol, messages[0]?.name, messages[0]?.type])).toEqual([
+      ['gt06', 'text_message', 'records'],
+      ['queclink', 'GTFRI', 'records'],
+      ['gt06', 'text_message', 'reply'],
+    ]);
+  });
+});
+
 describe('decode refuses', () => {
   it.each([
     [['--protocol', 'teltonica'], 'did you mean teltonika?'],
-    [['--transport', 'sctp'], '--transport must be tcp or udp'],
-    [['--protocol', 'gt06', '--transport', 'sctp'], '--transport must be tcp or udp'],
+    [['--transport', 'sctp'], '--transport must be tcp, udp or sms'],
+    [['--protocol', 'gt06', '--transport', 'sctp'], '--transport must be tcp, udp or sms'],
+    [['--protocol', 'jt808', '--transport', 'sms'], 'jt808 does not speak sms'],
     [['--protocol', 'gt06', '--device', 'a b'], 'is not a device id'],
     [['--protocol', 'gt06', '--option', 'integrity=maybe'], 'is not one of'],
     [['--protocol', 'gt06', '--option', 'colour=red'], 'unknown'],

@@ -19,12 +19,9 @@ interface Subject {
 }
 
 function subjects(): Subject[] {
-  const fixtures = frameLines('teltonika').map((line) => ({
-    id: line.id,
-    transport: line.transport,
-    bytes: bytesOf(line.hex),
-    options: line.options ?? {},
-  }));
+  const fixtures = frameLines('teltonika').flatMap(({ id, transport, hex, options = {} }) =>
+    transport === 'sms' ? [] : [{ id, transport, bytes: bytesOf(hex), options }],
+  );
   const vectors = (readLines('../shared/vectors/teltonika.jsonl') ?? []).flatMap((line): Subject[] => {
     if (typeof line !== 'object' || line === null || !('id' in line) || !('frame' in line) || !('transport' in line)) return [];
     const { frame } = line;

@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Bytes } from '../../src/base/wire/index.ts';
 import { fromHex, hex } from '../../src/base/wire/index.ts';
-import { AckRequest, type Codec, checkOptions, FrameKind, type FrameResult, Settled } from '../../src/codec/index.ts';
+import { AckRequest, type Codec, checkOptions, FrameKind, type FrameResult, Settled, type Transport } from '../../src/codec/index.ts';
 import { Feed, type FeedSettings, type FrameSnapshot, KIT_NOW } from '../../src/codec/kit/feed.ts';
 import { Rows } from '../../src/out/record/rows.ts';
 
 /**
  * Loads fixtures/<codec>/*.jsonl and registers one test a line. Unknown keys in a line are refused.
  *
- * frames.jsonl    one frame: hex, and the `FrameSnapshot` it must give; the received time is KIT_NOW unless the line says otherwise
+ * frames.jsonl    one frame: hex (or the `text` of a text message), and the `FrameSnapshot` it must give; the received time is KIT_NOW unless the line says otherwise
  * streams.jsonl   a conversation: {"in"} bytes arrive, {"durable"} all so far is on disk, {"quiet"} the peer fell quiet,
  *                 {"out"} exactly these bytes have left since the last "out"
  * answers.jsonl   how a frame was settled, and the answer's bytes
@@ -18,7 +18,7 @@ import { Rows } from '../../src/out/record/rows.ts';
  * hostile.jsonl   chunks that once broke something; they join the kit's samples (test/codec/kit.test.ts)
  */
 
-const transport = z.enum(['tcp', 'udp']);
+const transport = z.enum(['tcp', 'udp', 'sms']);
 const options = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
 const record = z.record(z.string(), z.unknown());
 const hexText = z.string().refine((text) => fromHex(text) !== undefined, 'must be hex');
@@ -115,7 +115,14 @@ export function readLines(path: string): unknown[] | undefined {
   return readFileSync(url, 'utf8')
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .map((line): unknown => JSON.parse(line));
+    .map((line): unknown => asHex(JSON.parse(line)));
+}
+
+/** A text message is written as text, and its bytes are those of UTF-8. */
+function asHex(line: unknown): unknown {
+  if (typeof line !== 'object' || line === null || !('text' in line) || typeof line.text !== 'string' || !('expect' in line)) return line;
+  const { text, ...rest } = line;
+  return { ...rest, hex: Buffer.from(text).toString('hex') };
 }
 
 function load<T>(codec: string, file: string, schema: z.ZodType<T>): T[] {
@@ -149,7 +156,7 @@ export class RecordFeed {
   readonly feed: Feed;
   readonly records: Record<string, unknown>[][] = [];
 
-  constructor(codec: Codec, transport: 'tcp' | 'udp', settings: FeedSettings, received = KIT_NOW) {
+  constructor(codec: Codec, transport: Transport, settings: FeedSettings, received = KIT_NOW) {
     const onDecoded = (out: FrameResult, bytes: Bytes): void => {
       const rows = new Rows();
       rows.append(out, codec, this.feed.device, received, out.rows, bytes);
@@ -190,7 +197,7 @@ export function fixtureTests(codec: Codec): void {
   const byId = new Map(frames.map((line) => [line.id, line]));
 
   const opened = (
-    line: { id: string; transport: 'tcp' | 'udp'; needs?: readonly string[] | undefined },
+    line: { id: string; transport: Transport; needs?: readonly string[] | undefined },
     settings: FeedSettings,
     received?: number,
   ) => {

@@ -122,7 +122,7 @@ class Run {
       this.#inputUntouched(sample);
       this.#probe(sample, sample.chunks, sample.name);
     }
-    for (const transport of ['tcp', 'udp'] as const)
+    for (const transport of ['tcp', 'udp', 'sms'] as const)
       this.#adopts(
         transport,
         sound.filter((sample) => sample.transport === transport),
@@ -415,7 +415,7 @@ class Run {
   /** Every command with the edges of its parameters, for every dialect that encodes. */
   #commands(): void {
     const codec = this.#codec;
-    for (const transport of ['tcp', 'udp'] as const) {
+    for (const transport of ['tcp', 'udp', 'sms'] as const) {
       const dialect: Dialect | undefined = codec[transport];
       if (dialect?.encodeCommand === undefined) continue;
       for (const rule of codec.commands)

@@ -27,8 +27,13 @@ export interface Watch {
 
 /** The codec with its frame and salvage verdicts checked against the contract. */
 export function watched(codec: Codec, watch: Watch): Codec {
-  const { tcp, udp } = codec;
-  return { ...codec, tcp: tcp && watchedStream(tcp, watch), udp: udp && watchedDatagram(udp, watch) };
+  const { tcp, udp, sms } = codec;
+  return {
+    ...codec,
+    tcp: tcp && watchedStream(tcp, watch),
+    udp: udp && watchedDatagram(udp, watch),
+    sms: sms && watchedDatagram(sms, watch),
+  };
 }
 
 function watchedStream(dialect: StreamDialect, watch: Watch): StreamDialect {

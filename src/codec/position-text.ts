@@ -1,22 +1,30 @@
-import { epochMs } from '../../src/base/wire/index.ts';
+import { epochMs } from '../base/wire/index.ts';
 
 /**
- * Positions in the texts of replies (protocol.md section 9.5). The patterns are linear: bounded repetition of single characters.
+ * Positions in texts that trackers write: replies to commands, and text messages (the protocol.md of each codec has the forms). The patterns are
+ * linear: bounded repetition of single characters.
  *
  * ```
  * Current position! Lat:S23.525024,Lon:W46.679787,Course:263.28,Speed:0.00Km/h,DateTime:2021-10-29 11:11:43     WHERE#
  * DWXX=Lat:N23d5.1708m,Lon:E114d23.6212m,Course:0.00,Speed:0.3518,DateTime:11-11-15  11:53:43                     DWXX#
  * http://maps.google.com/maps?q=N22.571707,E113.857025                                                            URL#
+ * GPS:1 Sat:7 Lat:54.71473 Long:25.30304 Alt:147 Speed:0 Dir:77 Date: 2007/8/24 Time: 13:4:36                     getgps
+ * lat:22.571707 long:113.857025 speed:000.0 F:3.85V,1,Signal:F imei:354776031222631                               TK103
  * ```
+ *
+ * A date with slashes whose year has two digits is not read: makers disagree about the order.
  */
 export interface TextPosition {
   readonly latitude: number;
   readonly longitude: number;
-  /** False: the device names it its last position. */
+  /** False: the device names it its last position, or says that it has no fix. */
   readonly valid: boolean;
   /** NaN when the text has none. */
   readonly speedKmh: number;
   readonly courseDeg: number;
+  readonly altitudeM: number;
+  /** -1 when the text has none. */
+  readonly satellites: number;
   /** Epoch ms as if the device's own zone were UTC; NaN when the text has no date. */
   readonly localMs: number;
 }
@@ -29,8 +37,11 @@ const LINK = new RegExp(
   String.raw`(?:[?&](?:q|ll|query|daddr|center)=(?:loc:)?|/maps/(?:@|place/|search/)|/maps\?)([NS]?)${DEGREES}([NS]?)(?:,|%2C)([EW]?)${DEGREES}([EW]?)`,
   'i',
 );
-const DATE = /(?:^|\D)(\d{4}|\d{2})[-/](\d{1,2})[-/](\d{1,2})[ T]{1,4}(\d{1,2}):(\d{1,2}):(\d{1,2})/;
-const COURSE = /\bCourse\s?[:=]\s?(\d{1,3}(?:\.\d{1,6})?)/i;
+const DATE = /(?:^|\D)(\d{4}[-/]|\d{2}-)(\d{1,2})[-/](\d{1,2})(?:[ T]{1,4}|,? ?T(?:ime)?: ?)(\d{1,2}):(\d{1,2}):(\d{1,2})/i;
+const COURSE = /\b(?:Course|Dir)\s?[:=]\s?(\d{1,3}(?:\.\d{1,6})?)/i;
+const ALTITUDE = /\bAlt(?:itude)?\s?[:=]\s?(-?\d{1,5}(?:\.\d{1,6})?)/i;
+const SATELLITES = /\bSat\s?[:=]\s?(\d{1,2})\b/i;
+const NO_FIX = /\bLast position|^GPS:0\b/i;
 const SPEED = /\bSpeed\s?[:=]\s?(\d{1,3}(?:\.\d{1,6})?)/i;
 
 /** Undefined when the text holds no place on the globe. */
@@ -42,9 +53,11 @@ export function readPosition(text: string): TextPosition | undefined {
   return {
     latitude,
     longitude,
-    valid: !/\bLast position/i.test(text),
+    valid: !NO_FIX.test(text),
     speedKmh: numberIn(text, SPEED),
     courseDeg: numberIn(text, COURSE),
+    altitudeM: numberIn(text, ALTITUDE),
+    satellites: Number(SATELLITES.exec(text)?.[1] ?? -1),
     localMs: dateIn(text),
   };
 }
@@ -63,7 +76,9 @@ function numberIn(text: string, form: RegExp): number {
 }
 
 function dateIn(text: string): number {
-  const parts = DATE.exec(text)?.slice(1).map(Number);
+  const parts = DATE.exec(text)
+    ?.slice(1)
+    .map((part) => Number.parseInt(part, 10));
   if (parts === undefined) return Number.NaN;
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts;
   return epochMs(year < 100 ? 2000 + year : year, month, day, hour, minute, second);

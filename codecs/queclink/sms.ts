@@ -1,0 +1,18 @@
+import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
+import { A } from './attributes.ts';
+import { decode } from './decode.ts';
+import { TEXT_MESSAGE } from './messages.ts';
+import { memoOf, open, type QueclinkState } from './state.ts';
+
+const PLUS = 0x2b;
+
+/** Text messages (protocol.md section 11.7): reports as on a connection, and links for people. */
+export const sms: DatagramDialect<QueclinkState> = {
+  open,
+  memo: memoOf,
+  decode(bytes, start, end, state, out) {
+    if (bytes[start] === PLUS) decode(bytes, start, end, state, out);
+    else readTextMessage(bytes, { start, end }, out, { name: TEXT_MESSAGE, reply: A.Reply });
+  },
+  encodeAck: () => 0,
+};

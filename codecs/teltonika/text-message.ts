@@ -1,0 +1,14 @@
+import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
+import { own } from './attributes.ts';
+import { open, type State, TEXT_MESSAGE } from './frame.ts';
+
+const REPLY = own('reply');
+
+/** Text messages (protocol.md section 10.1): the words of getgps, links, and what events are set to write. */
+export const sms: DatagramDialect<State> = {
+  open,
+  decode(bytes, start, end, _state, out) {
+    readTextMessage(bytes, { start, end }, out, { name: TEXT_MESSAGE, reply: REPLY });
+  },
+  encodeAck: () => 0,
+};
