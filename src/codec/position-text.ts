@@ -1,7 +1,7 @@
 import { epochMs } from '../base/wire/index.ts';
 
 /**
- * Positions in texts that trackers write: replies to commands, and text messages (the protocol.md of each codec has the forms). The patterns are
+ * Positions in texts that trackers write: replies to commands, and text messages (each codec documents its forms). The patterns are
  * linear: bounded repetition of single characters.
  *
  * ```

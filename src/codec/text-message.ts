@@ -7,7 +7,7 @@ import { readPosition } from './position-text.ts';
 /** Longer ones are cut: ten messages joined. */
 const MOST_CHARACTERS = 1600;
 
-/** Words of an alarm (protocol.md of the codecs, the tables of text messages). The first that a text has is its event. */
+/** Words of an alarm (the tables of text messages in the documents of the codecs). The first that a text has is its event. */
 const ALARMS: readonly (readonly [RegExp, EventName])[] = [
   [/\bhelp me\b|\bSOS ?(?:alarm|alert|!)/i, 'sos'],
   [
