@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { SERVICE_STATES } from '../fleet/plan/service.ts';
 import { readService } from '../fleet/plan/service-keeper.ts';
-import { frozenSchema, STATEMENTS, scopeOf, statementOf, statementSchema } from '../fleet/plan/statement.ts';
+import { daysOf, frozenSchema, STATEMENTS, scopeOf, statementOf, statementSchema } from '../fleet/plan/statement.ts';
 import { countersOf } from '../fleet/plan/usage.ts';
 import type { PlanHistory } from '../fleet/plan/versions.ts';
 import { deviceId } from '../fleet/registry/device.ts';
@@ -47,7 +47,8 @@ const month = z.string().regex(/^\d{4}-\d\d(-\d\d)?$/, 'must be the month or the
 
 /** Of all cycles with usage, newest first; those that are not frozen are computed of the sums. */
 async function statementsOf(office: ApiOffice, id: string): Promise<z.infer<typeof statement>[]> {
-  const periods = (await readService(office.state, id, systemClock.now()))?.periods ?? [];
+  const now = systemClock.now();
+  const periods = (await readService(office.state, id, now))?.periods ?? [];
   const plans = new Map<string, PlanHistory>();
   for (const { plan } of periods) if (!plans.has(plan)) plans.set(plan, await office.plans.history(plan));
   const found = new Map<string, z.infer<typeof statement>>();
@@ -57,7 +58,9 @@ async function statementsOf(office: ApiOffice, id: string): Promise<z.infer<type
     if (found.has(key)) continue;
     const start = Number(key.slice(id.length + 1));
     const scope = scopeOf(periods, plans, start);
-    if (scope !== undefined) found.set(key, { ...statementOf(id, scope, start, countersOf(value)), provisional: true });
+    if (scope === undefined) continue;
+    const days = daysOf(periods, { from: scope.from, to: Math.min(scope.to, now) });
+    found.set(key, { ...statementOf(id, scope, start, countersOf(value), { days }), provisional: true });
   }
   return [...found.values()].sort((a, b) => b.start - a.start);
 }

@@ -9,6 +9,7 @@ import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
+import { EntryKind } from '../../src/journal/entry.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
@@ -370,6 +371,8 @@ describe('what else a plan does', () => {
       { type: 'roaming_started', mcc: 262 },
     ]);
     expect(roams).toEqual([true]);
+    intake.closed('device');
+    expect(journal.entries.filter(({ kind }) => kind === EntryKind.Usage).at(-1)?.payload).toContain('"mcc":262,"mnc":2,"roaming":1');
   });
 
   it('is no reason to forget an unknown frame', () => {

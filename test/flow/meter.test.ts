@@ -4,11 +4,11 @@ import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
-import { Meters } from '../../src/in/session/meter.ts';
+import { Meter, Meters } from '../../src/in/session/meter.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { parseUsage } from '../../src/journal/usage.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 import { type Entry, intakeHost, MemoryJournal } from '../support/intake-rig.ts';
 
 /** Keeps the usage entries apart. */
@@ -284,6 +284,21 @@ describe('usage entries', () => {
       '{"in":-1,"out":1,"segments":1,"datagrams":1,"records":0}',
     ])
       expect(parseUsage(text)).toBeUndefined();
+  });
+
+  it('name the network: of what gathered before it was known, too, and no two in one', () => {
+    const { intake } = connect();
+    intake.push(toyLogin(A, false));
+    intake.push(toyStatus(2));
+    expect(journal.used).toEqual([]);
+    meters.roam(intake.session?.meter ?? new Meter(undefined), { mcc: 228, mnc: -1, roaming: true });
+    intake.push(toyFixes(3, 1));
+    intake.closed('device');
+    expect(journal.used.map(({ payload }) => parseUsage(payload)?.network)).toEqual([
+      { mcc: 262, mnc: 2, roaming: false },
+      { mcc: 228, mnc: -1, roaming: true },
+    ]);
+    expect(journal.sum(A)).toMatchObject({ in: toyLogin(A, false).length + toyStatus(2).length + toyFixes(3, 1).length, records: 2 });
   });
 
   it('2: that are refused are tried again, also when the device has gone', () => {

@@ -500,7 +500,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
   test('usage: a row for each entry, the same row when it comes again', async () => {
     const data = dataDirectory();
     const slot = await Slot.open(data, 0);
-    slot.usage('a', T + 3_599_999, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
+    slot.usage('a', T + 3_599_999, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5, network: { mcc: 262, mnc: 0, roaming: true } });
     slot.usage('b', T + 3_600_000, { in: Number.MAX_SAFE_INTEGER, out: 0, segments: 0, datagrams: 0, records: 0 });
     slot.usage('a', T + 3_600_000, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
     slot.usage('a', T + 3_600_000, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
@@ -518,9 +518,9 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     const rows = await rowsOf('SELECT *, hour FROM fixgate.usage FINAL ORDER BY sequence');
     const a = { device: 'a', bytes_in: 1, bytes_out: 2, segments: 3, datagrams: 4, records: 5, instance: INSTANCE, slot: 0 };
     expect(rows).toMatchObject([
-      { ...a, sequence: 1, time: '2026-10-01 00:59:59.999', hour: '2026-10-01 00:00:00' },
+      { ...a, sequence: 1, time: '2026-10-01 00:59:59.999', hour: '2026-10-01 00:00:00', mcc: 262, mnc: 0, roaming: true },
       { device: 'b', sequence: 2, bytes_in: Number.MAX_SAFE_INTEGER, bytes_out: 0, hour: '2026-10-01 01:00:00' },
-      { ...a, sequence: 3 },
+      { ...a, sequence: 3, mcc: null, mnc: null, roaming: false },
       { ...a, sequence: 4 },
     ]);
   });
@@ -541,6 +541,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 6, about: 'comments of columns' },
         { number: 7, about: 'statements of billing cycles' },
         { number: 8, about: 'audit' },
+        { number: 9, about: 'usage by network' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'audit',
@@ -599,7 +600,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 8]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 9]);
       expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
@@ -613,7 +614,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(8);
+      expect(await count('migrations')).toBe(9);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

@@ -5,7 +5,7 @@ import { secretUrl } from '../../src/base/secret.ts';
 import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
 import { planSchema } from '../../src/fleet/plan/plan.ts';
 import { PlanRecords } from '../../src/fleet/plan/plan-records.ts';
-import { HEADS, STATEMENTS } from '../../src/fleet/plan/statement.ts';
+import { canonical, HEADS, STATEMENTS } from '../../src/fleet/plan/statement.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import { UsageHistory } from '../../src/out/sink/clickhouse/history.ts';
 import { StatementTable } from '../../src/out/sink/clickhouse/statements.ts';
@@ -23,6 +23,9 @@ const DECEMBER = Date.UTC(2026, 11, 1);
 const DAY = 86_400_000;
 const ONE = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
 const DEADLINE = 120_000;
+/** A statement as the first version made it, in canonical JSON, and its hash. */
+const OLD = `{"account":"","billed_bytes":480,"bytes_cap":250,"bytes_in":400,"bytes_out":40,"datagrams":4,"device":"car-a","end":${NOVEMBER},"over_bytes":230,"overhead":{"datagram_bytes":0,"round_bytes":1,"segment_bytes":5},"overhead_bytes":40,"plan":"basic","plan_version":1,"records":12,"segments":8,"start":${OCTOBER},"time_zone":"UTC"}`;
+const OLD_HASH = 'aecfdbbbef08c077e5cf48ba77eed706fb61c1d5b7cb3ef637282a1197c78ac4';
 
 describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (kind) => {
   let server: ClickHouseServer;
@@ -130,6 +133,10 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       billed_bytes: 360,
       bytes_cap: 250,
       over_bytes: 110,
+      networks: [{ roaming: false, bytes_in: 300, bytes_out: 30, segments: 6, datagrams: 3, records: 9 }],
+      steps: [],
+      commands: {},
+      days: { active: 31 },
     });
     const numbers = frozen.map(({ value }) => STATEMENTS.read(value)?.number).sort();
     expect(numbers).toEqual([1, 1, 2]);
@@ -173,6 +180,62 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     await command(`TRUNCATE TABLE fixgate.usage`);
     expect((await verify()).slice(1, 3)).toEqual(['1 expired', '2 erased']);
     expect(HEADS.read(await store.get('statement_heads', HEADS.key('')))?.number).toBe(3);
+  });
+
+  it('tells of networks, steps, commands and states, and a statement from before there was that stays right', async () => {
+    const { store, slot, clock, keeper, settle, device, verify, command } = await world();
+    await device('car-a');
+    const period = (state: string, from: number) => ({ state, from, plan: 'basic', account: '', by: 'desk', reason: '' });
+    const periods = [period('active', OCTOBER), period('suspended', OCTOBER + 20.5 * DAY)];
+    await store.write([{ table: 'service', key: 'car-a', put: JSON.stringify({ mark: 'paused', periods, news: [] }) }]);
+    slot.usage('car-a', OCTOBER + DAY, ONE);
+    for (const n of [2, 3]) slot.usage('car-a', OCTOBER + n * DAY, { ...ONE, network: { mcc: 262, mnc: 1, roaming: false } });
+    slot.usage('car-a', OCTOBER + 4 * DAY, { ...ONE, network: { mcc: 228, mnc: -1, roaming: true } });
+    const step = { plan: 'basic', used_pct: 80 };
+    slot.event('car-a', OCTOBER + DAY, { type: 'plan_step', action: 'notify', at_pct: 80, ...step });
+    slot.event('car-a', OCTOBER + DAY + 1, { type: 'plan_step', action: 'notify', at_pct: 80, ...step });
+    slot.event('car-a', OCTOBER + 2 * DAY, { type: 'plan_step', action: 'slow', at_pct: 90, interval_s: 600, ...step });
+    slot.event('car-a', OCTOBER + 3 * DAY, { type: 'plan_step_ended', action: 'slow', at_pct: 90, interval_s: 600, ...step });
+    for (const [id, state] of ['1 sent', '1 sent', '1 answered', '2 sent', '3 queued'].map((one) => one.split(' ')))
+      slot.event('car-a', OCTOBER + 2 * DAY, { type: 'command', id, command: 'set_interval', state });
+    await settle();
+    clock.delivered = NOVEMBER;
+    await keeper().freeze();
+    const row = await store.get('statements', `car-a ${OCTOBER}`);
+    const frozen = STATEMENTS.read(row);
+    const once = { bytes_in: 100, bytes_out: 10, segments: 2, datagrams: 1, records: 3 };
+    const { networks, steps, commands, days, ...old } = frozen?.statement ?? {};
+    expect({ networks, steps, commands, days }).toEqual({
+      networks: [
+        { roaming: false, ...once },
+        { mcc: 228, roaming: true, ...once },
+        { mcc: 262, mnc: 1, roaming: false, bytes_in: 200, bytes_out: 20, segments: 4, datagrams: 2, records: 6 },
+      ],
+      steps: [
+        { action: 'notify', at_pct: 80, from: OCTOBER + DAY },
+        { action: 'slow', at_pct: 90, from: OCTOBER + 2 * DAY, to: OCTOBER + 3 * DAY },
+      ],
+      commands: { set_interval: 2 },
+      days: { active: 20.5, suspended: 10.5 },
+    });
+    expect(await verify()).toEqual(['1 right']);
+    await command(`ALTER TABLE fixgate.usage UPDATE roaming = 0 WHERE device = 'car-a'`);
+    expect(await verify()).toEqual(['1 usage']);
+    // As the version before wrote it: only what it had is compared.
+    expect(canonical(old)).toBe(OLD);
+    const [account, number, hash] = ['', 1, OLD_HASH];
+    await store.write([
+      {
+        table: 'statements',
+        key: `car-a ${OCTOBER}`,
+        put: JSON.stringify({ statement: JSON.parse(OLD), number, previous: '', hash, frozen: NOVEMBER }),
+      },
+      { table: 'statement_heads', key: HEADS.key(account), put: JSON.stringify({ number, hash }) },
+      { table: 'statement_copies', key: `car-a ${OCTOBER}`, put: '1' },
+    ]);
+    await command('TRUNCATE TABLE fixgate.statements');
+    await keeper('another').freeze();
+    expect(await verify()).toEqual(['1 right']);
   });
 
   it('3: what a killed server has frozen and not copied is copied by the next', async () => {

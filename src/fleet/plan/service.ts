@@ -46,7 +46,7 @@ export const SERVICE = new TypedTable<ServiceRow>({ name: 'service', key: byId, 
 export const SETTLED_KEY = '*';
 
 /** Periods that are kept of a device. */
-const MOST_PERIODS = 500;
+export const MOST_PERIODS = 500;
 
 type Kind = 'in' | 'waits' | 'out';
 const KINDS: Readonly<Record<ServiceState, Kind>> = {

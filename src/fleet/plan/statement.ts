@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { rowsOf, TypedTable } from '../../state/table.ts';
-import { billed, type Counters } from './overhead.ts';
+import { billed, type Counters, NOTHING } from './overhead.ts';
 import { planSchema } from './plan.ts';
-import type { Period } from './service.ts';
+import { type Period, SERVICE_STATES } from './service.ts';
 import { usageOf } from './usage.ts';
 import { type PlanHistory, pricedBy } from './versions.ts';
+
+const DAY_MS = 86_400_000;
 
 /**
  * The statement of a closed billing cycle of a device (docs/plans.md): what was used, and by which version of which plan it is priced.
@@ -14,6 +16,33 @@ import { type PlanHistory, pricedBy } from './versions.ts';
  * 2. Its hash is the SHA-256 of its canonical JSON, a line break, and the hash of the account's statement before: a chain per account.
  */
 const counters = { bytes_in: z.int(), bytes_out: z.int(), segments: z.int(), datagrams: z.int(), records: z.int() };
+
+const networkSchema = z
+  .object({
+    mcc: z.int().optional().describe('country code of the network; absent: not known'),
+    mnc: z.int().optional(),
+    roaming: z.boolean().describe('not one of the home networks that the device had then'),
+    ...counters,
+  })
+  .describe('what was used over one network');
+export type NetworkUse = z.infer<typeof networkSchema>;
+
+const stepTaken = z.object({
+  action: z.string(),
+  at_pct: z.number(),
+  from: z.int().describe('epoch ms'),
+  to: z.int().optional().describe('absent: to the end of the cycle'),
+});
+
+/** What statements of before there was this have not: their hashes are of what they have. */
+const later = {
+  networks: z.array(networkSchema),
+  steps: z.array(stepTaken).describe('steps of the plan that held'),
+  commands: z.record(z.string(), z.int()).describe('commands that were sent to the device, by type'),
+  days: z.partialRecord(z.enum(SERVICE_STATES), z.number()).describe('in each state, of 24 hours'),
+};
+const detail = z.object(later);
+export type Detail = z.infer<typeof detail>;
 
 export const statementSchema = z.object({
   device: z.string(),
@@ -31,6 +60,7 @@ export const statementSchema = z.object({
   over_bytes: z.int().optional().describe('billed beyond the cap'),
   records_cap: z.int().optional(),
   over_records: z.int().optional(),
+  ...detail.partial().shape,
 });
 export type Statement = z.infer<typeof statementSchema>;
 
@@ -84,11 +114,72 @@ export function scopeOf(periods: readonly Period[], plans: ReadonlyMap<string, P
   return found;
 }
 
+/** An event that a statement tells of. */
+export interface Told {
+  readonly type: string;
+  /** Epoch ms. */
+  readonly at: number;
+  readonly action: string;
+  readonly at_pct: number;
+  readonly command: string;
+  /** Of the command. */
+  readonly id: string;
+}
+
+/** What the tables have of a device in a time. */
+export interface Used {
+  readonly networks: readonly NetworkUse[];
+  /** By time. */
+  readonly told: readonly Told[];
+}
+
+export function totalOf(networks: readonly Counters[]): Counters {
+  return networks.reduce<Counters>(
+    (sum, one) => ({
+      bytes_in: sum.bytes_in + one.bytes_in,
+      bytes_out: sum.bytes_out + one.bytes_out,
+      segments: sum.segments + one.segments,
+      datagrams: sum.datagrams + one.datagrams,
+      records: sum.records + one.records,
+    }),
+    NOTHING,
+  );
+}
+
+export function detailOf({ networks, told }: Used, periods: readonly Period[], scope: Pick<Scope, 'from' | 'to'>): Detail {
+  return { networks: [...networks], ...toldOf(told), days: daysOf(periods, scope) };
+}
+
+function toldOf(told: readonly Told[]): Pick<Detail, 'steps' | 'commands'> {
+  const steps: z.infer<typeof stepTaken>[] = [];
+  const sent = new Map<string, Set<string>>();
+  for (const { type, at, action, at_pct, command, id } of told) {
+    const open = steps.findIndex((one) => one.to === undefined && one.action === action && one.at_pct === at_pct);
+    const held = steps[open];
+    if (type === 'command') sent.set(command, (sent.get(command) ?? new Set()).add(id));
+    // A server that is killed while it says something says it again.
+    else if (type === 'plan_step' && held === undefined) steps.push({ action, at_pct, from: at });
+    else if (type === 'plan_step_ended' && held !== undefined) steps[open] = { ...held, to: at };
+  }
+  return { steps, commands: Object.fromEntries([...sent].map(([type, ids]) => [type, ids.size])) };
+}
+
+/** Days in each state, to the thousandth. */
+export function daysOf(periods: readonly Period[], { from, to }: Pick<Scope, 'from' | 'to'>): Detail['days'] {
+  const times: Partial<Record<Period['state'], number>> = {};
+  for (const [at, period] of periods.entries()) {
+    const time = Math.min(to, periods[at + 1]?.from ?? to) - Math.max(from, period.from);
+    if (time > 0) times[period.state] = (times[period.state] ?? 0) + time;
+  }
+  return Object.fromEntries(Object.entries(times).map(([state, time]) => [state, Math.round(time / (DAY_MS / 1000)) / 1000]));
+}
+
 export function statementOf(
   device: string,
   { account, plan: history, from, to, activated }: Scope,
   start: number,
   used: Counters,
+  more?: Partial<Detail>,
 ): Statement {
   const { plan, version, cycle } = pricedBy(history, start);
   const metered = { id: device, ...(activated === undefined ? {} : { activates_at: activated }) };
@@ -108,6 +199,7 @@ export function statementOf(
     billed_bytes,
     ...(bytes_cap === undefined ? {} : { bytes_cap, over_bytes: Math.max(0, billed_bytes - bytes_cap) }),
     ...(records_cap === undefined ? {} : { records_cap, over_records: Math.max(0, used.records - records_cap) }),
+    ...more,
   };
 }
 

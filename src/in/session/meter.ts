@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import { EntryKind, type Origin } from '../../journal/entry.ts';
-import { encodeUsage, type Traffic } from '../../journal/usage.ts';
+import { encodeUsage, type Network, type Traffic } from '../../journal/usage.ts';
 import type { EntrySink } from './entry-sink.ts';
 
 /**
@@ -29,6 +29,8 @@ export class Meter implements Traffic {
   segments = 0;
   datagrams = 0;
   records = 0;
+  /** Over which the device speaks, as far as it has said so. */
+  network: Network | undefined;
   /** Undefined until the device is identified. */
   origin: Origin | undefined;
   /** Connections that hold it. */
@@ -99,6 +101,12 @@ export class Meters {
     meter.origin = origin;
   }
 
+  /** The device is served by another network: what has gathered under the one before is journaled, as far as the journal accepts it. */
+  roam(meter: Meter, network: Network): void {
+    if (meter.network !== undefined) this.journal(meter);
+    meter.network = network;
+  }
+
   /** Something was added. */
   noted(meter: Meter): void {
     if (meter.since < 0) this.#wait(meter);
@@ -112,8 +120,8 @@ export class Meters {
     const bytes = encodeUsage(meter);
     const sequence = this.#journal.append(origin, EntryKind.Usage, this.#clock.now(), 0, 0, bytes, 0, bytes.length);
     if (sequence < 0) return false;
-    const { in: bytesIn, out, segments, datagrams, records } = meter;
-    this.#underWay.push({ sequence, origin, in: bytesIn, out, segments, datagrams, records });
+    const { in: bytesIn, out, segments, datagrams, records, network } = meter;
+    this.#underWay.push({ sequence, origin, in: bytesIn, out, segments, datagrams, records, network });
     meter.clear();
     this.#waiting.delete(meter);
     this.#forget(meter);
@@ -145,6 +153,7 @@ export class Meters {
       if (lost === undefined || lost.sequence < from || lost.sequence > to) continue;
       this.#underWay.splice(i, 1);
       const meter = this.#of(lost.origin);
+      if (meter.isEmpty) meter.network = lost.network;
       meter.add(lost);
       if (meter.since < 0) this.#wait(meter);
     }

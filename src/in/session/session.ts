@@ -300,6 +300,8 @@ export class Session implements LiveSession {
     const offset = this.#host.clocks.saw(this.#line.codec, this.device, frame, this.#reader.clockOffset, wall);
     if (offset !== undefined) this.#clockFound(offset);
     this.terms.watch(frame, wall, this);
+    const network = this.terms.networkOf(frame, wall, this.meter.network);
+    if (network !== this.meter.network && network !== undefined) this.#host.meters.roam(this.meter, network);
   }
 
   /** The frame is a reply, and in the journal. */

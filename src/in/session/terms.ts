@@ -1,10 +1,13 @@
 import type { FrameResult } from '../../codec/index.ts';
+import { RowFlag } from '../../codec/index.ts';
 import { cycleOf } from '../../fleet/plan/cycle.ts';
 import type { Plan } from '../../fleet/plan/plan.ts';
 import type { PlanCache, Seen } from '../../fleet/plan/plan-cache.ts';
 import { type Served, type Treatment, treatmentOf } from '../../fleet/plan/treatment.ts';
 import type { AccountState } from '../../fleet/registry/account-states.ts';
 import type { Device } from '../../fleet/registry/device.ts';
+import type { Network } from '../../journal/usage.ts';
+import { JUDGED, judgeTime } from '../../out/record/time-rules.ts';
 import type { Notices } from './notices.ts';
 
 /** What of the plans a connection needs. */
@@ -12,6 +15,10 @@ export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'roams' |
   /** What the account is; undefined: active. */
   accountState(account: string | undefined): AccountState | undefined;
 };
+
+/** A record so old says nothing of the network that serves the device now. */
+const LIVE_MS = 60_000;
+const MOST_CODE = 999;
 
 /** The terms of one device: what its state and the steps of its plan mean for its frames (docs/plans.md). */
 export class Terms {
@@ -71,6 +78,20 @@ export class Terms {
       }
       this.#watchCountry(frame.cellMcc[cell] ?? -1, at, home, notices);
     }
+  }
+
+  /** The network that serves the device by the last record of the frame, if that is of now and has a cell; else `before`. */
+  networkOf(frame: FrameResult, received: number, before: Network | undefined): Network | undefined {
+    const row = frame.rows - 1;
+    const cell = firstCell(frame, row);
+    const mcc = frame.cellMcc[cell] ?? -1;
+    if (mcc < 0 || mcc > MOST_CODE) return before;
+    judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
+    if ((JUDGED.flags & RowFlag.NoTime) === 0 && Math.abs(received - JUDGED.time) > LIVE_MS) return before;
+    const mnc = frame.cellMnc[cell] ?? -1;
+    const home = this.#record?.home_networks ?? [];
+    const roaming = home.length > 0 && !home.includes(mcc);
+    return before?.mcc === mcc && before.mnc === mnc && before.roaming === roaming ? before : { mcc, mnc, roaming };
   }
 
   #watchCountry(mcc: number, at: number, home: readonly number[], notices: Notices): void {

@@ -1,5 +1,5 @@
 import type { Codec } from '../../codec/index.ts';
-import type { Traffic } from '../../journal/usage.ts';
+import type { Network, Traffic } from '../../journal/usage.ts';
 import type { Event } from '../record/event.ts';
 import { Rows } from '../record/rows.ts';
 
@@ -138,11 +138,14 @@ export class UsageRows {
   segments: number[] = [];
   datagrams: number[] = [];
   records: number[] = [];
+  /** Undefined: not known. */
+  network: (Network | undefined)[] = [];
   slot: string[] = [];
   sequence: number[] = [];
 
   clear(): void {
     this.count = 0;
+    this.network.length = 0;
     for (const column of [this.device, this.account, this.id, this.slot]) column.length = 0;
     for (const column of [this.time, this.bytesIn, this.bytesOut, this.segments, this.datagrams, this.records, this.sequence])
       column.length = 0;
@@ -159,6 +162,7 @@ export class UsageRows {
     this.segments.push(traffic.segments);
     this.datagrams.push(traffic.datagrams);
     this.records.push(traffic.records);
+    this.network.push(traffic.network);
     this.slot.push(slot);
     this.sequence.push(sequence);
   }

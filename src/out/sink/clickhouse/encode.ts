@@ -85,7 +85,7 @@ export class BlockEncoder {
     const { writer } = this;
     const n = pick.to - pick.from;
     writer.clear();
-    writer.block(12, n);
+    writer.block(15, n);
     this.#texts('device', usage.device, pick);
     this.#identities(usage, pick);
     this.#lowCardinality('account', usage.account, pick);
@@ -95,6 +95,9 @@ export class BlockEncoder {
     this.#counts('segments', usage.segments, pick);
     this.#counts('datagrams', usage.datagrams, pick);
     this.#counts('records', usage.records, pick);
+    const networks = Array.from(pick.list.subarray(pick.from, pick.to), (row) => usage.network[row]);
+    for (const name of ['mcc', 'mnc'] as const) writer.smallNumbers(name, networks, (one) => one?.[name]);
+    writer.bools('roaming', networks, (one) => one?.roaming);
     yield;
     writer.column('instance', 'LowCardinality(String)');
     writer.dictionaryVersion();

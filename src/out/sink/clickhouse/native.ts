@@ -113,6 +113,21 @@ export class NativeWriter {
     this.string(type);
   }
 
+  /** Values that do not fit are NULL. */
+  smallNumbers<T>(name: string, rows: readonly T[], of: (row: T) => number | undefined): void {
+    this.column(name, 'Nullable(UInt16)');
+    this.reserve(3 * rows.length);
+    const values = rows.map((row) => of(row) ?? -1).map((value) => (value <= 0xffff ? value : -1));
+    for (const value of values) this.u8(value < 0 ? 1 : 0);
+    for (const value of values) this.u16(Math.max(0, value));
+  }
+
+  bools<T>(name: string, rows: readonly T[], of: (row: T) => boolean | undefined): void {
+    this.column(name, 'Bool');
+    this.reserve(rows.length);
+    for (const row of rows) this.u8(of(row) === true ? 1 : 0);
+  }
+
   /** The first thing in a column that is, or has inside, a LowCardinality. */
   dictionaryVersion(): void {
     this.reserve(8);

@@ -187,4 +187,14 @@ SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fs
       commentsOf(database, 'audit', AUDIT),
     ],
   },
+  {
+    number: 9,
+    about: 'usage by network',
+    statements: (database) => [
+      `ALTER TABLE ${database}.usage
+  ADD COLUMN IF NOT EXISTS mcc Nullable(UInt16) COMMENT 'country code of the network that served the device; NULL: not known' CODEC(ZSTD(1)),
+  ADD COLUMN IF NOT EXISTS mnc Nullable(UInt16) COMMENT 'its code in that country' CODEC(ZSTD(1)),
+  ADD COLUMN IF NOT EXISTS roaming Bool COMMENT 'that country is not one of the home networks' CODEC(ZSTD(1))`,
+    ],
+  },
 ];

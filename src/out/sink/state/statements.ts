@@ -2,9 +2,22 @@ import { systemClock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { Log } from '../../../base/log.ts';
 import { Seldom } from '../../../base/seldom.ts';
-import { type Counters, NOTHING } from '../../../fleet/plan/overhead.ts';
+import { MOST_PERIODS, type Period, SERVICE } from '../../../fleet/plan/service.ts';
 import { readService } from '../../../fleet/plan/service-keeper.ts';
-import { type Frozen, HEADS, hashOf, type Scope, STATEMENTS, type Statement, scopeOf, statementOf } from '../../../fleet/plan/statement.ts';
+import {
+  canonical,
+  detailOf,
+  type Frozen,
+  HEADS,
+  hashOf,
+  type Scope,
+  STATEMENTS,
+  type Statement,
+  scopeOf,
+  statementOf,
+  totalOf,
+  type Used,
+} from '../../../fleet/plan/statement.ts';
 import { PLANS, type PlanHistory, UNLIMITED_HISTORY } from '../../../fleet/plan/versions.ts';
 import { entries, pages } from '../../../state/pages.ts';
 import type { StateStore } from '../../../state/store.ts';
@@ -46,7 +59,10 @@ interface Due {
   readonly device: string;
   readonly start: number;
   readonly scope: Scope;
+  readonly periods: readonly Period[];
 }
+
+const UNUSED: Used = { networks: [], told: [] };
 
 export class StatementKeeper {
   readonly #o: StatementOptions;
@@ -111,10 +127,11 @@ export class StatementKeeper {
         const at = key.lastIndexOf(' ');
         const [device, start] = [key.slice(0, at), Number(key.slice(at + 1))];
         if (start >= closed || (await store.get('statements', key)) !== undefined) continue;
-        const scope = scopeOf((await readService(store, device, this.#o.now()))?.periods ?? [], plans, start);
+        const periods = (await readService(store, device, this.#o.now()))?.periods ?? [];
+        const scope = scopeOf(periods, plans, start);
         if (scope === undefined) continue;
         const of = `${scope.from} ${scope.to}`;
-        if (scope.to <= closed) groups.set(of, [...(groups.get(of) ?? []), { device, start, scope }]);
+        if (scope.to <= closed) groups.set(of, [...(groups.get(of) ?? []), { device, start, scope, periods }]);
         else next = Math.min(next, scope.to);
       }
       for (const due of groups.values()) if (!(await this.#freezeTogether(due))) next = 0;
@@ -128,16 +145,16 @@ export class StatementKeeper {
     if (first === undefined) return true;
     const { from, to } = first.scope;
     const devices = due.map(({ device }) => device);
-    const sums = await this.#o.history.sums(devices, { start: from, end: to }, [], to);
+    const used = await this.#o.history.used(devices, { start: from, end: to });
     let all = true;
-    for (const one of due) all = (await this.#freezeOne(one, sums.get(one.device) ?? NOTHING)) && all;
+    for (const one of due) all = (await this.#freezeOne(one, used.get(one.device) ?? UNUSED)) && all;
     return all;
   }
 
   /** Invariant 2. */
-  async #freezeOne({ device, start, scope }: Due, used: Counters): Promise<boolean> {
+  async #freezeOne({ device, start, scope, periods }: Due, used: Used): Promise<boolean> {
     const { store, now } = this.#o;
-    const statement = statementOf(device, scope, start, used);
+    const statement = statementOf(device, scope, start, totalOf(used.networks), detailOf(used, periods, scope));
     const text = await store.get('statement_heads', HEADS.key(scope.account));
     const head = HEADS.parse(HEADS.key(scope.account), text);
     const previous = head?.hash ?? '';
@@ -200,20 +217,9 @@ export async function* verifyStatements(
     const copy = copied.get(`${account}\n${number}`);
     if (copy?.hash !== hash || copy.statement === undefined || hashOf(copy.statement, copy.previous) !== hash)
       yield finding('missing', 'ClickHouse has no such statement, or another one');
-    const { start, end } = statement;
-    const used = (await history.sums([device], { start, end }, [], end)).get(device) ?? NOTHING;
-    const differs = (['bytes_in', 'bytes_out', 'segments', 'datagrams', 'records'] as const).filter(
-      (name) => used[name] !== statement[name],
-    );
-    if (differs.length === 0) yield row;
-    else
-      yield await explained(
-        store,
-        history,
-        statement,
-        start,
-        finding('usage', differs.map((name) => `${name} ${statement[name]}, rows ${used[name]}`).join('; ')),
-      );
+    const differs = await differences(store, history, statement);
+    if (differs === '') yield row;
+    else yield await explained(store, history, statement, statement.start, finding('usage', differs));
   }
   for (const [account, head] of heads) {
     const last = HEADS.read(await store.get('statement_heads', HEADS.key(account)));
@@ -226,6 +232,21 @@ export async function* verifyStatements(
         about: `the chain ends at ${head.number}, its head is another`,
       };
   }
+}
+
+/** What of the statement is something else by the rows, and by the life of the service; '' if nothing is. */
+async function differences(store: StateStore, history: UsageHistory, statement: Statement): Promise<string> {
+  const { device, start, end } = statement;
+  const used = (await history.used([device], { start, end })).get(device) ?? UNUSED;
+  const periods = (await SERVICE.get(store, device))?.periods ?? [];
+  const computed: Partial<Statement> = { ...totalOf(used.networks), ...detailOf(used, periods, { from: start, to: end }) };
+  // The life of a service goes with the record of an erased device, and its oldest periods when there are very many.
+  const first = periods[0]?.from ?? end;
+  if (first >= end || (first > start && periods.length >= MOST_PERIODS)) delete computed.days;
+  return Object.entries(computed)
+    .filter(([name, value]) => Reflect.get(statement, name) !== undefined && canonical(Reflect.get(statement, name)) !== canonical(value))
+    .map(([name, value]) => `${name} ${canonical(Reflect.get(statement, name))}, rows ${canonical(value)}`)
+    .join('; ');
 }
 
 /** Rows that were erased, or have all expired, are not faults. */
