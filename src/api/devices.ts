@@ -8,6 +8,7 @@ import { type InForce, inForce, pricedBy } from '../fleet/plan/versions.ts';
 import { type Call, changedInto } from '../fleet/privacy/trail.ts';
 import { type Device, deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
 import type { Change } from '../fleet/registry/device-records.ts';
+import type { FieldProblem } from '../fleet/registry/field-problem.ts';
 import { OWNERS, periodSchema, periodsOf } from '../fleet/registry/owners.ts';
 import { STANDING, standingSchema } from '../fleet/registry/standing.ts';
 import { DEVICE_STATES } from '../live/positions.ts';
@@ -337,8 +338,9 @@ async function withLive(office: ApiOffice, reach: Reach | undefined, devices: re
 }
 
 /** What the codec has learned about the device; undefined: nothing. */
-export async function profileOf({ state, codecs }: ApiOffice, id: string): Promise<z.infer<typeof profile> | undefined> {
-  const found = await new Promise<Parameters<Parameters<typeof state.findProfile>[1]>[0]>((resolve) => state.findProfile(id, resolve));
+export async function profileOf({ state, codecs, deviceRecords }: ApiOffice, id: string): Promise<z.infer<typeof profile> | undefined> {
+  const unit = (await deviceRecords.get(id))?.unit ?? id;
+  const found = await new Promise<Parameters<Parameters<typeof state.findProfile>[1]>[0]>((resolve) => state.findProfile(unit, resolve));
   const codec = found === undefined ? undefined : codecs.get(found.codec);
   if (found === undefined || codec === undefined) return undefined;
   const clock = found.clock === undefined ? {} : { clock_offset: `${found.clock} min` };
@@ -358,13 +360,17 @@ export function changed(reply: FastifyReply, id: string, change: Change, call: C
   const title = {
     unknown: `device ${id} is not known`,
     exists: `device ${id} already exists`,
-    conflict: change.problems.some(({ field }) => field === 'state')
-      ? `device ${id} is terminated`
-      : 'identifier already in use by another device',
+    conflict: conflictTitle(id, change.problems),
     busy: `concurrent change of device ${id}; retry`,
     invalid: 'invalid device',
   }[change.refused];
   return problem(reply, status, title, change.problems);
+}
+
+function conflictTitle(id: string, problems: readonly FieldProblem[]): string {
+  if (problems.some(({ field }) => field === 'state')) return `device ${id} is terminated`;
+  if (problems.some(({ field }) => field === 'unit')) return `the unit cannot be put into device ${id}`;
+  return 'identifier already in use by another device';
 }
 
 function otherId(reply: FastifyReply, id: string): FastifyReply {

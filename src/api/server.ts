@@ -35,6 +35,7 @@ import { STATUS_ROUTES } from './status.ts';
 import type { Token } from './tokens.ts';
 import { TRACE_ROUTES } from './trace.ts';
 import { TRACK_ROUTES } from './track.ts';
+import { UNIT_ROUTES } from './units.ts';
 import { USAGE_ROUTES } from './usage.ts';
 
 export interface HttpServer {
@@ -151,6 +152,7 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
 export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' | 'log' | 'pages'>): readonly Route[] {
   return [
     ...DEVICE_ROUTES,
+    ...UNIT_ROUTES,
     ...ACCOUNT_ROUTES,
     ...BULK_ROUTES,
     ...DATA_ROUTES,

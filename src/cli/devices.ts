@@ -6,13 +6,14 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../base/errors.ts';
 import { visible } from '../base/wire/index.ts';
 import { deviceSchema } from '../fleet/registry/device.ts';
+import { wantedUnitSchema } from '../fleet/registry/units.ts';
 import { API_HELP, API_OPTIONS, Api, problemText } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
 import { io } from './io.ts';
 import { table } from './table.ts';
 
-export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|identity|import|export [options]
+export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|replace|units|identity|import|export [options]
 
 The registry of devices, through the API of a running server.
 
@@ -22,6 +23,9 @@ The registry of devices, through the API of a running server.
   add <id> [name=value …]
   set <id> name=value …   name= removes a field
   remove <id>             its record; its data is kept
+  replace <id> <unit> [name=value …]   puts another unit, of any protocol, into the device; the one before is a stranger from then on
+    --reason <text>       fields: protocol, since (what it measured before is not of this device), options.<name>
+  units <id>              which units were in it, and when
   identity <id>           networks it has used, and whether two sessions contradict each other
     --is <address>        the device is the one at this address: critical commands that were held go there
   import <file|->         many, NDJSON or CSV; exit code 1 when lines were invalid
@@ -38,6 +42,7 @@ Times: 2027-01-01, 2027-01-01T08:00, with Z or +02:00 at the end, or epoch ms
 ${API_HELP} read --scope devices
 
   fixgate devices add 356307042441013 account=acme plan=gold networks=10.0.0.0/8
+  fixgate devices replace 356307042441013 865413050012345 --reason 'antenna broken'
 `;
 
 const SHOWN = ['id', 'account', 'plan', 'state', 'protocol', 'aliases'];
@@ -56,6 +61,7 @@ export async function devices(args: string[]): Promise<number> {
       format: { type: 'string' },
       output: { type: 'string' },
       is: { type: 'string' },
+      reason: { type: 'string' },
       zone: { type: 'string', default: 'UTC' },
     },
   });
@@ -68,8 +74,11 @@ export async function devices(args: string[]): Promise<number> {
   };
   if (action === 'list') return list(api, values);
   if (action === 'export') return exportAll(api, formatOf(values.format, values.output), values.output);
-  if (!['get', 'add', 'set', 'remove', 'import', 'identity'].includes(action))
-    throw new AppError('USAGE', `fixgate devices ${action}: expected list, get, add, set, remove, identity, import or export`);
+  if (!['get', 'add', 'set', 'remove', 'replace', 'units', 'import', 'identity'].includes(action))
+    throw new AppError(
+      'USAGE',
+      `fixgate devices ${action}: expected list, get, add, set, remove, replace, units, identity, import or export`,
+    );
   if (id === undefined) throw new AppError('USAGE', `usage: fixgate devices ${action} <${action === 'import' ? 'file' : 'id'}>`);
   if (action === 'import') return importAll(api, id, formatOf(values.format, id), values.json);
   if (action === 'add') return print(await api.call('POST', '/v1/devices', withoutNulls({ ...fieldsOf(pairs, deviceSchema, zone), id })));
@@ -83,8 +92,15 @@ export async function devices(args: string[]): Promise<number> {
     return EXIT.Found;
   }
   if (action === 'set' && pairs.length === 0) throw new AppError('USAGE', 'usage: fixgate devices set <id> name=value …');
-  const method = { get: 'GET', set: 'PATCH', remove: 'DELETE' }[action] ?? 'GET';
-  const found = await api.find(method, path, action === 'set' ? fieldsOf(pairs, deviceSchema, zone) : undefined);
+  const [unit, ...more] = pairs;
+  if (action === 'replace' && (unit === undefined || unit.includes('=')))
+    throw new AppError('USAGE', 'usage: fixgate devices replace <id> <unit> [name=value …]');
+  const method = { set: 'PATCH', remove: 'DELETE', replace: 'POST' }[action] ?? 'GET';
+  const body = {
+    set: () => fieldsOf(pairs, deviceSchema, zone),
+    replace: () => ({ ...fieldsOf(more, wantedUnitSchema, zone), unit, ...(values.reason === undefined ? {} : { reason: values.reason }) }),
+  }[action];
+  const found = await api.find(method, ['replace', 'units'].includes(action) ? `${path}/${action}` : path, body?.());
   if (found === undefined) {
     io().error.write(`fixgate: device ${id} is not known\n`);
     return EXIT.Found;

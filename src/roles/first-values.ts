@@ -38,7 +38,7 @@ export function firstValues(metrics: Metrics, codecs: ReadonlyMap<string, Codec>
   }
   zero(metrics.rejects, ...REJECT_REASONS.map((reason) => ({ reason })));
   zero(metrics.closes, ...[...new Set([...CLOSES, ...REJECT_REASONS, ...TREATED_WHY])].map((reason) => ({ reason })));
-  zero(metrics.withheld, ...['erased', ...TREATED_WHY].map((reason) => ({ reason })));
+  zero(metrics.withheld, ...['erased', 'unit', ...TREATED_WHY].map((reason) => ({ reason })));
   zero(metrics.alarmsPassed, ...TREATED_WHY.map((reason) => ({ reason })));
   zero(metrics.locator, ...LOCATOR_OUTCOMES.map((outcome) => ({ outcome })));
   zero(metrics.commands, ...COMMAND_STATES.map((state) => ({ state })));

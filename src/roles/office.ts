@@ -9,6 +9,7 @@ import { CommandIntake } from '../fleet/command/intake.ts';
 import { Ledger } from '../fleet/command/ledger.ts';
 import { Shadow } from '../fleet/command/shadow.ts';
 import { CommandStream } from '../fleet/command/stream.ts';
+import { UnitKeeper } from '../fleet/command/unit-keeper.ts';
 import { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanNotices } from '../fleet/plan/notices.ts';
@@ -79,6 +80,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
         ),
       );
     },
+    // What waits was meant for the unit before.
+    swapped: (device) => cancelOpen(device, 'replacement', commandIntake, ledger),
   });
   const count = (devices: number): void => metrics.quarantine.set(devices);
   const quarantine = new QuarantineList({ store: state, most: config.registry.quarantine, log, count });
@@ -123,6 +126,14 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
   const statements = statementsOf(options, state);
   const notices = new PlanNotices({ store: state, instance: options.instance, record, now, log });
+  const unitKeeper = new UnitKeeper({
+    store: state,
+    shadow,
+    device: (id) => deviceRecords.get(id),
+    submit: (draft) => commandIntake.submit(draft),
+    record,
+    log,
+  });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
   const eraser = eraserOf(options, state, deviceRecords);
   const stream = streamOf(options, state, commandIntake);
@@ -145,6 +156,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     await trail.stop();
     await eraser.stop();
     await stream?.stop();
+    await unitKeeper.stop();
     await stepKeeper.stop();
     await silence.stop();
     await notices.stop();
@@ -155,7 +167,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
   if (options.stateDamage === '')
-    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, silence, notices, statements, eraser, stream]) part?.start();
+    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, unitKeeper, silence, notices, statements, eraser, stream])
+      part?.start();
   return {
     state,
     commandIntake,
@@ -207,8 +220,12 @@ async function passOn(
   ledger: Ledger,
   { disconnect }: OfficeOptions,
 ): Promise<void> {
-  for (const { id } of await ledger.open(device)) await commandIntake.cancel(device, id, 'transfer', account);
+  await cancelOpen(device, 'transfer', commandIntake, ledger, account);
   await disconnect({ device }, 'transfer');
+}
+
+async function cancelOpen(device: string, by: string, commandIntake: CommandIntake, ledger: Ledger, account?: string): Promise<void> {
+  for (const { id } of await ledger.open(device)) await commandIntake.cancel(device, id, by, account);
 }
 
 function trailOf({ audit, log, metrics }: OfficeOptions, codecs: ReadonlyMap<string, Codec>): Trail {

@@ -21,6 +21,10 @@ export const TABLES = [
   'accounts',
   /** Device id → whose it was, and when. */
   'owners',
+  /** Device id → which hardware was in it, and when. */
+  'units',
+  /** Id of hardware that was taken out of a device and is in none → out of which, and when. */
+  'former_units',
   /** Plan name → plan. */
   'plans',
   /** Plan name → counter `joined`: writes that put devices on it. Removing a plan depends on it; it outlives the plan. */

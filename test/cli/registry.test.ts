@@ -85,7 +85,7 @@ describe('fixgate devices', () => {
 
   it('says what is wrong, and with its exit code', async () => {
     for (const [args, code, error] of [
-      [['devices'], 2, 'expected list, get, add, set, remove, identity, import or export'],
+      [['devices'], 2, 'expected list, get, add, set, remove, replace, units, identity, import or export'],
       [['devices', 'get'], 2, 'usage: fixgate devices get <id>'],
       [['devices', 'add', 'd-01', 'account'], 2, 'invalid field "account"; expected name=value'],
       [['devices', 'add', 'd-01', 'colour=red'], 2, 'colour is an unknown field'],

@@ -145,6 +145,26 @@ describe('what is withheld', () => {
     expect(taken(link)).toEqual(['00', '03', '03', '01']);
   });
 
+  it('12: what a unit measured before it was put into the device, whatever else holds: answered, and not stored', async () => {
+    const newest = 1000 * 1_793_491_200 - 10_000;
+    device = record({ unit: 'u-1', unit_since: newest + 1 });
+    const { intake, link } = connect();
+    intake.push(login);
+    intake.push(toyFixes(2, 3));
+    expect([taken(link), frames()]).toEqual([['00', '03'], []]);
+    device = record({ unit: 'u-1', unit_since: newest });
+    intake.session?.reconsider();
+    intake.push(toyFixes(3, 3));
+    device = record({ unit: 'u-1', unit_since: newest, state: 'suspended' });
+    intake.session?.reconsider();
+    intake.push(toyFixes(4, 3));
+    expect([taken(link), frames()]).toEqual([['00', '03', '03', '03'], [expect.stringMatching(/^3 0[124]$/)]]);
+    expect((await metrics.withheld.get()).values).toMatchObject([
+      { labels: { reason: 'unit' }, value: 7 },
+      { labels: { reason: 'suspended' }, value: 1 },
+    ]);
+  });
+
   it('by `discard`: all but what is exempt', async () => {
     policy = holding({ action: 'discard', at_pct: 100 });
     const { intake, link } = connect();

@@ -4,13 +4,14 @@ import teltonika from '../../codecs/teltonika/index.ts';
 import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import { hex } from '../../src/base/wire/index.ts';
 import type { Codec, Transport } from '../../src/codec/index.ts';
-import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { type Device, deviceSchema, isOut } from '../../src/fleet/registry/device.ts';
 import { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
+import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DELIVERY } from '../helpers/no-delivery.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import toy, { toyAlive, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
@@ -30,8 +31,9 @@ class Answers {
 
   lookup(reported: string, found: (known: DeviceLookup) => void): void {
     const answer = (): void => {
-      const device = [...this.devices.values()].find(({ id, aliases }) => id === reported || aliases.includes(reported));
-      found(new DeviceLookup(reported, this.unread ? undefined : device, this.closed, this.unread));
+      const device = [...this.devices.values()].find(({ id, aliases, unit }) => [id, unit, ...aliases].includes(reported));
+      const out = device !== undefined && isOut(device, reported);
+      found(new DeviceLookup(reported, this.unread || out ? undefined : device, this.closed, this.unread, out));
     };
     if (this.late) this.#owed.push(answer);
     else answer();
@@ -200,6 +202,56 @@ describe('networks', () => {
   });
 });
 
+describe('another unit', () => {
+  it('is the device; the one before is refused with an event once a minute, and does not disturb it', async () => {
+    registry.put('12345678', { unit: '87654321', account: 'acme' });
+    const inside = connect();
+    inside.intake.push(other);
+    inside.intake.push(toyFixes(2, 1));
+    for (let n = 0; n < 3; n++) {
+      const outside = connect();
+      outside.intake.push(login);
+      outside.intake.push(toyFixes(2, 2));
+      expect(outside.link.finishes).toEqual(['unit_replaced']);
+    }
+    expect(host.sessions.of('12345678')).toEqual([inside.intake.session]);
+    expect(journal.frames.map(({ device, account, accepted }) => [device, account, accepted])).toEqual([['12345678', 'acme', 1]]);
+    const { devices } = registry;
+    const known = new DeviceLookup('12345678', undefined, false, false, true);
+    expect([known.isNew, devices.size]).toEqual([false, 1]);
+    const refused = { device: '12345678', type: 'unit_refused', protocol: 'toy', transport: 'tcp', address: '192.0.2.1' };
+    expect(journal.events.filter(({ type }) => type === 'unit_refused')[0]).toEqual(refused);
+    expect(await rejects()).toEqual({ unit_replaced: 3 });
+    expect([registry.noted, registry.seenIds]).toEqual([[], ['12345678']]);
+  });
+
+  it('behind the new one on a shared connection the one before is passed over', () => {
+    registry.put('12345678', { unit: '87654321' });
+    const { intake, link } = connect();
+    intake.push(Buffer.concat([other, toyFixes(2, 1), login, toyFixes(4, 2), other, toyFixes(6, 3)]));
+    expect(link.finishes).toEqual([]);
+    expect(journal.frames.map(({ accepted }) => accepted)).toEqual([1, 3]);
+  });
+
+  it('what is learned of hardware is kept under its own id', () => {
+    const profiles = new MemoryProfiles();
+    host = { ...host, profiles };
+    registry.put('12345678');
+    const before = connect();
+    before.intake.push(toyLogin('12345678', true));
+    before.intake.push(toyFixes(2, 1));
+    before.intake.closed('device');
+    registry.put('12345678', { unit: '87654321' });
+    const { intake } = connect();
+    intake.push(toyLogin('87654321', false));
+    expect(intake.session?.profile.recalled).toBe(0);
+    intake.push(toyLogin('87654321', true));
+    intake.push(toyFixes(2, 1));
+    intake.closed('device');
+    expect([...profiles.kept.keys()]).toEqual(['12345678', '87654321']);
+  });
+});
+
 describe('while the registry has not answered', () => {
   beforeEach(() => {
     registry.late = true;
@@ -311,6 +363,7 @@ describe('what changes while a device is connected', () => {
   it.each([
     ['it is removed from a closed registry', () => registry.devices.clear(), 'unknown_device'],
     ['its networks do not hold its address any more', () => registry.put('12345678', { networks: ['10.0.0.0/8'] }), 'network_refused'],
+    ['another unit is put into it', () => registry.put('12345678', { unit: '87654321' }), 'unit_replaced'],
     [
       'its id becomes an alias',
       () => {

@@ -218,6 +218,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'codec',
       'fleet/registry types',
       'src/fleet/registry/field-problem.ts',
+      'src/fleet/registry/units.ts',
       'state types',
       'src/state/attempt.ts',
       'src/state/follow.ts',

@@ -25,6 +25,7 @@ export const REJECT_REASONS = [
   'unknown_device',
   'registry_unreachable',
   'network_refused',
+  'unit_replaced',
   'terminated',
   'refuse',
   'ids_per_connection',

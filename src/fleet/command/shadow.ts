@@ -39,6 +39,14 @@ function settingOf(command: Pick<Command, 'type' | 'parameters'>): Setting | und
   return { name, value: name === 'server' && port !== undefined ? `${value}:${port}` : value };
 }
 
+/** The command that changes a setting to this value; undefined: none does. */
+export function commandOf(name: string, value: OptionValue): Pick<Command, 'type' | 'parameters'> | undefined {
+  const [type, [, parameter] = []] = Object.entries(BY_COMMAND).find(([, [setting]]) => setting === name) ?? [];
+  if (type === undefined || parameter === undefined) return undefined;
+  const [, host = '', port = ''] = name === 'server' ? (/^(.*):(\d+)$/.exec(String(value)) ?? []) : [];
+  return { type, parameters: port === '' ? { [parameter]: value } : { [parameter]: host, port: Number(port) } };
+}
+
 /**
  * Desired, reported and pending settings of each device, in the table `settings`.
  *

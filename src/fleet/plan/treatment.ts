@@ -8,6 +8,7 @@ export interface Served {
   readonly expires_at?: number | undefined;
   readonly recovery?: { readonly until: number } | undefined;
   readonly privacy: 'store' | 'relay';
+  readonly unit_since?: number | undefined;
 }
 
 export const TREATMENTS = ['keep', 'decimate', 'discard', 'refuse', 'terminate'] as const;
@@ -33,6 +34,8 @@ export interface Treatment {
   readonly bytesPerS: number;
   /** To the stream only. */
   readonly relay: boolean;
+  /** What was measured before this is of another device, epoch ms; 0: nothing is. */
+  readonly since: number;
   /** Exempt events. */
   readonly exempt: readonly string[];
   /** When it has to be looked at again, epoch ms. */
@@ -54,9 +57,9 @@ export function treatmentOf(device: Served | undefined, plan: Plan, policy: Poli
 
 function isPlain(device: Served | undefined): boolean {
   if (device === undefined) return true;
-  const { state, privacy, activates_at, expires_at, recovery } = device;
+  const { state, privacy, activates_at, expires_at, recovery, unit_since } = device;
   const dated = activates_at !== undefined || expires_at !== undefined || recovery !== undefined;
-  return !dated && privacy === 'store' && (state === 'active' || state === 'pending');
+  return !dated && unit_since === undefined && privacy === 'store' && (state === 'active' || state === 'pending');
 }
 
 function decide(device: Served | undefined, plan: Plan, policy: Policy | undefined, now: number): Treatment {
@@ -70,6 +73,7 @@ function decide(device: Served | undefined, plan: Plan, policy: Policy | undefin
     keepEveryS: 0,
     bytesPerS: 0,
     relay: device?.privacy === 'relay',
+    since: device?.unit_since ?? 0,
     exempt: plan.exempt_events,
     until: next(from, to, recovery?.until ?? 0, policy?.cycle_end ?? 0),
   };

@@ -16,6 +16,8 @@ const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'silent', '
 
 export async function forget(store: StateStore & ProfileStore, erasure: Erasure): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
+  const unit = DEVICES.read(await store.get('devices', erasure.device))?.unit;
+  if (unit !== undefined) add(counts, 'profiles', await store.forget(unit));
   for (const id of erasure.ids) {
     add(counts, 'usage', await removeAll(store, 'usage', id, () => true));
     const isOld = (text: string): boolean => (COMMANDS.read(text)?.created ?? 0) < erasure.before;
@@ -44,8 +46,9 @@ async function removeRecord(store: StateStore, { device, ids }: Erasure): Promis
       ops.push({ table: 'service', key, expect: service });
       if (service !== undefined) ops.push({ table: 'service', key, remove: true });
     }
-    ops.push({ table: 'owners', key: device, remove: true });
-    for (const key of new Set([...ids, ...(DEVICES.read(text)?.aliases ?? [])]))
+    ops.push({ table: 'owners', key: device, remove: true }, { table: 'units', key: device, remove: true });
+    const { unit, aliases = [] } = DEVICES.read(text) ?? {};
+    for (const key of new Set([...ids, ...aliases, ...(unit === undefined ? [] : [unit])]))
       if ((await store.get('aliases', key)) === device)
         ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });
     if (!(await store.write(ops))) return CONTENDED;

@@ -5,7 +5,7 @@ import type { Transport } from '../../codec/index.ts';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { followKeys } from '../../state/follow.ts';
 import type { Op, StateStore } from '../../state/store.ts';
-import { DEVICES, type Device, deviceSchema, MOST_ALIASES, settled } from './device.ts';
+import { DEVICES, type Device, deviceSchema, isOut, MOST_ALIASES, settled } from './device.ts';
 import { DeviceLookup } from './device-lookup.ts';
 
 /**
@@ -20,7 +20,8 @@ import { DeviceLookup } from './device-lookup.ts';
  * 5. A store that is damaged is not away: a device that cannot be looked up is not served, for its state is not known. One that was looked up before is.
  * 6. Who reports an IMEI and is known only under the IMEI with a zero in front, as units of other makes send it, is that device. The IMEI
  *    becomes its alias.
- * 7. Bounded: what is kept ready, and what is asked again.
+ * 7. Hardware that was taken out of a device is not that device, under none of its ids. It is the one that it was put into since, or none.
+ * 8. Bounded: what is kept ready, and what is asked again.
  */
 const PATIENCE_MS = 2_000;
 const MOST_KEPT = 50_000;
@@ -130,8 +131,8 @@ export class DeviceCache {
     return attempt(`the record of device ${key}`, async () => {
       const text = await store.get('devices', key);
       const before = DEVICES.read(text);
-      // Removed meanwhile, or by now the alias of another.
-      if (before === undefined && known.device !== undefined) return;
+      // Removed meanwhile, or by now the alias of another, or another unit was put in.
+      if (before === undefined ? known.device !== undefined : isOut(before, known.reported)) return;
       const device = before ?? { ...deviceSchema.parse({ id: key }), provisional: true };
       const state = this.#isDue(device) ? 'active' : device.state;
       const alias = isUnlisted(device, known.reported) ? [known.reported] : [];
@@ -183,14 +184,16 @@ export class DeviceCache {
   #find(asked: Asked, reported: string, found: (device: Device | undefined, readable: boolean, isDamaged: boolean) => void): void {
     const { store } = this.#o;
     store.find('devices', reported, (own, readable) => {
-      if (!readable || own !== undefined) {
-        found(...recordOf(own, readable, store.mayBeAway));
+      const answer = recordOf(own, readable, store.mayBeAway);
+      const isLeft = answer[0] !== undefined && isOut(answer[0], reported);
+      if (!isLeft && (!readable || own !== undefined)) {
+        found(...answer);
         return;
       }
       store.find('aliases', reported, (main, aliasReadable) => {
-        const other = main ?? withZero(reported);
+        const other = main ?? (isLeft ? '' : withZero(reported));
         if (!aliasReadable || other === '') {
-          found(undefined, aliasReadable, !aliasReadable && !store.mayBeAway);
+          found(isLeft && aliasReadable ? answer[0] : undefined, aliasReadable, !aliasReadable && !store.mayBeAway);
           return;
         }
         asked.id = other;
@@ -202,7 +205,9 @@ export class DeviceCache {
   #answer(reported: string, asked: Asked, device: Device | undefined, readable: boolean, isDamaged: boolean): void {
     clearTimeout(asked.late);
     this.#asked.delete(reported);
-    const known = new DeviceLookup(reported, device, this.#o.mode === 'closed' || isDamaged, !readable);
+    // Invariant 7.
+    const isLeft = device !== undefined && isOut(device, reported);
+    const known = new DeviceLookup(reported, isLeft ? undefined : device, this.#o.mode === 'closed' || isDamaged, !readable, isLeft);
     if (readable) this.#keep(known);
     else this.#askAgain(reported);
     for (const found of asked.waiting) found(known);

@@ -10,21 +10,26 @@ export class DeviceLookup {
   readonly reported: string;
   /** The device's own id: the reported one, or that of the device whose alias it is. */
   readonly id: string;
+  /** The id of its hardware: the device's own, unless another unit was put in. What is learned of hardware is kept under it. */
+  readonly unit: string;
   /** Undefined when it has none. */
   readonly device: Device | undefined;
   /** The registry could not be read. */
   readonly unread: boolean;
   /** Why the device is not served from anywhere; '' when it is. */
-  readonly #refusal: '' | 'unknown_device' | 'registry_unreachable';
+  readonly #refusal: '' | 'unknown_device' | 'registry_unreachable' | 'unit_replaced';
   readonly #networks: Networks | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
 
-  constructor(reported: string, device: Device | undefined, closed: boolean, unread: boolean) {
+  /** `out`: it is the id of a device that has another unit, and of none that this hardware is in. */
+  constructor(reported: string, device: Device | undefined, closed: boolean, unread: boolean, out = false) {
     this.reported = reported;
     this.id = device?.id ?? reported;
+    this.unit = device?.unit ?? this.id;
     this.device = device;
     this.unread = unread;
-    this.#refusal = device !== undefined || !closed ? '' : unread ? 'registry_unreachable' : 'unknown_device';
+    if (out) this.#refusal = 'unit_replaced';
+    else this.#refusal = device !== undefined || !closed ? '' : unread ? 'registry_unreachable' : 'unknown_device';
     this.#networks = device === undefined || device.networks.length === 0 ? undefined : new Networks(device.networks);
   }
 
@@ -34,7 +39,7 @@ export class DeviceLookup {
   }
 
   /** Why the device is not served from `peer` (address and port): a label of fixgate_rejects_total; '' when it is. */
-  refusal(peer: string): '' | 'unknown_device' | 'registry_unreachable' | 'network_refused' {
+  refusal(peer: string): '' | 'unknown_device' | 'registry_unreachable' | 'unit_replaced' | 'network_refused' {
     if (this.#refusal !== '' || this.#networks === undefined) return this.#refusal;
     return this.#networks.includes(addressOf(peer)) ? '' : 'network_refused';
   }

@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../base/errors.ts';
-import { imeiOf, withZero } from '../../base/wire/index.ts';
+import { withZero } from '../../base/wire/index.ts';
 import type { CheckRecordOptions } from '../../codec/registry.ts';
 import { attempt, CONTENDED, isBusy } from '../../state/attempt.ts';
 import { entries, pages } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { DEVICES, type Device, deviceSchema, patched, reasoned, settled } from './device.ts';
+import { idOps, isApart, newIds, othersOf, wrongIds } from './device-ids.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
 import { ownedOps } from './owners.ts';
+import { removedOps, type Swap, swapOf, type Wanted } from './units.ts';
 import { QUARANTINE } from './unknown-device.ts';
 
 /**
@@ -64,15 +66,21 @@ export interface DeviceRecordsOptions {
   readonly record: (device: string, event: object) => void;
   /** The device is not of this account any more. */
   readonly left?: (device: string, account: string) => void;
+  /** The device has another unit. */
+  readonly swapped?: (device: string) => Promise<void>;
 }
 
 /** What a change makes of a record: the new one, undefined to remove it, or why not. */
-type Made = { readonly device: unknown } | { readonly remove: true } | { readonly refused: 'unknown' | 'exists' };
+type Made =
+  | { readonly device: unknown; readonly swap?: Swap }
+  | { readonly remove: true }
+  | { readonly refused: 'unknown' | 'exists' | 'conflict'; readonly problems?: readonly FieldProblem[] };
 
 const TERMINATED: FieldProblem = {
   field: 'state',
   problem: 'is terminated and not served; activate it first',
 };
+const SWAPPED: FieldProblem = { field: 'unit', problem: 'is another one than the device has; POST …/replace puts it in' };
 type Make = (before: Device | undefined) => Made | Promise<Made>;
 
 interface Step {
@@ -169,6 +177,29 @@ export class DeviceRecords {
       return { device: patched(undefined, { protocol, transport, first_seen, ...fields, id }) };
     };
     return this.#change(id, make, by, 'device_adopted');
+  }
+
+  /** Puts another unit into the device (`units.ts`). */
+  async swap(id: string, wanted: Wanted, by: string): Promise<Change> {
+    const { store, now, record, swapped } = this.#o;
+    let gone: Device | undefined;
+    const make = async (before: Device | undefined): Promise<Made> => {
+      if (before === undefined) return { refused: 'unknown' };
+      const swap = await swapOf(store, before, wanted, by, now());
+      gone = 'problems' in swap ? undefined : swap.gone;
+      return 'problems' in swap ? { refused: 'conflict', problems: swap.problems } : { device: swap.device, swap };
+    };
+    const change = await this.#change(id, make, by);
+    if (!('refused' in change) && change.before !== undefined && change.after !== undefined) {
+      const { aliases, options = {} } = change.before;
+      const dropped = Object.keys(options).filter((name) => change.after?.options?.[name] !== options[name]);
+      const { unit, reason = '' } = wanted;
+      const was = change.before.unit ?? id;
+      if (gone !== undefined) record(gone.id, { type: 'device_removed', by });
+      record(id, { type: 'unit_replaced', unit, before: was, by, reason, dropped_aliases: aliases, dropped_options: dropped });
+      await swapped?.(id);
+    }
+    return change;
   }
 
   /**
@@ -271,32 +302,23 @@ export class DeviceRecords {
     const made = await make(before);
     // One that is damaged is not unknown; only replacing it is possible.
     if ('refused' in made && made.refused === 'unknown') DEVICES.parse(id, text);
-    if ('refused' in made) return nothing(refusal(made.refused, []));
-    if ('remove' in made) {
-      const aliases = (before?.aliases ?? []).map((key): Op => ({ table: 'aliases', key, remove: true }));
-      const service = (await this.#o.service?.(before, undefined, by)) ?? [];
-      const owned = await ownedOps(store, id, before, undefined, this.#o.now());
-      const ops: Op[] = [DEVICES.expect(text, id), DEVICES.remove(id), ...aliases, ...service, ...owned];
-      return { change: { before, after: undefined }, ops, joins: undefined };
-    }
-    const checked = deviceSchema.safeParse(made.device);
-    if (!checked.success) return nothing(refusal('invalid', problemsOf(checked.error.issues)));
-    const given = checked.data.options ?? {};
-    const { options, problems: wrong } = this.#o.checkOptions?.(checked.data.protocol, given) ?? { options: given, problems: [] };
-    if (wrong.length > 0)
-      return nothing(
-        refusal(
-          'invalid',
-          wrong.map(({ name, problem }) => ({ field: `options.${name}`, problem })),
-        ),
-      );
-    const after = endedWithService(before, reasoned(before, settled(withOptions(checked.data, options))));
-    if (after === undefined) return nothing(refusal('conflict', [TERMINATED]));
+    if ('refused' in made) return nothing(refusal(made.refused, made.problems ?? []));
+    if ('remove' in made) return this.#removal(id, [text, before], by);
+    const checked = this.#checked(before, made.device);
+    if ('refused' in checked) return nothing(checked);
+    const { after } = checked;
     if (before !== undefined && isDeepStrictEqual(before, after)) return nothing({ before, after });
+    const { swap } = made;
+    if (before !== undefined && swap === undefined && isSwap(before, after)) return nothing(refusal('conflict', [SWAPPED]));
     const own = new Set<string>();
-    const problems = [...(await this.#wrongPlan(after.plan, plans)), ...(trusting ? [] : await this.#wrongIds(before, after, own))];
+    const problems = [
+      ...(await this.#wrongPlan(after.plan, plans)),
+      ...(trusting ? [] : await wrongIds(store, before, after, own, swap?.there)),
+    ];
     if (problems.length > 0) return nothing(refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems));
-    const ops = [...opsOf(text, before, after, own), ...(await ownedOps(store, id, before, after, this.#o.now()))];
+    const ops = [...idOps([text, before, after], own, swap?.there), ...(await ownedOps(store, id, before, after, this.#o.now()))];
+    ops.push(...(swap?.ops ?? []));
+    if (swap?.gone !== undefined) ops.push(...((await this.#o.service?.(swap.gone, undefined, by)) ?? []));
     for (const key of newIds(before, after)) {
       const unknownDevice = trusting ? undefined : await store.get('quarantine', key);
       ops.push({ table: 'quarantine', key, expect: unknownDevice });
@@ -307,6 +329,31 @@ export class DeviceRecords {
     return { change: { before, after }, ops, joins: isPut ? { plan: after.plan, text: plans.get(after.plan) } : undefined };
   }
 
+  async #removal(id: string, [text, before]: readonly [string | undefined, Device | undefined], by: string): Promise<Step> {
+    const { store, now, service } = this.#o;
+    const ops: Op[] = [
+      DEVICES.expect(text, id),
+      DEVICES.remove(id),
+      ...othersOf(before).map((key): Op => ({ table: 'aliases', key, remove: true })),
+      ...((await service?.(before, undefined, by)) ?? []),
+      ...(await ownedOps(store, id, before, undefined, now())),
+      ...(await removedOps(store, before, now())),
+    ];
+    return { change: { before, after: undefined }, ops, joins: undefined };
+  }
+
+  /** Invariant 3, as far as the record alone says it. */
+  #checked(before: Device | undefined, made: unknown): { readonly after: Device } | Extract<Change, { refused: unknown }> {
+    const checked = deviceSchema.safeParse(made);
+    if (!checked.success) return refusal('invalid', problemsOf(checked.error.issues));
+    const given = checked.data.options ?? {};
+    const { options, problems } = this.#o.checkOptions?.(checked.data.protocol, given) ?? { options: given, problems: [] };
+    const wrong = problems.map(({ name, problem }) => ({ field: `options.${name}`, problem }));
+    if (wrong.length > 0) return refusal('invalid', wrong);
+    const after = endedWithService(before, reasoned(before, settled(withOptions(checked.data, options))));
+    return after === undefined ? refusal('conflict', [TERMINATED]) : { after };
+  }
+
   /** Invariant 3. `known`: plans that have been found. */
   async #wrongPlan(plan: string, known: PlanTexts): Promise<FieldProblem[]> {
     if (plan === 'default' || known.has(plan)) return [];
@@ -314,29 +361,6 @@ export class DeviceRecords {
     if (text === undefined) return [{ field: 'plan', problem: `"${plan}" does not exist; create it first or choose another` }];
     known.set(plan, text);
     return [];
-  }
-
-  /** Invariant 2. `own` gets aliases that are the device's already though its record does not say so. */
-  async #wrongIds(before: Device | undefined, after: Device, own: Set<string>): Promise<FieldProblem[]> {
-    const { store } = this.#o;
-    const problems: FieldProblem[] = [];
-    const main = before === undefined ? await store.get('aliases', after.id) : undefined;
-    if (main !== undefined) problems.push({ field: 'id', problem: `is an alias of ${main}; remove it there first` });
-    const same = before === undefined ? sameImei(after.id) : '';
-    if (same !== '' && (await store.get('devices', same)) !== undefined)
-      problems.push({ field: 'id', problem: `is the IMEI of device ${same}; give it as an alias there` });
-    for (const [i, alias] of after.aliases.entries()) {
-      const field = `aliases.${i}`;
-      if (alias === after.id) problems.push({ field, problem: 'must not be the id itself' });
-      else if (after.aliases.indexOf(alias) < i) problems.push({ field, problem: 'is there twice' });
-      if (before?.aliases.includes(alias) === true) continue;
-      const other = await store.get('aliases', alias);
-      if (other === after.id) own.add(alias);
-      if (other !== undefined && other !== after.id) problems.push({ field, problem: `is an alias of ${other}; remove it there first` });
-      else if (alias !== after.id && (await store.get('devices', alias)) !== undefined)
-        problems.push({ field, problem: `is a device of its own; remove device ${alias} first` });
-    }
-    return problems;
   }
 
   /** Invariant 5. */
@@ -369,6 +393,10 @@ function endedWithService(before: Device | undefined, after: Device): Device | u
   return rest;
 }
 
+function isSwap(before: Device, after: Device): boolean {
+  return before.unit !== after.unit || before.unit_since !== after.unit_since;
+}
+
 function withOptions(device: Device, given: NonNullable<Device['options']>): Device {
   const { options, ...rest } = device;
   return Object.keys(given).length === 0 ? rest : { ...rest, options: given };
@@ -377,8 +405,10 @@ function withOptions(device: Device, given: NonNullable<Device['options']>): Dev
 /** What a replacement leaves alone unless it says otherwise. */
 function kept(before: Device | undefined): Partial<Device> {
   if (before === undefined) return {};
-  const { protocol, transport, first_seen, recovery } = before;
+  const { protocol, transport, first_seen, recovery, unit, unit_since } = before;
   return {
+    ...(unit === undefined ? {} : { unit }),
+    ...(unit_since === undefined ? {} : { unit_since }),
     ...(protocol === undefined ? {} : { protocol }),
     ...(transport === undefined ? {} : { transport }),
     ...(first_seen === undefined ? {} : { first_seen }),
@@ -386,7 +416,10 @@ function kept(before: Device | undefined): Partial<Device> {
   };
 }
 
-function refusal(refused: 'unknown' | 'exists' | 'conflict' | 'invalid' | 'busy', problems: readonly FieldProblem[]): Change {
+function refusal(
+  refused: 'unknown' | 'exists' | 'conflict' | 'invalid' | 'busy',
+  problems: readonly FieldProblem[],
+): Extract<Change, { refused: unknown }> {
   return { refused, problems };
 }
 
@@ -395,58 +428,12 @@ function isMatch(device: Device, filter: DeviceFilter): boolean {
     (filter.account === undefined || device.account === filter.account) &&
     (filter.plan === undefined || device.plan === filter.plan) &&
     (filter.state === undefined || device.state === filter.state) &&
-    (filter.q === undefined || [device.id, device.account ?? '', ...device.aliases].some((text) => holds(text, filter.q)))
+    (filter.q === undefined || [device.id, device.account ?? '', ...othersOf(device)].some((text) => holds(text, filter.q)))
   );
 }
 
 function holds(text: string, part = ''): boolean {
   return text.toLowerCase().includes(part.toLowerCase());
-}
-
-/** Does no line speak of what another one does? */
-function isApart(rows: readonly Upsert[]): boolean {
-  const seen = new Set<string>();
-  for (const { id, patch } of rows) {
-    const aliases = Array.isArray(patch['aliases']) ? patch['aliases'] : [];
-    for (const name of [id, ...aliases.map(String)]) {
-      if (seen.has(name)) return false;
-      seen.add(name);
-    }
-  }
-  return true;
-}
-
-/** The record and its aliases; fails if an alias belongs to another device by now. */
-function opsOf(text: string | undefined, before: Device | undefined, after: Device, own: ReadonlySet<string>): Op[] {
-  const { id } = after;
-  const ops: Op[] = [
-    { table: 'devices', key: id, expect: text },
-    { table: 'devices', key: id, put: JSON.stringify(after) },
-  ];
-  if (before === undefined) ops.push({ table: 'aliases', key: id, expect: undefined });
-  const same = before === undefined ? sameImei(id) : '';
-  if (same !== '') ops.push({ table: 'devices', key: same, expect: undefined });
-  for (const key of newIds(before, after))
-    if (key !== id)
-      ops.push(
-        { table: 'aliases', key, expect: own.has(key) ? id : undefined },
-        { table: 'devices', key, expect: undefined },
-        { table: 'aliases', key, put: id },
-      );
-  for (const key of before?.aliases ?? []) if (!after.aliases.includes(key)) ops.push({ table: 'aliases', key, remove: true });
-  return ops;
-}
-
-/** The other form of an IMEI, with a zero in front or without; '' if there is none. */
-function sameImei(id: string): string {
-  const imei = imeiOf(id);
-  return imei === id ? withZero(id) : imei;
-}
-
-/** Ids and aliases that the device has not had before. */
-function newIds(before: Device | undefined, after: Device): string[] {
-  const had = before?.aliases ?? [];
-  return [...(before === undefined ? [after.id] : []), ...after.aliases.filter((alias) => !had.includes(alias))];
 }
 
 function madeOf(before: Device | undefined, { id, patch }: Upsert): Made {

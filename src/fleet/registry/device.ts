@@ -15,6 +15,8 @@ export const deviceSchema = z
   .strictObject({
     id: deviceId.describe('IMEI or id of the protocol, as normalised'),
     aliases: z.array(deviceId).max(MOST_ALIASES).default([]).describe('other ids under which it reports'),
+    unit: deviceId.optional().describe('its hardware, where the id of that is not its own; `POST …/replace` puts another one in'),
+    unit_since: time.optional().describe('what its unit measured before this is of another device, and is not stored'),
     account: z.string().max(64).optional(),
     plan: z.string().max(64).default('default'),
     state: z.enum(DEVICE_STATES).default('active').describe('pending becomes active at activates_at or first contact'),
@@ -43,6 +45,11 @@ export const deviceSchema = z
   })
   .describe('device');
 export type Device = z.infer<typeof deviceSchema>;
+
+/** Is the hardware that reports under this id out of the device, which has another unit? */
+export function isOut({ unit, aliases }: Device, reported: string): boolean {
+  return unit !== undefined && reported !== unit && !aliases.includes(reported);
+}
 
 /** A change of a device: what is given replaces what is there, null removes it. */
 export const devicePatchSchema = z

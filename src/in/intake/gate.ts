@@ -128,6 +128,10 @@ export class Gate {
     if (reason === 'unknown_device' || reason === 'new_id_rate')
       quarantine.noted(known.reported, this.#codec.name, this.#transport, bytes, start, end, reason === 'new_id_rate');
     else if (reason === 'network_refused' && known.isNews(clock.elapsed())) journalEvent(this.#host, origin, { type: reason });
+    else if (reason === 'unit_replaced' && known.isNews(clock.elapsed())) {
+      const { name: protocol } = this.#codec;
+      journalEvent(this.#host, origin, { type: 'unit_refused', protocol, transport: this.#transport, address: addressOf(this.#peer) });
+    }
   }
 
   /** How long the device, refused now, is kept waiting for the refusal, ms. */

@@ -12,6 +12,7 @@ import type { Terms } from '../session/terms.ts';
  *    reading keeps the same; it depends on the frame, the treatment and what was kept before. Replies to commands always pass. Of a
  *    device in service, exempt events are always kept, and with `decimate` every event. Alarms of persons are kept of any device that
  *    is not terminated, unless the configuration says otherwise.
+ *    What a unit measured before it was put into the device is of another one, and is withheld whatever else holds.
  * 15. A frame of nothing but records from before its device was erased is not journaled: what was erased does not come back to the
  *    disk from the device's memory. In a frame with newer records, delivery leaves the old ones out.
  */
@@ -30,6 +31,8 @@ export class Keep {
   /** What the journal is told beside the frame. */
   marks: Marks | undefined;
   #mask = new Uint8Array(32);
+  /** Records of another device. */
+  #foreign = 0;
   /** Of the records kept, those that only being an alarm of a person has kept. */
   #passed = 0;
 
@@ -42,9 +45,10 @@ export class Keep {
       metrics.withheld.inc({ reason: 'erased' }, rows);
       return Verdict.Erased;
     }
-    if (treatment.mode === 'keep' || frame.kind === FrameKind.Reply) return Verdict.Store;
+    if ((treatment.mode === 'keep' && treatment.since === 0) || frame.kind === FrameKind.Reply) return Verdict.Store;
     this.#select(frame, terms, treatment, received);
-    if (this.kept < rows) metrics.withheld.inc({ reason: treatment.why }, rows - this.kept);
+    if (this.#foreign > 0) metrics.withheld.inc({ reason: 'unit' }, this.#foreign);
+    if (this.kept + this.#foreign < rows) metrics.withheld.inc({ reason: treatment.why }, rows - this.kept - this.#foreign);
     if (this.#passed > 0) metrics.alarmsPassed.inc({ reason: treatment.why }, this.#passed);
     if (this.kept === 0) return Verdict.Withhold;
     if (this.kept < rows) this.marks = { keep: this.#mask, relay: treatment.relay };
@@ -57,8 +61,13 @@ export class Keep {
     const mask = this.#mask;
     mask.fill(0, 0, length);
     this.#passed = 0;
+    this.#foreign = 0;
     this.kept = 0;
     for (let row = 0; row < frame.rows; row++) {
+      if (treatment.since > 0 && isBefore(frame, row, treatment.since, received)) {
+        this.#foreign++;
+        continue;
+      }
       if (!this.#keeps(frame, row, terms, treatment, received)) continue;
       mask[row >> 3] = (mask[row >> 3] ?? 0) | (1 << (row & 7));
       this.kept++;
@@ -68,6 +77,7 @@ export class Keep {
   #keeps(frame: FrameResult, row: number, terms: Terms, treatment: Treatment, received: number): boolean {
     const event = frame.event[row] ?? EVENT_NONE;
     if (treatment.inService && event !== EVENT_NONE && treatment.exempt.includes(eventName(event))) return true;
+    if (treatment.mode === 'keep') return true;
     if (treatment.mode !== 'decimate') {
       if (treatment.mode === 'terminate' || !terms.service.alarmsPass || !isPersonalAlarm(event)) return false;
       this.#passed++;
@@ -90,9 +100,12 @@ export class Keep {
 function isErased(frame: FrameResult, { service, device }: Terms, received: number): boolean {
   const before = service.erasedBefore(device);
   if (before === 0 || frame.rows === 0) return false;
-  for (let row = 0; row < frame.rows; row++) {
-    judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
-    if (JUDGED.time >= before) return false;
-  }
+  for (let row = 0; row < frame.rows; row++) if (!isBefore(frame, row, before, received)) return false;
   return true;
+}
+
+/** Was it measured before then, as is judged when it is delivered? */
+function isBefore(frame: FrameResult, row: number, then: number, received: number): boolean {
+  judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
+  return JUDGED.time < then;
 }

@@ -17,13 +17,13 @@ export interface ProfileHost {
  * What a codec has learned about the device of one session.
  *
  * 7. What earlier connections learned about the device is adopted before the frame that named it is kept, or when the store
- *    answers; what this one learns is remembered for the next, under the device's id, when the durable part has changed.
+ *    answers; what this one learns is remembered for the next, under the id of its hardware, when the durable part has changed.
  */
 export class SessionProfile {
   readonly #host: ProfileHost;
   #reader: Reader;
   readonly #codec: Codec;
-  readonly #device: string;
+  readonly #unit: string;
   readonly #notices: Notices;
   /** The memo looked at last. */
   #memo = UNKNOWN;
@@ -37,11 +37,11 @@ export class SessionProfile {
   /** That has changed since the device was last looked at. */
   clockMoved = false;
 
-  constructor(host: ProfileHost, reader: Reader, codec: Codec, device: string, notices: Notices) {
+  constructor(host: ProfileHost, reader: Reader, codec: Codec, unit: string, notices: Notices) {
     this.#host = host;
     this.#reader = reader;
     this.#codec = codec;
-    this.#device = device;
+    this.#unit = unit;
     this.#notices = notices;
   }
 
@@ -49,7 +49,7 @@ export class SessionProfile {
   recall(): void {
     if (!this.#reader.adopts && this.#codec.zoneOption === '') return;
     let isAtOnce = true;
-    this.#host.profiles.findProfile(this.#device, (profile) => {
+    this.#host.profiles.findProfile(this.#unit, (profile) => {
       if (this.#ended) return;
       const known = profile?.codec === this.#codec.name ? profile : undefined;
       const memo = known?.memo ?? 0;
@@ -95,7 +95,7 @@ export class SessionProfile {
 
   #remember(memo: number): void {
     const clock = this.clock === 0 ? {} : { clock: this.clock };
-    this.#host.profiles.remember(this.#device, { codec: this.#codec.name, memo, ...clock, updated: this.#host.clock.now() });
+    this.#host.profiles.remember(this.#unit, { codec: this.#codec.name, memo, ...clock, updated: this.#host.clock.now() });
   }
 
   #learned(memo: number): void {

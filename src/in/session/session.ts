@@ -164,7 +164,7 @@ export class Session implements LiveSession {
     this.#known = known;
     this.#origin = origin;
     this.#heardAt = now;
-    this.profile = new SessionProfile(host, reader, line.codec, known.id, this);
+    this.profile = new SessionProfile(host, reader, line.codec, known.unit, this);
     this.#interval.saw(now);
   }
 
@@ -297,7 +297,7 @@ export class Session implements LiveSession {
     const port = this.#port;
     if (this.#motion.saw(frame, wall, at) && port?.wantsMotion === true) this.#host.delivery.poke(this.device);
     port?.fixed(frame);
-    const offset = this.#host.clocks.saw(this.#line.codec, this.device, frame, this.#reader.clockOffset, wall);
+    const offset = this.#host.clocks.saw(this.#line.codec, this.#known.unit, frame, this.#reader.clockOffset, wall);
     if (offset !== undefined) this.#clockFound(offset);
     this.terms.watch(frame, wall, this);
     const network = this.terms.networkOf(frame, wall, this.meter.network);
