@@ -7,7 +7,7 @@ const { unit, whole, torture } = projects();
  * that hangs; no test may depend on how long something takes.
  */
 const COMPUTING = 2;
-const WAITING = 4;
+const WAITING = 5;
 
 export default defineConfig({
   test: {
@@ -16,9 +16,9 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 600_000,
     projects: [
-      // Modules are loaded once for all files of a process: they keep nothing that a test could find.
+      // Modules are loaded once for all files of a process: they keep nothing that a test could find (`torture` counts processes).
       { extends: true, test: { name: 'unit', include: unit, isolate: false, maxWorkers: COMPUTING, sequence: { groupOrder: 0 } } },
-      { extends: true, test: { name: 'whole', include: whole, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'whole', include: whole, isolate: false, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
       { extends: true, test: { name: 'torture', include: torture, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
     ],
   },

@@ -8,7 +8,7 @@ import { Explainer } from '../explain/explainer.ts';
 import { CommandIntake } from '../fleet/command/intake.ts';
 import { Ledger } from '../fleet/command/ledger.ts';
 import { Shadow } from '../fleet/command/shadow.ts';
-import { CommandStream } from '../fleet/command/stream.ts';
+import type { CommandStream } from '../fleet/command/stream.ts';
 import { UnitKeeper } from '../fleet/command/unit-keeper.ts';
 import { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
@@ -136,7 +136,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
   const eraser = eraserOf(options, state, deviceRecords);
-  const stream = streamOf(options, state, commandIntake);
+  const stream = await streamOf(options, state, commandIntake);
   const explainer = new Explainer({ packages: config.codecs.packages, options: config.codecs.options });
   const traces = new TraceHub({
     ask: options.trace,
@@ -313,11 +313,16 @@ function statementsOf({ clickhouse, facts, instance, log }: OfficeOptions, store
   });
 }
 
-/** Undefined without a Redis. */
-function streamOf({ config, instance, log, record }: OfficeOptions, state: State, commandIntake: CommandIntake): CommandStream | undefined {
+/** Undefined without a Redis, whose client then is not loaded. */
+async function streamOf(
+  { config, instance, log, record }: OfficeOptions,
+  state: State,
+  commandIntake: CommandIntake,
+): Promise<CommandStream | undefined> {
   const { url, prefix } = config.redis;
   if (url === undefined) return undefined;
-  return new CommandStream({
+  const commandStream = await import('../fleet/command/stream.ts');
+  return new commandStream.CommandStream({
     url,
     prefix: `${prefix}:`,
     instance,

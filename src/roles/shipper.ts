@@ -19,7 +19,6 @@ import { Erasures, erasuresPath } from '../out/ship/erasures.ts';
 import { type Shipper, startShipper } from '../out/ship/shipper.ts';
 import { type ClickHouseAccess, createClickHouseSink } from '../out/sink/clickhouse/sink.ts';
 import type { StreamGroup } from '../out/sink/redis-stream/groups.ts';
-import { createRedisStreamSink } from '../out/sink/redis-stream/sink.ts';
 import type { Sink } from '../out/sink/sink.ts';
 import { createStateSink } from '../out/sink/state/sink.ts';
 import { openState, type State } from '../state/open.ts';
@@ -137,6 +136,8 @@ async function sinksOf({ config, instance, clickhouse, state, metrics, log }: Si
   const sinks: Sink[] = [createClickHouseSink({ ...clickhouse, cursorPath })];
   const { url, prefix, maxLength } = config.redis;
   if (url !== undefined) {
+    // Loaded where it is used: the client costs a process megabytes and a start tens of milliseconds.
+    const { createRedisStreamSink } = await import('../out/sink/redis-stream/sink.ts');
     const { host, pathname } = new URL(url.reveal());
     const witnessPath = join(config.dataDir, 'cursor', `redis-${hashed(`${host}${pathname} ${prefix}`)}.json`);
     const reports = { onGroups: groupWatch(metrics, log), onCursorLost: cursorLoss(metrics, log) };

@@ -2,9 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import type { Log } from '../base/log.ts';
 import type { SecretUrl } from '../base/secret.ts';
 import { DamagedStore } from './damaged.ts';
-import { LmdbStore } from './lmdb.ts';
+import type { LmdbStore } from './lmdb.ts';
 import type { Profile, ProfileStore } from './profile.ts';
-import { RedisStore } from './redis.ts';
+import type { RedisStore } from './redis.ts';
 import type { Changed, Found, Op, StateStore, Table } from './store.ts';
 
 export interface StateOptions {
@@ -23,9 +23,14 @@ export interface StateOptions {
 export async function openState(options: StateOptions): Promise<State> {
   const { url, prefix, directory, log, damage = '', onTrouble } = options;
   if (damage !== '') return new State(new DamagedStore(damage));
-  if (url !== undefined) return new State(new RedisStore({ url, prefix, log }));
+  // Only the client of the store that is used is loaded: each costs a process megabytes and a start tens of milliseconds.
+  if (url !== undefined) {
+    const redis = await import('./redis.ts');
+    return new State(new redis.RedisStore({ url, prefix, log }));
+  }
+  const lmdb = await import('./lmdb.ts');
   await mkdir(directory, { recursive: true });
-  return new State(new LmdbStore({ directory, log, ...(onTrouble === undefined ? {} : { onTrouble }) }));
+  return new State(new lmdb.LmdbStore({ directory, log, ...(onTrouble === undefined ? {} : { onTrouble }) }));
 }
 
 /** The store as a process has it: the one that was opened, until that is found to be damaged. */
@@ -42,7 +47,7 @@ export class State implements StateStore, ProfileStore {
 
   /** From now on nothing touches the store: what is in its pages could end the process. */
   abandon(damage: string): void {
-    if (this.#store instanceof LmdbStore) this.#store.abandon();
+    if ('abandon' in this.#store) this.#store.abandon();
     this.#store = new DamagedStore(damage);
   }
 

@@ -22,7 +22,7 @@ const SAMPLES: readonly Sample[] = [
   { name: 'noise', transport: 'tcp', chunks: [bytesOf('00545500'), login, bytesOf('0d0a'), toyStatus(9)] },
   { name: 'datagram', transport: 'udp', chunks: [knots, toyFixes(2, 2)] },
 ];
-const SETTINGS: CheckSettings = { reseal: toyReseal, rounds: 1000 };
+const SETTINGS: CheckSettings = { reseal: toyReseal, rounds: 250 };
 
 /** Names of the checks that fail. */
 function failing(codec: Codec, settings = SETTINGS): CheckName[] {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { asciiBytes, JsonWriter } from '../../../src/out/record/json-writer.ts';
 import { Random } from '../../../src/simulate/random.ts';
+import { rounds } from '../../support/thorough.ts';
 
 const written = (write: (out: JsonWriter) => void): string => {
   const out = new JsonWriter();
@@ -55,7 +56,7 @@ describe('JSON as bytes', () => {
 
   it('any number is as JavaScript writes it', () => {
     const random = new Random(11);
-    for (let round = 0; round < 200_000; round++) {
+    for (let round = 0; round < rounds(20_000, 200_000); round++) {
       const scale = 10 ** random.int(9);
       const size = [1, 100, 1e4, 1e8, 1e12][random.int(5)] ?? 1;
       const value = Math.round((random.between(-1, 1) * size * scale) / 1) / scale;
