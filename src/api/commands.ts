@@ -1,20 +1,18 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { systemClock } from '../base/clock.ts';
 import { COMMAND_STATES, COMMANDS, CONDITIONS, type Command, FINISHED, UNKNOWN } from '../fleet/command/command.ts';
 import { CRITICAL_SCOPES, type CriticalType } from '../fleet/command/critical.ts';
 import type { Outcome, Problem } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import type { Share } from '../fleet/registry/owners.ts';
+import type { Confirmations } from './confirmations.ts';
 import { listOf } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 import { allows, type Token } from './tokens.ts';
 
-const CONFIRM_MS = 120_000;
-const MOST_WAITING = 1_000;
 const LONGEST_WAIT_S = 120;
 /** The ledger's tables in the order in which commands are listed. */
 const TABLES = [UNKNOWN, COMMANDS, FINISHED];
@@ -87,32 +85,9 @@ const byName = z.record(z.string(), value);
 const settings = z.object({ desired: byName, reported: byName, pending: z.record(z.string(), z.string()) });
 
 /**
- * Commands, their catalogue and the settings shadow (docs/commands.md). With `confirm`, critical commands take a second
- * request.
+ * Commands, their catalogue and the settings shadow (docs/commands.md).
  */
-export function commandRoutes(confirm: boolean): Route[] {
-  const confirmations = new Map<string, { readonly what: string; readonly until: number }>();
-
-  function whatOf(token: Token, id: string, wanted: object): string {
-    return JSON.stringify([token.name, id, wanted]);
-  }
-
-  function isConfirmed(given: string | undefined, token: Token, id: string, wanted: object): boolean {
-    const asked = given === undefined ? undefined : confirmations.get(given);
-    if (given === undefined || asked === undefined) return false;
-    confirmations.delete(given);
-    return asked.what === whatOf(token, id, wanted) && systemClock.elapsed() < asked.until;
-  }
-
-  function askToConfirm(reply: FastifyReply, token: Token, id: string, wanted: object): FastifyReply {
-    const [first] = confirmations.keys();
-    if (first !== undefined && confirmations.size >= MOST_WAITING) confirmations.delete(first);
-    const key = crypto.randomUUID();
-    confirmations.set(key, { what: whatOf(token, id, wanted), until: systemClock.elapsed() + CONFIRM_MS });
-    const title = `confirmation required: repeat the request with \`confirm\` within ${CONFIRM_MS / 1000} s`;
-    return problem(reply, 428, title, [{ field: 'confirm', problem: `must be "${key}"` }], { confirm: key });
-  }
-
+export function commandRoutes(confirmations: Confirmations): Route[] {
   return [
     route({
       method: 'POST',
@@ -137,11 +112,11 @@ export function commandRoutes(confirm: boolean): Route[] {
         const permits = (critical: CriticalType): Problem | undefined => {
           const lacking = scopeProblem(token, { type: wanted.type, critical });
           if (lacking !== undefined) return { field: 'type', problem: lacking };
-          asks = confirm && !isConfirmed(given, token, id, wanted);
+          asks = confirmations.isNeeded && !confirmations.isGiven(given, token, id, wanted);
           return asks ? { field: 'confirm', problem: 'must be given' } : undefined;
         };
         const outcome = await office.commandIntake.submit({ ...wanted, device: id, requester: token.name, permits });
-        return asks ? askToConfirm(reply, token, id, wanted) : answer(reply, office, outcome, query.wait, share);
+        return asks ? confirmations.ask(reply, token, id, wanted) : answer(reply, office, outcome, query.wait, share);
       },
     }),
     route({

@@ -6,6 +6,7 @@ import type { CommandIntake } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import type { Shadow } from '../fleet/command/shadow.ts';
 import type { Waiting } from '../fleet/command/waiting.ts';
+import type { InstallationTester } from '../fleet/installation/tester.ts';
 import type { PlanRecords } from '../fleet/plan/plan-records.ts';
 import type { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
@@ -32,6 +33,7 @@ export interface ApiOffice {
   readonly ledger: Ledger;
   readonly waiting: Waiting;
   readonly shadow: Shadow;
+  readonly tester: InstallationTester;
   readonly deviceRecords: DeviceRecords;
   readonly accounts: AccountRecords;
   readonly quarantine: QuarantineList;

@@ -11,6 +11,7 @@ import { AUDIT_ROUTES } from './audit.ts';
 import { callOf, settle } from './audited.ts';
 import { BULK_ROUTES } from './bulk.ts';
 import { commandRoutes } from './commands.ts';
+import { Confirmations } from './confirmations.ts';
 import { CONNECTION_ROUTES } from './connections.ts';
 import { CONSOLE_PATHS, type Console } from './console.ts';
 import { DATA_ROUTES } from './data.ts';
@@ -32,6 +33,7 @@ import { pathPattern, type Route } from './route.ts';
 import { SERVICE_ROUTES } from './service.ts';
 import { sessionRoutes } from './session.ts';
 import { STATUS_ROUTES } from './status.ts';
+import { testRoutes } from './tests.ts';
 import type { Token } from './tokens.ts';
 import { TRACE_ROUTES } from './trace.ts';
 import { TRACK_ROUTES } from './track.ts';
@@ -150,13 +152,14 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
 
 /** Every operation of the API. */
 export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' | 'log' | 'pages'>): readonly Route[] {
+  const confirmations = new Confirmations(confirm);
   return [
     ...DEVICE_ROUTES,
     ...UNIT_ROUTES,
     ...ACCOUNT_ROUTES,
     ...BULK_ROUTES,
     ...DATA_ROUTES,
-    ...commandRoutes(confirm),
+    ...commandRoutes(confirmations),
     ...PLAN_ROUTES,
     ...QUARANTINE_ROUTES,
     ...sessionRoutes(log),
@@ -173,6 +176,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...SERVICE_ROUTES,
     ...AUDIT_ROUTES,
     ...HOLD_ROUTES,
+    ...testRoutes(confirmations),
   ];
 }
 

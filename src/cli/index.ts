@@ -80,6 +80,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'test',
+    about: 'test a unit that was just installed, against a checklist',
+    load: async () => {
+      const { TEST_HELP, test } = await import('./test.ts');
+      return { help: TEST_HELP, run: test };
+    },
+  },
+  {
     name: 'devices',
     about: 'list, add, change, import and export devices',
     load: async () => {

@@ -7,6 +7,7 @@ import { DEFAULT_PORTS, Fleet, PROTOCOLS, type Protocol, type Target } from '../
 import type { Latency } from '../simulate/latency.ts';
 import { OBEDIENCE, type Obedience } from '../simulate/obedience.ts';
 import type { Tally } from '../simulate/tally.ts';
+import { FAULTS, type Fault } from '../simulate/workshop.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
 
@@ -30,6 +31,8 @@ coverage whose records come later in full packets, answers that are lost on them
   --records <n>         teltonika: records in a packet, default 1
   --seed <n>            another fleet on other tracks; default 1
   --replies <how>       how devices react to commands: honest (default), slow, silent, wrong, reboot or mixed
+  --workshop <fault>    newly installed units: they stand, the ignition is turned every third report, coverage is never lost. The fault is
+                        ${FAULTS.join(', ')}
   --ledger <file>       append one line, device<TAB>time<TAB>id, for every acknowledged fix: exactly the rows of
                         SELECT device, time, id FROM fixgate.positions FINAL
   --json                the summary as one JSON line:
@@ -66,6 +69,7 @@ export async function simulateCommand(args: string[]): Promise<number> {
       records: { type: 'string', default: '1' },
       seed: { type: 'string', default: '1' },
       replies: { type: 'string', default: 'honest' },
+      workshop: { type: 'string' },
       ledger: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
@@ -90,6 +94,7 @@ export async function simulateCommand(args: string[]): Promise<number> {
     records: whole('--records', values.records, 1, 100),
     seed: whole('--seed', values.seed, 0, 0x7fffffff),
     obedience: obedienceOf(values.replies),
+    workshop: values.workshop === undefined ? undefined : faultOf(values.workshop),
     ledger: values.ledger,
     clock: systemClock,
   });
@@ -230,6 +235,12 @@ function duration(flag: string, text: string): number {
   const ms = Number(match?.[1]) * (UNITS[match?.[2] ?? 's'] ?? 1000);
   if (!(ms >= 1) || ms > 7 * 24 * 3_600_000) throw new AppError('USAGE', `${flag} must be a time such as 500ms, 1s or 2m, not "${text}"`);
   return ms;
+}
+
+function faultOf(text: string): Fault {
+  const found = FAULTS.find((known) => known === text);
+  if (found === undefined) throw new AppError('USAGE', `--workshop "${text}" is not one of ${FAULTS.join(', ')}`);
+  return found;
 }
 
 function obedienceOf(text: string): Obedience {

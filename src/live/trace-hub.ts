@@ -29,6 +29,14 @@ const ASK_EVERY_S = 5;
 const COMMENT_EVERY_S = 15;
 const MOST_WAITING = 200;
 
+/** A frame of a device, for what looks at it inside the server. */
+export interface Heard {
+  readonly at: number;
+  readonly protocol: string;
+  readonly transport: string;
+  readonly records: readonly Readonly<Record<string, unknown>>[];
+}
+
 /** What is traced: `device` or `address` is ''. */
 export interface Traced {
   readonly device: string;
@@ -56,6 +64,7 @@ interface Looking {
 export class TraceHub {
   readonly #o: TraceHubOptions;
   readonly #open = new Set<Looking>();
+  readonly #listeners = new Set<{ readonly key: string; heard(frame: Heard): void }>();
   #seconds = 0;
 
   constructor(options: TraceHubOptions) {
@@ -92,8 +101,18 @@ export class TraceHub {
     };
   }
 
+  /** Calls `heard` with each frame that comes from the device, in order, until what is returned is called. Not one of MOST. */
+  listen(device: string, heard: (frame: Heard) => void): () => void {
+    const listener = { key: `device ${device}`, heard };
+    this.#listeners.add(listener);
+    this.#o.ask(listener.key);
+    return () => this.#listeners.delete(listener);
+  }
+
   /** What a worker has copied. */
   take(key: string, frames: readonly TracedFrame[], lost: number): void {
+    if ([...this.#listeners].some((one) => one.key === key))
+      for (const frame of frames) if (isWholeFrame(frame)) void this.#tell(key, frame);
     for (const one of this.#open) {
       if (one.key !== key) continue;
       one.lost += lost;
@@ -115,10 +134,17 @@ export class TraceHub {
       if (one.lost > 0) one.stream.send('lost', JSON.stringify({ frames: one.lost }));
       one.lost = 0;
     }
+    if (this.#seconds % ASK_EVERY_S === 0) for (const { key } of this.#listeners) this.#o.ask(key);
   }
 
   close(): void {
     for (const one of this.#open) this.#end(one, 'ended');
+  }
+
+  async #tell(key: string, frame: TracedFrame): Promise<void> {
+    const { at, protocol, transport } = frame;
+    const { records = [] }: { readonly records?: Heard['records'] } = await this.#o.explain(frame);
+    for (const one of this.#listeners) if (one.key === key) one.heard({ at, protocol, transport, records });
   }
 
   #end(one: Looking, event: string): void {
@@ -143,9 +169,7 @@ export class TraceHub {
     }
     one.waiting++;
     const { at, direction, transport, hex, bytes } = frame;
-    // Of a frame that was cut, nothing can be said.
-    const isWhole = direction === 'in' && hex.length === 2 * bytes;
-    const told = isWhole ? this.#o.explain(frame) : Promise.resolve({});
+    const told: Promise<object> = isWholeFrame(frame) ? this.#o.explain(frame) : Promise.resolve({});
     one.sending = one.sending.then(async () => {
       const { explain, ...meaning }: { explain?: unknown } = await told;
       const more = one.explains && explain !== undefined ? { explain } : {};
@@ -153,4 +177,9 @@ export class TraceHub {
       if (this.#open.has(one)) one.stream.send('frame', JSON.stringify({ at, direction, transport, hex, bytes, ...meaning, ...more }));
     });
   }
+}
+
+/** One of the device; of a frame that was cut, nothing can be said. */
+function isWholeFrame({ direction, hex, bytes }: TracedFrame): boolean {
+  return direction === 'in' && hex.length === 2 * bytes;
 }

@@ -11,13 +11,16 @@ import { Shadow } from '../fleet/command/shadow.ts';
 import type { CommandStream } from '../fleet/command/stream.ts';
 import { UnitKeeper } from '../fleet/command/unit-keeper.ts';
 import { Waiting } from '../fleet/command/waiting.ts';
+import { InstallationTester } from '../fleet/installation/tester.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanNotices } from '../fleet/plan/notices.ts';
+import { UNLIMITED } from '../fleet/plan/plan.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
 import { ServiceKeeper, serviceOps } from '../fleet/plan/service-keeper.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
 import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
+import { inForce } from '../fleet/plan/versions.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
@@ -122,6 +125,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     clock: systemClock,
   });
   status.start();
+  const plans = new PlanRecords({ store: state, record, now });
   const forgetter = forgetterOf(options, state);
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
   const statements = statementsOf(options, state);
@@ -144,6 +148,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     isConnected: options.isConnected,
     isRelay: (device) => live.roster.isRelay(device),
   });
+  const tester = testerOf(options, { state, shadow, commandIntake, ledger, deviceRecords, traces, plans });
   const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
   const trail = trailOf(options, codecs);
   const stop = async (): Promise<void> => {
@@ -162,12 +167,13 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     await notices.stop();
     await statements.stop();
     await forgetter.stop();
+    await tester.stop();
     await commandIntake.stop();
     await quarantine.stop();
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
   if (options.stateDamage === '')
-    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, unitKeeper, silence, notices, statements, eraser, stream])
+    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, unitKeeper, silence, notices, statements, eraser, tester, stream])
       part?.start();
   return {
     state,
@@ -175,10 +181,11 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     ledger,
     waiting: new Waiting(ledger, state, log),
     shadow,
+    tester,
     deviceRecords,
     accounts: new AccountRecords({ store: state, now, record }),
     quarantine,
-    plans: new PlanRecords({ store: state, record, now }),
+    plans,
     codecs,
     eraser,
     holds: new Holds({ store: state, now, device: (id) => deviceRecords.get(id), isOpen: (erasure) => eraser.isOpen(erasure) }),
@@ -237,6 +244,40 @@ function trailOf({ audit, log, metrics }: OfficeOptions, codecs: ReadonlyMap<str
     elapsed: () => systemClock.elapsed(),
     log,
     count: (type) => metrics.audit.inc({ type }),
+  });
+}
+
+/** What is made before the tester and is used by it. */
+type TesterParts = Pick<ApiOffice, 'shadow' | 'commandIntake' | 'ledger' | 'deviceRecords' | 'traces' | 'plans'> & {
+  readonly state: State;
+};
+
+function testerOf({ instance, log, metrics, record }: OfficeOptions, parts: TesterParts): InstallationTester {
+  const { state, shadow, commandIntake, ledger, deviceRecords, traces, plans } = parts;
+  return new InstallationTester({
+    store: state,
+    instance,
+    listen: (device, heard) => traces.listen(device, heard),
+    device: (id) => deviceRecords.get(id),
+    async intervalOf(id) {
+      const device = await deviceRecords.get(id);
+      const { reported, desired } = await shadow.get(id);
+      const set = reported['interval'] ?? desired['interval'];
+      if (device?.interval_s !== undefined || typeof set === 'number') return device?.interval_s ?? Number(set);
+      return inForce(await plans.history(device?.plan ?? UNLIMITED.name), now()).plan.interval_s;
+    },
+    async typesOf(device, protocol) {
+      const found = (await commandIntake.catalog(device, protocol)) ?? (await commandIntake.catalog(undefined, protocol)) ?? [];
+      return found.flatMap(({ commands }) => commands.map(({ type }) => type));
+    },
+    submit: (draft) => commandIntake.submit(draft),
+    cancel: (device, id, by) => commandIntake.cancel(device, id, by),
+    command: (device, id) => ledger.get(device, id),
+    record,
+    count: (as) => metrics.installationTests.inc({ state: as }),
+    now,
+    elapsed: () => systemClock.elapsed(),
+    log,
   });
 }
 

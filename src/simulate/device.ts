@@ -35,9 +35,14 @@ export interface DeviceHost {
   wrongAnswer(device: string, transport: Transport, expected: string, got: string): void;
   failed(code: string): void;
   readonly timeoutMs: number;
+  /** It loses neither coverage nor answers. */
+  readonly steady: boolean;
   /** How it takes commands. */
   readonly obedience: Obedience;
 }
+
+/** Where its samples come from. */
+type Driven = Pick<Track, 'at' | 'alarm'>;
 
 /** Packets kept until they can be sent. */
 const MAX_QUEUE = 1000;
@@ -75,7 +80,7 @@ export class Device {
   readonly #speaker: Speaker;
   readonly #transport: Transport;
   readonly #to: Address;
-  readonly #track: Track;
+  readonly #track: Driven;
   readonly #random: Random;
   /** Two, because how samples and answers interleave depends on the clock (7). */
   readonly #coverage: Random;
@@ -105,7 +110,7 @@ export class Device {
   /** What a command has made its interval, ms; undefined: as it was. */
   intervalMs: number | undefined;
 
-  constructor(speaker: Speaker, transport: Transport, to: Address, track: Track, random: Random, tally: Tally, host: DeviceHost) {
+  constructor(speaker: Speaker, transport: Transport, to: Address, track: Driven, random: Random, tally: Tally, host: DeviceHost) {
     this.#speaker = speaker;
     this.#transport = transport;
     this.#to = to;
@@ -135,7 +140,7 @@ export class Device {
     const isFull = this.#queue.length + this.#stored.length >= MAX_QUEUE;
     const now = this.#host.now();
     const samples = Array.from({ length: count }, (_, k) => this.#track.at(now - (overMs * (count - 1 - k)) / count));
-    if (--this.#untilTurn < 0) {
+    if (!this.#host.steady && --this.#untilTurn < 0) {
       if (this.#covered) this.#covered = false;
       else this.#return();
       this.#untilTurn = some(this.#covered ? COVERED : UNCOVERED, this.#coverage);
@@ -409,7 +414,7 @@ export class Device {
 
   /** Is this answer one of those that are lost on the device? */
   #loses(sent: Sent): boolean {
-    if (sent.expected === undefined || this.#finishing || --this.#untilLost >= 0) return false;
+    if (sent.expected === undefined || this.#finishing || this.#host.steady || --this.#untilLost >= 0) return false;
     this.#untilLost = some(HEARD, this.#hearing);
     return true;
   }

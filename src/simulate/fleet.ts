@@ -14,6 +14,7 @@ import type { Speaker } from './speaker.ts';
 import { Tally } from './tally.ts';
 import { TELTONIKA_CODECS, TELTONIKA_FAMILIES, TeltonikaDevice } from './teltonika.ts';
 import { Track } from './track.ts';
+import { type Fault, Workshop } from './workshop.ts';
 
 /**
  * Many simulated devices in one process.
@@ -55,6 +56,8 @@ export interface FleetSettings {
   readonly seed: number;
   /** How devices take commands; as they should when absent. */
   readonly obedience?: Obedience | undefined;
+  /** All stand in a workshop, with this fault; they drive when absent. */
+  readonly workshop?: Fault | undefined;
   /** Path, or undefined for none. */
   readonly ledger: string | undefined;
   readonly clock: Clock;
@@ -72,6 +75,8 @@ const TICK_MS = 20;
 const CHECK_EVERY = 5;
 /** Connections begun per second: more would overflow a listen queue before the server had its turn. */
 const CONNECTS_PER_S = 2000;
+/** An interval that is not kept is as often right as so many times longer, at least. */
+const UNSTABLE = 3;
 /** Wrong answers kept to be shown. */
 const SHOWN = 10;
 
@@ -80,6 +85,7 @@ interface Member {
   /** Monotonic ms. */
   connectAt: number;
   sampleAt: number;
+  samples: number;
 }
 
 export class Fleet {
@@ -159,7 +165,7 @@ export class Fleet {
     let settled = true;
     for (const member of this.#members) {
       if (!this.#finishing && elapsed >= member.sampleAt) {
-        const everyMs = member.device.intervalMs ?? intervalMs;
+        const everyMs = (member.device.intervalMs ?? intervalMs) * this.#pace(member.samples++);
         member.sampleAt = Math.max(member.sampleAt + everyMs, elapsed - everyMs);
         member.device.sample(records, everyMs);
       }
@@ -178,9 +184,12 @@ export class Fleet {
     const transport = transports[turn % transports.length] ?? 'tcp';
     const speaker = this.#speaker(protocol, index, Math.floor(turn / transports.length), transport);
     const to = { host, port: target.ports[protocol] };
-    const track = new Track(random.int(0x7fffffff), speaker.resolutionMs);
+    const { workshop } = this.#settings;
+    const ground = random.int(0x7fffffff);
+    const track = workshop === undefined ? new Track(ground, speaker.resolutionMs) : new Workshop(ground, speaker.resolutionMs, workshop);
     const device = new Device(speaker, transport, to, track, random, this.#tally(protocol), {
       timeoutMs,
+      steady: workshop !== undefined,
       obedience: this.#settings.obedience ?? 'honest',
       now: () => this.#clock.now(),
       elapsed: () => this.#clock.elapsed(),
@@ -194,7 +203,13 @@ export class Fleet {
     });
     const share = random.next();
     const spreadMs = (1000 * devices) / CONNECTS_PER_S;
-    return { device, connectAt: this.#startedAt + share * spreadMs, sampleAt: this.#startedAt + share * Math.max(spreadMs, intervalMs) };
+    const sampleAt = this.#startedAt + share * Math.max(spreadMs, intervalMs);
+    return { device, connectAt: this.#startedAt + share * spreadMs, sampleAt, samples: 0 };
+  }
+
+  /** Intervals until the next sample. */
+  #pace(samples: number): number {
+    return this.#settings.workshop === 'unstable_interval' && samples % 2 === 1 ? UNSTABLE + (samples % 3) : 1;
   }
 
   /** Models take turns; `number` makes the identity. */

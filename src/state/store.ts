@@ -55,6 +55,8 @@ export const TABLES = [
   'finished',
   /** Device id → id of the command that was handed in last: it orders those who hand in at once. */
   'submitted',
+  /** `<device> <test id>` → installation test. */
+  'tests',
   /** Device id → networks that it has used, and whether sessions contradict each other. */
   'standing',
   /** Device id → desired, reported and pending settings. */

@@ -63,6 +63,9 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
   'GET /v1/devices/{id}/commands/{command}': ['/v1/devices/d-01/commands/COMMAND', undefined, 'devices/d-01/commands/COMMAND', 'd-01'],
   'DELETE /v1/devices/{id}/commands/{command}': ['/v1/devices/d-01/commands/COMMAND', undefined, 'devices/d-01/commands/COMMAND', 'd-01'],
   'POST /v1/commands/{command}/outcome': ['/v1/commands/none/outcome', { outcome: 'done', reason: 'seen' }, 'commands/none'],
+  'POST /v1/devices/{id}/tests': ['/v1/devices/d-01/tests', { seconds: 5 }, 'devices/d-01', 'd-01'],
+  'GET /v1/devices/{id}/tests': ['/v1/devices/d-01/tests', undefined, 'devices/d-01', 'd-01'],
+  'GET /v1/devices/{id}/tests/{test}': ['/v1/devices/d-01/tests/TEST', undefined, 'devices/d-01/tests/TEST', 'd-01'],
   'GET /v1/devices/{id}/settings': ['/v1/devices/d-01/settings', undefined, 'devices/d-01', 'd-01'],
   'POST /v1/devices/{id}/identity': ['/v1/devices/d-01/identity', { address: '10.0.0.1' }, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/identity': ['/v1/devices/d-01/identity', undefined, 'devices/d-01', 'd-01'],
@@ -116,6 +119,9 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
   'GET /v1/audit/exposure': ['/v1/audit/exposure?token=tester', undefined, 'audit/exposure'],
 };
 
+/** What stands for the id of what it has made. */
+const MAKES: Readonly<Record<string, string>> = { 'POST /v1/devices/{id}/commands': 'COMMAND', 'POST /v1/devices/{id}/tests': 'TEST' };
+
 const ofOperation = (operation: string): Record<string, unknown>[] => api.audit.filter((entry) => entry['operation'] === operation);
 
 describe('the audit', () => {
@@ -125,12 +131,14 @@ describe('the audit', () => {
     await api.office.state.write([{ table: 'usage', key: `d-01 ${month}`, put: '{"bytes_in":1}' }]);
     await api.office.state.write([{ table: 'standing', key: 'd-01', put: '{"networks":{},"transport":"tcp"}' }]);
     api.office.state.remember('d-01', { codec: 'teltonika', memo: 0, updated: 1 });
-    let command = '';
+    const made = new Map<string, string>();
+    const filled = (text: string): string => text.replace(/COMMAND|TEST|CAMPAIGN/, (name) => made.get(name) ?? '');
     for (const [operation, [path, body, object, device]] of Object.entries(REQUESTS)) {
       const [method = ''] = operation.split(' ');
       const type = operation.endsWith('/bulk') ? { 'content-type': 'application/x-ndjson' } : undefined;
-      const answer = await api.call(method, path.replace('COMMAND', command), body, type);
-      if (operation === 'POST /v1/devices/{id}/commands') command = String(answer.body['id']);
+      const answer = await api.call(method, filled(path), body, type);
+      const makes = MAKES[operation];
+      if (makes !== undefined) made.set(makes, String(answer.body['id']));
       const isChange = method !== 'GET';
       // One that came to nothing has an entry all the same, and a look that showed nothing has none.
       if (!isChange) expect([operation, answer.status]).toEqual([operation, 200]);
@@ -140,7 +148,7 @@ describe('the audit', () => {
         by: 'tester',
         address: '127.0.0.1',
         status: answer.status,
-        ...(object === undefined ? {} : { object: object.replace('COMMAND', command) }),
+        ...(object === undefined ? {} : { object: filled(object) }),
         device: device ?? '',
       };
       expect(ofOperation(operation)).toContainEqual(expect.objectContaining(expected));

@@ -181,6 +181,7 @@ export function createMetrics() {
     quarantine: gauge('fixgate_quarantine_devices', 'Unknown devices in quarantine.', [], 'max'),
     planActions: counter('fixgate_plan_actions_total', 'Plan steps that began for a device.', ['action']),
     commands: counter('fixgate_commands_total', 'Command transitions, by new state.', ['state']),
+    installationTests: counter('fixgate_installation_tests_total', 'Installation tests that have ended, by their result.', ['state']),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
     descriptorsExhausted: gauge('fixgate_descriptors_exhausted', 'Processes that have no file descriptor left.'),

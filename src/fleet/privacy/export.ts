@@ -5,6 +5,7 @@ import { pages } from '../../state/pages.ts';
 import type { StateStore } from '../../state/store.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
+import { testsOf } from '../installation/test-records.ts';
 import type { Device } from '../registry/device.ts';
 import type { Share } from '../registry/owners.ts';
 import type { StoredRows } from './stored-rows.ts';
@@ -50,6 +51,9 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
         const all = [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
         yield all.filter(({ created }) => share?.sees('', created) !== false);
       }
+    },
+    tests: async function* () {
+      for (const one of ids) yield (await testsOf(store, one)).filter(({ started }) => share?.sees('', started) !== false);
     },
     settings: async function* () {
       if (share?.isCurrent !== false) for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];

@@ -144,6 +144,13 @@ export const EVENT_DATA = {
   }),
   command_refused: z.object({ entry: text, ref: text, command: text, problems }),
   settings_drift: z.object({ setting: text, value: plain }),
+  installation_tested: z.object({
+    test: text,
+    profile: text,
+    state: z.enum(['passed', 'failed', 'interrupted']),
+    failed: z.array(text).describe('items of the checklist'),
+    by,
+  }),
   viewed: z.object({ what: z.enum(['track', 'trace', 'export']), by }),
   erase_started: z.object({ by, before: ms, registry: z.unknown() }),
   erased: z.object({ by, removed: z.record(text, z.record(text, z.number())) }),
