@@ -35,8 +35,6 @@ const live = z.object({
   received: z.int().optional().describe('when something came last'),
   usage_pct: z.number().describe('of the cap, in this cycle; 0 without one'),
 });
-const { recovery } = deviceSchema.shape;
-const wanted = recovery.unwrap().omit({ started: true });
 const replacement = deviceSchema.omit({ id: true }).extend({ id: deviceId.optional().describe('as in the path') });
 const identity = standingSchema.extend({ device: z.string() });
 const pick = z.strictObject({ address: z.union([z.ipv4(), z.ipv6()]).describe('address of the session that is the device') });
@@ -169,36 +167,6 @@ export const DEVICE_ROUTES: readonly Route[] = [
       changedInto(call, `devices/${id}`, change.before, undefined);
       return reply.code(204).send();
     },
-  }),
-  route({
-    method: 'POST',
-    path: '/v1/devices/{id}/recovery',
-    scope: 'devices',
-    audits: 'change',
-    about: 'Start recovery mode for a stolen vehicle: no caps until it ends.',
-    params: ofDevice,
-    query: NOTHING,
-    body: wanted,
-    answers: { 200: device, 404: unknown, 409: { about: 'the device is terminated' }, 422: wrong },
-    async run({ params: { id }, body, token, office, call, reply }) {
-      const started = systemClock.now();
-      if (body.until <= started)
-        return problem(reply, 422, 'invalid device', [{ field: 'until', problem: 'must be epoch ms in the future' }]);
-      return changed(reply, id, await office.deviceRecords.patch(id, { recovery: { ...body, started } }, token.name), call);
-    },
-  }),
-  route({
-    method: 'DELETE',
-    path: '/v1/devices/{id}/recovery',
-    scope: 'devices',
-    audits: 'change',
-    about: 'End recovery mode.',
-    params: ofDevice,
-    query: NOTHING,
-    body: NO_BODY,
-    answers: { 200: device, 404: unknown },
-    run: async ({ params: { id }, token, office, call, reply }) =>
-      changed(reply, id, await office.deviceRecords.patch(id, { recovery: null }, token.name), call),
   }),
   route({
     method: 'GET',

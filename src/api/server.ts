@@ -29,6 +29,7 @@ import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
+import { RECOVERY_ROUTES } from './recovery.ts';
 import { pathPattern, type Route } from './route.ts';
 import { SERVICE_ROUTES } from './service.ts';
 import { sessionRoutes } from './session.ts';
@@ -176,6 +177,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...SERVICE_ROUTES,
     ...AUDIT_ROUTES,
     ...HOLD_ROUTES,
+    ...RECOVERY_ROUTES,
     ...testRoutes(confirmations),
   ];
 }

@@ -112,6 +112,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'recovery',
+    about: 'start, note and end the recovery of a stolen vehicle',
+    load: async () => {
+      const { RECOVERY_HELP, recovery } = await import('./recovery.ts');
+      return { help: RECOVERY_HELP, run: recovery };
+    },
+  },
+  {
     name: 'quarantine',
     about: 'list, adopt or remove unknown devices that the registry has refused',
     load: async () => {

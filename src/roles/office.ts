@@ -29,6 +29,7 @@ import { isKept } from '../fleet/privacy/kept.ts';
 import { Trail } from '../fleet/privacy/trail.ts';
 import { Views } from '../fleet/privacy/views.ts';
 import { AccountRecords } from '../fleet/registry/account-records.ts';
+import { caseOps } from '../fleet/registry/cases.ts';
 import { DeviceRecords } from '../fleet/registry/device-records.ts';
 import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
@@ -73,7 +74,10 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     store: state,
     checkOptions: recordOptions(codecs),
     now,
-    service: (before, after, by) => serviceOps(state, now(), [before, after], by),
+    service: async (before, after, by) => [
+      ...(await serviceOps(state, now(), [before, after], by)),
+      ...(await caseOps(state, now(), [before, after], by)),
+    ],
     record,
     left: (device, account) => {
       passOn(device, account, commandIntake, ledger, options).catch((error: unknown) =>

@@ -3,7 +3,7 @@ import { closeInherited } from '../base/descriptors.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Verdict } from './check.ts';
 import { CommitLock } from './commit-lock.ts';
-import { TABLES } from './store.ts';
+import { MOST_TABLES, TABLES } from './store.ts';
 
 /** The process that reads a whole store: `node check-main.ts <directory> [--exclusive]`. See `check.ts`. */
 
@@ -13,7 +13,7 @@ const exclusive = option === '--exclusive';
 const entries: Record<string, number> = {};
 
 function read(): void {
-  const begin = (): RootDatabase => open({ path: directory, noSubdir: false, maxDbs: 32, readOnly: !exclusive });
+  const begin = (): RootDatabase => open({ path: directory, noSubdir: false, maxDbs: MOST_TABLES, readOnly: !exclusive });
   const root = exclusive ? begin() : CommitLock.open(directory, begin).opened;
   const names: readonly string[] = [...root.getKeys({})].map(String);
   for (const table of [...TABLES, 'profiles']) {

@@ -3,7 +3,7 @@ import { AppError, messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { CommitLock } from './commit-lock.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
-import { added, type Changed, type Found, type Op, type StateStore, TABLES, type Table } from './store.ts';
+import { added, type Changed, type Found, MOST_TABLES, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
 /**
  * The state store of one machine: an lmdb environment in the data directory, which all processes of the server have open.
@@ -71,7 +71,7 @@ export class LmdbStore implements StateStore, ProfileStore {
     this.#onTrouble = options.onTrouble ?? (() => {});
     try {
       const { opened, lock } = CommitLock.open(options.directory, () => {
-        const root = open({ path: options.directory, noSubdir: false, maxDbs: 32 });
+        const root = open({ path: options.directory, noSubdir: false, maxDbs: MOST_TABLES });
         const profiles = root.openDB<string, string>({ name: 'profiles', encoding: 'string' });
         for (const table of TABLES) this.#tables.set(table, root.openDB<string, string>({ name: table, encoding: 'string' }));
         return { root, profiles, changes: root.openDB<string, number>({ name: 'changes', encoding: 'string' }) };

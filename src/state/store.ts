@@ -55,6 +55,8 @@ export const TABLES = [
   'finished',
   /** Device id → id of the command that was handed in last: it orders those who hand in at once. */
   'submitted',
+  /** `<device> <start, epoch ms>` → case of recovery. */
+  'cases',
   /** `<device> <test id>` → installation test. */
   'tests',
   /** Device id → networks that it has used, and whether sessions contradict each other. */
@@ -75,6 +77,8 @@ export const TABLES = [
   'sessions',
 ] as const;
 export type Table = (typeof TABLES)[number];
+/** Room for tables in lmdb, with its own two, and those of versions to come. */
+export const MOST_TABLES = 128;
 
 /** One step of a write. */
 export type Op =

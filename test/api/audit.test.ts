@@ -57,6 +57,14 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
     'd-01',
   ],
   'POST /v1/devices/{id}/replace': ['/v1/devices/d-03/replace', { unit: 'u-03' }, 'devices/d-03', 'd-03'],
+  'GET /v1/devices/{id}/recoveries': ['/v1/devices/d-01/recoveries', undefined, 'devices/d-01', 'd-01'],
+  'GET /v1/devices/{id}/recoveries/{case}': ['/v1/devices/d-01/recoveries/CASE', undefined, 'devices/d-01/recoveries/CASE', 'd-01'],
+  'POST /v1/devices/{id}/recoveries/{case}/notes': [
+    '/v1/devices/d-01/recoveries/CASE/notes',
+    { text: 'seen' },
+    'devices/d-01/recoveries/CASE',
+    'd-01',
+  ],
   'DELETE /v1/devices/{id}/recovery': ['/v1/devices/d-01/recovery', undefined, 'devices/d-01', 'd-01'],
   'POST /v1/devices/{id}/commands': ['/v1/devices/d-01/commands', { type: 'version', protocol: 'teltonika' }, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/commands': ['/v1/devices/d-01/commands', undefined, 'devices/d-01', 'd-01'],
@@ -132,13 +140,15 @@ describe('the audit', () => {
     await api.office.state.write([{ table: 'standing', key: 'd-01', put: '{"networks":{},"transport":"tcp"}' }]);
     api.office.state.remember('d-01', { codec: 'teltonika', memo: 0, updated: 1 });
     const made = new Map<string, string>();
-    const filled = (text: string): string => text.replace(/COMMAND|TEST|CAMPAIGN/, (name) => made.get(name) ?? '');
+    const filled = (text: string): string => text.replace(/COMMAND|TEST|CASE|CAMPAIGN/, (name) => made.get(name) ?? '');
     for (const [operation, [path, body, object, device]] of Object.entries(REQUESTS)) {
       const [method = ''] = operation.split(' ');
       const type = operation.endsWith('/bulk') ? { 'content-type': 'application/x-ndjson' } : undefined;
       const answer = await api.call(method, filled(path), body, type);
       const makes = MAKES[operation];
       if (makes !== undefined) made.set(makes, String(answer.body['id']));
+      const { started } = Object(answer.body['recovery']);
+      if (started !== undefined) made.set('CASE', String(started));
       const isChange = method !== 'GET';
       // One that came to nothing has an entry all the same, and a look that showed nothing has none.
       if (!isChange) expect([operation, answer.status]).toEqual([operation, 200]);

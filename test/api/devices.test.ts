@@ -196,10 +196,75 @@ describe('recovery of a terminated device', () => {
       expect([path, refused.status, fieldsOf(refused)]).toEqual([path, 409, ['state']]);
       expect(refused.text).toContain('activate it first');
     }
-    await api.call('PATCH', '/v1/devices/d-01', { state: 'active' });
-    expect((await api.call('POST', '/v1/devices/d-01/recovery', recovery)).status).toBe(200);
+    const again = await api.call('POST', '/v1/devices/d-01/recovery', { ...recovery, reactivate: true });
+    expect(again).toMatchObject({ status: 200, body: { state: 'active', reason: 'recovery: stolen', recovery } });
+    expect(again.body['recovery']).not.toHaveProperty('reactivate');
     expect((await api.call('PATCH', '/v1/devices/d-01', { state: 'terminated' })).body).not.toHaveProperty('recovery');
     expect(typesOf('d-01').at(-1)).toBe('recovery_ended');
+  });
+});
+
+describe('a case of recovery', () => {
+  it('tells who began, changed, noted and ended it', async () => {
+    const until = Date.now() + 3_600_000;
+    await api.call('POST', '/v1/devices', { id: 'd-01', account: 'acme', aliases: ['a-01'] });
+    const begun = await api.call('POST', '/v1/devices/d-01/recovery', { reason: 'stolen', interval_s: 10, until });
+    const { started } = Object(begun.body['recovery']);
+    // Changed: it is the same case.
+    await api.call('POST', '/v1/devices/d-01/recovery', { reason: 'stolen, AZ 12', interval_s: 20, until: until + 1 });
+    const notes = `/v1/devices/a-01/recoveries/${started}/notes`;
+    await Promise.all(['seen', 'found'].map((text) => api.call('POST', notes, { text })));
+    const row = {
+      id: String(started),
+      device: 'd-01',
+      account: 'acme',
+      reason: 'stolen, AZ 12',
+      interval_s: 20,
+      started,
+      until: until + 1,
+    };
+    const noted = ['seen', 'found'].map((text) => ({ text, by: 'tester', time: expect.any(Number) }));
+    expect((await api.call('GET', `/v1/devices/d-01/recoveries/${started}`)).body).toEqual({
+      ...{ ...row, by: 'tester', ended: 0, ended_by: '' },
+      notes: expect.arrayContaining(noted),
+    });
+    await api.call('DELETE', '/v1/devices/d-01/recovery');
+    expect((await api.call('POST', notes, { text: 'the end' })).status).toBe(201);
+    const { cases } = (await api.call('GET', '/v1/devices/d-01/recoveries')).body;
+    expect(cases).toMatchObject([{ ...row, ended: expect.any(Number), ended_by: 'tester', notes: [{}, {}, { text: 'the end' }] }]);
+    expect(api.events.filter(({ case: of }) => of === String(started)).map(({ type }) => type)).toEqual([
+      'recovery_started',
+      'recovery_ended',
+    ]);
+    for (const [method, path] of [
+      ['GET', '/v1/devices/d-01/recoveries/5'],
+      ['POST', '/v1/devices/d-01/recoveries/5/notes'],
+    ] as const)
+      expect((await api.call(method, path, method === 'POST' ? { text: 'x' } : undefined)).status).toBe(404);
+  });
+
+  it('ends with the state terminated and with the removal of the device, and is kept', async () => {
+    const recovery = { reason: 'stolen', interval_s: 10, until: Date.now() + 3_600_000 };
+    await api.call('POST', '/v1/devices', { id: 'd-01' });
+    await api.call('POST', '/v1/devices/d-01/recovery', recovery);
+    await api.call('PATCH', '/v1/devices/d-01', { state: 'terminated', reason: 'not paid' });
+    const refused = await api.call('POST', '/v1/devices/d-01/recovery', recovery);
+    expect(refused.body).toMatchObject({ status: 409, title: 'device d-01 is terminated: not paid' });
+    await api.call('POST', '/v1/devices/d-01/recovery', { ...recovery, reactivate: true });
+    await api.call('DELETE', '/v1/devices/d-01');
+    const { cases } = (await api.call('GET', '/v1/devices/d-01/recoveries')).body;
+    expect(cases).toMatchObject([{ ended_by: 'tester' }, { ended_by: 'tester' }]);
+  });
+
+  it('of an account that is closed is refused with the reason', async () => {
+    await api.call('POST', '/v1/accounts', { id: 'acme' });
+    await api.call('POST', '/v1/devices', { id: 'd-01', account: 'acme' });
+    await api.call('POST', '/v1/accounts/acme/close', { reason: 'left us' });
+    const account = await api.office.accounts.get('acme');
+    await api.office.state.write([{ table: 'accounts', key: 'acme', put: JSON.stringify({ ...account, state: 'closed' }) }]);
+    const refused = await api.call('POST', '/v1/devices/d-01/recovery', { reason: 'stolen', interval_s: 10, until: Date.now() + 60_000 });
+    expect([refused.status, fieldsOf(refused)]).toEqual([409, ['account']]);
+    expect(refused.text).toContain('left us');
   });
 });
 

@@ -225,7 +225,7 @@ function requests({ method, path, query }: Operation, id: string): { method: str
     .replace('/v1/connections/{id}', '/v1/connections/0-1')
     .replace('{id}', encodeURIComponent(account))
     .replace('{command}', commands[id] ?? 'no-command')
-    .replace('{test}', '1')
+    .replace(/\{(test|case)\}/, '1')
     .replace('{name}', 'default')
     .replace('{ticket}', 'no-ticket')
     .replace('{cycle}', '2026-10');

@@ -11,6 +11,7 @@ import { type Plan, planSchema } from '../../src/fleet/plan/plan.ts';
 import { StepKeeper } from '../../src/fleet/plan/step-keeper.ts';
 import { POLICIES } from '../../src/fleet/plan/steps.ts';
 import { usageKey } from '../../src/fleet/plan/usage.ts';
+import { casesOf } from '../../src/fleet/registry/cases.ts';
 import { DEVICES, type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { openState, type State } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
@@ -262,6 +263,8 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await until(['d01 recovery_ended']);
     await eventually(() => expect(asked.at(-1)).toMatch(/^d01 30 /));
     expect(DEVICES.read(await store.get('devices', 'd01'))?.recovery).toBeUndefined();
+    // Its case was begun by an earlier version: there is no row of it.
+    expect(await casesOf(store, 'd01')).toMatchObject([{ id: String(recovery.started), by: '', ended: now, ended_by: 'time' }]);
     await eventually(async () => expect(await store.get('policies', 'd01')).toBeUndefined());
   });
 

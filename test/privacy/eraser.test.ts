@@ -146,6 +146,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
         { table: 'service', key: id, put: '{}' },
         { table: 'unknown', key: `${id} d`, put: command(1) },
         { table: 'tests', key: `${id} e`, put: '{}' },
+        { table: 'cases', key: `${id} 5`, put: '{}' },
       ]);
       store.remember(id, { codec: 'gt06', memo: 1, updated: 1 });
     }
@@ -156,7 +157,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     ]);
     const erasure = { device: 'gone', ids: ['gone', 'alias'], before: 5000, by: 'me', registry: 'keep' as const, instances: {} };
     const ones = { settings: 2, quarantine: 2, policies: 2, territory: 2, silent: 2, standing: 2, submitted: 2, profiles: 2 };
-    const all = { usage: 1400, commands: 6, tests: 2, ...ones };
+    const all = { usage: 1400, commands: 6, tests: 2, cases: 2, ...ones };
     expect(await forget(store, erasure)).toEqual(all);
     expect(await store.get('devices', 'gone')).toBeDefined();
     expect((await store.list('commands', { limit: 10 })).map(({ key }) => key)).toEqual(['alias b', 'gone b', 'gone2 a', 'gone2 b']);
@@ -164,6 +165,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       usage: 0,
       commands: 0,
       tests: 0,
+      cases: 0,
       settings: 0,
       quarantine: 0,
       policies: 0,

@@ -156,7 +156,7 @@ describe('a change of a device', () => {
     expect((await records.get('d-1'))?.recovery).toBeUndefined();
     expect(events).toEqual([
       { device: 'd-1', type: 'device_changed', fields: ['state', 'recovery'], by: 'me' },
-      { device: 'd-1', type: 'recovery_ended', by: 'me' },
+      { device: 'd-1', type: 'recovery_ended', case: '1793491200000', by: 'me' },
     ]);
   });
 

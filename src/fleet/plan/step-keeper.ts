@@ -2,11 +2,13 @@ import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Seldom } from '../../base/seldom.ts';
+import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { followKeys } from '../../state/follow.ts';
 import { pages } from '../../state/pages.ts';
 import type { Op, StateStore, Table } from '../../state/store.ts';
 import { isRowDamaged } from '../../state/table.ts';
 import type { Outcome } from '../command/intake.ts';
+import { caseOps } from '../registry/cases.ts';
 import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
 import type { DevicePlans } from './device-plans.ts';
 import type { Plan, Step } from './plan.ts';
@@ -261,16 +263,16 @@ export class StepKeeper {
   /** Invariant 5. */
   async #recovered(id: string, before: Device): Promise<Device> {
     const { store, now, record } = this.#o;
-    let ended = false;
-    const text = await store.update('devices', id, (current) => {
-      const device = DEVICES.read(current);
-      ended = device?.recovery !== undefined && device.recovery.until <= now();
-      if (device === undefined || !ended) return current;
-      const { recovery: _, ...rest } = device;
-      return JSON.stringify(rest);
+    return attempt(`the record of device ${id}`, async () => {
+      const text = await store.get('devices', id);
+      const device = DEVICES.read(text);
+      if (device?.recovery === undefined || device.recovery.until > now()) return device ?? before;
+      const { recovery, ...rest } = device;
+      const cases = await caseOps(store, now(), [device, rest], 'time');
+      if (!(await store.write([DEVICES.expect(text, id), DEVICES.put(rest, id), ...cases]))) return CONTENDED;
+      record(id, { type: 'recovery_ended', case: String(recovery.started), by: 'time' });
+      return rest;
     });
-    if (ended) record(id, { type: 'recovery_ended', by: 'time' });
-    return DEVICES.read(text) ?? before;
   }
 
   #dueAt(device: string, at: number): void {

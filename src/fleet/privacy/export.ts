@@ -6,6 +6,7 @@ import type { StateStore } from '../../state/store.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
 import { testsOf } from '../installation/test-records.ts';
+import { casesOf } from '../registry/cases.ts';
 import type { Device } from '../registry/device.ts';
 import type { Share } from '../registry/owners.ts';
 import type { StoredRows } from './stored-rows.ts';
@@ -54,6 +55,9 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
     },
     tests: async function* () {
       for (const one of ids) yield (await testsOf(store, one)).filter(({ started }) => share?.sees('', started) !== false);
+    },
+    cases: async function* () {
+      for (const one of ids) yield (await casesOf(store, one)).filter(({ started }) => share?.sees('', started) !== false);
     },
     settings: async function* () {
       if (share?.isCurrent !== false) for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];

@@ -8,7 +8,7 @@ import type { Erasure } from './erasure.ts';
 
 /**
  * Takes a device out of the state store: sums of usage and which steps of its plan hold by them, whether it roams or is silent, networks that it used, commands handed in
- * before, installation tests, settings, what its codec learned, and its place in quarantine; its record only where that was asked for. Returns how much
+ * before, installation tests, cases of recovery, settings, what its codec learned, and its place in quarantine; its record only where that was asked for. Returns how much
  * of what.
  */
 const PAGE = 500;
@@ -22,7 +22,7 @@ export async function forget(store: StateStore & ProfileStore, erasure: Erasure)
     add(counts, 'usage', await removeAll(store, 'usage', id, () => true));
     const isOld = (text: string): boolean => (COMMANDS.read(text)?.created ?? 0) < erasure.before;
     for (const table of ['commands', 'unknown', 'finished'] as const) add(counts, 'commands', await removeAll(store, table, id, isOld));
-    add(counts, 'tests', await removeAll(store, 'tests', id, () => true));
+    for (const table of ['tests', 'cases'] as const) add(counts, table, await removeAll(store, table, id, () => true));
     for (const table of ONE_EACH) add(counts, table, await removeOne(store, table, id));
     add(counts, 'profiles', await store.forget(id));
   }

@@ -5,7 +5,7 @@ import type { StoredRows } from './stored-rows.ts';
 
 /** Tables of ClickHouse with rows of devices. */
 const DATA_TABLES = ['positions', 'statuses', 'events', 'usage'];
-const BY_DEVICE = ['usage', 'commands', 'finished', 'tests'] as const;
+const BY_DEVICE = ['usage', 'commands', 'finished', 'tests', 'cases'] as const;
 const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'silent', 'erasures'] as const;
 
 /**

@@ -60,7 +60,7 @@ export interface DeviceRecordsOptions {
   readonly checkOptions?: CheckRecordOptions;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
-  /** What a change means for the service of the device, as steps of the same write. */
+  /** What a change means for the service and the cases of the device, as steps of the same write. */
   readonly service?: (before: Device | undefined, after: Device | undefined, by: string) => Promise<readonly Op[]>;
   /** Journals an event of a device. */
   readonly record: (device: string, event: object) => void;
@@ -380,8 +380,9 @@ export class DeviceRecords {
     if (account !== '' && after?.account !== account) this.#o.left?.(id, account);
     const recovery = after?.recovery;
     if (recovery !== undefined && before?.recovery === undefined)
-      record(id, { type: 'recovery_started', reason: recovery.reason, until: recovery.until, by });
-    if (recovery === undefined && before?.recovery !== undefined) record(id, { type: 'recovery_ended', by });
+      record(id, { type: 'recovery_started', case: String(recovery.started), reason: recovery.reason, until: recovery.until, by });
+    if (recovery === undefined && before?.recovery !== undefined)
+      record(id, { type: 'recovery_ended', case: String(before.recovery.started), by });
   }
 }
 
