@@ -23,6 +23,7 @@ import { Peers } from '../in/listen/peers.ts';
 import type { Sender } from '../in/listen/udp.ts';
 import type { Claim } from '../in/session/claim.ts';
 import { Clocks } from '../in/session/clocks.ts';
+import { Clones } from '../in/session/clones.ts';
 import { CodecCounters } from '../in/session/counters.ts';
 import { httpLocator } from '../in/session/http-locator.ts';
 import { METER_TICK_MS } from '../in/session/meter.ts';
@@ -170,6 +171,7 @@ function hostOf({ config, codecs, durable, state, sessions, sights, fleet, metri
     delivery,
     meters,
     clocks: new Clocks(),
+    clones: new Clones((device, sighting) => tell({ type: 'placed', device, sighting })),
     service,
     metrics,
     clock: systemClock,
@@ -274,6 +276,11 @@ class EdgeWorker implements ChildRole {
       case 'spoke':
         this.#host.sessions.heard(message.device, message.peer);
         break;
+      case 'placed': {
+        const [session] = this.#host.sessions.of(message.device);
+        if (session !== undefined) this.#host.clones.told(message.device, message.sighting, session.terms.mostKmh);
+        break;
+      }
       case 'commands':
         this.#fleet.delivery.poke(message.device);
         break;

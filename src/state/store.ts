@@ -35,6 +35,10 @@ export const TABLES = [
   'territory',
   /** Device id → since when it is silent, as it was told. */
   'silent',
+  /** Device id → start of the last cycle of which it was told that a cap was passed, epoch ms. */
+  'excess',
+  /** Device id → what it has said of its SIM card, firmware and model. */
+  'unit_facts',
   /** Device id → since when its service is in which state, and what of that is still to be announced. */
   'service',
   /** `<device> <cycle start, epoch ms>` → sums of a billing cycle, as counters. */

@@ -53,6 +53,8 @@ beforeEach(() => {
       policy: () => policy,
       seen: () => seen,
       roams: (_id, roaming) => roams.push(roaming),
+      said: () => {},
+      programmed: (_id, usual) => usual,
       erasedBefore: () => erasedBefore,
       accountState: () => accountState,
       get alarmsPass() {
@@ -387,7 +389,7 @@ describe('what else a plan does', () => {
     }
     expect(events()).toEqual([
       expect.objectContaining({ type: 'connected' }),
-      { type: 'tamper_rate', interval_s: 10, programmed_s: 600 },
+      expect.objectContaining({ type: 'tamper_rate', interval_s: 10.7, programmed_s: 600, seen: 31, allowed: 30, bytes: 31 * 18 }),
       { type: 'roaming_started', mcc: 262 },
     ]);
     expect(roams).toEqual([true]);

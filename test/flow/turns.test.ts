@@ -85,6 +85,8 @@ beforeEach(() => {
       },
       seen: () => new Seen(),
       roams: () => {},
+      said: () => {},
+      programmed: (_device, usual) => usual,
       alarmsPass: true,
       erasedBefore: () => 0,
       accountState: () => undefined,

@@ -8,6 +8,8 @@ export const NO_CAPS = {
   policy: () => undefined,
   seen: () => new Seen(),
   roams: () => {},
+  said: () => {},
+  programmed: (_device: string, usual: number) => usual,
   alarmsPass: true,
   erasedBefore: () => 0,
   accountState: () => undefined,

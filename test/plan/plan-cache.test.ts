@@ -112,6 +112,62 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
     });
   });
 
+  it('know how often a device is to report: as a command asked for, once that is confirmed', async () => {
+    const state = await open(kind);
+    const settings = (desired: object, reported: object): string => JSON.stringify({ desired, reported, pending: {} });
+    const write = (id: string, text: string): Promise<boolean> => state.write([{ table: 'settings', key: id, put: text }]);
+    await write('slowed', settings({ interval: 600 }, { interval: 600 }));
+    await write('asked', settings({ interval: 600 }, {}));
+    await write('hurried', settings({ interval: 10 }, { interval: 60 }));
+    await write('zoned', settings({ time_zone: 60 }, { interval: 5 }));
+    service = new PlanCache(state, silentLog);
+    const at = service;
+    const known = (usual: number): number[] => ['slowed', 'asked', 'hurried', 'zoned', 'other'].map((id) => at.programmed(id, usual));
+    await eventually(() => expect(known(60)).toEqual([600, 60, 10, 60, 60]));
+    expect(known(0)).toEqual([600, 600, 10, 0, 0]);
+    await write('asked', settings({ interval: 600 }, { interval: 600 }));
+    await state.write([{ table: 'settings', key: 'slowed', remove: true }]);
+    await eventually(() => expect(known(60)).toEqual([60, 600, 10, 60, 60]));
+  });
+
+  it('remember what a device says of its card and firmware, and tell of what changes', async () => {
+    const state = await open(kind);
+    service = new PlanCache(state, silentLog);
+    const at = service;
+    const news: string[] = [];
+    const say = (device: string, message: string, iccid: string, firmware = 'A'): void =>
+      at.said(
+        device,
+        [
+          { field: 'iccid', message, value: iccid },
+          { field: 'firmware', message, value: firmware },
+        ],
+        ({ type, what, before, value }) => news.push(`${device} ${type} ${what} ${before} ${value}`),
+      );
+    const [one, two] = ['8949020000200000001', '8949020000200000002'];
+    say('d01', 'login', one);
+    say('d01', 'login', one);
+    // Another message may write it another way.
+    say('d01', 'info', `${one}F`, 'A (2026)');
+    say('d02', 'login', '0000000000000000000', '');
+    await eventually(async () => expect(await state.get('unit_facts', 'd01')).toContain('info'));
+    say('d01', 'login', two);
+    await eventually(() => expect(news).toEqual([`d01 sim_changed iccid ${one} ${two}`]));
+    // One with two cards is told of once.
+    say('d01', 'login', one);
+    say('d01', 'login', two, 'B');
+    await eventually(() => expect(news).toHaveLength(2));
+    expect(news[1]).toBe('d01 unit_changed firmware A B');
+    expect(await state.get('unit_facts', 'd02')).toBeUndefined();
+    // Also another worker knows.
+    const other = new PlanCache(state, silentLog);
+    const told: unknown[] = [];
+    other.said('d01', [{ field: 'iccid', message: 'login', value: two }], (one_) => told.push(one_));
+    other.said('d01', [{ field: 'iccid', message: 'login', value: '8949020000200000003' }], (one_) => told.push(one_));
+    await eventually(() => expect(told).toHaveLength(1));
+    await other.close();
+  });
+
   it('know up to when a device was erased, by each of its ids', async () => {
     const state = await open(kind);
     const erasure = (before: number): string => JSON.stringify({ device: 'd01', ids: ['d01', 'a01'], before });

@@ -118,7 +118,9 @@ beforeEach(() => {
       return { refused: 'conflict', problems: [] };
     },
     intervalOf: async () => 30,
-    record: (device, event) => begun.push(`${device} ${Reflect.get(event, 'type')} ${Reflect.get(event, 'action')}`),
+    record: (device, event) => {
+      if (Reflect.get(event, 'type') !== 'over_cap') begun.push(`${device} ${Reflect.get(event, 'type')} ${Reflect.get(event, 'action')}`);
+    },
     count: (action) => counted.set(action, 1 + (counted.get(action) ?? 0)),
     now: () => NOW,
     log: silentLog,

@@ -56,7 +56,7 @@ async function open(kind: string): Promise<void> {
 let reported: number | undefined;
 
 /** `at`: the store as this server sees it. */
-function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore = store): StepKeeper {
+function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore = store, heard?: (event: object) => void): StepKeeper {
   const plans = new DevicePlans(at, silentLog);
   const stepKeeper = new StepKeeper({
     store: at,
@@ -71,6 +71,7 @@ function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore
       }),
     intervalOf: async () => reported,
     record: (device, event) => {
+      heard?.(event);
       const { type, action = '', at_pct = '' } = Object(event);
       events.push([device, type, action, at_pct].filter((part) => part !== '').join(' '));
     },
@@ -120,6 +121,36 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     expect(await held()).toEqual(['notify']);
   });
 
+  it('are not needed to be told of usage beyond a cap, once in a cycle', async () => {
+    await put('plans', 'basic', plan({ records_cap: 50 }));
+    const facts: object[] = [];
+    start(undefined, 'one', store, (event) => facts.push(event));
+    await used(900);
+    await used(101);
+    await until(['d01 over_cap']);
+    const { start: cycle, end } = cycleOf(plan({}), now);
+    expect(facts).toEqual([
+      {
+        type: 'over_cap',
+        plan: 'basic',
+        plan_version: 1,
+        cycle,
+        billed_bytes: 1001,
+        bytes_cap: 1000,
+        over_bytes: 1,
+        records: 0,
+        records_cap: 50,
+        over_records: 0,
+      },
+    ]);
+    await used(5000);
+    start(undefined, 'two');
+    await remains(() => expect(events).toEqual(['d01 over_cap']));
+    now = end;
+    await used(1001);
+    await until(['d01 over_cap', 'd01 over_cap']);
+  });
+
   it('1, 4: begin with usage, each once, and end with the cycle: the interval before comes back', async () => {
     start();
     await used(799);
@@ -150,7 +181,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await until(['d01 plan_step notify 80', 'd01 plan_step_ended notify 80']);
     await put('plans', 'small', { ...plan({ bytes_cap: 500, steps: [{ action: 'discard', at_pct: 100 }] }), name: 'small' });
     await put('devices', 'd01', device({ plan: 'small' }));
-    await until(['d01 plan_step notify 80', 'd01 plan_step_ended notify 80', 'd01 plan_step discard 100']);
+    await until(['d01 plan_step notify 80', 'd01 plan_step_ended notify 80', 'd01 over_cap', 'd01 plan_step discard 100']);
   });
 
   it('2, 4: what a crash left unannounced is announced by the next, and asked for', async () => {

@@ -141,6 +141,8 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
         { table: 'policies', key: id, put: '{}' },
         { table: 'territory', key: id, put: 'home' },
         { table: 'silent', key: id, put: '{"since":1}' },
+        { table: 'excess', key: id, put: '1' },
+        { table: 'unit_facts', key: id, put: '{}' },
         { table: 'standing', key: id, put: '{}' },
         { table: 'submitted', key: id, put: 'b' },
         { table: 'service', key: id, put: '{}' },
@@ -156,7 +158,18 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       { table: 'aliases', key: 'alias', put: 'gone' },
     ]);
     const erasure = { device: 'gone', ids: ['gone', 'alias'], before: 5000, by: 'me', registry: 'keep' as const, instances: {} };
-    const ones = { settings: 2, quarantine: 2, policies: 2, territory: 2, silent: 2, standing: 2, submitted: 2, profiles: 2 };
+    const ones = {
+      settings: 2,
+      quarantine: 2,
+      policies: 2,
+      territory: 2,
+      silent: 2,
+      excess: 2,
+      unit_facts: 2,
+      standing: 2,
+      submitted: 2,
+      profiles: 2,
+    };
     const all = { usage: 1400, commands: 6, tests: 2, cases: 2, ...ones };
     expect(await forget(store, erasure)).toEqual(all);
     expect(await store.get('devices', 'gone')).toBeDefined();
@@ -171,6 +184,8 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       policies: 0,
       territory: 0,
       silent: 0,
+      excess: 0,
+      unit_facts: 0,
       standing: 0,
       submitted: 0,
       profiles: 0,
@@ -184,6 +199,8 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       'policies',
       'territory',
       'silent',
+      'excess',
+      'unit_facts',
       'standing',
       'submitted',
       'devices',

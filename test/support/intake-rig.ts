@@ -5,6 +5,7 @@ import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Refusals } from '../../src/in/intake/refusals.ts';
 import { Scratch } from '../../src/in/intake/scratch.ts';
 import { Clocks } from '../../src/in/session/clocks.ts';
+import { Clones } from '../../src/in/session/clones.ts';
 import { CodecCounters } from '../../src/in/session/counters.ts';
 import type { EntrySink } from '../../src/in/session/entry-sink.ts';
 import { Meters } from '../../src/in/session/meter.ts';
@@ -148,6 +149,7 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     delivery: NO_DELIVERY,
     meters: new Meters(journal, clock),
     clocks: new Clocks(),
+    clones: new Clones(),
     metrics,
     clock,
     log: silentLog,

@@ -28,7 +28,7 @@ export interface Settings {
 
 const NONE: Settings = { desired: {}, reported: {}, pending: {} };
 
-const SETTINGS = new TypedTable<Settings>({ name: 'settings', key: byId, parse });
+export const SETTINGS = new TypedTable<Settings>({ name: 'settings', key: byId, parse });
 
 /** The setting that a command changes, if it does. */
 function settingOf(command: Pick<Command, 'type' | 'parameters'>): Setting | undefined {

@@ -5,6 +5,9 @@ import type { Log } from '../../base/log.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { StateStore } from '../../state/store.ts';
 import { TypedTable } from '../../state/table.ts';
+import { SETTINGS, type Settings } from '../command/shadow.ts';
+import { noteUnit, type UnitNews, type UnitValue } from '../registry/unit-facts.ts';
+import { Bursts } from './burst.ts';
 import { Gnss } from './gnss.ts';
 import { Pace } from './pace.ts';
 import { type Plan, UNLIMITED } from './plan.ts';
@@ -31,6 +34,13 @@ const FORGIVEN_MS = 3_600_000;
 export class Seen {
   readonly pace = new Pace();
   readonly gnss = new Gnss();
+  /** Bytes that no frame could be read from, and starts of the device. */
+  readonly others = new Bursts();
+  readonly reboots = new Bursts();
+  /** When it started last, by its own time, epoch ms. */
+  started = Number.NEGATIVE_INFINITY;
+  /** What it has said of its card, firmware and model last, by field and message. */
+  readonly unit = new Map<string, string>();
   /** Undefined until it is known what was said last. */
   territory: Territory | undefined;
   /** Times of the records kept last, epoch ms, of those with a position and of those without. */
@@ -66,6 +76,8 @@ export class PlanCache {
   /** Those versions that are in force. */
   #plans = new Map<string, Plan>();
   #policies = new Map<string, Policy>();
+  /** Intervals that were asked for with a command, and that the devices have confirmed, s; NaN: none. */
+  #intervals = new Map<string, readonly [desired: number, reported: number]>();
   #erasures = new Map<string, Erased>();
   /** The same by every id. */
   #erased = new Map<string, number>();
@@ -88,6 +100,17 @@ export class PlanCache {
 
   policy(device: string): Policy | undefined {
     return this.#policies.get(device);
+  }
+
+  /**
+   * How often the device is to report, s, where its record or its plan says `usual`, 0: nothing. What a command asks for holds, as soon as the
+   * device has confirmed it; until then the shorter of both.
+   */
+  programmed(device: string, usual: number): number {
+    const [desired = Number.NaN, reported = Number.NaN] = this.#intervals.get(device) ?? [];
+    if (Number.isNaN(desired)) return usual;
+    const before = Number.isNaN(reported) ? usual : reported;
+    return before > 0 ? Math.min(desired, before) : desired;
   }
 
   /** What the device measured before this was erased, epoch ms; 0: nothing was. */
@@ -115,6 +138,21 @@ export class PlanCache {
       seen.territory ??= new Territory(text === 'roaming');
     });
     return seen;
+  }
+
+  /** The device has said this of itself; `changed` gets what is not as before. */
+  said(device: string, values: readonly UnitValue[], changed: (news: UnitNews) => void): void {
+    const { unit } = this.seen(device);
+    const fresh = values.filter(({ field, message, value }) => unit.get(`${field} ${message}`) !== value);
+    if (fresh.length === 0) return;
+    for (const { field, message, value } of fresh) unit.set(`${field} ${message}`, value);
+    noteUnit(this.#store, device, fresh)
+      .then((all) => all.forEach(changed))
+      .catch((error: unknown) => {
+        // It is noted when it is said again.
+        for (const { field, message } of fresh) unit.delete(`${field} ${message}`);
+        this.#log.warn({ error: messageOf(error) }, 'what a device says of its card and firmware cannot be noted');
+      });
   }
 
   /** Remembers the side, for the next worker that sees the device. */
@@ -151,6 +189,21 @@ export class PlanCache {
       },
       this.#log,
     );
+    const intervals = follow(
+      store,
+      SETTINGS,
+      {
+        all: (rows) =>
+          this.#replaced(
+            () => (this.#intervals = new Map([...rows].flatMap(([id, row]) => (hasInterval(row) ? [[id, intervalOf(row)]] : [])))),
+          ),
+        changed: (key, row) => {
+          put(this.#intervals, key, row !== undefined && hasInterval(row) ? intervalOf(row) : undefined);
+          this.#tell(key);
+        },
+      },
+      this.#log,
+    );
     const erased = (change: () => void): void => {
       change();
       this.#erased = byId(this.#erasures);
@@ -164,7 +217,7 @@ export class PlanCache {
       },
       this.#log,
     );
-    return [plans, policies, erasures];
+    return [plans, policies, intervals, erasures];
   }
 
   /** Any device may be concerned. */
@@ -192,6 +245,14 @@ export class PlanCache {
   #tell(device: string | undefined): void {
     for (const listener of this.#listeners) listener(device);
   }
+}
+
+function hasInterval({ desired }: Settings): boolean {
+  return typeof desired['interval'] === 'number';
+}
+
+function intervalOf({ desired, reported }: Settings): readonly [number, number] {
+  return [Number(desired['interval'] ?? Number.NaN), Number(reported['interval'] ?? Number.NaN)];
 }
 
 function parseErased(text: string): Erased | undefined {

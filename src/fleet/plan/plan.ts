@@ -45,6 +45,21 @@ export const planSchema = z
       .max(31_536_000)
       .optional()
       .describe('a device that reports and gets no position for so long, or the same one while it moves, is an event; absent: never'),
+    evidence: z
+      .strictObject({
+        rate_factor: z.number().min(1).max(100).default(4).describe('so many times the programmed rate is too often'),
+        rate_window_s: z.int().min(60).max(86_400).default(3_600).describe('in which records are counted'),
+        clone_kmh: z
+          .int()
+          .min(100)
+          .max(100_000)
+          .default(1_000)
+          .describe('two connections that only something faster could be at are two devices'),
+        other_bytes: z.int().min(0).default(16_384).describe('bytes an hour that no frame could be read from; 0: never too many'),
+        reboots: z.int().min(0).max(3_600).default(6).describe('an hour; 0: never too many'),
+      })
+      .prefault({})
+      .describe('from when on what a device does is an event (evidence)'),
     overhead: z
       .strictObject({
         segment_bytes: z.int().min(0).max(1000).default(0).describe('added per TCP segment'),

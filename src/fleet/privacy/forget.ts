@@ -7,12 +7,12 @@ import { DEVICES } from '../registry/device.ts';
 import type { Erasure } from './erasure.ts';
 
 /**
- * Takes a device out of the state store: sums of usage and which steps of its plan hold by them, whether it roams or is silent, networks that it used, commands handed in
- * before, installation tests, cases of recovery, settings, what its codec learned, and its place in quarantine; its record only where that was asked for. Returns how much
- * of what.
+ * Takes a device out of the state store: sums of usage and which steps of its plan hold by them, whether it roams or is silent, what it said of
+ * its card and firmware, networks that it used, commands handed in before, installation tests, cases of recovery,
+ * settings, what its codec learned, and its place in quarantine; its record only where that was asked for. Returns how much of what.
  */
 const PAGE = 500;
-const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'silent', 'standing', 'submitted'] as const;
+const ONE_EACH = ['settings', 'quarantine', 'policies', 'territory', 'silent', 'excess', 'unit_facts', 'standing', 'submitted'] as const;
 
 export async function forget(store: StateStore & ProfileStore, erasure: Erasure): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};

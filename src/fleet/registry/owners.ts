@@ -59,7 +59,8 @@ export async function ownedOps(
   const periods = transferred(OWNERS.parse(id, text), before, after, now);
   if (periods === undefined) return [];
   const ops = [OWNERS.expect(text, id), OWNERS.put(periods, id)];
-  return (before?.account ?? '') === '' ? ops : [...ops, { table: 'settings', key: id, remove: true }];
+  if ((before?.account ?? '') === '') return ops;
+  return [...ops, { table: 'settings', key: id, remove: true }, { table: 'unit_facts', key: id, remove: true }];
 }
 
 /** A time of which some accounts may see what was received, and measured not before `measured`. */

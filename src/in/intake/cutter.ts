@@ -45,6 +45,11 @@ export class Cutter {
     return this.bytesIn - (this.#splitter?.noise ?? this.#noise) - this.#frameBytes;
   }
 
+  /** Bytes that were in no frame, so far. */
+  get noise(): number {
+    return this.#noise;
+  }
+
   /** Frames are cut by this state from the next one on. */
   follow(state: object): void {
     this.#state = state;

@@ -96,6 +96,7 @@ export class Frames {
     this.#counters.frame(frame.kind);
     if (frame.kind === FrameKind.Malformed) {
       this.#out.tap?.frame(this.#carrier, bytes, start, end, memo, turns.reader.options);
+      turns.session?.terms.unread(end - start, this.#course.receipt.wall, turns.session);
       return this.#bad(frame.reason);
     }
     if (frame.damaged !== '') this.#counters.damaged(frame.damaged);

@@ -185,12 +185,15 @@ export class Intake implements Carrier, Owing {
   #read(chunk: Bytes | undefined): void {
     this.#received();
     if (chunk !== undefined && this.#course.phase !== Phase.Asking) this.session?.heard(this.#course.receipt.at);
+    const { noise } = this.#cutter;
     try {
       const trouble = chunk === undefined ? this.#cutter.quiet() : this.#cutter.push(chunk);
       if (trouble !== '') this.#frames.close(trouble);
     } catch (error) {
       this.#lost(error);
     }
+    const { session } = this;
+    if (this.#cutter.noise > noise) session?.terms.unread(this.#cutter.noise - noise, this.#course.receipt.wall, session);
     this.#settled();
   }
 

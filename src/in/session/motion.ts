@@ -28,9 +28,8 @@ export class Motion {
   saw(frame: FrameResult, received: number, now: number): boolean {
     const row = newestFix(frame);
     if (row < 0) return false;
-    judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
     const before = this.at(now);
-    if ((JUDGED.flags & NOT_LIVE) !== 0 || Math.abs(received - JUDGED.time) > LIVE_MS) return false;
+    if (!isLive(frame, row, received)) return false;
     // Frames may change places on the way.
     if (before !== undefined && JUDGED.time < this.#time) return false;
     this.#time = JUDGED.time;
@@ -38,6 +37,18 @@ export class Motion {
     this.#moving = (frame.speedKmh[row] ?? Number.NaN) > STANDING_KMH;
     return this.#moving !== before;
   }
+}
+
+/** The row of the newest position, if that did not wait in the device's memory; -1: there is none. Received at this time, epoch ms. */
+export function liveFix(frame: FrameResult, received: number): number {
+  const row = newestFix(frame);
+  return row >= 0 && isLive(frame, row, received) ? row : -1;
+}
+
+/** Leaves its time in JUDGED. */
+function isLive(frame: FrameResult, row: number, received: number): boolean {
+  judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
+  return (JUDGED.flags & NOT_LIVE) === 0 && Math.abs(received - JUDGED.time) <= LIVE_MS;
 }
 
 /** The row of the valid position with the latest time, and with a speed; -1: there is none. */

@@ -15,6 +15,7 @@ import { Sight } from '../../live/sights.ts';
 import type { Tap, Traces } from '../../live/traces.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Clocks } from './clocks.ts';
+import type { Clones } from './clones.ts';
 import { CommandPort } from './command-port.ts';
 import type { EntrySink } from './entry-sink.ts';
 import { Interval } from './interval.ts';
@@ -25,6 +26,7 @@ import { SessionProfile } from './profile.ts';
 import type { Reader } from './reader.ts';
 import type { LiveSession, SessionTable } from './table.ts';
 import type { PlanService, Terms } from './terms.ts';
+import { unitOf } from './unit-reader.ts';
 
 /**
  * One device's turn on a connection: made by `begin`, ended by `end`.
@@ -46,6 +48,8 @@ export interface SessionHost {
   readonly delivery: Pick<Delivery, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
   /** What live records say of the devices' clocks. */
   readonly clocks: Clocks;
+  /** Which of them are two. */
+  readonly clones: Clones;
   /** What devices use. */
   readonly meters: Meters;
   /** Plans, and which of their steps hold. */
@@ -302,6 +306,10 @@ export class Session implements LiveSession {
     this.terms.watch(frame, wall, this);
     const network = this.terms.networkOf(frame, wall, this.meter.network);
     if (network !== this.meter.network && network !== undefined) this.#host.meters.roam(this.meter, network);
+    if (this.#crowded) this.#host.clones.noticed(this, frame, wall);
+    if (frame.texts.length === 0) return;
+    const said = unitOf(this.#line.codec, frame);
+    if (said.length > 0) this.terms.service.said(this.device, said, (news) => this.event(news));
   }
 
   /** The frame is a reply, and in the journal. */

@@ -1,5 +1,7 @@
+import { eventIndex } from '../../codec/events.ts';
 import type { FrameResult } from '../../codec/index.ts';
 import { RowFlag } from '../../codec/index.ts';
+import { BURST_S } from '../../fleet/plan/burst.ts';
 import { cycleOf } from '../../fleet/plan/cycle.ts';
 import type { Plan } from '../../fleet/plan/plan.ts';
 import type { PlanCache, Seen } from '../../fleet/plan/plan-cache.ts';
@@ -10,8 +12,10 @@ import type { Network } from '../../journal/usage.ts';
 import { JUDGED, judgeTime } from '../../out/record/time-rules.ts';
 import type { Notices } from './notices.ts';
 
+const POWER_ON = eventIndex('power_on');
+
 /** What of the plans a connection needs. */
-export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'roams' | 'alarmsPass' | 'erasedBefore'> & {
+export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'said' | 'programmed' | 'roams' | 'alarmsPass' | 'erasedBefore'> & {
   /** What the account is; undefined: active. */
   accountState(account: string | undefined): AccountState | undefined;
 };
@@ -27,6 +31,8 @@ export class Terms {
   #record: Device | undefined;
   #plan: Plan;
   #treatment: Treatment;
+  /** 0: nothing says how often it is to report. */
+  #programmedS: number;
   #known: Seen | undefined;
 
   /** `record`: of the registry. `now`: wall clock, epoch ms. */
@@ -35,6 +41,7 @@ export class Terms {
     this.device = device;
     this.#record = record;
     this.#plan = service.plan(record?.plan);
+    this.#programmedS = service.programmed(device, record?.interval_s ?? this.#plan.interval_s ?? 0);
     this.#treatment = this.#decide(now);
   }
 
@@ -42,6 +49,7 @@ export class Terms {
   changed(record: Device | undefined, now: number): void {
     this.#record = record;
     this.#plan = this.service.plan(record?.plan);
+    this.#programmedS = this.service.programmed(this.device, record?.interval_s ?? this.#plan.interval_s ?? 0);
     this.#treatment = this.#decide(now);
   }
 
@@ -56,26 +64,21 @@ export class Terms {
     return this.#known;
   }
 
-  /** Follows the pace, the country and the receiver of the device. `received`: epoch ms. */
+  /** Follows the pace, the starts, the country and the receiver of the device. `received`: epoch ms. */
   watch(frame: FrameResult, received: number, notices: Notices): void {
-    const programmedS = this.#record?.interval_s ?? this.#plan.interval_s ?? 0;
+    const programmedS = this.#programmedS;
     const home = this.#record?.home_networks ?? [];
     const lostAfterMs = 1000 * (this.#plan.gnss_lost_after_s ?? 0);
-    if (programmedS === 0 && home.length === 0 && lostAfterMs === 0) return;
-    const { pace, gnss } = this.seen;
+    const isWatched = programmedS > 0 || home.length > 0 || lostAfterMs > 0;
     for (let row = 0; row < frame.rows; row++) {
       const time = frame.time[row] ?? Number.NaN;
+      if (frame.event[row] === POWER_ON) this.#started(time, received, notices);
+      if (!isWatched) continue;
       const at = Number.isNaN(time) ? received : time;
       const cell = firstCell(frame, row);
-      const interval_s = programmedS > 0 ? pace.saw(time, programmedS) : 0;
-      if (interval_s > 0) notices.event({ type: 'tamper_rate', interval_s: Math.round(10 * interval_s) / 10, programmed_s: programmedS });
-      const latitude = frame.latitude[row] ?? Number.NaN;
-      if (lostAfterMs > 0 && (!Number.isNaN(latitude) || cell >= 0)) {
-        const isFix = frame.valid[row] === 1 && !Number.isNaN(latitude);
-        const speed = frame.speedKmh[row] ?? Number.NaN;
-        const news = gnss.saw(at, isFix, latitude, frame.longitude[row] ?? Number.NaN, speed, lostAfterMs);
-        if (news !== undefined) notices.event(news);
-      }
+      if (programmedS > 0) this.#watchPace(frame, row, received, notices);
+      if (lostAfterMs > 0 && (cell >= 0 || !Number.isNaN(frame.latitude[row] ?? Number.NaN)))
+        this.#watchReceiver(frame, row, at, lostAfterMs, notices);
       this.#watchCountry(frame.cellMcc[cell] ?? -1, at, home, notices);
     }
   }
@@ -92,6 +95,46 @@ export class Terms {
     const home = this.#record?.home_networks ?? [];
     const roaming = home.length > 0 && !home.includes(mcc);
     return before?.mcc === mcc && before.mnc === mnc && before.roaming === roaming ? before : { mcc, mnc, roaming };
+  }
+
+  /** So many bytes have come that no frame could be read from, epoch ms. */
+  unread(bytes: number, received: number, notices: Notices): void {
+    const allowed = this.#plan.evidence.other_bytes;
+    const burst = this.seen.others.saw(received, received, bytes, allowed);
+    if (burst !== undefined) notices.event({ type: 'other_bytes', bytes: burst.seen, allowed, window_s: BURST_S, since: burst.since });
+  }
+
+  /** So fast no vehicle is, km/h. */
+  get mostKmh(): number {
+    return this.#plan.evidence.clone_kmh;
+  }
+
+  #watchPace(frame: FrameResult, row: number, received: number, notices: Notices): void {
+    const { pace } = this.seen;
+    const isExtra = pace.turns(frame.courseDeg[row] ?? Number.NaN, frame.speedKmh[row] ?? Number.NaN);
+    // Alarms and events come when they do.
+    if (isExtra || frame.event[row] !== 0) return;
+    const bytes = (frame.to[row] ?? 0) - (frame.from[row] ?? 0);
+    const news = pace.saw(frame.time[row] ?? Number.NaN, received, bytes, this.#programmedS, this.#plan.evidence);
+    if (news !== undefined) notices.event(news);
+  }
+
+  #watchReceiver(frame: FrameResult, row: number, at: number, lostAfterMs: number, notices: Notices): void {
+    const latitude = frame.latitude[row] ?? Number.NaN;
+    const isFix = frame.valid[row] === 1 && !Number.isNaN(latitude);
+    const speed = frame.speedKmh[row] ?? Number.NaN;
+    const news = this.seen.gnss.saw(at, isFix, latitude, frame.longitude[row] ?? Number.NaN, speed, lostAfterMs);
+    if (news !== undefined) notices.event(news);
+  }
+
+  #started(time: number, received: number, notices: Notices): void {
+    const { reboots } = this.seen;
+    // One that is sent again has its time again.
+    if (!(time > this.seen.started)) return;
+    this.seen.started = time;
+    const allowed = this.#plan.evidence.reboots;
+    const burst = reboots.saw(time, received, 1, allowed);
+    if (burst !== undefined) notices.event({ type: 'reboot_storm', seen: burst.seen, allowed, window_s: BURST_S, since: burst.since });
   }
 
   #watchCountry(mcc: number, at: number, home: readonly number[], notices: Notices): void {
