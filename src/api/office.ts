@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { OfficeOptions } from '../cluster/office.ts';
-import type { Codec } from '../codec/index.ts';
+import type { Codec, Options } from '../codec/index.ts';
 import type { Explainer } from '../explain/explainer.ts';
 import type { CommandIntake } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
@@ -26,6 +26,21 @@ import type { Past } from '../out/sink/clickhouse/past.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
 
+/** What of the stored frames is read anew (`roles/replayer.ts`). */
+export interface ReplayRequest {
+  /** Of receipt, epoch ms, both included. */
+  readonly from: number;
+  readonly to: number;
+  /** '': all. */
+  readonly device: string;
+  /** In place of those that the frames were stored with. */
+  readonly options: Options;
+  /** Also write it. */
+  readonly apply: boolean;
+  /** So many changes are shown. */
+  readonly limit: number;
+}
+
 /** What the resources work on. */
 export interface ApiOffice {
   readonly state: StateStore & ProfileStore;
@@ -46,6 +61,12 @@ export interface ApiOffice {
   readonly live: Live;
   readonly usage: UsageRanking;
   readonly traces: TraceHub;
+  readonly replayer: {
+    readonly isBusy: boolean;
+    check(options: Options): { readonly options: Options; readonly problems: readonly { name: string; problem: string }[] };
+    run(request: ReplayRequest): AsyncGenerator<string>;
+    settled(): Promise<void>;
+  };
   /** Reads bytes for people. */
   readonly explainer: Explainer;
   isConnected(device: string): boolean;

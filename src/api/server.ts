@@ -30,6 +30,7 @@ import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
 import { RECOVERY_ROUTES } from './recovery.ts';
+import { REPLAY_ROUTES } from './replay.ts';
 import { pathPattern, type Route } from './route.ts';
 import { SERVICE_ROUTES } from './service.ts';
 import { sessionRoutes } from './session.ts';
@@ -179,6 +180,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...HOLD_ROUTES,
     ...RECOVERY_ROUTES,
     ...testRoutes(confirmations),
+    ...REPLAY_ROUTES,
   ];
 }
 

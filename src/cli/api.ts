@@ -56,6 +56,13 @@ export class Api {
     return response.body;
   }
 
+  /** The answer to a POST, as it comes. */
+  async stream(path: string, body: object): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#fetch('POST', path, { media: 'application/json', bytes: JSON.stringify(body) });
+    if (!response.ok || response.body === null) throw refusal(await response.json().catch(() => undefined), response.status);
+    return response.body;
+  }
+
   async #fetch(method: string, path: string, raw: Raw | undefined, more: Readonly<Record<string, string>> = {}): Promise<Response> {
     const headers: Record<string, string> = { ...more, ...(raw === undefined ? {} : { 'content-type': raw.media }) };
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;

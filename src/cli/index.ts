@@ -192,6 +192,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'replay',
+    about: 'read stored frames anew with this version, and show or write what changes',
+    load: async () => {
+      const { REPLAY_HELP, replay } = await import('./replay.ts');
+      return { help: REPLAY_HELP, run: replay };
+    },
+  },
+  {
     name: 'connections',
     about: 'list the connections of devices, or close one',
     load: async () => {

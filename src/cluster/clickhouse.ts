@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { Secret, SecretUrl } from '../base/secret.ts';
 import type { Config } from '../config/schema.ts';
 import { clickHouseSecret } from '../embedded/secret.ts';
 import { embeddedAccess } from '../embedded/socket.ts';
@@ -34,6 +35,12 @@ export async function clickHouseOf(config: Config): Promise<ClickHouse> {
 export function packAccess({ access, engine }: ClickHouse): PackedAccess {
   const { url, username = '', password, database = '' } = access;
   return { url: url.reveal(), username, password: password?.reveal() ?? '', database, embedded: engine?.directory ?? '' };
+}
+
+export function unpackAccess({ url, username, password, database, embedded }: PackedAccess): ClickHouseAccess {
+  const secret = new Secret(password);
+  if (embedded !== '') return { ...embeddedAccess(embedded, url, secret), database };
+  return { url: new SecretUrl(url), username, password: secret, database };
 }
 
 export function forkEngine({ directory, port }: EmbeddedEngine): Running {

@@ -74,6 +74,15 @@ export function readingOptions(codec: Codec, kept: Options, now: Options): Optio
   return offset === undefined ? options : { ...options, [CLOCK_OFFSET]: offset };
 }
 
+/** The options, with those of `given` that the codec has in their place. A zone that is given goes before what the host has learned. */
+export function withOptions(codec: Codec, options: Options, given: Options): Options {
+  const own = Object.entries(given).filter(([name]) => Object.hasOwn(codec.options, name));
+  if (own.length === 0) return options;
+  const { [CLOCK_OFFSET]: offset, ...others } = options;
+  const isLearned = offset !== undefined && given[codec.zoneOption] === undefined;
+  return { ...others, ...Object.fromEntries(own), ...(isLearned ? { [CLOCK_OFFSET]: offset } : {}) };
+}
+
 const CORRECTED = new WeakMap<Options, Map<number, Options>>();
 
 /**

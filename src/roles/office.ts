@@ -49,6 +49,7 @@ import { StatementKeeper } from '../out/sink/state/statements.ts';
 import { openState, type State } from '../state/open.ts';
 import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
+import { Replayer } from './replayer.ts';
 import { ServerGauges } from './server-gauges.ts';
 
 const TRACE_TICK_MS = 1_000;
@@ -143,7 +144,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     log,
   });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
-  const eraser = eraserOf(options, state, deviceRecords);
+  const replayer = new Replayer({ config, clickhouse: options.clickhouse, store: state, check: recordOptions(codecs), now });
+  const eraser = eraserOf(options, state, deviceRecords, replayer);
   const stream = await streamOf(options, state, commandIntake);
   const explainer = new Explainer({ packages: config.codecs.packages, options: config.codecs.options });
   const traces = new TraceHub({
@@ -158,6 +160,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const stop = async (): Promise<void> => {
     clearInterval(tracing);
     traces.close();
+    await replayer.close();
     await explainer.close();
     status.stop();
     gauges.stop();
@@ -198,6 +201,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     usage: new UsageRanking(state, now),
     explainer,
     traces,
+    replayer,
     isConnected: options.isConnected,
     connections: options.connections,
     disconnect: options.disconnect,
@@ -314,7 +318,7 @@ function stepKeeperOf(
   });
 }
 
-function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRecords): Eraser {
+function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRecords, replayer: Replayer): Eraser {
   const { config, instance, log, record } = options;
   return new Eraser({
     store: state,
@@ -328,7 +332,7 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
         await options.rotate();
         return options.erase(JOURNAL, devices);
       },
-      clickhouse: (_erasure, devices) => options.erase('clickhouse', devices),
+      clickhouse: (_erasure, devices) => replayer.erasing(() => options.erase('clickhouse', devices)),
       ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => options.erase('redis', devices) }),
       async state(erasure, devices) {
         await options.erase('state', devices);

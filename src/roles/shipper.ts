@@ -131,7 +131,7 @@ interface SinkParts {
 
 /** ClickHouse, the stream if one is configured, and the sums of usage. */
 async function sinksOf({ config, instance, clickhouse, state, metrics, log }: SinkParts): Promise<Sink[]> {
-  const cursorPath = join(config.dataDir, 'cursor', `clickhouse-${targetName(config)}.json`);
+  const cursorPath = clickHouseCursor(config);
   await nodeStorage.makeDirectory(dirname(cursorPath));
   const sinks: Sink[] = [createClickHouseSink({ ...clickhouse, cursorPath })];
   const { url, prefix, maxLength } = config.redis;
@@ -209,9 +209,8 @@ function hashed(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
-/** Names the ClickHouse that a cursor speaks of: another server or database has had nothing yet, and gets what the journal still holds. */
-function targetName(config: Config): string {
-  const { url, database } = config.clickhouse;
+/** The cursor of a ClickHouse: another server or database has had nothing yet, and gets what the journal still holds. */
+export function clickHouseCursor({ clickhouse: { url, database }, dataDir }: Config): string {
   const server = url === undefined ? 'embedded' : hashed(url.reveal());
-  return `${server}-${database}`;
+  return join(dataDir, 'cursor', `clickhouse-${server}-${database}.json`);
 }

@@ -158,7 +158,14 @@ function bodyOf(operation: Operation, random: Random): { body?: unknown; headers
 }
 
 /** What is read from ClickHouse. */
-const STORED = ['/v1/audit', '/v1/audit/exposure', '/v1/devices/{id}/export', '/v1/devices/{id}/positions'];
+const STORED = [
+  '/v1/audit',
+  '/v1/audit/exposure',
+  '/v1/devices/{id}/export',
+  '/v1/devices/{id}/positions',
+  '/v1/replay/apply',
+  '/v1/replay/diff',
+];
 
 /** Why the answer is not one that a client may get; '' when it is. */
 function complaint(operation: Operation, answer: Answer): string {
@@ -255,6 +262,8 @@ describe('the description of the API', () => {
       'POST /v1/devices/{id}/tests',
       'POST /v1/downloads',
       'POST /v1/quarantine/{id}/adopt',
+      'POST /v1/replay/apply',
+      'POST /v1/replay/diff',
       'POST /v1/session',
       'POST /v1/tokens',
       'PUT /v1/devices/{id}',

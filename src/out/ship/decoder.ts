@@ -1,6 +1,6 @@
 import { messageOf } from '../../base/errors.ts';
 import { type Codec, type Dialect, FrameKind, FrameResult, type Options } from '../../codec/index.ts';
-import { clockOffset, readingOptions } from '../../codec/options.ts';
+import { clockOffset, readingOptions, withOptions } from '../../codec/options.ts';
 import type { OptionsOf } from '../../codec/registry.ts';
 import type { Definition } from '../../journal/definition.ts';
 import type { EntryView } from '../../journal/entry.ts';
@@ -31,6 +31,7 @@ interface Reading {
 export class Decoder {
   readonly #codecs: Codecs;
   readonly #optionsOf: OptionsOf;
+  readonly #anew: Options | undefined;
   readonly #readings = new Map<string, Reading>();
   readonly #frame = new FrameResult();
   readonly #numbers = new Map<string, number>();
@@ -40,9 +41,14 @@ export class Decoder {
   #lastDefinition: Definition | null = null;
   #lastReading: Reading | null = null;
 
-  constructor(codecs: Codecs, optionsOf: OptionsOf) {
+  /**
+   * With `anew`, frames are read as if they came in now: all records of a frame of which all were kept, however many it was accepted with,
+   * and under these options where the codec has them.
+   */
+  constructor(codecs: Codecs, optionsOf: OptionsOf, anew?: Options) {
     this.#codecs = new Map([...codecs, [CANARY_CODEC.name, CANARY_CODEC]]);
     this.#optionsOf = optionsOf;
+    this.#anew = anew;
   }
 
   /**
@@ -78,12 +84,13 @@ export class Decoder {
     // A frame may teach its state something (a login that names the model, say): the next one must not see it.
     if ((dialect.memo?.(state) ?? 0) !== memo) states.delete(memo);
     if (frame.kind === FrameKind.Malformed) return `malformed: ${frame.reason}`;
-    if (entry.accepted === 0) return '';
-    const { device, received, accepted, bytes, keepAt, account } = entry;
+    const { device, received, bytes, keepAt, account } = entry;
+    const accepted = this.#anew !== undefined && keepAt < 0 ? Number.MAX_SAFE_INTEGER : entry.accepted;
+    if (accepted === 0) return '';
     // Before format 3 the place of an entry gave no ids, and what was delivered keeps its own.
     const sequence = entry.version < 3 ? 0 : entry.sequence;
     const read = rows.append(frame, codec, device, received, accepted, bytes, keepAt, notBefore, slot, sequence, account);
-    return read < entry.accepted ? `${entry.accepted} records were accepted, the codec now reads ${read}` : '';
+    return this.#anew === undefined && read < accepted ? `${accepted} records were accepted, the codec now reads ${read}` : '';
   }
 
   /** Or why there is none. */
@@ -96,7 +103,8 @@ export class Decoder {
     const dialect = codec[definition.transport];
     if (dialect === undefined) return `codec "${definition.codec}" has no ${definition.transport} dialect`;
     const now = this.#optionsOf(codec, entry.device);
-    const options = definition.options === null ? now : readingOptions(codec, definition.options, now);
+    const kept = definition.options === null ? now : readingOptions(codec, definition.options, now);
+    const options = this.#anew === undefined ? kept : withOptions(codec, kept, this.#anew);
     const isOfDevice = definition.options === null || hasSecrets(codec);
     const key = isOfDevice ? `${definition.text} ${JSON.stringify(options)}` : definition.text;
     let reading = this.#readings.get(key);

@@ -197,4 +197,13 @@ SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fs
   ADD COLUMN IF NOT EXISTS roaming Bool COMMENT 'that country is not one of the home networks' CODEC(ZSTD(1))`,
     ],
   },
+  {
+    number: 10,
+    about: 'index of the time of receipt',
+    // Of parts that are written from now on: older ones are read whole.
+    statements: (database) =>
+      ['positions', 'statuses'].map(
+        (table) => `ALTER TABLE ${database}.${table} ADD INDEX IF NOT EXISTS of_received received TYPE minmax GRANULARITY 1`,
+      ),
+  },
 ];

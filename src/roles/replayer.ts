@@ -1,0 +1,180 @@
+import { resolve as absolute } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { ReplayRequest } from '../api/office.ts';
+import { AppError, type ErrorCode } from '../base/errors.ts';
+import { modulePath } from '../cluster/child-process.ts';
+import { packAccess } from '../cluster/clickhouse.ts';
+import type { PackedAccess } from '../cluster/messages.ts';
+import type { CheckRecordOptions } from '../codec/registry.ts';
+import { packConfig } from '../config/pack.ts';
+import type { Config } from '../config/schema.ts';
+import { STATEMENTS } from '../fleet/plan/statement.ts';
+import { HOLDS, stands } from '../fleet/privacy/hold.ts';
+import { noCounts, type ReplayCounts } from '../out/ship/replay.ts';
+import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
+import type { StateStore } from '../state/store.ts';
+
+/**
+ * Reads stored frames anew (docs/operations.md), in a thread for each request. Runs in the supervisor.
+ *
+ * 1. One at a time, a piece at a time, and only when the one who asked has taken what came of the piece before.
+ * 2. What is under a hold, in a cycle with a statement, or erased is not touched: asked for each piece, before it is written.
+ * 3. While rows of a device are removed from ClickHouse because it is erased, nothing is written; what is being written then is waited
+ *    for. The eraser's list of devices is read after that, so that nothing comes back.
+ */
+export interface ReplayerOptions {
+  readonly config: Config;
+  readonly clickhouse: ClickHouseAccess;
+  readonly store: StateStore;
+  /** Options of any codec, with what is wrong with them. */
+  readonly check: CheckRecordOptions;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+}
+
+export interface ReplayThreadData {
+  readonly config: unknown;
+  readonly clickhouse: PackedAccess;
+  readonly request: ReplayRequest;
+}
+
+export type ToReplay =
+  /** Read the next piece. */
+  | { readonly step: 'next' }
+  /** Compare it, and write it if that was asked for. Devices under a hold, and ends of their last statements. */
+  | { readonly step: 'go'; readonly held: readonly string[]; readonly closed: readonly (readonly [string, number])[] }
+  | { readonly step: 'close' };
+
+export type FromReplay =
+  | { readonly step: 'piece'; readonly devices: readonly string[] }
+  | { readonly step: 'done'; readonly counts: ReplayCounts; readonly lines: readonly string[]; readonly received: number }
+  | { readonly step: 'closed' }
+  | { readonly step: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+/** Of the thread's heap. */
+const MOST_MB = 512;
+
+export class Replayer {
+  readonly #o: ReplayerOptions;
+  #thread: Worker | undefined;
+  #isBusy = false;
+  #erasing = 0;
+  /** What is being written. */
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ReplayerOptions) {
+    this.#o = options;
+  }
+
+  /** Options as they are read, and what is wrong with them. */
+  check(options: ReplayRequest['options']): ReturnType<CheckRecordOptions> {
+    return this.#o.check(undefined, options);
+  }
+
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  /** Lines of JSON, several in a text: what changes, how far it is, and last the summary. Rejects with AppError. */
+  async *run(request: ReplayRequest): AsyncGenerator<string> {
+    if (this.#isBusy) throw new AppError('SINK_UNREACHABLE', 'another replay is under way; wait for its end');
+    this.#isBusy = true;
+    const { config, clickhouse } = this.#o;
+    const engine = config.clickhouse.url === undefined ? { directory: absolute(config.dataDir, 'clickhouse'), port: 0 } : undefined;
+    const data: ReplayThreadData = { config: packConfig(config), clickhouse: packAccess({ access: clickhouse, engine }), request };
+    const thread = new Worker(modulePath('./replay-thread', import.meta.url), {
+      workerData: data,
+      resourceLimits: { maxOldGenerationSizeMb: MOST_MB },
+    });
+    this.#thread = thread;
+    try {
+      yield* this.#pieces(thread, request);
+    } finally {
+      // What was begun is ended: nothing may arrive behind an erasure.
+      await this.#writing.catch(() => undefined);
+      await ask(thread, { step: 'close' }).catch(() => undefined);
+      await thread.terminate();
+      this.#thread = undefined;
+      this.#isBusy = false;
+    }
+  }
+
+  /** Invariant 3. */
+  async erasing<T>(work: () => Promise<T>): Promise<T> {
+    this.#erasing++;
+    try {
+      await this.settled();
+      return await work();
+    } finally {
+      this.#erasing--;
+    }
+  }
+
+  /** What is being written now has been. */
+  async settled(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    await this.settled();
+    await this.#thread?.terminate();
+  }
+
+  async *#pieces(thread: Worker, request: ReplayRequest): AsyncGenerator<string> {
+    const summary: Record<string, number> = {};
+    for (;;) {
+      const read = await ask(thread, { step: 'next' });
+      const devices = read.step === 'piece' ? read.devices : [];
+      if (devices.length === 0) break;
+      if (request.apply && this.#erasing > 0)
+        throw new AppError(
+          'SINK_UNREACHABLE',
+          'a device is being erased; what is left is not replayed: repeat it when the erasure is done',
+        );
+      const work = this.#go(thread, devices);
+      this.#writing = work;
+      const done = await work;
+      if (done.step !== 'done') break;
+      for (const [name, count] of Object.entries(done.counts)) summary[name] = (summary[name] ?? 0) + count;
+      yield `${[...done.lines, JSON.stringify({ progress: { received: done.received, frames: summary['frames'] } })].join('\n')}\n`;
+    }
+    yield `${JSON.stringify({ summary: { ...noCounts(), ...summary, applied: request.apply } })}\n`;
+  }
+
+  /** Invariant 2. */
+  async #go(thread: Worker, devices: readonly string[]): Promise<FromReplay> {
+    const { store, now } = this.#o;
+    const held: string[] = [];
+    const closed: [string, number][] = [];
+    for (const device of devices) {
+      const hold = await HOLDS.get(store, device);
+      if (hold !== undefined && stands(hold, now())) held.push(device);
+      let end = 0;
+      const damaged = (key: string): void => {
+        throw new AppError('STATE_ROW_DAMAGED', `the entry "${key}" of the table "statements" in the state store cannot be read`);
+      };
+      for await (const [, { statement }] of STATEMENTS.entries(store, { prefix: `${device} ` }, damaged))
+        end = Math.max(end, statement.end);
+      if (end > 0) closed.push([device, end]);
+    }
+    return ask(thread, { step: 'go', held, closed });
+  }
+}
+
+/** One question at a time. */
+function ask(thread: Worker, message: ToReplay): Promise<FromReplay> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      thread.removeAllListeners('message').removeAllListeners('error').removeAllListeners('exit');
+      // It ends by its own defect, which is told to the caller that asks next.
+      thread.on('error', () => {});
+      settle();
+    };
+    thread.once('message', (answer: FromReplay) =>
+      end(() => (answer.step === 'failed' ? reject(new AppError(answer.code, answer.message)) : resolve(answer))),
+    );
+    thread.once('error', (error) => end(() => reject(new AppError('WORKER_FAILED', `the replay ended: ${error.message}`, error))));
+    thread.once('exit', () => end(() => reject(new AppError('WORKER_FAILED', 'the replay ended before its time'))));
+    thread.postMessage(message);
+  });
+}
