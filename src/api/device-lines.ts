@@ -18,6 +18,7 @@ const COLUMNS = [
   'plan',
   'state',
   'activates_at',
+  'suspends_at',
   'expires_at',
   'privacy',
   'home_networks',
@@ -27,11 +28,21 @@ const COLUMNS = [
   'transport',
   'first_seen',
   'options',
+  'unit',
+  'unit_since',
 ] as const satisfies readonly (keyof Device)[];
 type Column = (typeof COLUMNS)[number];
 
 const LISTS: readonly string[] = ['aliases', 'home_networks', 'networks'] satisfies Column[];
-const NUMBERS: readonly string[] = ['activates_at', 'expires_at', 'home_networks', 'interval_s', 'first_seen'] satisfies Column[];
+const NUMBERS: readonly string[] = [
+  'activates_at',
+  'suspends_at',
+  'expires_at',
+  'home_networks',
+  'interval_s',
+  'first_seen',
+  'unit_since',
+] satisfies Column[];
 
 /** Longest line taken. */
 export const MAX_LINE = 65_536;

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
+import { intents, withMoments } from '../fleet/plan/intents.ts';
 import { stepSchema } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
 import { countersOf, readUsage, usageOf } from '../fleet/plan/usage.ts';
@@ -144,11 +145,13 @@ export const DEVICE_ROUTES: readonly Route[] = [
     about: 'Change fields of a device; `null` removes one.',
     params: ofDevice,
     query: NOTHING,
-    body: devicePatchSchema,
+    body: devicePatchSchema.extend(intents),
     answers: { 200: device, 404: unknown, 409: taken, 422: wrong },
     async run({ params: { id }, body, token, office, call, reply }) {
       if (body['id'] !== undefined && body['id'] !== id) return otherId(reply, id);
-      return changed(reply, id, await office.deviceRecords.patch(id, body, token.name), call);
+      const plan = typeof body['plan'] === 'string' ? body['plan'] : ((await office.deviceRecords.get(id))?.plan ?? 'default');
+      const patch = withMoments(body, await office.plans.history(plan), systemClock.now());
+      return changed(reply, id, await office.deviceRecords.patch(id, patch, token.name), call);
     },
   }),
   route({

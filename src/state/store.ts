@@ -19,6 +19,8 @@ export const TABLES = [
   'aliases',
   /** Account id → account. */
   'accounts',
+  /** Account id → how its state has changed, and which token did that. */
+  'account_steps',
   /** Device id → whose it was, and when. */
   'owners',
   /** Device id → which hardware was in it, and when. */

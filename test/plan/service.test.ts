@@ -8,6 +8,8 @@ import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
 import { SERVICE, type ServiceState } from '../../src/fleet/plan/service.ts';
 import { readService, ServiceKeeper, serviceOps } from '../../src/fleet/plan/service-keeper.ts';
 import { StepKeeper } from '../../src/fleet/plan/step-keeper.ts';
+import { newAccountSchema } from '../../src/fleet/registry/account.ts';
+import { AccountRecords } from '../../src/fleet/registry/account-records.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
 import { openState, type State } from '../../src/state/open.ts';
@@ -70,6 +72,7 @@ const records = (): DeviceRecords =>
     service: (before, after, by) => serviceOps(store, now, [before, after], by),
     record: () => {},
   });
+const accounts = (): AccountRecords => new AccountRecords({ store, now: () => now, record: () => {} });
 const types = (): unknown[] => events.map(({ type }) => type);
 const until = (expected: readonly string[]): Promise<void> => eventually(() => expect(types()).toEqual(expected));
 const contact = (id: string, at: number): Promise<boolean> =>
@@ -133,6 +136,43 @@ const FIRST: readonly (readonly [from: ServiceState, to: ServiceState, events: r
   ['suspended', 'expired', ['device_expired']],
 ];
 
+/** What is done to an account, to the end of the cycle with `later`; and what it means for a device of it. */
+const TO_ACCOUNT = {
+  suspend: () => accounts().suspend('acme', 'not paid', 'desk'),
+  resume: () => accounts().resume('acme', undefined, true, 'desk'),
+  close: () => accounts().close('acme', 'moved away', 'now', 'desk'),
+  end: () => accounts().close('acme', 'moved away', 'cycle_end', 'desk'),
+  later: async () => {
+    now = Date.UTC(2026, 6, 2);
+    return { account: undefined };
+  },
+} as const;
+type Deed = keyof typeof TO_ACCOUNT;
+
+const ACCOUNT_EDGES: readonly (readonly [own: ServiceState, deeds: readonly Deed[], events: readonly string[]])[] = [
+  ['active', ['suspend'], ['service_suspended desk not paid']],
+  ['active', ['suspend', 'resume'], ['service_suspended desk not paid', 'service_resumed desk account_resumed']],
+  ['active', ['close'], ['service_ended desk moved away']],
+  ['active', ['suspend', 'close'], ['service_suspended desk not paid', 'service_ended desk moved away']],
+  ['active', ['close', 'resume'], ['service_ended desk moved away', 'service_reactivated desk account_resumed terminated']],
+  ['active', ['end'], []],
+  ['active', ['end', 'resume', 'later'], []],
+  ['active', ['end', 'later'], ['service_ended time account_ending', 'device_expired']],
+  ['active', ['end', 'suspend', 'later'], ['service_suspended desk not paid', 'service_ended time account_ending', 'device_expired']],
+  [
+    'active',
+    ['end', 'later', 'resume'],
+    ['service_ended time account_ending', 'device_expired', 'service_reactivated desk account_resumed expired', 'device_activated'],
+  ],
+  ['suspended', ['suspend', 'resume'], []],
+  ['suspended', ['suspend', 'close'], ['service_ended desk moved away']],
+  ['pending', ['suspend', 'resume'], []],
+  ['pending', ['close'], ['service_ended desk moved away']],
+  ['expired', ['suspend', 'resume', 'close'], []],
+  ['terminated', ['suspend', 'close', 'resume'], []],
+  ['removed', ['suspend', 'close', 'resume'], []],
+];
+
 async function bring(to: ServiceState): Promise<void> {
   const change = to === 'removed' ? await records().remove('d-1', 'desk') : await into(to);
   expect(change).not.toHaveProperty('refused');
@@ -173,6 +213,72 @@ describe.each(['lmdb', 'Redis'])('life of a service, on %s', (kind) => {
         for (const event of news.filter(({ type }) => String(type).startsWith('service_')))
           expect(event).toMatchObject({ by: 'desk', reason: expect.stringMatching(/./), effective: now });
       }
+  });
+
+  it('4: each change of its account has exactly its events, and brings back nothing that the device was by itself', async () => {
+    for (const [own, deeds, expected] of ACCOUNT_EDGES) {
+      now = NOW;
+      for (const table of ['service', 'devices', 'accounts', 'account_steps'] as const)
+        for (const { key } of await store.list(table, { limit: 10 })) await store.write([{ table, key, remove: true }]);
+      await accounts().create(newAccountSchema.parse({ id: 'acme' }), 'desk');
+      await bring('active');
+      await records().patch('d-1', { account: 'acme' }, 'desk');
+      if (own !== 'active') await bring(own);
+      await store.update('service', 'd-1', (text) => JSON.stringify({ ...JSON.parse(text ?? ''), news: [] }));
+      // What the device would be after each, without anything that looks at it meanwhile.
+      for (const deed of deeds) {
+        now += 1000;
+        expect(await TO_ACCOUNT[deed]()).not.toHaveProperty('refused');
+      }
+      now += 1000;
+      const news = (await readService(store, 'd-1', now))?.news ?? [];
+      expect([own, deeds, news.map(({ type, by = '', reason = '', after = '' }) => `${type} ${by} ${reason} ${after}`.trim())]).toEqual([
+        own,
+        deeds,
+        expected,
+      ]);
+      if (deeds.at(-1) === 'resume') expect(await state()).toBe(own);
+    }
+  });
+
+  it('4: all devices of an account are told by each server once, and another account has nothing of it', async () => {
+    for (const instance of ['one', 'two']) start(instance);
+    await accounts().create(newAccountSchema.parse({ id: 'acme' }), 'desk');
+    for (const [id, account] of [
+      ['d-1', 'acme'],
+      ['d-2', 'acme'],
+      ['d-3', 'bert'],
+    ] as const)
+      await records().create(deviceSchema.parse({ id, account, activates_at: NOW - DAY }), 'desk');
+    const named = (): string[] => events.map(({ device, type }) => `${device} ${type}`).sort();
+    await eventually(() => expect(named().filter((one) => one.endsWith('service_started'))).toHaveLength(3));
+    events.length = 0;
+    now += 1000;
+    await accounts().suspend('acme', 'not paid', 'desk');
+    await eventually(() => expect(named()).toEqual(['d-1 service_suspended', 'd-2 service_suspended']));
+    expect(events[0]).toMatchObject({ by: 'desk', reason: 'not paid', effective: now });
+    now += 1000;
+    // It is told that the service will end, and when: in the device's own cycle.
+    await accounts().resume('acme', undefined, false, 'desk');
+    now = Date.UTC(2026, 5, 28);
+    await accounts().close('acme', 'moved away', 'cycle_end', 'desk');
+    await eventually(() => expect(events.filter(({ type }) => type === 'service_ending')).toHaveLength(2));
+    expect(events.at(-1)).toMatchObject({ reason: 'account_ending', effective: Date.UTC(2026, 6, 1) });
+    now = Date.UTC(2026, 6, 1);
+    await eventually(() => expect(events.filter(({ type }) => type === 'service_ended')).toHaveLength(2));
+  });
+
+  it('3: it is suspended by a date, until it is activated', async () => {
+    start();
+    await bring('active');
+    await until(['service_started']);
+    await records().patch('d-1', { suspends_at: NOW + DAY }, 'desk');
+    now = NOW + DAY + 5000;
+    await until(['service_started', 'service_suspended']);
+    expect(events.at(-1)).toMatchObject({ by: 'time', reason: 'suspends_at', effective: NOW + DAY });
+    await records().patch('d-1', { state: 'active' }, 'desk');
+    expect(await records().get('d-1')).not.toHaveProperty('suspends_at');
+    await until(['service_started', 'service_suspended', 'service_resumed']);
   });
 
   it('a device that is put to wait is not activated, and the reason of a caller is said once', async () => {

@@ -112,7 +112,7 @@ beforeEach(() => {
     store,
     instance: 'one',
     plans,
-    service: { look: async () => Number.POSITIVE_INFINITY, told: () => {}, settled: async () => {} },
+    service: { look: async () => Number.POSITIVE_INFINITY, told: () => {}, accountTold: () => {}, settled: async () => {} },
     async submit({ device, parameters }) {
       asked.set(device, parameters.seconds);
       return { refused: 'conflict', problems: [] };

@@ -62,7 +62,7 @@ function start(submit?: () => Promise<Outcome>, instance = 'one', at: StateStore
     store: at,
     instance,
     plans,
-    service: { look: async () => Number.POSITIVE_INFINITY, told: () => {}, settled: async () => {} },
+    service: { look: async () => Number.POSITIVE_INFINITY, told: () => {}, accountTold: () => {}, settled: async () => {} },
     submit:
       submit ??
       (async (draft) => {

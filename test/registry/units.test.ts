@@ -66,6 +66,7 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
   it('1, 4: a new unit takes over the device; what was known of the hardware goes, and is told', async () => {
     await store.write([
       { table: 'standing', key: 'van-1', put: '{}' },
+      { table: 'unit_facts', key: 'van-1', put: '{}' },
       { table: 'settings', key: 'van-1', put: '{"desired":{"interval":30},"reported":{"interval":60},"pending":{"interval":"c1"}}' },
     ]);
     expect(await swap('new-1', { reason: 'broken' })).toMatchObject({
@@ -94,7 +95,7 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
       ],
       fresh: true,
     });
-    expect(await store.get('standing', 'van-1')).toBeUndefined();
+    for (const table of ['standing', 'unit_facts'] as const) expect(await store.get(table, 'van-1')).toBeUndefined();
     expect(await store.get('settings', 'van-1')).toBe('{"desired":{"interval":30},"reported":{},"pending":{}}');
     expect(await records.get('old-2')).toBeUndefined();
   });

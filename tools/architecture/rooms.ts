@@ -210,6 +210,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/state/pages.ts',
       'src/state/table.ts',
       'fleet/command types',
+      'src/fleet/registry/account.ts',
       'src/fleet/registry/cases.ts',
       'src/fleet/command/shadow.ts',
       'src/fleet/registry/device.ts',

@@ -1,10 +1,23 @@
 import type { Op, StateStore } from '../../state/store.ts';
+import { type AccountStep, accountSteps } from '../registry/account.ts';
 import { DEVICES, type Device } from '../registry/device.ts';
-import { advance, isForgotten, nextChange, SERVICE, SETTLED_KEY, type ServiceRow, withEnding } from './service.ts';
+import {
+  advance,
+  endOf,
+  isForgotten,
+  nextChange,
+  SERVICE,
+  SETTLED_KEY,
+  type ServiceRow,
+  type Subject,
+  UNOWNED,
+  withEnding,
+} from './service.ts';
+import { inForce, PLANS, UNLIMITED_HISTORY } from './versions.ts';
 
 /**
  * Keeps the rows of the table `service`, and announces what has become of a service. Runs in the supervisor: `step-keeper.ts` has it look at each
- * device that has changed, and at each date that passes.
+ * device that has changed, or whose account or plan has, and at each date that passes.
  *
  * 1. A change by a caller and what it means for the service are one write (`changed`). What a device or time has changed is written on the
  *    condition that the row is as it was read: of several servers on one store one does it.
@@ -29,6 +42,9 @@ export class ServiceKeeper {
   readonly #o: ServiceKeeperOptions;
   /** What was looked at, by device: nothing is new while it is the same. */
   readonly #known = new Map<string, string>();
+  /** Of accounts, as far as they were asked for since they have changed. */
+  readonly #steps = new Map<string, readonly AccountStep[]>();
+  #changes = 0;
   #isSettled = false;
 
   constructor(options: ServiceKeeperOptions) {
@@ -41,6 +57,13 @@ export class ServiceKeeper {
     else this.#known.delete(device);
   }
 
+  /** The state of the account may have changed; undefined: of any. */
+  accountTold(account: string | undefined): void {
+    this.#changes++;
+    if (account === undefined) this.#steps.clear();
+    else this.#steps.delete(account);
+  }
+
   /** Every device has been looked at once. */
   async settled(): Promise<void> {
     if (this.#isSettled) return;
@@ -50,11 +73,15 @@ export class ServiceKeeper {
 
   /** `noticeDays`: how long before its end a service is said to end. Returns when to look again, epoch ms. */
   async look(id: string, device: Device | undefined, now: number, noticeDays: number): Promise<number> {
-    const due = this.#dueOf(device, now, noticeDays);
+    const subject = await this.#subject(device);
+    const due = this.#dueOf(subject, now, noticeDays);
     const seen = JSON.stringify([
       device?.state,
       device?.activates_at,
-      device?.expires_at,
+      device?.suspends_at,
+      endOf(subject, now),
+      subject.holder.steps.at(-1)?.at,
+      subject.holder.steps.length,
       device?.first_seen,
       device?.plan,
       device?.account,
@@ -66,7 +93,7 @@ export class ServiceKeeper {
     const text = await store.get('service', id);
     const row = SERVICE.parse(id, text);
     const isNew = text === undefined && (this.#isSettled ||= (await store.get('service', SETTLED_KEY)) !== undefined);
-    const moved = withEnding(advance(row, device, now, { by: 'time', reason: '' }, !isNew), device, now, noticeDays * DAY_MS);
+    const moved = withEnding(advance(row, subject, now, { by: 'time', reason: '' }, !isNew), subject, now, noticeDays * DAY_MS);
     if (moved === undefined) return due;
     const { announcing, ...rest } = moved;
     // Invariant 2.
@@ -86,10 +113,33 @@ export class ServiceKeeper {
     return due;
   }
 
-  #dueOf(device: Device | undefined, now: number, noticeDays: number): number {
-    const notice = (device?.expires_at ?? 0) - noticeDays * DAY_MS;
-    return Math.min(nextChange(device, now), notice > now ? notice : Number.POSITIVE_INFINITY);
+  async #subject(device: Device | undefined): Promise<Subject> {
+    const { account } = device ?? {};
+    if (account === undefined) return { device, holder: UNOWNED };
+    let steps = this.#steps.get(account);
+    if (steps === undefined) {
+      const changes = this.#changes;
+      steps = await accountSteps(this.#o.store, account);
+      if (this.#steps.size >= MOST_KNOWN) this.#steps.clear();
+      // What has changed meanwhile is read again.
+      if (changes === this.#changes) this.#steps.set(account, steps);
+    }
+    return subjectOf(this.#o.store, device, steps);
   }
+
+  #dueOf(subject: Subject, now: number, noticeDays: number): number {
+    const notice = endOf(subject, now) - noticeDays * DAY_MS;
+    return Math.min(nextChange(subject, now), notice > now ? notice : Number.POSITIVE_INFINITY);
+  }
+}
+
+/** The device with what its account has been; `steps` of that, when they are at hand. */
+async function subjectOf(store: Pick<StateStore, 'get'>, device: Device | undefined, steps?: readonly AccountStep[]): Promise<Subject> {
+  if (device?.account === undefined) return { device, holder: UNOWNED };
+  const known = steps ?? (await accountSteps(store, device.account));
+  if (!known.some(({ state }) => state === 'ending')) return { device, holder: { ...UNOWNED, steps: known } };
+  const history = PLANS.read(await store.get('plans', device.plan)) ?? UNLIMITED_HISTORY;
+  return { device, holder: { steps: known, cycleEnd: (at) => inForce(history, at).cycle.end } };
 }
 
 /** Invariant 1: what a caller's change of a device means for its service, as steps of the same write. */
@@ -103,13 +153,14 @@ export async function serviceOps(
   const text = await store.get('service', id);
   const row = SERVICE.parse(id, text);
   const reason = after?.reason !== undefined && after.reason !== before?.reason ? after.reason : '';
-  const was = before === undefined ? row : advance(row, before, now, { by: 'time', reason: '' }, true);
-  const moved = advance(was, after, now, { by, reason });
+  const was = before === undefined ? row : advance(row, await subjectOf(store, before), now, { by: 'time', reason: '' }, true);
+  const moved = advance(was, await subjectOf(store, after), now, { by, reason });
   return moved === row || moved === undefined ? [] : [SERVICE.expect(text, id), SERVICE.put(moved, id)];
 }
 
 /** The row as `GET /v1/devices/{id}/service` shows it; of a device without one, what it would be. */
 export async function readService(store: Pick<StateStore, 'get'>, id: string, now: number): Promise<ServiceRow | undefined> {
   const row = await SERVICE.get(store, id);
-  return advance(row, DEVICES.read(await store.get('devices', id)), now, { by: 'time', reason: '' }, true);
+  const subject = await subjectOf(store, DEVICES.read(await store.get('devices', id)));
+  return advance(row, subject, now, { by: 'time', reason: '' }, true);
 }

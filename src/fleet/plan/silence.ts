@@ -156,7 +156,10 @@ export class SilenceKeeper {
     const history = device === undefined ? undefined : this.#plans.get(device.plan);
     const plan = history === undefined ? undefined : inForce(history, this.#o.now()).plan;
     const afterMs = 1000 * (plan?.silent_after_s ?? 0);
-    const isServed = device?.state === 'active' && device.first_seen !== undefined && (device.expires_at ?? Infinity) > this.#o.now();
+    const isServed =
+      device?.state === 'active' &&
+      device.first_seen !== undefined &&
+      Math.min(device.suspends_at ?? Infinity, device.expires_at ?? Infinity) > this.#o.now();
     if (afterMs === 0 || !isServed) this.#watched.delete(id);
     else this.#watched.set(id, { afterMs, heardAt: this.#watched.get(id)?.heardAt ?? this.#o.elapsed() });
   }

@@ -37,7 +37,7 @@ export interface StepKeeperOptions {
   readonly instance: string;
   readonly plans: DevicePlans;
   /** Looks after the states of devices, which change with dates, too. */
-  readonly service: Pick<ServiceKeeper, 'look' | 'told' | 'settled'>;
+  readonly service: Pick<ServiceKeeper, 'look' | 'told' | 'accountTold' | 'settled'>;
   /** Hands in a command. */
   readonly submit: (draft: {
     device: string;
@@ -90,7 +90,9 @@ export class StepKeeper {
   #unwatch: () => void = () => {};
   #sweep: NodeJS.Timeout | undefined;
   #gather: NodeJS.Timeout | undefined;
+  /** Plans whose devices are to be looked at, undefined: all devices; and accounts. */
   #scans = new Set<string | undefined>();
+  readonly #accounts = new Set<string>();
   #working: Promise<void> = Promise.resolve();
   #busy = false;
   #stopped = false;
@@ -103,7 +105,7 @@ export class StepKeeper {
 
   start(): void {
     const { store, log } = this.#o;
-    this.#unwatch = followKeys(store, ['plans', 'usage', 'devices', 'service'], (table, key) => this.#changed(table, key), log);
+    this.#unwatch = followKeys(store, ['plans', 'usage', 'devices', 'service', 'accounts'], (table, key) => this.#changed(table, key), log);
     this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
     this.#scans.add(undefined);
     this.#soon();
@@ -120,7 +122,9 @@ export class StepKeeper {
   #changed(table: Table, key: string | undefined): void {
     if (table === 'service') this.#o.service.told(key);
     if (key === SETTLED_KEY) return;
+    if (table === 'accounts') this.#o.service.accountTold(key);
     if (table === 'plans') this.#scans.add(key);
+    else if (table === 'accounts' && key !== undefined) this.#accounts.add(key);
     else if (key === undefined) this.#scans.add(undefined);
     else this.#dirty.add(table === 'usage' ? key.slice(0, key.lastIndexOf(' ')) : key);
     this.#soon();
@@ -133,7 +137,11 @@ export class StepKeeper {
         this.#due.delete(device);
         this.#dirty.add(device);
       }
-    if (this.#dirty.size > 0 || this.#scans.size > 0) this.#soon();
+    if (this.#isBehind) this.#soon();
+  }
+
+  get #isBehind(): boolean {
+    return this.#dirty.size > 0 || this.#scans.size > 0 || this.#accounts.size > 0;
   }
 
   #soon(): void {
@@ -149,15 +157,23 @@ export class StepKeeper {
         })
         .finally(() => {
           this.#busy = false;
-          if (this.#dirty.size > 0 || this.#scans.size > 0) this.#soon();
+          if (this.#isBehind) this.#soon();
         });
     }, GATHER_MS);
   }
 
   async #work(): Promise<void> {
     for (const plan of this.#scans) {
-      await this.#scan(plan);
+      await this.#scan((device) => plan === undefined || device?.plan === plan);
       this.#scans.delete(plan);
+    }
+    for (const account of this.#accounts) {
+      // One that changes meanwhile is added again.
+      this.#accounts.delete(account);
+      await this.#scan((device) => device?.account === account).catch((error: unknown) => {
+        this.#accounts.add(account);
+        throw error;
+      });
     }
     while (this.#dirty.size > 0 && !this.#stopped) {
       const devices = [...this.#dirty].slice(0, TOGETHER);
@@ -184,10 +200,9 @@ export class StepKeeper {
     this.#damage.warn(this.#o.log, { device, error: messageOf(error) });
   }
 
-  /** Every device on the plan; undefined: every device. */
-  async #scan(plan: string | undefined): Promise<void> {
+  async #scan(isWanted: (device: Device | undefined) => boolean): Promise<void> {
     for await (const page of pages(this.#o.store, 'devices')) {
-      for (const { key, value } of page) if (plan === undefined || DEVICES.read(value)?.plan === plan) this.#dirty.add(key);
+      for (const { key, value } of page) if (isWanted(DEVICES.read(value))) this.#dirty.add(key);
       if (this.#stopped) break;
     }
   }

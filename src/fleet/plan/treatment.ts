@@ -5,6 +5,7 @@ import type { Policy } from './steps.ts';
 export interface Served {
   readonly state: 'pending' | 'active' | 'suspended' | 'terminated';
   readonly activates_at?: number | undefined;
+  readonly suspends_at?: number | undefined;
   readonly expires_at?: number | undefined;
   readonly recovery?: { readonly until: number } | undefined;
   readonly privacy: 'store' | 'relay';
@@ -57,13 +58,18 @@ export function treatmentOf(device: Served | undefined, plan: Plan, policy: Poli
 
 function isPlain(device: Served | undefined): boolean {
   if (device === undefined) return true;
-  const { state, privacy, activates_at, expires_at, recovery, unit_since } = device;
-  const dated = activates_at !== undefined || expires_at !== undefined || recovery !== undefined;
+  const { state, privacy, activates_at, suspends_at, expires_at, recovery, unit_since } = device;
+  const dated = activates_at !== undefined || suspends_at !== undefined || expires_at !== undefined || recovery !== undefined;
   return !dated && unit_since === undefined && privacy === 'store' && (state === 'active' || state === 'pending');
 }
 
 function decide(device: Served | undefined, plan: Plan, policy: Policy | undefined, now: number): Treatment {
-  const { activates_at: from = 0, expires_at: to = Number.POSITIVE_INFINITY, recovery } = device ?? {};
+  const {
+    activates_at: from = 0,
+    suspends_at: pause = Number.POSITIVE_INFINITY,
+    expires_at: to = Number.POSITIVE_INFINITY,
+    recovery,
+  } = device ?? {};
   const recovering = recovery !== undefined && now < recovery.until;
   const next = (...times: number[]): number => Math.min(...times.filter((time) => time > now), Number.POSITIVE_INFINITY);
   const as: Treatment = {
@@ -75,11 +81,11 @@ function decide(device: Served | undefined, plan: Plan, policy: Policy | undefin
     relay: device?.privacy === 'relay',
     since: device?.unit_since ?? 0,
     exempt: plan.exempt_events,
-    until: next(from, to, recovery?.until ?? 0, policy?.cycle_end ?? 0),
+    until: next(from, pause, to, recovery?.until ?? 0, policy?.cycle_end ?? 0),
   };
   if (device?.state === 'terminated') return { ...as, mode: 'terminate', why: 'terminated', inService: false };
   if (recovering) return { ...as, why: 'recovery' };
-  const idle = device?.state === 'suspended' ? 'suspended' : now < from ? 'pending' : now >= to ? 'expired' : '';
+  const idle = device?.state === 'suspended' || now >= pause ? 'suspended' : now < from ? 'pending' : now >= to ? 'expired' : '';
   if (idle !== '') return { ...as, mode: 'discard', why: idle, inService: false };
   // A cycle that is over has no steps, even before the supervisor has noticed.
   const held: readonly Step[] = policy === undefined || now >= policy.cycle_end ? [] : policy.held;

@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
-import type { StateStore } from '../../state/store.ts';
-import { ACCOUNTS, type Account, type AccountPatch, accountSchema, type newAccountSchema } from './account.ts';
+import type { Op, StateStore } from '../../state/store.ts';
+import { ACCOUNT_STEPS, ACCOUNTS, type Account, type AccountPatch, accountSchema, type newAccountSchema, withStep } from './account.ts';
 
 /**
  * The accounts and how they change, in the supervisor; every change is an event of no device.
  *
  * 1. The state of an account stands in its own record: no device is written, so what a device was by itself it still is afterwards.
+ *    How it has changed is noted in the same write: what that means for the services of its devices follows from it (`fleet/plan/service.ts`).
  * 2. A closed account is opened again only by who says so.
  */
 export interface AccountRecordsOptions {
@@ -23,6 +24,8 @@ export type AccountChange = { readonly account: Account } | { readonly refused: 
 interface Made {
   readonly account: Account;
   readonly event: object;
+  /** The token whose change it is of the state. */
+  readonly enters?: string;
 }
 
 export class AccountRecords {
@@ -102,7 +105,7 @@ export class AccountRecords {
       if (after === 'closed') return after;
       const { state, reason } = after;
       const account = { ...after, since: state === before.state ? before.since : this.#o.now() };
-      return { account, event: { type, account: id, ...(reason === undefined ? {} : { reason }), by } };
+      return { account, event: { type, account: id, ...(reason === undefined ? {} : { reason }), by }, enters: by };
     });
   }
 
@@ -114,9 +117,18 @@ export class AccountRecords {
       const made = make(before);
       if (typeof made === 'string') return { refused: made };
       if (isDeepStrictEqual(before, made.account)) return { account: made.account };
-      if (!(await store.write([ACCOUNTS.expect(text, id), ACCOUNTS.put(made.account, id)]))) return CONTENDED;
+      const ops: Op[] = [ACCOUNTS.expect(text, id), ACCOUNTS.put(made.account, id)];
+      if (before !== undefined && made.enters !== undefined) ops.push(...(await this.#steps(before, made.account, made.enters)));
+      if (!(await store.write(ops))) return CONTENDED;
       record('', made.event);
       return { account: made.account };
     });
+  }
+
+  async #steps(before: Account, after: Account, by: string): Promise<Op[]> {
+    const { store, now } = this.#o;
+    const text = await store.get('account_steps', after.id);
+    const steps = withStep(ACCOUNT_STEPS.parse(after.id, text), before, after, { at: now(), by });
+    return steps === undefined ? [] : [ACCOUNT_STEPS.expect(text, after.id), ACCOUNT_STEPS.put(steps, after.id)];
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { StateStore } from '../../state/store.ts';
 import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 
 /** An account (docs/accounts.md): whose devices are. The table `accounts`, by id. Devices name it; one that has no record is active. Times in epoch ms. */
@@ -54,6 +55,52 @@ export const accountPatchSchema = z
 export type AccountPatch = z.infer<typeof accountPatchSchema>;
 
 export const ACCOUNTS = new TypedTable<Account>({ name: 'accounts', key: byId, parse: rowsOf(accountSchema) });
+
+/** A change of the state of an account. `ending`: each device is served to the end of its cycle. */
+const stepSchema = z.object({
+  state: z.enum(['active', 'suspended', 'closed', 'ending']),
+  at: z.number(),
+  by: z.string(),
+  reason: z.string(),
+});
+export type AccountStep = z.infer<typeof stepSchema>;
+/** The last of an account that are kept. */
+const MOST_STEPS = 200;
+
+/** By account id, oldest first. */
+export const ACCOUNT_STEPS = new TypedTable<readonly AccountStep[]>({
+  name: 'account_steps',
+  key: byId,
+  parse: rowsOf(z.array(stepSchema)),
+});
+
+/** How the state of the account has changed, oldest first; of one from before that was noted, what it is. */
+export async function accountSteps(store: Pick<StateStore, 'get'>, id: string): Promise<readonly AccountStep[]> {
+  const steps = await ACCOUNT_STEPS.get(store, id);
+  if (steps !== undefined) return steps;
+  const account = await ACCOUNTS.get(store, id);
+  return account === undefined ? [] : stepsOf(account);
+}
+
+function stepsOf({ state, since, ending_since, reason = '' }: Account): AccountStep[] {
+  const ending = ending_since === undefined ? [] : [{ state: 'ending' as const, at: ending_since, by: '', reason }];
+  const own = state === 'active' ? [] : [{ state, at: since, by: '', reason }];
+  return [...own, ...ending].sort((a, b) => a.at - b.at);
+}
+
+/** The steps with the one that the change from `before` to `after` is; undefined: its state is the same. */
+export function withStep(
+  known: readonly AccountStep[] | undefined,
+  before: Account,
+  after: Account,
+  { at, by }: Pick<AccountStep, 'at' | 'by'>,
+): readonly AccountStep[] | undefined {
+  const isEnding = after.ending_since !== undefined && before.ending_since === undefined;
+  const isBack = after.ending_since === undefined && before.ending_since !== undefined;
+  if (before.state === after.state && !isEnding && !isBack) return undefined;
+  const step: AccountStep = { state: isEnding ? 'ending' : after.state, at, by, reason: after.reason ?? '' };
+  return [...(known ?? stepsOf(before)), step].slice(-MOST_STEPS);
+}
 
 function isTimeZone(name: string): boolean {
   try {

@@ -158,7 +158,7 @@ export class DeviceRecords {
   patch(id: string, patch: Readonly<Record<string, unknown>>, by: string): Promise<Change> {
     return this.#change(
       id,
-      (before) => (before === undefined ? { refused: 'unknown' } : { device: patched(before, { ...patch, id }) }),
+      (before) => (before === undefined ? { refused: 'unknown' } : { device: patched(before, { ...patch, id }, this.#o.now()) }),
       by,
     );
   }

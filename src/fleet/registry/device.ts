@@ -22,6 +22,7 @@ export const deviceSchema = z
     state: z.enum(DEVICE_STATES).default('active').describe('pending becomes active at activates_at or first contact'),
     reason: z.string().max(200).optional().describe('why it is in this state; goes when the state changes without a new one'),
     activates_at: time.optional().describe('before this it is served like a suspended one'),
+    suspends_at: time.optional().describe('from then on it is served like a suspended one; activating it takes that back'),
     expires_at: time.optional().describe('from then on it is served like a suspended one'),
     privacy: z.enum(['store', 'relay']).default('store').describe('relay: to the stream only, never to ClickHouse'),
     recovery: z
@@ -80,9 +81,11 @@ export function reasoned(before: Device | undefined, after: Device): Device {
   return rest;
 }
 
-/** The device with the change made; what it then is must still be checked. */
-export function patched(device: Device | undefined, patch: Readonly<Record<string, unknown>>): Record<string, unknown> {
+/** The device with the change made; what it then is must still be checked. Who activates it at `now` takes back a suspension by date. */
+export function patched(device: Device | undefined, patch: Readonly<Record<string, unknown>>, now = 0): Record<string, unknown> {
   const { options } = patch;
+  if (patch['state'] === 'active' && device?.suspends_at !== undefined && device.suspends_at <= now)
+    return patched({ ...device, suspends_at: undefined }, patch);
   const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
   return withoutNulls({ ...device, ...patch, ...(isObject ? { options: withoutNulls({ ...device?.options, ...options }) } : {}) });
 }

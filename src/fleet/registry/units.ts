@@ -106,6 +106,7 @@ export async function swapOf(
     FORMER.remove(unit),
     { table: 'standing', key: id, remove: true },
     { table: 'unit_facts', key: id, remove: true },
+    { table: 'unit_facts', key: id, remove: true },
   ];
   if (unit === id) ops.push({ table: 'aliases', key: id, expect: undefined });
   if (gone !== undefined) ops.push({ table: 'devices', key: gone.id, expect: there.devices.get(gone.id) }, DEVICES.remove(gone.id));
