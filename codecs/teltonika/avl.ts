@@ -61,95 +61,131 @@ const MAX_TIME = 8.64e15;
 export function readRecord(bytes: Bytes, start: number, end: number, codec: number, family: Family, out: FrameResult): number {
   const next = recordEnd(bytes, start, end, codec);
   if (next < 0) return -1;
-  const idWidth = codec === Codec8 ? 1 : 2;
-  const countWidth = codec === Codec8E ? 2 : 1;
-  const table = family.table;
+  const { table } = family;
   const r = out.row();
   const firstAttr = out.attrs;
   out.from[r] = start;
   out.to[r] = next;
   head(bytes, start, r, out);
   let p = start + HEAD;
-  const eventId = idWidth === 1 ? bytes[p]! : u16be(bytes, p);
-  p += idWidth;
+  const eventId = codec === Codec8 ? bytes[p]! : u16be(bytes, p);
+  p += idWidthOf(codec);
   out.attr(PRIORITY, bytes[start + 8]!);
   if (eventId !== 0) out.attr(EVENT_CODE, eventId);
   if (codec === Codec16) out.attr(GENERATION, bytes[p++]!);
-  p += countWidth;
-
-  let count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
-  p += countWidth;
-  for (; count > 0; count--) {
-    const entry = table[idWidth === 1 ? bytes[p]! : u16be(bytes, p)]!;
-    const value = bytes[p + idWidth]!;
-    const role = entry >>> 20;
-    if (value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
-    else {
-      const signed = (value << 24) >> 24;
-      if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
-      else special(bytes, p + idWidth, 1, role, entry & 0xfffff, value, signed, r, out);
-    }
-    p += idWidth + 1;
-  }
-  count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
-  p += countWidth;
-  for (; count > 0; count--) {
-    const entry = table[Width.Two | (idWidth === 1 ? bytes[p]! : u16be(bytes, p))]!;
-    const value = u16be(bytes, p + idWidth);
-    const role = entry >>> 20;
-    if (value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
-    else {
-      const signed = (value << 16) >> 16;
-      if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
-      else special(bytes, p + idWidth, 2, role, entry & 0xfffff, value, signed, r, out);
-    }
-    p += idWidth + 2;
-  }
+  p += countWidthOf(codec);
+  p = ones(bytes, p, codec, table, r, out);
+  p = twos(bytes, p, codec, table, r, out);
   const fourFrom = out.attrs;
-  count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
-  p += countWidth;
-  for (; count > 0; count--) {
-    const entry = table[Width.Four | (idWidth === 1 ? bytes[p]! : u16be(bytes, p))]!;
-    const value = i32be(bytes, p + idWidth);
-    const role = entry >>> 20;
-    if (value >= 0 && value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
-    else if (value >= FROM[role]! && value <= TO[role]!) out.attr(entry & 0xfffff, value);
-    else special(bytes, p + idWidth, 4, role, entry & 0xfffff, value >>> 0, value, r, out);
-    p += idWidth + 4;
-  }
-  count = countWidth === 1 ? bytes[p]! : u16be(bytes, p);
-  p += countWidth;
-  for (; count > 0; count--) {
-    const entry = table[Width.Eight | (idWidth === 1 ? bytes[p]! : u16be(bytes, p))]!;
-    const role = entry >>> 20;
-    if (role === Role.Uint) out.attr(entry & 0xfffff, u64be(bytes, p + idWidth));
-    else special(bytes, p + idWidth, 8, role, entry & 0xfffff, u64be(bytes, p + idWidth), i64be(bytes, p + idWidth), r, out);
-    p += idWidth + 8;
-  }
-  if (codec === Codec8E) {
-    bluetoothStart();
-    count = u16be(bytes, p);
-    p += 2;
-    for (; count > 0; count--) {
-      const entry = table[Width.Variable | u16be(bytes, p)]!;
-      const length = u16be(bytes, p + 2);
-      variable(bytes, p + 4, p + 4 + length, entry >>> 20, entry & 0xfffff, out);
-      p += 4 + length;
-    }
-  }
+  p = fours(bytes, p, codec, table, r, out);
+  p = eights(bytes, p, codec, table, r, out);
+  if (codec === Codec8E) variables(bytes, p, table, out);
   finishJoined(out, fourFrom);
   if (eventId !== 0) finishEvent(eventId, bytes[start + 8]!, family, r, firstAttr, out);
   return next;
 }
 
+/** The elements of one byte; their count is at `p`. Returns the offset behind them. */
+function ones(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+  const idWidth = idWidthOf(codec);
+  let at = p + countWidthOf(codec);
+  for (let count = countAt(bytes, p, codec); count > 0; count--) {
+    const entry = table[idWidth === 1 ? bytes[at]! : u16be(bytes, at)]!;
+    const value = bytes[at + idWidth]!;
+    const role = entry >>> 20;
+    if (value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
+    else {
+      const signed = (value << 24) >> 24;
+      if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
+      else special(bytes, at + idWidth, 1, role, entry & 0xfffff, value, signed, r, out);
+    }
+    at += idWidth + 1;
+  }
+  return at;
+}
+
+/** As `ones`, of two bytes. */
+function twos(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+  const idWidth = idWidthOf(codec);
+  let at = p + countWidthOf(codec);
+  for (let count = countAt(bytes, p, codec); count > 0; count--) {
+    const entry = table[Width.Two | (idWidth === 1 ? bytes[at]! : u16be(bytes, at))]!;
+    const value = u16be(bytes, at + idWidth);
+    const role = entry >>> 20;
+    if (value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
+    else {
+      const signed = (value << 16) >> 16;
+      if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
+      else special(bytes, at + idWidth, 2, role, entry & 0xfffff, value, signed, r, out);
+    }
+    at += idWidth + 2;
+  }
+  return at;
+}
+
+/** As `ones`, of four bytes. */
+function fours(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+  const idWidth = idWidthOf(codec);
+  let at = p + countWidthOf(codec);
+  for (let count = countAt(bytes, p, codec); count > 0; count--) {
+    const entry = table[Width.Four | (idWidth === 1 ? bytes[at]! : u16be(bytes, at))]!;
+    const value = i32be(bytes, at + idWidth);
+    const role = entry >>> 20;
+    if (value >= 0 && value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
+    else if (value >= FROM[role]! && value <= TO[role]!) out.attr(entry & 0xfffff, value);
+    else special(bytes, at + idWidth, 4, role, entry & 0xfffff, value >>> 0, value, r, out);
+    at += idWidth + 4;
+  }
+  return at;
+}
+
+/** As `ones`, of eight bytes. */
+function eights(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+  const idWidth = idWidthOf(codec);
+  let at = p + countWidthOf(codec);
+  for (let count = countAt(bytes, p, codec); count > 0; count--) {
+    const entry = table[Width.Eight | (idWidth === 1 ? bytes[at]! : u16be(bytes, at))]!;
+    const role = entry >>> 20;
+    const value = at + idWidth;
+    if (role === Role.Uint) out.attr(entry & 0xfffff, u64be(bytes, value));
+    else special(bytes, value, 8, role, entry & 0xfffff, u64be(bytes, value), i64be(bytes, value), r, out);
+    at += idWidth + 8;
+  }
+  return at;
+}
+
+/** The elements of codec 8E that say their length; their count is at `p`. */
+function variables(bytes: Bytes, p: number, table: Family['table'], out: FrameResult): void {
+  bluetoothStart();
+  let at = p + 2;
+  for (let count = u16be(bytes, p); count > 0; count--) {
+    const entry = table[Width.Variable | u16be(bytes, at)]!;
+    const length = u16be(bytes, at + 2);
+    variable(bytes, at + 4, at + 4 + length, entry >>> 20, entry & 0xfffff, out);
+    at += 4 + length;
+  }
+}
+
+function idWidthOf(codec: number): number {
+  return codec === Codec8 ? 1 : 2;
+}
+
+function countWidthOf(codec: number): number {
+  return codec === Codec8E ? 2 : 1;
+}
+
+function countAt(bytes: Bytes, p: number, codec: number): number {
+  return codec === Codec8E ? u16be(bytes, p) : bytes[p]!;
+}
+
 /** Offset behind the record at `start`, or -1 when a count or length leads beyond `end`. */
 export function recordEnd(bytes: Bytes, start: number, end: number, codec: number): number {
-  const idWidth = codec === Codec8 ? 1 : 2;
-  const countWidth = codec === Codec8E ? 2 : 1;
+  const idWidth = idWidthOf(codec);
+  const countWidth = countWidthOf(codec);
   let p = start + HEAD + idWidth + (codec === Codec16 ? 1 : 0) + countWidth;
   for (let width = 1; width <= 8; width <<= 1) {
     if (p + countWidth > end) return -1;
-    p += countWidth + (countWidth === 1 ? bytes[p]! : u16be(bytes, p)) * (idWidth + width);
+    p += countWidth + countAt(bytes, p, codec) * (idWidth + width);
   }
   if (codec === Codec8E) {
     if (p + 2 > end) return -1;
@@ -227,13 +263,9 @@ export function special(
     case Role.Digits:
       if (value !== 0) out.attrText(attribute, String(value));
       return;
-    case Role.Gnss: {
-      const names = (attribute & 0xffff) === GNSS_STATUS_FMX6_ID ? GNSS_STATUS_FMX6 : GNSS_STATUS;
-      const name = names[value];
-      if (name !== undefined) out.attrText(attribute, name);
-      else out.attr(NUMBER | (attribute & 0xffff), value);
+    case Role.Gnss:
+      gnssStatus(attribute, value, out);
       return;
-    }
     case Role.Hdop:
       if (value <= MAX_HDOP) out.hdop[r] = value / 10;
       else out.attr(NUMBER | (attribute & 0xffff), value);
@@ -258,6 +290,13 @@ export function special(
       else if (role < Role.Near) part(bytes, at, width, role - Role.Part);
       else near(role - Role.Near, value === ALL_ONES[width] ? -1 : value);
   }
+}
+
+function gnssStatus(attribute: number, value: number, out: FrameResult): void {
+  const names = (attribute & 0xffff) === GNSS_STATUS_FMX6_ID ? GNSS_STATUS_FMX6 : GNSS_STATUS;
+  const name = names[value];
+  if (name !== undefined) out.attrText(attribute, name);
+  else out.attr(NUMBER | (attribute & 0xffff), value);
 }
 
 /** Elements 258 and 259: three accelerations behind two bytes of zeros. */

@@ -208,34 +208,38 @@ export class SegmentReader {
     if (format === undefined) return this.#at < this.#end ? 'bad' : 'more';
     for (;;) {
       const size = checkEntry(this.#window, this.#at, this.#end, format, this.#offset + this.#at);
-      if (size === 0) return 'more';
-      if (size < 0) return 'bad';
+      if (size <= 0) return size === 0 ? 'more' : 'bad';
       const sequence = peekSequence(this.#window, this.#at);
       if (sequence <= this.last) {
         this.disordered = true;
         return 'bad';
       }
       if (sequence > limit) return 'beyond';
-      const isDefinition = format.version >= 3 && this.#window[this.#at + KIND_AT] === EntryKind.Definition;
-      if (isDefinition || sequence >= from) {
-        this.#view.aim(this.#window, this.#at, size, format.version);
-        if (isDefinition) this.#learn();
-        else if (!this.#define(format)) return 'undefined';
-      }
-      this.#endDamage();
-      this.soundEnd = this.#offset + this.#at + size;
-      if (!isDefinition) {
-        if (sequence >= from) {
-          if (this.#view.definition !== null || this.#options.raw === true) {
-            this.#size = size;
-            return 'entry';
-          }
-          this.#onDamage({ file: this.path, offset: this.#offset + this.#at, bytes: size });
-        }
-        this.last = sequence;
-      }
-      this.#at += size;
+      const found = this.#pass(size, sequence, from, format);
+      if (found !== 'passed') return found;
     }
+  }
+
+  /** Goes over the sound entry at `#at`, unless it is one that is asked for ('entry'), or what it needs is not known ('undefined'). */
+  #pass(size: number, sequence: number, from: number, format: SegmentFormat): 'entry' | 'undefined' | 'passed' {
+    const isDefinition = format.version >= 3 && this.#window[this.#at + KIND_AT] === EntryKind.Definition;
+    if (isDefinition || sequence >= from) {
+      this.#view.aim(this.#window, this.#at, size, format.version);
+      if (isDefinition) this.#learn();
+      else if (!this.#define(format)) return 'undefined';
+    }
+    this.#endDamage();
+    this.soundEnd = this.#offset + this.#at + size;
+    if (!isDefinition && sequence >= from) {
+      if (this.#view.definition !== null || this.#options.raw === true) {
+        this.#size = size;
+        return 'entry';
+      }
+      this.#onDamage({ file: this.path, offset: this.#offset + this.#at, bytes: size });
+    }
+    if (!isDefinition) this.last = sequence;
+    this.#at += size;
+    return 'passed';
   }
 
   /**

@@ -230,30 +230,13 @@ export class StepKeeper {
     const { pct, cycle } = usage;
     await tellExcess(store, device, force, usage, this.#o.record);
     const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []).filter((step) => canHold(step, device));
-    const slow = held.reduce((most, step) => (step.action === 'slow' ? Math.max(most, step.interval_s) : most), 0);
-    const wanted = recovery?.interval_s ?? (slow > 0 ? slow : undefined);
-    const usual = before?.slowed?.before_s ?? device.interval_s ?? plan.interval_s ?? (await this.#o.intervalOf(id));
-    const slowed = wanted === undefined ? undefined : { interval_s: wanted, ...(usual === undefined ? {} : { before_s: usual }) };
-    const unannounced = before?.news ?? [];
-    const news = [
-      ...unannounced,
-      ...held.filter((step) => !before?.held.some((other) => isSame(step, other))).map((step) => ({ step, begins: true })),
-      ...(before?.held ?? []).filter((step) => !held.some((other) => isSame(step, other))).map((step) => ({ step, begins: false })),
-    ];
     if (held.length > 0) this.#dueAt(id, cycle.end);
-    const asks = wanted === before?.slowed?.interval_s && unannounced.length === 0 ? undefined : (wanted ?? before?.slowed?.before_s);
-    const after =
-      held.length === 0 && slowed === undefined
-        ? undefined
-        : { cycle: cycle.start, cycle_end: cycle.end, used_pct: pct, held, ...(slowed === undefined ? {} : { slowed }), news: [] };
-    if (
-      news.length === 0 &&
-      asks === undefined &&
-      before?.cycle === after?.cycle &&
-      (before?.slowed === undefined) === (after?.slowed === undefined)
-    )
-      return undefined;
-    const reason = recovery === undefined ? `plan ${plan.name}` : `recovery: ${recovery.reason}`;
+    const slowed = await this.#slowed(device, plan, held, before);
+    const policy = { cycle: cycle.start, cycle_end: cycle.end, used_pct: pct, held, ...(slowed === undefined ? {} : { slowed }), news: [] };
+    const after = held.length === 0 && slowed === undefined ? undefined : policy;
+    const news = [...(before?.news ?? []), ...changes(before?.held ?? [], held)];
+    const asks = asked(before, slowed?.interval_s);
+    if (news.length === 0 && asks === undefined && isSamePolicy(before, after)) return undefined;
     return {
       device: id,
       plan,
@@ -262,8 +245,16 @@ export class StepKeeper {
       after,
       news,
       asks,
-      reason: wanted === undefined ? `end of ${before?.slowed === undefined ? 'a step' : 'the longer interval'}` : reason,
+      reason: reasonOf(plan, recovery, before, slowed !== undefined),
     };
+  }
+
+  /** The interval that recovery or a step wants, and the one that was before; undefined: the usual one. */
+  async #slowed(device: Device, plan: Plan, held: readonly Step[], before: Policy | undefined): Promise<Policy['slowed']> {
+    const slow = held.reduce((most, step) => (step.action === 'slow' ? Math.max(most, step.interval_s) : most), 0);
+    const wanted = device.recovery?.interval_s ?? (slow > 0 ? slow : undefined);
+    const usual = before?.slowed?.before_s ?? device.interval_s ?? plan.interval_s ?? (await this.#o.intervalOf(device.id));
+    return wanted === undefined ? undefined : { interval_s: wanted, ...(usual === undefined ? {} : { before_s: usual }) };
   }
 
   /** Invariant 2: is another installation at it? */
@@ -353,4 +344,30 @@ function textOf(policy: Policy | undefined): string | undefined {
 /** Invariant 6. */
 function canHold(step: Step, device: Device): boolean {
   return step.action !== 'throttle' || device.transport !== 'udp';
+}
+
+/** The steps that begin and end between two states. */
+function changes(before: readonly Step[], after: readonly Step[]): Policy['news'] {
+  const without = (steps: readonly Step[], others: readonly Step[]): Step[] =>
+    steps.filter((step) => !others.some((other) => isSame(step, other)));
+  return [
+    ...without(after, before).map((step) => ({ step, begins: true })),
+    ...without(before, after).map((step) => ({ step, begins: false })),
+  ];
+}
+
+/** Nothing that others look at has changed: use within a cycle may. */
+function isSamePolicy(before: Policy | undefined, after: Policy | undefined): boolean {
+  return before?.cycle === after?.cycle && (before?.slowed === undefined) === (after?.slowed === undefined);
+}
+
+/** The interval, s, that the device is to be asked for; undefined: it has been. What had not been announced is asked for again. */
+function asked(before: Policy | undefined, wanted: number | undefined): number | undefined {
+  const isAsked = wanted === before?.slowed?.interval_s && (before?.news ?? []).length === 0;
+  return isAsked ? undefined : (wanted ?? before?.slowed?.before_s);
+}
+
+function reasonOf(plan: Plan, recovery: Device['recovery'], before: Policy | undefined, isSlowed: boolean): string {
+  if (!isSlowed) return `end of ${before?.slowed === undefined ? 'a step' : 'the longer interval'}`;
+  return recovery === undefined ? `plan ${plan.name}` : `recovery: ${recovery.reason}`;
 }

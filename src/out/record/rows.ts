@@ -132,17 +132,11 @@ export class Rows {
   ): number {
     const views = viewsOf(codec);
     const rows = Math.min(accepted, frame.rows);
-    let attr = 0;
-    let cell = 0;
-    let wifi = 0;
     for (let r = 0; r < rows; r++) {
-      const kept = keepAt < 0 || (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 1;
+      if (keepAt >= 0 && (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 0) continue;
       judgeTime(frame.time[r] ?? Number.NaN, received, frame.flags[r] ?? 0);
-      if (kept && JUDGED.time < notBefore) this.erased++;
-      if (!kept || JUDGED.time < notBefore) {
-        attr = frame.attrEnd[r] ?? 0;
-        cell = frame.cellEnd[r] ?? 0;
-        wifi = frame.wifiEnd[r] ?? 0;
+      if (JUDGED.time < notBefore) {
+        this.erased++;
         continue;
       }
       const i = this.#open();
@@ -153,34 +147,42 @@ export class Rows {
       this.device.push(device);
       this.account.push(account);
       this.protocol.push(codec.name);
+      this.received[i] = received;
       this.time[i] = JUDGED.time;
       this.deviceTime[i] = rawTime(frame.time[r] ?? Number.NaN, frame.clockMs);
       this.flags[i] = JUDGED.flags & KNOWN_FLAGS;
-      this.received[i] = received;
-      this.valid[i] = frame.valid[r] ?? 0;
-      const latitude = frame.latitude[r] ?? Number.NaN;
-      const longitude = frame.longitude[r] ?? Number.NaN;
-      const placed = Number.isFinite(latitude) && Number.isFinite(longitude);
-      this.latitude[i] = placed ? latitude : Number.NaN;
-      this.longitude[i] = placed ? longitude : Number.NaN;
-      this.altitudeM[i] = frame.altitudeM[r] ?? Number.NaN;
-      this.speedKmh[i] = hundredths(frame.speedKmh[r] ?? Number.NaN);
-      this.courseDeg[i] = hundredths(frame.courseDeg[r] ?? Number.NaN);
-      this.hdop[i] = frame.hdop[r] ?? Number.NaN;
-      this.satellites[i] = frame.satellites[r] ?? -1;
-      this.event.push(eventName(frame.event[r] ?? 0));
-      const first = this.attrs;
-      for (const end = frame.attrEnd[r] ?? 0; attr < end; attr++) {
-        const view = attributeView(codec, views, frame.attrId[attr] ?? 0);
-        this.#attribute(first, view, frame.attrNum[attr] ?? Number.NaN, frame.texts);
-      }
-      this.attrEnd[i] = this.attrs;
-      for (const end = frame.cellEnd[r] ?? 0; cell < end; cell++) this.#cell(frame, cell);
-      this.cellEnd[i] = this.cells;
-      for (const end = frame.wifiEnd[r] ?? 0; wifi < end; wifi++) this.#wifi(frame, wifi);
-      this.wifiEnd[i] = this.wifis;
+      this.#measured(frame, r, i);
+      this.#said(frame, r, i, codec, views);
     }
     return rows;
+  }
+
+  /** Where row `i` was and how it moved: frame row `r`. */
+  #measured(frame: FrameResult, r: number, i: number): void {
+    this.valid[i] = frame.valid[r] ?? 0;
+    const latitude = frame.latitude[r] ?? Number.NaN;
+    const longitude = frame.longitude[r] ?? Number.NaN;
+    const placed = Number.isFinite(latitude) && Number.isFinite(longitude);
+    this.latitude[i] = placed ? latitude : Number.NaN;
+    this.longitude[i] = placed ? longitude : Number.NaN;
+    this.altitudeM[i] = frame.altitudeM[r] ?? Number.NaN;
+    this.speedKmh[i] = hundredths(frame.speedKmh[r] ?? Number.NaN);
+    this.courseDeg[i] = hundredths(frame.courseDeg[r] ?? Number.NaN);
+    this.hdop[i] = frame.hdop[r] ?? Number.NaN;
+    this.satellites[i] = frame.satellites[r] ?? -1;
+  }
+
+  /** What else row `i` says: the event, attributes, cells and WiFi of frame row `r`. */
+  #said(frame: FrameResult, r: number, i: number, codec: Codec, views: ReturnType<typeof viewsOf>): void {
+    this.event.push(eventName(frame.event[r] ?? 0));
+    const first = this.attrs;
+    for (let k = r === 0 ? 0 : (frame.attrEnd[r - 1] ?? 0), end = frame.attrEnd[r] ?? 0; k < end; k++)
+      this.#attribute(first, attributeView(codec, views, frame.attrId[k] ?? 0), frame.attrNum[k] ?? Number.NaN, frame.texts);
+    this.attrEnd[i] = this.attrs;
+    for (let k = r === 0 ? 0 : (frame.cellEnd[r - 1] ?? 0), end = frame.cellEnd[r] ?? 0; k < end; k++) this.#cell(frame, k);
+    this.cellEnd[i] = this.cells;
+    for (let k = r === 0 ? 0 : (frame.wifiEnd[r - 1] ?? 0), end = frame.wifiEnd[r] ?? 0; k < end; k++) this.#wifi(frame, k);
+    this.wifiEnd[i] = this.wifis;
   }
 
   /** 16 hex digits. */

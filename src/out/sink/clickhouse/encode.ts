@@ -260,26 +260,29 @@ export class BlockEncoder {
     const n = to - from;
     this.#clearAttributes(n);
     for (let i = from; i < to; i++) {
-      const row = list[i] ?? 0;
-      let driver = '';
-      for (let k = row === 0 ? 0 : (rows.attrEnd[row - 1] ?? 0), end = rows.attrEnd[row] ?? 0; k < end; k++) {
-        const view = rows.attrView[k];
-        const value = rows.attrValue[k] ?? 0;
-        if (view === undefined) continue;
-        const place = this.#place(view);
-        if (place >= 0) {
-          const column = this.#typed[place];
-          if (column !== undefined) column[i - from] = value;
-        } else if (place === TO_ATTRS) this.#number(view.name, value);
-        else if (place === TO_DRIVER) driver = rows.texts[value] ?? '';
-        else {
-          this.#textKeys.push(view.name);
-          this.#textValues.push(rows.texts[value] ?? '');
-        }
-      }
-      this.#drivers.push(driver);
+      this.#drivers.push('');
+      this.#sortRow(rows, list[i] ?? 0, i - from);
       this.#attrEnds[i - from] = this.#attrKeys.count;
       this.#textEnds[i - from] = this.#textKeys.count;
+    }
+  }
+
+  /** Sorts the attributes of one row, the `nth` of the block. */
+  #sortRow(rows: Rows, row: number, nth: number): void {
+    for (let k = row === 0 ? 0 : (rows.attrEnd[row - 1] ?? 0), end = rows.attrEnd[row] ?? 0; k < end; k++) {
+      const view = rows.attrView[k];
+      const value = rows.attrValue[k] ?? 0;
+      if (view === undefined) continue;
+      const place = this.#place(view);
+      if (place >= 0) {
+        const column = this.#typed[place];
+        if (column !== undefined) column[nth] = value;
+      } else if (place === TO_ATTRS) this.#number(view.name, value);
+      else if (place === TO_DRIVER) this.#drivers[nth] = rows.texts[value] ?? '';
+      else {
+        this.#textKeys.push(view.name);
+        this.#textValues.push(rows.texts[value] ?? '');
+      }
     }
   }
 
@@ -322,21 +325,23 @@ export class BlockEncoder {
     const { writer } = this;
     TYPED.forEach((name, place) => {
       const values = this.#typed[place] ?? new Float64Array(0);
-      const bool = place < BOOL_COUNT;
-      const double = name === 'odometer_m';
-      writer.column(name, bool ? 'Nullable(Bool)' : double ? 'Nullable(Float64)' : 'Nullable(Float32)');
+      const type = place < BOOL_COUNT ? 'Bool' : name === 'odometer_m' ? 'Float64' : 'Float32';
+      writer.column(name, `Nullable(${type})`);
       writer.reserve(9 * n);
       for (let i = 0; i < n; i++) writer.u8(Number.isFinite(values[i] ?? 0) ? 0 : 1);
-      for (let i = 0; i < n; i++) {
-        const value = values[i] ?? 0;
-        const known = Number.isFinite(value) ? value : 0;
-        if (bool) writer.u8(known === 0 ? 0 : 1);
-        else if (double) writer.f64(known);
-        else writer.f32(known);
-      }
+      for (let i = 0; i < n; i++) this.#known(type, values[i] ?? 0);
     });
     writer.column(DRIVER, 'String');
     for (const driver of this.#drivers) writer.string(driver);
+  }
+
+  /** A value, or the zero of one that is not known. */
+  #known(type: 'Bool' | 'Float64' | 'Float32', value: number): void {
+    const { writer } = this;
+    const known = Number.isFinite(value) ? value : 0;
+    if (type === 'Bool') writer.u8(known === 0 ? 0 : 1);
+    else if (type === 'Float64') writer.f64(known);
+    else writer.f32(known);
   }
 
   /** The first cell of each record. */
