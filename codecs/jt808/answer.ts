@@ -27,6 +27,10 @@ export const Form = {
   Sentence: 6,
   /** The universal reply, and 0x8800: a picture has come whole. */
   Media: 7,
+  /** The universal reply to an authentication with another code than ours. */
+  OtherCode: 8,
+  /** The universal reply to a message that has no name here. */
+  Unknown: 9,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -48,7 +52,7 @@ export function ticket(out: FrameResult, form: Form, h: Header, bytes: Bytes): v
 
 /** Header and body of one message down; reused. */
 const MESSAGE = new Uint8Array(1200);
-const Result = { Done: 0, Failed: 1 } as const;
+const Result = { Done: 0, Failed: 1, Unsupported: 3 } as const;
 /** Register: the terminal is not in the database. */
 const NO_TERMINAL = 4;
 
@@ -84,11 +88,16 @@ export function encodeAck(request: AckRequest, state: Jt808State, out: Bytes, at
     }
     default: {
       const body = header(request, flags, 0x8001);
-      const p = putU8(MESSAGE, putU16be(MESSAGE, putU16be(MESSAGE, body, serial), id), stored ? Result.Done : Result.Failed);
+      const p = putU8(MESSAGE, putU16be(MESSAGE, putU16be(MESSAGE, body, serial), id), resultOf(form, stored, state));
       const n = close(body, p, e7, out, at);
       return form === Form.Media ? n + mediaDone(request, flags, state.mediaOf(serial), out, at + n) : n;
     }
   }
+}
+
+function resultOf(form: number, stored: boolean, state: Jt808State): number {
+  if (!stored || (form === Form.OtherCode && state.verifyAuth)) return Result.Failed;
+  return form === Form.Unknown && state.refusesUnknown ? Result.Unsupported : Result.Done;
 }
 
 /** Without a list of packages that are wanted again: all have come. */
@@ -111,11 +120,16 @@ function header(request: AckRequest, flags: number, id: number): number {
   return putU16be(MESSAGE, p + n, 0);
 }
 
-/** The digits of the phone field in the message's header, hexadecimal in upper case where it has others. */
+/** The code of the phone field in the message's header. */
 function phoneText(flags: number): string {
   const at = (flags & 1) !== 0 ? 5 : 4;
   const n = (flags & 1) !== 0 ? 10 : (flags & 2) !== 0 ? 7 : 6;
-  return hex(MESSAGE, at, at + n).toUpperCase();
+  return codeOf(MESSAGE, at, n);
+}
+
+/** The authentication code of a device: the digits of its phone field, hexadecimal in upper case where it has others. */
+export function codeOf(bytes: Bytes, at: number, n: number): string {
+  return hex(bytes, at, at + n).toUpperCase();
 }
 
 function close(body: number, end: number, e7: boolean, out: Bytes, at: number): number {
@@ -123,7 +137,7 @@ function close(body: number, end: number, e7: boolean, out: Bytes, at: number): 
   return enclose(MESSAGE, end, e7, out, at);
 }
 
-function bcdTime(out: Bytes, at: number, now: number): number {
+export function bcdTime(out: Bytes, at: number, now: number): number {
   civilFromEpochMs(now);
   const { year, month, day, hour, minute, second } = CIVIL;
   let p = at;

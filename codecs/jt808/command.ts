@@ -1,6 +1,6 @@
 import { type Bytes, putAscii, putU8, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
-import { encodeMessage, putParameter } from './answer.ts';
+import { bcdTime, encodeMessage, putParameter } from './answer.ts';
 import type { Jt808State } from './state.ts';
 
 /** Commands (protocol.md section 11.5). The key is the serial, which the terminal's universal reply returns; both have 16 bits. */
@@ -8,8 +8,17 @@ export const COMMANDS: readonly CommandRule[] = [
   { type: 'locate', about: 'ask for the position (0x8201)', parameters: {}, shownBy: 'fix' },
   {
     type: 'set_interval',
-    about: 'seconds between positions (parameter 0x0029)',
-    parameters: { seconds: { type: 'number', min: 1, max: 86_400, about: 'seconds' } },
+    about: 'seconds between positions (parameters 0x0029 and 0x0027)',
+    parameters: {
+      seconds: { type: 'number', min: 1, max: 86_400, about: 'seconds' },
+      off_seconds: {
+        type: 'number',
+        fallback: -1,
+        min: -1,
+        max: 86_400,
+        about: 'asleep; -1: unchanged (Jimi: the same). Not on Huabao and AOVX',
+      },
+    },
   },
   { type: 'reboot', about: 'restart the device (0x8105 04)', parameters: {}, shownBy: 'departure' },
   { type: 'engine_stop', about: 'cut fuel or electricity', parameters: {} },
@@ -17,8 +26,11 @@ export const COMMANDS: readonly CommandRule[] = [
   { type: 'status', about: 'all parameters (0x8104)', parameters: {} },
   {
     type: 'get_parameter',
-    about: 'one parameter (0x8106)',
-    parameters: { id: { type: 'number', min: 1, max: 0xffff, about: 'number of the parameter: 41 for 0x0029' } },
+    about: 'one parameter (0x8106), or several',
+    parameters: {
+      id: { type: 'number', min: 1, max: 0xffff, about: 'number of the parameter: 41 for 0x0029' },
+      more: { type: 'string', fallback: '', pattern: /^(\d{1,5}(,\d{1,5}){0,15})?$/, about: 'numbers of others, with commas between them' },
+    },
   },
   {
     type: 'set_parameter',
@@ -56,6 +68,25 @@ export const COMMANDS: readonly CommandRule[] = [
       output: { type: 'number', min: 0, max: 9, about: 'number of the output' },
       on: { type: 'boolean', about: 'true switches it on' },
     },
+  },
+  {
+    type: 'start_video',
+    about: 'send live video to a video server (0x9101)',
+    families: 'JT/T 1078 cameras',
+    parameters: {
+      host: { type: 'string', about: 'name or IPv4 address of the video server' },
+      port: { type: 'number', min: 1, max: 65_535, about: 'TCP port' },
+      udp: { type: 'number', fallback: 0, min: 0, max: 65_535, about: 'UDP port; 0: none' },
+      channel: { type: 'number', fallback: 1, min: 1, max: 255, about: 'camera' },
+      sound: { type: 'boolean', fallback: false, about: 'true sends the sound as well' },
+      small: { type: 'boolean', fallback: false, about: 'true sends the smaller stream' },
+    },
+  },
+  {
+    type: 'stop_video',
+    about: 'end live video (0x9102)',
+    families: 'JT/T 1078 cameras',
+    parameters: { channel: { type: 'number', fallback: 1, min: 1, max: 255, about: 'camera' } },
   },
   {
     type: 'set_time_zone',
@@ -112,7 +143,7 @@ function relayIn(parameters: Options): readonly Switching[] {
 const RELAY_ON: Switching = { output: 0, on: true, immobilises: true };
 const RELAY_OFF: Switching = { output: 0, on: false, immobilises: false };
 
-export function encodeCommand(command: Command, key: number, state: Jt808State, out: Bytes, at: number): number {
+export function encodeCommand(command: Command, key: number, state: Jt808State, out: Bytes, at: number, now: number): number {
   if (key > 0xffff || !state.hasPhone()) return 0;
   const send = (id: number, write: (out: Bytes, at: number) => number): number => encodeMessage(id, key, state, write, out, at);
   const { parameters } = command;
@@ -120,14 +151,14 @@ export function encodeCommand(command: Command, key: number, state: Jt808State, 
     case 'locate':
       return send(0x8201, empty);
     case 'set_interval':
-      return interval(Number(parameters['seconds']), state, send);
+      return interval(Number(parameters['seconds']), Number(parameters['off_seconds'] ?? -1), state, send);
     case 'reboot':
       if (state.is('jimi')) return custom('RESET#', state, send);
       if (state.is('huabao')) return send(0x0310, (o, p) => putU8(o, putU8(o, putU8(o, putU8(o, p, 1), 0x23), 1), 3));
       return send(0x8105, (o, p) => putU8(o, p, 4));
     case 'engine_stop':
     case 'engine_resume':
-      return engine(command.type === 'engine_stop', state, send);
+      return engine(command.type === 'engine_stop', now, state, send);
     case 'status':
       return state.is('jimi') ? custom('STATUS#', state, send) : send(0x8104, empty);
     case 'version':
@@ -135,7 +166,7 @@ export function encodeCommand(command: Command, key: number, state: Jt808State, 
     case 'set_server':
       return server(String(parameters['host']), Number(parameters['port']), state, send);
     case 'get_parameter':
-      return send(0x8106, (o, p) => putU32be(o, putU8(o, p, 1), Number(parameters['id'])));
+      return getParameters([Number(parameters['id']), ...numbers(String(parameters['more'] ?? ''))], send);
     case 'set_parameter':
       return setParameter(parameters, send);
     case 'track': {
@@ -152,6 +183,11 @@ export function encodeCommand(command: Command, key: number, state: Jt808State, 
     case 'set_output':
       if (!state.is('aovx')) return 0;
       return send(0x8105, (o, p) => putAscii(o, putU8(o, p, 0x23), `${Number(parameters['output'])};${parameters['on'] === true ? 1 : 0}`));
+    case 'start_video':
+      return startVideo(parameters, send);
+    case 'stop_video':
+      // Control 0 ends the transmission, of picture and sound, of the main stream.
+      return send(0x9102, (o, p) => putU8(o, putU16be(o, putU8(o, p, Number(parameters['channel'])), 0), 0));
     case 'set_time_zone':
       return state.is('jimi') ? zone(Number(parameters['minutes']), state, send) : 0;
     case 'custom':
@@ -168,12 +204,54 @@ function empty(_out: Bytes, at: number): number {
 }
 
 /** Seconds between positions, in the maker's words: some report by distance until parameter 0x0020 says by time. */
-function interval(seconds: number, state: Jt808State, send: Send): number {
-  if (state.is('jimi')) return custom(`TIMER,${seconds},${seconds}#`, state, send);
+function interval(seconds: number, asleep: number, state: Jt808State, send: Send): number {
+  if (state.is('jimi')) return custom(`TIMER,${seconds},${asleep >= 0 ? asleep : seconds}#`, state, send);
+  if (asleep >= 0) {
+    if (state.is('huabao') || state.is('aovx')) return 0;
+    return send(0x8103, (o, p) => {
+      const strategy = putParameter(o, putU8(o, p, 3), 0x0020, 0);
+      return putParameter(o, putParameter(o, strategy, 0x0029, seconds), 0x0027, asleep);
+    });
+  }
   if (state.is('huabao')) return send(0x0310, (o, p) => putU32be(o, putU8(o, putU8(o, putU8(o, p, 1), 0x06), 4), seconds));
   if (state.is('g10ls') || state.is('seeworld'))
     return send(0x8103, (o, p) => putParameter(o, putParameter(o, putU8(o, p, 2), 0x0020, 0), 0x0029, seconds));
   return send(0x8103, (o, p) => putParameter(o, putU8(o, p, 1), 0x0029, seconds));
+}
+
+function numbers(text: string): number[] {
+  return text === '' ? [] : text.slice(0, LONGEST_TEXT).split(',', MOST_PARAMETERS).map(Number);
+}
+
+/** Parameters that one message asks for. */
+const MOST_PARAMETERS = 16;
+
+function getParameters(ids: readonly number[], send: Send): number {
+  if (ids.some((id) => !(id >= 1 && id <= 0xffff))) return 0;
+  return send(0x8106, (o, at) => {
+    let p = putU8(o, at, ids.length);
+    for (const id of ids) p = putU32be(o, p, id);
+    return p;
+  });
+}
+
+/** Host length 1, host, TCP port 2, UDP port 2, channel 1, type 1 (0 with sound, 1 without), stream 1. */
+function startVideo(parameters: Options, send: Send): number {
+  const host = String(parameters['host']);
+  if (!isHost(host)) return 0;
+  return send(0x9101, (o, at) => {
+    const p = putAscii(o, putU8(o, at, host.length), host);
+    const channel = putU8(
+      o,
+      putU16be(o, putU16be(o, p, Number(parameters['port'])), Number(parameters['udp'])),
+      Number(parameters['channel']),
+    );
+    return putU8(o, putU8(o, channel, parameters['sound'] === true ? 0 : 1), parameters['small'] === true ? 1 : 0);
+  });
+}
+
+function isHost(text: string): boolean {
+  return /^[A-Za-z0-9.-]{1,64}$/.test(text);
 }
 
 /** Access points, hosts and ports: a device may not come back behind a change of them. */
@@ -216,9 +294,9 @@ function zone(minutes: number, state: Jt808State, send: Send): number {
   return custom(`GMT,${minutes < 0 ? 'W' : 'E'},${Math.floor(size / 60)},${size % 60}#`, state, send);
 }
 
-/** Control words by maker; Jimi's units take a text. E7 units have a message of their own, which carries the time: not offered. */
-function engine(stop: boolean, state: Jt808State, send: Send): number {
-  if (state.e7) return 0;
+/** Control words by maker; Jimi's units take a text. E7 units have a message of their own: 1 cuts, and the time, in the zone of the dates. */
+function engine(stop: boolean, now: number, state: Jt808State, send: Send): number {
+  if (state.e7) return send(0xa006, (o, p) => bcdTime(o, putU8(o, p, stop ? 1 : 0), now + state.zoneMs));
   if (state.is('jimi') || state.is('obd')) return custom(stop ? 'RELAY,1#' : 'RELAY,0#', state, send);
   if (state.is('aovx')) return send(0x8105, (o, p) => putAscii(o, putU8(o, p, 0x23), stop ? '0;1' : '0;0'));
   const words = state.is('g10ls') || state.is('seeworld') ? [0x64, 0x65] : [0xf0, 0xf1];
@@ -226,7 +304,7 @@ function engine(stop: boolean, state: Jt808State, send: Send): number {
 }
 
 function server(host: string, port: number, state: Jt808State, send: Send): number {
-  if (!/^[A-Za-z0-9.-]{1,64}$/.test(host) || !Number.isInteger(port) || port < 1 || port > 65535) return 0;
+  if (!isHost(host) || !Number.isInteger(port) || port < 1 || port > 65535) return 0;
   if (state.is('jimi')) return custom(`SERVER,1,${host},${port},0#`, state, send);
   return send(0x8103, (o, at) => {
     let p = putU8(o, at, 2);

@@ -1,5 +1,6 @@
 import { type Bytes, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.ts';
+import { codeOf, Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
 import { gbk, iccid, plain, utf16 } from './identity.ts';
@@ -98,8 +99,10 @@ export function authenticate(c: Content, h: Header, out: FrameResult): void {
   const b = c.bytes;
   const { p, q } = h;
   out.kind = FrameKind.Login;
-  if (!h.is2019 || q - p < 1 || p + 1 + b[p]! + 15 > q) return;
-  const at = p + 1 + b[p]!;
+  const isLong = h.is2019 && q - p >= 1 && p + 1 + b[p]! + 15 <= q;
+  const at = isLong ? p + 1 + b[p]! : q;
+  if (plain(b, isLong ? p + 1 : p, at) !== codeOf(b, h.phoneAt, h.phoneBytes)) ticket(out, Form.OtherCode, h, b);
+  if (!isLong) return;
   const imei = plain(b, at, at + 15);
   if (!/^\d{14,15}$/.test(imei)) return;
   if (out.deviceId === '') out.deviceId = imei;
@@ -185,15 +188,20 @@ export function attributes(c: Content, h: Header, state: Jt808State, out: FrameR
   const [maker, model, id] = layouts.find((sizes) => fitsAttributes(b, p + 2 + sizes[0] + sizes[1] + sizes[2], q)) ?? layouts[0];
   const sim = p + 2 + maker + model + id;
   if (sim + 11 > q) return;
-  status(c, h, FrameKind.Status, out);
-  named(plain(b, p + 2 + maker, p + 2 + maker + model), state, out);
+  status(c, h, FrameKind.Reply, out);
+  const modelText = plain(b, p + 2 + maker, p + 2 + maker + model);
+  named(modelText, state, out);
+  out.replyText = `attributes ${modelText}`;
   texted(A.TerminalId, plain(b, sim - id, sim), out);
   if (!/^0*$/.test(iccid(b, sim))) out.attrText(A.Iccid, iccid(b, sim));
   const hardware = sim + 11;
   const firmware = hardware + b[sim + 10]! + 1;
   if (firmware > q) return;
   texted(A.Hardware, gbk(b, hardware, firmware - 1), out);
-  if (firmware + b[firmware - 1]! <= q) texted(A.Firmware, gbk(b, firmware, firmware + b[firmware - 1]!), out);
+  if (firmware + b[firmware - 1]! > q) return;
+  const firmwareText = gbk(b, firmware, firmware + b[firmware - 1]!);
+  texted(A.Firmware, firmwareText, out);
+  out.replyText = `attributes ${modelText}, ${firmwareText}`;
 }
 
 /** Two bytes remain behind the texts; none to two are accepted. */

@@ -50,7 +50,7 @@ export function nameOf(id: number): string {
 
 /** Every message of a device is answered, known or not: it is stored. Echoes of messages of ours are not. */
 export function formOf(id: number): Form {
-  return FORMS.get(id) ?? (id < 0x8000 || (id >= 0xe000 && id <= 0xefff) ? Form.Universal : Form.None);
+  return FORMS.get(id) ?? (id < 0x8000 || (id >= 0xe000 && id <= 0xefff) ? Form.Unknown : Form.None);
 }
 
 export const MESSAGES: readonly string[] = [...new Set([...ROWS.map((row) => row[1]), 'fragment', 'sentence', 'unknown'])];

@@ -10,6 +10,9 @@ export function readReply(command: Command | undefined, text: string): Reading |
     if (receipt !== 'ok') return { outcome: 'refused', values: {} };
     return { outcome: command !== undefined && ANSWERED_LATER.has(command.type) ? 'unclear' : 'done', values: {} };
   }
+  // Some units tell their attributes unasked.
+  if (text.startsWith('attributes '))
+    return command === undefined || command.type === 'version' ? { outcome: 'done', values: {} } : undefined;
   if (/\b(error|fail|not support|invalid)/i.test(text)) return { outcome: 'refused', values: {} };
   return { outcome: 'done', values: values(text) };
 }

@@ -23,6 +23,19 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
     oneOf: ['auto', ...DIALECTS],
     about: 'the maker of the device, where its frames do not tell; auto learns it',
   },
+  verify_auth: {
+    type: 'boolean',
+    fallback: false,
+    decodes: false,
+    about: 'authentication with another code than the one that registering gave is answered with a failure: the device registers then',
+  },
+  unknown_result: {
+    type: 'string',
+    fallback: 'success',
+    oneOf: ['success', 'unsupported'],
+    decodes: false,
+    about: 'the answer to a message that has no name here; it is stored',
+  },
   device: { type: 'string', fallback: '', decodes: false, about: 'identity for commands before the device has spoken' },
   time_zone: {
     type: 'string',
@@ -46,6 +59,8 @@ const MOST_MEDIA = 16;
  */
 export class Jt808State {
   readonly verify: boolean;
+  readonly verifyAuth: boolean;
+  readonly refusesUnknown: boolean;
   readonly fixedDialect: boolean;
   readonly zoneMs: number;
   dialect: number;
@@ -72,6 +87,8 @@ export class Jt808State {
 
   constructor(options: Options, memo: number) {
     this.verify = options['integrity'] !== 'count';
+    this.verifyAuth = options['verify_auth'] === true;
+    this.refusesUnknown = options['unknown_result'] === 'unsupported';
     const named = DIALECTS.map(String).indexOf(String(options['dialect']));
     this.fixedDialect = named >= 0;
     this.dialect = named >= 0 ? named : Math.min(memo & 15, DIALECTS.length - 1);

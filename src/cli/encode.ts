@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { ascii, type Bytes, hex } from '../base/wire/index.ts';
 import { nearest } from '../config/nearest.ts';
@@ -64,7 +65,7 @@ export async function encode(args: string[]): Promise<number> {
   const state = dialect.open(optionsOf(codec, known, [...identity, ...values.option]), 0);
   const command = { type: rule.type, parameters: checkedTexts('--set', rule.parameters, values.set, {}) };
   const out = new Uint8Array(ROOM);
-  const length = dialect.encodeCommand(command, key, state, out, 0);
+  const length = dialect.encodeCommand(command, key, state, out, 0, systemClock.now());
   if (length === 0)
     throw new AppError(
       'USAGE',

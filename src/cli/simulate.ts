@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../base/clock.ts';
-import { AppError } from '../base/errors.ts';
-import type { Transport } from '../codec/index.ts';
+import { AppError, messageOf } from '../base/errors.ts';
+import type { Codec, Transport } from '../codec/index.ts';
+import { loadCodecs } from '../codec/registry.ts';
 import { nearest } from '../config/nearest.ts';
-import { DEFAULT_PORTS, Fleet, PROTOCOLS, type Protocol, type Target } from '../simulate/fleet.ts';
+import { DEFAULT_PORTS, Fleet, type Foreign, PROTOCOLS, type Protocol, type Target } from '../simulate/fleet.ts';
 import type { Latency } from '../simulate/latency.ts';
 import { OBEDIENCE, type Obedience } from '../simulate/obedience.ts';
 import type { Tally } from '../simulate/tally.ts';
 import { FAULTS, type Fault } from '../simulate/workshop.ts';
 import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
+import { type Installed, installed } from './protocol.ts';
 
 export const SIMULATE_HELP = `fixgate simulate --protocol <codec>[,…] --target host:port|default [options]
 
@@ -18,7 +20,8 @@ documents, send again what was not answered, as real ones do, and end with a sum
 the codecs of this server. What devices go through is part of them, by seed: alarms that fit the drive, times without
 coverage whose records come later in full packets, answers that are lost on them so that they send the same again.
 
-  --protocol <list>     ${PROTOCOLS.join(', ')}; default all
+  --protocol <list>     ${PROTOCOLS.join(', ')}; default all; and codecs of your own that bring a simulated
+                        device: by name when the configuration has the package, or as the package or file (./my-codec/index.js)
   --target host:port    one server port, of one protocol or of the codec auto; default: 127.0.0.1 and the customary ports
                         (${PROTOCOLS.map((name) => `${name} ${DEFAULT_PORTS[name]}`).join(', ')})
   --transport <how>     tcp, udp or mixed; default mixed
@@ -30,6 +33,7 @@ coverage whose records come later in full packets, answers that are lost on them
   --window <n>          teltonika: packets on their way at once, default 1, as real devices have it
   --records <n>         teltonika: records in a packet, default 1
   --seed <n>            another fleet on other tracks; default 1
+  --config <file>       configuration with codec packages (default: FIXGATE_CONFIG)
   --replies <how>       how devices react to commands: honest (default), slow, silent, wrong, reboot or mixed
   --workshop <fault>    newly installed units: they stand, the ignition is turned every third report, coverage is never lost. The fault is
                         ${FAULTS.join(', ')}
@@ -71,6 +75,7 @@ export async function simulateCommand(args: string[]): Promise<number> {
       replies: { type: 'string', default: 'honest' },
       workshop: { type: 'string' },
       ledger: { type: 'string' },
+      config: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -80,9 +85,10 @@ export async function simulateCommand(args: string[]): Promise<number> {
       'USAGE',
       '--target host:port needs --protocol: one, or several at a port of the codec auto; or use --target default',
     );
-  const protocols = protocolsOf(values.protocol ?? PROTOCOLS.join(','));
+  const { protocols, foreign } = await protocolsOf(values.protocol ?? PROTOCOLS.join(','), values.config, values.target);
   const fleet = new Fleet({
     protocols,
+    foreign,
     transports: transportsOf(values.transport),
     target,
     devices: whole('--devices', values.devices, 1, 100_000),
@@ -192,20 +198,45 @@ function progressLine(fleet: Fleet): string {
   return `${fleet.finishing ? 'finishing' : `${seconds} s`}  connected ${total.connected}/${total.devices}  acknowledged ${total.acknowledged} of ${total.sent}  wrong ${total.wrongAnswers}  reconnects ${total.reconnects}  p99 ${latency.percentile(0.99)} ms`;
 }
 
-function protocolsOf(text: string): Protocol[] {
-  const protocols: Protocol[] = [];
+interface Kinds {
+  readonly protocols: readonly Protocol[];
+  readonly foreign: readonly Foreign[];
+}
+
+async function protocolsOf(text: string, config: string | undefined, target: string): Promise<Kinds> {
+  const protocols = new Set<Protocol>();
+  const foreign = new Map<string, Foreign>();
+  const known = await installed(config);
   for (const name of text.split(',').map((part) => part.trim())) {
-    const protocol = PROTOCOLS.find((known) => known === name);
+    const protocol = PROTOCOLS.find((each) => each === name);
     if (protocol === undefined) {
-      const close = nearest(name, PROTOCOLS);
-      throw new AppError(
-        'USAGE',
-        `cannot simulate "${name}"; ${close === undefined ? `known are ${PROTOCOLS.join(', ')}` : `did you mean ${close}?`}`,
-      );
-    }
-    if (!protocols.includes(protocol)) protocols.push(protocol);
+      const found = await foreignOf(name, known, target);
+      foreign.set(found.name, found);
+    } else protocols.add(protocol);
   }
-  return protocols;
+  return { protocols: [...protocols], foreign: [...foreign.values()] };
+}
+
+/** The simulated devices of a codec that the configuration has, or of a package or file. */
+async function foreignOf(name: string, { codecs }: Installed, target: string): Promise<Foreign> {
+  const close = nearest(name, [...PROTOCOLS, ...codecs.keys()]);
+  const known = `known are ${[...new Set([...PROTOCOLS, ...codecs.keys()])].join(', ')}, and packages of codecs`;
+  const codec =
+    codecs.get(name) ??
+    (await packaged(name).catch((error: unknown) => {
+      // A name that is nearly one of these is one.
+      const why = close === undefined ? `${known}; ${messageOf(error)}` : `did you mean ${close}?`;
+      throw new AppError('USAGE', `cannot simulate "${name}"; ${why}`, error);
+    }));
+  const made = codec?.simulated;
+  if (codec === undefined || made === undefined)
+    throw new AppError('USAGE', `cannot simulate "${name}": its codec brings no simulated device`);
+  if (target === 'default') throw new AppError('USAGE', `--protocol ${name} needs --target host:port: its codec has no customary port`);
+  return { name: codec.name, port: targetOf(target).ports.teltonika, made };
+}
+
+async function packaged(name: string): Promise<Codec | undefined> {
+  return [...(await loadCodecs([name])).values()].at(-1);
 }
 
 function targetOf(text: string): Target {

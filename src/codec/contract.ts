@@ -2,6 +2,7 @@ import type { Bytes } from '../base/wire/bytes.ts';
 import type { AckRequest } from './ack-request.ts';
 import type { FrameResult } from './frame-result.ts';
 import type { Layout } from './layout.ts';
+import type { SimulatedDevice } from './simulated.ts';
 
 /**
  * The codec contract (codecs/README.md).
@@ -138,9 +139,9 @@ export interface Dialect<S extends object = object> {
   guessesAcks?(state: S): boolean;
   /**
    * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…2^31-1; 0 if no reply is awaited) if the protocol echoes one; returns its length, 0 when
-   * the command does not fit this state (see `commands` for what may be asked).
+   * the command does not fit this state (see `commands` for what may be asked). `now`: epoch ms, for a command that says when it was sent.
    */
-  encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number): number;
+  encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number, now: number): number;
   /** Annotates every byte of one frame for people. Not on the byte path. */
   explain?(bytes: Bytes, start: number, end: number, state: S, note: Note): void;
 }
@@ -199,4 +200,6 @@ export interface Codec {
   readonly udp: DatagramDialect | undefined;
   /** What devices write as text messages. A message is one frame of UTF-8 bytes, whose sender the host knows; nothing is answered. Absent: none is read. */
   readonly sms?: DatagramDialect | undefined;
+  /** Makes the n-th device of `fixgate simulate` for a transport; undefined: none on that. Absent: the codec brings none. */
+  readonly simulated: ((n: number, transport: Transport) => SimulatedDevice | undefined) | undefined;
 }

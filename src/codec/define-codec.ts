@@ -7,23 +7,11 @@ const REPLY_MS = 60_000;
 /** Names of options that would better not be stored with every frame. */
 const LOOKS_SECRET = /pass|secret|token|credential|pin$|key/i;
 
+type Defaulted = 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply' | 'simulated';
+
 /** What an author writes: everything that has an obvious default may be left out. */
-export type CodecDefinition<T extends object, U extends object> = Omit<
-  Codec,
-  | 'api'
-  | 'tcp'
-  | 'udp'
-  | 'sms'
-  | 'options'
-  | 'zoneOption'
-  | 'attributePrefix'
-  | 'commands'
-  | 'layouts'
-  | 'replies'
-  | 'replyMs'
-  | 'readReply'
-> &
-  Partial<Pick<Codec, 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply'>> & {
+export type CodecDefinition<T extends object, U extends object> = Omit<Codec, 'api' | 'tcp' | 'udp' | 'sms' | Defaulted> &
+  Partial<Pick<Codec, Defaulted>> & {
     readonly tcp?: StreamDialect<T>;
     readonly udp?: DatagramDialect<U>;
     readonly sms?: DatagramDialect<T>;
@@ -62,6 +50,7 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     tcp: d.tcp === undefined ? undefined : Object.freeze(d.tcp),
     udp: d.udp === undefined ? undefined : Object.freeze(d.udp),
     sms: d.sms === undefined ? undefined : Object.freeze(d.sms),
+    simulated: d.simulated,
   });
 }
 
@@ -75,6 +64,7 @@ function checkShape<T extends object, U extends object>(d: CodecDefinition<T, U>
   if (!Number.isInteger(d.maxAnswerBytes) || d.maxAnswerBytes < 0 || d.maxAnswerBytes > 4096)
     throw wrong('maxAnswerBytes', 'must be a whole number from 0 to 4096');
   if (d.tcp === undefined && d.udp === undefined) throw wrong('tcp, udp', 'must hold at least one dialect');
+  if (d.simulated !== undefined && typeof d.simulated !== 'function') throw wrong('simulated', 'must be a function of (n, transport)');
   if (typeof d.recognise !== 'function') throw wrong('recognise', 'must be a function of (bytes, start, end)');
 }
 

@@ -23,4 +23,5 @@ export { FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from './frame-result.ts';
 export { defineLayout, type Field, type Layout } from './layout.ts';
 export { checkOptions, parseOption } from './options.ts';
 export { readPosition, type TextPosition } from './position-text.ts';
+export type { SimulatedDevice, SimulatedMessage, SimulatedPlace, SimulatedReport } from './simulated.ts';
 export { readTextMessage, type TextMessage } from './text-message.ts';

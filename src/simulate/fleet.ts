@@ -1,8 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../base/clock.ts';
 import { AppError, messageOf } from '../base/errors.ts';
-import type { Transport } from '../codec/index.ts';
+import type { SimulatedDevice, Transport } from '../codec/index.ts';
 import { Device } from './device.ts';
+import { ForeignDevice } from './foreign.ts';
 import { GT06_MODELS, Gt06Device } from './gt06.ts';
 import { H02_MODELS, H02Device } from './h02.ts';
 import { JT808_MODELS, Jt808Device } from './jt808.ts';
@@ -31,6 +32,13 @@ export type Protocol = (typeof PROTOCOLS)[number];
 /** The customary ports (docs/configuration.md). */
 export const DEFAULT_PORTS: Readonly<Record<Protocol, number>> = { teltonika: 5027, gt06: 5023, h02: 5013, queclink: 5004, jt808: 5015 };
 
+/** A protocol whose codec is not of this repository: its devices all go to one port. */
+export interface Foreign {
+  readonly name: string;
+  readonly port: number;
+  readonly made: (n: number, transport: Transport) => SimulatedDevice | undefined;
+}
+
 /** One machine, a port for each protocol. */
 export interface Target {
   readonly host: string;
@@ -39,6 +47,8 @@ export interface Target {
 
 export interface FleetSettings {
   readonly protocols: readonly Protocol[];
+  /** Behind `protocols`, in turn with them. */
+  readonly foreign?: readonly Foreign[];
   readonly transports: readonly Transport[];
   readonly target: Target;
   readonly devices: number;
@@ -89,7 +99,7 @@ interface Member {
 }
 
 export class Fleet {
-  readonly tallies = new Map<Protocol, Tally>();
+  readonly tallies = new Map<string, Tally>();
   /** The first wrong answers. */
   readonly wrong: WrongAnswer[] = [];
   /** System code of the last attempt to connect that failed, or ''. */
@@ -177,13 +187,18 @@ export class Fleet {
   }
 
   #member(index: number, host: string): Member {
-    const { protocols, transports, seed, intervalMs, devices, target, timeoutMs } = this.#settings;
-    const protocol = protocols[index % protocols.length] ?? 'teltonika';
-    const turn = Math.floor(index / protocols.length);
+    const { protocols, foreign = [], transports, seed, intervalMs, devices, target, timeoutMs } = this.#settings;
+    const kinds = [...protocols, ...foreign];
+    const kind = kinds[index % kinds.length] ?? 'teltonika';
+    const turn = Math.floor(index / kinds.length);
     const random = new Random(seed * 1_000_003 + index);
-    const transport = transports[turn % transports.length] ?? 'tcp';
-    const speaker = this.#speaker(protocol, index, Math.floor(turn / transports.length), transport);
-    const to = { host, port: target.ports[protocol] };
+    const wanted = transports[turn % transports.length] ?? 'tcp';
+    const [protocol, port] = typeof kind === 'string' ? [kind, target.ports[kind]] : [kind.name, kind.port];
+    const { speaker, transport } =
+      typeof kind === 'string'
+        ? { speaker: this.#speaker(kind, index, Math.floor(turn / transports.length), wanted), transport: wanted }
+        : foreigner(kind, (seed % 100) * 100_000 + index, wanted);
+    const to = { host, port };
     const { workshop } = this.#settings;
     const ground = random.int(0x7fffffff);
     const track = workshop === undefined ? new Track(ground, speaker.resolutionMs) : new Workshop(ground, speaker.resolutionMs, workshop);
@@ -239,7 +254,7 @@ export class Fleet {
     }
   }
 
-  #tally(protocol: Protocol): Tally {
+  #tally(protocol: string): Tally {
     let tally = this.tallies.get(protocol);
     if (tally === undefined) {
       tally = new Tally();
@@ -247,6 +262,15 @@ export class Fleet {
     }
     return tally;
   }
+}
+
+/** On the other transport, where it has no device for the one that is its turn. */
+function foreigner(kind: Foreign, n: number, wanted: Transport): { readonly speaker: Speaker; readonly transport: Transport } {
+  for (const transport of [wanted, wanted === 'tcp' ? 'udp' : 'tcp'] as const) {
+    const made = kind.made(n, transport);
+    if (made !== undefined) return { speaker: new ForeignDevice(made), transport };
+  }
+  throw new AppError('USAGE', `the codec ${kind.name} makes no simulated device ${n}, neither for tcp nor for udp`);
 }
 
 async function resolved(host: string): Promise<string> {

@@ -242,6 +242,7 @@ describe('simulate', () => {
 
   it.each([
     [['--protocol', 'gt60'], 'did you mean gt06?'],
+    [['--protocol', './no-such-codec.js', '--target', '127.0.0.1:5027'], 'cannot load the codec package ./no-such-codec.js'],
     [['--target', '127.0.0.1:5027'], 'needs --protocol'],
     [['--protocol', 'gt06', '--target', 'nowhere'], 'is not host:port'],
     [['--devices', '0'], '--devices must be a whole number'],

@@ -4,6 +4,7 @@ import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { type Codec, checkOptions, type Options, type OptionValue } from '../../src/codec/index.ts';
+import { KIT_NOW } from '../../src/codec/kit/index.ts';
 import { Random } from '../../src/simulate/random.ts';
 
 /**
@@ -51,7 +52,7 @@ function acquainted(codec: Codec): object {
 
 function encoded(codec: Codec, type: string, parameters: Options): string {
   const out = new Uint8Array(4096).fill(0xee);
-  const length = codec.tcp?.encodeCommand?.({ type, parameters }, 1234, acquainted(codec), out, 0) ?? 0;
+  const length = codec.tcp?.encodeCommand?.({ type, parameters }, 1234, acquainted(codec), out, 0, KIT_NOW) ?? 0;
   expect(out.subarray(length).every((byte) => byte === 0xee)).toBe(true);
   return Buffer.from(out.subarray(0, length)).toString('latin1');
 }
@@ -310,6 +311,6 @@ describe('a device that has not spoken since the start', () => {
     const out = new Uint8Array(1024);
     for (const dialect of [codec.tcp, codec.udp])
       if (dialect?.encodeCommand !== undefined)
-        expect(dialect.encodeCommand(command, 1, dialect.open(options, 0), out, 0)).toBeGreaterThan(0);
+        expect(dialect.encodeCommand(command, 1, dialect.open(options, 0), out, 0, KIT_NOW)).toBeGreaterThan(0);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import { Gt06State, memoOf } from '../../codecs/gt06/state.ts';
 import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
-import { difference, Feed, kitOptions } from '../../src/codec/kit/feed.ts';
+import { difference, Feed, KIT_NOW, kitOptions } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed, streamLines } from '../helpers/fixtures.ts';
 
 /** What a connection learns of its device: how its frames are cut, which alarms are on, what it wants to be answered and asked. */
@@ -190,7 +190,7 @@ describe('a location that is repeated until it is answered', () => {
 describe('a unit without LJDW#', () => {
   const locate = (connection: RecordFeed, key: number): string => {
     const out = new Uint8Array(1024);
-    const n = gt06.tcp?.encodeCommand?.({ type: 'locate', parameters: {} }, key, connection.feed.state, out, 0) ?? 0;
+    const n = gt06.tcp?.encodeCommand?.({ type: 'locate', parameters: {} }, key, connection.feed.state, out, 0, KIT_NOW) ?? 0;
     return new TextDecoder().decode(out.subarray(0, n));
   };
   const reply = (said: string, flag: number): Uint8Array => {

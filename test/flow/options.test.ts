@@ -109,9 +109,9 @@ describe('a connection that goes on under other options', () => {
       before.decode(bytes, 0, bytes.length, new FrameResult());
       const after = before.reopened(optionsOf(codec, '', options));
       expect(after.options).toMatchObject(options);
-      expect(after.encodeCommand(command, {}, 1, new Uint8Array(1024))).toBeGreaterThan(0);
+      expect(after.encodeCommand(command, {}, 1, new Uint8Array(1024), 0)).toBeGreaterThan(0);
       const fresh = new Reader(codec, 'tcp', after.options, silentLog);
-      expect(fresh.encodeCommand(command, {}, 1, new Uint8Array(1024))).toBe(0);
+      expect(fresh.encodeCommand(command, {}, 1, new Uint8Array(1024), 0)).toBe(0);
     },
   );
 });

@@ -92,6 +92,7 @@ const commandLine = z.strictObject({
   type: z.string(),
   parameters: options,
   key: z.number(),
+  now: z.number().optional(),
   /** null: this state has no such command. */
   hex: hexText.nullable(),
   reply: z.strictObject({ hex: hexText, key: z.number().optional(), text: z.string() }).optional(),
@@ -291,7 +292,8 @@ export function fixtureTests(codec: Codec): void {
       const parameters = checkOptions(rule.parameters, line.parameters, problems);
       expect(problems, 'parameters').toEqual([]);
       const out = new Uint8Array(4096);
-      const n = codec[line.transport]?.encodeCommand?.({ type: line.type, parameters }, line.key, feed.state, out, 0) ?? 0;
+      const n =
+        codec[line.transport]?.encodeCommand?.({ type: line.type, parameters }, line.key, feed.state, out, 0, line.now ?? KIT_NOW) ?? 0;
       expect(n === 0 ? null : hex(out, 0, n)).toBe(line.hex === null ? null : hexOf(line.hex));
       if (line.reply === undefined) return;
       const [reply] = feed.push(bytesOf(line.reply.hex));

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { hex } from '../../src/base/wire/index.ts';
 import type { Codec, Command } from '../../src/codec/index.ts';
-import type { FeedSettings, FrameSnapshot } from '../../src/codec/kit/feed.ts';
+import { type FeedSettings, type FrameSnapshot, KIT_NOW } from '../../src/codec/kit/feed.ts';
 import { bytesOf, RecordFeed, readLines } from './fixtures.ts';
 import { expectedFields, fieldProblems } from './vector-fields.ts';
 
@@ -228,7 +228,7 @@ class VectorRun {
     if (asked === undefined) return 'not asked of the codec';
     for (const text of asked.first ?? []) this.#connection.feed.push(bytesOf(text));
     const out = new Uint8Array(4096);
-    const n = this.#codec[v.transport]?.encodeCommand?.(asked.command, asked.key, this.#connection.feed.state, out, 0) ?? 0;
+    const n = this.#codec[v.transport]?.encodeCommand?.(asked.command, asked.key, this.#connection.feed.state, out, 0, KIT_NOW) ?? 0;
     return differs('command', hex(out, 0, n), v.expect.hex);
   }
 }

@@ -102,7 +102,7 @@ beforeAll(async () => {
   addCodec(app);
   writeFileSync(
     join(app, 'fixgate.yaml'),
-    'codecs:\n  packages: [fixgate-codec-buoy]\nlisteners:\n  - { codec: buoy, transport: tcp, host: 127.0.0.1, port: 0 }\n',
+    'codecs:\n  packages: [fixgate-codec-buoy]\nlisteners:\n  - { codec: buoy, transport: tcp, host: 127.0.0.1, port: 0 }\n  - { codec: auto, transport: tcp, host: 127.0.0.1, port: 0 }\n',
   );
 }, 180_000);
 
@@ -283,7 +283,7 @@ describe('a codec package', () => {
     expect(await refused('fixgate-codec-bad')).toEqual({ code: 78, stderr: expect.stringContaining('defineCodec') });
   });
 
-  it('answers devices of a server whose ClickHouse is away', async () => {
+  it('answers devices of a server whose ClickHouse is away, its own simulated ones at the port of auto among them', async () => {
     const { listeners, http } = await serve(await unusedPort());
     // The pages of the console, as they were built.
     await eventually(async () => expect(await (await fetch(http)).text()).toContain('/assets/'));
@@ -301,6 +301,18 @@ describe('a codec package', () => {
     });
     // Workers report what they counted once a second.
     await eventually(async () => expect(await (await fetch(`${http}/metrics`)).text()).toContain('fixgate_records_total{codec="buoy"} 2'));
+    const target = /^auto tcp (127\.0\.0\.1:\d+)$/.exec(listeners[1] ?? '')?.[1] ?? '';
+    const how = ['--target', target, '--transport', 'tcp', '--devices', '4', '--interval', '200ms', '--duration', '1s', '--json'];
+    const simulated = async (protocols: string, ...more: string[]): Promise<Record<string, { acknowledged: number }>> => {
+      const summary = JSON.parse(await fixgate(['simulate', '--protocol', protocols, ...how, ...more]));
+      expect(summary).toMatchObject({ unacknowledged: 0, wrong_answers: 0 });
+      return summary.protocols;
+    };
+    // By its package, beside another, and by its name in the configuration.
+    const both = await simulated('gt06,fixgate-codec-buoy');
+    expect(both['gt06']?.acknowledged).toBeGreaterThan(0);
+    expect(both['buoy']?.acknowledged).toBeGreaterThan(0);
+    expect(Object.keys(await simulated('buoy', '--config', 'fixgate.yaml'))).toEqual(['buoy']);
     expect(await stop()).toBe(0);
     expect(existsSync(join(app, 'data/journal/0'))).toBe(true);
   }, 60_000);

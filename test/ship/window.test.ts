@@ -55,3 +55,17 @@ test('a record read in another zone is the same record, on another day or under 
   expect(window.add(1, 3, time + 19 * hour, 3)).toBe(true);
   expect(window.add(1, 2, time + 30_500, 2)).toBe(true);
 });
+
+test('a record in another zone is known behind half as many others as there are slots, and forgotten behind as many: then it is a second row', () => {
+  const slots = 64;
+  const first = 1_784_118_896_000;
+  const later = first - 8 * 3_600_000;
+  const behind = (others: number): boolean => {
+    const window = new ResendWindow(slots);
+    window.add(1, 2, first, 1);
+    for (let n = 0; n < others; n++) window.add(n, 3, first, 1);
+    return window.add(1, 2, later, 2);
+  };
+  for (let others = 0; others < slots / 2; others++) expect(behind(others), `${others} others`).toBe(false);
+  expect(behind(slots)).toBe(true);
+});

@@ -1,7 +1,7 @@
 import type { Bytes } from '../../base/wire/bytes.ts';
 import { putAscii } from '../../base/wire/write.ts';
 import { type Codec, type Command, FrameResult, type Options, type Transport } from '../index.ts';
-import { COMMAND_ROOM, type FeedSettings, type FrameSnapshot, kitOptions } from './feed.ts';
+import { COMMAND_ROOM, type FeedSettings, type FrameSnapshot, KIT_NOW, kitOptions } from './feed.ts';
 
 /**
  * Does the cost of a text grow with its length, and not with the square of it? Every word of known texts is repeated, with and
@@ -65,7 +65,10 @@ export function commandProblem(codec: Codec, transport: Transport): string {
       for (const [what, call] of [
         ['switches', (given: Options) => void switches?.(given, options)],
         ['actsAs', (given: Options) => void actsAs?.(given)],
-        ['encodeCommand', (given: Options) => void (state && dialect?.encodeCommand?.({ type, parameters: given }, 1, state, room, 0))],
+        [
+          'encodeCommand',
+          (given: Options) => void (state && dialect?.encodeCommand?.({ type, parameters: given }, 1, state, room, 0, KIT_NOW)),
+        ],
       ] as const) {
         const problem = growth(LONG, (size) => {
           const given = Object.fromEntries(names.map((name) => [name, filled(filler, size)]));

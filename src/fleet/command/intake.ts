@@ -264,7 +264,7 @@ export class CommandIntake {
     try {
       const options = this.#o.optionsOf(codec, device, known?.options);
       const state = dialect?.open('device' in codec.options ? { ...options, device } : options, 0);
-      return state !== undefined && (dialect?.encodeCommand?.({ type, parameters }, 1, state, SCRATCH, 0) ?? 0) > 0;
+      return state !== undefined && (dialect?.encodeCommand?.({ type, parameters }, 1, state, SCRATCH, 0, 0) ?? 0) > 0;
     } catch {
       return false;
     }

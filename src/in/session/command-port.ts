@@ -74,7 +74,7 @@ export class CommandPort implements DeliveryPort {
   }
 
   transmit(type: string, parameters: Options, key: number): boolean {
-    const length = this.#session.reader.encodeCommand(type, parameters, key, this.#line.out.room);
+    const length = this.#session.reader.encodeCommand(type, parameters, key, this.#line.out.room, this.#session.now);
     if (length === 0) return false;
     this.#session.meter.out += length;
     this.#line.out.send(length);

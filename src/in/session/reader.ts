@@ -96,9 +96,9 @@ export class Reader {
   }
 
   /** Length of the command written at the beginning of `out`; 0: it cannot be said to this device. */
-  encodeCommand(type: string, parameters: Options, key: number, out: Bytes): number {
+  encodeCommand(type: string, parameters: Options, key: number, out: Bytes, now: number): number {
     try {
-      return this.#dialect.encodeCommand?.({ type, parameters }, key, this.#state, out, 0) ?? 0;
+      return this.#dialect.encodeCommand?.({ type, parameters }, key, this.#state, out, 0, now) ?? 0;
     } catch (error) {
       this.threw(error);
       return 0;

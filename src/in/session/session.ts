@@ -228,9 +228,14 @@ export class Session implements LiveSession {
     return this.#origin;
   }
 
+  /** Epoch ms. */
+  get now(): number {
+    return this.#host.clock.now();
+  }
+
   /** How the device is treated now. */
   get treatment(): Treatment {
-    return this.terms.at(this.#host.clock.now());
+    return this.terms.at(this.now);
   }
 
   /** The device has spoken from here before. */

@@ -73,6 +73,35 @@ const dialect = {
   },
 };
 
+/** Type and body as a frame. */
+function framed(type, body) {
+  const frame = Uint8Array.of(SYNC, body.length + 4, type, ...body, 0);
+  frame[frame.length - 1] = xorSum(frame, 0, frame.length - 1);
+  return frame;
+}
+
+const answered = (places) => Uint8Array.of(0xb1, places, 0xb1 ^ places);
+
+/** For `fixgate simulate`. A datagram does not say whose it is. */
+function simulated(n, transport) {
+  if (transport === 'udp') return undefined;
+  const id = String(7_000_000 + n);
+  return {
+    id,
+    hello: () => ({ bytes: framed(LOGIN, new TextEncoder().encode(id)), answer: answered(0) }),
+    report({ time, latitude, longitude }) {
+      const body = new Uint8Array(PLACE_BYTES);
+      const view = new DataView(body.buffer);
+      view.setUint32(0, time / 1000);
+      view.setInt32(4, Math.round(latitude * 1e7));
+      view.setInt32(8, Math.round(longitude * 1e7));
+      view.setUint16(12, 1850);
+      const bytes = framed(PLACE, body);
+      return { bytes, answer: answered(1), record: [3, bytes.length - 1] };
+    },
+  };
+}
+
 export default defineCodec({
   name: 'buoy',
   about: 'weather buoys of a small harbour',
@@ -84,4 +113,5 @@ export default defineCodec({
   recognise: (bytes, start) => bytes[start] === SYNC,
   tcp: dialect,
   udp: dialect,
+  simulated,
 });
