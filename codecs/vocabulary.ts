@@ -127,7 +127,8 @@ export const VOCABULARY: readonly Term[] = [
   { name: 'tag_<n>_data', type: 'text', unit: '', meaning: 'what a Bluetooth sensor sends, as it came, hexadecimal' },
 
   { name: 'geofence', type: 'text', unit: '', meaning: 'number or name of the zone that the event is about' },
-  { name: 'reply', type: 'text', unit: '', meaning: 'text of a command reply' },
+  { name: 'reply', type: 'text', unit: '', meaning: 'text of a command reply, or of a text message' },
+  { name: 'transport', type: 'text', unit: '', meaning: '`sms`: the record came as a text message, whose sender may be forged' },
   { name: 'event_code', type: 'number', unit: '', meaning: 'the raw number behind `event`' },
   { name: 'status_bits', type: 'number', unit: '', meaning: 'the raw status word' },
   { name: 'load_level', type: 'number', unit: '', meaning: 'load of a lorry: 0 empty, 1 half, 3 full' },

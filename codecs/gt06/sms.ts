@@ -8,7 +8,12 @@ import { type Gt06State, open } from './state.ts';
 export const sms: DatagramDialect<Gt06State> = {
   open,
   decode(bytes, start, end, state, out) {
-    const { text } = readTextMessage(bytes, { start, end }, out, { name: TEXT_MESSAGE, reply: A.Reply, localMs: state.localMs });
+    const { text } = readTextMessage(bytes, { start, end }, out, {
+      name: TEXT_MESSAGE,
+      reply: A.Reply,
+      transport: A.Transport,
+      localMs: state.localMs,
+    });
     words(text, state, out);
   },
   encodeAck: () => 0,

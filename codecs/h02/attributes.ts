@@ -34,6 +34,7 @@ export const Attr = {
   Charging: 30,
   EventCode: 31,
   TemperatureHalf: 32,
+  Transport: 33,
 } as const;
 
 export const ATTRIBUTES: ReadonlyMap<number, Attribute> = new Map<number, Attribute>([
@@ -62,6 +63,7 @@ export const ATTRIBUTES: ReadonlyMap<number, Attribute> = new Map<number, Attrib
   [Attr.RebootReason, { name: 'reboot_reason', type: 'number' }],
   [Attr.RecordNumber, { name: 'record_number', type: 'number' }],
   [Attr.Reply, { name: 'reply', type: 'text' }],
+  [Attr.Transport, { name: 'transport', type: 'text' }],
   [Attr.Firmware, { name: 'firmware', type: 'text' }],
   [Attr.Apn, { name: 'apn', type: 'text' }],
   [Attr.Intervals, { name: 'intervals', type: 'text' }],

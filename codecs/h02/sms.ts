@@ -12,7 +12,12 @@ export const sms: DatagramDialect<H02State> = {
   open: (options, memo) => new H02State(options, memo),
   decode(bytes, start, end, state, out) {
     const name = MESSAGES[Message.SMS] ?? '';
-    const { text, row } = readTextMessage(bytes, { start, end }, out, { name, reply: Attr.Reply, localMs: state.timeOffsetMs });
+    const { text, row } = readTextMessage(bytes, { start, end }, out, {
+      name,
+      reply: Attr.Reply,
+      transport: Attr.Transport,
+      localMs: state.timeOffsetMs,
+    });
     if (IS_CONFIGURATION.test(text)) readLines(bytes, start, end, row, out);
   },
   encodeAck: () => 0,

@@ -1,4 +1,4 @@
-import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
+import { type DatagramDialect, readTextMessage, SMS } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
 import { decode } from './decode.ts';
 import { TEXT_MESSAGE } from './messages.ts';
@@ -11,8 +11,12 @@ export const sms: DatagramDialect<QueclinkState> = {
   open,
   memo: memoOf,
   decode(bytes, start, end, state, out) {
-    if (bytes[start] === PLUS) decode(bytes, start, end, state, out);
-    else readTextMessage(bytes, { start, end }, out, { name: TEXT_MESSAGE, reply: A.Reply });
+    if (bytes[start] !== PLUS) {
+      readTextMessage(bytes, { start, end }, out, { name: TEXT_MESSAGE, reply: A.Reply, transport: A.Transport });
+      return;
+    }
+    decode(bytes, start, end, state, out);
+    if (out.rows > 0) out.attrText(A.Transport, SMS);
   },
   encodeAck: () => 0,
 };

@@ -54,6 +54,7 @@ const OWN_LIST = [
   ['beacon_parts', 'number'],
   ['odometer_m', 'number'],
   ['odometer_source', 'text'],
+  ['transport', 'text'],
 ] as const;
 type OwnName = (typeof OWN_LIST)[number][0];
 

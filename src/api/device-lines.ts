@@ -14,6 +14,7 @@ import type { Device } from '../fleet/registry/device.ts';
 const COLUMNS = [
   'id',
   'aliases',
+  'phone',
   'account',
   'plan',
   'state',

@@ -49,6 +49,8 @@ const cycle = z.object({
   segments: count,
   datagrams: count,
   records: count,
+  texts_in: count.optional().describe('text messages; not in the other numbers'),
+  texts_out: count.optional(),
   billed_bytes: count.describe('both ways, with overhead, rounded'),
   bytes_cap: count.optional().describe('of this cycle'),
   bytes_pct: count.optional().describe('share of the cap'),

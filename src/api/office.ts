@@ -18,6 +18,7 @@ import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
 import type { Share } from '../fleet/registry/owners.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
+import type { TextInbox } from '../in/sms/inbox.ts';
 import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
 import type { TraceHub } from '../live/trace-hub.ts';
@@ -82,6 +83,8 @@ export interface ApiOffice {
   readonly views: Views;
   /** Says which address a device has; false when it has never spoken. */
   pick(device: string, address: string, by: string): Promise<boolean>;
+  /** The way in of text messages. */
+  readonly texts: Pick<TextInbox, 'take'>;
   /** Is anything kept of the device? Rejects with AppError when ClickHouse, which may have it, does not answer. */
   isKept(id: string, device: Device | undefined): Promise<boolean>;
   /** Everything that is kept of a device, as a zip. */

@@ -36,6 +36,7 @@ import { SERVICE_ROUTES } from './service.ts';
 import { sessionRoutes } from './session.ts';
 import { STATUS_ROUTES } from './status.ts';
 import { testRoutes } from './tests.ts';
+import { type TextSecrets, textRoutes } from './texts.ts';
 import type { Token } from './tokens.ts';
 import { TRACE_ROUTES } from './trace.ts';
 import { TRACK_ROUTES } from './track.ts';
@@ -65,6 +66,8 @@ export interface HttpOptions {
   /** Grave commands take a second request. */
   readonly confirm: boolean;
   readonly log: Log;
+  /** Keys of the gateways of text messages; absent: none is taken. */
+  readonly sms?: TextSecrets | undefined;
   /** The pages at `/`; undefined when they are switched off. */
   readonly pages?: { readonly console: Console; readonly maps: Maps } | undefined;
   /** Time for the head of a request, 10 s, and for the body of an ordinary one, 15 s. */
@@ -153,7 +156,8 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
 }
 
 /** Every operation of the API. */
-export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' | 'log' | 'pages'>): readonly Route[] {
+export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages' | 'sms' | 'publicUrl'>): readonly Route[] {
+  const { confirm, log, pages } = options;
   const confirmations = new Confirmations(confirm);
   return [
     ...DEVICE_ROUTES,
@@ -181,6 +185,7 @@ export function apiRoutes({ confirm, log, pages }: Pick<HttpOptions, 'confirm' |
     ...RECOVERY_ROUTES,
     ...testRoutes(confirmations),
     ...REPLAY_ROUTES,
+    ...textRoutes(options),
   ];
 }
 

@@ -64,7 +64,7 @@ export async function serve(args: string[]): Promise<number> {
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
   const pages = config.http.console ? { console: new Console(), maps: new Maps(config.dataDir) } : undefined;
   let endBuild = (): void => {};
-  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, log, pages });
+  const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, sms: config.sms, log, pages });
   const { publicUrl } = config.http;
   const console = publicUrl === '' ? http.url : publicUrl;
   log.info({ http: http.url, console, ...(publicUrl === '' ? {} : { publicUrl }) }, 'metrics and health');

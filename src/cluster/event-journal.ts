@@ -6,6 +6,7 @@ import { type DirectoryLock, lockDirectory } from '../base/lock/lock.ts';
 import type { Tenure } from '../base/lock/tenure.ts';
 import type { Log } from '../base/log.ts';
 import type { Config } from '../config/schema.ts';
+import type { TextFrame } from '../in/sms/inbox.ts';
 import { Definition, NO_DEFINITION } from '../journal/definition.ts';
 import { EntryKind, Origin } from '../journal/entry.ts';
 import { Journal } from '../journal/journal.ts';
@@ -88,6 +89,18 @@ export class EventJournal {
     throw new AppError(
       'JOURNAL_FAILED',
       `the journal refuses entries of the audit (${journal.reason === '' ? 'a write failed' : journal.reason})`,
+    );
+  }
+
+  /** Resolves when the text message of a device is durable; rejects with AppError when it cannot be. Its sequence is taken before this returns. */
+  async text({ origin, received, memo, rows, bytes, marks }: TextFrame): Promise<void> {
+    const journal = this.#journal;
+    const at = journal.append(origin, EntryKind.Frame, received, memo, rows, bytes, 0, bytes.length, marks);
+    if (at >= 0) await journal.flush();
+    if (at >= 0 && !this.#failed.some(({ from, to }) => from <= at && at <= to)) return;
+    throw new AppError(
+      'JOURNAL_FAILED',
+      `the journal refuses text messages (${journal.reason === '' ? 'a write failed' : journal.reason})`,
     );
   }
 

@@ -3,6 +3,7 @@ import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
 import type { SessionFacts } from '../in/session/session.ts';
+import type { TextFrame } from '../in/sms/inbox.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { ServerFacts } from '../live/status.ts';
 import type { TracedFrame } from '../live/traces.ts';
@@ -38,6 +39,8 @@ export interface OfficeOptions {
   record(device: string, event: object, account?: string): void;
   /** Journals an entry of the audit; resolves when it is durable, rejects when it cannot be. */
   audit(entry: object): Promise<void>;
+  /** Journals a text message; resolves when it is durable, rejects when it cannot be. */
+  text(frame: TextFrame): Promise<void>;
   /** The state store could not be read or written. */
   suspectState(): void;
   isConnected(device: string): boolean;

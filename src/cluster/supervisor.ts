@@ -196,6 +196,7 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       poke: (device) => this.#poke(device),
       record: (device, event, account) => this.#events?.record(device, event, account),
       audit: async (entry) => this.#events?.audit(entry),
+      text: async (frame) => this.#events?.text(frame),
       suspectState: () => void this.suspectState(),
       connections: (after, limit, of) => connectionsOf(this.#workers, after, limit, of),
       disconnect: (what, by) => disconnect(this.#workers, what, by),

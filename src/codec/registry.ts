@@ -1,6 +1,7 @@
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { AppError, messageOf } from '../base/errors.ts';
+import type { Bytes } from '../base/wire/bytes.ts';
 import { BUILTIN_CODECS } from './builtin.ts';
 import type { Codec, Options, OptionValue } from './contract.ts';
 import { checkOptions, parseOption } from './options.ts';
@@ -33,6 +34,15 @@ export async function tryCodecs(packages: readonly string[], failed: (error: App
     }
   }
   return codecs;
+}
+
+/** Units of this protocol write links and words only. */
+const PLAIN_TEXTS = 'gt06';
+
+/** The codec for a text message of a device that is not known: the one that recognises `bytes`, else one for plain words. */
+export function textCodec(codecs: ReadonlyMap<string, Codec>, bytes: Bytes = new Uint8Array(0)): Codec | undefined {
+  const reading = [...codecs.values()].filter(({ sms }) => sms !== undefined);
+  return reading.find((codec) => codec.recognise(bytes, 0, bytes.length) === true) ?? codecs.get(PLAIN_TEXTS);
 }
 
 type Given = Readonly<Record<string, OptionValue>>;

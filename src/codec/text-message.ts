@@ -4,6 +4,9 @@ import { FrameKind } from './frame-kind.ts';
 import { type FrameResult, RowFlag } from './frame-result.ts';
 import { readPosition } from './position-text.ts';
 
+/** Value of the attribute `transport`. */
+export const SMS = 'sms';
+
 /** Longer ones are cut: ten messages joined. */
 const MOST_CHARACTERS = 1600;
 
@@ -29,6 +32,14 @@ const ALARMS: readonly (readonly [RegExp, EventName])[] = [
 /** The reply to a setting has the words of the alarm that is set. */
 const OF_A_SETTING = /\b(?:ok|success\w{0,5}|fail\w{0,3}|error|invalid|activated|deactivated|cancel\w{0,3}|set|setup|wrong)\b/i;
 
+/** `name`: of the message; `reply`, `transport`: ids of the attributes for the text and for how it came; `localMs`: what to take off a date in it. */
+export interface TextAttributes {
+  readonly name: string;
+  readonly reply: number;
+  readonly transport: number;
+  readonly localMs?: number;
+}
+
 export interface TextMessage {
   readonly text: string;
   /** Row of the result. */
@@ -36,14 +47,13 @@ export interface TextMessage {
 }
 
 /**
- * Reads a text message: one row, with the place and the alarm that the text names. A text with neither is kept as a reply. `name`: of the message;
- * `reply`: id of the attribute for the text; `localMs`: what to take off a date in it.
+ * Reads a text message: one row, with the place and the alarm that the text names. A text with neither is kept as a reply.
  */
 export function readTextMessage(
   bytes: Bytes,
   range: { readonly start: number; readonly end: number },
   out: FrameResult,
-  { name, reply, localMs = 0 }: { readonly name: string; readonly reply: number; readonly localMs?: number },
+  { name, reply, transport, localMs = 0 }: TextAttributes,
 ): TextMessage {
   const text = new TextDecoder().decode(bytes.subarray(range.start, range.end)).slice(0, MOST_CHARACTERS).trim();
   out.name = name;
@@ -65,5 +75,6 @@ export function readTextMessage(
   out.kind = place === undefined && event === undefined ? FrameKind.Reply : FrameKind.Records;
   out.replyText = text;
   out.attrText(reply, text);
+  out.attrText(transport, SMS);
   return { text, row };
 }

@@ -46,201 +46,223 @@ function isUsable(url: SecretUrl, schemes: readonly string[], takesPath: boolean
 
 const redisUrl = urlOf('redis://[user:password@]host:port[/db] or rediss://…', ['redis:', 'rediss:'], true);
 
-export const configSchema = z.strictObject({
-  dataDir: z.string().min(1).default('./data').describe('directory of the journal, cursors and the embedded stores'),
-  workers: z
-    .int()
-    .min(1)
-    .max(64)
-    .default(Math.min(8, availableParallelism()))
-    .describe('edge worker processes')
-    .meta({ defaultText: 'one per core, at most 8' }),
-  drainMs: z.int().min(0).max(600_000).default(10_000).describe('time to finish after SIGTERM'),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe level that is logged'),
-  listeners: z
-    .array(listener)
-    .min(1)
-    .prefault(() => [
-      ...both('teltonika', 5027),
-      ...both('gt06', 5023),
-      ...both('h02', 5013),
-      ...both('jt808', 5015),
-      ...both('queclink', 5004),
-      ...both('auto', 5000),
-    ])
-    .describe('ports that devices talk to')
-    .meta({ defaultText: 'teltonika 5027, gt06 5023, h02 5013, jt808 5015, queclink 5004, auto 5000, each TCP and UDP' }),
-  codecs: z
-    .strictObject({
-      packages: z.array(z.string()).default([]).describe('npm packages that export a codec'),
-      options: z
-        .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
-        .default({})
-        .describe('options by codec name; `fixgate codecs` lists them'),
-    })
-    .prefault({}),
-  devices: z
-    .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
-    .default({})
-    .describe('codec options of single devices, by device id: values that the server need not learn, like variant or time_zone'),
-  limits: z
-    .strictObject({
-      connections: z
-        .int()
-        .min(1)
-        .default(50_000)
-        .describe(
-          'TCP connections per worker over all listeners, fewer if the limit of file descriptors requires it; and as many UDP peers',
+const secret = (about: string) =>
+  z
+    .string()
+    .default('')
+    .transform((text) => new Secret(text))
+    .describe(about);
+
+export const configSchema = z
+  .strictObject({
+    dataDir: z.string().min(1).default('./data').describe('directory of the journal, cursors and the embedded stores'),
+    workers: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(Math.min(8, availableParallelism()))
+      .describe('edge worker processes')
+      .meta({ defaultText: 'one per core, at most 8' }),
+    drainMs: z.int().min(0).max(600_000).default(10_000).describe('time to finish after SIGTERM'),
+    logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least severe level that is logged'),
+    listeners: z
+      .array(listener)
+      .min(1)
+      .prefault(() => [
+        ...both('teltonika', 5027),
+        ...both('gt06', 5023),
+        ...both('h02', 5013),
+        ...both('jt808', 5015),
+        ...both('queclink', 5004),
+        ...both('auto', 5000),
+      ])
+      .describe('ports that devices talk to')
+      .meta({ defaultText: 'teltonika 5027, gt06 5023, h02 5013, jt808 5015, queclink 5004, auto 5000, each TCP and UDP' }),
+    codecs: z
+      .strictObject({
+        packages: z.array(z.string()).default([]).describe('npm packages that export a codec'),
+        options: z
+          .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
+          .default({})
+          .describe('options by codec name; `fixgate codecs` lists them'),
+      })
+      .prefault({}),
+    devices: z
+      .record(z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])))
+      .default({})
+      .describe('codec options of single devices, by device id: values that the server need not learn, like variant or time_zone'),
+    limits: z
+      .strictObject({
+        connections: z
+          .int()
+          .min(1)
+          .default(50_000)
+          .describe(
+            'TCP connections per worker over all listeners, fewer if the limit of file descriptors requires it; and as many UDP peers',
+          ),
+        pendingBytes: z.int().min(65_536).default(mib(16)).describe('bytes not yet durable, per worker; above, sockets are paused'),
+        connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),
+        identifyMs: z.int().min(1000).default(30_000).describe('time for a device to identify itself'),
+        frameMs: z.int().min(1000).default(10_000).describe('time to finish a frame once begun'),
+        idsPerConnection: z.int().min(1).default(64).describe('device ids that one connection may name; see `shared` of the listener'),
+        idsPerAddress: z
+          .int()
+          .min(1)
+          .default(3_000)
+          .describe('identifications a minute from one address (IPv4, or /64 of IPv6), over all workers'),
+        quietMs: z.int().min(1000).default(3_000).describe('silence within a frame after which a codec may use the bytes received so far'),
+      })
+      .prefault({}),
+    journal: z
+      .strictObject({
+        segmentBytes: z.int().min(65_536).default(mib(64)).describe('size at which a segment is closed'),
+        segmentAgeMs: z.int().min(1000).default(600_000).describe('age at which a segment is closed'),
+        paceMs: z
+          .int()
+          .min(0)
+          .max(100)
+          .default(4)
+          .describe('pause between two commits while few frames arrive: an answer waits so long at most, and each commit costs less'),
+        keepMs: z.int().min(0).default(86_400_000).describe('how long delivered segments are kept for replay'),
+        maxBytes: z
+          .int()
+          .min(mib(1))
+          .default(mib(20 * 1024))
+          .describe('budget of one slot; when undelivered data fills it, devices are no longer answered'),
+        minFreeBytes: z.int().min(0).default(mib(256)).describe('free disk space kept in reserve'),
+      })
+      .prefault({}),
+    clickhouse: z
+      .strictObject({
+        url: urlOf('http(s)://host:port', ['http:', 'https:'], false).describe(
+          'http(s)://host:port of a ClickHouse server; empty: the embedded one',
         ),
-      pendingBytes: z.int().min(65_536).default(mib(16)).describe('bytes not yet durable, per worker; above, sockets are paused'),
-      connectionPendingBytes: z.int().min(4096).default(mib(1)).describe('the same per connection'),
-      identifyMs: z.int().min(1000).default(30_000).describe('time for a device to identify itself'),
-      frameMs: z.int().min(1000).default(10_000).describe('time to finish a frame once begun'),
-      idsPerConnection: z.int().min(1).default(64).describe('device ids that one connection may name; see `shared` of the listener'),
-      idsPerAddress: z
-        .int()
-        .min(1)
-        .default(3_000)
-        .describe('identifications a minute from one address (IPv4, or /64 of IPv6), over all workers'),
-      quietMs: z.int().min(1000).default(3_000).describe('silence within a frame after which a codec may use the bytes received so far'),
-    })
-    .prefault({}),
-  journal: z
-    .strictObject({
-      segmentBytes: z.int().min(65_536).default(mib(64)).describe('size at which a segment is closed'),
-      segmentAgeMs: z.int().min(1000).default(600_000).describe('age at which a segment is closed'),
-      paceMs: z
-        .int()
-        .min(0)
-        .max(100)
-        .default(4)
-        .describe('pause between two commits while few frames arrive: an answer waits so long at most, and each commit costs less'),
-      keepMs: z.int().min(0).default(86_400_000).describe('how long delivered segments are kept for replay'),
-      maxBytes: z
-        .int()
-        .min(mib(1))
-        .default(mib(20 * 1024))
-        .describe('budget of one slot; when undelivered data fills it, devices are no longer answered'),
-      minFreeBytes: z.int().min(0).default(mib(256)).describe('free disk space kept in reserve'),
-    })
-    .prefault({}),
-  clickhouse: z
-    .strictObject({
-      url: urlOf('http(s)://host:port', ['http:', 'https:'], false).describe(
-        'http(s)://host:port of a ClickHouse server; empty: the embedded one',
-      ),
-      user: z.string().default('default').describe('user of that server'),
-      password: z
-        .string()
-        .default('')
-        .transform((text) => new Secret(text))
-        .describe('password of that user; better in the variable than in a file'),
-      database: z
-        .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
-        .default('fixgate')
-        .describe('database of the tables; made if it is not there'),
-      port: port.default(8123).describe('port of the embedded ClickHouse, on loopback'),
-    })
-    .prefault({}),
-  redis: z
-    .strictObject({
-      url: redisUrl.describe('redis://… of the stream; empty: off'),
-      prefix: z.string().default('fixgate').describe('first part of every key'),
-      maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
-    })
-    .prefault({}),
-  locator: z
-    .strictObject({
-      url: urlOf('https://host/v1/geolocate', ['http:', 'https:'], false).describe(
-        'service that says where cells and access points are, asked like Ichnaea or BeaconDB; empty: none',
-      ),
-    })
-    .prefault({}),
-  state: z
-    .strictObject({
-      url: redisUrl.describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
-    })
-    .prefault({}),
-  registry: z
-    .strictObject({
-      mode: z
-        .enum(['open', 'closed'])
-        .default('open')
-        .describe('open: an unknown device is served, on the plan `default`; closed: it is refused and listed in quarantine'),
-      newIds: z
-        .strictObject({
-          address: z.int().min(1).default(100).describe('new ids a minute of one address (IPv4, or /64 of IPv6), over all workers'),
-          total: z.int().min(1).default(1000).describe('new ids a minute in all'),
-          exempt: z
-            .array(z.union([z.cidrv4(), z.cidrv6()]))
-            .default(['127.0.0.0/8', '::1/128'])
-            .describe('networks without these bounds, CIDR'),
-        })
-        .prefault({})
-        .describe('how fast an open registry admits unknown ids; the others go to quarantine'),
-      forgetAfter: z
-        .int()
-        .min(0)
-        .default(2_592_000_000)
-        .describe('ms after which a device that came once, and whose record was not changed since, is removed; 0: never'),
-      quarantine: z
-        .int()
-        .min(1)
-        .max(1_000_000)
-        .default(10_000)
-        .describe('most entries of the quarantine list; the longest silent are removed first'),
-    })
-    .prefault({}),
-  service: z
-    .strictObject({
-      alarms: z
-        .enum(['pass', 'drop'])
-        .default('pass')
-        .describe(
-          'pass: alarms of persons (sos, fall_down) are stored even if a state or plan withholds records; drop: they are treated like other records',
+        user: z.string().default('default').describe('user of that server'),
+        password: secret('password of that user; better in the variable than in a file'),
+        database: z
+          .string()
+          .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+          .default('fixgate')
+          .describe('database of the tables; made if it is not there'),
+        port: port.default(8123).describe('port of the embedded ClickHouse, on loopback'),
+      })
+      .prefault({}),
+    redis: z
+      .strictObject({
+        url: redisUrl.describe('redis://… of the stream; empty: off'),
+        prefix: z.string().default('fixgate').describe('first part of every key'),
+        maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
+      })
+      .prefault({}),
+    locator: z
+      .strictObject({
+        url: urlOf('https://host/v1/geolocate', ['http:', 'https:'], false).describe(
+          'service that says where cells and access points are, asked like Ichnaea or BeaconDB; empty: none',
         ),
-    })
-    .prefault({}),
-  commands: z
-    .strictObject({
-      attempts: z.int().min(1).max(20).default(3).describe('most attempts of a command without a reply; a critical command is sent once'),
-      expiryMs: z
-        .int()
-        .min(1000)
-        .max(31_622_400_000)
-        .default(86_400_000)
-        .describe('default lifetime of a command; at most 10 minutes if it can keep the vehicle from driving'),
-      streamAllows: z
-        .array(z.enum(CRITICAL_TYPES))
-        .default([])
-        .describe('critical commands that are accepted from the Redis stream; engine_stop includes engine_resume'),
-      confirm: z
-        .boolean()
-        .default(false)
-        .describe(`require a second, confirming request for ${CRITICAL_TYPES.join(', ')}`),
-    })
-    .prefault({}),
-  http: z
-    .strictObject({
-      host: host.default('127.0.0.1').describe('address of the HTTP port'),
-      port: port.default(8080).describe('0 takes a free one'),
-      publicUrl: z
-        .union([z.literal(''), z.url({ protocol: /^https?$/, error: 'must be a URL like https://fixgate.example.org' })])
-        .default('')
-        .describe('public URL of the server behind a proxy; its host name is accepted in `Host`'),
-      trustedProxies: z
-        .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: 'must be an address or a network like 10.0.0.0/8' }))
-        .default([])
-        .describe('proxies whose X-Forwarded-For and X-Forwarded-Host are trusted'),
-      console: z.boolean().default(true).describe('serve the web console at /'),
-    })
-    .prefault({}),
-  canary: z
-    .boolean()
-    .default(true)
-    .describe('a synthetic device sends a status every 10 s, which is read back from ClickHouse and Redis (fixgate_canary_age_seconds)'),
-});
+      })
+      .prefault({}),
+    state: z
+      .strictObject({
+        url: redisUrl.describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),
+      })
+      .prefault({}),
+    registry: z
+      .strictObject({
+        mode: z
+          .enum(['open', 'closed'])
+          .default('open')
+          .describe('open: an unknown device is served, on the plan `default`; closed: it is refused and listed in quarantine'),
+        newIds: z
+          .strictObject({
+            address: z.int().min(1).default(100).describe('new ids a minute of one address (IPv4, or /64 of IPv6), over all workers'),
+            total: z.int().min(1).default(1000).describe('new ids a minute in all'),
+            exempt: z
+              .array(z.union([z.cidrv4(), z.cidrv6()]))
+              .default(['127.0.0.0/8', '::1/128'])
+              .describe('networks without these bounds, CIDR'),
+          })
+          .prefault({})
+          .describe('how fast an open registry admits unknown ids; the others go to quarantine'),
+        forgetAfter: z
+          .int()
+          .min(0)
+          .default(2_592_000_000)
+          .describe('ms after which a device that came once, and whose record was not changed since, is removed; 0: never'),
+        quarantine: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(10_000)
+          .describe('most entries of the quarantine list; the longest silent are removed first'),
+      })
+      .prefault({}),
+    service: z
+      .strictObject({
+        alarms: z
+          .enum(['pass', 'drop'])
+          .default('pass')
+          .describe(
+            'pass: alarms of persons (sos, fall_down) are stored even if a state or plan withholds records; drop: they are treated like other records',
+          ),
+      })
+      .prefault({}),
+    commands: z
+      .strictObject({
+        attempts: z.int().min(1).max(20).default(3).describe('most attempts of a command without a reply; a critical command is sent once'),
+        expiryMs: z
+          .int()
+          .min(1000)
+          .max(31_622_400_000)
+          .default(86_400_000)
+          .describe('default lifetime of a command; at most 10 minutes if it can keep the vehicle from driving'),
+        streamAllows: z
+          .array(z.enum(CRITICAL_TYPES))
+          .default([])
+          .describe('critical commands that are accepted from the Redis stream; engine_stop includes engine_resume'),
+        confirm: z
+          .boolean()
+          .default(false)
+          .describe(`require a second, confirming request for ${CRITICAL_TYPES.join(', ')}`),
+      })
+      .prefault({}),
+    sms: z
+      .strictObject({
+        key: secret('key of the signatures of `POST /v1/sms/inbound` with JSON, 16 characters or more; empty: that form is off').refine(
+          (one) => one.isEmpty || one.reveal().length >= 16,
+          'must have 16 characters or more',
+        ),
+        twilioToken: secret('auth token of the Twilio account whose messages are taken; needs `http.publicUrl`; empty: that form is off'),
+      })
+      .prefault({})
+      .describe('text messages of devices, from a gateway'),
+    http: z
+      .strictObject({
+        host: host.default('127.0.0.1').describe('address of the HTTP port'),
+        port: port.default(8080).describe('0 takes a free one'),
+        publicUrl: z
+          .union([z.literal(''), z.url({ protocol: /^https?$/, error: 'must be a URL like https://fixgate.example.org' })])
+          .default('')
+          .describe('public URL of the server behind a proxy; its host name is accepted in `Host`'),
+        trustedProxies: z
+          .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: 'must be an address or a network like 10.0.0.0/8' }))
+          .default([])
+          .describe('proxies whose X-Forwarded-For and X-Forwarded-Host are trusted'),
+        console: z.boolean().default(true).describe('serve the web console at /'),
+      })
+      .prefault({}),
+    canary: z
+      .boolean()
+      .default(true)
+      .describe('a synthetic device sends a status every 10 s, which is read back from ClickHouse and Redis (fixgate_canary_age_seconds)'),
+  })
+  .superRefine(({ sms, http }, context) => {
+    if (!sms.twilioToken.isEmpty && http.publicUrl === '')
+      context.addIssue({
+        code: 'custom',
+        path: ['sms', 'twilioToken'],
+        message: 'needs http.publicUrl: Twilio signs the URL that it calls',
+      });
+  });
 
 export type Config = z.infer<typeof configSchema>;
 export type ListenerConfig = Config['listeners'][number];
@@ -260,6 +282,8 @@ export const ENVIRONMENT = [
   ['FIXGATE_REDIS_URL', 'redis.url', 'text'],
   ['FIXGATE_STATE_URL', 'state.url', 'text'],
   ['FIXGATE_REGISTRY', 'registry.mode', 'text'],
+  ['FIXGATE_SMS_KEY', 'sms.key', 'text'],
+  ['FIXGATE_SMS_TWILIO_TOKEN', 'sms.twilioToken', 'text'],
   ['FIXGATE_HTTP_HOST', 'http.host', 'text'],
   ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
   ['FIXGATE_HTTP_PUBLIC_URL', 'http.publicUrl', 'text'],

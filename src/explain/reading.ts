@@ -2,6 +2,7 @@ import type { Bytes } from '../base/wire/index.ts';
 import { fromHex } from '../base/wire/index.ts';
 import { type Codec, checkOptions, type Options, type Transport } from '../codec/index.ts';
 import { readingOptions } from '../codec/options.ts';
+import { textCodec } from '../codec/registry.ts';
 import { recogniseCodec } from '../in/listen/recognise.ts';
 import { isDeviceId } from '../in/session/identity.ts';
 import { type Message, Transcript } from './transcript.ts';
@@ -38,9 +39,6 @@ export interface ReadingProblem {
   readonly field: string;
   readonly problem: string;
 }
-
-/** Units of this protocol write links and words only. */
-const PLAIN_TEXTS = 'gt06';
 
 type Open = (codec: Codec, transport: Transport) => Transcript;
 
@@ -115,12 +113,6 @@ export function recognised(codecs: readonly Codec[], bytes: Bytes): Codec | unde
   if (sure !== undefined) return sure ?? undefined;
   const possible = codecs.filter((codec) => recogniseCodec([codec], bytes, bytes.length) === undefined);
   return possible.length === 1 ? possible[0] : undefined;
-}
-
-/** The codec for a text message of a device that is not known: the one that says so, else one that has no marks of its own. */
-export function textCodec(codecs: ReadonlyMap<string, Codec>, bytes: Bytes): Codec | undefined {
-  const reading = [...codecs.values()].filter(({ sms }) => sms !== undefined);
-  return reading.find((codec) => codec.recognise(bytes, 0, bytes.length) === true) ?? codecs.get(PLAIN_TEXTS);
 }
 
 /** The transport on which the bytes are something. */

@@ -6,6 +6,7 @@ import { STEP_ACTIONS } from '../fleet/plan/plan.ts';
 import { TREATED_WHY } from '../fleet/plan/treatment.ts';
 import { ENTRY_TYPES } from '../fleet/privacy/trail.ts';
 import { LOCATOR_OUTCOMES } from '../in/session/places.ts';
+import { TEXT_OUTCOMES } from '../in/sms/inbox.ts';
 
 /**
  * The counters whose labels are known before anything has happened, at zero: a series that begins above zero has no increase, and an
@@ -41,6 +42,7 @@ export function firstValues(metrics: Metrics, codecs: ReadonlyMap<string, Codec>
   zero(metrics.withheld, ...['erased', 'unit', ...TREATED_WHY].map((reason) => ({ reason })));
   zero(metrics.alarmsPassed, ...TREATED_WHY.map((reason) => ({ reason })));
   zero(metrics.locator, ...LOCATOR_OUTCOMES.map((outcome) => ({ outcome })));
+  zero(metrics.texts, ...TEXT_OUTCOMES.map((outcome) => ({ outcome })));
   zero(metrics.commands, ...COMMAND_STATES.map((state) => ({ state })));
   for (const state of ['passed', 'failed', 'interrupted']) zero(metrics.installationTests, { state });
   zero(metrics.planActions, ...STEP_ACTIONS.map((action) => ({ action })));

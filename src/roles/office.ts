@@ -51,6 +51,7 @@ import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
 import { Replayer } from './replayer.ts';
 import { ServerGauges } from './server-gauges.ts';
+import { Texts } from './texts.ts';
 
 const TRACE_TICK_MS = 1_000;
 
@@ -157,6 +158,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const tester = testerOf(options, { state, shadow, commandIntake, ledger, deviceRecords, traces, plans });
   const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
   const trail = trailOf(options, codecs);
+  const texts = new Texts(options, state, codecs, live);
   const stop = async (): Promise<void> => {
     clearInterval(tracing);
     traces.close();
@@ -164,6 +166,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     await explainer.close();
     status.stop();
     gauges.stop();
+    await texts.stop();
     await live.stop();
     await trail.stop();
     await eraser.stop();
@@ -207,6 +210,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     disconnect: options.disconnect,
     past: new Past(options.clickhouse),
     trail,
+    texts,
     audits: new Audits(options.clickhouse),
     views: new Views({ now: () => systemClock.elapsed(), record }),
     async pick(device, address, by): Promise<boolean> {

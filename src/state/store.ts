@@ -71,6 +71,8 @@ export const TABLES = [
   'settings',
   /** Unknown device id → counters and samples. */
   'quarantine',
+  /** SHA-256 of the form and id of a text message, hex → that it has come. */
+  'texts',
   /** Device id → that its data was erased, up to when, and how far that is. */
   'erasures',
   /** Device id or alias → that its data must be kept. */

@@ -8,6 +8,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import { SecretUrl } from '../../src/base/secret.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import type { TextFrame } from '../../src/in/sms/inbox.ts';
 import { type Office, openOffice } from '../../src/roles/office.ts';
 
 export interface Answer {
@@ -20,6 +21,7 @@ export interface Answer {
 interface Logs {
   readonly events: { device: string; [field: string]: unknown }[];
   readonly audit: Record<string, unknown>[];
+  readonly texts: TextFrame[];
   refuses: string;
 }
 
@@ -51,7 +53,7 @@ export class Api {
     const file = join(directory, 'fixgate.yaml');
     writeFileSync(file, yaml);
     const { config } = loadConfig({ file, env: { FIXGATE_DATA_DIR: directory, ...env } });
-    const logs: Logs = { events: [], audit: [], refuses: '' };
+    const logs: Logs = { events: [], audit: [], texts: [], refuses: '' };
     const record = (device: string, event: object): number => logs.events.push({ device, ...event });
     const office = await openOffice({
       config,
@@ -66,6 +68,10 @@ export class Api {
       async audit(entry) {
         if (logs.refuses !== '') throw new AppError('JOURNAL_FAILED', logs.refuses);
         logs.audit.push(JSON.parse(JSON.stringify(entry)));
+      },
+      async text(frame) {
+        if (logs.refuses !== '') throw new AppError('JOURNAL_FAILED', logs.refuses);
+        logs.texts.push(frame);
       },
       suspectState: () => {},
       isConnected: () => false,
@@ -85,7 +91,7 @@ export class Api {
     });
     const token = await createToken(office.state, { name: 'tester', scopes, created: Date.now() });
     const observed = { office, readiness: () => ({ status: 'ready', parts: {} }) as const, metricsText: async () => '' };
-    const http = await startHttp(observed, { ...config.http, port: 0, confirm, log: silentLog, ...edge });
+    const http = await startHttp(observed, { ...config.http, port: 0, confirm, sms: config.sms, log: silentLog, ...edge });
     return new Api(http, office, token, logs, directory);
   }
 
@@ -98,7 +104,12 @@ export class Api {
     return this.#logs.audit;
   }
 
-  /** Why the journal takes no entry of the audit; '': it does. */
+  /** Text messages, as they are journaled. */
+  get texts(): Logs['texts'] {
+    return this.#logs.texts;
+  }
+
+  /** Why the journal takes no entry of the audit and no text message; '': it does. */
   set refuses(reason: string) {
     this.#logs.refuses = reason;
   }

@@ -112,6 +112,7 @@ export function createMetrics() {
     entries: counter('fixgate_journal_entries_total', 'Entries made durable.'),
     journalFailures: counter('fixgate_journal_failures_total', 'Commits that failed; nothing in them was answered as stored.'),
     journalRefusing: gauge('fixgate_journal_refusing', '1 while a journal refuses writes: full or failing disk.', ['slot'], 'max'),
+    texts: counter('fixgate_texts_total', 'Text messages from gateways, by what became of them.', ['outcome']),
     journalSize: gauge('fixgate_journal_size_bytes', 'Bytes of journal segments on disk.', [], 'max'),
     dataFree: gauge('fixgate_data_free_bytes', 'Free space of the file system that holds the data directory.', [], 'max'),
     dataReserve: gauge(

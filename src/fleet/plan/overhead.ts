@@ -10,6 +10,9 @@ export interface Counters {
   readonly datagrams: number;
   /** Records accepted. */
   readonly records: number;
+  /** Text messages taken, and sent; they are in none of the others. */
+  readonly texts_in?: number;
+  readonly texts_out?: number;
 }
 
 export const NOTHING: Counters = { bytes_in: 0, bytes_out: 0, segments: 0, datagrams: 0, records: 0 };

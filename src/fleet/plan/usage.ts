@@ -64,6 +64,8 @@ export function countersOf(text: string | undefined): Counters {
     segments: count('segments'),
     datagrams: count('datagrams'),
     records: count('records'),
+    ...(count('texts_in') === 0 ? {} : { texts_in: count('texts_in') }),
+    ...(count('texts_out') === 0 ? {} : { texts_out: count('texts_out') }),
   };
 }
 

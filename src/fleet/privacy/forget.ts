@@ -48,8 +48,8 @@ async function removeRecord(store: StateStore, { device, ids }: Erasure): Promis
       if (service !== undefined) ops.push({ table: 'service', key, remove: true });
     }
     ops.push({ table: 'owners', key: device, remove: true }, { table: 'units', key: device, remove: true });
-    const { unit, aliases = [] } = DEVICES.read(text) ?? {};
-    for (const key of new Set([...ids, ...aliases, ...(unit === undefined ? [] : [unit])]))
+    const { unit, phone, aliases = [] } = DEVICES.read(text) ?? {};
+    for (const key of new Set([...ids, ...aliases, ...[unit, phone].filter((name) => name !== undefined)]))
       if ((await store.get('aliases', key)) === device)
         ops.push({ table: 'aliases', key, expect: device }, { table: 'aliases', key, remove: true });
     if (!(await store.write(ops))) return CONTENDED;

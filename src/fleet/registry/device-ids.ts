@@ -2,8 +2,9 @@ import { imeiOf, withZero } from '../../base/wire/index.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { DEVICES, type Device } from './device.ts';
 import type { FieldProblem } from './field-problem.ts';
+import { e164 } from './phone.ts';
 
-/** The ids of a device: its own, its aliases, and that of its unit. Each stands for one device (`device-records.ts`, invariant 2). */
+/** The ids of a device: its own, its aliases, that of its unit, and its telephone number. Each stands for one device (`device-records.ts`, invariant 2). */
 
 /** What ids are before a write that may have them: records by id, and aliases. The write depends on it. */
 export interface There {
@@ -28,7 +29,7 @@ export async function wrongIds(
     problems.push({ field: 'id', problem: `is the IMEI of device ${same}; give it as an alias there` });
   const others = othersOf(after);
   for (const [i, other] of others.entries()) {
-    const field = after.unit === undefined ? `aliases.${i}` : i === 0 ? 'unit' : `aliases.${i - 1}`;
+    const field = fieldOf(after, other, i);
     if (other === after.id) problems.push({ field, problem: 'must not be the id itself' });
     else if (others.indexOf(other) < i) problems.push({ field, problem: 'is there twice' });
     if (othersOf(before).includes(other)) continue;
@@ -42,12 +43,21 @@ export async function wrongIds(
   return problems;
 }
 
+/** The field that holds the id, which is number `i` of the others. */
+function fieldOf({ unit, phone }: Device, other: string, i: number): string {
+  if (other === phone) return 'phone';
+  if (unit === undefined) return `aliases.${i}`;
+  return i === 0 ? 'unit' : `aliases.${i - 1}`;
+}
+
 /** Why an id that stands for the device `holder` cannot stand for another. */
 export async function wrongHolder(store: Pick<StateStore, 'get'>, holder: string, id: string): Promise<string> {
   const device = DEVICES.read(await store.get('devices', holder));
   return device?.unit === id
     ? `is the unit of device ${holder}; put another one in there first`
-    : `is an alias of ${holder}; remove it there first`;
+    : device?.phone === id
+      ? `is the number of device ${holder}; remove it there first`
+      : `is an alias of ${holder}; remove it there first`;
 }
 
 /** Does no line speak of what another one does? */
@@ -55,7 +65,14 @@ export function isApart(rows: readonly { readonly id: string; readonly patch: Re
   const seen = new Set<string>();
   for (const { id, patch } of rows) {
     const aliases = Array.isArray(patch['aliases']) ? patch['aliases'] : [];
-    for (const name of [id, ...aliases.map(String), ...(patch['unit'] === undefined ? [] : [String(patch['unit'])])]) {
+    const { unit, phone } = patch;
+    const number = typeof phone === 'string' ? e164(phone) : undefined;
+    for (const name of [
+      id,
+      ...aliases.map(String),
+      ...(unit === undefined ? [] : [String(unit)]),
+      ...(number === undefined ? [] : [number]),
+    ]) {
       if (seen.has(name)) return false;
       seen.add(name);
     }
@@ -101,8 +118,9 @@ export function newIds(before: Device | undefined, after: Device): string[] {
   return [...(before === undefined ? [after.id] : []), ...othersOf(after).filter((id) => !had.includes(id))];
 }
 
-/** Beside its own: of its unit, and its aliases. */
+/** Beside its own: of its unit, its aliases, and its telephone number. */
 export function othersOf(device: Device | undefined): readonly string[] {
-  if (device?.unit === undefined) return device?.aliases ?? [];
-  return [device.unit, ...device.aliases];
+  if (device?.unit === undefined && device?.phone === undefined) return device?.aliases ?? [];
+  const { unit, aliases, phone } = device;
+  return [...(unit === undefined ? [] : [unit]), ...aliases, ...(phone === undefined ? [] : [phone])];
 }

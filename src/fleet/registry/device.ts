@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { jsonOf } from '../../base/json.ts';
 import { byId, TypedTable } from '../../state/table.ts';
+import { phoneNumber } from './phone.ts';
 
 /** A device as the registry knows it: the table `devices`, by id. Times in epoch ms. */
 const time = z.int().min(0).max(253_402_300_799_999).meta({ format: 'epoch-ms' });
@@ -17,6 +18,7 @@ export const deviceSchema = z
     aliases: z.array(deviceId).max(MOST_ALIASES).default([]).describe('other ids under which it reports'),
     unit: deviceId.optional().describe('its hardware, where the id of that is not its own; `POST …/replace` puts another one in'),
     unit_since: time.optional().describe('what its unit measured before this is of another device, and is not stored'),
+    phone: phoneNumber.optional().describe('its telephone number, E.164: text messages from there are its own'),
     account: z.string().max(64).optional(),
     plan: z.string().max(64).default('default'),
     state: z.enum(DEVICE_STATES).default('active').describe('pending becomes active at activates_at or first contact'),

@@ -89,7 +89,7 @@ export async function swapOf(
   const protocol = wanted.protocol ?? gone?.protocol ?? QUARANTINE.read(await store.get('quarantine', unit))?.protocol;
   const isSame = protocol !== undefined && protocol === before.protocol;
   // What was learned of the unit before, or said of it, goes.
-  const { unit: _, unit_since: _since, protocol: _protocol, transport, options, ...rest } = before;
+  const { unit: _, unit_since: _since, protocol: _protocol, phone: _phone, transport, options, ...rest } = before;
   const kept = wanted.options ?? (isSame ? options : undefined);
   const others = gone === undefined ? [] : [gone.id, ...gone.aliases].filter((other) => other !== unit);
   const device = {
@@ -145,8 +145,15 @@ function ownDevice(id: string): string {
 }
 
 /** Is the record no more than a contact makes, so that nothing is lost with it? */
-async function isBare(store: Reader, { id, account, plan, state, recovery }: Device): Promise<boolean> {
-  if (account !== undefined || plan !== 'default' || recovery !== undefined || (state !== 'active' && state !== 'pending')) return false;
+async function isBare(store: Reader, { id, account, phone, plan, state, recovery }: Device): Promise<boolean> {
+  if (
+    account !== undefined ||
+    phone !== undefined ||
+    plan !== 'default' ||
+    recovery !== undefined ||
+    (state !== 'active' && state !== 'pending')
+  )
+    return false;
   if ((await store.get('holds', id)) !== undefined) return false;
   return (await store.list('commands', { prefix: `${id} `, limit: 1 })).length === 0;
 }
