@@ -342,6 +342,7 @@ export function changed(reply: FastifyReply, id: string, change: Change, call: C
 
 function conflictTitle(id: string, problems: readonly FieldProblem[]): string {
   if (problems.some(({ field }) => field === 'state')) return `device ${id} is terminated`;
+  if (problems.some(({ field }) => field === 'recovery')) return `the plan of device ${id} does not include recovery`;
   if (problems.some(({ field }) => field === 'unit')) return `the unit cannot be put into device ${id}`;
   return 'identifier already in use by another device';
 }

@@ -89,6 +89,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
         ),
       );
     },
+    recovers: async (plan) => inForce(await plans.history(plan), now()).plan.recovery,
     // What waits was meant for the unit before.
     swapped: (device) => cancelOpen(device, 'replacement', commandIntake, ledger),
   });
@@ -102,6 +103,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     device: (id) => deviceRecords.get(id),
     codecs,
     optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
+    included: async (plan) => inForce(await plans.history(plan), now()).plan.commands,
     now,
     expiryMs: config.commands.expiryMs,
     log,
@@ -309,7 +311,7 @@ function stepKeeperOf(
     instance,
     plans: new DevicePlans(state, log),
     service: new ServiceKeeper({ store: state, instance, record }),
-    submit: (draft) => commandIntake.submit(draft),
+    submit: (draft) => commandIntake.submit({ ...draft, byPlan: true }),
     async intervalOf(device) {
       const { reported, desired } = await shadow.get(device);
       const interval = reported['interval'] ?? desired['interval'];

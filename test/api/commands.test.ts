@@ -294,3 +294,27 @@ describe('the list of commands', () => {
     expect(await seen(headers)).toMatchObject({ commands: [{ reply: '', withheld: true }] });
   });
 });
+
+it('what the plan of a device does not include is refused, naming the plan: commands and recovery, however they are asked for', async () => {
+  api = await Api.start();
+  await api.call('PUT', '/v1/plans/basic', { commands: ['version'], recovery: false, interval_s: 60 });
+  await api.call('POST', '/v1/devices', { id: '356307042440001', plan: 'basic', protocol: 'teltonika', transport: 'tcp' });
+  expect(await api.call('POST', PATH, wanted('engine_stop'))).toMatchObject({
+    status: 403,
+    body: { title: expect.stringMatching(/plan "basic".*engine_stop/), problems: [{ field: 'type' }] },
+  });
+  expect((await api.call('POST', PATH, { type: 'version' })).status).toBe(201);
+  const recovery = { reason: 'stolen', interval_s: 10, until: Date.now() + 600_000 };
+  const refused = { status: 409, body: { problems: [{ field: 'recovery', problem: expect.stringMatching(/"basic"/) }] } };
+  expect(await api.call('POST', '/v1/devices/356307042440001/recovery', recovery)).toMatchObject(refused);
+  const whole = { ...recovery, started: Date.now() };
+  expect(await api.call('PATCH', '/v1/devices/356307042440001', { recovery: whole })).toMatchObject(refused);
+  expect(await api.call('POST', '/v1/devices', { id: 'd-2', plan: 'basic', recovery: whole })).toMatchObject(refused);
+  // Of a plan that includes it, it goes on when the device comes to one that does not.
+  expect((await api.call('PATCH', '/v1/devices/356307042440001', { plan: 'default' })).status).toBe(200);
+  expect((await api.call('POST', '/v1/devices/356307042440001/recovery', recovery)).status).toBe(200);
+  expect(await api.call('PATCH', '/v1/devices/356307042440001', { plan: 'basic' })).toMatchObject({
+    status: 200,
+    body: { recovery: { reason: 'stolen' } },
+  });
+});

@@ -27,6 +27,7 @@ let counts: string[];
 let events: { device: string; state: unknown }[];
 let poked: string[];
 const devices = new Map<string, Device>();
+const included = new Map<string, readonly string[]>();
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-intake-'));
@@ -35,6 +36,7 @@ beforeEach(() => {
   ledger = new Ledger(store, () => now, 3);
   [counts, events, poked] = [[], [], []];
   devices.clear();
+  included.clear();
   devices.set('d-1', deviceSchema.parse({ id: 'd-1', aliases: ['a-1'], protocol: 'gt06', transport: 'tcp' }));
   intake = new CommandIntake({
     ledger,
@@ -45,6 +47,7 @@ beforeEach(() => {
       Object.fromEntries(Object.entries(codec.options).flatMap(([key, { fallback }]) => (fallback === undefined ? [] : [[key, fallback]]))),
     now: () => now,
     expiryMs: EXPIRY_MS,
+    included: async (plan) => included.get(plan),
     log: silentLog,
     poke: (device) => poked.push(device),
     record: (device, event) => events.push({ device, state: Reflect.get(event, 'state') }),
@@ -59,6 +62,21 @@ afterEach(async () => {
 
 const draft = (more: Partial<Draft> = {}): Draft => ({ device: 'd-1', type: 'locate', parameters: {}, requester: 'me', ...more });
 const stop = (more: Partial<Draft> = {}): Draft => draft({ type: 'engine_stop', ...more });
+
+it('6: what the plan of the device does not include is refused, unless the plan asks for it', async () => {
+  devices.set('d-2', deviceSchema.parse({ id: 'd-2', plan: 'basic', protocol: 'gt06', transport: 'tcp' }));
+  included.set('basic', ['locate']);
+  expect(await intake.submit(stop({ device: 'd-2' }))).toEqual({
+    refused: 'forbidden',
+    problems: [{ field: 'type', problem: 'the plan "basic" of the device does not include engine_stop; it includes locate' }],
+  });
+  await accepted(draft({ device: 'd-2' }));
+  await accepted(stop());
+  const slower = { device: 'd-2', type: 'set_interval', parameters: { seconds: 60 }, requester: 'plan' };
+  expect(await intake.submit(slower)).toMatchObject({ refused: 'forbidden' });
+  await accepted({ ...slower, byPlan: true });
+  expect((await intake.catalog('d-2'))?.flatMap(({ commands }) => commands.map(({ type }) => type))).toEqual(['locate']);
+});
 
 async function accepted(given: Draft): Promise<Command> {
   const outcome = await intake.submit(given);

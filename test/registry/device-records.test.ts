@@ -6,7 +6,8 @@ import { silentLog } from '../../src/base/log.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { recordOptions } from '../../src/codec/registry.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
-import { type Change, type DeviceFilter, DeviceRecords, type Upsert } from '../../src/fleet/registry/device-records.ts';
+import type { DeviceFilter } from '../../src/fleet/registry/device-ids.ts';
+import { type Change, DeviceRecords, type Upsert } from '../../src/fleet/registry/device-records.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 
 /** Numbers quote the invariants of src/fleet/registry/device-records.ts; conditions.test.ts has its first one. */

@@ -30,6 +30,7 @@ import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
  * 4. An open command ends as expired when its time is over, also when its device never comes back.
  * 5. A command that may keep the vehicle from driving waits until it stands, unless the caller says `any` and why, and it
  *    expires soon: a stop from yesterday must not act in today's traffic.
+ * 6. What the plan of the device does not include is refused, unless the plan itself asks for it.
  */
 export interface Draft {
   readonly device: string;
@@ -51,6 +52,8 @@ export interface Draft {
   readonly protocol?: string | undefined;
   /** The same draft handed in twice under one id is one command. */
   readonly id?: string | undefined;
+  /** The device's plan itself asks for it. */
+  readonly byPlan?: boolean | undefined;
   /** Why the requester may not hand in a command that does what this type does; undefined: he may. Absent: everything is permitted. */
   readonly permits?: (critical: CriticalType) => Problem | undefined;
 }
@@ -71,6 +74,8 @@ export interface CommandIntakeOptions {
   readonly ledger: Ledger;
   readonly store: StateStore;
   readonly device: (id: string) => Promise<Device | undefined>;
+  /** Types of commands that a plan includes; undefined: all. Absent: every plan includes all. */
+  readonly included?: (plan: string) => Promise<readonly string[] | undefined>;
   readonly codecs: ReadonlyMap<string, Codec>;
   readonly optionsOf: OptionsOf;
   /** Wall clock, epoch ms. */
@@ -137,9 +142,22 @@ export class CommandIntake {
     const codec = this.#o.codecs.get(protocol);
     if (codec === undefined)
       return refuse('invalid', 'protocol', `no codec "${protocol}"; there are ${[...this.#o.codecs.keys()].join(', ')}`);
+    const excluded = draft.byPlan === true ? undefined : await this.#excluded(draft.type, known);
+    if (excluded !== undefined) return { refused: 'forbidden', problems: [excluded] };
     const at = this.#o.now();
     const request = this.#request(draft, codec, known, at);
     return 'refused' in request ? request : this.#enter(request, draft, at);
+  }
+
+  /** Why the plan of the device does not include the command; undefined: it does. */
+  async #excluded(type: string, device: Device | undefined): Promise<Problem | undefined> {
+    const plan = device?.plan ?? 'default';
+    const included = await this.#o.included?.(plan);
+    if (included === undefined || included.includes(type)) return undefined;
+    return {
+      field: 'type',
+      problem: `the plan "${plan}" of the device does not include ${type}; it includes ${included.join(', ') || 'no command'}`,
+    };
   }
 
   /** The command as it is asked for, with what it means; refused when something is wrong with it. */
@@ -228,10 +246,10 @@ export class CommandIntake {
     const wanted = known?.protocol ?? protocol;
     const codecs = wanted === undefined ? all : all.filter(({ name }) => name === wanted);
     if (codecs.length === 0) return undefined;
-    return codecs.map((codec) => ({
-      protocol: codec.name,
-      commands: known === undefined ? codec.commands : codec.commands.filter((rule) => this.#knows(codec, known, rule)),
-    }));
+    const included = known === undefined ? undefined : await this.#o.included?.(known.plan);
+    const has = (codec: Codec, rule: CommandRule): boolean =>
+      known === undefined || (included?.includes(rule.type) !== false && this.#knows(codec, known, rule));
+    return codecs.map((codec) => ({ protocol: codec.name, commands: codec.commands.filter((rule) => has(codec, rule)) }));
   }
 
   #check(draft: Draft, codec: Codec, device: Device | undefined, problems: Problem[]): Options {

@@ -73,6 +73,12 @@ export const planSchema = z
       .max(50)
       .default(2)
       .describe('a step ends when usage falls so far below its threshold (a raised cap, a new cycle)'),
+    commands: z
+      .array(z.string().min(1).max(64))
+      .max(64)
+      .optional()
+      .describe('types of commands that the service includes: others are refused; absent: all. What the plan itself asks for is sent'),
+    recovery: z.boolean().default(true).describe('the service includes recovery mode'),
     exempt_events: z.array(z.string().max(64)).max(32).default(['sos']).describe('records with these events always pass'),
     steps: z.array(stepSchema).max(16).default([]),
   })

@@ -124,3 +124,24 @@ export function othersOf(device: Device | undefined): readonly string[] {
   const { unit, aliases, phone } = device;
   return [...(unit === undefined ? [] : [unit]), ...aliases, ...(phone === undefined ? [] : [phone])];
 }
+
+export interface DeviceFilter {
+  readonly account?: string | undefined;
+  readonly plan?: string | undefined;
+  readonly state?: string | undefined;
+  /** Part of the id, of an alias or of the account, in capitals or not. */
+  readonly q?: string | undefined;
+}
+
+export function isMatch(device: Device, filter: DeviceFilter): boolean {
+  return (
+    (filter.account === undefined || device.account === filter.account) &&
+    (filter.plan === undefined || device.plan === filter.plan) &&
+    (filter.state === undefined || device.state === filter.state) &&
+    (filter.q === undefined || [device.id, device.account ?? '', ...othersOf(device)].some((text) => holds(text, filter.q)))
+  );
+}
+
+function holds(text: string, part = ''): boolean {
+  return text.toLowerCase().includes(part.toLowerCase());
+}

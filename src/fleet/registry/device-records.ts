@@ -6,7 +6,7 @@ import { attempt, CONTENDED, isBusy } from '../../state/attempt.ts';
 import { entries, pages } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { DEVICES, type Device, deviceSchema, patched, reasoned, settled } from './device.ts';
-import { idOps, isApart, newIds, othersOf, wrongIds } from './device-ids.ts';
+import { type DeviceFilter, idOps, isApart, isMatch, newIds, othersOf, wrongIds } from './device-ids.ts';
 import { type FieldProblem, problemsOf } from './field-problem.ts';
 import { ownedOps } from './owners.ts';
 import { removedOps, type Swap, swapOf, type Wanted } from './units.ts';
@@ -33,14 +33,6 @@ export type Change =
   | { readonly before: Device | undefined; readonly after: Device | undefined }
   | { readonly refused: 'unknown' | 'exists' | 'conflict' | 'invalid' | 'busy'; readonly problems: readonly FieldProblem[] };
 
-export interface DeviceFilter {
-  readonly account?: string | undefined;
-  readonly plan?: string | undefined;
-  readonly state?: string | undefined;
-  /** Part of the id, of an alias or of the account, in capitals or not. */
-  readonly q?: string | undefined;
-}
-
 /** One device of many that are brought in together. */
 export interface Upsert {
   readonly line: number;
@@ -66,6 +58,8 @@ export interface DeviceRecordsOptions {
   readonly record: (device: string, event: object) => void;
   /** The device is not of this account any more. */
   readonly left?: (device: string, account: string) => void;
+  /** Does the plan include recovery mode? Absent: every plan does. */
+  readonly recovers?: (plan: string) => Promise<boolean>;
   /** The device has another unit. */
   readonly swapped?: (device: string) => Promise<void>;
 }
@@ -313,6 +307,7 @@ export class DeviceRecords {
     const own = new Set<string>();
     const problems = [
       ...(await this.#wrongPlan(after.plan, plans)),
+      ...(await this.#wrongRecovery(before, after)),
       ...(trusting ? [] : await wrongIds(store, before, after, own, swap?.there)),
     ];
     if (problems.length > 0) return nothing(refusal(problems.some(({ field }) => field === 'plan') ? 'invalid' : 'conflict', problems));
@@ -361,6 +356,12 @@ export class DeviceRecords {
     if (text === undefined) return [{ field: 'plan', problem: `"${plan}" does not exist; create it first or choose another` }];
     known.set(plan, text);
     return [];
+  }
+
+  async #wrongRecovery(before: Device | undefined, { plan, recovery }: Device): Promise<FieldProblem[]> {
+    if (recovery === undefined || before?.recovery !== undefined) return [];
+    const isIncluded = (await this.#o.recovers?.(plan)) ?? true;
+    return isIncluded ? [] : [{ field: 'recovery', problem: `is not included in the plan "${plan}" of the device; choose another plan` }];
   }
 
   /** Invariant 5. */
@@ -422,19 +423,6 @@ function refusal(
   problems: readonly FieldProblem[],
 ): Extract<Change, { refused: unknown }> {
   return { refused, problems };
-}
-
-function isMatch(device: Device, filter: DeviceFilter): boolean {
-  return (
-    (filter.account === undefined || device.account === filter.account) &&
-    (filter.plan === undefined || device.plan === filter.plan) &&
-    (filter.state === undefined || device.state === filter.state) &&
-    (filter.q === undefined || [device.id, device.account ?? '', ...othersOf(device)].some((text) => holds(text, filter.q)))
-  );
-}
-
-function holds(text: string, part = ''): boolean {
-  return text.toLowerCase().includes(part.toLowerCase());
 }
 
 function madeOf(before: Device | undefined, { id, patch }: Upsert): Made {
