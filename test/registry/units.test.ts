@@ -187,6 +187,17 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
     expect((await records.list({}, undefined, 10)).devices.map(({ id }) => id)).toEqual(['van-1', 'van-2', 'van-3']);
   });
 
+  it('the telephone number goes with the unit before; one that is given then stands for the device', async () => {
+    await records.patch('van-1', { phone: '+46701234567' }, 'me');
+    const registry = registryOf(store);
+    expect(await lookup(registry, '+46701234567')).toMatchObject({ id: 'van-1' });
+    await swap('new-1');
+    await eventually(async () => expect(await lookup(registry, '+46701234567')).toMatchObject({ id: '+46701234567', device: undefined }));
+    await records.patch('van-1', { phone: '+46701234568' }, 'me');
+    await eventually(async () => expect(await lookup(registry, '+46701234568')).toMatchObject({ id: 'van-1', unit: 'new-1' }));
+    expect(await refusals(registry, '+46701234568')).toEqual(['van-1 ']);
+  });
+
   it('a unit from quarantine is known by its protocol, and leaves quarantine; other ways to change the unit are refused', async () => {
     const waiting = { first_seen: 3, last_seen: 4, count: 1, protocol: 'h02', transport: 'udp', frames: [] };
     await store.write([{ table: 'quarantine', key: 'new-1', put: JSON.stringify(waiting) }]);

@@ -50,8 +50,8 @@ export const deviceSchema = z
 export type Device = z.infer<typeof deviceSchema>;
 
 /** Is the hardware that reports under this id out of the device, which has another unit? */
-export function isOut({ unit, aliases }: Device, reported: string): boolean {
-  return unit !== undefined && reported !== unit && !aliases.includes(reported);
+export function isOut({ unit, aliases, phone }: Device, reported: string): boolean {
+  return unit !== undefined && reported !== unit && reported !== phone && !aliases.includes(reported);
 }
 
 /** A change of a device: what is given replaces what is there, null removes it. */

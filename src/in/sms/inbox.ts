@@ -187,9 +187,9 @@ export class TextInbox {
   /** By the protocol that the device speaks, as far as that reads texts, and what is known of its clock. */
   async #read(known: DeviceLookup, bytes: Uint8Array): Promise<Reading> {
     const { codecs, store } = this.#o;
-    const { id, device } = known;
+    const { unit, device } = known;
     const own = codecs.get(device?.protocol ?? '');
-    const profile = await new Promise<Profile | undefined>((resolve) => store.findProfile(id, resolve));
+    const profile = await new Promise<Profile | undefined>((resolve) => store.findProfile(unit, resolve));
     const reading = own?.sms === undefined ? undefined : this.#reading(own, known, profile);
     if (reading !== undefined && this.#decode(reading, bytes) && this.#names(known)) return reading;
     const plain = textCodec(codecs, bytes);
@@ -219,9 +219,9 @@ export class TextInbox {
   }
 
   /** Invariant 3: a text that names another device is read as words. */
-  #names({ id, reported, device }: DeviceLookup): boolean {
+  #names({ unit, reported, device }: DeviceLookup): boolean {
     const { deviceId } = this.#frame;
-    return deviceId === '' || [id, reported, device?.unit, ...(device?.aliases ?? [])].includes(deviceId);
+    return deviceId === '' || [unit, reported, ...(device?.aliases ?? [])].includes(deviceId);
   }
 
   #tell(sights: Sights): void {
