@@ -164,6 +164,7 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       satellites(bytes, m, out);
       return;
     case 0x15:
+    case 0x21:
     case 0x81:
       reply(bytes, m, state, out);
       return;
@@ -291,7 +292,9 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
 
 function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   switch (m.number) {
+    case 0x15:
     case 0x21:
+    case 0x81:
       reply(bytes, m, state, out);
       return;
     case 0x32:
@@ -355,7 +358,12 @@ function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResul
     case 0xfd:
       version(bytes, m, out);
       return;
-    default:
+    case 0x13:
+    case 0x23:
+      shortMessage(bytes, m, state, out);
       return;
+    default:
+      // Positions and alarms are the same in both kinds of frame.
+      if (GPS_AT[m.number] === 0) shortMessage(bytes, m, state, out);
   }
 }

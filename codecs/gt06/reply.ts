@@ -9,11 +9,13 @@ import type { Gt06State } from './state.ts';
 /**
  * Replies to text commands (protocol.md section 6.9).
  * 0x21: server flag 4 | encoding 1 (01 ASCII, 02 UTF-16BE) | text.
- * 0x15, 0x81: length 1 (4 + text) | server flag 4 | text | LANG 2; length 0 on clones, whose text ends at the first NUL.
+ * 0x15, 0x81: length 1 (4 + text) | server flag 4 | text | LANG 2; length 0 on clones, whose text ends at the first NUL. In a long frame the
+ * length may have two bytes. The kind of frame does not matter otherwise.
  */
 export function reply(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, q } = m;
-  const flagAt = m.number === 0x21 ? p : p + 1;
+  const lengthBytes = m.number === 0x21 ? 0 : m.long && isLongLength(bytes, p, q) ? 2 : 1;
+  const flagAt = p + lengthBytes;
   if (flagAt + 5 > q) return;
   let from = flagAt + 4;
   let to = q;
@@ -22,10 +24,11 @@ export function reply(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     wide = bytes[from] === 2;
     from++;
   } else {
-    const told = p + 1 + bytes[p]!;
-    to = bytes[p]! >= 4 && told <= q ? told : Math.max(from, q - 2);
+    const length = lengthBytes === 2 ? u16be(bytes, p) : bytes[p]!;
+    const told = flagAt + length;
+    to = length >= 4 && told <= q ? told : Math.max(from, q - 2);
     wide = everySecondZero(bytes, from, to);
-    if (!wide) for (let k = from; k < to; k++) if (bytes[k] === 0 && bytes[p] === 0) to = k;
+    if (!wide) for (let k = from; k < to; k++) if (bytes[k] === 0 && length === 0) to = k;
   }
   const text = wide ? utf16(bytes, from, to) : asciiText(bytes, from, to);
   const flag = u32be(bytes, flagAt);
@@ -36,6 +39,12 @@ export function reply(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
   words(text, state, out);
   position(text, state, out, r);
   unknownLocate(text, flag, state, out);
+}
+
+/** A length of two bytes, behind which the text fills the content, with or without LANG. */
+function isLongLength(bytes: Bytes, p: number, q: number): boolean {
+  const left = q - p - 2 - u16be(bytes, p);
+  return left === 0 || left === 2;
 }
 
 /** A position in the text is the row's; its date is in the zone of the device. */

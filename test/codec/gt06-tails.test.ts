@@ -157,3 +157,48 @@ describe('a date of any day', () => {
     expect(timeOf('260101000000')).toBe(Date.UTC(2026, 0, 1));
   });
 });
+
+describe('a reply in either kind of frame', () => {
+  const text = Buffer.from('Battery:4.10V; ACC:ON').toString('hex');
+  const flag = '00000007';
+  const length = text.length / 2 + 4;
+  const two = length.toString(16).padStart(2, '0');
+
+  it.each([
+    ['15 in a short frame', 0x15, false, `${two}${flag}${text}0002`],
+    ['15 in a long frame, a length of one byte', 0x15, true, `${two}${flag}${text}0002`],
+    ['15 in a long frame, a length of two bytes', 0x15, true, `00${two}${flag}${text}0002`],
+    ['81 in a long frame, a length of two bytes and no language', 0x81, true, `00${two}${flag}${text}`],
+    ['21 in a long frame', 0x21, true, `${flag}01${text}`],
+    ['21 in a short frame', 0x21, false, `${flag}01${text}`],
+  ])('%s', (_, number, long, content) => {
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    connection.feed.push(bytesOf(LOGIN));
+    const [frame] = connection.feed.push(frameOf(number, content, long));
+    expect(frame).toMatchObject({ kind: 'reply', replyKey: 7, replyText: 'Battery:4.10V; ACC:ON' });
+  });
+
+  it('a text longer than a short frame', () => {
+    const long = 'AB'.repeat(300);
+    const content = `${(long.length + 4).toString(16).padStart(4, '0')}${flag}${Buffer.from(long).toString('hex')}0001`;
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    connection.feed.push(bytesOf(LOGIN));
+    expect(connection.feed.push(frameOf(0x15, content, true))[0]).toMatchObject({ kind: 'reply', replyKey: 7, replyText: long });
+  });
+});
+
+describe('a long frame of a number that has a short one', () => {
+  it('of an alarm is the alarm, and is answered in its kind', () => {
+    const tail = '0901cc00287d001f713c04040302';
+    const short = read(frameOf(0x26, GPS18 + tail, false));
+    const long = read(frameOf(0x26, GPS18 + tail, true));
+    expect(short.records[0]).toMatchObject({ event: 'vibration' });
+    expect(long.records.map(({ id: _, ...rest }) => rest)).toEqual(short.records.map(({ id: _, ...rest }) => rest));
+    expect([short.answer?.slice(0, 4), long.answer?.slice(0, 4)]).toEqual(['7878', '7979']);
+  });
+
+  it('of a heartbeat is a heartbeat', () => {
+    const { answer } = read(frameOf(0x13, '460404000201'.slice(0, 10), true));
+    expect(answer?.slice(0, 10)).toBe('7979000513');
+  });
+});

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { NAMES } from '../../codecs/gt06/messages.ts';
+import h02 from '../../codecs/h02/index.ts';
+import { nameOf } from '../../codecs/jt808/messages.ts';
+
+/** The table at the end of each protocol document has every message that the codec has a name for. */
+
+const DOCUMENT = ['protocol', 'md'].join('.');
+
+/** First column of the tables behind the heading that begins with this. */
+function firstColumn(codec: string, heading: string): string {
+  const text = readFileSync(new URL(`../../codecs/${codec}/${DOCUMENT}`, import.meta.url), 'utf8');
+  const section = text.slice(text.indexOf(`\n## ${heading}`) + 1).split(/\n## /, 2)[0] ?? '';
+  return section
+    .split('\n')
+    .flatMap((line) => (line.startsWith('| ') ? [line.split('|')[1] ?? ''] : []))
+    .join('\n');
+}
+
+const hex = (n: number, width: number): string => n.toString(16).toUpperCase().padStart(width, '0');
+
+describe('the table of messages', () => {
+  it('of GT06', () => {
+    const listed = new Set(firstColumn('gt06', '19.').match(/\b[0-9A-F]{2}\b/g));
+    const missing = NAMES.flatMap((name, number) => (name === '' || listed.has(hex(number, 2)) ? [] : [hex(number, 2)]));
+    expect(missing).toEqual([]);
+  });
+
+  it('of H02', () => {
+    const column = firstColumn('h02', '15.');
+    const listed = new Set(column.match(/[\w$]+/g));
+    const own = new Set(['empty', 'unknown', 'downlink']);
+    expect(h02.messages.filter((name) => !own.has(name) && !listed.has(name))).toEqual([]);
+  });
+
+  it('of JT/T 808', () => {
+    const column = firstColumn('jt808', '20.');
+    const listed = new Set(column.match(/\b[0-9A-F]{4}\b/g));
+    for (const [, from = '', to = ''] of column.matchAll(/\b([0-9A-F]{4})–([0-9A-F]{4})\b/g))
+      for (let id = Number.parseInt(from, 16); id <= Math.min(Number.parseInt(to, 16), Number.parseInt(from, 16) + 15); id++)
+        listed.add(hex(id, 4));
+    const missing: string[] = [];
+    for (let id = 0; id < 0x10000; id++) if (nameOf(id) !== 'unknown' && !listed.has(hex(id, 4))) missing.push(hex(id, 4));
+    expect(missing).toEqual([]);
+  });
+});
