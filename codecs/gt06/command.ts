@@ -1,5 +1,5 @@
-import type { Bytes } from '../../src/base/wire/index.ts';
-import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
+import { type Bytes, putAscii } from '../../src/base/wire/index.ts';
+import { type Command, type CommandRule, MOST_OF_A_MESSAGE, type Options, type Switching } from '../../src/codec/index.ts';
 import { encodeText } from './answer.ts';
 import type { Gt06State } from './state.ts';
 
@@ -121,6 +121,12 @@ export function encodeCommand(command: Command, key: number, state: Gt06State, o
   if (text === '' || text.length > LONG_TEXT) return 0;
   if (text === LOCATE && !state.fixedLocate) state.locateKey = key;
   return encodeText(text, key, state.commandLanguage, out, at);
+}
+
+/** The same as a text message; where the device is, is asked for in words: the answer to LJDW# comes over the connection. */
+export function encodeTextMessage(command: Command, _key: number, state: Gt06State, out: Bytes, at: number): number {
+  const text = command.type === 'locate' ? 'WHERE#' : commandText(command, state);
+  return text.length > MOST_OF_A_MESSAGE ? 0 : putAscii(out, at, text) - at;
 }
 
 function timer(on: number, off: number): string {

@@ -1,5 +1,6 @@
 import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
+import { encodeTextMessage } from './command.ts';
 import { TEXT_MESSAGE } from './messages.ts';
 import { words } from './reply.ts';
 import { type Gt06State, open } from './state.ts';
@@ -17,4 +18,5 @@ export const sms: DatagramDialect<Gt06State> = {
     words(text, state, out);
   },
   encodeAck: () => 0,
+  encodeCommand: encodeTextMessage,
 };

@@ -1,5 +1,5 @@
 import { type Bytes, putAscii, putDecimal, putU16be } from '../../src/base/wire/index.ts';
-import type { Command, CommandRule, Options, Switching } from '../../src/codec/index.ts';
+import { type Command, type CommandRule, MOST_OF_A_MESSAGE, type Options, type Switching } from '../../src/codec/index.ts';
 import type { H02State } from './state.ts';
 
 /**
@@ -168,6 +168,40 @@ function lineOf(command: Command, state: H02State): Line | undefined {
       return custom(String(command.parameters['text']), command.parameters['timed'] !== false);
     default:
       return undefined;
+  }
+}
+
+/** The command as a text message, in the words of SinoTrack (protocol.md section 10). */
+export function encodeText(command: Command, _key: number, state: H02State, out: Bytes, at: number): number {
+  const text = textOf(command, state);
+  if (text.length > MOST_OF_A_MESSAGE || !/^[\x20-\x7e]*$/.test(text)) return 0;
+  return putAscii(out, at, text) - at;
+}
+
+function textOf({ type, parameters }: Command, { model, smsPassword: password }: H02State): string {
+  if (type === 'custom') return String(parameters['text']);
+  if (model !== 'sinotrack') return '';
+  const seconds = Number(parameters['seconds']);
+  const host = String(parameters['host']);
+  switch (type) {
+    case 'locate':
+      return `669${password}`;
+    case 'set_interval':
+      return Number.isInteger(seconds) && seconds >= 10 ? `805${password} ${seconds}` : '';
+    case 'set_server':
+      return /^[A-Za-z0-9.-]{1,64}$/.test(host) && Number.isInteger(parameters['port'])
+        ? `804${password} ${host} ${parameters['port']}`
+        : '';
+    case 'engine_stop':
+      return `940${password}`;
+    case 'engine_resume':
+      return `941${password}`;
+    case 'reboot':
+      return 'RESTART';
+    case 'status':
+      return 'RCONF';
+    default:
+      return '';
   }
 }
 

@@ -92,6 +92,7 @@ export default defineCodec<H02State>({
       decodes: false,
       about: 'command that sets the reporting interval; auto takes S17, below its 30 s S71',
     },
+    sms_password: { type: 'string', fallback: '0000', decodes: false, secret: true, about: 'password of commands by text message' },
     device: { type: 'string', fallback: '', decodes: false, about: 'identity for commands before the device has spoken' },
     maker: { type: 'string', fallback: 'HQ', decodes: false, about: 'maker letters for commands before the device has spoken' },
   },

@@ -1,5 +1,6 @@
 import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
 import { Attr } from './attributes.ts';
+import { encodeText } from './command.ts';
 import { MESSAGES, Message } from './message.ts';
 import { readLines } from './reply.ts';
 import { H02State } from './state.ts';
@@ -21,4 +22,5 @@ export const sms: DatagramDialect<H02State> = {
     if (IS_CONFIGURATION.test(text)) readLines(bytes, start, end, row, out);
   },
   encodeAck: () => 0,
+  encodeCommand: encodeText,
 };

@@ -43,6 +43,8 @@ export class H02State {
   readonly status: StatusTable;
   readonly model: string;
   readonly interval: string;
+  /** Of commands by text message. */
+  readonly smsPassword: string;
   /** Maker letters of the device, two bytes. */
   maker = HQ;
   /** Identity last seen: text, its digits as a number, and how many digits. */
@@ -73,6 +75,7 @@ export class H02State {
     this.status = statusTable(String(options['status']));
     this.model = String(options['model'] ?? 'sinotrack');
     this.interval = String(options['interval'] ?? 'auto');
+    this.smsPassword = String(options['sms_password'] ?? '0000');
     const device = String(options['device'] ?? '');
     if (/^[0-9]{1,15}$/.test(device)) {
       this.id = device;

@@ -1,5 +1,6 @@
-import { type DatagramDialect, readTextMessage, SMS } from '../../src/codec/index.ts';
+import { type DatagramDialect, MOST_OF_A_MESSAGE, readTextMessage, SMS } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
+import { encodeCommand } from './command.ts';
 import { decode } from './decode.ts';
 import { TEXT_MESSAGE } from './messages.ts';
 import { memoOf, open, type QueclinkState } from './state.ts';
@@ -19,4 +20,8 @@ export const sms: DatagramDialect<QueclinkState> = {
     if (out.rows > 0) out.attrText(A.Transport, SMS);
   },
   encodeAck: () => 0,
+  encodeCommand(command, key, state, out, at) {
+    const length = encodeCommand(command, key, state, out, at);
+    return length > MOST_OF_A_MESSAGE ? 0 : length;
+  },
 };

@@ -1,5 +1,5 @@
 import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU32be } from '../../src/base/wire/index.ts';
-import type { Command, CommandRule, OptionRule, Options, Switching } from '../../src/codec/index.ts';
+import { type Command, type CommandRule, MOST_OF_A_MESSAGE, type OptionRule, type Options, type Switching } from '../../src/codec/index.ts';
 import type { State } from './frame.ts';
 import { Codec12, Codec14 } from './message.ts';
 
@@ -220,6 +220,14 @@ function dataOf(command: Command, family: State['familyName']): Bytes | undefine
   const bytes = new Uint8Array(text.length);
   putAscii(bytes, 0, text);
   return bytes;
+}
+
+/** The command as a text message, behind login and password, which may both be empty (protocol.md section 7). */
+export function encodeText(command: Command, _key: number, state: State, out: Bytes, at: number): number {
+  if (command.parameters['hex'] === true) return 0;
+  const text = `${state.smsLogin} ${state.smsPassword} ${textOf(command.type, command.parameters, state.familyName) ?? ''}`;
+  if (text.endsWith(' ') || text.length > MOST_OF_A_MESSAGE || !/^[\x20-\x7e]*$/.test(text)) return 0;
+  return putAscii(out, at, text) - at;
 }
 
 /** The command's text for a family, or undefined when it has none. */

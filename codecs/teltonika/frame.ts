@@ -23,6 +23,9 @@ export interface State {
   readonly familyName: FamilyName;
   /** Commands name the device they are for (codec 14). */
   readonly addressed: boolean;
+  /** Of commands by text message. */
+  readonly smsLogin: string;
+  readonly smsPassword: string;
   /** As the device gave it, for commands only: nothing that decode reads depends on it. */
   imei: string;
 }
@@ -50,6 +53,8 @@ export function open(options: Options, memo: number): State {
     memo: 1 | (counts ? 2 : 0) | (family << 2),
     familyName: FAMILIES[family]?.[0] ?? 'fm',
     addressed: options['commands'] === 'codec_14',
+    smsLogin: String(options['sms_login'] ?? ''),
+    smsPassword: String(options['sms_password'] ?? ''),
     imei: '',
   };
 }

@@ -1,5 +1,6 @@
 import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
 import { own } from './attributes.ts';
+import { encodeText } from './command.ts';
 import { open, type State, TEXT_MESSAGE } from './frame.ts';
 
 const REPLY = own('reply');
@@ -12,4 +13,5 @@ export const sms: DatagramDialect<State> = {
     readTextMessage(bytes, { start, end }, out, { name: TEXT_MESSAGE, reply: REPLY, transport: TRANSPORT });
   },
   encodeAck: () => 0,
+  encodeCommand: encodeText,
 };

@@ -16,7 +16,7 @@ Shows the bytes of a command as the server would send them to a device.
   --set name=value      a parameter of the command; may be repeated
   --device <id>         the device, for protocols whose commands carry it
   --key <n>             number by which the reply is found, where the protocol echoes one (default 0: none waits)
-  --transport tcp|udp   default tcp
+  --transport tcp|udp|sms   default tcp; sms: the text of a message
   --option k=v          an option of the codec; may be repeated
   --config <file>       configuration with codec packages and options (default: FIXGATE_CONFIG)
   --json                {"hex":"…","text":"the command's text, or null when it has none"}

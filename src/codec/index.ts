@@ -24,4 +24,4 @@ export { defineLayout, type Field, type Layout } from './layout.ts';
 export { checkOptions, parseOption } from './options.ts';
 export { readPosition, type TextPosition } from './position-text.ts';
 export type { SimulatedDevice, SimulatedMessage, SimulatedPlace, SimulatedReport } from './simulated.ts';
-export { readTextMessage, SMS, type TextMessage } from './text-message.ts';
+export { MOST_OF_A_MESSAGE, readTextMessage, SMS, type TextMessage } from './text-message.ts';

@@ -4,6 +4,9 @@ import { FrameKind } from './frame-kind.ts';
 import { type FrameResult, RowFlag } from './frame-result.ts';
 import { readPosition } from './position-text.ts';
 
+/** Characters of a command by text message: one message. */
+export const MOST_OF_A_MESSAGE = 160;
+
 /** Value of the attribute `transport`. */
 export const SMS = 'sms';
 

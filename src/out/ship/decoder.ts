@@ -128,6 +128,7 @@ export class Decoder {
   }
 }
 
+/** Does what is read depend on a secret, which is not kept with the frame? */
 function hasSecrets(codec: Codec): boolean {
-  return Object.values(codec.options).some(({ secret }) => secret === true);
+  return Object.values(codec.options).some(({ secret, decodes }) => secret === true && decodes !== false);
 }
