@@ -1,11 +1,13 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { accountId, accountPatchSchema, accountSchema, newAccountSchema } from '../fleet/registry/account.ts';
+import { changedInto } from '../fleet/privacy/trail.ts';
+import { accountId, accountPatchSchema, accountSchema, consentFields, newAccountSchema, purpose } from '../fleet/registry/account.ts';
 import type { AccountChange } from '../fleet/registry/account-records.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 const params = z.strictObject({ id: accountId });
+const consented = z.strictObject({ id: accountId, purpose });
 const reason = z.string().min(1).max(200);
 const shown = accountSchema.meta({ id: 'account' });
 const example = {
@@ -13,7 +15,7 @@ const example = {
   name: 'Acme Haulage Ltd',
   time_zone: 'Europe/Berlin',
   labels: { tariff: 'fleet' },
-  consents: { insurer: ['speed_kmh'] },
+  consents: { insurer: { fields: ['speed_kmh', 'odometer_m'], since: 1_796_083_199_000 } },
   state: 'suspended',
   reason: 'invoice 2026-10 is open',
   since: 1_796_083_200_000,
@@ -136,6 +138,43 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     answers: { 200: found, 404: unknown, 409: { about: 'the account is closed' } },
     run: async ({ params: { id }, body, token, office, reply }) =>
       changed(reply, id, await office.accounts.close(id, body.reason, body.at, token.name)),
+  }),
+  route({
+    method: 'PUT',
+    path: '/v1/accounts/{id}/consents/{purpose}',
+    scope: 'devices',
+    audits: 'change',
+    about:
+      'Give the consent of an account, or change what it covers: records of its devices go to the streams of recipients with this purpose. A change holds for everything that is not delivered yet.',
+    params: consented,
+    query: NOTHING,
+    body: z.strictObject({ fields: consentFields }),
+    answers: { 200: found, 404: unknown },
+    async run({ params: { id, purpose: of }, body, token, office, call, reply }) {
+      const change = await office.accounts.consent(id, of, body.fields, token.name);
+      if ('account' in change) changedInto(call, `accounts/${id}/consents/${of}`, change.before?.consents[of], change.account.consents[of]);
+      return changed(reply, id, change);
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/accounts/{id}/consents/{purpose}',
+    scope: 'devices',
+    audits: 'change',
+    about:
+      'Withdraw the consent of an account: nothing that is received from now on is passed on for this purpose, nor what is not delivered yet.',
+    params: consented,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: { 200: found, 404: { about: 'unknown account, or no consent for this purpose' } },
+    async run({ params: { id, purpose: of }, token, office, call, reply }) {
+      const change = await office.accounts.consent(id, of, undefined, token.name);
+      if (!('account' in change)) return changed(reply, id, change);
+      const old = change.before?.consents[of];
+      if (old === undefined) return problem(reply, 404, `account ${id} has given no consent for the purpose ${of}`);
+      changedInto(call, `accounts/${id}/consents/${of}`, old, undefined);
+      return changed(reply, id, change);
+    },
   }),
 ];
 

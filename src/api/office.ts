@@ -18,6 +18,7 @@ import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
 import type { Share } from '../fleet/registry/owners.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
+import type { RecipientRecords } from '../fleet/registry/recipient.ts';
 import type { TextInbox } from '../in/sms/inbox.ts';
 import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
@@ -52,6 +53,7 @@ export interface ApiOffice {
   readonly tester: InstallationTester;
   readonly deviceRecords: DeviceRecords;
   readonly accounts: AccountRecords;
+  readonly recipients: RecipientRecords;
   readonly quarantine: QuarantineList;
   readonly plans: PlanRecords;
   readonly codecs: ReadonlyMap<string, Codec>;

@@ -29,6 +29,7 @@ import { openApi } from './openapi.ts';
 import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
+import { RECIPIENT_ROUTES } from './recipients.ts';
 import { RECOVERY_ROUTES } from './recovery.ts';
 import { REPLAY_ROUTES } from './replay.ts';
 import { pathPattern, type Route } from './route.ts';
@@ -163,6 +164,7 @@ export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages'
     ...DEVICE_ROUTES,
     ...UNIT_ROUTES,
     ...ACCOUNT_ROUTES,
+    ...RECIPIENT_ROUTES,
     ...BULK_ROUTES,
     ...DATA_ROUTES,
     ...commandRoutes(confirmations),

@@ -184,6 +184,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'recipients',
+    about: 'list, make and remove recipients of records',
+    load: async () => {
+      const { RECIPIENTS_HELP, recipients } = await import('./recipients.ts');
+      return { help: RECIPIENTS_HELP, run: recipients };
+    },
+  },
+  {
     name: 'hold',
     about: 'keep the data of a device from being erased',
     load: async () => {

@@ -11,6 +11,7 @@ import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
+import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import { EntryKind, type EntryView } from '../journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../journal/reader.ts';
 import { listSegments, relayName, segmentName } from '../journal/segment.ts';
@@ -259,13 +260,13 @@ async function retryParkedEntries(config: Config, json: boolean): Promise<number
   const results: { sink: string; delivered: number; refused: number }[] = [];
   for (const name of SINKS) {
     if ((await listParked(directory, name)).length === 0) continue;
-    const store = name === 'state' ? await stateStore(config) : undefined;
+    const store = name === 'clickhouse' ? undefined : await stateStore(config);
     const sink =
-      store !== undefined
-        ? createStateSink({ store, plans: new DevicePlans(store, processLog('error', 'cli')), instance: `${instance}.parked` })
-        : name === 'clickhouse'
-          ? await clickHouse(config, cursorPath)
-          : redis(config, instance);
+      store === undefined
+        ? await clickHouse(config, cursorPath)
+        : name === 'state'
+          ? createStateSink({ store, plans: new DevicePlans(store, processLog('error', 'cli')), instance: `${instance}.parked` })
+          : redis(config, instance, new RecipientRoutes(store, processLog('error', 'cli')));
     try {
       results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance, nodeStorage, erasures.of(name))) });
     } finally {
@@ -290,9 +291,9 @@ async function clickHouse(config: Config, cursorPath: string): Promise<Sink> {
   return createClickHouseSink({ ...(await clickHouseAccess(config)), cursorPath });
 }
 
-function redis(config: Config, instance: string): Sink {
+function redis(config: Config, instance: string, recipients: RecipientRoutes): Sink {
   const { url, prefix, maxLength } = config.redis;
   if (url === undefined)
     throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
-  return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength });
+  return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength, recipients });
 }

@@ -33,6 +33,7 @@ import { caseOps } from '../fleet/registry/cases.ts';
 import { DeviceRecords } from '../fleet/registry/device-records.ts';
 import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
+import { RecipientRecords } from '../fleet/registry/recipient.ts';
 import { pickAddress } from '../fleet/registry/standing.ts';
 import { Live } from '../live/live.ts';
 import { StatusBoard } from '../live/status.ts';
@@ -196,6 +197,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     tester,
     deviceRecords,
     accounts: new AccountRecords({ store: state, now, record }),
+    recipients: new RecipientRecords({ store: state, now, record }),
     quarantine,
     plans,
     codecs,

@@ -13,6 +13,7 @@ import { ownedStorage } from '../cluster/owned-storage.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
+import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import type { EventJson } from '../out/record/event.ts';
 import { watchCanary } from '../out/ship/canary.ts';
 import { Erasures, erasuresPath } from '../out/ship/erasures.ts';
@@ -141,7 +142,9 @@ async function sinksOf({ config, instance, clickhouse, state, metrics, log }: Si
     const { host, pathname } = new URL(url.reveal());
     const witnessPath = join(config.dataDir, 'cursor', `redis-${hashed(`${host}${pathname} ${prefix}`)}.json`);
     const reports = { onGroups: groupWatch(metrics, log), onCursorLost: cursorLoss(metrics, log) };
-    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, ...reports }));
+    const recipients = new RecipientRoutes(state, log);
+    const onPassed = (entries: number): void => metrics.recipientEntries.inc(entries);
+    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, recipients, onPassed, ...reports }));
   }
   sinks.push(createStateSink({ store: state, plans: new DevicePlans(state, log), instance }));
   return sinks;

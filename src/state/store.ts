@@ -21,6 +21,10 @@ export const TABLES = [
   'accounts',
   /** Account id → how its state has changed, and which token did that. */
   'account_steps',
+  /** Recipient id → recipient of records. */
+  'recipients',
+  /** `all` → counter `changes`: writes that change what is passed on to recipients. */
+  'recipient_changes',
   /** Device id → whose it was, and when. */
   'owners',
   /** Device id → which hardware was in it, and when. */

@@ -187,6 +187,7 @@ describe('the description of the API', () => {
   it('names every operation once, with all its parameters', async () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
     expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      'DELETE /v1/accounts/{id}/consents/{purpose}',
       'DELETE /v1/connections/{id}',
       'DELETE /v1/devices/{id}',
       'DELETE /v1/devices/{id}/commands/{command}',
@@ -195,6 +196,7 @@ describe('the description of the API', () => {
       'DELETE /v1/devices/{id}/recovery',
       'DELETE /v1/plans/{name}',
       'DELETE /v1/quarantine/{id}',
+      'DELETE /v1/recipients/{id}',
       'DELETE /v1/session',
       'DELETE /v1/tokens/{name}',
       'GET /v1/accounts',
@@ -238,6 +240,7 @@ describe('the description of the API', () => {
       'GET /v1/plans/{name}/versions',
       'GET /v1/positions',
       'GET /v1/quarantine',
+      'GET /v1/recipients',
       'GET /v1/session',
       'GET /v1/status',
       'GET /v1/tokens',
@@ -267,9 +270,11 @@ describe('the description of the API', () => {
       'POST /v1/session',
       'POST /v1/sms/inbound',
       'POST /v1/tokens',
+      'PUT /v1/accounts/{id}/consents/{purpose}',
       'PUT /v1/devices/{id}',
       'PUT /v1/devices/{id}/hold',
       'PUT /v1/plans/{name}',
+      'PUT /v1/recipients/{id}',
     ]);
     for (const { path, parameters } of operations)
       expect(parameters.filter((one) => one.in === 'path').map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);

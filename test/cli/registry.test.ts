@@ -198,6 +198,14 @@ describe('fixgate accounts', () => {
     });
     const set = await run(['accounts', 'set', 'acme', 'name=', 'time_zone=Europe/Berlin', '--json']);
     expect(JSON.parse(set.out)).toMatchObject({ name: '', time_zone: 'Europe/Berlin' });
+    const consented = await run(['accounts', 'consent', 'acme', 'insurer', 'fields=speed_kmh,odometer_m', '--json']);
+    expect(JSON.parse(consented.out)).toMatchObject({ consents: { insurer: { fields: ['speed_kmh', 'odometer_m'] } } });
+    expect((await run(['accounts', 'withdraw', 'acme', 'insurer'])).code).toBe(0);
+    expect(await run(['accounts', 'withdraw', 'acme', 'insurer'])).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('has not consented to insurer'),
+    });
+    expect((await run(['accounts', 'withdraw', 'acme'])).error).toContain('usage: fixgate accounts withdraw <id> <purpose>');
     const suspended = await run(['accounts', 'suspend', 'acme', '--reason', 'unpaid', '--json']);
     expect(JSON.parse(suspended.out)).toMatchObject({ state: 'suspended', reason: 'unpaid' });
     expect((await run(['accounts', 'list'])).out).toMatch(/acme +suspended/);
@@ -209,5 +217,19 @@ describe('fixgate accounts', () => {
     expect((await run(['accounts', 'melt', 'acme'])).error).toContain('expected list, get, add, set, suspend, resume, close');
     expect((await run(['accounts', 'suspend', 'acme'])).error).toContain('reason');
     expect((await run(['accounts', 'get'])).error).toContain('usage: fixgate accounts get <id>');
+  });
+});
+
+describe('fixgate recipients', () => {
+  it('makes, lists and removes', async () => {
+    const env = { FIXGATE_URL: api.url, FIXGATE_TOKEN: await api.token(['admin']) };
+    const asAdmin = (...args: string[]): Promise<Outcome> => fixgate(['recipients', ...args], '', env);
+    const made = await asAdmin('set', 'alpha', 'purpose=insurer', 'name=Alpha plc', '--json');
+    expect(JSON.parse(made.out)).toMatchObject({ id: 'alpha', purpose: 'insurer', name: 'Alpha plc' });
+    expect((await asAdmin('list')).out).toMatch(/alpha +insurer/);
+    expect((await asAdmin('set', 'alpha')).error).toContain('purpose');
+    expect((await asAdmin('remove', 'alpha')).code).toBe(0);
+    expect(await asAdmin('remove', 'alpha')).toMatchObject({ code: 1, error: 'fixgate: recipient alpha is not known\n' });
+    expect((await asAdmin('remove')).error).toContain('usage: fixgate recipients');
   });
 });

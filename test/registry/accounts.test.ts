@@ -3,6 +3,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { newAccountSchema } from '../../src/fleet/registry/account.ts';
 import { type AccountChange, AccountRecords } from '../../src/fleet/registry/account-records.ts';
 import { AccountStates } from '../../src/fleet/registry/account-states.ts';
+import { newRecipientSchema, RecipientRecords } from '../../src/fleet/registry/recipient.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { eventually } from '../support/wait.ts';
 import { Stores } from './stores.ts';
@@ -13,6 +14,42 @@ const stores = new Stores();
 beforeAll(() => stores.start());
 afterAll(() => stores.stop());
 afterEach(() => stores.clear());
+
+describe.each(['lmdb', 'redis'] as const)('recipients in %s', (kind) => {
+  it('are made, changed, counted and removed', async () => {
+    const store = await stores.open(kind);
+    const events: object[] = [];
+    let now = 1000;
+    const records = new RecipientRecords({ store, now: () => now, record: (device, event) => events.push({ device, ...event }) });
+    const put = (id: string, wanted: object) => records.put(id, newRecipientSchema.parse(wanted), 'desk');
+    const made = { id: 'alpha', purpose: 'insurer', name: '', since: 1000, by: 'desk' };
+    expect(await put('alpha', { purpose: 'insurer' })).toEqual({ recipient: made, before: undefined });
+    now = 2000;
+    expect(await put('alpha', { purpose: 'insurer', name: 'Alpha' })).toMatchObject({
+      recipient: { name: 'Alpha', since: 1000 },
+      before: made,
+    });
+    expect(await put('alpha', { account: 'acme' })).toMatchObject({ recipient: { account: 'acme', since: 2000 } });
+    expect((await records.list()).map(({ id }) => id)).toEqual(['alpha']);
+    expect(await records.remove('alpha', 'desk')).toMatchObject({ recipient: { id: 'alpha' } });
+    expect(await records.remove('alpha', 'desk')).toEqual({ refused: 'unknown' });
+    expect(await store.get('recipient_changes', 'all')).toBe('{"changes":4}');
+    expect(events).toEqual([
+      { device: '', type: 'recipient_set', recipient: 'alpha', purpose: 'insurer', by: 'desk' },
+      { device: '', type: 'recipient_set', recipient: 'alpha', account: 'acme', by: 'desk' },
+      { device: '', type: 'recipient_removed', recipient: 'alpha', by: 'desk' },
+    ]);
+    for (let i = 0; i < 100; i++) expect(await put(`r-${i}`, { purpose: 'partner' })).toHaveProperty('recipient');
+    expect(await put('r-100', { purpose: 'partner' })).toEqual({ refused: 'many' });
+    expect(await put('r-99', { purpose: 'insurer' })).toHaveProperty('recipient');
+    expect(await put('r-100', { account: 'acme' })).toHaveProperty('recipient');
+  });
+
+  it('have a purpose or an account', () => {
+    for (const wrong of [{}, { purpose: 'a', account: 'b' }, { purpose: 'A' }])
+      expect(newRecipientSchema.safeParse(wrong).success).toBe(false);
+  });
+});
 
 describe.each(['lmdb', 'redis'] as const)('accounts in %s', (kind) => {
   let store: StateStore;
@@ -30,14 +67,14 @@ describe.each(['lmdb', 'redis'] as const)('accounts in %s', (kind) => {
   const create = (id: string, more: object = {}): Promise<AccountChange> => records.create(newAccountSchema.parse({ id, ...more }), 'desk');
 
   it('are made once, changed, and listed by id in pages', async () => {
-    expect(await create('acme', { name: 'Acme', consents: { insurer: ['speed_kmh'] } })).toMatchObject({
+    expect(await create('acme', { name: 'Acme' })).toMatchObject({
       account: { id: 'acme', name: 'Acme', state: 'active', time_zone: 'UTC', created: 1000, since: 1000 },
     });
     expect(await create('acme')).toEqual({ refused: 'exists' });
     await create('Smith, Sons');
     now = 2000;
     expect(await records.patch('acme', { name: null, labels: { tariff: 'fleet' } }, 'desk')).toMatchObject({
-      account: { name: '', labels: { tariff: 'fleet' }, consents: { insurer: ['speed_kmh'] }, created: 1000 },
+      account: { name: '', labels: { tariff: 'fleet' }, consents: {}, created: 1000 },
     });
     expect(await records.patch('acme', { labels: { tariff: 'fleet' } }, 'desk')).toHaveProperty('account');
     expect(await records.patch('none', {}, 'desk')).toEqual({ refused: 'unknown' });
@@ -50,6 +87,40 @@ describe.each(['lmdb', 'redis'] as const)('accounts in %s', (kind) => {
       { device: '', type: 'account_created', account: 'Smith, Sons', by: 'desk' },
       { device: '', type: 'account_changed', account: 'acme', fields: ['name', 'labels'], by: 'desk' },
     ]);
+  });
+
+  it('3: consent and withdraw, and those who deliver are told in the same write', async () => {
+    await create('acme');
+    const changes = (): Promise<string | undefined> => store.get('recipient_changes', 'all');
+    expect(await records.consent('acme', 'insurer', ['place', 'place'], 'desk')).toMatchObject({
+      account: { consents: { insurer: { fields: ['place'], since: 1000 } } },
+    });
+    expect(await changes()).toBe('{"changes":1}');
+    now = 2000;
+    // Changed, it is the consent of before.
+    expect(await records.consent('acme', 'insurer', ['all'], 'desk')).toMatchObject({
+      account: { consents: { insurer: { fields: ['all'], since: 1000 } } },
+    });
+    expect(await records.consent('acme', 'insurer', ['all'], 'desk')).toHaveProperty('account');
+    expect(await records.consent('acme', 'insurer', undefined, 'desk')).toMatchObject({ account: { consents: {} } });
+    expect(await changes()).toBe('{"changes":3}');
+    // Given again, it is a new one.
+    expect(await records.consent('acme', 'insurer', ['all'], 'desk')).toMatchObject({
+      account: { consents: { insurer: { since: 2000 } } },
+    });
+    expect(await records.consent('none', 'insurer', ['all'], 'desk')).toEqual({ refused: 'unknown' });
+    expect(events.slice(1)).toEqual([
+      { device: '', type: 'consent_given', account: 'acme', purpose: 'insurer', fields: ['place', 'place'], by: 'desk' },
+      { device: '', type: 'consent_given', account: 'acme', purpose: 'insurer', fields: ['all'], by: 'desk' },
+      { device: '', type: 'consent_withdrawn', account: 'acme', purpose: 'insurer', by: 'desk' },
+      { device: '', type: 'consent_given', account: 'acme', purpose: 'insurer', fields: ['all'], by: 'desk' },
+    ]);
+  });
+
+  it('has consents that were notes in earlier versions', async () => {
+    const row = { id: 'old', state: 'active', since: 1, created: 1, consents: { insurer: ['speed_kmh', 'lat'], partner: ['A b'] } };
+    await store.write([{ table: 'accounts', key: 'old', put: JSON.stringify(row) }]);
+    expect(await records.get('old')).toMatchObject({ consents: { insurer: { fields: ['speed_kmh'], since: 0 } } });
   });
 
   it('2: are suspended, resumed, closed, and opened again only by who says so', async () => {

@@ -275,6 +275,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       statuses: 2000,
       events: 60,
       commands: 1,
+      recipients: 0,
       last: 2,
       parked: 0,
     });

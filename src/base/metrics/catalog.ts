@@ -175,6 +175,10 @@ export function createMetrics() {
       ['stream', 'group'],
       'max',
     ),
+    recipientEntries: counter(
+      'fixgate_recipient_entries_total',
+      'Entries added to streams of recipients, beside those of the common streams.',
+    ),
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
     // Devices and commands.
     devices: gauge('fixgate_devices', 'Devices in the registry, as of the last count (once a minute), by state.', ['state'], 'max'),

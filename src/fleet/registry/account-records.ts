@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { ACCOUNT_STEPS, ACCOUNTS, type Account, type AccountPatch, accountSchema, type newAccountSchema, withStep } from './account.ts';
+import { ROUTES_CHANGE } from './recipient.ts';
 
 /**
  * The accounts and how they change, in the supervisor; every change is an event of no device.
@@ -9,6 +10,7 @@ import { ACCOUNT_STEPS, ACCOUNTS, type Account, type AccountPatch, accountSchema
  * 1. The state of an account stands in its own record: no device is written, so what a device was by itself it still is afterwards.
  *    How it has changed is noted in the same write: what that means for the services of its devices follows from it (`fleet/plan/service.ts`).
  * 2. A closed account is opened again only by who says so.
+ * 3. A consent and its mark for those who deliver (`recipient.ts`) are one write.
  */
 export interface AccountRecordsOptions {
   readonly store: StateStore;
@@ -19,13 +21,17 @@ export interface AccountRecordsOptions {
 }
 
 /** What a change came to. */
-export type AccountChange = { readonly account: Account } | { readonly refused: 'unknown' | 'exists' | 'closed' };
+export type AccountChange =
+  | { readonly account: Account; readonly before: Account | undefined }
+  | { readonly refused: 'unknown' | 'exists' | 'closed' };
 
 interface Made {
   readonly account: Account;
   readonly event: object;
   /** The token whose change it is of the state. */
   readonly enters?: string;
+  /** Written with it. */
+  readonly ops?: readonly Op[];
 }
 
 export class AccountRecords {
@@ -59,7 +65,7 @@ export class AccountRecords {
     return this.#change(given.id, (before) => {
       if (before !== undefined) return 'exists';
       return {
-        account: { ...given, state: 'active', since: now, created: now },
+        account: { ...given, consents: {}, state: 'active', since: now, created: now },
         event: { type: 'account_created', account: given.id, by },
       };
     });
@@ -98,6 +104,19 @@ export class AccountRecords {
     });
   }
 
+  /** Gives a consent, or changes what it is for; without fields it is withdrawn. */
+  consent(id: string, purpose: string, fields: readonly string[] | undefined, by: string): Promise<AccountChange> {
+    return this.#change(id, (before) => {
+      if (before === undefined) return 'unknown';
+      const { [purpose]: known, ...others } = before.consents;
+      const since = known?.since ?? this.#o.now();
+      const consents = fields === undefined ? others : { ...others, [purpose]: { fields: [...new Set(fields)], since } };
+      const type = fields === undefined ? 'consent_withdrawn' : 'consent_given';
+      const event = { type, account: id, purpose, ...(fields === undefined ? {} : { fields }), by };
+      return { account: { ...before, consents }, event, ops: [ROUTES_CHANGE] };
+    });
+  }
+
   #enter(id: string, by: string, type: string, change: (before: Account) => Account | 'closed'): Promise<AccountChange> {
     return this.#change(id, (before) => {
       if (before === undefined) return 'unknown';
@@ -116,12 +135,13 @@ export class AccountRecords {
       const before = ACCOUNTS.parse(id, text);
       const made = make(before);
       if (typeof made === 'string') return { refused: made };
-      if (isDeepStrictEqual(before, made.account)) return { account: made.account };
-      const ops: Op[] = [ACCOUNTS.expect(text, id), ACCOUNTS.put(made.account, id)];
-      if (before !== undefined && made.enters !== undefined) ops.push(...(await this.#steps(before, made.account, made.enters)));
+      const { account, event, enters, ops: more = [] } = made;
+      if (isDeepStrictEqual(before, account)) return { account, before };
+      const ops: Op[] = [ACCOUNTS.expect(text, id), ACCOUNTS.put(account, id), ...more];
+      if (before !== undefined && enters !== undefined) ops.push(...(await this.#steps(before, account, enters)));
       if (!(await store.write(ops))) return CONTENDED;
-      record('', made.event);
-      return { account: made.account };
+      record('', event);
+      return { account, before };
     });
   }
 

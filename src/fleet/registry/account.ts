@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonOf } from '../../base/json.ts';
 import type { StateStore } from '../../state/store.ts';
 import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 
@@ -23,16 +24,30 @@ const given = {
     .strictObject({ keep_days: z.int().min(1).max(36_500) })
     .optional()
     .describe('kept as a note so far: nothing is deleted by it'),
-  consents: z
-    .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be 1 to 32 lower-case letters, digits and _'), z.array(short).max(64))
-    .default({})
-    .describe('purpose → fields that may be passed on for it; kept as a note so far: nothing is passed on by it'),
 };
+
+/** What a consent is for. */
+export const purpose = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be 1 to 32 lower-case letters, digits and _');
+
+/** What of a record is passed on: see `recipient-routes.ts`. */
+export const consentFields = z
+  .array(
+    z
+      .string()
+      .regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be `all`, `place`, or the name of a field or attribute')
+      .refine((name) => !['lat', 'lon', 'valid'].includes(name), 'lat, lon and valid are passed on as `place`'),
+  )
+  .min(1)
+  .max(64)
+  .describe('`all`, or of a record `place` (lat, lon, valid) and names of its other fields and of its attributes');
+
+export const consentSchema = z.strictObject({ fields: consentFields, since: time.describe('what was received before is not passed on') });
 
 export const accountSchema = z
   .strictObject({
     id: accountId,
     ...given,
+    consents: z.record(purpose, consentSchema).default({}).describe('purpose → what is passed on for it, to recipients with this purpose'),
     state: z.enum(['active', 'suspended', 'closed']).default('active'),
     reason: z.string().max(200).optional().describe('of the state'),
     since: time.default(0).describe('when the state began'),
@@ -49,12 +64,22 @@ export const accountPatchSchema = z
     time_zone: given.time_zone.unwrap().nullable().optional(),
     labels: given.labels.unwrap().nullable().optional(),
     retention: given.retention.unwrap().nullable().optional(),
-    consents: given.consents.unwrap().nullable().optional(),
   })
   .describe('fields of an account; null gives one its default');
 export type AccountPatch = z.infer<typeof accountPatchSchema>;
 
-export const ACCOUNTS = new TypedTable<Account>({ name: 'accounts', key: byId, parse: rowsOf(accountSchema) });
+export const ACCOUNTS = new TypedTable<Account>({ name: 'accounts', key: byId, parse: (text) => readAccount(jsonOf(text)) });
+
+/** Earlier versions kept consents as a note: purpose → names of fields. */
+function readAccount(row: unknown): Account | undefined {
+  const consents: unknown = Reflect.get(Object(row), 'consents');
+  const modern = Object.entries(Object(consents)).flatMap(([name, consent]) => {
+    if (!Array.isArray(consent)) return [[name, consent]];
+    const fields = consent.filter((field) => consentFields.safeParse([field]).success);
+    return fields.length === 0 ? [] : [[name, { fields, since: 0 }]];
+  });
+  return accountSchema.safeParse(consents === undefined ? row : { ...Object(row), consents: Object.fromEntries(modern) }).data;
+}
 
 /** A change of the state of an account. `ending`: each device is served to the end of its cycle. */
 const stepSchema = z.object({

@@ -272,10 +272,15 @@ export class Batcher {
       return;
     }
     const before = batch.rows.count;
+    const eventsBefore = batch.events.count;
     const list = erased();
     const reason = takeEntry(batch, slot, entry, decoder, instance, list.size === 0 ? 0 : list.get(entry.device));
     if (reason !== '' && entry.relay) onRelay('unreadable');
     else if (reason !== '') parking.add(slot, entry, reason);
+    if (entry.relay) {
+      for (let row = before; row < batch.rows.count; row++) batch.relayedRows.add(row);
+      for (let event = eventsBefore; event < batch.events.count; event++) batch.relayedEvents.add(event);
+    }
     if (window === null) return;
     for (let row = before; row < batch.rows.count; row++) if (!seen(window, batch, row, decoder.reading)) batch.resent[row] = 1;
   }

@@ -185,6 +185,9 @@ export class Batch {
    */
   resent = new Uint8Array(1024);
   readonly events = new EventRows();
+  /** Of `rows` and of `events`, those that are marked relay. */
+  readonly relayedRows = new Set<number>();
+  readonly relayedEvents = new Set<number>();
   readonly usage = new UsageRows();
   readonly audit = new EventRows();
   entries = 0;
@@ -200,6 +203,8 @@ export class Batch {
     this.sequence.length = 0;
     this.resent.fill(0);
     this.events.clear();
+    this.relayedRows.clear();
+    this.relayedEvents.clear();
     this.usage.clear();
     this.audit.clear();
     this.entries = 0;

@@ -1,6 +1,7 @@
 import { type Event, eventJson } from '../../record/event.ts';
 import type { Rows } from '../../record/rows.ts';
 import type { Batch } from '../sink.ts';
+import { type Copy, copiesOfEvent, copiesOfRow, type Passing } from './recipients.ts';
 import { RespWriter } from './resp.ts';
 
 /** A fix whose time is further ahead than this has no usable time: it is as new as its receipt. */
@@ -17,7 +18,7 @@ const STREAM_KEYS: readonly string[] = [POSITIONS, STATUSES, EVENTS, AUDIT];
  * Appends a batch. The cursor is compared before anything is written, and moved with the entries: they are one. Returns the id of
  * the last entry added to each stream, '' for none.
  *
- *     KEYS  cursor, positions, statuses, events, audit
+ *     KEYS  cursor, positions, statuses, events, audit, streams of recipients …
  *     ARGV  MAXLEN, number of slots, (slot, sequence it must stand at, sequence to move to) …,
  *           (number of the stream's key, device, time, data) …
  *
@@ -28,13 +29,14 @@ local fields = 2 + 3 * tonumber(ARGV[2])
 for i = 3, fields, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[i]) or '0') ~= ARGV[i + 1] then return 'moved' end
 end
-for i = 2, 5 do
+local last = {}
+for i = 2, #KEYS do
+  last[i - 1] = ''
   local type = redis.call('TYPE', KEYS[i])['ok']
   if type ~= 'stream' and type ~= 'none' then
     return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. type .. ', not a stream')
   end
 end
-local last = {'', '', '', ''}
 for i = fields + 1, #ARGV, 4 do
   last[tonumber(ARGV[i]) - 1] = redis.call('XADD', KEYS[tonumber(ARGV[i])], 'MAXLEN', '~', ARGV[1], '*', 'device', ARGV[i + 1], 'time', ARGV[i + 2], 'data', ARGV[i + 3])
 end
@@ -81,12 +83,19 @@ export class Commands {
   #end = new Int32Array(256);
   /** The same of the last entry of each stream, in the order of the keys. */
   readonly #tail = STREAM_KEYS.map(() => ({ start: 0, end: 0 }));
+  /** Entries for each recipient in what was appended, and what goes to recipients beside a row or event: none where there is no list. */
+  readonly passed = new Map<string, number>();
+  #ofRows: (readonly Copy[])[] = [];
+  #ofEvents: (readonly Copy[])[] = [];
+  /** Keys of recipients as arguments of the script. */
+  readonly #recipientKeys = new Map<string, string>();
 
-  /** `EVAL` of `APPEND`. Rows that a device sent again are left out. */
-  append(batch: Batch, keys: readonly string[], maxLength: number): Buffer {
+  /** `EVAL` of `APPEND`. Rows that a device sent again are left out. `keys` are the cursor and the common streams. */
+  append(batch: Batch, keys: readonly string[], maxLength: number, passing?: Passing, prefix = ''): Buffer {
     const { rows, events, audit, resent, ranges } = batch;
     const slots = Object.entries(ranges);
-    let entries = events.count + audit.count;
+    const copies = this.#copies(batch, passing);
+    let entries = events.count + audit.count + copies;
     for (let row = 0; row < rows.count; row++) if (resent[row] !== 1) entries++;
     if (rows.count > this.#start.length) {
       this.#start = new Int32Array(2 * rows.count);
@@ -94,7 +103,8 @@ export class Commands {
     }
     for (const tail of this.#tail) tail.end = 0;
     const out = this.#append;
-    out.begin(APPEND, keys, 2 + 3 * slots.length + 4 * entries);
+    const all = copies === 0 ? keys : [...keys, ...Array.from(this.passed.keys(), (recipient) => recipientStream(prefix, recipient))];
+    out.begin(APPEND, all, 2 + 3 * slots.length + 4 * entries);
     out.argument(String(maxLength));
     out.argument(String(slots.length));
     for (const [slot, { from, to }] of slots) for (const text of [slot, String(from - 1), String(to)]) out.argument(text);
@@ -129,6 +139,43 @@ export class Commands {
     return this.#tail.map(({ start, end }) => this.#append.bytes.toString('utf8', start, end));
   }
 
+  /** What goes to recipients, and how many entries that makes. */
+  #copies(batch: Batch, passing: Passing | undefined): number {
+    this.passed.clear();
+    this.#recipientKeys.clear();
+    this.#ofRows = [];
+    this.#ofEvents = [];
+    if (passing === undefined) return 0;
+    for (let row = 0; row < batch.rows.count; row++)
+      this.#ofRows.push(batch.resent[row] === 1 ? [] : this.#counted(copiesOfRow(passing, batch, row)));
+    for (let event = 0; event < batch.events.count; event++) this.#ofEvents.push(this.#counted(copiesOfEvent(passing, batch, event)));
+    let number = STREAM_KEYS.length + 2;
+    let copies = 0;
+    for (const [recipient, count] of this.passed) {
+      this.#recipientKeys.set(recipient, String(number++));
+      copies += count;
+    }
+    return copies;
+  }
+
+  #counted(copies: readonly Copy[]): readonly Copy[] {
+    for (const { recipient } of copies) this.passed.set(recipient, (this.passed.get(recipient) ?? 0) + 1);
+    return copies;
+  }
+
+  /** Copies of what was written last, whose JSON stands between the two places. */
+  #pass(copies: readonly Copy[] | undefined, device: string, time: number | undefined, start: number, end: number): void {
+    if (copies === undefined) return;
+    const out = this.#append;
+    for (const { recipient, json } of copies) {
+      out.argument(this.#recipientKeys.get(recipient) ?? '');
+      out.argument(device);
+      out.argument(String(time));
+      if (json === undefined) out.copy(out.bytes, start, end);
+      else out.argument(json);
+    }
+  }
+
   #row(rows: Rows, row: number): void {
     const out = this.#append;
     const stream = rows.isFix(row) ? 0 : 1;
@@ -140,10 +187,14 @@ export class Commands {
     this.#noted(stream, out.close(start));
     this.#start[row] = this.#tail[stream]?.start ?? 0;
     this.#end[row] = this.#tail[stream]?.end ?? 0;
+    this.#pass(this.#ofRows[row], rows.device[row] ?? '', rows.time[row], this.#start[row] ?? 0, this.#end[row] ?? 0);
   }
 
   #event(batch: Batch, event: number): void {
-    this.#happened(EVENTS, batch.events.at(event), 'event');
+    const one = batch.events.at(event);
+    this.#happened(EVENTS, one, 'event');
+    const { start, end } = this.#tail[STREAM_KEYS.indexOf(EVENTS)] ?? { start: 0, end: 0 };
+    this.#pass(this.#ofEvents[event], one.device, one.time, start, end);
   }
 
   #happened(key: string, one: Event, kind: 'event' | 'audit'): void {
@@ -163,6 +214,10 @@ export class Commands {
     tail.start = start;
     tail.end = this.#append.argumentEnd;
   }
+}
+
+export function recipientStream(prefix: string, recipient: string): string {
+  return `${prefix}to:${recipient}`;
 }
 
 /** Row of the newest real fix of each device in the batch, by its time, or by its receipt where that is from the future. */

@@ -22,7 +22,7 @@ if not received or tonumber(received) < tonumber(ARGV[1]) or tonumber(time) < to
 return 0
 `;
 
-/** `streams` by name; devices with their moments, epoch ms. */
+/** `streams` by name, and those of recipients; devices with their moments, epoch ms. */
 export async function eraseFromStreams(
   redis: Redis,
   prefix: string,
@@ -31,9 +31,23 @@ export async function eraseFromStreams(
 ): Promise<Counts> {
   const counts: Record<string, number> = {};
   for (const name of streams) counts[name] = await eraseFromStream(redis, `${prefix}${name}`, devices);
+  counts['recipients'] = 0;
+  for (const key of await recipientStreams(redis, prefix)) counts['recipients'] += await eraseFromStream(redis, key, devices);
   counts['last'] = 0;
   for (const [device, before] of devices) counts['last'] += Number(await redis.eval(LAST, 1, `${prefix}last:${device}`, before));
   return counts;
+}
+
+/** Keys of all there are, also of recipients that were removed. */
+async function recipientStreams(redis: Redis, prefix: string): Promise<Set<string>> {
+  const found = new Set<string>();
+  const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}to:*`;
+  for (let cursor = '0'; ; ) {
+    const [next, keys] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', PAGE, 'TYPE', 'stream');
+    for (const key of keys) found.add(key);
+    if (next === '0') return found;
+    cursor = next;
+  }
 }
 
 async function eraseFromStream(redis: Redis, key: string, devices: ReadonlyMap<string, number>): Promise<number> {

@@ -4,9 +4,10 @@ import { AppError, messageOf } from '../../../base/errors.ts';
 import type { SecretUrl } from '../../../base/secret.ts';
 import { evictionConcern } from '../../../state/eviction.ts';
 import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
-import { Commands } from './encode.ts';
+import { Commands, recipientStream } from './encode.ts';
 import { eraseFromStreams } from './erase.ts';
 import { type StreamGroup, streamGroups } from './groups.ts';
+import type { Passing, Recipients } from './recipients.ts';
 import { streamEntry, Witness } from './witness.ts';
 
 /**
@@ -25,6 +26,7 @@ import { streamEntry, Witness } from './witness.ts';
  *    the data directory says how far a slot had come, if the streams still end with the entries that it names; else the slot
  *    is delivered again from what the journal holds. In doubt twice, never missing.
  * 7. A Redis that may evict our keys is reported as long as it may.
+ * 8. What recipients get, in `<prefix>to:<recipient>`, is appended in the same step as what it is a copy of.
  */
 export interface RedisStreamOptions {
   /** `redis://[user:password@]host:port/db` or `rediss://…`. */
@@ -39,6 +41,10 @@ export interface RedisStreamOptions {
   readonly batchRows?: number | undefined;
   /** Gets the state of the streams' consumer groups every ten seconds or so. */
   readonly onGroups?: ((groups: readonly StreamGroup[]) => void) | undefined;
+  /** Who gets copies in streams of their own (`recipients.ts`); absent: there are none. */
+  readonly recipients?: Recipients | undefined;
+  /** So many entries were added to streams of recipients. */
+  readonly onPassed?: ((entries: number) => void) | undefined;
   /** File of the witness; without one it is forgotten with the process. */
   readonly witnessPath?: string | undefined;
   /** Cursors of these slots were gone (invariant 6): `resumed` behind what is in the streams, or delivered again. */
@@ -107,9 +113,10 @@ class RedisStreamSink implements Sink {
   async deliver(batch: Batch, _park: Park): Promise<void> {
     const redis = this.#connected();
     const keys = [this.#cursor, ...this.#streams];
+    const passing = await this.#passing(batch);
     const transaction = redis.multi();
     const commands = this.#commands;
-    queue(transaction, commands.append(batch, keys, this.#o.maxLength ?? 1_000_000));
+    queue(transaction, commands.append(batch, keys, this.#o.maxLength ?? 1_000_000, passing, this.#prefix));
     const last = commands.last(batch.rows, batch.resent, this.#prefix);
     if (last !== undefined) queue(transaction, last);
     let results: [error: Error | null, result: unknown][] | null;
@@ -122,8 +129,17 @@ class RedisStreamSink implements Sink {
     const [failed, appended] = results?.[0] ?? [null, null];
     if (failed !== null) throw plain(failed, this.#o.url);
     if (!Array.isArray(appended)) throw new AppError('SINK_UNREACHABLE', `another process moved ${this.#cursor}; reading it again`);
+    for (const entries of commands.passed.values()) this.#o.onPassed?.(entries);
     await this.#remember(batch, appended.map(String), commands.lastData());
     await this.#look(redis);
+  }
+
+  async #passing(batch: Batch): Promise<Passing | undefined> {
+    try {
+      return await this.#o.recipients?.passing(batch);
+    } catch (error) {
+      throw new AppError('SINK_UNREACHABLE', `the state store does not say what recipients get: ${messageOf(error)}`, error);
+    }
   }
 
   /** Reads the stream of statuses from its end to where it was read before. */
@@ -236,7 +252,10 @@ class RedisStreamSink implements Sink {
     this.#lookedAt = systemClock.elapsed();
     await this.#lookAtPolicy(redis);
     try {
-      if (onGroups !== undefined) onGroups(await streamGroups(redis, this.#streams));
+      if (onGroups !== undefined) {
+        const ofRecipients = this.#o.recipients?.ids.map((id) => recipientStream(this.#prefix, id)) ?? [];
+        onGroups(await streamGroups(redis, [...this.#streams, ...ofRecipients]));
+      }
     } catch {
       // Looked at again next time.
     }
