@@ -75,7 +75,7 @@ export const HOLD_ROUTES: readonly Route[] = [
       for (;;) {
         const set = await office.holds.set(id, wanted, token.name);
         if (set !== undefined) {
-          await office.replayer.settled();
+          await office.settled();
           changedInto(call, `devices/${set.hold.device}/hold`, set.before, set.hold);
           return reply.code(set.before === undefined ? 201 : 200).send(set.hold);
         }

@@ -43,6 +43,12 @@ export interface ReplayRequest {
   readonly limit: number;
 }
 
+export interface ParkedList {
+  readonly entries: readonly object[];
+  readonly total: number;
+  readonly next?: string | undefined;
+}
+
 /** What the resources work on. */
 export interface ApiOffice {
   readonly state: StateStore & ProfileStore;
@@ -68,8 +74,14 @@ export interface ApiOffice {
     readonly isBusy: boolean;
     check(options: Options): { readonly options: Options; readonly problems: readonly { name: string; problem: string }[] };
     run(request: ReplayRequest): AsyncGenerator<string>;
-    settled(): Promise<void>;
   };
+  /** What sinks have set aside. */
+  readonly parked: {
+    list(sink: string, after: string, limit: number): Promise<ParkedList>;
+    retry(sink: string, id?: string): Promise<{ readonly delivered: number; readonly refused: number }>;
+  };
+  /** What a replay or a retry is writing now has been written. */
+  settled(): Promise<void>;
   /** Reads bytes for people. */
   readonly explainer: Explainer;
   isConnected(device: string): boolean;

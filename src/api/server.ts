@@ -26,6 +26,7 @@ import { LIVE_ROUTES } from './live.ts';
 import { MAPS_PATH, type Maps, mapRoutes } from './maps.ts';
 import type { ApiOffice } from './office.ts';
 import { openApi } from './openapi.ts';
+import { PARKED_ROUTES } from './parked.ts';
 import { PLAN_ROUTES } from './plans.ts';
 import { problem } from './problem.ts';
 import { QUARANTINE_ROUTES } from './quarantine.ts';
@@ -188,6 +189,7 @@ export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages'
     ...testRoutes(confirmations),
     ...REPLAY_ROUTES,
     ...textRoutes(options),
+    ...PARKED_ROUTES,
   ];
 }
 

@@ -268,7 +268,7 @@ async function retryParkedEntries(config: Config, json: boolean): Promise<number
           ? createStateSink({ store, plans: new DevicePlans(store, processLog('error', 'cli')), instance: `${instance}.parked` })
           : redis(config, instance, new RecipientRoutes(store, processLog('error', 'cli')));
     try {
-      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance, nodeStorage, erasures.of(name))) });
+      results.push({ sink: name, ...(await retryParked(directory, sink, decoder, instance, { erased: erasures.of(name) })) });
     } finally {
       await sink.close();
       await store?.close();

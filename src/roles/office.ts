@@ -1,9 +1,13 @@
+import { resolve } from 'node:path';
 import type { ApiOffice } from '../api/office.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { packAccess } from '../cluster/clickhouse.ts';
+import type { PackedAccess } from '../cluster/messages.ts';
 import type { OfficeOptions } from '../cluster/office.ts';
 import type { Codec } from '../codec/index.ts';
 import { codecOptions, loadCodecs, recordOptions } from '../codec/registry.ts';
+import { packConfig } from '../config/pack.ts';
 import { Explainer } from '../explain/explainer.ts';
 import { CommandIntake } from '../fleet/command/intake.ts';
 import { Ledger } from '../fleet/command/ledger.ts';
@@ -48,8 +52,10 @@ import { Past } from '../out/sink/clickhouse/past.ts';
 import { StatementTable } from '../out/sink/clickhouse/statements.ts';
 import { StatementKeeper } from '../out/sink/state/statements.ts';
 import { openState, type State } from '../state/open.ts';
+import { Exclusion } from './exclusion.ts';
 import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
+import { ParkedDesk } from './parked-desk.ts';
 import { Replayer } from './replayer.ts';
 import { ServerGauges } from './server-gauges.ts';
 import { Texts } from './texts.ts';
@@ -148,8 +154,10 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     log,
   });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
-  const replayer = new Replayer({ config, clickhouse: options.clickhouse, store: state, check: recordOptions(codecs), now });
-  const eraser = eraserOf(options, state, deviceRecords, replayer);
+  const exclusion = new Exclusion();
+  const packed = packedOf(options);
+  const replayer = new Replayer({ packed, exclusion, store: state, check: recordOptions(codecs), now });
+  const eraser = eraserOf(options, state, deviceRecords, exclusion);
   const stream = await streamOf(options, state, commandIntake);
   const explainer = new Explainer({ packages: config.codecs.packages, options: config.codecs.options });
   const traces = new TraceHub({
@@ -209,6 +217,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     explainer,
     traces,
     replayer,
+    parked: new ParkedDesk({ ...packed, instance: options.instance }, exclusion),
+    settled: () => exclusion.settled(),
     isConnected: options.isConnected,
     connections: options.connections,
     disconnect: options.disconnect,
@@ -326,7 +336,13 @@ function stepKeeperOf(
   });
 }
 
-function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRecords, replayer: Replayer): Eraser {
+/** What a thread needs to read the stores. */
+function packedOf({ config, clickhouse: access }: OfficeOptions): { readonly config: unknown; readonly clickhouse: PackedAccess } {
+  const engine = config.clickhouse.url === undefined ? { directory: resolve(config.dataDir, 'clickhouse'), port: 0 } : undefined;
+  return { config: packConfig(config), clickhouse: packAccess({ access, engine }) };
+}
+
+function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRecords, exclusion: Exclusion): Eraser {
   const { config, instance, log, record } = options;
   return new Eraser({
     store: state,
@@ -340,10 +356,10 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
         await options.rotate();
         return options.erase(JOURNAL, devices);
       },
-      clickhouse: (_erasure, devices) => replayer.erasing(() => options.erase('clickhouse', devices)),
-      ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => options.erase('redis', devices) }),
+      clickhouse: (_erasure, devices) => exclusion.erasing(() => options.erase('clickhouse', devices)),
+      ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => exclusion.erasing(() => options.erase('redis', devices)) }),
       async state(erasure, devices) {
-        await options.erase('state', devices);
+        await exclusion.erasing(() => options.erase('state', devices));
         return forget(state, erasure);
       },
     },

@@ -76,11 +76,6 @@ class Anew {
     return { step: 'done', counts, lines: lines.filter((line) => line !== ''), received: piece.to };
   }
 
-  async close(): Promise<void> {
-    await this.#replay?.close();
-    await this.#tables.close();
-  }
-
   async #open(): Promise<Replay> {
     const config = this.#config;
     const codecs = await loadCodecs(config.codecs.packages);
@@ -169,9 +164,9 @@ function shown({ change, old, was, now }: Change, place: FramePlace, time: numbe
 const anew = new Anew();
 
 parentPort?.on('message', (message: ToReplay) => {
-  const work = message.step === 'next' ? anew.next() : message.step === 'go' ? anew.go(message) : anew.close();
+  const work = message.step === 'next' ? anew.next() : anew.go(message);
   work.then(
-    (answer) => parentPort?.postMessage(answer ?? { step: 'closed' }),
+    (answer) => parentPort?.postMessage(answer),
     (error: unknown) => {
       const failed: FromReplay = {
         step: 'failed',

@@ -1,18 +1,14 @@
-import { resolve as absolute } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ReplayRequest } from '../api/office.ts';
 import { AppError, type ErrorCode } from '../base/errors.ts';
 import { modulePath } from '../cluster/child-process.ts';
-import { packAccess } from '../cluster/clickhouse.ts';
 import type { PackedAccess } from '../cluster/messages.ts';
 import type { CheckRecordOptions } from '../codec/registry.ts';
-import { packConfig } from '../config/pack.ts';
-import type { Config } from '../config/schema.ts';
 import { STATEMENTS } from '../fleet/plan/statement.ts';
 import { HOLDS, stands } from '../fleet/privacy/hold.ts';
 import { noCounts, type ReplayCounts } from '../out/ship/replay.ts';
-import type { ClickHouseAccess } from '../out/sink/clickhouse/sink.ts';
 import type { StateStore } from '../state/store.ts';
+import type { Exclusion } from './exclusion.ts';
 
 /**
  * Reads stored frames anew (docs/operations.md), in a thread for each request. Runs in the supervisor.
@@ -23,9 +19,10 @@ import type { StateStore } from '../state/store.ts';
  *    for. The eraser's list of devices is read after that, so that nothing comes back.
  */
 export interface ReplayerOptions {
-  readonly config: Config;
-  readonly clickhouse: ClickHouseAccess;
+  readonly packed: Omit<ReplayThreadData, 'request'>;
   readonly store: StateStore;
+  /** Invariant 3. */
+  readonly exclusion: Exclusion;
   /** Options of any codec, with what is wrong with them. */
   readonly check: CheckRecordOptions;
   /** Wall clock, epoch ms. */
@@ -42,13 +39,11 @@ export type ToReplay =
   /** Read the next piece. */
   | { readonly step: 'next' }
   /** Compare it, and write it if that was asked for. Devices under a hold, and ends of their last statements. */
-  | { readonly step: 'go'; readonly held: readonly string[]; readonly closed: readonly (readonly [string, number])[] }
-  | { readonly step: 'close' };
+  | { readonly step: 'go'; readonly held: readonly string[]; readonly closed: readonly (readonly [string, number])[] };
 
 export type FromReplay =
   | { readonly step: 'piece'; readonly devices: readonly string[] }
   | { readonly step: 'done'; readonly counts: ReplayCounts; readonly lines: readonly string[]; readonly received: number }
-  | { readonly step: 'closed' }
   | { readonly step: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /** Of the thread's heap. */
@@ -58,9 +53,6 @@ export class Replayer {
   readonly #o: ReplayerOptions;
   #thread: Worker | undefined;
   #isBusy = false;
-  #erasing = 0;
-  /** What is being written. */
-  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReplayerOptions) {
     this.#o = options;
@@ -79,9 +71,7 @@ export class Replayer {
   async *run(request: ReplayRequest): AsyncGenerator<string> {
     if (this.#isBusy) throw new AppError('SINK_UNREACHABLE', 'another replay is under way; wait for its end');
     this.#isBusy = true;
-    const { config, clickhouse } = this.#o;
-    const engine = config.clickhouse.url === undefined ? { directory: absolute(config.dataDir, 'clickhouse'), port: 0 } : undefined;
-    const data: ReplayThreadData = { config: packConfig(config), clickhouse: packAccess({ access: clickhouse, engine }), request };
+    const data: ReplayThreadData = { ...this.#o.packed, request };
     const thread = new Worker(modulePath('./replay-thread', import.meta.url), {
       workerData: data,
       resourceLimits: { maxOldGenerationSizeMb: MOST_MB },
@@ -90,33 +80,14 @@ export class Replayer {
     try {
       yield* this.#pieces(thread, request);
     } finally {
-      // What was begun is ended: nothing may arrive behind an erasure.
-      await this.#writing.catch(() => undefined);
-      await ask(thread, { step: 'close' }).catch(() => undefined);
       await thread.terminate();
       this.#thread = undefined;
       this.#isBusy = false;
     }
   }
 
-  /** Invariant 3. */
-  async erasing<T>(work: () => Promise<T>): Promise<T> {
-    this.#erasing++;
-    try {
-      await this.settled();
-      return await work();
-    } finally {
-      this.#erasing--;
-    }
-  }
-
-  /** What is being written now has been. */
-  async settled(): Promise<void> {
-    await this.#writing.catch(() => undefined);
-  }
-
   async close(): Promise<void> {
-    await this.settled();
+    await this.#o.exclusion.settled();
     await this.#thread?.terminate();
   }
 
@@ -126,14 +97,8 @@ export class Replayer {
       const read = await ask(thread, { step: 'next' });
       const devices = read.step === 'piece' ? read.devices : [];
       if (devices.length === 0) break;
-      if (request.apply && this.#erasing > 0)
-        throw new AppError(
-          'SINK_UNREACHABLE',
-          'a device is being erased; what is left is not replayed: repeat it when the erasure is done',
-        );
-      const work = this.#go(thread, devices);
-      this.#writing = work;
-      const done = await work;
+      const go = (): Promise<FromReplay> => this.#go(thread, devices);
+      const done = await (request.apply ? this.#o.exclusion.writing(go) : go());
       if (done.step !== 'done') break;
       for (const [name, count] of Object.entries(done.counts)) summary[name] = (summary[name] ?? 0) + count;
       yield `${[...done.lines, JSON.stringify({ progress: { received: done.received, frames: summary['frames'] } })].join('\n')}\n`;

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
@@ -188,5 +189,39 @@ describe.skipIf(!chdbInstalled)('fixgate replay', () => {
     expect((await server.call('DELETE', `/v1/devices/${MENDED}/data`)).status).toBe(200);
     expect(summaryOf(await replay('apply', { ...span, device: MENDED }))).toMatchObject({ added: 0 });
     expect(await rows('positions', MENDED)).toEqual([]);
+  });
+});
+
+describe.skipIf(!chdbInstalled)('parked entries by HTTP', () => {
+  const PARKED = '356307042441054';
+  const file = (): string => join(server.running.dataDir, 'parked/clickhouse.jsonl');
+  const line = (sequence: number, codec: string): string => {
+    const hex = Buffer.from(packet(T, 40)).toString('hex');
+    const place = { kind: 'frame', format: 3, slot: '7', sequence, received: T, codec, transport: 'tcp', options: {} };
+    return `${JSON.stringify({ ...place, device: PARKED, memo: 0, accepted: 1, reason: 'refused', hex })}\n`;
+  };
+
+  it('are listed, and given to the sink once more, one or all', async () => {
+    expect((await server.call('GET', '/v1/sinks/clickhouse/parked')).body).toEqual({ entries: [], total: 0 });
+    mkdirSync(join(server.running.dataDir, 'parked'), { recursive: true });
+    writeFileSync(file(), line(1, 'gone') + line(2, 'teltonika'));
+    const page = await server.call('GET', '/v1/sinks/clickhouse/parked?limit=1');
+    expect(page.body).toMatchObject({
+      entries: [{ id: '7.1', device: PARKED, codec: 'gone', reason: 'refused', tries: 0 }],
+      total: 2,
+      next: '7.1',
+    });
+    const rest = await server.call('GET', '/v1/sinks/clickhouse/parked?after=7.1');
+    expect(rest.body).toMatchObject({ entries: [{ id: '7.2', codec: 'teltonika' }] });
+    const reader = await server.as('read');
+    expect((await reader.call('GET', '/v1/sinks/clickhouse/parked')).status).toBe(403);
+
+    expect((await server.call('POST', '/v1/sinks/clickhouse/parked/7.2/retry')).body).toEqual({ delivered: 1, refused: 0 });
+    expect(await rows('positions', PARKED)).toEqual([{ at: T, speed: 40 }]);
+    expect((await server.call('POST', '/v1/sinks/clickhouse/parked/7.2/retry')).body).toEqual({ delivered: 0, refused: 0 });
+    expect((await server.call('POST', '/v1/sinks/clickhouse/parked/retry')).body).toEqual({ delivered: 0, refused: 1 });
+    const { body } = await server.call('GET', '/v1/sinks/clickhouse/parked');
+    expect(body).toMatchObject({ entries: [{ id: '7.1', reason: 'codec "gone" is not installed' }], total: 1 });
+    expect((await server.call('GET', '/v1/sinks/files/parked')).status).toBe(400);
   });
 });

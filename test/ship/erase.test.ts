@@ -134,7 +134,7 @@ describe('a device that is erased', () => {
     writeFileSync(join(data, 'parked/memory.retry.jsonl'), lines);
     const again = new MemorySink();
     const decoder = new Decoder(new Map([['absent', { ...tiny, name: 'absent' }]]), () => ({}));
-    const { delivered } = await retryParked(join(data, 'parked'), again, decoder, INSTANCE, nodeStorage, devices);
+    const { delivered } = await retryParked(join(data, 'parked'), again, decoder, INSTANCE, { erased: devices });
     expect([delivered, offsets(again, 'gone'), offsets(again, 'other')]).toEqual([1, [], [0]]);
     expect(readdirSync(join(data, 'parked'))).toEqual([]);
   });

@@ -42,6 +42,13 @@ export async function listParked(directory: string, sink: string, storage: Stora
   return [...(await readParked(storage, retryPath(directory, sink))), ...(await readParked(storage, join(directory, `${sink}.jsonl`)))];
 }
 
+export interface RetryOptions {
+  readonly storage?: Storage | undefined;
+  readonly erased?: Erased | undefined;
+  /** Of one entry, `<slot>.<sequence>`. */
+  readonly only?: string | undefined;
+}
+
 /**
  * Gives what was set aside to the sink once more, entry by entry; what it still refuses stays set aside, with the new reason.
  *
@@ -56,8 +63,7 @@ export async function retryParked(
   sink: Sink,
   decoder: Decoder,
   instance: string,
-  storage: Storage = nodeStorage,
-  erased: Erased = new Map(),
+  { storage = nodeStorage, erased = new Map(), only }: RetryOptions = {},
 ): Promise<{ delivered: number; refused: number }> {
   const lines = new Map((await claim(directory, sink.name, storage)).map((parked) => [`${parked.slot}.${parked.sequence}`, parked]));
   const keep = (): Promise<void> => writeParked(storage, retryPath(directory, sink.name), [...lines.values()]);
@@ -66,6 +72,7 @@ export async function retryParked(
   let delivered = 0;
   try {
     for (const [key, parked] of lines) {
+      if (only !== undefined && key !== only) continue;
       if (parked.received < (erased.get(parked.device) ?? 0)) {
         lines.delete(key);
         continue;
@@ -94,7 +101,7 @@ export async function retryParked(
   } finally {
     await keep();
   }
-  return { delivered, refused: lines.size };
+  return { delivered, refused: only === undefined ? lines.size : Number(lines.has(only)) };
 }
 
 /** Every file that may hold entries set aside for the sink. */

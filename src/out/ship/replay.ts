@@ -133,11 +133,6 @@ export class Replay {
     return piece.frames > 0;
   }
 
-  async close(): Promise<void> {
-    for (const { reader } of this.#tapes ?? []) await reader.close();
-    this.#tapes = [];
-  }
-
   #take(piece: ReplayPiece, slot: string, entry: EntryView): void {
     const { from, to, device: wanted, decoder } = this.#o;
     const { device, received, sequence, kind } = entry;

@@ -87,36 +87,34 @@ function SinkView(props: {
 }
 
 interface Entry {
-  readonly id: string | number;
-  readonly reason?: string;
-  readonly codec?: string;
-  readonly device?: string;
-  readonly hex?: string;
-  readonly time?: number;
+  readonly id: string;
+  readonly reason: string;
+  readonly codec: string;
+  readonly device: string;
+  readonly hex: string;
 }
 
 function Parked({ sink }: { readonly sink: string }): JSX.Element {
   const path = `/v1/sinks/${encodeURIComponent(sink)}/parked`;
-  const parked = useData<{ readonly entries?: readonly Entry[]; readonly parked?: readonly Entry[] }>(path);
+  const parked = useData<{ readonly entries: readonly Entry[]; readonly total: number }>(path);
   const action = useAction();
   return (
     <details>
       <summary>Parked entries</summary>
       <Loaded data={parked}>
-        {(value) => {
-          const entries = value.entries ?? value.parked ?? [];
+        {({ entries, total }) => {
           if (entries.length === 0) return <p class="quiet">None: everything that could be read was delivered.</p>;
           return (
             <Table
-              label={`Parked entries of ${sink}`}
+              label={`Parked entries of ${sink}: ${number(entries.length)} of ${number(total)}`}
               rows={entries}
-              id={({ id }) => String(id)}
+              id={({ id }) => id}
               columns={[
-                { name: 'entry', show: ({ id }) => String(id) },
-                { name: 'device', show: ({ device }) => device ?? '–' },
-                { name: 'codec', show: ({ codec }) => codec ?? '–' },
-                { name: 'reason', show: ({ reason }) => reason ?? '–' },
-                { name: 'bytes', show: ({ hex = '' }) => <code class="plain">{hex}</code> },
+                { name: 'entry', show: ({ id }) => id },
+                { name: 'device', show: ({ device }) => device || '–' },
+                { name: 'codec', show: ({ codec }) => codec || '–' },
+                { name: 'reason', show: ({ reason }) => reason },
+                { name: 'bytes', show: ({ hex }) => <code class="plain">{hex}</code> },
                 ...(may('admin')
                   ? [
                       {
@@ -126,7 +124,7 @@ function Parked({ sink }: { readonly sink: string }): JSX.Element {
                             type="button"
                             disabled={action.isBusy}
                             onClick={() =>
-                              void action.run(() => call('POST', `${path}/${encodeURIComponent(String(id))}/retry`, {})).then(parked.reload)
+                              void action.run(() => call('POST', `${path}/${encodeURIComponent(id)}/retry`, {})).then(parked.reload)
                             }
                           >
                             Retry

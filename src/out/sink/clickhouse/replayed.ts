@@ -110,10 +110,6 @@ WHERE ${isLast} AND device IN (${devices}) GROUP BY device`;
     }
   }
 
-  async close(): Promise<void> {
-    await this.#client.close();
-  }
-
   async #select(query: string): Promise<Record<string, unknown>[]> {
     return this.#plain(async () => {
       const settings = {
