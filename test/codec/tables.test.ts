@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { NAMES } from '../../codecs/gt06/messages.ts';
 import h02 from '../../codecs/h02/index.ts';
 import { nameOf } from '../../codecs/jt808/messages.ts';
+import { REPORTS } from '../../codecs/queclink/report.ts';
 
 /** The table at the end of each protocol document has every message that the codec has a name for. */
 
@@ -43,5 +44,10 @@ describe('the table of messages', () => {
     const missing: string[] = [];
     for (let id = 0; id < 0x10000; id++) if (nameOf(id) !== 'unknown' && !listed.has(hex(id, 4))) missing.push(hex(id, 4));
     expect(missing).toEqual([]);
+  });
+
+  it('of Queclink', () => {
+    const listed = new Set(firstColumn('queclink', '15.').match(/\bGT\w+|\b[A-Z]{3}\b/g));
+    expect(REPORTS.map(({ name }) => name).filter((name) => !listed.has(name) && !listed.has(`GT${name}`))).toEqual([]);
   });
 });
