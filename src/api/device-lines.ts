@@ -5,7 +5,7 @@ import type { Device } from '../fleet/registry/device.ts';
  * Devices as lines of text, in and out.
  *
  * NDJSON: a device as JSON on each line. CSV: comma separated with quotes (RFC 4180) and a line of column names; a field does not span
- * lines; lists are separated by spaces; `options` is a JSON object; an empty field says nothing. `recovery` is not among the columns. What a spreadsheet would take for a
+ * lines; lists are separated by spaces; `options` and `labels` are JSON objects; an empty field says nothing. `recovery` is not among the columns. What a spreadsheet would take for a
  * formula (=, +, -, @, a tab or a carriage return first) has an apostrophe in front, which is taken off again when it is read.
  *
  *     id,aliases,account,plan,state,networks
@@ -15,6 +15,11 @@ const COLUMNS = [
   'id',
   'aliases',
   'phone',
+  'name',
+  'model',
+  'serial',
+  'iccid',
+  'labels',
   'account',
   'plan',
   'state',
@@ -113,7 +118,7 @@ function columnsOf(names: readonly string[]): readonly string[] {
 
 function readField(name: string, text: string): unknown {
   const one = (part: string): unknown => (NUMBERS.includes(name) && /^-?\d+$/.test(part) ? Number(part) : part);
-  if (name === 'options') return jsonOf(text) ?? text;
+  if (name === 'options' || name === 'labels') return jsonOf(text) ?? text;
   return LISTS.includes(name) ? text.split(' ').filter(Boolean).map(one) : one(text);
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { deviceId, deviceSchema } from '../fleet/registry/device.ts';
+import { learnedOf, UNIT_FIELDS } from '../fleet/registry/unit-facts.ts';
 import { UNITS, unitPeriodSchema, unitsOf, wantedUnitSchema } from '../fleet/registry/units.ts';
 import { changed } from './devices.ts';
 import { problem } from './problem.ts';
@@ -10,6 +11,9 @@ const unknown = { about: 'unknown device' };
 const units = z.object({
   device: z.string(),
   periods: z.array(unitPeriodSchema),
+  learned: z
+    .partialRecord(z.enum(UNIT_FIELDS), z.string())
+    .describe('what the unit has said of itself: may differ from what the record says'),
   settings: z
     .object({ waiting: z.boolean(), sent: z.array(z.string()), refused: z.array(z.object({ field: z.string(), problem: z.string() })) })
     .optional()
@@ -58,6 +62,7 @@ export const UNIT_ROUTES: readonly Route[] = [
             { unit: '356307042441013', from: 1_764_460_800_000, to: 1_796_083_200_000 },
             { unit: '865413050012345', from: 1_796_083_200_000, by: 'workshop', reason: 'antenna broken' },
           ],
+          learned: { firmware: '03.28.07', iccid: '8946012345678901234' },
           settings: { waiting: false, sent: ['interval'], refused: [] },
         },
       },
@@ -71,7 +76,7 @@ export const UNIT_ROUTES: readonly Route[] = [
       const periods = unitsOf(row, device).filter(({ to }) => to === undefined || to > since);
       const told = row?.fresh === true || row?.settled !== undefined;
       const settings = { waiting: row?.fresh === true, ...(row?.settled ?? { sent: [], refused: [] }) };
-      return { device: device.id, periods, ...(told ? { settings } : {}) };
+      return { device: device.id, periods, learned: await learnedOf(office.state, device.id), ...(told ? { settings } : {}) };
     },
   }),
 ];

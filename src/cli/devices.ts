@@ -33,7 +33,7 @@ The registry of devices, through the API of a running server.
     --output <file>       instead of standard output
   --format <f>            ndjson or csv (default: as the file's name ends, else ndjson)
 
-Fields: account, plan, state, aliases, networks, home_networks (lists: a,b), interval_s, privacy, activates_at, suspends_at, expires_at, protocol,
+Fields: name, model, serial, iccid, labels.<name>, account, plan, state, aliases, networks, home_networks (lists: a,b), interval_s, privacy, activates_at, suspends_at, expires_at, protocol,
   options.<name> (of its codec: fixgate codecs <codec>; options.<name>= removes one)
   set also takes days of the time zone of the plan: starts, suspends, ends=2027-01-31 (its last day), ends=cycle (the end of the running one)
 Times: 2027-01-01, 2027-01-01T08:00, with Z or +02:00 at the end, or epoch ms

@@ -95,6 +95,7 @@ describe('a change of a device', () => {
     ],
     ['3: one that no codec has', (of) => of.patch('d-2', { options: { colour: 'red' } }, 'me'), 'invalid options.colour', ''],
     ['3: removal of one that it has not', (of) => of.patch('d-1', { options: { variant: null } }, 'me'), 'same', ''],
+    ['3: a number of a SIM card that is none', (of) => of.patch('d-1', { iccid: '12' }, 'me'), 'invalid iccid', ''],
     ['the same again', (of) => of.patch('d-1', { account: 'acme' }, 'me'), 'same', ''],
     ['a device that is not there', (of) => of.patch('d-3', { account: 'x' }, 'me'), 'unknown', ''],
     ['an alias instead of the id', (of) => of.patch('a-1', { account: 'x' }, 'me'), 'unknown', ''],

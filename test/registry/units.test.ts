@@ -198,6 +198,22 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
     expect(await refusals(registry, '+46701234568')).toEqual(['van-1 ']);
   });
 
+  it('what an operator has noted of unit and card goes with the unit, what the account has noted of the device with the account', async () => {
+    const noted = { name: 'Van 1', labels: { team: 'north' } };
+    await records.patch('van-1', { ...noted, model: 'FMB920', serial: 's1', iccid: '8946012345678901234' }, 'me');
+    await swap('new-1');
+    const after = await records.get('van-1');
+    expect(after).toMatchObject(noted);
+    for (const gone of ['model', 'serial', 'iccid']) expect(after).not.toHaveProperty(gone);
+    expect((await records.list({ q: 'van 1' }, undefined, 10)).devices).toHaveLength(1);
+    await records.patch('van-1', { account: 'bert', name: 'B-1' }, 'me');
+    expect(await records.get('van-1')).toMatchObject({ account: 'bert', name: 'B-1' });
+    expect(await records.get('van-1')).not.toHaveProperty('labels');
+    await records.patch('van-1', { account: null }, 'me');
+    expect(await records.get('van-1')).not.toHaveProperty('name');
+    expect(await records.get('van-1')).not.toHaveProperty('account');
+  });
+
   it('a unit from quarantine is known by its protocol, and leaves quarantine; other ways to change the unit are refused', async () => {
     const waiting = { first_seen: 3, last_seen: 4, count: 1, protocol: 'h02', transport: 'udp', frames: [] };
     await store.write([{ table: 'quarantine', key: 'new-1', put: JSON.stringify(waiting) }]);

@@ -138,7 +138,8 @@ export function isMatch(device: Device, filter: DeviceFilter): boolean {
     (filter.account === undefined || device.account === filter.account) &&
     (filter.plan === undefined || device.plan === filter.plan) &&
     (filter.state === undefined || device.state === filter.state) &&
-    (filter.q === undefined || [device.id, device.account ?? '', ...othersOf(device)].some((text) => holds(text, filter.q)))
+    (filter.q === undefined ||
+      [device.id, device.account ?? '', device.name ?? '', ...othersOf(device)].some((text) => holds(text, filter.q)))
   );
 }
 

@@ -19,6 +19,19 @@ export const deviceSchema = z
     unit: deviceId.optional().describe('its hardware, where the id of that is not its own; `POST …/replace` puts another one in'),
     unit_since: time.optional().describe('what its unit measured before this is of another device, and is not stored'),
     phone: phoneNumber.optional().describe('its telephone number, E.164: text messages from there are its own'),
+    name: z.string().max(200).optional().describe('for people, such as the plate; goes when the device leaves its account'),
+    labels: z
+      .record(z.string().min(1).max(64), z.string().max(200))
+      .refine((labels) => Object.keys(labels).length <= 32, 'must have at most 32 entries')
+      .optional()
+      .describe('for programs; PATCH replaces all; they go when the device leaves its account'),
+    model: z.string().max(64).optional().describe('of its unit'),
+    serial: z.string().max(64).optional().describe('of its unit'),
+    iccid: z
+      .string()
+      .regex(/^\d{18,22}$/, 'must be the 18 to 22 digits of a SIM card')
+      .optional()
+      .describe('number of its SIM card'),
     account: z.string().max(64).optional(),
     plan: z.string().max(64).default('default'),
     state: z.enum(DEVICE_STATES).default('active').describe('pending becomes active at activates_at or first contact'),
@@ -86,6 +99,9 @@ export function reasoned(before: Device | undefined, after: Device): Device {
 /** The device with the change made; what it then is must still be checked. Who activates it at `now` takes back a suspension by date. */
 export function patched(device: Device | undefined, patch: Readonly<Record<string, unknown>>, now = 0): Record<string, unknown> {
   const { options } = patch;
+  // What an account has said of a device is not the next one's.
+  if (device?.account !== undefined && patch['account'] !== undefined && patch['account'] !== device.account)
+    return patched({ ...device, account: undefined, name: undefined, labels: undefined }, patch, now);
   if (patch['state'] === 'active' && device?.suspends_at !== undefined && device.suspends_at <= now)
     return patched({ ...device, suspends_at: undefined }, patch);
   const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);

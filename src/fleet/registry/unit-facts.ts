@@ -34,6 +34,16 @@ const LONGEST = 64;
 const unit = z.record(z.string(), z.array(z.string()).min(1));
 const FACTS = new TypedTable<z.infer<typeof unit>>({ name: 'unit_facts', key: byId, parse: rowsOf(unit) });
 
+/** What the device has said last, by any message. */
+export async function learnedOf(store: Pick<StateStore, 'get'>, device: string): Promise<Partial<Record<UnitField, string>>> {
+  const learned: Partial<Record<UnitField, string>> = {};
+  for (const [key, values] of Object.entries((await FACTS.get(store, device)) ?? {})) {
+    const field = UNIT_FIELDS.find((one) => key.startsWith(`${one} `));
+    if (field !== undefined) learned[field] = values.at(-1) ?? '';
+  }
+  return learned;
+}
+
 /** Notes what was said. Returns what has changed by it. */
 export async function noteUnit(store: StateStore, device: string, said: readonly UnitValue[]): Promise<UnitNews[]> {
   let news: UnitNews[] = [];

@@ -89,7 +89,8 @@ export async function swapOf(
   const protocol = wanted.protocol ?? gone?.protocol ?? QUARANTINE.read(await store.get('quarantine', unit))?.protocol;
   const isSame = protocol !== undefined && protocol === before.protocol;
   // What was learned of the unit before, or said of it, goes.
-  const { unit: _, unit_since: _since, protocol: _protocol, phone: _phone, transport, options, ...rest } = before;
+  const { unit: _, unit_since: _since, protocol: _protocol, phone: _phone, transport, options, ...others_ } = before;
+  const { model: _model, serial: _serial, iccid: _iccid, ...rest } = others_;
   const kept = wanted.options ?? (isSame ? options : undefined);
   const others = gone === undefined ? [] : [gone.id, ...gone.aliases].filter((other) => other !== unit);
   const device = {
@@ -105,7 +106,6 @@ export async function swapOf(
     FORMER.put({ device: id, until: now }, current),
     FORMER.remove(unit),
     { table: 'standing', key: id, remove: true },
-    { table: 'unit_facts', key: id, remove: true },
     { table: 'unit_facts', key: id, remove: true },
   ];
   if (unit === id) ops.push({ table: 'aliases', key: id, expect: undefined });
