@@ -267,11 +267,11 @@ function rowOf({ live }: ApiOffice, device: string, share: Share | undefined): R
   return row.time < share.since ? { ...row, lat: Number.NaN, time: 0 } : row;
 }
 
-/** Of the cycle that is running, when no other account had the device in it. */
+/** Of the cycle that is running, since the device is of its account. */
 async function usagePct({ state: store }: ApiOffice, device: Device | undefined, force: InForce, since: number): Promise<number> {
   if (device === undefined) return 0;
-  const { cycle, pct } = await readUsage(store, device, force);
-  return cycle.start >= since ? Math.round(10 * pct) / 10 : 0;
+  const { cycle, pct, passed_at = 0 } = await readUsage(store, device, force);
+  return Math.max(cycle.start, passed_at) >= since ? Math.round(10 * pct) / 10 : 0;
 }
 
 /** What the account of a device is, when it is not simply active. */

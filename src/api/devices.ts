@@ -4,7 +4,7 @@ import { systemClock } from '../base/clock.ts';
 import { intents, withMoments } from '../fleet/plan/intents.ts';
 import { stepSchema } from '../fleet/plan/plan.ts';
 import { POLICIES } from '../fleet/plan/steps.ts';
-import { countersOf, readUsage, usageOf } from '../fleet/plan/usage.ts';
+import { forecastOf, ownUsage, readUsage } from '../fleet/plan/usage.ts';
 import { type InForce, inForce, pricedBy } from '../fleet/plan/versions.ts';
 import { type Call, changedInto } from '../fleet/privacy/trail.ts';
 import { type Device, deviceId, devicePatchSchema, deviceSchema } from '../fleet/registry/device.ts';
@@ -41,6 +41,12 @@ const identity = standingSchema.extend({ device: z.string() });
 const pick = z.strictObject({ address: z.union([z.ipv4(), z.ipv6()]).describe('address of the session that is the device') });
 const profile = z.object({ device: z.string(), protocol: z.string(), learned: z.record(z.string(), z.string()), updated: z.int() });
 const count = z.number();
+/** Of a running cycle. */
+export const expected = {
+  expected_bytes: z.int().optional().describe('billed at the end of the running cycle, if it goes on like this'),
+  expected_records: z.int().optional(),
+  cap_at: z.int().optional().describe('when a cap is reached then, epoch ms; absent: not in this cycle, or it is reached already'),
+};
 const cycle = z.object({
   start: z.int().describe('of the billing cycle, epoch ms'),
   end: z.int(),
@@ -57,6 +63,7 @@ const cycle = z.object({
   records_cap: count.optional(),
   records_pct: count.optional(),
   plan_version: z.int().describe('version of the plan that the cycle is priced by'),
+  ...expected,
 });
 const usage = z.object({
   device: z.string(),
@@ -222,14 +229,18 @@ export const DEVICE_ROUTES: readonly Route[] = [
       if (known === undefined) return problem(reply, 404, `device ${params.id} is not known`);
       const found = await office.state.list('usage', { prefix: `${known.id} `, limit: 1000 });
       const history = await office.plans.history(known.plan);
+      const now = systemClock.now();
       const cycles = found.map(({ key, value }) => {
         const start = Number(key.slice(known.id.length + 1));
         // The device may have been on a plan with another anchor day then.
         const { plan, version, cycle: as } = pricedBy(history, start);
-        const { cycle: _cycle, pct: _, ...used } = usageOf(countersOf(value), known, plan, as);
-        return { start, end: as.end, ...used, plan_version: version };
+        const { cycle: _cycle, pct: _, passed_at = start, ...used } = ownUsage(value, known, { plan, cycle: as });
+        const begun = Math.max(start, passed_at);
+        const active = Math.max(begun, known.activates_at ?? known.first_seen ?? 0);
+        const forecast = as.end > now && active < now ? forecastOf(used, active, now, as.end) : {};
+        return { start: begun, end: as.end, ...used, plan_version: version, ...forecast };
       });
-      // One that has usage of another account is shown to neither.
+      // One that has usage of another account, of before there was that, is not shown.
       const since = share?.since ?? 0;
       const policy = POLICIES.read(await office.state.get('policies', known.id));
       const held = policy === undefined || systemClock.now() >= policy.cycle_end ? [] : policy.held;
@@ -298,14 +309,17 @@ async function withLive(office: ApiOffice, reach: Reach | undefined, devices: re
     devices.map(async (one) => {
       const plan = plans.get(one.plan) ?? inForce(await office.plans.history(one.plan), now);
       plans.set(one.plan, plan);
-      const { pct, cycle: running } = await readUsage(office.state, one, plan);
+      const { pct, passed_at = 0, cycle: running } = await readUsage(office.state, one, plan);
       const since = reach === undefined ? 0 : ((await reach.share(one.id))?.since ?? now);
       const found = office.live.positions.get(one.id);
       const row = found !== undefined && found.received >= since ? found : undefined;
       const connected = office.isConnected(one.id);
       const state = row?.state ?? (connected ? 'standing' : 'offline');
       const received = row === undefined ? {} : { received: row.received };
-      return { ...one, live: { connected, state, ...received, usage_pct: running.start >= since ? Math.round(10 * pct) / 10 : 0 } };
+      return {
+        ...one,
+        live: { connected, state, ...received, usage_pct: Math.max(running.start, passed_at) >= since ? Math.round(10 * pct) / 10 : 0 },
+      };
     }),
   );
 }

@@ -24,7 +24,9 @@ import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
 import type { TraceHub } from '../live/trace-hub.ts';
 import type { Audits } from '../out/sink/clickhouse/audits.ts';
+import type { UsageHistory } from '../out/sink/clickhouse/history.ts';
 import type { Past } from '../out/sink/clickhouse/past.ts';
+import type { StatementTable } from '../out/sink/clickhouse/statements.ts';
 import type { ProfileStore } from '../state/profile.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -88,6 +90,9 @@ export interface ApiOffice {
   /** Sessions of all workers (`cluster/office.ts`). */
   readonly connections: OfficeOptions['connections'];
   readonly disconnect: OfficeOptions['disconnect'];
+  /** What statements rest on, and frozen ones, from the database. */
+  readonly history: Pick<UsageHistory, 'used'>;
+  readonly statements: Pick<StatementTable, 'list'>;
   /** Tracks and events, from the database. */
   readonly past: Past;
   /** The audit: what is written to it, and the table of it. */

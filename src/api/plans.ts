@@ -34,43 +34,54 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/plans',
     scope: 'read',
+    limits: 'rows',
     audits: 'nothing',
     about: 'All plans. `default` is always among them.',
     params: NOTHING,
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: { about: 'the plans', schema: z.object({ plans: z.array(planSchema) }) } },
-    run: async ({ office }) => ({ plans: await office.plans.list() }),
+    async run({ office, reach }) {
+      const own = await reach?.plans();
+      return { plans: (await office.plans.list()).filter(({ name }) => own?.has(name) !== false) };
+    },
   }),
   route({
     method: 'GET',
     path: '/v1/plans/{name}',
     scope: 'read',
+    limits: 'rows',
     audits: 'nothing',
     about: 'One plan.',
     params,
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: { about: 'the plan', schema: planSchema }, 404: { about: 'unknown plan' } },
-    run: async ({ params: { name }, office, reply }) => (await office.plans.get(name)) ?? problem(reply, 404, `unknown plan "${name}"`),
+    async run({ params: { name }, office, reach, reply }) {
+      const isOwn = (await reach?.plans())?.has(name) !== false;
+      return (isOwn ? await office.plans.get(name) : undefined) ?? problem(reply, 404, `unknown plan "${name}"`);
+    },
   }),
   route({
     method: 'GET',
     path: '/v1/plans/{name}/versions',
     scope: 'read',
+    limits: 'rows',
     audits: 'nothing',
     about: 'The versions of a plan, oldest first, also those that are still to come.',
     params,
     query: NOTHING,
     body: NO_BODY,
     answers: { 200: { about: 'the versions', schema: versions }, 404: { about: 'unknown plan' } },
-    async run({ params: { name }, office, reply }) {
-      if ((await office.plans.get(name)) === undefined) return problem(reply, 404, `unknown plan "${name}"`);
+    async run({ params: { name }, office, reach, reply }) {
+      const isOwn = (await reach?.plans())?.has(name) !== false;
+      if (!isOwn || (await office.plans.get(name)) === undefined) return problem(reply, 404, `unknown plan "${name}"`);
       const history = await office.plans.history(name);
       const current = inForce(history, systemClock.now()).version;
       const shown = history.versions.map((one) => {
         const { plan, version: number, from: since, made, by } = one;
-        return { ...plan, version: number, from: since, made, by, in_force: number === current };
+        // Who of the operator it was is not for accounts.
+        return { ...plan, version: number, from: since, made, by: reach === undefined ? by : '', in_force: number === current };
       });
       return { plan: name, versions: shown };
     },

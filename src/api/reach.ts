@@ -54,6 +54,13 @@ export class Reach {
     return share?.isCurrent === true ? share : undefined;
   }
 
+  /** Plans that their devices are on. */
+  async plans(): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
+    for await (const { account = '', plan } of this.#office.deviceRecords.all()) if (this.accounts.has(account)) found.add(plan);
+    return found;
+  }
+
   /** For rows of live positions. */
   get rows(): NonNullable<RowFilter['limited']> {
     const { roster } = this.#office.live;

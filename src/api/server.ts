@@ -36,6 +36,7 @@ import { REPLAY_ROUTES } from './replay.ts';
 import { pathPattern, type Route } from './route.ts';
 import { SERVICE_ROUTES } from './service.ts';
 import { sessionRoutes } from './session.ts';
+import { STATEMENT_ROUTES } from './statements.ts';
 import { STATUS_ROUTES } from './status.ts';
 import { testRoutes } from './tests.ts';
 import { type TextSecrets, textRoutes } from './texts.ts';
@@ -183,6 +184,7 @@ export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages'
     ...TRACE_ROUTES,
     ...USAGE_ROUTES,
     ...SERVICE_ROUTES,
+    ...STATEMENT_ROUTES,
     ...AUDIT_ROUTES,
     ...HOLD_ROUTES,
     ...RECOVERY_ROUTES,

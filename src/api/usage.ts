@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { systemClock } from '../base/clock.ts';
 import { stepSchema } from '../fleet/plan/plan.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
-const LONGEST_CYCLE_MS = 32 * 86_400_000;
 const pct = z.number();
 const usage = z
   .object({
@@ -42,17 +40,17 @@ export const USAGE_ROUTES: readonly Route[] = [
     answers: { 200: { about: 'the devices', schema: usage, example } },
     async run({ query: { plan, account, over_pct, limit }, reach, office }) {
       const { roster } = office.live;
-      // Of a device that was passed on lately, the cycle has usage of another account.
-      const isSeen = (device: string): boolean =>
-        reach === undefined || (reach.has(device) && systemClock.now() - roster.ownedSince(device) > LONGEST_CYCLE_MS);
+      // Of a device that a version of before passed on, the cycle has usage of another account.
+      const isSeen = (device: string, since: number): boolean =>
+        reach === undefined || (reach.has(device) && roster.ownedSince(device) <= since);
       const found = (await office.usage.list()).filter(
         (one) =>
-          isSeen(one.device) &&
+          isSeen(one.device, one.since) &&
           (plan === undefined || one.plan === plan) &&
           (account === undefined || one.account === account) &&
           one.pct >= over_pct,
       );
-      return { devices: found.slice(0, limit).map(({ account: _account, pct: _pct, ...shown }) => shown) };
+      return { devices: found.slice(0, limit).map(({ account: _account, pct: _pct, since: _since, ...shown }) => shown) };
     },
   }),
 ];

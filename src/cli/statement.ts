@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { AppError } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
+import { deviceId } from '../fleet/registry/device.ts';
 import { UsageHistory } from '../out/sink/clickhouse/history.ts';
 import { StatementTable } from '../out/sink/clickhouse/statements.ts';
 import { type Finding, verifyStatements } from '../out/sink/state/statements.ts';
@@ -8,16 +9,19 @@ import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
 import { lines, listOf } from './fields.ts';
 import { io } from './io.ts';
+import { statementPage, summary } from './statement-page.ts';
 import { clickHouseAccess, stateStore } from './stores.ts';
 import { table } from './table.ts';
 
-export const STATEMENT_HELP = `fixgate statement <device> [--cycle <month>] [options]
+export const STATEMENT_HELP = `fixgate statement <device|account> [--cycle <month>] [options]
 fixgate statement verify [--config file] [--json]
 
-What a device used in its billing cycles, and what that comes to, through the API of a running server.
+What a device used in its billing cycles, and what that comes to; or an account, which is the sum of its devices. Through the API of a running
+server.
 
-  --cycle <month>   the cycle that begins in this month or on this day: YYYY-MM or YYYY-MM-DD
-  --csv             one line for each cycle
+  --cycle <month>   the cycle that begins in this month or on this day: YYYY-MM or YYYY-MM-DD; of an account always, and a month
+  --csv             one line for each cycle, of an account for each device
+  --html            one page to print
 
 ${API_HELP} read
 
@@ -52,8 +56,6 @@ const CSV = [
   'bytes_in',
   'bytes_out',
   'segments',
-];
-const CSV_MORE = [
   'datagrams',
   'overhead_bytes',
   'billed_bytes',
@@ -61,36 +63,66 @@ const CSV_MORE = [
   'over_bytes',
   'records_cap',
   'over_records',
+  'roaming_bytes',
+  'roaming_records',
+  'commands_sent',
+  'days_active',
   'number',
   'hash',
 ];
+/** Of an account's statement, beside those of its devices. */
+const SUMS = ['cycle', 'devices', 'provisional', 'records', 'bytes_in', 'bytes_out', 'billed_bytes', 'over_bytes', 'over_records', 'hash'];
 
 export async function statement(args: string[]): Promise<number> {
   if (args[0] === 'verify') return verify(args.slice(1));
-  const options = { ...API_OPTIONS, cycle: { type: 'string' }, csv: { type: 'boolean', default: false } } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  const options = { ...API_OPTIONS, cycle: { type: 'string' }, csv: flag, html: flag } as const;
   const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
   const [id] = positionals;
-  if (id === undefined) throw new AppError('USAGE', 'usage: fixgate statement <device> [--cycle YYYY-MM], or fixgate statement verify');
-  const path = `/v1/devices/${encodeURIComponent(id)}/statements`;
-  const found = await new Api(values.url).find('GET', values.cycle === undefined ? path : `${path}/${encodeURIComponent(values.cycle)}`);
-  const statements =
-    values.cycle === undefined ? listOf(found ?? { statements: [] }, 'statements') : found === undefined ? [] : [Object(found)];
-  if (statements.length === 0) {
-    io().error.write(`fixgate: device ${id} has no such statement\n`);
+  if (id === undefined)
+    throw new AppError('USAGE', 'usage: fixgate statement <device|account> [--cycle YYYY-MM], or fixgate statement verify');
+  const api = new Api(values.url);
+  const statements = await ofDevice(api, id, values.cycle);
+  const whole = statements.length > 0 ? undefined : await ofAccount(api, id, values.cycle);
+  const all = whole === undefined ? statements : listOf(whole, 'statements');
+  if (all.length === 0) {
+    const remedy = values.cycle === undefined ? '; if it is an account, say --cycle YYYY-MM' : '';
+    io().error.write(`fixgate: there is no such statement of ${id}${remedy}\n`);
     return EXIT.Found;
   }
-  if (values.json) io().out.write(statements.map((one) => `${JSON.stringify(one)}\n`).join(''));
-  else if (values.csv) io().out.write(csv(statements));
-  else if (values.cycle === undefined) table(statements, SHOWN, String(Reflect.get(statements[0] ?? {}, 'time_zone') ?? 'UTC'));
-  else io().out.write(lines(statements[0]));
+  const zone = String(Reflect.get(all[0] ?? {}, 'time_zone') ?? 'UTC');
+  if (values.html) io().out.write(statementPage(id, whole, all));
+  else if (values.json) io().out.write((whole === undefined ? all : [whole]).map((one) => `${JSON.stringify(one)}\n`).join(''));
+  else if (values.csv) io().out.write(csv(all));
+  else if (whole !== undefined) {
+    io().out.write(lines(Object.fromEntries(SUMS.map((name) => [name, Reflect.get(whole, name)]))));
+    table(all, ['device', ...SHOWN], zone);
+  } else if (values.cycle === undefined) table(all, SHOWN, zone);
+  else io().out.write(lines(all[0]));
   return EXIT.Ok;
 }
 
+async function ofDevice(api: Api, id: string, cycle: string | undefined): Promise<readonly object[]> {
+  if (!deviceId.safeParse(id).success) return [];
+  const path = `/v1/devices/${encodeURIComponent(id)}/statements`;
+  const found = await api.find('GET', cycle === undefined ? path : `${path}/${encodeURIComponent(cycle)}`);
+  if (found === undefined) return [];
+  return cycle === undefined ? listOf(found, 'statements') : [Object(found)];
+}
+
+async function ofAccount(api: Api, id: string, cycle: string | undefined): Promise<object | undefined> {
+  if (cycle === undefined || !/^\d{4}-\d\d$/.test(cycle)) return undefined;
+  const found = await api.find('GET', `/v1/accounts/${encodeURIComponent(id)}/statements/${cycle}`);
+  return found === undefined ? undefined : Object(found);
+}
+
 function csv(statements: readonly object[]): string {
-  const names = [...CSV, ...CSV_MORE];
   const cell = (value: unknown): string => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-  const rows = statements.map((one) => names.map((name) => cell(Reflect.get(one, name) ?? '')));
-  return [names, ...rows].map((row) => `${row.join(',')}\n`).join('');
+  const rows = statements.map((one) => {
+    const row = { ...one, ...summary(one) };
+    return CSV.map((name) => cell(Reflect.get(row, name) ?? ''));
+  });
+  return [CSV, ...rows].map((row) => `${row.join(',')}\n`).join('');
 }
 
 async function verify(args: string[]): Promise<number> {

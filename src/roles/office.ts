@@ -23,6 +23,7 @@ import { PlanRecords } from '../fleet/plan/plan-records.ts';
 import { ServiceKeeper, serviceOps } from '../fleet/plan/service-keeper.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
+import { passedOps } from '../fleet/plan/usage.ts';
 import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import { inForce } from '../fleet/plan/versions.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
@@ -86,6 +87,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     service: async (before, after, by) => [
       ...(await serviceOps(state, now(), [before, after], by)),
       ...(await caseOps(state, now(), [before, after], by)),
+      ...(await passedOps(state, now(), before, after)),
     ],
     record,
     left: (device, account) => {
@@ -143,7 +145,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const plans = new PlanRecords({ store: state, record, now });
   const forgetter = forgetterOf(options, state);
   const stepKeeper = stepKeeperOf(options, state, shadow, commandIntake);
-  const statements = statementsOf(options, state);
+  const [history, statementTable] = [new UsageHistory(options.clickhouse), new StatementTable(options.clickhouse)];
+  const statements = statementsOf(options, state, history, statementTable);
   const notices = new PlanNotices({ store: state, instance: options.instance, record, now, log });
   const unitKeeper = new UnitKeeper({
     store: state,
@@ -222,6 +225,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     isConnected: options.isConnected,
     connections: options.connections,
     disconnect: options.disconnect,
+    history,
+    statements: statementTable,
     past: new Past(options.clickhouse),
     trail,
     texts,
@@ -369,11 +374,16 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
 /** Usage that is noted arrives so much later at the most, unless it waits for a sink. */
 const NOTED_MS = 60_000;
 
-function statementsOf({ clickhouse, facts, instance, log }: OfficeOptions, store: State): StatementKeeper {
+function statementsOf(
+  { facts, instance, log }: OfficeOptions,
+  store: State,
+  history: UsageHistory,
+  table: StatementTable,
+): StatementKeeper {
   return new StatementKeeper({
     store,
-    history: new UsageHistory(clickhouse),
-    table: new StatementTable(clickhouse),
+    history,
+    table,
     instance,
     async delivered() {
       const at = now();

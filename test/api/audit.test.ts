@@ -17,6 +17,8 @@ beforeAll(async () => {
   );
   // What the database would give, which is not there.
   Object.assign(api.office, {
+    history: { used: async () => new Map() },
+    statements: { list: async () => [] },
     past: { track: async () => ({ rows: [], total: 0 }), events: async () => [], rows: async function* () {} },
     audits: { list: async () => [], exposure: async () => [] },
     export: async () => 'a zip',
@@ -81,6 +83,11 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
   'POST /v1/accounts': ['/v1/accounts', { id: 'acme', name: 'Acme' }, 'accounts'],
   'GET /v1/accounts': ['/v1/accounts'],
   'GET /v1/accounts/{id}': ['/v1/accounts/acme', undefined, 'accounts/acme'],
+  'GET /v1/accounts/{id}/statements/{cycle}': [
+    `/v1/accounts/acme/statements/${new Date().toISOString().slice(0, 7)}`,
+    undefined,
+    `accounts/acme/statements/${new Date().toISOString().slice(0, 7)}`,
+  ],
   'PATCH /v1/accounts/{id}': ['/v1/accounts/acme', { name: 'Acme Ltd' }, 'accounts/acme'],
   'POST /v1/accounts/{id}/suspend': ['/v1/accounts/acme/suspend', { reason: 'unpaid' }, 'accounts/acme'],
   'POST /v1/accounts/{id}/resume': ['/v1/accounts/acme/resume', { reason: 'paid' }, 'accounts/acme'],

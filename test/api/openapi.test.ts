@@ -201,6 +201,7 @@ describe('the description of the API', () => {
       'DELETE /v1/tokens/{name}',
       'GET /v1/accounts',
       'GET /v1/accounts/{id}',
+      'GET /v1/accounts/{id}/statements/{cycle}',
       'GET /v1/audit',
       'GET /v1/audit/exposure',
       'GET /v1/commands',

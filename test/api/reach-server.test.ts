@@ -299,6 +299,20 @@ describe('with a token of account B', () => {
     for (const text of files.values()) expect(WORDS.filter((word) => text.includes(word))).toEqual([]);
   }, 60_000);
 
+  it('the cycle in which the device was passed on is shown to each for its part', async () => {
+    const path = `/v1/devices/${PASSED}`;
+    const part = async (caller: Caller): Promise<unknown> => Object((await caller.get(`${path}/statements`))['statements']);
+    // What came within the second after it was passed on counts for A.
+    const some = (least: number) => expect.toSatisfy((n: number) => n >= least);
+    await eventually(async () => expect(await part(a)).toMatchObject([{ account: A, records: some(3), provisional: true }]));
+    await eventually(async () => expect(await part(b)).toMatchObject([{ account: B, records: some(1), provisional: true }]));
+    isClean(await b.call('GET', `${path}/statements`), 'statements');
+    isClean(await b.call('GET', `${path}/service`), 'service');
+    expect((await b.get(`${path}/service`))['periods']).toMatchObject([{ account: B }]);
+    expect((await b.get(`${path}/usage`))['cycles']).toMatchObject([{ records: expect.any(Number) }]);
+    expect((await b.get('/v1/plans'))['plans']).toMatchObject([{ name: 'default' }]);
+  }, 60_000);
+
   it('no stream says anything of what is A’s', async () => {
     const [live, named] = [await b.follow('/v1/live'), await b.follow(`/v1/live?device=${HIS},${OWN}`)];
     expect((await b.follow('/v1/live?topics=status')).status).toBe(403);

@@ -83,9 +83,9 @@ export class Slot {
     return this.raw(device, received, frameOf(samples), samples.length, 'tiny', { keep: null, relay: true });
   }
 
-  usage(device: string, received: number, traffic: Traffic | string): number {
+  usage(device: string, received: number, traffic: Traffic | string, account = ''): number {
     const bytes = typeof traffic === 'string' ? Buffer.from(traffic) : encodeUsage(traffic);
-    const origin = new Origin(new Definition('tiny', 'tcp'), device, '192.0.2.1:1000');
+    const origin = new Origin(new Definition('tiny', 'tcp', undefined, account), device, '192.0.2.1:1000');
     return this.journal.append(origin, EntryKind.Usage, received, 0, 0, bytes, 0, bytes.length);
   }
 

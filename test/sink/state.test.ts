@@ -6,8 +6,8 @@ import { silentLog } from '../../src/base/log.ts';
 import { secretUrl } from '../../src/base/secret.ts';
 import { cycleOf } from '../../src/fleet/plan/cycle.ts';
 import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
-import { planSchema } from '../../src/fleet/plan/plan.ts';
-import { countersOf, readUsage } from '../../src/fleet/plan/usage.ts';
+import { planSchema, UNLIMITED } from '../../src/fleet/plan/plan.ts';
+import { countersOf, passedOps, readUsage } from '../../src/fleet/plan/usage.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import type { Traffic } from '../../src/journal/usage.ts';
 import { createStateSink } from '../../src/out/sink/state/sink.ts';
@@ -122,6 +122,29 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
     await slot.journal.close();
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(await usage(store, `car-a ${T}`)).toMatchObject({ bytes_in: 100 });
+  });
+
+  it('what is of an account that has the device no more counts for the cycle, and not against the caps of who has it', async () => {
+    const store = await open();
+    const device = deviceSchema.parse({ id: 'car-a', account: 'bolt' });
+    await store.write([{ table: 'devices', key: 'car-a', put: JSON.stringify(device) }]);
+    const slot = await Slot.open(data, 0);
+    slot.usage('car-a', NOVEMBER, ONE, 'acme');
+    for (let n = 1; n <= 2; n++) slot.usage('car-a', NOVEMBER + n, ONE, 'bolt');
+    await slot.journal.close();
+    const { shipper } = shipping(store);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await usage(store, `car-a ${NOVEMBER}`)).toMatchObject({ bytes_in: 300, records: 9 });
+    expect(await readUsage(store, device, { plan: UNLIMITED, cycle: cycleOf(UNLIMITED, NOVEMBER) })).toMatchObject({
+      bytes_in: 200,
+      records: 6,
+    });
+    const [late] = await passedOps(store, NOVEMBER + 5, device, { ...device, account: 'else' });
+    await store.write(late === undefined ? [] : [late]);
+    expect(await readUsage(store, device, { plan: UNLIMITED, cycle: cycleOf(UNLIMITED, NOVEMBER) })).toMatchObject({
+      bytes_in: 0,
+      passed_at: NOVEMBER + 5,
+    });
   });
 
   it('counts each entry once when the shipper is killed again and again', async () => {

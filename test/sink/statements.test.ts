@@ -250,6 +250,50 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     expect([await verify(), await store.list('statement_copies', { limit: 1 }), (await table.list()).length]).toEqual([['1 right'], [], 1]);
   });
 
+  it('a cycle in which a device was passed on has a statement for each account, of its own part', async () => {
+    const { store, slot, clock, keeper, settle, device, planned, verify } = await world();
+    await planned.put(planSchema.parse({ name: 'shared', bytes_cap: 1000, prorate: true, prorate_floor_pct: 20 }), 'desk', 'now');
+    const period = (account: string, from: number) => ({ state: 'active', from, plan: 'shared', account, by: 'desk', reason: 'active' });
+    const periods = [period('acme', OCTOBER - DAY), period('bolt', OCTOBER + 10 * DAY), period('acme', OCTOBER + 12 * DAY)];
+    await store.write([{ table: 'service', key: 'car-a', put: JSON.stringify({ mark: 'running', periods, news: [] }) }]);
+    await device('car-a', { plan: 'shared', account: 'acme', first_seen: OCTOBER - DAY });
+    // What is counted for an account is what was received while the device was of it: the second after a change, too.
+    for (const [account, day] of [
+      ['acme', 1],
+      ['acme', 10.00001],
+      ['bolt', 11],
+      ['bolt', 12.00001],
+      ['acme', 20],
+    ] as const)
+      slot.usage('car-a', OCTOBER + day * DAY, ONE, account);
+    await settle();
+    clock.delivered = OCTOBER + 25 * DAY;
+    await keeper().freeze();
+    expect(await store.list('statements', { limit: 9 })).toEqual([]);
+    clock.delivered = NOVEMBER;
+    await Promise.all([keeper().freeze(), keeper().freeze()]);
+    await keeper().freeze();
+    const found = (await store.list('statements', { limit: 9 })).map(({ value }) => STATEMENTS.read(value)?.statement);
+    found.sort((a, b) => ((a?.account ?? '') < (b?.account ?? '') ? -1 : 1));
+    expect(found).toMatchObject([
+      {
+        account: 'acme',
+        bytes_in: 300,
+        start: OCTOBER,
+        end: NOVEMBER,
+        cycle_start: OCTOBER,
+        owned: [
+          { from: OCTOBER, to: OCTOBER + 10 * DAY },
+          { from: OCTOBER + 12 * DAY, to: NOVEMBER },
+        ],
+        bytes_cap: Math.floor((1000 * 29) / 31),
+        days: { active: 29 },
+      },
+      { account: 'bolt', bytes_in: 200, start: OCTOBER + 10 * DAY, end: OCTOBER + 12 * DAY, bytes_cap: 200, days: { active: 2 } },
+    ]);
+    expect(await verify()).toEqual(['1 right', '1 right']);
+  });
+
   it('a device that changes to a plan with other cycles has a statement of each part', async () => {
     const { store, slot, clock, keeper, settle, device, planned, verify } = await world();
     await planned.put(planSchema.parse({ name: 'other', anchor_day: 15 }), 'desk', 'now');

@@ -37,10 +37,18 @@ export function cycleOf(plan: CycleRule, time: number): Cycle {
   return found;
 }
 
-/** What part of the cycle a device that was activated in it has, 0 to 1: 1 for any other cycle, and when the plan does not prorate. */
-export function proration(plan: Pick<Plan, 'prorate'>, cycle: Cycle, activated: number | undefined): number {
-  if (!plan.prorate || activated === undefined || activated <= cycle.start || activated >= cycle.end) return 1;
-  return (cycle.end - activated) / (cycle.end - cycle.start);
+/**
+ * What part of the cycle a device that was activated in it has, 0 to 1, and no less than the plan's floor: 1 for any other cycle, and when the
+ * plan does not prorate. `until`: it was passed on then.
+ */
+export function proration(
+  { prorate, prorate_floor_pct }: Pick<Plan, 'prorate' | 'prorate_floor_pct'>,
+  { start, end }: Cycle,
+  activated: number | undefined,
+  until = end,
+): number {
+  if (!prorate || activated === undefined || activated >= end) return 1;
+  return Math.max(prorate_floor_pct / 100, (Math.min(until, end) - Math.max(activated, start)) / (end - start));
 }
 
 function find(plan: CycleRule, time: number): Cycle {

@@ -5,6 +5,11 @@ import { DEVICES } from '../registry/device.ts';
 import { UNLIMITED } from './plan.ts';
 import { type InForce, inForce, PLANS, type PlanHistory, UNLIMITED_HISTORY } from './versions.ts';
 
+interface Terms {
+  readonly plan: string;
+  readonly account: string;
+}
+
 /** Devices whose plan is remembered. */
 const MAX_DEVICES = 100_000;
 
@@ -15,7 +20,7 @@ const MAX_DEVICES = 100_000;
  */
 export class DevicePlans {
   readonly #store: StateStore;
-  readonly #names = new Map<string, string>();
+  readonly #devices = new Map<string, Terms>();
   readonly #plans = new Map<string, PlanHistory>();
   readonly #unwatch: () => void;
   /** Counts changes: what was read while one came is not remembered. */
@@ -33,20 +38,26 @@ export class DevicePlans {
 
   /** All versions of the device's plan. Rejects when the store cannot be read. */
   async historyOf(device: string): Promise<PlanHistory> {
-    return this.#plan(this.#names.get(device) ?? (await this.#name(device)));
+    return this.#plan((await this.#terms(device)).plan);
+  }
+
+  /** Whose the device is; '' for no account. Rejects when the store cannot be read. */
+  async accountOf(device: string): Promise<string> {
+    return (await this.#terms(device)).account;
   }
 
   close(): void {
     this.#unwatch();
   }
 
-  async #name(device: string): Promise<string> {
+  async #terms(device: string): Promise<Terms> {
+    const known = this.#devices.get(device);
+    if (known !== undefined) return known;
     const changes = this.#changes;
-    const text = await this.#store.get('devices', device);
-    const name = DEVICES.read(text)?.plan ?? UNLIMITED.name;
-    if (this.#names.size >= MAX_DEVICES) this.#names.clear();
-    if (changes === this.#changes) this.#names.set(device, name);
-    return name;
+    const { plan = UNLIMITED.name, account = '' } = DEVICES.read(await this.#store.get('devices', device)) ?? {};
+    if (this.#devices.size >= MAX_DEVICES) this.#devices.clear();
+    if (changes === this.#changes) this.#devices.set(device, { plan, account });
+    return { plan, account };
   }
 
   async #plan(name: string): Promise<PlanHistory> {
@@ -60,7 +71,7 @@ export class DevicePlans {
   }
 
   #changed(table: Table, key: string | undefined): void {
-    const known = table === 'devices' ? this.#names : this.#plans;
+    const known = table === 'devices' ? this.#devices : this.#plans;
     this.#changes++;
     if (key === undefined) known.clear();
     else known.delete(key);

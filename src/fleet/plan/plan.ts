@@ -34,6 +34,12 @@ export const planSchema = z
       .default('UTC')
       .describe('in which that day begins'),
     prorate: z.boolean().default(false).describe('caps of a cycle that began in the middle are smaller in proportion'),
+    prorate_floor_pct: z
+      .number()
+      .min(0)
+      .max(100)
+      .default(10)
+      .describe('with prorate: the least share of the caps, however late in the cycle a device was activated'),
     bytes_cap: z.int().min(1).meta({ format: 'bytes' }).optional().describe('per cycle; absent: none'),
     records_cap: z.int().min(1).optional().describe('per cycle; absent: none'),
     interval_s: z.int().min(1).max(86_400).optional().describe('programmed interval: a device that reports much faster is an event'),

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { rowsOf, TypedTable } from '../../state/table.ts';
+import { type Cycle, proration } from './cycle.ts';
 import { billed, type Counters, NOTHING } from './overhead.ts';
-import { planSchema } from './plan.ts';
+import { type Plan, planSchema } from './plan.ts';
 import { type Period, SERVICE_STATES } from './service.ts';
 import { usageOf } from './usage.ts';
 import { type PlanHistory, pricedBy } from './versions.ts';
@@ -44,6 +45,9 @@ const later = {
 const detail = z.object(later);
 export type Detail = z.infer<typeof detail>;
 
+const ownedSchema = z.object({ from: z.int(), to: z.int() });
+type Owned = z.infer<typeof ownedSchema>;
+
 export const statementSchema = z.object({
   device: z.string(),
   account: z.string(),
@@ -60,6 +64,12 @@ export const statementSchema = z.object({
   over_bytes: z.int().optional().describe('billed beyond the cap'),
   records_cap: z.int().optional(),
   over_records: z.int().optional(),
+  cycle_start: z.int().optional().describe('of the cycle of which this is the part of an account; absent: `start`'),
+  cycle_end: z.int().optional(),
+  owned: z
+    .array(ownedSchema)
+    .optional()
+    .describe('when the device was of the account; absent: all the time, or it is of before this was noted'),
   ...detail.partial().shape,
 });
 export type Statement = z.infer<typeof statementSchema>;
@@ -76,30 +86,38 @@ export type Frozen = z.infer<typeof frozenSchema>;
 const headSchema = z.object({ number: z.int(), hash: z.string() });
 export type Head = z.infer<typeof headSchema>;
 
-export const STATEMENTS = new TypedTable<Frozen, [device: string, start: number]>({
+/** `account`: of a statement of a part of the cycle, in which others had the device, too. */
+export const STATEMENTS = new TypedTable<Frozen, [device: string, start: number, account?: string]>({
   name: 'statements',
-  key: (device, start) => `${device} ${start}`,
+  key: (device, start, account) => (account === undefined ? `${device} ${start}` : `${device} ${start} ${digest(account).slice(0, 16)}`),
   parse: rowsOf(frozenSchema),
 });
 /** The newest statement of each account. */
 export const HEADS = new TypedTable<Head, [account: string]>({
   name: 'statement_heads',
-  key: (account) => createHash('sha256').update(account).digest('hex'),
+  key: digest,
   parse: rowsOf(headSchema),
 });
 
-/** What a statement is about, of the device's periods: undefined if no plan of the device had a cycle that begins then. */
+/** What a statement is about. */
 export interface Scope {
   readonly account: string;
   readonly plan: PlanHistory;
   readonly from: number;
   readonly to: number;
   readonly activated: number | undefined;
+  /** When the device was of the account, where it was of others, too, in the cycle: only what was received as this one's counts. */
+  readonly owned: readonly Owned[] | undefined;
+  /** In which that was received: usage is noted some seconds after it, and then after the device was passed on. */
+  readonly window: Cycle;
 }
 
-/** The part of the cycle in which the device was on the plan: another plan with other cycles ends it, or begins it later. */
-export function scopeOf(periods: readonly Period[], plans: ReadonlyMap<string, PlanHistory>, start: number): Scope | undefined {
-  let found: Scope | undefined;
+/**
+ * Of the device's periods, one for each account that had it in the cycle that begins then, the first one first; none if no plan of the device
+ * had such a cycle. The part of the cycle in which the device was on the plan: another plan with other cycles ends it, or begins it later.
+ */
+export function scopesOf(periods: readonly Period[], plans: ReadonlyMap<string, PlanHistory>, start: number): Scope[] {
+  let whole: Scope | undefined;
   for (const [at, period] of periods.entries()) {
     const plan = plans.get(period.plan);
     if (plan === undefined) continue;
@@ -109,9 +127,30 @@ export function scopeOf(periods: readonly Period[], plans: ReadonlyMap<string, P
     const to = Math.min(periods[at + 1]?.from ?? cycle.end, cycle.end);
     if (cycle.start !== start || to <= from) continue;
     const activated = periods.find(({ state }) => state === 'active')?.from;
-    found = { account: period.account, plan, from: found?.from ?? from, to, activated };
+    const begun: number = whole?.from ?? from;
+    whole = { account: period.account, plan, from: begun, to, activated, owned: undefined, window: { start: begun, end: to } };
   }
-  return found;
+  if (whole === undefined) return [];
+  const owned = new Map<string, Owned[]>();
+  for (const [at, { account, from: since }] of periods.entries()) {
+    const from = at === 0 ? whole.from : Math.max(since, whole.from);
+    const to = Math.min(periods[at + 1]?.from ?? whole.to, whole.to);
+    const spans = owned.get(account) ?? [];
+    const last = spans.at(-1);
+    if (to <= from) continue;
+    owned.set(account, last?.to === from ? [...spans.slice(0, -1), { ...last, to }] : [...spans, { from, to }]);
+  }
+  if (owned.size <= 1) return [whole];
+  const { plan, activated, window } = whole;
+  return [...owned].map(([account, spans]) => ({
+    account,
+    plan,
+    from: spans[0]?.from ?? 0,
+    to: spans.at(-1)?.to ?? 0,
+    activated,
+    owned: spans,
+    window,
+  }));
 }
 
 /** An event that a statement tells of. */
@@ -146,7 +185,7 @@ export function totalOf(networks: readonly Counters[]): Counters {
   );
 }
 
-export function detailOf({ networks, told }: Used, periods: readonly Period[], scope: Pick<Scope, 'from' | 'to'>): Detail {
+export function detailOf({ networks, told }: Used, periods: readonly Period[], scope: TimesOf): Detail {
   return { networks: [...networks], ...toldOf(told), days: daysOf(periods, scope) };
 }
 
@@ -164,26 +203,29 @@ function toldOf(told: readonly Told[]): Pick<Detail, 'steps' | 'commands'> {
   return { steps, commands: Object.fromEntries([...sent].map(([type, ids]) => [type, ids.size])) };
 }
 
+type TimesOf = { readonly from: number; readonly to: number; readonly owned?: readonly Owned[] | undefined };
+
 /** Days in each state, to the thousandth. */
-export function daysOf(periods: readonly Period[], { from, to }: Pick<Scope, 'from' | 'to'>): Detail['days'] {
+export function daysOf(periods: readonly Period[], { from, to, owned = [{ from, to }] }: TimesOf): Detail['days'] {
   const times: Partial<Record<Period['state'], number>> = {};
-  for (const [at, period] of periods.entries()) {
-    const time = Math.min(to, periods[at + 1]?.from ?? to) - Math.max(from, period.from);
-    if (time > 0) times[period.state] = (times[period.state] ?? 0) + time;
-  }
+  for (const [at, period] of periods.entries())
+    for (const span of owned) {
+      const time = Math.min(to, span.to, periods[at + 1]?.from ?? to) - Math.max(span.from, period.from);
+      if (time > 0) times[period.state] = (times[period.state] ?? 0) + time;
+    }
   return Object.fromEntries(Object.entries(times).map(([state, time]) => [state, Math.round(time / (DAY_MS / 1000)) / 1000]));
 }
 
 export function statementOf(
   device: string,
-  { account, plan: history, from, to, activated }: Scope,
+  { account, plan: history, from, to, activated, owned, window }: Scope,
   start: number,
   used: Counters,
   more?: Partial<Detail>,
 ): Statement {
   const { plan, version, cycle } = pricedBy(history, start);
-  const metered = { id: device, ...(activated === undefined ? {} : { activates_at: activated }) };
-  const { bytes_cap, records_cap } = usageOf(used, metered, plan, cycle);
+  const share = owned === undefined ? proration(plan, cycle, activated) : shareOf(plan, cycle, activated ?? 0, owned);
+  const { bytes_cap, records_cap } = usageOf(used, { id: device }, plan, cycle, share);
   const billed_bytes = billed(plan, used);
   return {
     device,
@@ -193,6 +235,7 @@ export function statementOf(
     time_zone: plan.time_zone,
     start: from,
     end: to,
+    ...(owned === undefined ? {} : { cycle_start: window.start, cycle_end: window.end, owned: [...owned] }),
     ...used,
     overhead: plan.overhead,
     overhead_bytes: billed_bytes - used.bytes_in - used.bytes_out,
@@ -203,11 +246,78 @@ export function statementOf(
   };
 }
 
+/** What the statements of an account's devices come to. `isWhole`: no further cycle can begin that belongs to them. */
+export function accountSum(
+  all: readonly (Statement & { readonly provisional: boolean; readonly number?: number | undefined; readonly hash?: string | undefined })[],
+  isWhole: boolean,
+): AccountSum {
+  const sum = (of: (one: Statement) => number | undefined): number => all.reduce((total, one) => total + (of(one) ?? 0), 0);
+  const named = (of: (one: Statement) => Readonly<Record<string, number>> | undefined): Record<string, number> => {
+    const sums = new Map<string, number>();
+    for (const one of all) for (const [name, n] of Object.entries(of(one) ?? {})) sums.set(name, (sums.get(name) ?? 0) + n);
+    return Object.fromEntries([...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, n]) => [name, Math.round(1000 * n) / 1000]));
+  };
+  const networks = new Map<string, NetworkUse>();
+  for (const one of all.flatMap(({ networks: some = [] }) => some)) {
+    const { mcc, mnc, roaming } = one;
+    const key = `${mcc} ${mnc} ${roaming}`;
+    const before = networks.get(key);
+    networks.set(key, before === undefined ? one : { ...one, ...totalOf([before, one]) });
+  }
+  const provisional = !isWhole || all.some((one) => one.provisional);
+  const chain = all.map(({ number, hash }) => ({ number, hash })).sort((a, b) => (a.number ?? 0) - (b.number ?? 0));
+  const sealed = provisional ? {} : { hash: digest(canonical(chain)) };
+  return {
+    provisional,
+    devices: new Set(all.map(({ device }) => device)).size,
+    ...totalOf(all),
+    overhead_bytes: sum((one) => one.overhead_bytes),
+    billed_bytes: sum((one) => one.billed_bytes),
+    over_bytes: sum((one) => one.over_bytes),
+    over_records: sum((one) => one.over_records),
+    networks: [...networks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one),
+    commands: named((one) => one.commands),
+    days: named((one) => one.days),
+    ...sealed,
+  };
+}
+
+export interface AccountSum extends Counters {
+  readonly provisional: boolean;
+  readonly devices: number;
+  readonly overhead_bytes: number;
+  readonly billed_bytes: number;
+  readonly over_bytes: number;
+  readonly over_records: number;
+  readonly networks: readonly NetworkUse[];
+  readonly commands: Readonly<Record<string, number>>;
+  readonly days: Readonly<Record<string, number>>;
+  /** Of the numbers and hashes of the statements. */
+  readonly hash?: string;
+}
+
+/** Of the caps, for the account that had the device so long. */
+function shareOf(plan: Plan, cycle: Cycle, activated: number, owned: readonly Owned[]): number {
+  if (!plan.prorate) return 1;
+  const shares = owned.map(({ from, to }) => proration({ ...plan, prorate_floor_pct: 0 }, cycle, Math.max(from, activated), to));
+  return Math.max(
+    plan.prorate_floor_pct / 100,
+    Math.min(
+      1,
+      shares.reduce((sum, share) => sum + Math.max(0, share), 0),
+    ),
+  );
+}
+
 /** Invariant 2. */
 export function hashOf(statement: Statement, previous: string): string {
   return createHash('sha256')
     .update(`${canonical(statement)}\n${previous}`)
     .digest('hex');
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** JSON with the names of each object in order. */

@@ -22,6 +22,8 @@ export interface RankedUsage {
   readonly forecast_pct: number;
   /** Steps of the plan that hold. */
   readonly held: readonly Step[];
+  /** From when on that was counted, epoch ms. */
+  readonly since: number;
   /** The larger share. */
   readonly pct: number;
 }
@@ -63,9 +65,10 @@ export class UsageRanking {
         const force = plans.get(device?.plan ?? '') ?? unlimited;
         const { plan } = force;
         if (device === undefined || (plan.bytes_cap === undefined && plan.records_cap === undefined)) continue;
-        const { cycle, pct, bytes_pct, records_pct } = await readUsage(store, device, force);
+        const { cycle, pct, bytes_pct, records_pct, passed_at = 0 } = await readUsage(store, device, force);
         const policy = POLICIES.read(await store.get('policies', device.id));
-        const part = Math.max(LEAST_PART, (now - cycle.start) / (cycle.end - cycle.start));
+        const begun = Math.max(cycle.start, passed_at);
+        const part = Math.max(LEAST_PART, (now - begun) / (cycle.end - begun));
         ranked.push({
           device: device.id,
           account: device.account ?? '',
@@ -75,6 +78,7 @@ export class UsageRanking {
           forecast_pct: tenths(pct / part),
           held: policy === undefined || now >= policy.cycle_end ? [] : policy.held,
           pct,
+          since: begun,
         });
       }
     return ranked.sort((a, b) => b.pct - a.pct);

@@ -95,13 +95,18 @@ describe('proration', () => {
   const cycle = { start: Date.UTC(2026, 10, 1), end: Date.UTC(2026, 11, 1) };
 
   it('gives the share of the cycle that is left', () => {
-    expect(proration({ prorate: true }, cycle, Date.UTC(2026, 10, 16))).toBe(0.5);
-    expect(proration({ prorate: true }, cycle, cycle.end - 1)).toBeGreaterThan(0);
+    expect(proration({ prorate: true, prorate_floor_pct: 0 }, cycle, Date.UTC(2026, 10, 16))).toBe(0.5);
+    expect(proration({ prorate: true, prorate_floor_pct: 0 }, cycle, cycle.end - 1)).toBeGreaterThan(0);
+  });
+
+  it('is no less than the floor of the plan, and is of the time until the device was passed on', () => {
+    expect(proration({ prorate: true, prorate_floor_pct: 10 }, cycle, cycle.end - 1_800_000)).toBe(0.1);
+    expect(proration({ prorate: true, prorate_floor_pct: 10 }, cycle, Date.UTC(2026, 10, 7), Date.UTC(2026, 10, 13))).toBe(0.2);
   });
 
   it('leaves alone cycles that did not begin in the middle', () => {
     for (const activated of [undefined, cycle.start - 1, cycle.start, cycle.end])
-      expect(proration({ prorate: true }, cycle, activated)).toBe(1);
-    expect(proration({ prorate: false }, cycle, Date.UTC(2026, 10, 16))).toBe(1);
+      expect(proration({ prorate: true, prorate_floor_pct: 0 }, cycle, activated)).toBe(1);
+    expect(proration({ prorate: false, prorate_floor_pct: 10 }, cycle, Date.UTC(2026, 10, 16))).toBe(1);
   });
 });

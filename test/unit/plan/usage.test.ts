@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { NOTHING } from '../../../src/fleet/plan/overhead.ts';
 import { type Plan, planSchema } from '../../../src/fleet/plan/plan.ts';
-import { usageOf } from '../../../src/fleet/plan/usage.ts';
+import { forecastOf, usageOf } from '../../../src/fleet/plan/usage.ts';
 
 const cycle = { start: 0, end: 1000 };
 const plan = (more: object): Plan => planSchema.parse({ name: 'p', ...more });
@@ -17,4 +17,15 @@ it('usage goes by the cap that has less left', () => {
 it('caps are smaller in a cycle that began late, where the plan says so', () => {
   expect(pct(plan({ bytes_cap: 1000, prorate: true }), 500, 0, 500)).toBe(100);
   expect(pct(plan({ bytes_cap: 1000 }), 500, 0, 500)).toBe(50);
+  expect(pct(plan({ bytes_cap: 1000, prorate: true }), 100, 0, 999)).toBe(100);
+});
+
+it('the forecast goes on as it was, and says when the nearer cap is reached', () => {
+  const used = { billed_bytes: 100, records: 4 };
+  expect(forecastOf(used, 0, 250, 1000)).toEqual({ expected_bytes: 400, expected_records: 16 });
+  expect(forecastOf({ ...used, bytes_cap: 300, records_cap: 8 }, 0, 250, 1000)).toMatchObject({ cap_at: 500 });
+  expect(forecastOf({ ...used, bytes_cap: 100, records_cap: 400 }, 0, 250, 1000)).not.toHaveProperty('cap_at');
+  expect(forecastOf({ billed_bytes: 0, records: 0, bytes_cap: 1 }, 0, 250, 1000)).toEqual({ expected_bytes: 0, expected_records: 0 });
+  // The first minutes of a cycle say little of it.
+  expect(forecastOf(used, 0, 1, 1000)).toMatchObject({ expected_bytes: 5095 });
 });

@@ -2,7 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { jsonOf } from '../../../base/json.ts';
 import { canonical, type Frozen, type Statement, statementSchema } from '../../../fleet/plan/statement.ts';
 import { plainError } from './errors.ts';
-import { quoteName } from './migrate.ts';
+import { quoteName, quoteText } from './migrate.ts';
 import { type ClickHouseAccess, connect } from './sink.ts';
 
 const REQUEST_MS = 60_000;
@@ -52,10 +52,13 @@ export class StatementTable {
     }
   }
 
-  /** By account and number. */
-  async list(): Promise<StoredStatement[]> {
+  /** By account and number; `of`: those of an account that begin in `[from, to)`, epoch ms. */
+  async list(of?: { readonly account: string; readonly from: number; readonly to: number }): Promise<StoredStatement[]> {
     try {
-      const query = `SELECT account, number, device, statement, previous, hash FROM ${this.#table} FINAL ORDER BY account, number`;
+      const time = (at: number): string => `fromUnixTimestamp64Milli(toInt64(${Math.floor(at)}), 'UTC')`;
+      const where =
+        of === undefined ? '' : `WHERE account = ${quoteText(of.account)} AND start >= ${time(of.from)} AND start < ${time(of.to)}`;
+      const query = `SELECT account, number, device, statement, previous, hash FROM ${this.#table} FINAL ${where} ORDER BY account, number`;
       const result = await this.#client.query({ query, format: 'JSONEachRow' });
       return (await result.json<Record<string, unknown>>()).map((row) => ({
         account: String(row['account']),

@@ -1,7 +1,7 @@
 import { AppError } from '../../../base/errors.ts';
 import type { DevicePlans } from '../../../fleet/plan/device-plans.ts';
 import { type Counters, NOTHING } from '../../../fleet/plan/overhead.ts';
-import { usageKey } from '../../../fleet/plan/usage.ts';
+import { PASSED, usageKey } from '../../../fleet/plan/usage.ts';
 import { entries } from '../../../state/pages.ts';
 import type { Op, StateStore } from '../../../state/store.ts';
 import type { Batch, BatchLimits, Park, Position, Sink } from '../sink.ts';
@@ -102,20 +102,27 @@ class StateSink implements Sink {
     return moved;
   }
 
-  async #sums({ usage }: Batch): Promise<Map<string, Counters>> {
-    const sums = new Map<string, Counters>();
+  async #sums({ usage }: Batch): Promise<Map<string, Readonly<Record<string, number>>>> {
+    const sums = new Map<string, Record<string, number>>();
     for (let i = 0; i < usage.count; i++) {
       const device = usage.device[i] ?? '';
       const { cycle } = await this.#o.plans.of(device, usage.time[i] ?? 0);
       const key = usageKey(device, cycle);
-      const sum = sums.get(key) ?? NOTHING;
-      sums.set(key, {
-        bytes_in: sum.bytes_in + (usage.bytesIn[i] ?? 0),
-        bytes_out: sum.bytes_out + (usage.bytesOut[i] ?? 0),
-        segments: sum.segments + (usage.segments[i] ?? 0),
-        datagrams: sum.datagrams + (usage.datagrams[i] ?? 0),
-        records: sum.records + (usage.records[i] ?? 0),
-      });
+      const sum = sums.get(key) ?? { ...NOTHING };
+      sums.set(key, sum);
+      const used: Counters = {
+        bytes_in: usage.bytesIn[i] ?? 0,
+        bytes_out: usage.bytesOut[i] ?? 0,
+        segments: usage.segments[i] ?? 0,
+        datagrams: usage.datagrams[i] ?? 0,
+        records: usage.records[i] ?? 0,
+      };
+      // The device was passed on before this was noted: it is not of who has it now.
+      const isPassed = (usage.account[i] ?? '') !== (await this.#o.plans.accountOf(device));
+      for (const [name, value] of Object.entries(used)) {
+        sum[name] = (sum[name] ?? 0) + value;
+        if (isPassed) sum[PASSED + name] = (sum[PASSED + name] ?? 0) + value;
+      }
     }
     return sums;
   }

@@ -13,12 +13,12 @@ import {
   type Scope,
   STATEMENTS,
   type Statement,
-  scopeOf,
+  scopesOf,
   statementOf,
   totalOf,
   type Used,
 } from '../../../fleet/plan/statement.ts';
-import { PLANS, type PlanHistory, UNLIMITED_HISTORY } from '../../../fleet/plan/versions.ts';
+import { PLANS, type PlanHistory, pricedBy, UNLIMITED_HISTORY } from '../../../fleet/plan/versions.ts';
 import { entries, pages } from '../../../state/pages.ts';
 import type { StateStore } from '../../../state/store.ts';
 import type { UsageHistory } from '../clickhouse/history.ts';
@@ -60,6 +60,8 @@ interface Due {
   readonly start: number;
   readonly scope: Scope;
   readonly periods: readonly Period[];
+  /** When it is over, epoch ms. */
+  readonly due: number;
 }
 
 const UNUSED: Used = { networks: [], told: [] };
@@ -123,29 +125,40 @@ export class StatementKeeper {
     let next = closed + LOOK_MS;
     for await (const page of pages(store, 'usage', { size: CHUNK })) {
       const groups = new Map<string, Due[]>();
-      for (const { key } of page) {
-        const at = key.lastIndexOf(' ');
-        const [device, start] = [key.slice(0, at), Number(key.slice(at + 1))];
-        if (start >= closed || (await store.get('statements', key)) !== undefined) continue;
-        const periods = (await readService(store, device, this.#o.now()))?.periods ?? [];
-        const scope = scopeOf(periods, plans, start);
-        if (scope === undefined) continue;
-        const of = `${scope.from} ${scope.to}`;
-        if (scope.to <= closed) groups.set(of, [...(groups.get(of) ?? []), { device, start, scope, periods }]);
-        else next = Math.min(next, scope.to);
-      }
+      for (const { key } of page)
+        for await (const due of this.#dueOf(key, plans, closed)) {
+          const { start, end } = due.scope.window;
+          const of = `${start} ${end} ${partOf(due.scope) ?? ''}`;
+          if (closed < due.due) next = Math.min(next, due.due);
+          else groups.set(of, [...(groups.get(of) ?? []), due]);
+        }
       for (const due of groups.values()) if (!(await this.#freezeTogether(due))) next = 0;
     }
     return next;
+  }
+
+  /** What is not frozen of a cycle that has sums. */
+  async *#dueOf(key: string, plans: ReadonlyMap<string, PlanHistory>, closed: number): AsyncGenerator<Due> {
+    const { store, now } = this.#o;
+    const at = key.lastIndexOf(' ');
+    const [device, start] = [key.slice(0, at), Number(key.slice(at + 1))];
+    if (start >= closed || (await store.get('statements', key)) !== undefined) return;
+    const periods = (await readService(store, device, now()))?.periods ?? [];
+    for (const scope of scopesOf(periods, plans, start)) {
+      const part = partOf(scope);
+      if (part !== undefined && (await store.get('statements', STATEMENTS.key(device, start, part))) !== undefined) continue;
+      // A part is frozen with the rest of its cycle: its account may have the device again.
+      const due = part === undefined ? scope.to : pricedBy(scope.plan, start).cycle.end;
+      yield { device, start, scope, periods, due };
+    }
   }
 
   /** False when another server came between. */
   async #freezeTogether(due: readonly Due[]): Promise<boolean> {
     const [first] = due;
     if (first === undefined) return true;
-    const { from, to } = first.scope;
     const devices = due.map(({ device }) => device);
-    const used = await this.#o.history.used(devices, { start: from, end: to });
+    const used = await this.#o.history.used(devices, first.scope.window, partOf(first.scope));
     let all = true;
     for (const one of due) all = (await this.#freezeOne(one, used.get(one.device) ?? UNUSED)) && all;
     return all;
@@ -154,17 +167,18 @@ export class StatementKeeper {
   /** Invariant 2. */
   async #freezeOne({ device, start, scope, periods }: Due, used: Used): Promise<boolean> {
     const { store, now } = this.#o;
+    const part = partOf(scope);
     const statement = statementOf(device, scope, start, totalOf(used.networks), detailOf(used, periods, scope));
     const text = await store.get('statement_heads', HEADS.key(scope.account));
     const head = HEADS.parse(HEADS.key(scope.account), text);
     const previous = head?.hash ?? '';
     const frozen: Frozen = { statement, number: (head?.number ?? 0) + 1, previous, hash: hashOf(statement, previous), frozen: now() };
     return store.write([
-      STATEMENTS.expect(undefined, device, start),
+      STATEMENTS.expect(undefined, device, start, part),
       HEADS.expect(text, scope.account),
-      STATEMENTS.put(frozen, device, start),
+      STATEMENTS.put(frozen, device, start, part),
       HEADS.put({ number: frozen.number, hash: frozen.hash }, scope.account),
-      { table: 'statement_copies', key: STATEMENTS.key(device, start), put: '1' },
+      { table: 'statement_copies', key: STATEMENTS.key(device, start, part), put: '1' },
     ]);
   }
 
@@ -181,6 +195,11 @@ export class StatementKeeper {
       await store.write(page.map(({ key }) => ({ table: 'statement_copies', key, remove: true }) as const));
     }
   }
+}
+
+/** The account, where others had the device in the cycle, too. */
+function partOf({ account, owned }: Pick<Scope, 'account'> & { readonly owned?: Scope['owned'] }): string | undefined {
+  return owned === undefined ? undefined : account;
 }
 
 export interface Finding {
@@ -236,10 +255,10 @@ export async function* verifyStatements(
 
 /** What of the statement is something else by the rows, and by the life of the service; '' if nothing is. */
 async function differences(store: StateStore, history: UsageHistory, statement: Statement): Promise<string> {
-  const { device, start, end } = statement;
-  const used = (await history.used([device], { start, end })).get(device) ?? UNUSED;
+  const { device, start, end, owned, cycle_start = start, cycle_end = end } = statement;
+  const used = (await history.used([device], { start: cycle_start, end: cycle_end }, partOf(statement))).get(device) ?? UNUSED;
   const periods = (await SERVICE.get(store, device))?.periods ?? [];
-  const computed: Partial<Statement> = { ...totalOf(used.networks), ...detailOf(used, periods, { from: start, to: end }) };
+  const computed: Partial<Statement> = { ...totalOf(used.networks), ...detailOf(used, periods, { from: start, to: end, owned }) };
   // The life of a service goes with the record of an erased device, and its oldest periods when there are very many.
   const first = periods[0]?.from ?? end;
   if (first >= end || (first > start && periods.length >= MOST_PERIODS)) delete computed.days;
