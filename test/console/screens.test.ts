@@ -176,6 +176,17 @@ describe('the screens', () => {
     expect(faults).toEqual([]);
   });
 
+  it('list the commands of all devices, by state', async () => {
+    const body = { type: 'custom', protocol: 'teltonika', parameters: { text: 'getver' } };
+    expect((await server.call('POST', `/v1/devices/${DEVICE}/commands`, body)).status).toBe(201);
+    const { page, faults } = await signedIn('commands?state=queued');
+    await reads(page, 'getver');
+    expect(await page.$$eval('main table a', (links) => links.map(({ textContent }) => textContent))).toEqual([DEVICE]);
+    await show(page, 'commands?state=failed');
+    await reads(page, 'No command.');
+    expect(faults).toEqual([]);
+  });
+
   it('make a plan, and say what is wrong with one', async () => {
     const { page } = await signedIn('plans');
     await press(page, '::-p-text(New plan)');

@@ -8,14 +8,19 @@ import { Ago } from '../parts/time.tsx';
 import { filterBy, go, place, to } from '../route.ts';
 import { may } from '../session.ts';
 import type { Command } from '../shapes.ts';
-import { EventsOf } from './events.tsx';
 
 const REFRESH_MS = 2000;
 const STATES = ['queued', 'sent', 'answered', 'failed', 'expired', 'cancelled', 'unknown'];
 
-/** What was asked of devices, over all of them: the events that commands leave. */
+/** What was asked of devices, over all of them: those under way, or those that ended in a state. */
 export function Commands(): JSX.Element {
-  const device = place.value.query.get('device') ?? '';
+  const { query } = place.value;
+  const device = query.get('device') ?? '';
+  const state = query.get('state') ?? '';
+  const type = query.get('type') ?? '';
+  const filters = new URLSearchParams({ limit: '200' });
+  for (const [name, value] of Object.entries({ device, state, type })) if (value !== '') filters.set(name, value);
+  const list = useData<{ readonly commands: readonly Command[]; readonly next?: string }>(`/v1/commands?${filters}`, REFRESH_MS);
   return (
     <>
       <h1>Commands</h1>
@@ -36,8 +41,34 @@ export function Commands(): JSX.Element {
           Show those of the device
           <input type="search" value={device} onChange={(event) => filterBy('device', event.currentTarget.value.trim())} />
         </label>
+        <label>
+          State
+          <select value={state} onChange={(event) => filterBy('state', event.currentTarget.value)}>
+            <option value="">any</option>
+            {STATES.map((one) => (
+              <option key={one} value={one}>
+                {one}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Type
+          <input type="search" value={type} onChange={(event) => filterBy('type', event.currentTarget.value.trim())} />
+        </label>
       </form>
-      <EventsOf device={device} type="command" />
+      <Loaded data={list}>
+        {({ commands, next }) =>
+          commands.length === 0 ? (
+            <Empty>No command. Here stand those of all devices, with what has become of them.</Empty>
+          ) : (
+            <>
+              <CommandTable commands={commands} done={list.reload} showsDevice />
+              {next !== undefined && <p class="note">There are more: name a device, a state or a type.</p>}
+            </>
+          )
+        }
+      </Loaded>
     </>
   );
 }
@@ -208,7 +239,15 @@ function Field({ name, rule }: { readonly name: string; readonly rule: Parameter
   );
 }
 
-function CommandTable({ commands, done }: { readonly commands: readonly Command[]; readonly done: () => void }): JSX.Element {
+function CommandTable({
+  commands,
+  done,
+  showsDevice = false,
+}: {
+  readonly commands: readonly Command[];
+  readonly done: () => void;
+  readonly showsDevice?: boolean;
+}): JSX.Element {
   const action = useAction();
   const cancel = (command: Command): void => {
     void action
@@ -223,6 +262,9 @@ function CommandTable({ commands, done }: { readonly commands: readonly Command[
         rows={commands}
         id={({ id }) => id}
         columns={[
+          ...(showsDevice
+            ? [{ name: 'device', show: ({ device }: Command) => <a href={to('device', device, 'commands')}>{device}</a> }]
+            : []),
           { name: 'command', show: ({ type }) => type },
           { name: 'state', show: ({ state }) => <span class={STATES.includes(state) ? state : ''}>{state}</span> },
           { name: 'asked', show: ({ created }) => <Ago time={created} /> },
