@@ -325,7 +325,10 @@ async function withLive(office: ApiOffice, reach: Reach | undefined, devices: re
 }
 
 /** What the codec has learned about the device; undefined: nothing. */
-export async function profileOf({ state, codecs, deviceRecords }: ApiOffice, id: string): Promise<z.infer<typeof profile> | undefined> {
+export async function profileOf(
+  { state, codecs, deviceRecords }: Pick<ApiOffice, 'state' | 'codecs' | 'deviceRecords'>,
+  id: string,
+): Promise<z.infer<typeof profile> | undefined> {
   const unit = (await deviceRecords.get(id))?.unit ?? id;
   const found = await new Promise<Parameters<Parameters<typeof state.findProfile>[1]>[0]>((resolve) => state.findProfile(unit, resolve));
   const codec = found === undefined ? undefined : codecs.get(found.codec);

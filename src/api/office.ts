@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { OfficeOptions } from '../cluster/office.ts';
 import type { Codec, Options } from '../codec/index.ts';
 import type { Explainer } from '../explain/explainer.ts';
+import type { Campaigner } from '../fleet/command/campaigner.ts';
 import type { CommandIntake } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import type { Shadow } from '../fleet/command/shadow.ts';
@@ -59,6 +60,7 @@ export interface ApiOffice {
   readonly waiting: Waiting;
   readonly shadow: Shadow;
   readonly tester: InstallationTester;
+  readonly campaigner: Campaigner;
   readonly deviceRecords: DeviceRecords;
   readonly accounts: AccountRecords;
   readonly recipients: RecipientRecords;

@@ -10,6 +10,7 @@ import { ACCOUNT_ROUTES } from './accounts.ts';
 import { AUDIT_ROUTES } from './audit.ts';
 import { callOf, settle } from './audited.ts';
 import { BULK_ROUTES } from './bulk.ts';
+import { campaignRoutes } from './campaigns.ts';
 import { commandRoutes } from './commands.ts';
 import { Confirmations } from './confirmations.ts';
 import { CONNECTION_ROUTES } from './connections.ts';
@@ -192,6 +193,7 @@ export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages'
     ...REPLAY_ROUTES,
     ...textRoutes(options),
     ...PARKED_ROUTES,
+    ...campaignRoutes(confirmations),
   ];
 }
 

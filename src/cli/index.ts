@@ -72,6 +72,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'campaigns',
+    about: 'send one command to many devices, and follow that',
+    load: async () => {
+      const { CAMPAIGNS_HELP, campaigns } = await import('./campaigns.ts');
+      return { help: CAMPAIGNS_HELP, run: campaigns };
+    },
+  },
+  {
     name: 'outcome',
     about: 'record the outcome of a command that was sent and not answered',
     load: async () => {

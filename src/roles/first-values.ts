@@ -45,6 +45,7 @@ export function firstValues(metrics: Metrics, codecs: ReadonlyMap<string, Codec>
   zero(metrics.texts, ...TEXT_OUTCOMES.map((outcome) => ({ outcome })));
   zero(metrics.commands, ...COMMAND_STATES.map((state) => ({ state })));
   for (const state of ['passed', 'failed', 'interrupted']) zero(metrics.installationTests, { state });
+  for (const state of ['stopped', 'cancelled', 'done']) zero(metrics.campaigns, { state });
   zero(metrics.planActions, ...STEP_ACTIONS.map((action) => ({ action })));
   zero(metrics.timeAnomalies, ...ROW_FLAG_NAMES.filter((flag) => flag !== 'buffered').map((flag) => ({ flag })));
   zero(metrics.audit, ...ENTRY_TYPES.map((type) => ({ type })));

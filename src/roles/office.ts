@@ -15,10 +15,8 @@ import { Shadow } from '../fleet/command/shadow.ts';
 import type { CommandStream } from '../fleet/command/stream.ts';
 import { UnitKeeper } from '../fleet/command/unit-keeper.ts';
 import { Waiting } from '../fleet/command/waiting.ts';
-import { InstallationTester } from '../fleet/installation/tester.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanNotices } from '../fleet/plan/notices.ts';
-import { UNLIMITED } from '../fleet/plan/plan.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
 import { ServiceKeeper, serviceOps } from '../fleet/plan/service-keeper.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
@@ -53,6 +51,7 @@ import { Past } from '../out/sink/clickhouse/past.ts';
 import { StatementTable } from '../out/sink/clickhouse/statements.ts';
 import { StatementKeeper } from '../out/sink/state/statements.ts';
 import { openState, type State } from '../state/open.ts';
+import { campaignerOf, testerOf } from './control-centre.ts';
 import { Exclusion } from './exclusion.ts';
 import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
@@ -170,6 +169,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     isRelay: (device) => live.roster.isRelay(device),
   });
   const tester = testerOf(options, { state, shadow, commandIntake, ledger, deviceRecords, traces, plans });
+  const accounts = new AccountRecords({ store: state, now, record });
+  const campaigner = campaignerOf(options, { state, commandIntake, ledger, deviceRecords, accounts, codecs });
   const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
   const trail = trailOf(options, codecs);
   const texts = new Texts(options, state, codecs, live);
@@ -192,12 +193,26 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     await statements.stop();
     await forgetter.stop();
     await tester.stop();
+    await campaigner.stop();
     await commandIntake.stop();
     await quarantine.stop();
   };
   // A store that does not answer is no reason not to start: what expires is looked after once it does. One that is damaged stays so.
   if (options.stateDamage === '')
-    for (const part of [quarantine, commandIntake, forgetter, stepKeeper, unitKeeper, silence, notices, statements, eraser, tester, stream])
+    for (const part of [
+      quarantine,
+      commandIntake,
+      forgetter,
+      stepKeeper,
+      unitKeeper,
+      silence,
+      notices,
+      statements,
+      eraser,
+      tester,
+      campaigner,
+      stream,
+    ])
       part?.start();
   return {
     state,
@@ -207,8 +222,9 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     shadow,
     tester,
     deviceRecords,
-    accounts: new AccountRecords({ store: state, now, record }),
     recipients: new RecipientRecords({ store: state, now, record }),
+    accounts,
+    campaigner,
     quarantine,
     plans,
     codecs,
@@ -275,40 +291,6 @@ function trailOf({ audit, log, metrics }: OfficeOptions, codecs: ReadonlyMap<str
     elapsed: () => systemClock.elapsed(),
     log,
     count: (type) => metrics.audit.inc({ type }),
-  });
-}
-
-/** What is made before the tester and is used by it. */
-type TesterParts = Pick<ApiOffice, 'shadow' | 'commandIntake' | 'ledger' | 'deviceRecords' | 'traces' | 'plans'> & {
-  readonly state: State;
-};
-
-function testerOf({ instance, log, metrics, record }: OfficeOptions, parts: TesterParts): InstallationTester {
-  const { state, shadow, commandIntake, ledger, deviceRecords, traces, plans } = parts;
-  return new InstallationTester({
-    store: state,
-    instance,
-    listen: (device, heard) => traces.listen(device, heard),
-    device: (id) => deviceRecords.get(id),
-    async intervalOf(id) {
-      const device = await deviceRecords.get(id);
-      const { reported, desired } = await shadow.get(id);
-      const set = reported['interval'] ?? desired['interval'];
-      if (device?.interval_s !== undefined || typeof set === 'number') return device?.interval_s ?? Number(set);
-      return inForce(await plans.history(device?.plan ?? UNLIMITED.name), now()).plan.interval_s;
-    },
-    async typesOf(device, protocol) {
-      const found = (await commandIntake.catalog(device, protocol)) ?? (await commandIntake.catalog(undefined, protocol)) ?? [];
-      return found.flatMap(({ commands }) => commands.map(({ type }) => type));
-    },
-    submit: (draft) => commandIntake.submit(draft),
-    cancel: (device, id, by) => commandIntake.cancel(device, id, by),
-    command: (device, id) => ledger.get(device, id),
-    record,
-    count: (as) => metrics.installationTests.inc({ state: as }),
-    now,
-    elapsed: () => systemClock.elapsed(),
-    log,
   });
 }
 

@@ -63,6 +63,10 @@ export const TABLES = [
   'unknown',
   /** The same of commands that have ended. */
   'finished',
+  /** Campaign id → campaign. */
+  'campaigns',
+  /** `<campaign id> <device>` → what has become of it there. */
+  'campaign_devices',
   /** Device id → id of the command that was handed in last: it orders those who hand in at once. */
   'submitted',
   /** `<device> <start, epoch ms>` → case of recovery. */

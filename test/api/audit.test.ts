@@ -98,6 +98,13 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
   'DELETE /v1/recipients/{id}': ['/v1/recipients/alpha', undefined, 'recipients/alpha'],
   'POST /v1/accounts/{id}/close': ['/v1/accounts/acme/close', { reason: 'ended' }, 'accounts/acme'],
   'GET /v1/commands': ['/v1/commands'],
+  'POST /v1/campaigns': ['/v1/campaigns', { type: 'version', reason: 'new', selection: { devices: ['d-02'] } }, 'campaigns'],
+  'GET /v1/campaigns': ['/v1/campaigns'],
+  'GET /v1/campaigns/{id}': ['/v1/campaigns/CAMPAIGN', undefined, 'campaigns/CAMPAIGN'],
+  'GET /v1/campaigns/{id}/devices': ['/v1/campaigns/CAMPAIGN/devices', undefined, 'campaigns/CAMPAIGN'],
+  'POST /v1/campaigns/{id}/pause': ['/v1/campaigns/CAMPAIGN/pause', undefined, 'campaigns/CAMPAIGN'],
+  'POST /v1/campaigns/{id}/resume': ['/v1/campaigns/CAMPAIGN/resume', undefined, 'campaigns/CAMPAIGN'],
+  'POST /v1/campaigns/{id}/cancel': ['/v1/campaigns/CAMPAIGN/cancel', undefined, 'campaigns/CAMPAIGN'],
   'GET /v1/devices/{id}/statements': ['/v1/devices/d-01/statements', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/statements/{cycle}': [
     `/v1/devices/d-01/statements/${new Date().toISOString().slice(0, 7)}`,
@@ -140,7 +147,11 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
 };
 
 /** What stands for the id of what it has made. */
-const MAKES: Readonly<Record<string, string>> = { 'POST /v1/devices/{id}/commands': 'COMMAND', 'POST /v1/devices/{id}/tests': 'TEST' };
+const MAKES: Readonly<Record<string, string>> = {
+  'POST /v1/devices/{id}/commands': 'COMMAND',
+  'POST /v1/devices/{id}/tests': 'TEST',
+  'POST /v1/campaigns': 'CAMPAIGN',
+};
 
 const ofOperation = (operation: string): Record<string, unknown>[] => api.audit.filter((entry) => entry['operation'] === operation);
 

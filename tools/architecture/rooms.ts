@@ -252,6 +252,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/state/follow.ts',
       'src/state/table.ts',
       'npm:ioredis',
+      'npm:zod',
     ],
   },
   'fleet/installation': {
@@ -326,6 +327,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/fleet/privacy/trail.ts',
       'codec types',
       'fleet/command types',
+      'src/fleet/command/campaign.ts',
       'src/fleet/command/command.ts',
       'src/fleet/command/critical.ts',
       'fleet/installation types',

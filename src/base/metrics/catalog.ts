@@ -187,6 +187,7 @@ export function createMetrics() {
     planActions: counter('fixgate_plan_actions_total', 'Plan steps that began for a device.', ['action']),
     commands: counter('fixgate_commands_total', 'Command transitions, by new state.', ['state']),
     installationTests: counter('fixgate_installation_tests_total', 'Installation tests that have ended, by their result.', ['state']),
+    campaigns: counter('fixgate_campaigns_total', 'Campaigns that have ended, by how.', ['state']),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
     descriptorsExhausted: gauge('fixgate_descriptors_exhausted', 'Processes that have no file descriptor left.'),

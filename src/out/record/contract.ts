@@ -173,6 +173,17 @@ export const EVENT_DATA = {
   }),
   command_refused: z.object({ entry: text, ref: text, command: text, problems }),
   settings_drift: z.object({ setting: text, value: plain }),
+  campaign_started: z.object({ campaign: text, command: text, devices: z.int(), by }),
+  campaign_ended: z.object({
+    campaign: text,
+    command: text,
+    state: z.enum(['stopped', 'cancelled', 'done']),
+    succeeded: z.int(),
+    failed: z.int(),
+    cancelled: z.int(),
+    waiting: z.int(),
+    by,
+  }),
   installation_tested: z.object({
     test: text,
     profile: text,
