@@ -4,6 +4,7 @@ import { listenToKeys } from './keys.tsx';
 import { follow } from './live.ts';
 import { begin } from './session.ts';
 import './theme.css';
+import './screens.css';
 
 declare global {
   interface Window {

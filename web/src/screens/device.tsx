@@ -218,18 +218,8 @@ function TrackView({
     const lon = number_('lon');
     if (lat === null || lon === null) return;
     const [speed, course, time] = [number_('speed_kmh'), number_('course_deg'), Number(value('time'))];
-    const then: Row = {
-      device,
-      lat,
-      lon,
-      speed,
-      course,
-      time,
-      received: time,
-      state: speed !== null && speed >= 5 ? 'moving' : 'standing',
-      via: '',
-    };
-    target.show([isLast && row !== undefined ? row : then]);
+    const state = speed !== null && speed >= 5 ? 'moving' : 'standing';
+    target.show([isLast && row !== undefined ? row : { device, lat, lon, speed, course, time, received: time, state, via: '' }]);
   }
   useEffect(draw, [line, index, row]);
   useEffect(() => map.current?.fit(line), [line]);

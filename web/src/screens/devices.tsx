@@ -57,47 +57,7 @@ export function Devices(): JSX.Element {
   return (
     <>
       <h1>Devices</h1>
-      <search class="row">
-        <input
-          type="search"
-          aria-label="Part of an id, an alias or an account"
-          placeholder="Id, alias or account"
-          value={query.get('q') ?? ''}
-          onInput={(event) => filterBy('q', event.currentTarget.value)}
-        />
-        <input
-          aria-label="Account"
-          placeholder="Account"
-          value={query.get('account') ?? ''}
-          onInput={(event) => filterBy('account', event.currentTarget.value)}
-        />
-        <input
-          aria-label="Plan"
-          placeholder="Plan"
-          value={query.get('plan') ?? ''}
-          onInput={(event) => filterBy('plan', event.currentTarget.value)}
-        />
-        <select aria-label="Now" value={query.get('now') ?? ''} onChange={(event) => filterBy('now', event.currentTarget.value)}>
-          <option value="">connected or not</option>
-          {Object.keys(NOW).map((one) => (
-            <option key={one} value={one}>
-              {one}
-            </option>
-          ))}
-        </select>
-        <select
-          aria-label="State in the registry"
-          value={query.get('state') ?? ''}
-          onChange={(event) => filterBy('state', event.currentTarget.value)}
-        >
-          <option value="">any state in the registry</option>
-          {REGISTRY_STATES.map((state) => (
-            <option key={state} value={state}>
-              {state}
-            </option>
-          ))}
-        </select>
-      </search>
+      <Filters query={query} />
       {may('devices') && <Add done={first.reload} />}
       {action.refusal !== undefined && <Refused refusal={action.refusal} />}
       <Loaded data={first}>
@@ -148,6 +108,52 @@ export function Devices(): JSX.Element {
         }}
       </Loaded>
     </>
+  );
+}
+
+function Filters({ query }: { readonly query: URLSearchParams }): JSX.Element {
+  return (
+    <search class="row">
+      <input
+        type="search"
+        aria-label="Part of an id, an alias or an account"
+        placeholder="Id, alias or account"
+        value={query.get('q') ?? ''}
+        onInput={(event) => filterBy('q', event.currentTarget.value)}
+      />
+      <input
+        aria-label="Account"
+        placeholder="Account"
+        value={query.get('account') ?? ''}
+        onInput={(event) => filterBy('account', event.currentTarget.value)}
+      />
+      <input
+        aria-label="Plan"
+        placeholder="Plan"
+        value={query.get('plan') ?? ''}
+        onInput={(event) => filterBy('plan', event.currentTarget.value)}
+      />
+      <select aria-label="Now" value={query.get('now') ?? ''} onChange={(event) => filterBy('now', event.currentTarget.value)}>
+        <option value="">connected or not</option>
+        {Object.keys(NOW).map((one) => (
+          <option key={one} value={one}>
+            {one}
+          </option>
+        ))}
+      </select>
+      <select
+        aria-label="State in the registry"
+        value={query.get('state') ?? ''}
+        onChange={(event) => filterBy('state', event.currentTarget.value)}
+      >
+        <option value="">any state in the registry</option>
+        {REGISTRY_STATES.map((state) => (
+          <option key={state} value={state}>
+            {state}
+          </option>
+        ))}
+      </select>
+    </search>
   );
 }
 

@@ -17,12 +17,10 @@ const TRAIL_MS = 3_600_000;
 
 /** Where they are. The list has the same devices as the map, by the same filters. */
 export function MapScreen(): JSX.Element {
-  const { query } = place.value;
-  const search = query.get('q') ?? '';
-  const state = query.get('state') ?? '';
-  const [selected, setSelected] = useState(query.get('device') ?? '');
+  const [search = '', state = '', begun = ''] = ['q', 'state', 'device'].map((name) => place.value.query.get(name) ?? '');
+  const [selected, setSelected] = useState(begun);
   const [isFollowed, follow] = useState(false);
-  const [trail, setTrail] = useState<readonly Position[] | undefined>(undefined);
+  const trail = useTrail(selected);
   const [isListOnly, listOnly] = useState(false);
   const map = useRef<DevicesMap | undefined>(undefined);
   const hasFitted = useRef(false);
@@ -48,64 +46,21 @@ export function MapScreen(): JSX.Element {
     }
   }
   useEffect(draw, [shown, selected, isFollowed]);
-
-  // The trail of the selected device grows with the feed.
-  useSignalEffect(() => {
-    void changes.value;
-    const now = rows.get(selected);
-    if (trail === undefined || now === undefined) return;
-    const last = trail.at(-1);
-    if (last?.[0] !== now.lon || last[1] !== now.lat) setTrail([...trail, [now.lon, now.lat]]);
-  });
-  useEffect(() => map.current?.trail(trail ?? []), [trail]);
+  useEffect(() => map.current?.trail(trail.points ?? []), [trail.points]);
 
   function select(device: string, isFromList: boolean): void {
     setSelected(device);
-    setTrail(undefined);
+    trail.clear();
     follow(false);
     const target = rows.get(device);
     if (isFromList && target !== undefined) map.current?.centre(target, true);
-  }
-
-  async function loadTrail(): Promise<void> {
-    const until = Date.now();
-    const path = `/v1/devices/${encodeURIComponent(selected)}/positions?from=${until - TRAIL_MS}&to=${until}`;
-    const answer = await get<{ readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }>(path).catch(
-      () => undefined,
-    );
-    const [lon, lat] = ['lon', 'lat'].map((name) => answer?.columns.indexOf(name) ?? -1);
-    const points = (answer?.rows ?? []).map((one): Position => [Number(one[lon ?? 0]), Number(one[lat ?? 0])]);
-    setTrail(points.filter((point) => point.every(Number.isFinite)));
   }
 
   return (
     <div class={isListOnly ? 'map-screen list-only' : 'map-screen'}>
       <h1 class="hidden">Map</h1>
       <section class="map-side" aria-label="Devices">
-        <input
-          type="search"
-          aria-label="Find a device"
-          placeholder="Find a device"
-          value={search}
-          onInput={(event) => filterBy('q', event.currentTarget.value)}
-        />
-        <select aria-label="State" value={state} onChange={(event) => filterBy('state', event.currentTarget.value)}>
-          <option value="">all states</option>
-          {STATES.map((one) => (
-            <option key={one} value={one}>
-              {wordOf(one)}
-            </option>
-          ))}
-        </select>
-        <p class="quiet" id="map-count">
-          {number(shown.length)} {shown.length === 1 ? 'device' : 'devices'} with a position
-          {connection.value === 'lost' && heard.value > 0 && (
-            <>
-              {' '}
-              from <At time={heard.value} />, reconnecting
-            </>
-          )}
-        </p>
+        <Filters search={search} state={state} count={shown.length} />
         <VirtualList
           label="Devices with a position"
           items={shown}
@@ -132,22 +87,15 @@ export function MapScreen(): JSX.Element {
             <p>
               <b class="mono">{row.device}</b> <StateMark state={row.state} />
             </p>
-            <p>
-              {row.speed === null ? '' : `${number(row.speed)} km/h ${wind(row.course)}, `}
-              <Ago time={row.time} />
-              {row.via === 'store' && <span class="quiet"> (from the store)</span>}
-            </p>
-            <p class="mono">
-              {row.lat.toFixed(5)}, {row.lon.toFixed(5)}
-            </p>
+            <Facts row={row} />
             <p class="row">
               <button type="button" aria-pressed={isFollowed} onClick={() => follow(!isFollowed)}>
                 Follow
               </button>
               <button
                 type="button"
-                aria-pressed={trail !== undefined}
-                onClick={() => (trail === undefined ? void loadTrail() : setTrail(undefined))}
+                aria-pressed={trail.points !== undefined}
+                onClick={() => (trail.points === undefined ? void trail.load() : trail.clear())}
               >
                 Trail
               </button>
@@ -158,6 +106,84 @@ export function MapScreen(): JSX.Element {
       </div>
     </div>
   );
+}
+
+function Facts({ row }: { readonly row: Row }): JSX.Element {
+  return (
+    <>
+      <p>
+        {row.speed === null ? '' : `${number(row.speed)} km/h ${wind(row.course)}, `}
+        <Ago time={row.time} />
+        {row.via === 'store' && <span class="quiet"> (from the store)</span>}
+      </p>
+      <p class="mono">
+        {row.lat.toFixed(5)}, {row.lon.toFixed(5)}
+      </p>
+    </>
+  );
+}
+
+interface FiltersProps {
+  readonly search: string;
+  readonly state: string;
+  readonly count: number;
+}
+
+function Filters({ search, state, count }: FiltersProps): JSX.Element {
+  return (
+    <>
+      <input
+        type="search"
+        aria-label="Find a device"
+        placeholder="Find a device"
+        value={search}
+        onInput={(event) => filterBy('q', event.currentTarget.value)}
+      />
+      <select aria-label="State" value={state} onChange={(event) => filterBy('state', event.currentTarget.value)}>
+        <option value="">all states</option>
+        {STATES.map((one) => (
+          <option key={one} value={one}>
+            {wordOf(one)}
+          </option>
+        ))}
+      </select>
+      <p class="quiet" id="map-count">
+        {number(count)} {count === 1 ? 'device' : 'devices'} with a position
+        {connection.value === 'lost' && heard.value > 0 && (
+          <>
+            {' '}
+            from <At time={heard.value} />, reconnecting
+          </>
+        )}
+      </p>
+    </>
+  );
+}
+
+/** Where a device was in the last hour; grows with the feed once it has been asked for. */
+function useTrail(device: string): { readonly points: readonly Position[] | undefined; load(): Promise<void>; clear(): void } {
+  const [trail, setTrail] = useState<{ readonly device: string; readonly points: readonly Position[] } | undefined>(undefined);
+  // That of a device that was selected before is nobody's.
+  const points = trail?.device === device ? trail.points : undefined;
+  useSignalEffect(() => {
+    void changes.value;
+    const now = rows.get(device);
+    if (points === undefined || now === undefined) return;
+    const last = points.at(-1);
+    if (last?.[0] !== now.lon || last[1] !== now.lat) setTrail({ device, points: [...points, [now.lon, now.lat]] });
+  });
+  return { points, clear: () => setTrail(undefined), load: async () => setTrail({ device, points: await lastHour(device) }) };
+}
+
+async function lastHour(device: string): Promise<Position[]> {
+  const until = Date.now();
+  const path = `/v1/devices/${encodeURIComponent(device)}/positions?from=${until - TRAIL_MS}&to=${until}`;
+  const answer = await get<{ readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }>(path).catch(
+    () => undefined,
+  );
+  const [lon, lat] = ['lon', 'lat'].map((name) => answer?.columns.indexOf(name) ?? -1);
+  const points = (answer?.rows ?? []).map((one): Position => [Number(one[lon ?? 0]), Number(one[lat ?? 0])]);
+  return points.filter((point) => point.every(Number.isFinite));
 }
 
 function Entry({ row }: { readonly row: Row }): JSX.Element {
