@@ -25,6 +25,7 @@ import type { Live } from '../live/live.ts';
 import type { StatusBoard } from '../live/status.ts';
 import type { TraceHub } from '../live/trace-hub.ts';
 import type { Audits } from '../out/sink/clickhouse/audits.ts';
+import type { Evidence } from '../out/sink/clickhouse/evidence.ts';
 import type { UsageHistory } from '../out/sink/clickhouse/history.ts';
 import type { Past } from '../out/sink/clickhouse/past.ts';
 import type { StatementTable } from '../out/sink/clickhouse/statements.ts';
@@ -100,6 +101,8 @@ export interface ApiOffice {
   /** The audit: what is written to it, and the table of it. */
   readonly trail: Trail;
   readonly audits: Audits;
+  /** What devices did that they should not, and the frames of that. */
+  readonly evidence: Evidence;
   /** Who has looked at where a device was. */
   readonly views: Views;
   /** Says which address a device has; false when it has never spoken. */

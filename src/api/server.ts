@@ -22,6 +22,7 @@ import { docsPage } from './docs.ts';
 import { Downloads, downloadRoutes } from './downloads.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
 import { EVENT_ROUTES } from './events.ts';
+import { EVIDENCE_ROUTES } from './evidence.ts';
 import { HOLD_ROUTES } from './holds.ts';
 import { LIVE_ROUTES } from './live.ts';
 import { MAPS_PATH, type Maps, mapRoutes } from './maps.ts';
@@ -186,6 +187,7 @@ export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages'
     ...USAGE_ROUTES,
     ...SERVICE_ROUTES,
     ...STATEMENT_ROUTES,
+    ...EVIDENCE_ROUTES,
     ...AUDIT_ROUTES,
     ...HOLD_ROUTES,
     ...RECOVERY_ROUTES,

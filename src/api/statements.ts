@@ -56,12 +56,14 @@ const ofAccount = statementSchema
   })
   .meta({ id: 'account_statement' });
 const month = z.string().regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'must be a month: YYYY-MM');
-const day = z.string().regex(/^\d{4}-\d\d(-\d\d)?$/, 'must be the month or the day on which the cycle begins: YYYY-MM or YYYY-MM-DD');
+export const day = z
+  .string()
+  .regex(/^\d{4}-\d\d(-\d\d)?$/, 'must be the month or the day on which the cycle begins: YYYY-MM or YYYY-MM-DD');
 /** Clocks of some zone show the first of the month so much earlier, or later, than UTC. */
 const ZONES_MS = 14 * 3_600_000;
 
 /** Of all cycles with usage, newest first; those that are not frozen are computed of the sums, or of the rows where accounts share a cycle. */
-async function statementsOf(office: ApiOffice, id: string, share?: Share): Promise<Shown[]> {
+export async function statementsOf(office: ApiOffice, id: string, share?: Share): Promise<Shown[]> {
   const now = systemClock.now();
   const periods = (await readService(office.state, id, now))?.periods ?? [];
   const plans = new Map<string, PlanHistory>();
@@ -102,7 +104,7 @@ function isOwn({ account, start, end, owned }: Shown, { accounts, spans }: Share
 }
 
 /** Day on which the cycle begins, in its zone. */
-function dayOf({ start, cycle_start = start, time_zone }: Shown): string {
+export function dayOf({ start, cycle_start = start, time_zone }: Shown): string {
   return new Intl.DateTimeFormat('sv-SE', { timeZone: time_zone, dateStyle: 'short' }).format(cycle_start);
 }
 

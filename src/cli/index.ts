@@ -144,6 +144,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'evidence',
+    about: 'show what a device did in a billing cycle that it should not',
+    load: async () => {
+      const { EVIDENCE_HELP, evidence } = await import('./evidence.ts');
+      return { help: EVIDENCE_HELP, run: evidence };
+    },
+  },
+  {
     name: 'statement',
     about: 'show or verify the statements of billing cycles',
     load: async () => {

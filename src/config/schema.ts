@@ -250,6 +250,11 @@ export const configSchema = z
         console: z.boolean().default(true).describe('serve the web console at /'),
       })
       .prefault({}),
+    evidence: z
+      .strictObject({
+        keepDays: z.int().min(1).max(36_500).default(400).describe('how long raw frames of evidence are kept, days'),
+      })
+      .prefault({}),
     canary: z
       .boolean()
       .default(true)

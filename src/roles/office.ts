@@ -45,6 +45,7 @@ import { TraceHub } from '../live/trace-hub.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
 import { Audits } from '../out/sink/clickhouse/audits.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
+import { Evidence } from '../out/sink/clickhouse/evidence.ts';
 import { UsageHistory } from '../out/sink/clickhouse/history.ts';
 import { lastPositions } from '../out/sink/clickhouse/last-positions.ts';
 import { Past } from '../out/sink/clickhouse/past.ts';
@@ -247,6 +248,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     trail,
     texts,
     audits: new Audits(options.clickhouse),
+    evidence: new Evidence(options.clickhouse),
     views: new Views({ now: () => systemClock.elapsed(), record }),
     async pick(device, address, by): Promise<boolean> {
       const isKnown = await pickAddress(state, device, address, now());

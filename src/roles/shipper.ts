@@ -13,11 +13,14 @@ import { ownedStorage } from '../cluster/owned-storage.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
+import { heldDevices } from '../fleet/privacy/hold.ts';
 import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import type { EventJson } from '../out/record/event.ts';
 import { watchCanary } from '../out/ship/canary.ts';
 import { Erasures, erasuresPath } from '../out/ship/erasures.ts';
+import { RawKeeper } from '../out/ship/raw-keeper.ts';
 import { type Shipper, startShipper } from '../out/ship/shipper.ts';
+import { Evidence } from '../out/sink/clickhouse/evidence.ts';
 import { type ClickHouseAccess, createClickHouseSink } from '../out/sink/clickhouse/sink.ts';
 import type { StreamGroup } from '../out/sink/redis-stream/groups.ts';
 import type { Sink } from '../out/sink/sink.ts';
@@ -28,6 +31,7 @@ import { eventLoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspec
 /** Events are told to the supervisor together. */
 const GATHER_MS = 100;
 const MOST_EVENTS = 500;
+const DAY_MS = 86_400_000;
 
 /** What the shipper is told. */
 export interface ShippingStart {
@@ -77,12 +81,28 @@ export async function startShipping({ config, instance, owner, orderOffset, clic
     claim: (slot) => claimSlot(join(journalDirectory, slot)),
   });
 
+  const evidence = new RawKeeper({
+    journal: journalDirectory,
+    storage,
+    instance,
+    evidence: new Evidence(clickhouse),
+    erased: () => erasures.of('clickhouse'),
+    held: () => heldDevices(state, systemClock.now()),
+    keepMs: config.evidence.keepDays * DAY_MS,
+    now: () => systemClock.now(),
+    log,
+  });
+  evidence.start();
   const told = (sink: string, seconds: number): void => metrics.canaryAge.set({ sink }, seconds);
   const unwatch = config.canary ? watchCanary(sinks, instance, () => systemClock.now(), told) : () => {};
-  return roleOf(shipper, state, metrics, log, unwatch);
+  const stop = async (): Promise<void> => {
+    unwatch();
+    await evidence.stop();
+  };
+  return roleOf(shipper, state, metrics, log, stop);
 }
 
-function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log, unwatch: () => void): ChildRole {
+function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log, stop: () => Promise<void>): ChildRole {
   const lag = eventLoopLag();
   const vitals = new Vitals();
   const unknown = unknownToChild();
@@ -112,7 +132,7 @@ function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log, unwa
       }
     },
     async drain(deadlineMs: number): Promise<void> {
-      unwatch();
+      await stop();
       const all = await shipper.drained(deadlineMs);
       if (!all) log.warn({}, 'delivery not complete at the deadline; the rest is delivered after the next start');
       await shipper.close();

@@ -21,6 +21,7 @@ beforeAll(async () => {
     statements: { list: async () => [] },
     past: { track: async () => ({ rows: [], total: 0 }), events: async () => [], rows: async function* () {} },
     audits: { list: async () => [], exposure: async () => [] },
+    evidence: { instances: async () => [], hashes: async () => [] },
     export: async () => 'a zip',
   });
 });
@@ -112,6 +113,7 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
     undefined,
     'd-01',
   ],
+  'GET /v1/devices/{id}/evidence': ['/v1/devices/d-01/evidence', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/owners': ['/v1/devices/d-01/owners', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/units': ['/v1/devices/d-01/units', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/usage': ['/v1/devices/d-01/usage', undefined, 'devices/d-01', 'd-01'],

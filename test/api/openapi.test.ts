@@ -216,6 +216,7 @@ describe('the description of the API', () => {
       'GET /v1/devices/{id}/commands',
       'GET /v1/devices/{id}/commands/{command}',
       'GET /v1/devices/{id}/data',
+      'GET /v1/devices/{id}/evidence',
       'GET /v1/devices/{id}/export',
       'GET /v1/devices/{id}/hold',
       'GET /v1/devices/{id}/identity',

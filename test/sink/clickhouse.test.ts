@@ -543,6 +543,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { number: 8, about: 'audit' },
         { number: 9, about: 'usage by network' },
         { number: 10, about: 'index of the time of receipt' },
+        { number: 11, about: 'raw frames of evidence' },
       ]);
       expect((await rowsOf('SHOW TABLES FROM fixgate')).map(({ name }) => name)).toEqual([
         'audit',
@@ -551,6 +552,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         'last_positions_view',
         'migrations',
         'positions',
+        'raw',
         'statements',
         'statuses',
         'usage',
@@ -601,7 +603,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await slot.journal.close();
       const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
-      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 10]);
+      expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 11]);
       expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
       expect(await rowsOf('SELECT type, data, time = received AS at_once, version FROM fixgate.events ORDER BY time')).toEqual([
         { type: 'connected', data: '{}', at_once: 1, version: 0 },
@@ -615,7 +617,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await expect(migrate(server.client, 'fixgate', 'me')).rejects.toThrow('another process is migrating');
       await migrate(server.client, 'fixgate', 'me', 0);
-      expect(await count('migrations')).toBe(10);
+      expect(await count('migrations')).toBe(11);
     });
 
     test('a lock of our own was left behind by a crash of ours', async () => {

@@ -191,7 +191,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   'out/ship': {
     holds: 'the way out: read, decode again, batch, deliver, move the cursor',
-    imports: ['codec', 'journal', 'out/record', 'src/out/sink/sink.ts', 'base/metrics', 'base/wire'],
+    imports: [
+      'codec',
+      'journal',
+      'out/record',
+      'src/out/sink/sink.ts',
+      'out/sink types',
+      'src/fleet/plan/evidence.ts',
+      'base/metrics',
+      'base/wire',
+    ],
   },
   'out/sink': {
     holds: 'one folder for each delivery target: ClickHouse, Redis streams, sums of usage',

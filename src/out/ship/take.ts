@@ -53,7 +53,7 @@ function takeAudit(batch: Batch, slot: string, entry: EntryView): string {
 }
 
 /** The same may happen twice in a millisecond: its place in the journal tells the two apart. */
-function idOf(slot: string, entry: EntryView, instance: string): string {
+export function idOf(slot: string, entry: EntryView, instance: string): string {
   hash64(`${instance} ${slot} ${entry.sequence} ${entry.device}`, entry.bytes, entry.start, entry.end);
   return HASH.high.toString(16).padStart(8, '0') + HASH.low.toString(16).padStart(8, '0');
 }

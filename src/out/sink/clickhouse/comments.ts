@@ -95,6 +95,19 @@ export const AUDIT: Readonly<Record<string, string>> = {
   count: 'calls that the entry stands for',
 };
 
+/** Of the table `raw`, which came later. */
+export const RAW: Readonly<Record<string, string>> = {
+  device: IDENTITY.device,
+  time: 'when the frame arrived',
+  id: 'of its place in the journal',
+  account: IDENTITY.account,
+  protocol: 'name of the codec',
+  transport: 'tcp, udp or sms',
+  peer: 'address and port of the device',
+  frame: 'its bytes, hex',
+  sha256: 'of its bytes',
+};
+
 /** A statement for each table. */
 export function commentStatements(database: string): string[] {
   return Object.entries(COMMENTS).map(([table, columns]) => commentsOf(database, table, columns));

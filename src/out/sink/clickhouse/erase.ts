@@ -11,7 +11,7 @@ import { quoteName, quoteText } from './migrate.ts';
  * 2. It is done when no such row is left and no mutation that names one of the devices is under way, whichever process began it: one
  *    whose answer was lost is waited for and not begun again.
  */
-export const ERASED_TABLES: readonly string[] = ['positions', 'statuses', 'events', 'usage', 'last_positions'];
+export const ERASED_TABLES: readonly string[] = ['positions', 'statuses', 'events', 'usage', 'last_positions', 'raw'];
 export const KEPT_TABLES: Readonly<Record<string, string>> = {
   migrations: 'says nothing of a device',
   audit: 'who did and saw what, without coordinates: what is erased may have to be accounted for',
@@ -28,10 +28,16 @@ interface Table {
   where(devices: readonly (readonly [string, number])[]): string;
 }
 
-export async function eraseFromTables(client: ClickHouseClient, database: string, devices: ReadonlyMap<string, number>): Promise<Counts> {
+/** `names`: only from these. */
+export async function eraseFromTables(
+  client: ClickHouseClient,
+  database: string,
+  devices: ReadonlyMap<string, number>,
+  names = ERASED_TABLES,
+): Promise<Counts> {
   const counts: Record<string, number> = {};
   const all = [...devices];
-  for (const table of await tables(client, database)) {
+  for (const table of await tables(client, database, names)) {
     counts[table.name] = 0;
     for (let at = 0; at < all.length; at += CHUNK)
       counts[table.name] = (counts[table.name] ?? 0) + (await eraseFromTable(client, database, table, all.slice(at, at + CHUNK)));
@@ -57,11 +63,11 @@ async function eraseFromTable(
   }
 }
 
-async function tables(client: ClickHouseClient, database: string): Promise<Table[]> {
+async function tables(client: ClickHouseClient, database: string, wanted: readonly string[]): Promise<Table[]> {
   const columns = await select(
     client,
     `SELECT table, groupArray(name) AS names FROM system.columns WHERE database = ${quoteText(database)} AND table IN ` +
-      `(${ERASED_TABLES.map(quoteText).join(', ')}) GROUP BY table ORDER BY table`,
+      `(${wanted.map(quoteText).join(', ')}) GROUP BY table ORDER BY table`,
   );
   return columns.map(({ table, names }) => {
     const has = (name: string): boolean => Array.isArray(names) && names.includes(name);

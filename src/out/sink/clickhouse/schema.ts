@@ -1,4 +1,4 @@
-import { AUDIT, commentStatements, commentsOf } from './comments.ts';
+import { AUDIT, commentStatements, commentsOf, RAW } from './comments.ts';
 
 /**
  * The tables, as numbered migrations. A migration that has been released is never changed: a new one is added.
@@ -205,5 +205,20 @@ SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fs
       ['positions', 'statuses'].map(
         (table) => `ALTER TABLE ${database}.${table} ADD INDEX IF NOT EXISTS of_received received TYPE minmax GRANULARITY 1`,
       ),
+  },
+  {
+    number: 11,
+    about: 'raw frames of evidence',
+    statements: (database) => [
+      `CREATE TABLE IF NOT EXISTS ${database}.raw (${IDENTITY},
+  account LowCardinality(String) CODEC(ZSTD(1)),
+  protocol LowCardinality(String) CODEC(ZSTD(1)),
+  transport LowCardinality(String) CODEC(ZSTD(1)),
+  peer String CODEC(ZSTD(1)),
+  frame String CODEC(ZSTD(3)),
+  sha256 String CODEC(ZSTD(1))
+) ${ENGINE}`,
+      commentsOf(database, 'raw', RAW),
+    ],
   },
 ];

@@ -37,12 +37,12 @@ export class StatementTable {
         account,
         number,
         device,
-        start: start / 1000,
-        end: end / 1000,
+        start: seconds(start),
+        end: seconds(end),
         statement: canonical(statement),
         previous,
         hash,
-        frozen: frozen / 1000,
+        frozen: seconds(frozen),
       };
     });
     try {
@@ -76,4 +76,9 @@ export class StatementTable {
   async close(): Promise<void> {
     await this.#client.close();
   }
+}
+
+/** As a text: a number has to be whole. */
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(3);
 }
