@@ -42,7 +42,7 @@ here changes the journal, and the server may run meanwhile.
     --device <id>     of one device only
     --decode          with the records; without, frames are hex
   parked              entries that a sink refused, with the reason, from <data directory>/parked
-    --retry           gives them to the sink again (after a repair, or with a newer version); what it still refuses stays
+    --retry           gives them to the sink again (after a repair, or with a newer version); what it still refuses stays, and so does what dlt has refused
 
   --config <file>     YAML or JSON (default: FIXGATE_CONFIG); FIXGATE_DATA_DIR names another data directory
   --json              ls, verify and parked as JSON
@@ -58,7 +58,9 @@ const KINDS: Readonly<Record<number, string>> = {
   [EntryKind.Audit]: 'audit',
 };
 
-const SINKS = ['clickhouse', 'redis', 'state'];
+const SINKS = ['clickhouse', 'redis', 'state', 'dlt'];
+/** What an authority has refused is looked at by a person. */
+const NOT_RETRIED = 'dlt';
 
 interface Options {
   readonly json: boolean;
@@ -259,7 +261,7 @@ async function retryParkedEntries(config: Config, json: boolean): Promise<number
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
   const results: { sink: string; delivered: number; refused: number }[] = [];
   for (const name of SINKS) {
-    if ((await listParked(directory, name)).length === 0) continue;
+    if (name === NOT_RETRIED || (await listParked(directory, name)).length === 0) continue;
     const store = name === 'clickhouse' ? undefined : await stateStore(config);
     const sink =
       store === undefined

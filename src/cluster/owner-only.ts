@@ -9,7 +9,17 @@ import type { Log } from '../base/log.ts';
  */
 
 /** Everything that the server puts into its data directory, and the directories below each. */
-export const DATA_NAMES: readonly string[] = ['journal', 'state', 'cursor', 'parked', 'clickhouse', 'instance', 'lock', 'owner'];
+export const DATA_NAMES: readonly string[] = [
+  'journal',
+  'state',
+  'cursor',
+  'parked',
+  'forwarded',
+  'clickhouse',
+  'instance',
+  'lock',
+  'owner',
+];
 /** Made and removed by others, and no reason to believe that the directory serves another purpose. */
 const IGNORED: readonly string[] = ['lost+found'];
 

@@ -161,6 +161,17 @@ export const configSchema = z
         ),
       })
       .prefault({}),
+    dlt: z
+      .strictObject({
+        url: urlOf('https://host', ['http:', 'https:'], true).describe(
+          'experimental: address of the Thai transport authority, to which devices with the label `dlt` are forwarded; empty: off',
+        ),
+        vendor: z.int().min(0).max(999).default(0).describe('number of the vendor of the units'),
+        userFile: z.string().default('').describe('file that holds the user'),
+        passwordFile: z.string().default('').describe('file that holds the password'),
+        callsPerMinute: z.number().min(0.1).max(10_000).default(3).describe('calls a minute that the authority allows'),
+      })
+      .prefault({}),
     state: z
       .strictObject({
         url: redisUrl.describe('redis://… of the state store (devices, plans, usage, commands); empty: in the data directory'),

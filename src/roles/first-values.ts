@@ -49,11 +49,19 @@ export function firstValues(metrics: Metrics, codecs: ReadonlyMap<string, Codec>
   zero(metrics.planActions, ...STEP_ACTIONS.map((action) => ({ action })));
   zero(metrics.timeAnomalies, ...ROW_FLAG_NAMES.filter((flag) => flag !== 'buffered').map((flag) => ({ flag })));
   zero(metrics.audit, ...ENTRY_TYPES.map((type) => ({ type })));
+  for (const kind of ['locations', 'master'])
+    zero(metrics.forwards, ...['taken', 'refused', 'unanswered'].map((outcome) => ({ kind, outcome })));
   zero(metrics.relayDropped, { reason: 'no_stream' }, { reason: 'unreadable' });
   zero(metrics.cursorLost, { outcome: 'resumed' }, { outcome: 'repeated' });
   const processes = ['worker', 'shipper', ...(config.clickhouse.url === undefined ? ['clickhouse'] : [])];
   zero(metrics.restarts, ...processes.map((process) => ({ process })));
-  for (const sink of ['clickhouse', ...(config.redis.url === undefined ? [] : ['redis']), 'state']) ofSink(metrics, sink);
+  for (const sink of [
+    'clickhouse',
+    ...(config.redis.url === undefined ? [] : ['redis']),
+    ...(config.dlt.url === undefined ? [] : ['dlt']),
+    'state',
+  ])
+    ofSink(metrics, sink);
 }
 
 function ofCodec(metrics: Metrics, { name: codec, reasons }: Codec): void {

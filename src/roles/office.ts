@@ -347,6 +347,7 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
       },
       clickhouse: (_erasure, devices) => exclusion.erasing(() => options.erase('clickhouse', devices)),
       ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => exclusion.erasing(() => options.erase('redis', devices)) }),
+      ...(config.dlt.url === undefined ? {} : { dlt: (_erasure, devices) => options.erase('dlt', devices) }),
       async state(erasure, devices) {
         await exclusion.erasing(() => options.erase('state', devices));
         return forget(state, erasure);

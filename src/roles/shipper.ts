@@ -7,6 +7,7 @@ import { lockDirectory } from '../base/lock/lock.ts';
 import type { Log } from '../base/log.ts';
 import { processLog } from '../base/log-pino.ts';
 import { createMetrics, type Metrics } from '../base/metrics/catalog.ts';
+import type { SecretUrl } from '../base/secret.ts';
 import { type ChildRole, tell, tellDone, unknownToChild } from '../cluster/child-process.ts';
 import type { Health, ToShipper } from '../cluster/messages.ts';
 import { ownedStorage } from '../cluster/owned-storage.ts';
@@ -14,6 +15,7 @@ import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { heldDevices } from '../fleet/privacy/hold.ts';
+import { DEVICES } from '../fleet/registry/device.ts';
 import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import type { EventJson } from '../out/record/event.ts';
 import { watchCanary } from '../out/ship/canary.ts';
@@ -25,6 +27,7 @@ import { type ClickHouseAccess, createClickHouseSink } from '../out/sink/clickho
 import type { StreamGroup } from '../out/sink/redis-stream/groups.ts';
 import type { Sink } from '../out/sink/sink.ts';
 import { createStateSink } from '../out/sink/state/sink.ts';
+import { follow } from '../state/follow.ts';
 import { openState, type State } from '../state/open.ts';
 import { eventLoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
 
@@ -166,8 +169,20 @@ async function sinksOf({ config, instance, clickhouse, state, metrics, log }: Si
     const onPassed = (entries: number): void => metrics.recipientEntries.inc(entries);
     sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, recipients, onPassed, ...reports }));
   }
+  if (config.dlt.url !== undefined) sinks.push(await dltSink(config, config.dlt.url, state, metrics, log));
   sinks.push(createStateSink({ store: state, plans: new DevicePlans(state, log), instance }));
   return sinks;
+}
+
+async function dltSink({ dlt, dataDir }: Config, url: SecretUrl, state: State, metrics: Metrics, log: Log): Promise<Sink> {
+  const { Dlt } = await import('../out/sink/forward/dlt.ts');
+  const { createForwardSink, Subjects } = await import('../out/sink/forward/sink.ts');
+  const { vendor, userFile, passwordFile, callsPerMinute } = dlt;
+  const adapter = new Dlt({ url, vendor, userFile, passwordFile });
+  const subjects = new Subjects(adapter);
+  follow(state, DEVICES, subjects, log);
+  const count = (outcome: string, kind: string): void => metrics.forwards.inc({ kind, outcome });
+  return createForwardSink({ adapter, directory: join(dataDir, 'forwarded'), callsPerMinute, subjects, log, count });
 }
 
 /** Gathers events for those who look. Of very many at once the rest is not told. */

@@ -179,6 +179,11 @@ export function createMetrics() {
       'fixgate_recipient_entries_total',
       'Entries added to streams of recipients, beside those of the common streams.',
     ),
+    forwards: counter(
+      'fixgate_forward_calls_total',
+      'Calls to an authority that records of devices are forwarded to, by what came of it.',
+      ['kind', 'outcome'],
+    ),
     badEntries: counter('fixgate_journal_bad_entries_total', 'Journal entries that could not be read back.'),
     // Devices and commands.
     devices: gauge('fixgate_devices', 'Devices in the registry, as of the last count (once a minute), by state.', ['state'], 'max'),

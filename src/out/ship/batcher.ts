@@ -49,6 +49,8 @@ export interface BatcherOptions {
   /** Null for a sink that takes no records. */
   readonly window: ResendWindow | null;
   readonly takes: Sink['takes'];
+  /** Absent: entries of all devices. */
+  readonly wants?: ((device: string) => boolean) | undefined;
   /** What of erased devices is left out. Not to change while a batch is read, held, or begun. */
   readonly erased: () => Erased;
   /** The sink takes what is marked relay. */
@@ -176,6 +178,7 @@ export class Batcher {
     await this.#readBack(slot, delivered, (entry) => {
       skip -= entry.accepted;
       if (skip > 0 || entry.kind !== EntryKind.Frame || entry.accepted === 0 || (entry.relay && !this.#options.relays)) return;
+      if (this.#options.wants?.(entry.device) === false) return;
       scratch.rows.clear();
       this.#options.decoder.decode(entry, scratch.rows, slot);
       for (let row = 0; row < scratch.rows.count; row++) seen(window, scratch, row, this.#options.decoder.reading);
@@ -271,6 +274,7 @@ export class Batcher {
       onRelay('not_taken');
       return;
     }
+    if (this.#options.wants?.(entry.device) === false) return;
     const before = batch.rows.count;
     const eventsBefore = batch.events.count;
     const list = erased();

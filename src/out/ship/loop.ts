@@ -95,6 +95,10 @@ export class Loop {
     return this.#o.sink.relays;
   }
 
+  get isSlow(): boolean {
+    return this.#o.sink.isSlow === true;
+  }
+
   get health(): SinkHealth {
     return this.#health;
   }

@@ -146,7 +146,7 @@ class RunningShipper implements Shipper {
     for (const loop of this.#loops) loop.hurry(true);
     try {
       for (;;) {
-        if (this.#loops.every((loop) => [...marks].every(([slot, mark]) => loop.delivered(slot) >= mark))) return true;
+        if (this.#loops.every((loop) => loop.isSlow || [...marks].every(([slot, mark]) => loop.delivered(slot) >= mark))) return true;
         const left = end - this.#clock.elapsed();
         if (left <= 0 || this.#closed) return false;
         await new Promise<void>((resolve) => {
@@ -184,6 +184,7 @@ class RunningShipper implements Shipper {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#progress?.();
+    for (const sink of this.#o.sinks) sink.ending?.();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     await this.#tending;
     await this.#chores.catch(() => undefined);
@@ -210,6 +211,7 @@ class RunningShipper implements Shipper {
       parking,
       window: sink.takes === 'usage' ? null : new ResendWindow(),
       takes: sink.takes,
+      wants: sink.wants?.bind(sink),
       erased: () => this.#o.erasures.of(sink.name),
       relays: sink.relays,
       onRelay: (reason) => {

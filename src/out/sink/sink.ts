@@ -21,6 +21,12 @@ export interface Sink {
   readonly takes?: 'records' | 'usage';
   /** Takes what is marked relay. */
   readonly relays: boolean;
+  /** Of whose records it takes any; absent: of all. What it does not want is not decoded for it. */
+  wants?(device: string): boolean;
+  /** Waits for others, for minutes: an end does not wait until it has everything. */
+  readonly isSlow?: boolean;
+  /** The server is about to end: a delivery that waits rejects. */
+  ending?(): void;
   /** Connects if need be and reads the position. Rejects when the target is not there or not as it should be. */
   open(): Promise<Position>;
   /** Resolves when everything in the batch is stored or parked and the position has moved. */
