@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { fixgate } from '../cli/command.ts';
+import { ObedientDevice } from '../command/device.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import type { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
@@ -274,7 +275,57 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
   });
 });
 
+/** Files anywhere in the data directory that hold any of these bytes. */
+function filesWith(dataDir: string, needles: readonly Buffer[]): string[] {
+  return readdirSync(dataDir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => {
+      try {
+        const bytes = readFileSync(path);
+        return needles.some((needle) => bytes.includes(needle));
+      } catch {
+        // The engine has merged and removed it.
+        return false;
+      }
+    });
+}
+
+/** A place as a device sends it, as ClickHouse stores it, and as text. */
+function traces(lat: number, lon: number): Buffer[] {
+  return [lat, lon].flatMap((degrees) => {
+    const [sent, stored] = [Buffer.alloc(4), Buffer.alloc(8)];
+    sent.writeInt32BE(Math.round(degrees * 1e7));
+    stored.writeDoubleLE(degrees);
+    return [sent, stored, Buffer.from(String(degrees))];
+  });
+}
+
 describe.skipIf(!chdbInstalled)('a device with privacy relay', () => {
+  it('leaves no place in any file, its records as its reply to locate, which goes to who waits and to the stream', async () => {
+    redis = await RedisServer.start('--appendonly', 'yes');
+    const client = redis.client();
+    const api = await start({ FIXGATE_REDIS_URL: redis.url, FIXGATE_DRAIN_MS: '1000' });
+    const { running } = api;
+    expect((await api.call('PUT', `/v1/devices/${GONE}`, { protocol: 'teltonika', privacy: 'relay' })).status).toBe(201);
+    const text = 'GPS:1 Sat:9 Lat:5.1253917 Long:6.3751826 Alt:0 Speed:0 Dir:0 Date: 2027/8/24 Time: 13:4:36';
+    const needles = [...traces(59.3293, 18.0686), ...traces(5.1253917, 6.3751826)];
+    const device = new ObedientDevice(await running.port('teltonika'), GONE, () => text);
+    onTestFinished(() => device.stop());
+    const sent = await api.call('POST', `/v1/devices/${GONE}/commands?wait=100`, { type: 'locate' });
+    expect(sent).toMatchObject({ status: 201, body: { state: 'answered', reply: text } });
+    device.report(7);
+    await eventually(async () => {
+      expect(JSON.stringify(await client.xrange('fixgate:positions', '-', '+'))).toContain('speed_kmh\\":7');
+      expect(JSON.stringify(await client.xrange('fixgate:events', '-', '+'))).toContain('Lat:5.1253917');
+    });
+    // Until they leave the journal, they are in it: what is looked for would be found.
+    expect(filesWith(running.dataDir, needles).some((path) => path.includes('journal'))).toBe(true);
+    running.signal('SIGHUP');
+    await eventually(() => expect(filesWith(running.dataDir, needles)).toEqual([]));
+    expect((await fixgate(['state', 'dump'], '', { FIXGATE_DATA_DIR: running.dataDir })).out).not.toContain('5.1253917');
+  });
+
   it('is in the stream and not in the tables, and leaves the journal; what it told before stays', async () => {
     redis = await RedisServer.start('--appendonly', 'yes');
     const api = await start({ FIXGATE_REDIS_URL: redis.url, FIXGATE_DRAIN_MS: '1000' });
