@@ -7,6 +7,7 @@ import { processLog } from '../base/log-pino.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
+import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import { Decoder } from '../out/ship/decoder.ts';
 import { Erasures, erasuresPath } from '../out/ship/erasures.ts';
 import { listParked, retryParked } from '../out/ship/parked.ts';
@@ -48,13 +49,13 @@ async function retryOf(
   const decoder = new Decoder(codecs, codecOptions(codecs, config.codecs.options, config.devices));
   const erased = (await Erasures.load(erasuresPath(config.dataDir), nodeStorage)).of(name);
   const cursorPath = join(config.dataDir, 'cursor', 'parked-clickhouse.json');
-  const store = name === 'state' ? await state() : undefined;
+  const store = name === 'clickhouse' ? undefined : await state();
   const sink =
-    store !== undefined
-      ? createStateSink({ store, plans: new DevicePlans(store, processLog('error', 'supervisor')), instance: `${instance}.parked` })
-      : name === 'clickhouse'
-        ? createClickHouseSink({ ...clickhouse, cursorPath })
-        : redis(config, instance);
+    store === undefined
+      ? createClickHouseSink({ ...clickhouse, cursorPath })
+      : name === 'state'
+        ? createStateSink({ store, plans: new DevicePlans(store, processLog('error', 'supervisor')), instance: `${instance}.parked` })
+        : redis(config, instance, new RecipientRoutes(store, processLog('error', 'supervisor')));
   try {
     return await retryParked(directory, sink, decoder, instance, { erased, only });
   } finally {
@@ -64,9 +65,9 @@ async function retryOf(
   }
 }
 
-function redis(config: Config, instance: string): Sink {
+function redis(config: Config, instance: string, recipients: RecipientRoutes): Sink {
   const { url, prefix, maxLength } = config.redis;
   if (url === undefined)
     throw new AppError('CONFIG_INVALID', 'entries are parked for Redis and redis.url is not set; set FIXGATE_REDIS_URL');
-  return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength });
+  return createRedisStreamSink({ url, instance: `${instance}.parked`, prefix: `${prefix}:`, maxLength, recipients });
 }
