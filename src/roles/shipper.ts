@@ -15,7 +15,7 @@ import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { heldDevices } from '../fleet/privacy/hold.ts';
-import { DEVICES } from '../fleet/registry/device.ts';
+import { DEVICES, type Device } from '../fleet/registry/device.ts';
 import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import type { EventJson } from '../out/record/event.ts';
 import { watchCanary } from '../out/ship/canary.ts';
@@ -180,7 +180,7 @@ async function dltSink({ dlt, dataDir }: Config, url: SecretUrl, state: State, m
   const { vendor, userFile, passwordFile, callsPerMinute } = dlt;
   const adapter = new Dlt({ url, vendor, userFile, passwordFile });
   const subjects = new Subjects(adapter);
-  follow(state, DEVICES, subjects, log);
+  follow<Device, [id: string]>(state, DEVICES, subjects, log);
   const count = (outcome: string, kind: string): void => metrics.forwards.inc({ kind, outcome });
   return createForwardSink({ adapter, directory: join(dataDir, 'forwarded'), callsPerMinute, subjects, log, count });
 }
