@@ -48,7 +48,7 @@ export interface ReplayRequest {
 }
 
 export interface ParkedList {
-  readonly entries: readonly object[];
+  readonly entries: readonly { readonly device: string }[];
   readonly total: number;
   readonly next?: string | undefined;
 }

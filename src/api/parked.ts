@@ -53,7 +53,11 @@ export const PARKED_ROUTES: readonly Route[] = [
     query: z.strictObject({ after: entryId.optional(), limit: z.coerce.number().int().min(1).max(1_000).default(50) }),
     body: NO_BODY,
     answers: { 200: { about: 'the entries', schema: list, example }, 503: { about: 'the files cannot be read' } },
-    run: async ({ params: { name }, query: { after = '', limit }, office }) => office.parked.list(name, after, limit),
+    async run({ params: { name }, query: { after = '', limit }, office, call }) {
+      const found = await office.parked.list(name, after, limit);
+      call.devices = [...new Set(found.entries.map(({ device }) => device).filter((device) => device !== ''))];
+      return found;
+    },
   }),
   route({
     method: 'POST',

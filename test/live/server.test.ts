@@ -286,7 +286,7 @@ describe('POST /v1/decode', () => {
       [{ hex: ['ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff'] }, 422, 'protocol'],
       [{ hex, protocol: 'morse' }, 422, 'protocol'],
       [{ hex, protocol: 'teltonika', options: { colour: 'red' } }, 422, 'options'],
-      [{ hex, transport: 'sms' }, 400, 'transport'],
+      [{ hex, transport: 'pigeon' }, 400, 'transport'],
       [{ hex: [] }, 400, 'hex'],
     ] as const) {
       const answer = await server.call('POST', '/v1/decode', body);
