@@ -1,4 +1,3 @@
-import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Bytes } from '../../base/wire/bytes.ts';
 import { hex } from '../../base/wire/text.ts';
@@ -72,7 +71,7 @@ export interface Failure {
 /** Longer samples make every-split quadratic work: cut them into several. */
 const MAX_SAMPLE_BYTES = 8192;
 const RANDOM_CUTS = 50;
-/** No single chunk of a sample's size takes this long unless work grows with a number in the bytes. */
+/** No single chunk of a sample's size takes so much of a processor unless work grows with a number in the bytes. */
 const MAX_CHUNK_MS = 1000;
 /** A codec breaks in the same way again and again: failures that differ in numbers only are reported once, and not more of a check than these. */
 const MAX_FAILURES = 8;
@@ -400,9 +399,10 @@ class Run {
     });
     for (const chunk of chunks) {
       const given = chunk.slice();
-      const before = systemClock.elapsed();
+      const before = process.threadCpuUsage();
       connection.push(given);
-      const ms = systemClock.elapsed() - before;
+      const { user, system } = process.threadCpuUsage(before);
+      const ms = (user + system) / 1000;
       if (ms > MAX_CHUNK_MS) return `${Math.round(ms)} ms for ${chunk.length} bytes`;
       if (untouched && !sameBytes(given, chunk)) return 'the codec wrote into the bytes';
       if (watch.problem !== '') return watch.problem;

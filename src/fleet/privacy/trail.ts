@@ -181,7 +181,20 @@ export class Trail {
   async #write(type: EntryType, call: Call, device: string, status: number, count: number): Promise<void> {
     const { id, time, by, address, request, operation, object, account } = call;
     const values = type === 'change' ? this.#values(call) : {};
-    const head = { type, id, time, device, account: scrubbed(account), by, address, request, operation, object: scrubbed(object), status, count };
+    const head = {
+      type,
+      id,
+      time,
+      device,
+      account: scrubbed(account),
+      by,
+      address,
+      request,
+      operation,
+      object: scrubbed(object),
+      status,
+      count,
+    };
     await this.#o.write({ ...head, ...values });
     if (status > 0) this.#o.count(type);
   }
