@@ -8,6 +8,7 @@ import { Message } from './message.ts';
 import { watchRepeats } from './repeats.ts';
 import { BINARY_LENGTHS, type H02State, identify, rememberDate } from './state.ts';
 import { addEvents, applyStatus } from './status.ts';
+import { servingCell } from './tails.ts';
 
 /**
  * Binary frames (protocol.md section 7). The short layout; in the long one everything behind the id stands 3
@@ -143,7 +144,7 @@ function radioBlock(bytes: Bytes, start: number, end: number, row: number, state
   const mcc = u16be(bytes, start + 37);
   const lac = u16be(bytes, start + 40);
   const cid = u16be(bytes, start + 42);
-  if (plausibleMcc(mcc) && (lac !== 0 || cid !== 0)) out.cell(mcc, bytes[start + 39]!, lac, cid, 0);
+  if (plausibleMcc(mcc)) servingCell(mcc, bytes[start + 39]!, lac, cid, out);
   if (end - start > 46) {
     const decivolts = u16be(bytes, start + 44);
     if (decivolts >= 50 && decivolts <= 600) out.attr(Attr.ExternalV, decivolts);

@@ -91,10 +91,10 @@ export function readCell(bytes: Bytes, k: number, hex: boolean, out: FrameResult
   if (digits > 0 && (hex || !plausibleMcc(mcc) || isBlankPadded(bytes, k))) return readHexCell(bytes, k, mcc, out);
   const mnc = whole(bytes, k + 1);
   if (mnc > MOST_MNC || (mnc < 0 && !isEmpty(bytes, k + 1))) return false;
-  if (width(bytes, k + 2) >= 6) addCell(mcc, mnc, area(bytes, k + 3), hexadecimal(bytes, k + 2), 0, out);
+  if (width(bytes, k + 2) >= 6) servingCell(mcc, mnc, area(bytes, k + 3), hexadecimal(bytes, k + 2), out);
   else if (width(bytes, k + 3) >= 6 && decimal(bytes, from, to) < 0)
-    addCell(mcc, mnc, area(bytes, k + 2), hexadecimal(bytes, k + 3), 0, out);
-  else addCell(mcc, mnc, area(bytes, k + 2), area(bytes, k + 3), 0, out);
+    servingCell(mcc, mnc, area(bytes, k + 2), hexadecimal(bytes, k + 3), out);
+  else servingCell(mcc, mnc, area(bytes, k + 2), area(bytes, k + 3), out);
   return true;
 }
 
@@ -106,7 +106,7 @@ function readHexCell(bytes: Bytes, k: number, decimalMcc: number, out: FrameResu
   const mnc = plausibleMcc(mcc) ? hexadecimal(bytes, k + 1) : whole(bytes, k + 1);
   const country = plausibleMcc(mcc) ? mcc : decimalMcc;
   if (!plausibleMcc(country) || mnc < 0 || mnc > MOST_MNC || lac < 0 || cid < 0) return false;
-  addCell(country, mnc, lac, cid, 0, out);
+  servingCell(country, mnc, lac, cid, out);
   return true;
 }
 
@@ -116,12 +116,20 @@ function area(bytes: Bytes, k: number): number {
   return value >= 0 ? value : hexadecimal(bytes, k);
 }
 
+/**
+ * The serving cell, which is a network alone where area and cell are 0: 4G units of some makes know no more (protocol.md section 7.1).
+ */
+export function servingCell(mcc: number, mnc: number, lac: number, cid: number, out: FrameResult): void {
+  if (lac !== 0 || cid !== 0) addCell(mcc, mnc, lac, cid, 0, out);
+  else if (plausibleMcc(mcc)) out.cell(mcc, mnc <= MOST_MNC ? mnc : -1, -1, -1, 0);
+}
+
 /** A cell that says something: a real country where one is given (-1: none is), and a place in it (protocol.md section 5.1). */
 export function addCell(mcc: number, mnc: number, lac: number, cid: number, rssiDbm: number, out: FrameResult): void {
   if (mcc !== -1 && !plausibleMcc(mcc)) return;
   if (lac <= 0 && cid <= 0) return;
   if (cid > 0xfffffffff || lac > 0xffffff) return;
-  out.cell(mcc, mnc <= 999 ? mnc : -1, lac, cid, rssiDbm);
+  out.cell(mcc, mnc <= MOST_MNC ? mnc : -1, lac, cid, rssiDbm);
 }
 
 /** Signal of a cell in field k when the device gives it in dBm; its other scales differ from maker to maker and give 0. */

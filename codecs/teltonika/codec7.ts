@@ -2,7 +2,7 @@ import { type Bytes, i16be, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { type Family, own, Role, Width } from './attributes.ts';
 import { place, special } from './avl.ts';
-import { finishJoined } from './joined.ts';
+import { finishJoined, servingCell } from './joined.ts';
 
 /**
  * Codec 7 of GH3000 and GH4000 (protocol.md section 5).
@@ -24,7 +24,6 @@ const GPS_BYTES = [8, 2, 1, 1, 1, 4, 1, 4];
 const NO_FIX = 255;
 
 const PRIORITY = own('priority');
-const OPERATOR = own('operator');
 const SIGNAL = own('gsm_csq');
 const ALARM = 2;
 /** Index of `sos` in the event table: the only alarm that these devices send. */
@@ -113,10 +112,7 @@ function network(bytes: Bytes, at: number, mask: number, out: FrameResult): numb
     operator = u32be(bytes, p);
     p += 4;
   }
-  if (operator > 0) out.attrText(OPERATOR, String(operator));
-  const known = operator >= 20000 && operator <= 999999;
-  const unit = operator > 99999 ? 1000 : 100;
-  if (hasCell) out.cell(known ? Math.floor(operator / unit) : -1, known ? operator % unit : -1, lac, cid, 0);
+  servingCell(operator, lac, cid, out);
   return p;
 }
 

@@ -119,21 +119,27 @@ function finishDistance(out: FrameResult, fourFrom: number): void {
   out.attrText(ODOMETER_SOURCE, source);
 }
 
-/** Serving network and cell: 241 is MCC and MNC as one decimal number, two or three digits of MNC (protocol.md section 8.4). */
 function finishCell(out: FrameResult): void {
-  const { operator, lac } = CELL;
-  const cid = CELL.wide > 0 ? CELL.wide : CELL.cid;
-  const known = operator >= 20000 && operator <= 999999;
-  const long = operator > 99999;
-  const mcc = known ? Math.floor(operator / (long ? 1000 : 100)) : -1;
-  if (operator > 0) out.attrText(OPERATOR, decimalText(-2, operator));
-  if (lac > 0 || cid > 0) out.cell(mcc, known ? operator % (long ? 1000 : 100) : -1, lac, cid, 0);
+  const mcc = servingCell(CELL.operator, CELL.lac, CELL.wide > 0 ? CELL.wide : CELL.cid, out);
   if (CELL.near) finishNear(mcc, out);
   CELL.seen = false;
   CELL.operator = 0;
   CELL.lac = -1;
   CELL.cid = -1;
   CELL.wide = -1;
+}
+
+/**
+ * Serving network and cell. The operator is MCC and MNC as one decimal number, two or three digits of MNC (protocol.md section 8.4); a device that
+ * names nothing else is in a network whose cell is not known. No cell has the number 0. Returns the MCC, or -1.
+ */
+export function servingCell(operator: number, lac: number, cid: number, out: FrameResult): number {
+  const known = operator >= 20000 && operator <= 999999;
+  const unit = operator > 99999 ? 1000 : 100;
+  const mcc = known ? Math.floor(operator / unit) : -1;
+  if (operator > 0) out.attrText(OPERATOR, decimalText(-2, operator));
+  if (known || lac > 0 || cid > 0) out.cell(mcc, known ? operator % unit : -1, lac > 0 ? lac : -1, cid > 0 ? cid : -1, 0);
+  return mcc;
 }
 
 function finishNear(mcc: number, out: FrameResult): void {

@@ -67,8 +67,14 @@ describe('h02 layouts', () => {
       expect(attribute('gsm_csq')).toBe(number('CSQ') <= 31 ? number('CSQ') : undefined);
       expect(row?.satellites).toBe(number('satellites') <= 40 ? number('satellites') : -1);
       expect(attribute('mileage')).toBe(number('mileage'));
+      const isServed = number('LAC') !== 0 || number('CID') !== 0;
       for (const cell of row?.cells ?? [])
-        expect([cell.mcc, cell.mnc, cell.lac, cell.cid]).toEqual([number('MCC'), number('MNC'), number('LAC'), number('CID')]);
+        expect([cell.mcc, cell.mnc, cell.lac, cell.cid]).toEqual([
+          number('MCC'),
+          number('MNC'),
+          isServed ? number('LAC') : -1,
+          isServed ? number('CID') : -1,
+        ]);
       const supply = number('external voltage');
       expect(attribute('external_v')).toBe(supply >= 50 && supply <= 600 ? supply : undefined);
     }
