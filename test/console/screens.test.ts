@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Page } from 'puppeteer-core';
+import type { HTTPRequest, Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { fixgate } from '../cli/command.ts';
@@ -185,6 +185,94 @@ describe('the screens', () => {
     await show(page, 'commands?state=failed');
     await reads(page, 'No command.');
     expect(faults).toEqual([]);
+  });
+
+  it('show a token that is limited to accounts what it may use, and nothing that is refused', { timeout: 600_000 }, async () => {
+    const [mine, other] = ['352093701000888', '352093701000889'];
+    const account = 'acme-desk';
+    for (const body of [
+      { id: mine, account },
+      { id: other, account: 'other' },
+    ])
+      expect((await server.call('POST', '/v1/devices', body)).status).toBe(201);
+    const device = await TcpDevice.connect(await server.running.port('teltonika'));
+    device.send(Buffer.concat([Buffer.from('000f', 'hex'), Buffer.from(mine)]));
+    await device.until((d) => d.received.length >= 1);
+    device.send(Buffer.from(FRAME, 'hex'));
+    await device.until((d) => d.received.length >= 5);
+    const scopes = ['read', 'locations', 'commands', 'devices', 'plans', 'erase', 'admin'];
+    const made = await server.call('POST', '/v1/tokens', { name: 'desk', scopes, accounts: [account] });
+    await built(server.url);
+    const { page, faults } = await browser.open(server.url);
+    const asked = new Set<HTTPRequest>();
+    const refused: string[] = [];
+    page.on('request', (request) => asked.add(request));
+    page.on('requestfailed', (request) => asked.delete(request));
+    page.on('response', (response) => {
+      asked.delete(response.request());
+      // Whoever asks: the codec has learned nothing yet.
+      const isKnown = response.url() === `${server.url}/v1/devices/${mine}/profile` && response.status() === 404;
+      if (response.status() >= 400 && !isKnown) refused.push(`${response.status()} ${response.request().method()} ${response.url()}`);
+    });
+    await page.waitForSelector('input');
+    await page.type('input', String(made.body['token']));
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('main[data-screen=map]');
+    await reads(page, mine);
+    expect(await page.$$eval('header nav a', (links) => links.map(({ textContent }) => textContent))).toEqual(
+      'Map Devices Trace Decode Plans Events Settings'.split(' '),
+    );
+    // Of a menu that is not there; and there is no key.
+    for (const screen of ['now', 'quarantine', 'commands', 'sinks']) {
+      await page.evaluate(`location.hash = '#/${screen}'`);
+      await reads(page, `This token sees the devices of account ${account} only.`);
+    }
+    await page.evaluate("document.querySelector('main a').click()");
+    await page.waitForSelector('main[data-screen=map]');
+    await page.keyboard.press('?');
+    await page.waitForSelector('dialog[open]');
+    const keys = await page.$$eval('dialog dt', (all) => all.map(({ textContent }) => textContent));
+    expect(keys).toContain('g d');
+    expect(keys).not.toContain('g n');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog[open]', { hidden: true });
+    const texts: string[] = [];
+    for (const [screen, text] of Object.entries({
+      devices: mine,
+      [`device/${mine}/position`]: 'Disconnect',
+      [`device/${mine}/commands`]: 'Send',
+      [`device/${mine}/usage`]: 'Plan default',
+      [`device/${mine}/events`]: 'connected',
+      [`device/${mine}/frames`]: 'Pause',
+      [`device/${mine}/settings`]: 'Learned by the codec\n\nnone',
+      [`device/${mine}/data`]: 'Download',
+      'trace?peer=127.0.0.1': 'Choose a device',
+      [`trace/${mine}`]: 'Pause',
+      decode: 'Bytes as hex',
+      plans: 'default',
+      events: 'connected',
+      settings: `sees the devices of\n${account}`,
+      map: mine,
+    })) {
+      await show(page, screen);
+      await reads(page, text);
+      await eventually(async () => expect([...asked].map((request) => request.url())).toEqual([]));
+      texts.push(await textOf(page));
+    }
+    const all = texts.join('\n');
+    for (const word of [
+      other,
+      'Add, upload',
+      'The whole record',
+      'Erase',
+      'Networks and addresses',
+      'New plan',
+      'or address',
+      'Make a token',
+    ])
+      expect(all).not.toContain(word);
+    expect({ refused, faults }).toEqual({ refused: [], faults: [] });
+    device.close();
   });
 
   it('make a plan, and say what is wrong with one', async () => {

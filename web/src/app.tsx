@@ -4,39 +4,12 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { isGone } from './api.ts';
 import { isHelpShown, KeysHelp } from './keys.tsx';
 import { connection, events } from './live.ts';
-import { place, to } from './route.ts';
+import { place, replace, to } from './route.ts';
 import { Now } from './screens/now.tsx';
 import { SignIn } from './screens/sign-in.tsx';
-import { may, session, signOut } from './session.ts';
+import { isShown, SCREENS } from './screens.ts';
+import { home, isLimited, may, session, signOut } from './session.ts';
 import { THEMES, theme } from './theme.ts';
-
-interface Screen {
-  readonly name: string;
-  readonly scope: string;
-  /** In the menu. */
-  readonly isListed: boolean;
-  readonly load: () => Promise<ComponentType> | ComponentType;
-}
-
-const SCREENS: Readonly<Record<string, Screen>> = {
-  now: { name: 'Now', scope: 'read', isListed: true, load: () => Now },
-  map: { name: 'Map', scope: 'locations', isListed: true, load: async () => (await import('./screens/map.tsx')).MapScreen },
-  devices: { name: 'Devices', scope: 'read', isListed: true, load: async () => (await import('./screens/devices.tsx')).Devices },
-  device: { name: 'Device', scope: 'read', isListed: false, load: async () => (await import('./screens/device.tsx')).Device },
-  trace: { name: 'Trace', scope: 'locations', isListed: true, load: async () => (await import('./screens/trace.tsx')).Trace },
-  decode: { name: 'Decode', scope: 'read', isListed: true, load: async () => (await import('./screens/decode.tsx')).Decode },
-  quarantine: {
-    name: 'Quarantine',
-    scope: 'read',
-    isListed: true,
-    load: async () => (await import('./screens/quarantine.tsx')).Quarantine,
-  },
-  commands: { name: 'Commands', scope: 'read', isListed: true, load: async () => (await import('./screens/commands.tsx')).Commands },
-  plans: { name: 'Plans', scope: 'read', isListed: true, load: async () => (await import('./screens/plans.tsx')).Plans },
-  sinks: { name: 'Sinks', scope: 'read', isListed: true, load: async () => (await import('./screens/sinks.tsx')).Sinks },
-  events: { name: 'Events', scope: 'read', isListed: true, load: async () => (await import('./screens/events.tsx')).Events },
-  settings: { name: 'Settings', scope: 'read', isListed: true, load: async () => (await import('./screens/settings.tsx')).Settings },
-};
 
 /** Of the screens that are loaded when they are first opened. */
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map([['now', Now]]));
@@ -53,6 +26,7 @@ function Shell(): JSX.Element {
   const Shown = loaded.value.get(screen);
   const scope = rule?.scope ?? '';
   useEffect(() => {
+    if (screen === '') replace(to(home()));
     document.title = `${rule?.name ?? 'Not found'} · Fixgate`;
     if (rule === undefined || loaded.value.has(screen)) return;
     failed.value = '';
@@ -75,7 +49,7 @@ function Shell(): JSX.Element {
         <span class="name">Fixgate</span>
         <nav aria-label="Screens">
           {Object.entries(SCREENS)
-            .filter(([, one]) => one.isListed && may(one.scope))
+            .filter(([id]) => isShown(id))
             .map(([id, one]) => (
               <a key={id} href={to(id)} aria-current={id === screen ? 'page' : undefined}>
                 {one.name}
@@ -117,7 +91,7 @@ function Shell(): JSX.Element {
           <>
             <h1>Not found</h1>
             <p>
-              There is no screen "{screen}". <a href={to('now')}>Now</a>
+              There is no screen "{screen}". <Home />
             </p>
           </>
         ) : !may(scope) ? (
@@ -125,6 +99,13 @@ function Shell(): JSX.Element {
             <h1>{rule.name}</h1>
             <p>
               Your token lacks the scope <code>{scope}</code>.
+            </p>
+          </>
+        ) : rule.isOfOperator === true && isLimited() ? (
+          <>
+            <h1>{rule.name}</h1>
+            <p>
+              This token sees the devices of {reachOf(session.value?.accounts)} only. <Home />
             </p>
           </>
         ) : Shown === undefined ? (
@@ -136,6 +117,15 @@ function Shell(): JSX.Element {
       {isHelpShown.value && <KeysHelp />}
     </>
   );
+}
+
+function Home(): JSX.Element {
+  const screen = home();
+  return <a href={to(screen)}>{SCREENS[screen]?.name}</a>;
+}
+
+function reachOf(accounts: readonly string[] = []): string {
+  return `${accounts.length === 1 ? 'account' : 'the accounts'} ${accounts.join(', ')}`;
 }
 
 const ALARMS = new Set(['sos', 'power_cut', 'tamper', 'collision']);

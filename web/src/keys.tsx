@@ -2,15 +2,10 @@ import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { back, go, to } from './route.ts';
+import { isShown, SCREENS } from './screens.ts';
 
 /** Keys of every screen. None of them works while one types. */
-const SCREENS: Readonly<Record<string, readonly [string, string]>> = {
-  n: ['now', 'Now'],
-  m: ['map', 'Map'],
-  d: ['devices', 'Devices'],
-  t: ['trace', 'Trace'],
-  e: ['events', 'Events'],
-};
+const KEYS: Readonly<Record<string, string>> = { n: 'now', m: 'map', d: 'devices', t: 'trace', e: 'events' };
 export const isHelpShown = signal(false);
 let prefix = 0;
 const PREFIX_MS = 1500;
@@ -27,9 +22,9 @@ export function listenToKeys(): void {
 
 /** True when the key means something here. */
 function act(key: string, at: number): boolean {
-  const screen = at - prefix < PREFIX_MS ? SCREENS[key] : undefined;
+  const screen = at - prefix < PREFIX_MS ? KEYS[key] : undefined;
   prefix = 0;
-  if (screen !== undefined) go(to(screen[0]));
+  if (screen !== undefined && isShown(screen)) go(to(screen));
   else if (key === 'g') prefix = at;
   else if (key === '?') isHelpShown.value = true;
   else if (key === '/') document.querySelector<HTMLInputElement>('input[type=search]')?.focus();
@@ -62,7 +57,7 @@ export function KeysHelp(): JSX.Element {
   }, []);
   const rows = [
     ['/', 'search'],
-    ...Object.entries(SCREENS).map(([key, [, name]]) => [`g ${key}`, name]),
+    ...Object.entries(KEYS).flatMap(([key, screen]) => (isShown(screen) ? [[`g ${key}`, SCREENS[screen]?.name]] : [])),
     ['j, k', 'down and up in a list'],
     ['Enter', 'open'],
     ['Esc', 'back'],

@@ -1,7 +1,7 @@
 import { effect, signal } from '@preact/signals';
 import { get } from './api.ts';
 import { place } from './route.ts';
-import { may, session } from './session.ts';
+import { may, mayAsOperator, session } from './session.ts';
 import { openStream } from './stream.ts';
 
 /** What comes by itself: last positions of the devices, events, and the figures of the server. One stream for a page. */
@@ -69,7 +69,7 @@ export function follow(): void {
   let returned = 0;
   effect(() => {
     const needs = ['status', 'events', ...(PLACES.has(place.value.screen) ? ['positions'] : [])];
-    const wanted = needs.filter((topic) => may(topic === 'positions' ? 'locations' : 'read')).join(',');
+    const wanted = needs.filter(isAllowed).join(',');
     const next = session.value === undefined || !isVisible.value ? '' : wanted;
     if (next === topics && returned === returns.value) return;
     topics = next;
@@ -78,6 +78,10 @@ export function follow(): void {
     connection.value = next === '' ? 'off' : 'opening';
     if (next !== '') start(next);
   });
+}
+
+function isAllowed(topic: string): boolean {
+  return topic === 'status' ? mayAsOperator('read') : may(topic === 'positions' ? 'locations' : 'read');
 }
 
 function start(topics: string): void {

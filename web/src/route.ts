@@ -1,6 +1,6 @@
 import { computed, signal } from '@preact/signals';
 
-/** `#/device/123/frames?x=y`: the screen, what it shows, and its filters. Hash routes need nothing of the server. */
+/** `#/device/123/frames?x=y`: the screen ('': none is named), what it shows, and its filters. Hash routes need nothing of the server. */
 const hash = signal(location.hash);
 /** Steps that were made within these pages. */
 let steps = 0;
@@ -26,7 +26,7 @@ export interface Place {
 export const place = computed<Place>(() => {
   const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?');
   const [screen = '', ...args] = path.split('/').map(decodeURIComponent);
-  return { screen: screen === '' ? 'now' : screen, args, query: new URLSearchParams(query) };
+  return { screen, args, query: new URLSearchParams(query) };
 });
 
 export function to(screen: string, ...args: readonly string[]): string {

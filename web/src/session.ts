@@ -1,12 +1,14 @@
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import { call, onSignedOut, token } from './api.ts';
-import { replace, to } from './route.ts';
+import { place, replace, to } from './route.ts';
 
 /** Who is signed in. The session is a bearer token of this browser: there is no cookie, which other ports of the host would be sent. */
 export interface Session {
   readonly token: string;
   readonly name: string;
   readonly scopes: readonly string[];
+  /** That it is limited to; absent: it is not. */
+  readonly accounts?: readonly string[];
   readonly expires?: number;
 }
 
@@ -21,6 +23,22 @@ const scopes = computed(() => new Set(session.value?.scopes));
 
 export function may(scope: string): boolean {
   return scopes.value.has('admin') || scopes.value.has(scope);
+}
+
+/** Only devices of some accounts are seen (docs/accounts.md). */
+export function isLimited(): boolean {
+  return session.value?.accounts !== undefined;
+}
+
+/** What tokens that are limited to accounts are refused, whatever their scopes. */
+export function mayAsOperator(scope: string): boolean {
+  return may(scope) && !isLimited();
+}
+
+/** The screen that is shown first. */
+export function home(): string {
+  if (!isLimited()) return 'now';
+  return may('locations') ? 'map' : 'devices';
 }
 
 export async function signIn(given: { readonly code?: string; readonly token?: string }): Promise<void> {
@@ -43,10 +61,7 @@ export async function begin(): Promise<void> {
   onSignedOut(() => forget('The session has ended.'));
   const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
   const kept = restored();
-  if (kept !== undefined) {
-    token.value = kept.token;
-    session.value = kept;
-  }
+  if (kept !== undefined) enter(kept);
   // A second tab of the browser signs out the first one, too.
   addEventListener('storage', ({ key, newValue }) => {
     if (key === KEY && newValue === null) forget('');
@@ -56,7 +71,7 @@ export async function begin(): Promise<void> {
     return;
   }
   // At once: the code must not stay in the history or be copied with the address.
-  replace(to('now'));
+  replace(to(''));
   try {
     await signIn({ code });
   } catch (error) {
@@ -84,8 +99,16 @@ function restored(): Session | undefined {
 
 function keep(value: Session): void {
   localStorage.setItem(KEY, JSON.stringify(value));
-  token.value = value.token;
-  session.value = value;
+  enter(value);
+}
+
+/** The address names a screen before anything is asked for. */
+function enter(value: Session): void {
+  batch(() => {
+    token.value = value.token;
+    session.value = value;
+    if (place.value.screen === '') replace(to(home()));
+  });
 }
 
 function forget(why: string): void {

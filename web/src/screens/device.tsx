@@ -13,7 +13,7 @@ import { StateMark } from '../parts/state-mark.tsx';
 import { Facts, Plain } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
 import { filterBy, place, to } from '../route.ts';
-import { may } from '../session.ts';
+import { isLimited, may, mayAsOperator } from '../session.ts';
 import type { Device as DeviceRecord } from '../shapes.ts';
 import { DeviceCommands } from './commands.tsx';
 import { EventsOf } from './events.tsx';
@@ -50,7 +50,8 @@ export function Device(): JSX.Element {
   const tabs = TABS.filter(([, , scope]) => may(scope));
   const tab = tabs.find(([one]) => one === asked)?.[0] ?? tabs[0]?.[0] ?? '';
   const record = useData<DeviceRecord>(`/v1/devices/${id}`);
-  const state = useData<LiveHalf>(`/v1/devices/${id}/state`, 5000);
+  // Not again and again of one that is not there, or not theirs any more.
+  const state = useData<LiveHalf>(record.value === undefined ? '' : `/v1/devices/${id}/state`, 5000);
   void changes.value;
   const row = rows.get(device);
   return (
@@ -277,7 +278,7 @@ function Settings({ device, record }: { readonly device: string; readonly record
     `/v1/devices/${id}/settings`,
   );
   const profile = useData<{ readonly protocol: string; readonly learned: Readonly<Record<string, unknown>> }>(`/v1/devices/${id}/profile`);
-  const identity = useData<Readonly<Record<string, unknown>>>(`/v1/devices/${id}/identity`);
+  const identity = useData<Readonly<Record<string, unknown>>>(isLimited() ? '' : `/v1/devices/${id}/identity`);
   const facts = (value: Readonly<Record<string, unknown>>): JSX.Element =>
     Object.keys(value).length === 0 ? (
       <p class="quiet">none</p>
@@ -288,7 +289,7 @@ function Settings({ device, record }: { readonly device: string; readonly record
     <>
       <h2>Registry</h2>
       <Loaded data={record}>
-        {(value) => (may('devices') ? <Edit key={JSON.stringify(value)} device={value} done={record.reload} /> : facts(value))}
+        {(value) => (mayAsOperator('devices') ? <Edit key={JSON.stringify(value)} device={value} done={record.reload} /> : facts(value))}
       </Loaded>
       <h2>Settings</h2>
       <Loaded data={settings}>
@@ -304,9 +305,13 @@ function Settings({ device, record }: { readonly device: string; readonly record
         )}
       </Loaded>
       <h2>Learned by the codec</h2>
-      <Loaded data={profile}>{({ learned }) => facts(learned)}</Loaded>
-      <h2>Networks and addresses</h2>
-      <Loaded data={identity}>{facts}</Loaded>
+      {profile.refusal?.status === 404 ? facts({}) : <Loaded data={profile}>{({ learned }) => facts(learned)}</Loaded>}
+      {!isLimited() && (
+        <>
+          <h2>Networks and addresses</h2>
+          <Loaded data={identity}>{facts}</Loaded>
+        </>
+      )}
     </>
   );
 }
@@ -376,7 +381,7 @@ function Kept({ device }: { readonly device: string }): JSX.Element {
           </button>
         </>
       )}
-      {may('erase') && (
+      {mayAsOperator('erase') && (
         <>
           <h2>Erase</h2>
           <p>
@@ -387,9 +392,10 @@ function Kept({ device }: { readonly device: string }): JSX.Element {
           </button>
         </>
       )}
-      {!may('locations') && !may('erase') && (
+      {!may('locations') && !mayAsOperator('erase') && (
         <p>
-          Your token lacks the scopes <code>locations</code> and <code>erase</code>.
+          Your token lacks the scope <code>locations</code>
+          {!isLimited() && [' and ', <code key="erase">erase</code>]}.
         </p>
       )}
       {action.refusal !== undefined && <Refused refusal={action.refusal} />}

@@ -8,7 +8,7 @@ import { StateMark } from '../parts/state-mark.tsx';
 import { Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
 import { filterBy, go, place, to } from '../route.ts';
-import { may } from '../session.ts';
+import { isLimited, mayAsOperator } from '../session.ts';
 import type { Device } from '../shapes.ts';
 
 interface Page {
@@ -58,7 +58,7 @@ export function Devices(): JSX.Element {
     <>
       <h1>Devices</h1>
       <Filters query={query} />
-      {may('devices') && <Add done={first.reload} />}
+      {mayAsOperator('devices') && <Add done={first.reload} />}
       {action.refusal !== undefined && <Refused refusal={action.refusal} />}
       <Loaded data={first}>
         {(page) => {
@@ -67,8 +67,8 @@ export function Devices(): JSX.Element {
           if (all.length === 0)
             return (
               <Empty>
-                Here are the devices of the registry that match. A device enters it at its first contact when the registry is open, by{' '}
-                <em>Add</em>, or by an upload.
+                Here are the devices of the registry that match.{' '}
+                {!isLimited() && 'A device enters it at its first contact when the registry is open, by Add, or by an upload.'}
               </Empty>
             );
           return (

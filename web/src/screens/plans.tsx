@@ -6,7 +6,7 @@ import { Confirm } from '../parts/confirm.tsx';
 import { Empty, Loaded, Refused, useAction, useData } from '../parts/data.tsx';
 import { Plain, Table } from '../parts/table.tsx';
 import { place, to } from '../route.ts';
-import { may } from '../session.ts';
+import { mayAsOperator } from '../session.ts';
 
 interface Plan {
   readonly name: string;
@@ -96,7 +96,7 @@ function PlanList({ plans, done }: { readonly plans: readonly Plan[]; readonly d
           { name: 'interval', isNumber: true, show: ({ interval_s }) => (interval_s === undefined ? '–' : `${number(interval_s)} s`) },
           { name: 'cycle', show: ({ anchor_day, time_zone }) => `from day ${anchor_day}, ${time_zone}` },
           { name: 'steps', show: ({ steps }) => steps.map(({ action: what, at_pct }) => `${what} at ${at_pct} %`).join(', ') || '–' },
-          ...(may('plans')
+          ...(mayAsOperator('plans')
             ? [
                 {
                   name: 'change',
@@ -115,7 +115,7 @@ function PlanList({ plans, done }: { readonly plans: readonly Plan[]; readonly d
             : []),
         ]}
       />
-      {may('plans') && (
+      {mayAsOperator('plans') && (
         <button type="button" onClick={() => edit({ name: '', time_zone: 'UTC', anchor_day: 1, steps: [] })}>
           New plan
         </button>

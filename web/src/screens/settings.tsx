@@ -5,14 +5,16 @@ import { Confirm } from '../parts/confirm.tsx';
 import { Loaded, Refused, useAction, useData } from '../parts/data.tsx';
 import { Facts, Table } from '../parts/table.tsx';
 import { Ago, At } from '../parts/time.tsx';
-import { may, session } from '../session.ts';
+import { isLimited, mayAsOperator, session } from '../session.ts';
 import type { Status } from '../shapes.ts';
 
 const SCOPES = ['read', 'locations', 'commands', 'engine', 'custom', 'devices', 'plans', 'erase', 'admin'];
 
+const SERVER = ['version', 'instance'] as const;
+
 /** Who may do what, and what this server is. */
 export function Settings(): JSX.Element {
-  const status = useData<Status>('/v1/status');
+  const status = useData<Status>(isLimited() ? '' : '/v1/status');
   const mine = session.value;
   return (
     <>
@@ -21,15 +23,15 @@ export function Settings(): JSX.Element {
         facts={[
           ['signed in as', mine?.name],
           ['scopes', mine?.scopes.join(', ')],
+          ...(mine?.accounts === undefined ? [] : ([['sees the devices of', mine.accounts.join(', ')]] as const)),
           ['the session ends', <At key="ends" time={mine?.expires} />],
-          ['version', status.value?.version ?? '–'],
-          ['instance', status.value?.instance ?? '–'],
+          ...(mine?.accounts === undefined ? SERVER.map((name) => [name, status.value?.[name] ?? '–'] as const) : []),
         ]}
       />
       <p>
         <a href="/docs">API</a> · <a href="/openapi.json">OpenAPI</a> · <a href="/licences.txt">Licences</a>
       </p>
-      {may('admin') && <Tokens />}
+      {mayAsOperator('admin') && <Tokens />}
     </>
   );
 }

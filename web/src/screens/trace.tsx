@@ -5,7 +5,7 @@ import { Empty } from '../parts/data.tsx';
 import { type Annotation, Explained } from '../parts/frames.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
 import { go, place, to } from '../route.ts';
-import { may } from '../session.ts';
+import { mayAsOperator } from '../session.ts';
 import { openStream } from '../stream.ts';
 
 interface Frame {
@@ -29,7 +29,7 @@ const ROW_HEIGHT = 34;
 /** What a device and the server say to each other, while they say it. */
 export function Trace(): JSX.Element {
   const [device = ''] = place.value.args;
-  const peer = place.value.query.get('peer') ?? '';
+  const peer = mayAsOperator('admin') ? (place.value.query.get('peer') ?? '') : '';
   return (
     <>
       <h1>Trace {device !== '' && <span class="mono">{device}</span>}</h1>
@@ -47,7 +47,7 @@ export function Trace(): JSX.Element {
           Device
           <input type="search" name="device" defaultValue={device} autocomplete="off" />
         </label>
-        {may('admin') && (
+        {mayAsOperator('admin') && (
           <label>
             or address, of one that has not said who it is
             <input name="peer" defaultValue={peer} autocomplete="off" />
