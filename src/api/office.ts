@@ -10,8 +10,10 @@ import type { Waiting } from '../fleet/command/waiting.ts';
 import type { InstallationTester } from '../fleet/installation/tester.ts';
 import type { PlanRecords } from '../fleet/plan/plan-records.ts';
 import type { UsageRanking } from '../fleet/plan/usage-ranking.ts';
+import type { Subject } from '../fleet/privacy/disclosure.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
 import type { Holds } from '../fleet/privacy/hold.ts';
+import type { RowSpan } from '../fleet/privacy/stored-rows.ts';
 import type { Trail } from '../fleet/privacy/trail.ts';
 import type { Views } from '../fleet/privacy/views.ts';
 import type { AccountRecords } from '../fleet/registry/account-records.ts';
@@ -113,4 +115,6 @@ export interface ApiOffice {
   isKept(id: string, device: Device | undefined): Promise<boolean>;
   /** Everything that is kept of a device, as a zip. */
   export(id: string, device: Device | undefined, share: Share | undefined): Promise<Readable>;
+  /** What is kept of a period, as a zip whose manifest begins with `head`. */
+  disclose(subjects: readonly Subject[], span: RowSpan, head: object): Promise<Readable>;
 }

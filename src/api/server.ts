@@ -18,6 +18,7 @@ import { CONSOLE_PATHS, type Console } from './console.ts';
 import { DATA_ROUTES } from './data.ts';
 import { DECODE_ROUTES } from './decode.ts';
 import { DEVICE_ROUTES } from './devices.ts';
+import { DISCLOSURE_ROUTES } from './disclosures.ts';
 import { docsPage } from './docs.ts';
 import { Downloads, downloadRoutes } from './downloads.ts';
 import { guardEdge, limitBody, refuseRaw, WrongTokens } from './edge.ts';
@@ -188,6 +189,7 @@ export function apiRoutes(options: Pick<HttpOptions, 'confirm' | 'log' | 'pages'
     ...SERVICE_ROUTES,
     ...STATEMENT_ROUTES,
     ...EVIDENCE_ROUTES,
+    ...DISCLOSURE_ROUTES,
     ...AUDIT_ROUTES,
     ...HOLD_ROUTES,
     ...RECOVERY_ROUTES,

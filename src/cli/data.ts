@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../base/errors.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { lines, listOf } from './fields.ts';
+import { lines, listOf, momentOf } from './fields.ts';
 import { io } from './io.ts';
 
 export const ERASE_HELP = `fixgate erase <device> [options]
@@ -33,6 +33,26 @@ Exit code 1 when no data of the device is kept.
 ${API_HELP} read
 
   fixgate export 356307042441013 --out 356307042441013.zip
+`;
+
+export const DISCLOSE_HELP = `fixgate disclose <device> --from <time> --to <time> --authority <name> --reference <r> --reason <text> --out <file> [options]
+
+What is kept of a period, for an authority, as a zip: owners, records, events, commands and raw frames, each in a file of NDJSON, and manifest.json
+with their SHA-256, the request and its entry in the audit (docs/audit.md).
+
+  --account <id>    only what is of this account's time; without a device: of all devices that it had
+  --from <time>     2027-01-01, 2027-01-01T08:00Z or epoch ms; UTC
+  --to <time>       not included; has passed
+  --authority <name>
+                    who gets it
+  --reference <r>   number of the case
+  --reason <text>
+  --out <file>      where to
+
+${API_HELP} admin
+
+  fixgate disclose 356307042441013 --from 2027-01-01 --to 2027-01-02 --authority 'Police Berlin' --reference 'AZ 12/2027' \\
+    --reason 'court order' --out disclosure.zip
 `;
 
 export const HOLD_HELP = `fixgate hold ls|show|set|end [device] [options]
@@ -132,12 +152,32 @@ export async function exportDevice(args: string[]): Promise<number> {
     io().error.write(`fixgate: no data of device ${device} is kept\n`);
     return EXIT.Found;
   }
+  await saved(zip, out, 'export');
+  return EXIT.Ok;
+}
+
+async function saved(zip: AsyncIterable<Uint8Array>, out: string, what: string): Promise<void> {
   try {
     await pipeline(zip, createWriteStream(out, { mode: 0o600 }));
   } catch (error) {
     // Part of a zip is none.
     await rm(out, { force: true });
-    throw new AppError('SINK_UNREACHABLE', `the export broke off (${messageOf(error)}); try again`, error);
+    throw new AppError('SINK_UNREACHABLE', `the ${what} broke off (${messageOf(error)}); try again`, error);
   }
+}
+
+export async function disclose(args: string[]): Promise<number> {
+  const text = { type: 'string' } as const;
+  const options = { ...API_OPTIONS, account: text, from: text, to: text, authority: text, reference: text, reason: text, out: text };
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
+  const { url, json: _, out, from, to, ...rest } = values;
+  const [device] = positionals;
+  if (out === undefined || (device === undefined && rest.account === undefined))
+    throw new AppError(
+      'USAGE',
+      'usage: fixgate disclose <device> --from <time> --to <time> --authority … --reference … --reason … --out <file>',
+    );
+  const body = { ...rest, ...(device === undefined ? {} : { device }), from: momentOf('--from', from), to: momentOf('--to', to) };
+  await saved(await new Api(url).stream('/v1/disclosures', body), out, 'disclosure');
   return EXIT.Ok;
 }

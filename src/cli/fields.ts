@@ -69,6 +69,13 @@ export function timeOf(text: string, zone: string): number | undefined {
   return offset === undefined ? firstMoment(zone, time) : time;
 }
 
+/** Epoch ms of an option that has to be given; UTC unless it says its offset. */
+export function momentOf(option: string, text: string | undefined): number {
+  const time = text === undefined ? undefined : /^\d{5,}$/.test(text) ? Number(text) : timeOf(text, 'UTC');
+  if (time !== undefined) return time;
+  throw new AppError('USAGE', `${option} "${text ?? ''}" is not a time: 2027-01-01, 2027-01-01T08:00Z or epoch ms`);
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   k: 1e3,

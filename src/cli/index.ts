@@ -272,6 +272,14 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'disclose',
+    about: 'disclose a period of a device or an account to an authority, as a zip',
+    load: async () => {
+      const { DISCLOSE_HELP, disclose } = await import('./data.ts');
+      return { help: DISCLOSE_HELP, run: disclose };
+    },
+  },
+  {
     name: 'sql',
     about: 'run a statement in ClickHouse, embedded or configured',
     load: async () => {

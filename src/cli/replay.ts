@@ -4,7 +4,7 @@ import { jsonOf } from '../base/json.ts';
 import { visible } from '../base/wire/index.ts';
 import { API_HELP, API_OPTIONS, Api } from './api.ts';
 import { EXIT } from './exit-code.ts';
-import { fieldOf, timeOf } from './fields.ts';
+import { fieldOf, momentOf } from './fields.ts';
 import { io } from './io.ts';
 
 export const REPLAY_HELP = `fixgate replay --from <time> --to <time> [--device id] [--codec-option name=value …] --diff|--apply
@@ -104,12 +104,6 @@ function shown(value: unknown): string {
 
 function isoOf(value: unknown): string {
   return typeof value === 'number' ? new Date(value).toISOString() : '';
-}
-
-function momentOf(option: string, text: string | undefined): number {
-  const time = text === undefined ? undefined : /^\d{5,}$/.test(text) ? Number(text) : timeOf(text, 'UTC');
-  if (time !== undefined) return time;
-  throw new AppError('USAGE', `${option} "${text ?? ''}" is not a time: 2027-01-01, 2027-01-01T08:00Z or epoch ms`);
 }
 
 function pairOf(pair: string): [string, string] {

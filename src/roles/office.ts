@@ -24,6 +24,7 @@ import { StepKeeper } from '../fleet/plan/step-keeper.ts';
 import { passedOps } from '../fleet/plan/usage.ts';
 import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import { inForce } from '../fleet/plan/versions.ts';
+import { disclose } from '../fleet/privacy/disclosure.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
@@ -256,6 +257,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
       return isKnown;
     },
     isKept: (id, device) => isKept(state, rows, id, device),
+    disclose: (subjects, span, head) => disclose({ rows, store: state, ledger, now }, subjects, span, head),
     export: (id, device, share) => exportDevice({ rows, store: state, ledger, shadow, now }, id, device, share),
     abandonState(damage): void {
       state.abandon(damage);

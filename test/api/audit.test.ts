@@ -34,6 +34,7 @@ beforeAll(async () => {
         yield '{"summary":{"frames":0}}\n';
       },
     },
+    disclose: async () => 'a zip',
   });
 });
 afterAll(() => api.stop());
@@ -133,6 +134,12 @@ const REQUESTS: Readonly<Record<string, readonly [path: string, body?: unknown, 
   'GET /v1/devices/{id}/profile': ['/v1/devices/d-01/profile', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/state': ['/v1/devices/d-01/state', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/positions': ['/v1/devices/d-01/positions', undefined, 'devices/d-01', 'd-01'],
+  'POST /v1/disclosures': [
+    '/v1/disclosures',
+    { device: 'a-01', from: 0, to: 5, authority: 'Police', reference: 'AZ 1', reason: 'court' },
+    'disclosures',
+    'd-01',
+  ],
   'GET /v1/devices/{id}/export': ['/v1/devices/d-01/export', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/devices/{id}/trace': ['/v1/devices/d-01/trace', undefined, 'devices/d-01', 'd-01'],
   'GET /v1/trace': ['/v1/trace?peer=10.0.0.1'],
@@ -271,6 +278,7 @@ describe('the audit', () => {
       ['GET', '/v1/devices/d-04/hold', 403],
       ['PUT', '/v1/devices/d-04/hold', 403],
       ['DELETE', '/v1/devices/d-04/hold', 403],
+      ['POST', '/v1/disclosures', 403],
     ] as const) {
       const body = path.endsWith('/commands') ? { type: 'version', protocol: 'teltonika' } : undefined;
       expect(await api.call(method, path, body, by), `${method} ${path}`).toMatchObject({ status });

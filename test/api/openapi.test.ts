@@ -273,6 +273,7 @@ describe('the description of the API', () => {
       'POST /v1/devices/{id}/recovery',
       'POST /v1/devices/{id}/replace',
       'POST /v1/devices/{id}/tests',
+      'POST /v1/disclosures',
       'POST /v1/downloads',
       'POST /v1/quarantine/{id}/adopt',
       'POST /v1/replay/apply',

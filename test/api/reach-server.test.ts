@@ -207,6 +207,7 @@ const BODIES: Readonly<Record<string, (id: string) => object>> = {
   'POST /v1/devices/{id}/commands': () => ({ type: 'version', ref: 'ref-other' }),
   'POST /v1/commands/{command}/outcome': () => ({ outcome: 'done', reason: 'seen' }),
   'POST /v1/decode': (id) => ({ hex: ['000f333536333037303432343431303339'], device: id }),
+  'POST /v1/disclosures': (id) => ({ device: id, account: A, from: 0, to: 5, authority: 'x', reference: 'x', reason: 'x' }),
   'POST /v1/downloads': (id) => ({ path: `/v1/devices/${id}/positions?format=csv` }),
   'POST /v1/devices': (id) => ({ id, account: A }),
   'PATCH /v1/devices/{id}': () => ({ account: B }),
@@ -363,6 +364,38 @@ describe('with a token of account A', () => {
     expect(ended).toMatchObject({ state: 'cancelled' });
   });
 });
+
+it('a disclosure of an account has what was received and measured in its time, of the period only', async () => {
+  const disclosed = async (asked: object): Promise<Map<string, string>> => {
+    const given = { from: passedAt - 600_000, to: Date.now(), authority: 'Police', reference: 'AZ 1', reason: 'order', ...asked };
+    const { status, bytes, text } = await operator.call('POST', '/v1/disclosures', given);
+    expect([status, status === 200 ? '' : text]).toEqual([200, '']);
+    return unzipped(bytes);
+  };
+  const his = await disclosed({ account: A });
+  expect(objects(his.get('owners.ndjson'))).toEqual([
+    { device: HIS, account: A, from: expect.any(Number) },
+    { device: PASSED, account: A, from: expect.any(Number), to: expect.any(Number) },
+  ]);
+  const places = objects(his.get('positions.ndjson')).filter(({ device }) => device === PASSED);
+  expect(places).toMatchObject([PLACE_A, PLACE_A, PLACE_A]);
+  expect(objects(his.get('commands.ndjson')).map(({ requester }) => requester)).toContain('tok-acme');
+  for (const content of his.values()) expect(['52.516', 'bolt'].filter((word) => content.includes(word))).toEqual([]);
+  const hers = await disclosed({ account: B });
+  expect(objects(hers.get('positions.ndjson'))[0]).toMatchObject({ device: PASSED, ...PLACE_B });
+  for (const content of hers.values()) expect(WORDS.filter((word) => content.includes(word))).toEqual([]);
+  const [, second, third] = places.map(({ time }) => Number(time));
+  const part = await disclosed({ device: PASSED, from: second, to: third });
+  expect(objects(part.get('positions.ndjson')).map(({ time }) => time)).toEqual([second]);
+  const audit = JSON.parse(part.get('manifest.json') ?? '').audit;
+  await eventually(async () => {
+    const { entries } = await operator.get(`/v1/audit?device=${PASSED}&type=change`);
+    expect(entries).toContainEqual(expect.objectContaining({ id: audit.id, status: 200, operation: 'POST /v1/disclosures' }));
+    const { by } = Object(Array.isArray(entries) ? entries[0] : undefined);
+    const exposed = JSON.stringify(await operator.get(`/v1/audit/exposure?token=${by}`));
+    expect([exposed.includes(HIS), exposed.includes('POST /v1/disclosures')]).toEqual([true, true]);
+  });
+}, 60_000);
 
 it('a token may end by itself, and a session from it ends with it and sees as little', async () => {
   const made = await operator.call('POST', '/v1/tokens', {

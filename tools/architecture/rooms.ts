@@ -269,7 +269,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: ['fleet/command types', 'fleet/registry types', 'state types', 'src/state/table.ts', 'npm:zod'],
   },
   'fleet/privacy': {
-    holds: 'erasing a device everywhere, and exporting its data',
+    holds: 'erasing a device everywhere; exporting and disclosing its data',
     imports: [
       'fleet/command types',
       'src/fleet/command/command.ts',
@@ -277,6 +277,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'fleet/registry types',
       'src/fleet/registry/cases.ts',
       'src/fleet/registry/device.ts',
+      'src/fleet/registry/owners.ts',
       'state types',
       'src/state/attempt.ts',
       'src/state/follow.ts',
@@ -331,6 +332,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'fleet/registry',
       'fleet/plan',
       'fleet/privacy types',
+      'src/fleet/privacy/disclosure.ts',
       'src/fleet/privacy/erasure.ts',
       'src/fleet/privacy/hold.ts',
       'src/fleet/privacy/trail.ts',

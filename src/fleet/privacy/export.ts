@@ -1,8 +1,8 @@
-import { Readable } from 'node:stream';
-import { ZipFile } from 'yazl';
+import type { Readable } from 'node:stream';
 import { jsonOf } from '../../base/json.ts';
 import { pages } from '../../state/pages.ts';
 import type { StateStore } from '../../state/store.ts';
+import type { Command } from '../command/command.ts';
 import type { Ledger } from '../command/ledger.ts';
 import type { Shadow } from '../command/shadow.ts';
 import { testsOf } from '../installation/test-records.ts';
@@ -10,12 +10,12 @@ import { casesOf } from '../registry/cases.ts';
 import type { Device } from '../registry/device.ts';
 import type { Share } from '../registry/owners.ts';
 import type { StoredRows } from './stored-rows.ts';
+import { linesOf, zipOf } from './zip.ts';
 
 /**
  * Everything that is kept of a device, as a zip of NDJSON files: for the person whose vehicle it is.
  *
- * 1. It is made while it is read: memory is one page of one table, however long the history is. (A zip of its own would be 200
- *    lines, with its 64-bit sizes: yazl is small, streams, and does what readers of zip files expect.)
+ * 1. It is made while it is read: memory is one page of one table, however long the history is.
  * 2. What cannot be read is an error before the first byte, or breaks the file off: it never ends early and whole.
  */
 export interface ExportOptions {
@@ -47,12 +47,7 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
     ...Object.fromEntries(TABLES.map((table) => [table, () => seenOf(rows.pages(table, ids), share)])),
     events: () => ownCommands(seenOf(rows.events(ids), share), share),
     cycles: () => cyclesOf(store, ids, share?.since ?? 0),
-    commands: async function* () {
-      for (const one of ids) {
-        const all = [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
-        yield all.filter(({ created }) => share?.sees('', created) !== false);
-      }
-    },
+    commands: () => commandsOf(ledger, ids, share),
     tests: async function* () {
       for (const one of ids) yield (await testsOf(store, one)).filter(({ started }) => share?.sees('', started) !== false);
     },
@@ -63,11 +58,24 @@ export async function exportDevice(options: ExportOptions, id: string, device: D
       if (share?.isCurrent !== false) for (const one of ids) yield [{ device: one, ...(await shadow.get(one)) }];
     },
   };
-  return zipOf(files, options.now(), () => rows.close());
+  const named = Object.entries(files).map(([name, open]) => [`${name}.ndjson`, () => linesOf(open())] as const);
+  return zipOf(Object.fromEntries(named), options.now(), () => rows.close());
+}
+
+/** What the ledger has. */
+export async function* commandsOf(
+  ledger: ExportOptions['ledger'],
+  ids: readonly string[],
+  share: Share | undefined,
+): AsyncGenerator<Command[]> {
+  for (const one of ids) {
+    const all = [...(await ledger.finished(one)), ...(await ledger.unknown(one)), ...(await ledger.open(one))];
+    yield all.filter(({ created }) => share?.sees('', created) !== false);
+  }
 }
 
 /** Rows of the database that may be shown. */
-async function* seenOf(pagesOf: AsyncGenerator<readonly object[]>, share: Share | undefined): AsyncGenerator<readonly object[]> {
+export async function* seenOf(pagesOf: AsyncGenerator<readonly object[]>, share: Share | undefined): AsyncGenerator<readonly object[]> {
   for await (const page of pagesOf)
     yield share === undefined
       ? page
@@ -78,7 +86,10 @@ async function* seenOf(pagesOf: AsyncGenerator<readonly object[]>, share: Share 
 }
 
 /** Without what became of commands that are not among the rows from their beginning: they are of who had the device before. */
-async function* ownCommands(pagesOf: AsyncGenerator<readonly object[]>, share: Share | undefined): AsyncGenerator<readonly object[]> {
+export async function* ownCommands(
+  pagesOf: AsyncGenerator<readonly object[]>,
+  share: Share | undefined,
+): AsyncGenerator<readonly object[]> {
   const own = new Set<unknown>();
   for await (const page of pagesOf)
     yield share === undefined || share.since === 0
@@ -98,33 +109,6 @@ async function* cyclesOf(store: StateStore, ids: readonly string[], since: numbe
       yield page
         .map(({ key, value }) => ({ device: id, start: Number(key.slice(id.length + 1)), ...objectOf(value) }))
         .filter(({ start }) => start >= since);
-}
-
-function zipOf(files: Readonly<Record<string, () => AsyncGenerator<readonly object[]>>>, now: number, done: () => Promise<void>): Readable {
-  const zip = new ZipFile();
-  const out = zip.outputStream;
-  if (!(out instanceof Readable)) throw new TypeError('yazl gives no stream of this version of Node');
-  let reading: Readable | undefined;
-  const fail = (error: Error): void => void out.destroy(error);
-  zip.on('error', fail);
-  for (const [name, open] of Object.entries(files))
-    zip.addReadStreamLazy(`${name}.ndjson`, { mtime: new Date(now), mode: 0o100600 }, (take) => {
-      const source = Readable.from(linesOf(open()));
-      source.on('error', fail);
-      reading = source;
-      take(null, source);
-    });
-  zip.end();
-  out.on('close', () => {
-    // Also when the reader has gone: nothing more is read for it.
-    reading?.destroy();
-    void done();
-  });
-  return out;
-}
-
-async function* linesOf(rows: AsyncGenerator<readonly object[]>): AsyncGenerator<string> {
-  for await (const page of rows) if (page.length > 0) yield page.map((one) => `${JSON.stringify(one)}\n`).join('');
 }
 
 function objectOf(text: string): object {

@@ -101,7 +101,11 @@ export class Trail {
   }
 
   /** One of several devices that a call has changed. `done` waits for it, and rejects if it could not be stored. */
-  part(call: Call, device: { readonly id: string; readonly account?: string | undefined }, old: object | undefined): void {
+  part(
+    call: Call,
+    device: { readonly id: string; readonly account?: string | undefined; readonly disclosure?: string },
+    old: object | undefined,
+  ): void {
     const part = { ...call, id: newId(), object: `devices/${device.id}`, account: device.account ?? '', old, new: device };
     this.#write('change', part, device.id, 200, 1).catch((error: unknown) => {
       call.lost = error;

@@ -74,7 +74,7 @@ WHERE ${wheres.join(' AND ')} ORDER BY time DESC, id DESC LIMIT ${limit}`,
     const rows = await this.#rows<[string, string[], string[], number, number, number]>(
       `SELECT device, arraySort(groupUniqArray(toString(account))), arraySort(groupUniqArray(toString(operation))),
 toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), sum(count) FROM ${this.#table} FINAL
-WHERE type = 'read' AND by = ${quoteText(by)} AND time BETWEEN ${moment(from)} AND ${moment(to)} GROUP BY device ORDER BY device`,
+WHERE (type = 'read' OR operation = 'POST /v1/disclosures' AND device != '' AND status < 400) AND by = ${quoteText(by)} AND time BETWEEN ${moment(from)} AND ${moment(to)} GROUP BY device ORDER BY device`,
     );
     return rows.map(([device, accounts, operations, first, last, count]) => ({ device, accounts, operations, first, last, count }));
   }

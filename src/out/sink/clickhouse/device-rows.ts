@@ -7,6 +7,12 @@ import { type ClickHouseAccess, connect } from './sink.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
+/** Of the time of a row, epoch ms; `to` is not in it. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Rows of one query: what a reader holds at a time. */
 const PAGE = 2_000;
 const REQUEST_MS = 60_000;
@@ -19,6 +25,7 @@ export class DeviceRows {
   readonly #access: ClickHouseAccess;
   readonly #database: string;
   readonly #client: ClickHouseClient;
+  readonly #columns = new Map<string, Promise<{ name: string; isTime: boolean }[]>>();
 
   constructor(options: ClickHouseAccess) {
     this.#access = options;
@@ -27,31 +34,38 @@ export class DeviceRows {
   }
 
   /** Pages of rows; none where the table is not there. */
-  async *pages(table: string, devices: readonly string[]): AsyncGenerator<Row[]> {
+  async *pages(table: string, devices: readonly string[], span?: Span): AsyncGenerator<Row[]> {
     const columns = await this.columns(table);
     if (columns.length === 0) return;
+    const within = span === undefined ? '' : ` AND time >= ${moment(span.from)} AND time < ${moment(span.to)}`;
     const list = columns.map(({ name, isTime }) => (isTime ? `toUnixTimestamp64Milli(${name}) AS ${name}` : name)).join(', ');
     for (const device of devices) {
       for (let after = ''; ; ) {
-        const where = `device = ${quoteText(device)}${after}`;
+        const where = `device = ${quoteText(device)}${within}${after}`;
         const inner = `SELECT * FROM ${quoteName(this.#database)}.${quoteName(table)} FINAL WHERE ${where} ORDER BY time, id LIMIT ${PAGE}`;
         const rows = await this.#select(`SELECT ${list} FROM (${inner}) ORDER BY time, id`);
         if (rows.length > 0) yield rows.map(present);
         const last = rows.at(-1);
         if (last === undefined || rows.length < PAGE) break;
-        const time = `fromUnixTimestamp64Milli(toInt64(${Number(last['time'])}))`;
+        const time = moment(Number(last['time']));
         after = ` AND time >= ${time} AND (time, id) > (${time}, ${quoteText(String(last['id']))})`;
       }
     }
   }
 
   /** Pages of events, each as the stream has it, also one from before the envelope, whose data holds the type as well. */
-  async *events(devices: readonly string[]): AsyncGenerator<object[]> {
-    for await (const page of this.pages('events', devices)) yield page.map(eventOf);
+  async *events(devices: readonly string[], span?: Span): AsyncGenerator<object[]> {
+    for await (const page of this.pages('events', devices, span)) yield page.map(eventOf);
   }
 
-  /** None where the table is not there. */
-  async columns(table: string): Promise<{ name: string; isTime: boolean }[]> {
+  /** None where the table is not there. Looked up once. */
+  columns(table: string): Promise<{ name: string; isTime: boolean }[]> {
+    const known = this.#columns.get(table) ?? this.#columnsOf(table);
+    this.#columns.set(table, known);
+    return known;
+  }
+
+  async #columnsOf(table: string): Promise<{ name: string; isTime: boolean }[]> {
     const where = `database = ${quoteText(this.#database)} AND table = ${quoteText(table)} AND default_kind != 'ALIAS'`;
     const rows = await this.#select(`SELECT name, type LIKE '%DateTime64%' AS time FROM system.columns WHERE ${where} ORDER BY position`);
     return rows.map((row) => ({ name: quoteName(String(row['name'])), isTime: Number(row['time']) === 1 }));
@@ -70,6 +84,10 @@ export class DeviceRows {
       throw plainError(error, this.#access);
     }
   }
+}
+
+function moment(time: number): string {
+  return `fromUnixTimestamp64Milli(toInt64(${Math.floor(time)}))`;
 }
 
 /** Without what is absent: null, '', an empty list or map. */
