@@ -239,7 +239,9 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     ]);
     const files = unzipped(Buffer.from(await response.arrayBuffer()));
     expect([...files.keys()].sort()).toEqual(
-      ['commands', 'cycles', 'device', 'events', 'positions', 'settings', 'statuses', 'usage'].map((name) => `${name}.ndjson`),
+      ['cases', 'commands', 'cycles', 'device', 'events', 'positions', 'settings', 'statuses', 'tests', 'usage'].map(
+        (name) => `${name}.ndjson`,
+      ),
     );
     const positions = objects(files.get('positions.ndjson'));
     expect(positions).toHaveLength(9005);
