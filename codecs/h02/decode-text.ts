@@ -8,7 +8,7 @@ import { DUTIES, Duty, MESSAGES, Message, messageOf } from './message.ts';
 import { watchRepeats } from './repeats.ts';
 import { decodeSms, decodeV4 } from './reply.ts';
 import { type H02State, identify, rememberedMonth, rememberedYear } from './state.ts';
-import { addEvents, applyStatus } from './status.ts';
+import { addEvents, applyStatus, setEvent } from './status.ts';
 import { addCell, batteryStep, readCell, readExtras, readV8Tail, signalDbm } from './tails.ts';
 import {
   count,
@@ -161,7 +161,7 @@ function decodePosition(bytes: Bytes, lat: number, message: Message, state: H02S
   out.kind = Number.isNaN(out.latitude[row]!) ? FrameKind.Status : FrameKind.Records;
   if (message === Message.V8) readV8Tail(bytes, next, row, out);
   else if (message === Message.VP1) batteryStep(bytes, next, out);
-  else readExtras(bytes, next, message === Message.VI1, out);
+  else readExtras(bytes, next, message === Message.VI1, message === Message.VI1 || message === Message.ALRM, out);
 }
 
 /** HTBT[,battery %] and XT,flag,battery %: a row only when there is something to keep. */
@@ -335,9 +335,9 @@ function decodeAlarm(bytes: Bytes, state: H02State, out: FrameResult): void {
   // The message itself is the alarm: it says so each time, whatever the latch holds.
   if (type > 0) {
     out.attr(Attr.EventCode, type);
-    out.event[row] = ALARM_EVENTS[type] ?? unknownEvent(Math.min(type, 9999));
+    const enters = type === 3 && isGroup(bytes, 6) && isStatus(bytes, 13) && (word & 0x10) === 0;
+    setEvent(enters ? GEOFENCE_ENTER : (ALARM_EVENTS[type] ?? unknownEvent(Math.min(type, 9999))), row, state, out);
   }
-  if (type === 3 && isGroup(bytes, 6) && isStatus(bytes, 13) && (word & 0x10) === 0) out.event[row] = GEOFENCE_ENTER;
 }
 
 /**

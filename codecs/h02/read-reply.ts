@@ -17,6 +17,11 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   clear_alarms: ['R7'],
 };
 
+/** Commands that HuaSunTek units confirm with a result code and nothing else; two digits behind others are a parameter that comes back. */
+const CODED = new Set(['S20', 'SCF', 'SF', 'CF', 'CR', 'CQ', 'R1', 'R7', 'XT', 'NXT', 'IP', 'APN', 'MP', 'UR', 'WMOD', 'RESET', 'INFO']);
+/** Up to 7F it failed, is not supported, or a parameter was out of range; from 80 on it is done. */
+const FAILED = /^[0-7][\dA-F]$/i;
+
 /** More than any reply has. */
 const MOST_FIELDS = 64;
 
@@ -28,6 +33,7 @@ export function readReply(command: Command | undefined, text: string): Reading |
     if (!expected.includes(keyword)) return undefined;
   }
   if (fields[1] === 'ERROR' || fields[1] === 'FAIL') return { outcome: 'refused', values: {} };
+  if (CODED.has(keyword) && fields.length === 2 && FAILED.test(fields[1] ?? '')) return { outcome: 'refused', values: {} };
   return { outcome: 'done', values: values(keyword, fields) };
 }
 

@@ -24,7 +24,7 @@ export function decodeV4(bytes: Bytes, state: H02State, out: FrameResult): void 
   const last = group === 0 ? count : token >= 0 ? field : group - 2;
   if (count > 3) out.replyText = ascii(bytes, fieldAt(3), fieldAt(Math.max(last, 4)) - 1);
   const row = out.row();
-  if (group > 0) readExtras(bytes, readGroup(bytes, group, Message.V4, row, state, out), false, out);
+  if (group > 0) readExtras(bytes, readGroup(bytes, group, Message.V4, row, state, out), false, false, out);
   else out.flags[row] = RowFlag.NoTime;
   if (group === 0 && isInfo(bytes)) readInfo(bytes, out);
   if (isMileage(bytes)) out.attr(Attr.OdometerM, knotSecondsToM(real(bytes, 4)));

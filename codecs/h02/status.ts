@@ -165,6 +165,17 @@ function raise(present: number, row: number, state: H02State, out: FrameResult):
   }
 }
 
+/** The message itself names the row's event: an alarm of the status word that was there gets a row of its own. */
+export function setEvent(event: number, row: number, state: H02State, out: FrameResult): void {
+  const { events } = state.status;
+  const before = out.event[row] ?? 0;
+  out.event[row] = event;
+  further &= ~(1 << events.indexOf(event));
+  if (before === 0 || before === event) return;
+  if (before === POWER_RESTORED) restored = true;
+  else further |= 1 << events.indexOf(before);
+}
+
 /**
  * Owed behind each point that was read, once nothing more is added to its row: the events that row `row` could not carry.
  */

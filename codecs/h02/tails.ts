@@ -1,9 +1,9 @@
-import { type Bytes, decimal } from '../../src/base/wire/index.ts';
+import { type Bytes, decimal, fraction, hexNumber, indexOf } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, plausibleMcc } from './field.ts';
 import { readIccid } from './gps-group.ts';
-import { count, from, hasPoint, hexadecimal, isBlankPadded, isEmpty, real, to, whole, width } from './text-fields.ts';
+import { count, from, hasPoint, hexadecimal, isBlankPadded, isEmpty, real, to, trim, whole, width } from './text-fields.ts';
 
 /** What stands behind the status word (protocol.md section 5), and cells and battery codes wherever they stand. */
 
@@ -18,8 +18,11 @@ export function readV8Tail(bytes: Bytes, k: number, row: number, out: FrameResul
   if (decivolts >= 50 && decivolts <= 600) out.attr(Attr.ExternalV, decivolts);
 }
 
-/** The shapes of protocol.md section 5.1, by count and look. A tail of another shape says nothing: no cell, no battery. */
-export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResult): void {
+/**
+ * The shapes of protocol.md section 5.1, by count and look. A tail of another shape says nothing: no cell, no battery. `hex`: its cells are
+ * hexadecimal whatever they look like; `listed`: neighbour cells may stand behind the battery (VI1, ALRM).
+ */
+export function readExtras(bytes: Bytes, k: number, hex: boolean, listed: boolean, out: FrameResult): void {
   let n = count;
   while (n > k && isEmpty(bytes, n - 1)) n--;
   const fields = n - k;
@@ -30,10 +33,39 @@ export function readExtras(bytes: Bytes, k: number, hex: boolean, out: FrameResu
   }
   if (fields >= 6 && (readCellList(bytes, k + 2, k, n, out) || readCellList(bytes, k + 1, k, n, out))) return;
   // Behind the cell one field more (battery or ICCID), or the mileage and voltage of V5.
-  if (fields > 6 || (fields === 6 && !hex && !startsDecimal(bytes, k))) return;
-  if (!readCell(bytes, k, hex, out) || fields === 4 || (fields === 6 && !hex)) return;
+  if (fields > 6 || (fields === 6 && !listed && !startsDecimal(bytes, k))) return;
+  const serving = out.cells;
+  if (!readCell(bytes, k, hex, out) || fields === 4 || (fields === 6 && !listed)) return;
   if (width(bytes, k + 4) >= 15) readIccid(bytes, k + 4, out);
   else batteryStep(bytes, k + 4, out);
+  if (fields === 6 && out.cells > serving) readNeighbours(bytes, k + 5, serving, hex || !startsDecimal(bytes, k), out);
+}
+
+/** `lac-cid-level|lac-cid-level…` in field k: cells of the network of the cell `serving`, in its radix. */
+function readNeighbours(bytes: Bytes, k: number, serving: number, hex: boolean, out: FrameResult): void {
+  trim(bytes, k);
+  const end = to;
+  const number = hex ? hexNumber : decimal;
+  for (let s = from, n = 0; s < end && n < MOST_CELLS; n++) {
+    const bar = indexOf(bytes, s, end, BAR);
+    const last = bar < 0 ? end : bar;
+    const dash = indexOf(bytes, s, last, DASH);
+    const second = dash < 0 ? -1 : indexOf(bytes, dash + 1, last, DASH);
+    const behind = second < 0 ? last : second;
+    if (dash > 0 && dash - s <= 8 && behind - dash <= 9) {
+      const level = second < 0 ? 0 : fraction(bytes, second + 1, last);
+      const isDbm = level < 0 && level > -200;
+      addCell(
+        out.cellMcc[serving]!,
+        out.cellMnc[serving]!,
+        number(bytes, s, dash),
+        number(bytes, dash + 1, behind),
+        isDbm ? level : 0,
+        out,
+      );
+    }
+    s = last + 1;
+  }
 }
 
 /** A country code in decimal and a network of at most three digits: the beginning of a cell. */
@@ -55,6 +87,8 @@ function readOdometerBlock(bytes: Bytes, k: number, out: FrameResult): void {
   addCell(-1, -1, hexadecimal(bytes, k + 4), hexadecimal(bytes, k + 5), 0, out);
 }
 
+const BAR = 0x7c;
+const DASH = 0x2d;
 const MOST_MNC = 999;
 /** Most cells that a list names. */
 const MOST_CELLS = 16;
@@ -83,7 +117,7 @@ function readCellList(bytes: Bytes, mccAt: number, k: number, n: number, out: Fr
 
 /**
  * MCC, MNC, LAC, CID in four fields. They are decimal when the country code reads so, hexadecimal otherwise or when any
- * is padded (with blanks, or with zeros to six). A 4G unit puts the long hexadecimal cell first, then the area. False: no such fields.
+ * is padded (with blanks, or with zeros to six); a letter in area or cell says that both are hexadecimal. A 4G unit puts the long hexadecimal cell first, then the area. False: no such fields.
  */
 export function readCell(bytes: Bytes, k: number, hex: boolean, out: FrameResult): boolean {
   const digits = width(bytes, k);
@@ -94,7 +128,8 @@ export function readCell(bytes: Bytes, k: number, hex: boolean, out: FrameResult
   if (width(bytes, k + 2) >= 6) servingCell(mcc, mnc, area(bytes, k + 3), hexadecimal(bytes, k + 2), out);
   else if (width(bytes, k + 3) >= 6 && decimal(bytes, from, to) < 0)
     servingCell(mcc, mnc, area(bytes, k + 2), hexadecimal(bytes, k + 3), out);
-  else servingCell(mcc, mnc, area(bytes, k + 2), area(bytes, k + 3), out);
+  else if (whole(bytes, k + 2) >= 0 && whole(bytes, k + 3) >= 0) servingCell(mcc, mnc, whole(bytes, k + 2), whole(bytes, k + 3), out);
+  else servingCell(mcc, mnc, hexadecimal(bytes, k + 2), hexadecimal(bytes, k + 3), out);
   return true;
 }
 
