@@ -360,7 +360,7 @@ function isOn(eventId: number, firstAttr: number, out: FrameResult): boolean {
 }
 
 function isRaw(id: number, firstAttr: number, out: FrameResult): boolean {
-  for (let k = firstAttr; k < out.attrs; k++) if (out.attrId[k] === (NUMBER | id)) return true;
+  for (let k = firstAttr; k < out.attrs; k++) if (out.attrId[k] === (NUMBER | id) || out.attrId[k] === (TEXT | id)) return true;
   return false;
 }
 

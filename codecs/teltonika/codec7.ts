@@ -22,6 +22,8 @@ const EPOCH = 1167609600000;
 /** Bytes of the GPS fields, by bit of the GPS mask. */
 const GPS_BYTES = [8, 2, 1, 1, 1, 4, 1, 4];
 const NO_FIX = 255;
+/** CSQ; 99 and 255 are not available. */
+const MOST_SIGNAL = 31;
 
 const PRIORITY = own('priority');
 const SIGNAL = own('gsm_csq');
@@ -106,7 +108,10 @@ function network(bytes: Bytes, at: number, mask: number, out: FrameResult): numb
   const lac = hasCell ? u16be(bytes, p) : -1;
   const cid = hasCell ? u16be(bytes, p + 2) : -1;
   if (hasCell) p += 4;
-  if ((mask & 64) !== 0) out.attr(SIGNAL, bytes[p++]!);
+  if ((mask & 64) !== 0) {
+    const signal = bytes[p++]!;
+    if (signal <= MOST_SIGNAL) out.attr(SIGNAL, signal);
+  }
   let operator = 0;
   if ((mask & 128) !== 0) {
     operator = u32be(bytes, p);

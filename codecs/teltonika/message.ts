@@ -31,6 +31,7 @@ const MESSAGE_HEX = own('message_hex');
 const MESSAGE_TYPE = own('message_type');
 const IMEI = own('imei');
 const DRIVER = own('driver_id');
+const ICCID = own('iccid');
 const MODEL = own('model');
 const FIRMWARE = own('firmware');
 
@@ -94,6 +95,9 @@ function data(bytes: Bytes, at: number, last: number, codec: number, type: numbe
 const GETGPS =
   /^GPS:(\d+) Sat:(\d+) Lat:(-?[\d.]+) Long:(-?[\d.]+) Alt:(-?\d+) Speed:(\d+) Dir:(\d+) Date: ?(\d+)\/(\d+)\/(\d+) Time: ?(\d+):(\d+):(\d+)/;
 
+/** `IMEI: …, CCID: …`: the reply to `getimeiccid`. */
+const CARD = /^IMEI: ?\d{15},? ?CCID: ?(\d{18,20})\b/;
+
 /** What a text says that has a place of its own in a record. */
 function meaning(text: string, out: FrameResult): void {
   if (text.length > MAX_MEANING) return;
@@ -103,6 +107,8 @@ function meaning(text: string, out: FrameResult): void {
     if (card !== undefined && card !== '') out.attrText(DRIVER, card);
   }
   version(text, out);
+  const card = CARD.exec(text)?.[1];
+  if (card !== undefined) out.attrText(ICCID, card);
   const gps = GETGPS.exec(text)?.slice(1).map(Number);
   if (gps !== undefined) position(gps, out);
 }

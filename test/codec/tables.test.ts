@@ -4,6 +4,7 @@ import { NAMES } from '../../codecs/gt06/messages.ts';
 import h02 from '../../codecs/h02/index.ts';
 import { nameOf } from '../../codecs/jt808/messages.ts';
 import { REPORTS } from '../../codecs/queclink/report.ts';
+import teltonika from '../../codecs/teltonika/index.ts';
 
 /** The table at the end of each protocol document has every message that the codec has a name for. */
 
@@ -43,6 +44,22 @@ describe('the table of messages', () => {
         listed.add(hex(id, 4));
     const missing: string[] = [];
     for (let id = 0; id < 0x10000; id++) if (nameOf(id) !== 'unknown' && !listed.has(hex(id, 4))) missing.push(hex(id, 4));
+    expect(missing).toEqual([]);
+  });
+
+  it('of Teltonika', () => {
+    const column = firstColumn('teltonika', '16.');
+    const named: Record<string, string> = {
+      ping: '`FF`',
+      imei: 'IMEI packet',
+      unknown_codec: 'another codec id',
+      text_message: 'text message',
+    };
+    const missing = teltonika.messages.filter((name) => {
+      const id = /^codec_(\d+)(e?)$/.exec(name);
+      const wanted = id === null ? named[name] : `codec ${id[2] === 'e' ? '8E' : hex(Number(id[1]), 2)}`;
+      return wanted === undefined || !column.includes(wanted);
+    });
     expect(missing).toEqual([]);
   });
 
