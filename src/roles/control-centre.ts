@@ -82,8 +82,11 @@ async function* selected(
   for await (const device of deviceRecords.all()) {
     if (wanted?.has(device.id) === false || (protocol !== undefined && device.protocol !== protocol)) continue;
     if ((account !== undefined && device.account !== account) || (plan !== undefined && device.plan !== plan)) continue;
-    if (label !== undefined && (device.account === undefined || !(await hasLabel(device.account)))) continue;
-    if (model !== undefined && (await profileOf({ state, codecs, deviceRecords }, device.id))?.learned['variant'] !== model) continue;
+    const isLabelled =
+      label === undefined || device.labels?.[name] === value || (device.account !== undefined && (await hasLabel(device.account)));
+    if (!isLabelled) continue;
+    const variant = async (): Promise<unknown> => (await profileOf({ state, codecs, deviceRecords }, device.id))?.learned['variant'];
+    if (model !== undefined && (device.model ?? (await variant())) !== model) continue;
     yield device.id;
   }
 }

@@ -218,11 +218,13 @@ describe('campaigns over HTTP and on the command line', () => {
       await api.call('POST', '/v1/accounts', { id: 'acme', labels: { region: 'north' } });
       await api.call('PUT', '/v1/plans/gold', {});
       await api.call('POST', '/v1/devices', { id: 'd-01', protocol: 'teltonika', account: 'acme', plan: 'gold', aliases: ['a-01'] });
-      await api.call('POST', '/v1/devices', { id: 'd-02', protocol: 'gt06', plan: 'gold' });
+      await api.call('POST', '/v1/devices', { id: 'd-02', protocol: 'gt06', plan: 'gold', model: 'GT06N', labels: { depot: 'west' } });
       for (const [selection, devices] of [
         [{ protocol: 'gt06' }, ['d-02']],
         [{ account: 'acme' }, ['d-01']],
         [{ label: 'region=north' }, ['d-01']],
+        [{ label: 'depot=west' }, ['d-02']],
+        [{ model: 'GT06N' }, ['d-02']],
         [{ plan: 'gold' }, ['d-01', 'd-02']],
         [{ plan: 'gold', devices: ['a-01', 'd-09'] }, ['d-01']],
       ] as const) {
@@ -246,7 +248,7 @@ describe('campaigns over HTTP and on the command line', () => {
       });
       expect((await fixgate(['campaigns', 'cancel', id], '', env)).code).toBe(0);
       await eventually(async () => expect((await fixgate(['campaigns', 'show', id], '', env)).out).toMatch(/state +cancelled/));
-      expect((await fixgate(['campaigns', 'list'], '', env)).lines).toHaveLength(7);
+      expect((await fixgate(['campaigns', 'list'], '', env)).lines).toHaveLength(9);
     } finally {
       await api.stop();
     }

@@ -15,14 +15,14 @@ const selectionSchema = z
   .strictObject({
     devices: z.array(z.string().min(3).max(32)).min(1).max(10_000).optional().describe('ids'),
     protocol: text.optional(),
-    model: text.optional().describe('variant, as the codec has learned it'),
+    model: text.optional().describe('as its record says, else the variant that the codec has learned'),
     account: text.optional(),
     plan: text.optional(),
     label: z
       .string()
       .regex(/^[^=]{1,64}=.{0,256}$/, 'must be name=value')
       .optional()
-      .describe('of the account: name=value'),
+      .describe('of the device or its account: name=value'),
   })
   .refine((one) => Object.values(one).some((given) => given !== undefined), 'must name at least one of its fields');
 export type Selection = z.infer<typeof selectionSchema>;
