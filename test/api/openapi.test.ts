@@ -159,10 +159,14 @@ function bodyOf(operation: Operation, random: Random): { body?: unknown; headers
 
 /** What is read from ClickHouse. */
 const STORED = [
+  '/v1/accounts/{id}/statements/{cycle}',
   '/v1/audit',
   '/v1/audit/exposure',
+  '/v1/devices/{id}/evidence',
   '/v1/devices/{id}/export',
   '/v1/devices/{id}/positions',
+  '/v1/devices/{id}/statements',
+  '/v1/devices/{id}/statements/{cycle}',
   '/v1/replay/apply',
   '/v1/replay/diff',
 ];
