@@ -66,7 +66,9 @@ export interface FleetSettings {
   readonly seed: number;
   /** How devices take commands; as they should when absent. */
   readonly obedience?: Obedience | undefined;
-  /** All stand in a workshop, with this fault; they drive when absent. */
+  /** They lose neither coverage nor answers. */
+  readonly steady?: boolean | undefined;
+  /** All stand in a workshop, with this fault, and are steady; they drive when absent. */
   readonly workshop?: Fault | undefined;
   /** Path, or undefined for none. */
   readonly ledger: string | undefined;
@@ -199,12 +201,12 @@ export class Fleet {
         ? { speaker: this.#speaker(kind, index, Math.floor(turn / transports.length), wanted), transport: wanted }
         : foreigner(kind, (seed % 100) * 100_000 + index, wanted);
     const to = { host, port };
-    const { workshop } = this.#settings;
+    const { workshop, steady = workshop !== undefined } = this.#settings;
     const ground = random.int(0x7fffffff);
     const track = workshop === undefined ? new Track(ground, speaker.resolutionMs) : new Workshop(ground, speaker.resolutionMs, workshop);
     const device = new Device(speaker, transport, to, track, random, this.#tally(protocol), {
       timeoutMs,
-      steady: workshop !== undefined,
+      steady,
       obedience: this.#settings.obedience ?? 'honest',
       now: () => this.#clock.now(),
       elapsed: () => this.#clock.elapsed(),
