@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { COMMAND_STATES, COMMANDS, CONDITIONS, type Command, FINISHED, UNKNOWN } from '../fleet/command/command.ts';
+import { COMMAND_STATES, COMMANDS, CONDITIONS, type Command, FINISHED, UNKNOWN, VIAS } from '../fleet/command/command.ts';
 import { CRITICAL_SCOPES, type CriticalType } from '../fleet/command/critical.ts';
 import type { Outcome, Problem } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
@@ -42,6 +42,10 @@ const body = z
       .describe(
         'send only while a position of the last two minutes shows this; default `stopped` for a command that can keep a vehicle from driving',
       ),
+    via: z
+      .enum(VIAS)
+      .optional()
+      .describe('`sms`: by text message; `any`: so when no connection takes it within 2 minutes; default `connection`'),
     again: z.boolean().optional().describe('queue it although the same command is open'),
     protocol: z.string().max(16).optional().describe('codec of a device that has never connected'),
     confirm: z

@@ -21,6 +21,7 @@ type: fixgate codecs <codec>. Exit code 0 when the device has answered (or is kn
   --priority <n>    -9 to 9; higher goes first
   --reason <text>   for the record
   --ref <text>      repeated in every event
+  --via <way>       connection (default), sms, or any: by text message when no connection takes it within 2 minutes
   --again           also when the same command is open already
   --protocol <p>    codec of a device that has never connected
   --confirm <key>   the key that the server asked for, for critical commands
@@ -57,6 +58,7 @@ export async function send(args: string[]): Promise<number> {
       priority: { type: 'string' },
       reason: { type: 'string' },
       ref: { type: 'string' },
+      via: { type: 'string' },
       again: { type: 'boolean' },
       protocol: { type: 'string' },
       confirm: { type: 'string' },
@@ -64,13 +66,14 @@ export async function send(args: string[]): Promise<number> {
   });
   const [device, type, ...pairs] = positionals;
   if (device === undefined || type === undefined) throw new AppError('USAGE', 'usage: fixgate send <device> <type> [name=value …]');
-  const { when, reason, ref, again, protocol, confirm } = values;
+  const { when, reason, ref, via, again, protocol, confirm } = values;
   const body = {
     type,
     parameters: Object.fromEntries(pairs.map(parameterOf)),
     when,
     reason,
     ref,
+    via,
     again,
     protocol,
     confirm,

@@ -243,9 +243,28 @@ export const configSchema = z
           'must have 16 characters or more',
         ),
         twilioToken: secret('auth token of the Twilio account whose messages are taken; needs `http.publicUrl`; empty: that form is off'),
+        gateway: z
+          .strictObject({
+            url: urlOf('https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json', ['http:', 'https:'], false).describe(
+              'where commands are handed over as text messages; {to}, {from}, {text} and {token} in it are replaced; empty: commands go by connection only',
+            ),
+            form: z
+              .enum(['twilio', 'json', 'get'])
+              .default('twilio')
+              .describe('twilio: the form of its Messages API; json: POST of {to, from, text}; get: all of it is in the URL'),
+            from: z
+              .string()
+              .max(64)
+              .default('')
+              .describe('number that the messages come from, or id of a messaging service (MG…) of Twilio'),
+            user: z.string().max(200).default('').describe('account or key id of Twilio; empty: the token goes as a bearer token'),
+            token: secret('auth token, key secret or bearer token'),
+          })
+          .prefault({})
+          .describe('gateway of commands by text message'),
       })
       .prefault({})
-      .describe('text messages of devices, from a gateway'),
+      .describe('text messages of devices, from a gateway and to it'),
     http: z
       .strictObject({
         host: host.default('127.0.0.1').describe('address of the HTTP port'),
@@ -272,6 +291,10 @@ export const configSchema = z
       .describe('a synthetic device sends a status every 10 s, which is read back from ClickHouse and Redis (fixgate_canary_age_seconds)'),
   })
   .superRefine(({ sms, http }, context) => {
+    const { url, form, from, user, token } = sms.gateway;
+    if (url !== undefined && form === 'twilio')
+      for (const [name, isMissing] of Object.entries({ from: from === '', user: user === '', token: token.isEmpty }))
+        if (isMissing) context.addIssue({ code: 'custom', path: ['sms', 'gateway', name], message: 'must be given: the form is twilio' });
     if (!sms.twilioToken.isEmpty && http.publicUrl === '')
       context.addIssue({
         code: 'custom',
@@ -300,6 +323,11 @@ export const ENVIRONMENT = [
   ['FIXGATE_REGISTRY', 'registry.mode', 'text'],
   ['FIXGATE_SMS_KEY', 'sms.key', 'text'],
   ['FIXGATE_SMS_TWILIO_TOKEN', 'sms.twilioToken', 'text'],
+  ['FIXGATE_SMS_GATEWAY_URL', 'sms.gateway.url', 'text'],
+  ['FIXGATE_SMS_GATEWAY_FORM', 'sms.gateway.form', 'text'],
+  ['FIXGATE_SMS_GATEWAY_FROM', 'sms.gateway.from', 'text'],
+  ['FIXGATE_SMS_GATEWAY_USER', 'sms.gateway.user', 'text'],
+  ['FIXGATE_SMS_GATEWAY_TOKEN', 'sms.gateway.token', 'text'],
   ['FIXGATE_HTTP_HOST', 'http.host', 'text'],
   ['FIXGATE_HTTP_PORT', 'http.port', 'number'],
   ['FIXGATE_HTTP_PUBLIC_URL', 'http.publicUrl', 'text'],

@@ -60,7 +60,7 @@ import { stateOptions } from './lifecycle.ts';
 import { ParkedDesk } from './parked-desk.ts';
 import { Replayer } from './replayer.ts';
 import { ServerGauges } from './server-gauges.ts';
-import { Texts } from './texts.ts';
+import { Texts, textDeliveryOf } from './texts.ts';
 
 const TRACE_TICK_MS = 1_000;
 
@@ -116,6 +116,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     included: async (plan) => inForce(await plans.history(plan), now()).plan.commands,
     now,
     expiryMs: config.commands.expiryMs,
+    texts: config.sms.gateway.url !== undefined,
     log,
     poke: options.poke,
     record,
@@ -175,7 +176,9 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const campaigner = campaignerOf(options, { state, commandIntake, ledger, deviceRecords, accounts, codecs });
   const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
   const trail = trailOf(options, codecs);
-  const texts = new Texts(options, state, codecs, live);
+  const waiting = new Waiting(ledger, state, log);
+  const textDelivery = textDeliveryOf(options, state, { ledger, waiting, codecs, device: (id) => deviceRecords.get(id) });
+  const texts = new Texts(options, state, codecs, live, textDelivery);
   const stop = async (): Promise<void> => {
     clearInterval(tracing);
     traces.close();
@@ -184,6 +187,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     status.stop();
     gauges.stop();
     await texts.stop();
+    await textDelivery.stop();
     await live.stop();
     await trail.stop();
     await eraser.stop();
@@ -204,6 +208,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     for (const part of [
       quarantine,
       commandIntake,
+      textDelivery,
       forgetter,
       stepKeeper,
       unitKeeper,
@@ -220,7 +225,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     state,
     commandIntake,
     ledger,
-    waiting: new Waiting(ledger, state, log),
+    waiting,
     shadow,
     tester,
     deviceRecords,

@@ -5,8 +5,12 @@ import { SUPERVISOR_SLOT } from '../cluster/instance.ts';
 import type { OfficeOptions } from '../cluster/office.ts';
 import type { Codec } from '../codec/index.ts';
 import { codecOptions } from '../codec/registry.ts';
+import { TextDelivery, type TextDeliveryOptions } from '../fleet/command/text-delivery.ts';
+import { gatewayOf } from '../fleet/command/text-gateway.ts';
+import type { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanCache } from '../fleet/plan/plan-cache.ts';
+import { usageKey } from '../fleet/plan/usage.ts';
 import { AccountStates } from '../fleet/registry/account-states.ts';
 import { DeviceCache } from '../fleet/registry/device-cache.ts';
 import { Newcomers } from '../fleet/registry/newcomers.ts';
@@ -18,6 +22,34 @@ import type { State } from '../state/open.ts';
 
 const now = (): number => systemClock.now();
 
+/** The way out of commands by text message. */
+export function textDeliveryOf(
+  options: OfficeOptions,
+  store: State,
+  { ledger, waiting, codecs, device }: Pick<TextDeliveryOptions, 'ledger' | 'codecs' | 'device'> & { readonly waiting: Waiting },
+): TextDelivery {
+  const { config, log, metrics, record, isConnected } = options;
+  const plans = new DevicePlans(store, log);
+  return new TextDelivery({
+    ledger,
+    store,
+    gateway: gatewayOf(config.sms.gateway),
+    device,
+    codecs,
+    optionsOf: codecOptions(codecs, config.codecs.options, config.devices),
+    async counting(id) {
+      const { cycle } = await plans.of(id, now());
+      return [{ table: 'usage', key: usageKey(id, cycle), add: { texts_out: 1 } }];
+    },
+    isConnected,
+    now,
+    log,
+    record,
+    count: (state) => metrics.commands.inc({ state }),
+    ended: (id, command, reply) => waiting.ended(id, command, reply),
+  });
+}
+
 /** The way in of text messages, and what it looks up: as a worker has it, for the supervisor. */
 export class Texts {
   readonly #inbox: TextInbox;
@@ -26,7 +58,7 @@ export class Texts {
   readonly #ends: (() => unknown)[];
   #settled: Promise<void> | undefined;
 
-  constructor(options: OfficeOptions, state: State, codecs: ReadonlyMap<string, Codec>, live: Live) {
+  constructor(options: OfficeOptions, state: State, codecs: ReadonlyMap<string, Codec>, live: Live, delivery: TextDelivery) {
     const { config, instance, log, metrics, record } = options;
     const registry = new DeviceCache({ store: state, mode: config.registry.mode, now, log });
     const service = new PlanCache(state, log, config.service.alarms === 'pass');
@@ -53,6 +85,10 @@ export class Texts {
       metrics,
       live,
       journal: (frame) => options.text(frame),
+      replied: (device, frame, text, relay) =>
+        delivery.replied(device, frame, text, relay).catch((error: unknown) => {
+          log.warn({ error: messageOf(error) }, 'a text message could not be compared with the commands of its device');
+        }),
       record,
       now,
     });

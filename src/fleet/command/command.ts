@@ -14,6 +14,10 @@ export type CommandState = (typeof COMMAND_STATES)[number];
 export const CONDITIONS = ['any', 'moving', 'stopped'] as const;
 export type Condition = (typeof CONDITIONS)[number];
 
+/** How a command may leave; `any`: by text message when no connection takes it in time. */
+export const VIAS = ['connection', 'sms', 'any'] as const;
+export type Via = (typeof VIAS)[number];
+
 /** A request for a command (docs/commands.md). Times in epoch ms. */
 export interface CommandRequest {
   readonly device: string;
@@ -35,6 +39,8 @@ export interface CommandRequest {
   readonly switches: readonly Switching[];
   /** The critical type that it is or amounts to; '': it is not critical. */
   readonly critical: CriticalType | '';
+  /** Absent: by a connection. */
+  readonly via?: Exclude<Via, 'connection'> | undefined;
 }
 
 /** One transition. `note` says why, for people; '' when the state says it all. */
@@ -59,6 +65,8 @@ export interface Command extends CommandRequest {
   readonly history: readonly Transition[];
   /** What the bytes sent last carry where the protocol echoes a key; 0: none. */
   readonly key: number;
+  /** Its last attempt went by text message; the gateway's id of that, '' when it has not told one. */
+  readonly texted?: string | undefined;
   /** Ids of earlier commands that were open, and that do the opposite. */
   readonly opposes: readonly string[];
   /** The device's reply as it came, '' before. */

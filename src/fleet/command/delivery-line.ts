@@ -236,6 +236,8 @@ export class DeliveryLine {
   async #settled(listed: Command, open: readonly Command[]): Promise<Command | undefined> {
     const { ledger, now } = this.#o;
     let command = listed;
+    // Its reply comes by text message, or not at all: `text-delivery.ts` sees to it.
+    if (command.state === 'sent' && command.texted !== undefined) return undefined;
     // Nothing is in flight here: who marked it is gone.
     if (command.state === 'sent') {
       const back = this.#said(await ledger.unanswered(command, 'the connection ended before the reply', false));
@@ -247,7 +249,7 @@ export class DeliveryLine {
     if (opposing !== undefined) this.#said(await ledger.cancelled(command, opposedBy(opposing)));
     else if (now() >= command.expires) this.#said(await ledger.expired(command));
     else if (mayHaveLeft(command)) this.#said(await ledger.unanswered(command, 'sent once by an earlier version', false));
-    else return command;
+    else if (command.via !== 'sms') return command;
     return undefined;
   }
 
@@ -393,7 +395,7 @@ export class DeliveryLine {
 }
 
 /** A text that does not say when, and does not say that it is old, speaks of now. */
-function isNewer(position: Command['values'], command: Command): boolean {
+export function isNewer(position: Command['values'], command: Command): boolean {
   const { time } = position;
   return typeof time !== 'number' || time >= command.created - SECOND_MS;
 }

@@ -16,9 +16,12 @@ import {
   commandEvent,
   immobilises,
   isPending,
+  VIAS,
+  type Via,
 } from './command.ts';
 import { type CriticalType, type Meaning, meaningOf } from './critical.ts';
 import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
+import { textOf } from './text-delivery.ts';
 
 /**
  * Where commands are handed in, checked, cancelled and given up; in the supervisor.
@@ -31,6 +34,7 @@ import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
  * 5. A command that may keep the vehicle from driving waits until it stands, unless the caller says `any` and why, and it
  *    expires soon: a stop from yesterday must not act in today's traffic.
  * 6. What the plan of the device does not include is refused, unless the plan itself asks for it.
+ * 7. A command goes by text message only to a device that has a telephone number, in a text form of its codec, and waits for no position.
  */
 export interface Draft {
   readonly device: string;
@@ -46,6 +50,8 @@ export interface Draft {
   readonly priority?: number | undefined;
   /** Absent: `any`, or `stopped` for a command that immobilises. */
   readonly when?: string | undefined;
+  /** Absent: `connection`. */
+  readonly via?: string | undefined;
   /** Also when the same command is open already. */
   readonly again?: boolean | undefined;
   /** Codec of a device that has never connected. */
@@ -81,6 +87,8 @@ export interface CommandIntakeOptions {
   /** Wall clock, epoch ms. */
   readonly now: () => number;
   readonly expiryMs: number;
+  /** A gateway for text messages is configured. */
+  readonly texts?: boolean;
   readonly log: Log;
   /** Tells the worker that has the device. */
   readonly poke: (device: string) => void;
@@ -177,11 +185,44 @@ export class CommandIntake {
     const { device, type, requester, priority = 0, reason = '', ref = '' } = draft;
     const when = conditionOf(draft.when ?? (stops ? 'stopped' : 'any'));
     problems.push(...orderProblems(priority, when, stops, reason));
+    const via = this.#via(draft, codec, known, parameters, when, problems);
     for (const [field, text] of Object.entries({ reason, ref }))
       if (text.length > MAX_TEXT) problems.push({ field, problem: `must have at most ${MAX_TEXT} characters` });
     problems.push(...textProblems({ reason, ref, requester }));
     if (problems.length > 0 || when === undefined) return { refused: 'invalid', problems };
-    return { device, type, parameters, requester, reason, ref, not_before: notBefore, expires, priority, when, switches, critical };
+    const request = {
+      device,
+      type,
+      parameters,
+      requester,
+      reason,
+      ref,
+      not_before: notBefore,
+      expires,
+      priority,
+      when,
+      switches,
+      critical,
+    };
+    return via === 'connection' ? request : { ...request, via };
+  }
+
+  /** Invariant 7. */
+  #via(draft: Draft, codec: Codec, known: Device | undefined, parameters: Options, when: Condition | undefined, problems: Problem[]): Via {
+    const via = VIAS.find((one) => one === (draft.via ?? 'connection'));
+    if (via === 'connection') return via;
+    const add = (field: string, problem: string): unknown => problems.push({ field, problem });
+    if (via === undefined) add('via', `must be one of ${VIAS.join(', ')}`);
+    else if (this.#o.texts !== true) add('via', 'no gateway for text messages is configured: set `sms.gateway.url`, or say connection');
+    else if (known?.phone === undefined) add('via', 'the device has no telephone number: set its `phone`, or say connection');
+    else if (when !== 'any')
+      add('when', 'must be any, for a text message waits for no position; a command that stops a vehicle needs a reason too');
+    else if (problems.length === 0) {
+      const options = this.#o.optionsOf(codec, draft.device, known.options);
+      if (textOf(codec, options, draft.device, { type: draft.type, parameters }, 1, this.#o.now()) === undefined)
+        add('via', `${codec.name} has no text form of this command for the device; say connection`);
+    }
+    return via ?? 'connection';
   }
 
   /** Into the ledger, unless it is there or is too much. */
@@ -269,7 +310,7 @@ export class CommandIntake {
       const bad = typeof value === 'string' ? unsafe(value, draft.type === 'custom') : '';
       if (bad !== '') problems.push({ field: `parameters.${name}`, problem: bad });
     }
-    if (problems.length === 0 && !this.#encodes(codec, draft.device, device, draft.type, parameters))
+    if (problems.length === 0 && draft.via !== 'sms' && !this.#encodes(codec, draft.device, device, draft.type, parameters))
       problems.push({
         field: 'parameters',
         problem: `${codec.name} cannot encode this for the device: a value is out of its range, or its family has no such command`,

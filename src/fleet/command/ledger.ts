@@ -128,16 +128,23 @@ export class Ledger {
     return found.flatMap(({ value }) => table.read(value) ?? []);
   }
 
-  /** Invariants 3 and 4: from here on it is being sent. Undefined if it cannot be sent any more. */
-  sending(command: Command, key = 0): Promise<Command | undefined> {
-    return this.#move(command, 'sent', '', (found) =>
-      isHeld(found) && found.attempts === command.attempts ? { attempts: found.attempts + 1, key } : undefined,
+  /** Invariants 3 and 4: from here on it is being sent, by text message where `texted` is given. Undefined if it cannot be sent any more. */
+  sending(command: Command, key = 0, texted?: string): Promise<Command | undefined> {
+    return this.#move(command, 'sent', texted === undefined ? '' : 'by text message', (found) =>
+      isHeld(found) && found.attempts === command.attempts ? { attempts: found.attempts + 1, key, texted } : undefined,
     );
   }
 
+  /** The gateway has taken the message under the id `texted`; `counts`: steps of the same write. */
+  taken(command: Command, texted: string, note: string, counts: readonly Op[]): Promise<Command | undefined> {
+    return this.#transition(command, 'sent', note, (found) => (isThisAttempt(found, command) ? { texted } : undefined), false, counts);
+  }
+
   /** It is certain that no byte of it left. */
-  unsent(command: Command, note: string): Promise<Command | undefined> {
-    return this.#move(command, 'queued', note, (found) => (isThisAttempt(found, command) ? { attempts: found.attempts - 1 } : undefined));
+  unsent(command: Command, note: string, next_attempt = command.next_attempt): Promise<Command | undefined> {
+    return this.#move(command, 'queued', note, (found) =>
+      isThisAttempt(found, command) ? { attempts: found.attempts - 1, next_attempt, texted: undefined } : undefined,
+    );
   }
 
   /** The device is known to give no reply: this was all. */
@@ -156,7 +163,9 @@ export class Ledger {
     if (this.#now() >= command.expires) return this.expired(command);
     const pause = waits ? BACK_OFF_MS * 2 ** (command.attempts - 1) : 0;
     const next_attempt = this.#now() + pause;
-    return this.#move(command, 'queued', note, (found) => (isThisAttempt(found, command) ? { next_attempt } : undefined));
+    return this.#move(command, 'queued', note, (found) =>
+      isThisAttempt(found, command) ? { next_attempt, texted: undefined } : undefined,
+    );
   }
 
   /** `reply`: what the device said, where that is why. */
@@ -201,7 +210,14 @@ export class Ledger {
   }
 
   /** Invariant 1. */
-  async #transition(command: Command, state: CommandState, note: string, change: Change, ends: boolean): Promise<Command | undefined> {
+  async #transition(
+    command: Command,
+    state: CommandState,
+    note: string,
+    change: Change,
+    ends: boolean,
+    more: readonly Op[] = [],
+  ): Promise<Command | undefined> {
     const key = keyOf(command);
     return attempt(commandsOf(command.device), async () => {
       const place = await this.#find(key);
@@ -212,7 +228,7 @@ export class Ledger {
       const shadow = !ends ? [] : await (state === 'answered' ? this.#shadow.confirmed(next) : this.#shadow.dropped(next));
       const isMark = state === 'sent' && !ends;
       const until = isMark && next.critical === '' ? 'visible' : undefined;
-      return (await this.#store.write([...moved(place, next), ...shadow], until)) ? next : CONTENDED;
+      return (await this.#store.write([...moved(place, next), ...shadow, ...more], until)) ? next : CONTENDED;
     });
   }
 

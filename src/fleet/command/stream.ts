@@ -51,7 +51,7 @@ const MAX_BYTES = 65_536;
 const MOST_NAMED = 20;
 const MOST_TOLD = 300;
 const NUMBERS = ['priority', 'not_before', 'expires'] as const;
-const TEXTS = ['requester', 'reason', 'ref', 'when', 'protocol'] as const;
+const TEXTS = ['requester', 'reason', 'ref', 'when', 'via', 'protocol'] as const;
 const FIELDS: readonly string[] = ['device', 'type', 'parameters', 'again', ...NUMBERS, ...TEXTS];
 
 export class CommandStream {

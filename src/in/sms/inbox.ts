@@ -66,6 +66,8 @@ export interface InboxOptions {
   readonly live: Pick<Live, 'seen'>;
   /** Resolves when the frame is durable, rejects with AppError when it cannot be. */
   journal(frame: TextFrame): Promise<void>;
+  /** A message from a device's own number is in the journal: it may be the reply to a command. */
+  replied(device: string, frame: FrameResult, text: string, relay: boolean): Promise<void>;
   /** Journals an event of a device. */
   record(device: string, event: object): void;
   /** Wall clock, epoch ms. */
@@ -164,6 +166,11 @@ export class TextInbox {
     await this.#o.journal(frame);
     if (isStranger) registry.seen(known, reading.codec.name, SMS, (event) => record(device, event));
     if (marks?.relay !== true) this.#tell(sights);
+    if (!isStranger) {
+      // Others have read since.
+      this.#decode(reading, bytes);
+      await this.#o.replied(device, this.#frame, text.text, marks?.relay === true);
+    }
     return { outcome: 'stored', device };
   }
 
