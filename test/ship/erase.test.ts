@@ -269,6 +269,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       events: 60,
       usage: 6,
       parked: 0,
+      raw: 0,
     });
     expect(await shipper.erase('redis', devices)).toEqual({
       positions: 4000,
@@ -291,6 +292,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       events: 0,
       usage: 0,
       parked: 0,
+      raw: 0,
     });
     const unfinished = await clickHouse.client.query({ query: 'SELECT count() AS n FROM system.mutations WHERE NOT is_done' });
     expect(Number((await unfinished.json<{ n: number }>()).data[0]?.n)).toBe(0);
