@@ -70,8 +70,10 @@ export class TextDelivery {
     this.#o = options;
   }
 
+  /** Without a gateway nothing goes this way, and no table is followed. */
   start(): void {
-    const { store, log } = this.#o;
+    const { store, log, gateway } = this.#o;
+    if (gateway === undefined) return;
     const all = (commands: ReadonlyMap<string, Command>): void => {
       this.#waiting.clear();
       for (const [key, command] of commands) this.#note(key, command);
