@@ -55,10 +55,13 @@ export class ApiServer {
   }
 }
 
-let tokens = 0;
+/** Tokens by data directory. */
+const tokens = new Map<string, number>();
 
 async function tokenOf(running: Server, env: Readonly<Record<string, string>>, scopes: readonly string[]): Promise<string> {
-  const name = tokens++ === 0 ? 'tester' : `tester-${tokens}`;
+  const nth = (tokens.get(running.dataDir) ?? 0) + 1;
+  tokens.set(running.dataDir, nth);
+  const name = nth === 1 ? 'tester' : `tester-${nth}`;
   const args = ['token', 'create', '--name', name, ...scopes.flatMap((scope) => ['--scope', scope])];
   const { code, out, error } = await fixgate(args, '', { ...env, FIXGATE_DATA_DIR: running.dataDir });
   if (code !== 0) throw new Error(error);
