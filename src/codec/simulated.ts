@@ -1,6 +1,6 @@
 /** Where a simulated device is. */
 export interface SimulatedPlace {
-  /** Epoch ms, whole seconds, later than the one before. */
+  /** Epoch ms, later than the one before, in whole steps of the device's clock: seconds for a device of a codec of your own. */
   readonly time: number;
   readonly latitude: number;
   readonly longitude: number;
@@ -11,6 +11,7 @@ export interface SimulatedPlace {
   readonly satellites: number;
   readonly ignition: boolean;
   readonly odometerM: number;
+  /** 0: the supply is cut. */
   readonly externalMv: number;
   readonly batteryMv: number;
 }

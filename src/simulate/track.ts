@@ -1,3 +1,4 @@
+import type { SimulatedPlace } from '../codec/index.ts';
 import { Random } from './random.ts';
 
 /** What may befall a vehicle, by the standard event names. */
@@ -13,21 +14,7 @@ export type Happening =
   | 'harsh_cornering';
 
 /** What a device knows about itself at one moment. */
-export interface Sample {
-  /** Epoch ms, in whole steps of the device's clock, later than the sample before. */
-  readonly time: number;
-  readonly latitude: number;
-  readonly longitude: number;
-  readonly altitudeM: number;
-  readonly speedKmh: number;
-  /** 0 … 359, clockwise from north. */
-  readonly courseDeg: number;
-  readonly satellites: number;
-  readonly ignition: boolean;
-  readonly odometerM: number;
-  /** 0: the supply is cut. */
-  readonly externalMv: number;
-  readonly batteryMv: number;
+export interface Sample extends SimulatedPlace {
   readonly happening: Happening | undefined;
 }
 

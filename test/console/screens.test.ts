@@ -210,7 +210,7 @@ describe('the screens', () => {
     page.on('requestfailed', (request) => asked.delete(request));
     page.on('response', (response) => {
       asked.delete(response.request());
-      // Whoever asks: the codec has learned nothing yet.
+      // With any token: the codec has learned nothing yet.
       const isKnown = response.url() === `${server.url}/v1/devices/${mine}/profile` && response.status() === 404;
       if (response.status() >= 400 && !isKnown) refused.push(`${response.status()} ${response.request().method()} ${response.url()}`);
     });

@@ -87,7 +87,7 @@ export class DltDouble {
     try {
       for await (const chunk of request) chunks.push(chunk);
     } catch {
-      // Whoever called is gone.
+      // The caller is gone.
       return;
     }
     this.calls++;
