@@ -30,7 +30,19 @@ const KEYS = {
   hdop: asciiBytes(',"hdop":'),
   event: asciiBytes(',"event":'),
   attrs: asciiBytes(',"attrs":{'),
+  cells: asciiBytes(',"cells":['),
+  next: asciiBytes(','),
+  mcc: asciiBytes(',"mcc":'),
+  mnc: asciiBytes(',"mnc":'),
+  lac: asciiBytes(',"lac":'),
+  cid: asciiBytes(',"cid":'),
+  rssi: asciiBytes(',"rssi_dbm":'),
+  wifi: asciiBytes(',"wifi":[{"mac":'),
+  nextMac: asciiBytes(',{"mac":'),
 };
+const OPENING = 0x7b;
+/** Lists of names in JSON, by their bits. */
+const FLAGS: readonly Uint8Array[] = Array.from({ length: KNOWN_FLAGS + 1 }, (_, bits) => asciiBytes(JSON.stringify(namesOf(bits))));
 
 /**
  * Records (docs/formats/tables.md) of many frames as columns: what sinks, the CLI and the live feed read.
@@ -191,8 +203,7 @@ export class Rows {
   }
 
   flagNames(row: number): string[] {
-    const bits = this.flags[row] ?? 0;
-    return ROW_FLAG_NAMES.filter((_, bit) => (bits >> bit) & 1);
+    return namesOf(this.flags[row] ?? 0);
   }
 
   /** The record as one JSON object, in the field order of docs/formats/tables.md. */
@@ -220,9 +231,10 @@ export class Rows {
     out.number(this.received[row] ?? 0);
     number(out, KEYS.deviceTime, this.deviceTime[row]);
     const flags = this.flags[row] ?? 0;
-    if (flags !== 0) {
+    const names = FLAGS[flags];
+    if (flags !== 0 && names !== undefined) {
       out.raw(KEYS.flags);
-      out.ascii(JSON.stringify(this.flagNames(row)));
+      out.raw(names);
     }
     if (fix) {
       out.raw(this.valid[row] === 1 ? KEYS.valid : KEYS.invalid);
@@ -241,8 +253,8 @@ export class Rows {
       out.raw(KEYS.event);
       out.text(event);
     }
-    const cells = this.#cellsJson(row) + this.#wifiJson(row);
-    if (cells !== '') out.utf8(cells);
+    this.#writeCells(row, out);
+    this.#writeWifis(row, out);
     this.#writeAttributes(row, out);
   }
 
@@ -262,36 +274,36 @@ export class Rows {
     out.ascii('}}');
   }
 
-  #cellsJson(row: number): string {
+  #writeCells(row: number, out: JsonWriter): void {
     const from = row === 0 ? 0 : (this.cellEnd[row - 1] ?? 0);
     const to = this.cellEnd[row] ?? 0;
-    if (from === to) return '';
-    const list: string[] = [];
+    if (from === to) return;
     for (let k = from; k < to; k++) {
-      const fields: string[] = [];
-      for (const [name, value] of [
-        ['mcc', this.cellMcc[k] ?? -1],
-        ['mnc', this.cellMnc[k] ?? -1],
-        ['lac', this.cellLac[k] ?? -1],
-        ['cid', this.cellCid[k] ?? -1],
-      ] as const)
-        if (value >= 0) fields.push(`"${name}":${value}`);
-      if (this.cellRssiDbm[k] !== 0) fields.push(`"rssi_dbm":${this.cellRssiDbm[k]}`);
-      list.push(`{${fields.join(',')}}`);
+      out.raw(k === from ? KEYS.cells : KEYS.next);
+      const start = out.at;
+      known(out, KEYS.mcc, this.cellMcc[k] ?? -1);
+      known(out, KEYS.mnc, this.cellMnc[k] ?? -1);
+      known(out, KEYS.lac, this.cellLac[k] ?? -1);
+      known(out, KEYS.cid, this.cellCid[k] ?? -1);
+      if (this.cellRssiDbm[k] !== 0) number(out, KEYS.rssi, this.cellRssiDbm[k]);
+      if (out.at === start) out.ascii('{');
+      else out.bytes[start] = OPENING;
+      out.ascii('}');
     }
-    return `,"cells":[${list.join(',')}]`;
+    out.ascii(']');
   }
 
-  #wifiJson(row: number): string {
+  #writeWifis(row: number, out: JsonWriter): void {
     const from = row === 0 ? 0 : (this.wifiEnd[row - 1] ?? 0);
     const to = this.wifiEnd[row] ?? 0;
-    if (from === to) return '';
-    const list: string[] = [];
+    if (from === to) return;
     for (let k = from; k < to; k++) {
-      const rssi = this.wifiRssiDbm[k] === 0 ? '' : `,"rssi_dbm":${this.wifiRssiDbm[k]}`;
-      list.push(`{"mac":${JSON.stringify(this.wifiMac[k] ?? '')}${rssi}}`);
+      out.raw(k === from ? KEYS.wifi : KEYS.nextMac);
+      out.text(this.wifiMac[k] ?? '');
+      if (this.wifiRssiDbm[k] !== 0) number(out, KEYS.rssi, this.wifiRssiDbm[k]);
+      out.ascii('}');
     }
-    return `,"wifi":[${list.join(',')}]`;
+    out.ascii(']');
   }
 
   #attribute(first: number, view: AttributeView, raw: number, texts: readonly string[]): void {
@@ -398,6 +410,17 @@ function number(out: JsonWriter, key: Uint8Array, value: number | undefined): vo
   if (value === undefined || !Number.isFinite(value)) return;
   out.raw(key);
   out.number(value);
+}
+
+/** The same for one that is negative when it is not known. */
+function known(out: JsonWriter, key: Uint8Array, value: number): void {
+  if (value < 0) return;
+  out.raw(key);
+  out.number(value);
+}
+
+function namesOf(flags: number): string[] {
+  return ROW_FLAG_NAMES.filter((_, bit) => (flags >> bit) & 1);
 }
 
 function hex8(value: number): string {
