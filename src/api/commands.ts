@@ -6,6 +6,7 @@ import type { Outcome, Problem } from '../fleet/command/intake.ts';
 import type { Ledger } from '../fleet/command/ledger.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import type { Share } from '../fleet/registry/owners.ts';
+import { mayTellPlace } from '../live/recent-events.ts';
 import type { Confirmations } from './confirmations.ts';
 import { listOf } from './list-of.ts';
 import type { ApiOffice } from './office.ts';
@@ -16,8 +17,6 @@ import { allows, type Token } from './tokens.ts';
 const LONGEST_WAIT_S = 120;
 /** The ledger's tables in the order in which commands are listed. */
 const TABLES = [UNKNOWN, COMMANDS, FINISHED];
-/** Commands whose replies may say where the device is. */
-const PLACES: readonly string[] = ['locate', 'custom'];
 
 const time = z.int().min(0);
 const value = z.union([z.string().max(1024), z.number(), z.boolean()]);
@@ -356,7 +355,7 @@ async function answer(
 
 /** A reply that says where the device is, is left out for tokens that can neither see that nor ask the device. */
 function withoutPlace(token: Token, found: Command): object {
-  if (found.reply === '' || !PLACES.includes(found.type)) return found;
+  if (!mayTellPlace(found.type, found.reply, found.values)) return found;
   if (allows(token, 'locations') || allows(token, 'commands')) return found;
   return { ...found, reply: '', values: {}, withheld: true };
 }

@@ -21,7 +21,9 @@ const event = z.object({
   received: z.int(),
   protocol: z.string(),
   type: z.string(),
-  data: z.record(z.string(), z.unknown()).describe('by type; `withheld`: a reply that may say where the device is was left out'),
+  data: z
+    .record(z.string(), z.unknown())
+    .describe('by type; `withheld`: a place, or a reply that may say where the device is, was left out'),
 });
 const events = z
   .object({

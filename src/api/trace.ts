@@ -8,7 +8,8 @@ import { startEvents } from './live.ts';
 import type { ApiOffice } from './office.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
-import type { Scope } from './tokens.ts';
+import { isSession } from './sessions.ts';
+import type { Scope, Token } from './tokens.ts';
 
 const VALID_MS = 30_000;
 
@@ -39,7 +40,7 @@ export const TRACE_ROUTES: readonly Route[] = [
       if (office.traces.isFull) return tooMany(reply);
       office.views.note(id, 'trace', token.name, token.accounts?.[0]);
       const isSeen = reach === undefined ? undefined : (): boolean => reach.has(id);
-      return stream(office, { device: id, address: '', explains: query.explain, isSeen }, 'locations', call, request, reply);
+      return stream(office, { device: id, address: '', explains: query.explain, isSeen }, 'locations', token, { call, request, reply });
     },
   }),
   route({
@@ -52,9 +53,9 @@ export const TRACE_ROUTES: readonly Route[] = [
     query: z.strictObject({ peer: z.union([z.ipv4(), z.ipv6()]).describe('an address'), explain }),
     body: NO_BODY,
     answers,
-    async run({ query: { peer, explain: explains }, office, call, request, reply }) {
+    async run({ query: { peer, explain: explains }, token, office, call, request, reply }) {
       if (office.traces.isFull) return tooMany(reply);
-      return stream(office, { device: '', address: peer, explains }, 'admin', call, request, reply);
+      return stream(office, { device: '', address: peer, explains }, 'admin', token, { call, request, reply });
     },
   }),
 ];
@@ -63,16 +64,22 @@ function tooMany(reply: FastifyReply): FastifyReply {
   return problem(reply, 503, 'too many traces on this server; close one, or retry later');
 }
 
+interface At {
+  readonly call: Call;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
 function stream(
-  { traces, state, trail }: ApiOffice,
+  { traces, live, state, trail }: ApiOffice,
   wanted: Traced,
   scope: Scope,
-  call: Call,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  token: Token,
+  { call, request, reply }: At,
 ): FastifyReply {
   const out = startEvents(reply, () => trail.read(call, 200));
   const trace = traces.open(wanted, out);
+  const left = isSession(token) ? live.feed.admit(token.key, (event) => trace.end(event)) : () => {};
   const looking = setInterval(() => {
     const isValid = isStillValid(request, state, scope).catch(() => true);
     void isValid.then((holds) => {
@@ -81,6 +88,7 @@ function stream(
   }, VALID_MS);
   out.once('close', () => {
     clearInterval(looking);
+    left();
     trace.closed();
   });
   return reply;

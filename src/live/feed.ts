@@ -11,7 +11,8 @@ import { withoutPlace } from './recent-events.ts';
  * 2. Who comes back with an id of the ring gets everything since; with any other, `reset`: it is to fetch the snapshot again.
  * 3. Nothing waits for a client: one that does not read gets nothing more until it has read, and then `reset`.
  * 4. After an erasure nothing of the device is in the ring.
- * 5. At most MOST_STREAMS in all and MOST_OF_ONE of one caller, of which the newest stay.
+ * 5. At most MOST_STREAMS in all and MOST_OF_ONE of one caller, of which the newest stay. A browser has six connections to a server: traces
+ *    of a session count among them.
  */
 export const TOPICS = ['positions', 'events', 'status'] as const;
 export type Topic = (typeof TOPICS)[number];
@@ -65,6 +66,8 @@ export class Feed {
   readonly #watch: () => void;
   readonly #status: () => object;
   readonly #clients = new Set<LiveClient>();
+  /** What counts among those of a caller, the oldest first. */
+  readonly #callers = new Set<{ readonly caller: string; end(event: string): void }>();
   #changed = new Set<Row>();
   #ring: Batch[] = [];
   #n = 0;
@@ -120,14 +123,28 @@ export class Feed {
   /** To be called while it is not full. */
   attach(options: ClientOptions, out: Out): Client {
     this.#wake();
-    const own = [...this.#clients].filter(({ caller }) => caller === options.caller);
-    for (const client of own.slice(0, Math.max(0, own.length + 1 - MOST_OF_ONE))) client.end('superseded');
-    const client: LiveClient = new LiveClient(options, new EventStream(out), () => this.#clients.delete(client));
+    const left = this.admit(options.caller, (event) => client.end(event));
+    const client: LiveClient = new LiveClient(options, new EventStream(out), () => {
+      this.#clients.delete(client);
+      left();
+    });
     this.#clients.add(client);
     const { topics, every, lastId } = options;
     client.send('hello', JSON.stringify({ epoch: this.epoch, every, topics, columns: COLUMNS }));
     if (topics.includes('positions')) this.#resume(client, lastId);
     return client;
+  }
+
+  /** Another stream of the caller, which `end` ends with an event. What is returned is to be called when it has ended. Invariant 5. */
+  admit(caller: string, end: (event: string) => void): () => void {
+    const own = [...this.#callers].filter((one) => one.caller === caller);
+    for (const one of own.slice(0, Math.max(0, own.length + 1 - MOST_OF_ONE))) {
+      this.#callers.delete(one);
+      one.end('superseded');
+    }
+    const stream = { caller, end };
+    this.#callers.add(stream);
+    return () => void this.#callers.delete(stream);
   }
 
   /** To be called once a second. */
@@ -208,7 +225,6 @@ export class Feed {
 }
 
 class LiveClient implements Client {
-  readonly caller: string;
   readonly #o: ClientOptions;
   readonly #stream: EventStream;
   readonly #left: () => void;
@@ -218,7 +234,6 @@ class LiveClient implements Client {
   #every: number;
 
   constructor(options: ClientOptions, stream: EventStream, left: () => void) {
-    this.caller = options.caller;
     this.#o = options;
     this.#stream = stream;
     this.#left = left;

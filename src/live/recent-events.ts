@@ -6,6 +6,13 @@ const MOST = 1_000;
 /** Commands whose replies may say where the device is. */
 const PLACES: readonly unknown[] = ['locate', 'custom'];
 
+/** The reply to a command, or what was read of it, may say where the device is. A text message says that with any command. */
+export function mayTellPlace(command: unknown, reply: unknown, values: unknown): boolean {
+  const read = typeof values === 'object' && values !== null ? Object.keys(values) : [];
+  const isEmpty = (reply === undefined || reply === '') && read.length === 0;
+  return !isEmpty && (PLACES.includes(command) || read.includes('lat') || read.includes('lon'));
+}
+
 export interface RecentQuery {
   readonly device?: string | undefined;
   readonly types: readonly string[];
@@ -48,9 +55,10 @@ export class RecentEvents {
   }
 }
 
-/** The event for callers that may not see where devices are: a reply that may say so is left out. */
+/** The event for callers that may not see where devices are: a place, or a reply that may say so, is left out. */
 export function withoutPlace(event: EventJson): EventJson {
-  const { reply, values, ...data } = event.data;
-  if (event.type !== 'command' || (reply === undefined && values === undefined) || !PLACES.includes(data['command'])) return event;
-  return { ...event, data: { ...data, withheld: true } };
+  const { reply, values, lat, lon, accuracy_m, ...data } = event.data;
+  const isPlace = event.type === 'located' && lat !== undefined;
+  const isReply = event.type === 'command' && mayTellPlace(data['command'], reply, values);
+  return isPlace || isReply ? { ...event, data: { ...data, withheld: true } } : event;
 }

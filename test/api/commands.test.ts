@@ -292,6 +292,16 @@ describe('the list of commands', () => {
     const seen = async (more?: Record<string, string>): Promise<unknown> => (await api?.call('GET', '/v1/commands', undefined, more))?.body;
     expect(await seen()).toMatchObject({ commands: [{ reply: 'Lat:N59.3,Lon:E18.0' }] });
     expect(await seen(headers)).toMatchObject({ commands: [{ reply: '', withheld: true }] });
+    // Answered by a position, without a text.
+    const again = (await api.call('POST', PATH, { type: 'locate', protocol: 'gt06' })).body;
+    const waiting = await ledger.get('356307042440001', String(again['id']));
+    const asked = waiting && (await ledger.sending(waiting));
+    if (asked === undefined) throw new Error('not sent');
+    await ledger.answered(asked, '', { lat: 59.3293, lon: 18.0686 });
+    const path = `${PATH}/${String(again['id'])}`;
+    expect((await api.call('GET', path)).body).toMatchObject({ values: { lat: 59.3293 } });
+    expect((await api.call('GET', path, undefined, headers)).body).toMatchObject({ reply: '', values: {}, withheld: true });
+    expect(JSON.stringify(await seen(headers))).not.toContain('59.3');
   });
 });
 

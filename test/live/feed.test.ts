@@ -228,6 +228,22 @@ describe('the feed', () => {
     expect([own[4]?.ended, feed.isFull]).toEqual(['in order', false]);
   });
 
+  it('counts other streams of a caller among them, such as traces, invariant 5', () => {
+    const { feed, attach } = rig();
+    const ended: string[] = [];
+    const left = feed.admit('me', (event) => ended.push(`first ${event}`));
+    feed.admit('me', (event) => ended.push(`second ${event}`));
+    feed.admit('you', (event) => ended.push(`other ${event}`));
+    left();
+    const own = Array.from({ length: 3 }, () => attach().reader);
+    expect(ended).toEqual([]);
+    attach();
+    expect(ended).toEqual(['second superseded']);
+    // It has not said yet that it has ended.
+    attach();
+    expect([ended.length, own[0]?.ended]).toEqual([1, 'in order']);
+  });
+
   it('has the cards of the status every two seconds, and events, for those who want them', () => {
     const { feed, attach } = rig();
     const { reader } = attach({ topics: ['status', 'events'] });

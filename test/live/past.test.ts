@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Views } from '../../src/fleet/privacy/views.ts';
-import { RecentEvents } from '../../src/live/recent-events.ts';
+import { RecentEvents, withoutPlace } from '../../src/live/recent-events.ts';
+import type { EventJson } from '../../src/out/record/event.ts';
 import { type TrackRow, thinned } from '../../src/out/sink/clickhouse/past.ts';
 
 describe('who has looked at a device', () => {
@@ -36,6 +37,27 @@ describe('a track that is thinned', () => {
     ] as const;
     const times = thinned(buckets, [row(7, 10, 'sos'), row(60)], 600_000).map(([time]) => time / 60_000);
     expect(times).toEqual([0, 7, 10, 15, 19, 60, 69]);
+  });
+});
+
+describe('events for who may not know where devices are', () => {
+  const of = (type: string, data: object): EventJson => {
+    const common = { version: 1, id: '1', kind: 'event', device: 'd-1', account: '', time: 1, received: 1, protocol: '' } as const;
+    return { ...common, type, data: { ...data } };
+  };
+
+  it('have no place that a locator has found', () => {
+    const found = of('located', { time: 1, lat: 59.3293, lon: 18.0686, accuracy_m: 120, valid: false, source: 'cells' });
+    expect(withoutPlace(found).data).toEqual({ time: 1, valid: false, source: 'cells', withheld: true });
+  });
+
+  it('have no reply in which one was read, whatever the command', () => {
+    const answered = { id: 'c', command: 'status', state: 'answered', reply: 'OK maps/59.3,18.0', values: { lat: 59.3, lon: 18 } };
+    expect(withoutPlace(of('command', answered)).data).toEqual({ id: 'c', command: 'status', state: 'answered', withheld: true });
+    const plain = of('command', { id: 'c', command: 'version', state: 'answered', reply: 'V 1.2', values: { firmware: 'V 1.2' } });
+    expect(withoutPlace(plain)).toBe(plain);
+    const empty = of('command', { id: 'c', command: 'locate', state: 'sent' });
+    expect(withoutPlace(empty)).toBe(empty);
   });
 });
 

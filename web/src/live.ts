@@ -50,6 +50,8 @@ export const status = signal<Readonly<Record<string, unknown>> | undefined>(unde
 export const events = signal<readonly LiveEvent[]>([]);
 
 const MOST_EVENTS = 200;
+/** Id of no feed: the answer to it is `reset`. */
+const NO_SNAPSHOT = '0-0';
 /** Screens that show where devices are. */
 const PLACES = new Set(['map', 'device']);
 let close: () => void = () => {};
@@ -98,7 +100,8 @@ function start(topics: string): void {
       try {
         last = await snapshot();
       } catch {
-        // The stream says what is wrong; with it comes `reset`.
+        // The stream says what is wrong; when it is there, with `reset`.
+        last = NO_SNAPSHOT;
       }
     }
     if (ended) return;
@@ -163,12 +166,12 @@ function take(name: string, data: unknown): void {
     changes.value++;
   } else if (name === 'event') events.value = [body, ...events.value].slice(0, MOST_EVENTS);
   else if (name === 'status') status.value = body;
-  else if (name === 'ended') close();
   else if (name === 'superseded') {
     // Another tab is newer. It goes on when a person comes back to this one.
     close();
     connection.value = 'paused';
   }
+  // `ended`: the server stops, or the session is over. The next request says which.
 }
 
 /** The columns of the design, when the server does not say others. */

@@ -94,6 +94,9 @@ export function Frames({ path }: { readonly path: string }): JSX.Element {
         else if (name === 'ended') {
           close();
           setNote('The trace has ended. Load the page again for another 15 minutes.');
+        } else if (name === 'superseded') {
+          close();
+          setNote('The trace has ended: four newer streams of this session are open in other tabs. Load the page again to go on.');
         }
       },
       changed: (state, why) => {
