@@ -5,14 +5,14 @@ import vm from 'node:vm';
 
 /**
  * Loaded into every process of a measured server with `NODE_OPTIONS=--import`: on SIGUSR2 collects garbage and writes what is
- * left, as `<pid>.json` into the directory that FIXGATE_BENCH_MEMORY names.
+ * left, as `<pid>.json` into the directory that BENCH_MEMORY names.
  */
 export interface Memory {
   readonly heapBytes: number;
   readonly residentBytes: number;
 }
 
-const directory = process.env['FIXGATE_BENCH_MEMORY'];
+const directory = process.env['BENCH_MEMORY'];
 
 if (directory !== undefined)
   process.on('SIGUSR2', () => {

@@ -49,7 +49,7 @@ const silent: Scenario = {
     const reports = join(rig.directory, 'memory');
     mkdirSync(reports);
     const hook = `--import=${new URL('../load/collect.ts', import.meta.url).href}`;
-    const { server, port } = await rig.serve('none', { FIXGATE_WORKERS: '2', NODE_OPTIONS: hook, FIXGATE_BENCH_MEMORY: reports });
+    const { server, port } = await rig.serve('none', { FIXGATE_WORKERS: '2', NODE_OPTIONS: hook, BENCH_MEMORY: reports });
     const workers = (): number[] =>
       [...rolesOf(new Map([[server.pid, 'supervisor']]))].flatMap(([pid, role]) => (role === 'worker' ? [pid] : []));
     const count = Math.max(2 * WARM, Math.round(SILENT * Math.min(1, rig.scale.time)));
