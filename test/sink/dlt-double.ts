@@ -56,7 +56,7 @@ export class DltDouble {
   /** Records of calls that were answered. */
   readonly sizes: number[] = [];
   calls = 0;
-  fate: () => Fate = () => 'answer';
+  fate: (path: string) => Fate = () => 'answer';
   /** Does the authority refuse it? */
   isBad: (one: Taken) => boolean = () => false;
   password = 'geheim';
@@ -91,7 +91,7 @@ export class DltDouble {
       return;
     }
     this.calls++;
-    const fate = this.fate();
+    const fate = this.fate(request.url ?? '');
     if (fate === 'cut_before') return void request.socket.destroy();
     if (typeof fate === 'number') return void response.writeHead(fate, fate === 429 ? { 'retry-after': '1' } : {}).end('sorry');
     if (request.headers.authorization !== `Basic ${Buffer.from(`vendor:${this.password}`).toString('base64')}`)

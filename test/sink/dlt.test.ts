@@ -100,6 +100,29 @@ describe('what is forwarded', () => {
   });
 });
 
+test('5: master data that cannot be handed over hold up no records, and an operator is told', async () => {
+  double.fate = (path) => (path.startsWith('/base/masterfile') ? 503 : 'answer');
+  const devices = Array.from({ length: 40 }, (_, i) => imeiOf(i));
+  const { shipper, metrics, counts } = forwarding(devices);
+  for (let minute = 0; minute < 8; minute++) {
+    for (const device of devices) slot.fixes(device, T + minute * MINUTE, [{ time: T + minute * MINUTE }]);
+    await slot.journal.flush();
+    await eventually(() => expect(double.taken).toHaveLength((minute + 1) * devices.length));
+  }
+  const concern = { reason: 'master data cannot be handed over: dlt: status 503' };
+  await eventually(() => expect(shipper.health()['dlt']).toMatchObject(concern));
+  const batches = (await metrics.sinkBatches.get()).values.filter(({ labels, value }) => labels.outcome === 'retry' && value > 0);
+  expect(batches).toEqual([]);
+  double.fate = () => 'answer';
+  for (let minute = 8; double.masters.size < devices.length; minute++) {
+    const before = counts['master taken'] ?? 0;
+    slot.fixes(imeiOf(0), T + minute * MINUTE, [{ time: T + minute * MINUTE }]);
+    await slot.journal.flush();
+    await eventually(() => expect(counts['master taken']).toBeGreaterThan(before));
+  }
+  await eventually(() => expect(shipper.health()['dlt']).toEqual({ state: 'up' }));
+});
+
 describe('3: refused records', () => {
   test('are found by halving, and set aside with the reason; the others are taken in order', async () => {
     double.isBad = ({ seq }) => seq === 40 || seq === 71;

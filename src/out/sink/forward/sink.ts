@@ -17,6 +17,7 @@ import { Pace } from './pace.ts';
  *    lost is one that the authority may have taken: it gets the same numbers twice, never a record under two numbers.
  * 3. Refused records are found by halving, and parked with the reason. Where every record is refused it is not the records: nothing is parked.
  * 4. Nothing that is marked relay.
+ * 5. Master data never hold up records: few calls between two batches, and one that fails fails no batch.
  */
 export interface ForwardOptions {
   readonly adapter: Adapter;
@@ -67,6 +68,11 @@ function hashOf(value: unknown): string {
 /** So many records refused one by one and not one taken: it is not the records. */
 const MOST_REFUSED = 16;
 
+/** Calls with master data between two batches. */
+const MASTER_CALLS = 10;
+/** So many in a row failed: an operator should know. */
+const MOST_FAILED = 5;
+
 /** A record on its way. */
 interface Item {
   readonly record: object | string;
@@ -93,6 +99,8 @@ class ForwardSink implements Sink {
   #ledger: Ledger | undefined;
   /** Master data that was refused, by unit: not told again until it is another. */
   readonly #refusedMaster = new Map<string, string>();
+  /** Calls with master data that failed since one was answered. */
+  #failed = 0;
 
   constructor(options: ForwardOptions) {
     this.#o = options;
@@ -120,7 +128,8 @@ class ForwardSink implements Sink {
     const { items, numbers } = this.#items(batch, ledger);
     await this.#handOver(items, batch.token, ledger, park);
     await ledger.commit(numbers);
-    await this.#tendMaster(ledger);
+    // Invariant 5.
+    await this.#tendMaster(ledger).catch(() => {});
   }
 
   async check(): Promise<void> {
@@ -208,12 +217,13 @@ class ForwardSink implements Sink {
   /** With what is left of the calls, and never the last: records come first. */
   async #tendMaster(ledger: Ledger): Promise<void> {
     const known = new Set<string>();
+    let left = MASTER_CALLS;
     for (const [device, subject] of this.#o.subjects.byDevice) {
       const { unit, hash } = subject;
       known.add(unit);
       if (ledger.registered[unit] === hash || this.#refusedMaster.get(unit) === hash) continue;
-      if (!this.#pace.takes(2)) return;
-      const answer = await this.#asked('master', () => this.#o.adapter.register(subject));
+      if (left-- === 0 || !this.#pace.takes(2)) return;
+      const answer = await this.#told(() => this.#o.adapter.register(subject));
       await ledger.note(this.#clock.now(), { master: device, ...answer });
       if (answer.taken) await ledger.register(unit, hash);
       else {
@@ -223,10 +233,22 @@ class ForwardSink implements Sink {
     }
     for (const unit of Object.keys(ledger.registered)) {
       if (known.has(unit)) continue;
-      if (!this.#pace.takes(2)) return;
-      const answer = await this.#asked('master', () => this.#o.adapter.unregister(unit));
+      if (left-- === 0 || !this.#pace.takes(2)) return;
+      const answer = await this.#told(() => this.#o.adapter.unregister(unit));
       await ledger.note(this.#clock.now(), { removed: unit, ...answer });
       await ledger.register(unit, undefined);
+    }
+  }
+
+  async #told(make: () => Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = await this.#asked('master', make);
+      this.#failed = 0;
+      this.concern = '';
+      return answer;
+    } catch (error) {
+      if (++this.#failed >= MOST_FAILED) this.concern = `master data cannot be handed over: ${messageOf(error)}`;
+      throw error;
     }
   }
 
