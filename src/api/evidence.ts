@@ -21,7 +21,7 @@ const instance = z.object({
   figures: z.record(z.string(), z.unknown()).describe('own fields of the event'),
   frames: z.array(frame).optional().describe('what it rests on, as far as it is kept; absent: it rests on no single frames'),
 });
-const used = statementSchema.omit({ networks: true, steps: true, commands: true, days: true });
+const used = statementSchema.omit({ networks: true, steps: true, commands: true, days: true, evidence: true });
 const evidence = used
   .extend({
     counts: z.partialRecord(z.enum(SIGNALS), z.int()).describe('instances of each kind'),

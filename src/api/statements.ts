@@ -42,6 +42,7 @@ const ofAccount = statementSchema
     networks: true,
     commands: true,
     days: true,
+    evidence: true,
   })
   .extend({
     cycle: z.string().describe('month in which the cycles of the devices begin'),

@@ -1,3 +1,4 @@
+import type { Signal } from '../fleet/plan/evidence.ts';
 import { listOf } from './fields.ts';
 
 /**
@@ -6,20 +7,36 @@ import { listOf } from './fields.ts';
 const STYLE = `body{font:13px/1.4 system-ui,sans-serif;margin:2em;color:#111}h1{font-size:20px}h2{font-size:15px;margin:1.6em 0 .4em}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:3px 8px 3px 0;border-bottom:1px solid #ccc;vertical-align:top}
 td.n,th.n{text-align:right}code{font-size:10px;overflow-wrap:anywhere}p{margin:.3em 0}tr{break-inside:avoid}@page{margin:15mm}`;
+const TEXTS: Readonly<Record<Signal, string>> = {
+  tamper_rate: 'Measured more often than programmed',
+  over_cap: 'Used more than a cap',
+  other_bytes: 'Other bytes than tracking',
+  clone: 'Two devices with its id',
+  sim_changed: 'Another SIM card',
+  unit_changed: 'Another firmware or model',
+  settings_drift: 'Another server or interval than asked for',
+  device_silent: 'Silent',
+  device_back: 'Spoke again',
+  reboot_storm: 'Switched on again and again',
+  gnss_lost: 'The same position, though it moved',
+};
+const SIGNAL_TEXTS: ReadonlyMap<string, string> = new Map(Object.entries(TEXTS));
 const NUMBER = new Intl.NumberFormat('en');
 
 /** What of a statement is one number, for people and tables. */
 export function summary(statement: object): Readonly<Record<string, number | undefined>> {
   const networks = Reflect.get(statement, 'networks');
   const commands = Reflect.get(statement, 'commands');
+  const evidence = Reflect.get(statement, 'evidence');
   const away = listOf(statement, 'networks').filter((one) => Reflect.get(one, 'roaming') === true);
   const sum = (name: string): number => away.reduce((total, one) => total + Number(Reflect.get(one, name) ?? 0), 0);
-  const count = (total: number, one: unknown): number => total + Number(one);
+  const all = (counts: unknown): number => Object.values(Object(counts)).reduce<number>((total, one) => total + Number(one), 0);
   return {
     roaming_bytes: networks === undefined ? undefined : sum('bytes_in') + sum('bytes_out'),
     roaming_records: networks === undefined ? undefined : sum('records'),
-    commands_sent: commands === undefined ? undefined : Object.values(Object(commands)).reduce<number>(count, 0),
+    commands_sent: commands === undefined ? undefined : all(commands),
     days_active: numberOf(Reflect.get(Object(Reflect.get(statement, 'days')), 'active')),
+    evidence_instances: evidence === undefined ? undefined : all(evidence),
   };
 }
 
@@ -79,6 +96,7 @@ function section(one: object): string {
     return [value('action'), `${String(value('at_pct'))} %`, when(value('from')), when(value('to'))];
   });
   const pairs = (name: string): unknown[][] => Object.entries(Object(of(name)));
+  const instances = pairs('evidence').map(([signal, count]) => [SIGNAL_TEXTS.get(String(signal)) ?? signal, count]);
   return [
     rows(
       [],
@@ -88,6 +106,7 @@ function section(one: object): string {
     titled('Steps of the plan', rows(['Step', 'At', 'From', 'To'], steps), steps),
     titled('Commands sent', rows([], pairs('commands')), pairs('commands')),
     titled('Days', rows([], pairs('days')), pairs('days')),
+    titled('Evidence, instances', rows([], instances), instances),
     of('hash') === undefined
       ? ''
       : `<p>${of('number') === undefined ? '' : `Number ${escaped(of('number'))} of the account. `}SHA-256 <code>${escaped(of('hash'))}</code></p>`,
@@ -97,13 +116,25 @@ function section(one: object): string {
 }
 
 function devices(all: readonly object[]): string {
-  const names = ['device', 'plan', 'start', 'end', 'records', 'billed_bytes', 'over_bytes', 'roaming_bytes', 'days_active', 'number'];
+  const names = [
+    'device',
+    'plan',
+    'start',
+    'end',
+    'records',
+    'billed_bytes',
+    'over_bytes',
+    'roaming_bytes',
+    'days_active',
+    'evidence_instances',
+    'number',
+  ];
   const table = all.map((one) => {
     const row = { ...one, ...summary(one) };
     const zone = String(Reflect.get(one, 'time_zone') ?? 'UTC');
     return names.map((name) => (name === 'start' || name === 'end' ? timeIn(zone, Reflect.get(row, name)) : Reflect.get(row, name)));
   });
-  return rows(['Device', 'Plan', 'From', 'To', 'Records', 'Billed', 'Over', 'Roaming', 'Active days', 'Number'], table);
+  return rows(['Device', 'Plan', 'From', 'To', 'Records', 'Billed', 'Over', 'Roaming', 'Active days', 'Evidence', 'Number'], table);
 }
 
 function titled(title: string, table: string, of: readonly unknown[]): string {

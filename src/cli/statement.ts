@@ -67,6 +67,7 @@ const CSV = [
   'roaming_records',
   'commands_sent',
   'days_active',
+  'evidence_instances',
   'number',
   'hash',
 ];

@@ -16,7 +16,7 @@ let now = NOVEMBER - 5 * DAY;
 const tokens: Record<string, string> = {};
 const used = (n: number): Used => ({
   networks: [{ mcc: 262, mnc: 1, roaming: true, bytes_in: n, bytes_out: 0, segments: 0, datagrams: 0, records: 0 }],
-  told: [],
+  told: ['clone', 'sim_changed'].map((type, at) => ({ type, at, action: '', at_pct: 0, command: '', id: '', reason: '' })),
 });
 
 beforeAll(async () => {
@@ -112,6 +112,7 @@ it('the statement of an account is the sum of its devices, and not for others', 
     billed_bytes: 40,
     networks: [{ mcc: 262, mnc: 1, roaming: true, bytes_in: 40 }],
     days: { active: 5 },
+    evidence: { clone: 1, sim_changed: 1 },
     statements: [{ device: 'd-01', account: 'bolt' }],
   });
   expect((await as('acme', '/v1/accounts/acme/statements/2026-11')).body).toMatchObject({
@@ -127,15 +128,16 @@ it('fixgate statement prints it, as lines for a table program, and as one page w
   expect((await run('bolt', '--cycle', '2026-11')).out).toMatch(/^cycle +2026-11\ndevices +1\n/);
   const { lines } = await run('bolt', '--cycle', '2026-11', '--csv');
   expect(lines).toHaveLength(2);
-  expect(lines[1]).toMatch(/^d-01,bolt,small,.*,40,0,0,5,,$/);
+  expect(lines[1]).toMatch(/^d-01,bolt,small,.*,40,0,0,5,2,,$/);
   const { out, code } = await run('d-01', '--html');
   expect([code, out.startsWith('<!doctype html>'), out.includes('262-01')]).toEqual([0, true, true]);
   expect(out).not.toMatch(/<script|<img|<link|src=|href=|url\(/);
   expect(await run('nobody', '--cycle', '2026-11')).toMatchObject({ code: 1 });
   const { statementPage } = await import('../../src/cli/statement-page.ts');
   const page = statementPage(HOSTILE, undefined, [
-    { account: HOSTILE, plan: HOSTILE, commands: { [HOSTILE]: 1 }, hash: HOSTILE, start: 0 },
+    { account: HOSTILE, plan: HOSTILE, commands: { [HOSTILE]: 1 }, evidence: { [HOSTILE]: 1, clone: 3 }, hash: HOSTILE, start: 0 },
   ]);
   expect([page.includes('<img'), page.includes('&co')]).toEqual([false, false]);
+  expect(page).toContain('<tr><td>Two devices with its id</td><td class="n">3</td></tr>');
   expect(page).toContain('&#60;img src=x onerror=&#34;alert(&#39;1&#39;)&#34;&#62;&#38;co');
 });

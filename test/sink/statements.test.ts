@@ -137,6 +137,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       steps: [],
       commands: {},
       days: { active: 31 },
+      evidence: {},
     });
     const numbers = frozen.map(({ value }) => STATEMENTS.read(value)?.number).sort();
     expect(numbers).toEqual([1, 1, 2]);
@@ -182,7 +183,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     expect(HEADS.read(await store.get('statement_heads', HEADS.key('')))?.number).toBe(3);
   });
 
-  it('tells of networks, steps, commands and states, and a statement from before there was that stays right', async () => {
+  it('tells of networks, steps, commands, states and evidence, and a statement from before there was that stays right', async () => {
     const { store, slot, clock, keeper, settle, device, verify, command } = await world();
     await device('car-a');
     const period = (state: string, from: number) => ({ state, from, plan: 'basic', account: '', by: 'desk', reason: '' });
@@ -198,14 +199,17 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     slot.event('car-a', OCTOBER + 3 * DAY, { type: 'plan_step_ended', action: 'slow', at_pct: 90, interval_s: 600, ...step });
     for (const [id, state] of ['1 sent', '1 sent', '1 answered', '2 sent', '3 queued'].map((one) => one.split(' ')))
       slot.event('car-a', OCTOBER + 2 * DAY, { type: 'command', id, command: 'set_interval', state });
+    const signals = [['clone'], ['over_cap'], ['clone'], ['gnss_lost', 'stuck'], ['gnss_lost', 'no_fix'], ['connected']];
+    for (const [n, [type, reason]] of signals.entries()) slot.event('car-a', OCTOBER + 5 * DAY + n, { type, reason });
+    slot.event('car-a', NOVEMBER, { type: 'clone' });
     await settle();
     clock.delivered = NOVEMBER;
     await keeper().freeze();
     const row = await store.get('statements', `car-a ${OCTOBER}`);
     const frozen = STATEMENTS.read(row);
     const once = { bytes_in: 100, bytes_out: 10, segments: 2, datagrams: 1, records: 3 };
-    const { networks, steps, commands, days, ...old } = frozen?.statement ?? {};
-    expect({ networks, steps, commands, days }).toEqual({
+    const { networks, steps, commands, days, evidence, ...old } = frozen?.statement ?? {};
+    expect({ networks, steps, commands, days, evidence }).toEqual({
       networks: [
         { roaming: false, ...once },
         { mcc: 228, roaming: true, ...once },
@@ -217,6 +221,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       ],
       commands: { set_interval: 2 },
       days: { active: 20.5, suspended: 10.5 },
+      evidence: { clone: 2, over_cap: 1, gnss_lost: 1 },
     });
     expect(await verify()).toEqual(['1 right']);
     await command(`ALTER TABLE fixgate.usage UPDATE roaming = 0 WHERE device = 'car-a'`);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { rowsOf, TypedTable } from '../../state/table.ts';
 import { type Cycle, proration } from './cycle.ts';
+import { isSignal, SIGNALS } from './evidence.ts';
 import { billed, type Counters, NOTHING } from './overhead.ts';
 import { type Plan, planSchema } from './plan.ts';
 import { type Period, SERVICE_STATES } from './service.ts';
@@ -41,6 +42,7 @@ const later = {
   steps: z.array(stepTaken).describe('steps of the plan that held'),
   commands: z.record(z.string(), z.int()).describe('commands that were sent to the device, by type'),
   days: z.partialRecord(z.enum(SERVICE_STATES), z.number()).describe('in each state, of 24 hours'),
+  evidence: z.partialRecord(z.enum(SIGNALS), z.int()).describe('instances of evidence, by kind'),
 };
 const detail = z.object(later);
 export type Detail = z.infer<typeof detail>;
@@ -163,6 +165,8 @@ export interface Told {
   readonly command: string;
   /** Of the command. */
   readonly id: string;
+  /** Of the receiver that lost its position. */
+  readonly reason: string;
 }
 
 /** What the tables have of a device in a time. */
@@ -189,10 +193,12 @@ export function detailOf({ networks, told }: Used, periods: readonly Period[], s
   return { networks: [...networks], ...toldOf(told), days: daysOf(periods, scope) };
 }
 
-function toldOf(told: readonly Told[]): Pick<Detail, 'steps' | 'commands'> {
+function toldOf(told: readonly Told[]): Pick<Detail, 'steps' | 'commands' | 'evidence'> {
+  const evidence: Detail['evidence'] = {};
   const steps: z.infer<typeof stepTaken>[] = [];
   const sent = new Map<string, Set<string>>();
-  for (const { type, at, action, at_pct, command, id } of told) {
+  for (const { type, at, action, at_pct, command, id, reason } of told) {
+    if (isSignal(type, { reason })) evidence[type] = (evidence[type] ?? 0) + 1;
     const open = steps.findIndex((one) => one.to === undefined && one.action === action && one.at_pct === at_pct);
     const held = steps[open];
     if (type === 'command') sent.set(command, (sent.get(command) ?? new Set()).add(id));
@@ -200,7 +206,7 @@ function toldOf(told: readonly Told[]): Pick<Detail, 'steps' | 'commands'> {
     else if (type === 'plan_step' && held === undefined) steps.push({ action, at_pct, from: at });
     else if (type === 'plan_step_ended' && held !== undefined) steps[open] = { ...held, to: at };
   }
-  return { steps, commands: Object.fromEntries([...sent].map(([type, ids]) => [type, ids.size])) };
+  return { steps, commands: Object.fromEntries([...sent].map(([type, ids]) => [type, ids.size])), evidence };
 }
 
 type TimesOf = { readonly from: number; readonly to: number; readonly owned?: readonly Owned[] | undefined };
@@ -278,6 +284,7 @@ export function accountSum(
     networks: [...networks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one),
     commands: named((one) => one.commands),
     days: named((one) => one.days),
+    evidence: named((one) => one.evidence),
     ...sealed,
   };
 }
@@ -292,6 +299,7 @@ export interface AccountSum extends Counters {
   readonly networks: readonly NetworkUse[];
   readonly commands: Readonly<Record<string, number>>;
   readonly days: Readonly<Record<string, number>>;
+  readonly evidence: Readonly<Record<string, number>>;
   /** Of the numbers and hashes of the statements. */
   readonly hash?: string;
 }

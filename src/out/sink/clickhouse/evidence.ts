@@ -45,7 +45,8 @@ export interface FrameHash {
 const REQUEST_MS = 60_000;
 const ERASE_MS = 600_000;
 const SETTINGS = { clickhouse_settings: { output_format_json_quote_64bit_integers: 0 } } as const;
-const IS_SIGNAL = `type IN (${SIGNALS.map(quoteText).join(', ')}) AND (type != 'gnss_lost' OR JSONExtractString(data, 'reason') = 'stuck')`;
+/** Condition of the table `events`. */
+export const IS_SIGNAL = `type IN (${SIGNALS.map(quoteText).join(', ')}) AND (type != 'gnss_lost' OR JSONExtractString(data, 'reason') = 'stuck')`;
 
 /** Evidence in the tables `events` and `raw`. The same data gives the same, in the same order. Methods reject with AppError. */
 export class Evidence {
@@ -67,17 +68,6 @@ WHERE ${of(devices)} AND ${within(from, to)} AND ${IS_SIGNAL} ORDER BY time, id`
       const { type: _, ...figures }: Record<string, unknown> = Object(jsonOf(data));
       return isSignal(type, figures) ? [{ id, device, account, type, time, figures }] : [];
     });
-  }
-
-  /** How many there are of each, by device; of one without any there is none. */
-  async counts(devices: readonly string[], from: number, to: number): Promise<Map<string, Partial<Record<Signal, number>>>> {
-    const rows = await this.#rows<[string, Signal, number]>(
-      `SELECT device, toString(type), count() FROM ${this.#database}.events FINAL WHERE ${of(devices)} AND ${within(from, to)} AND ${IS_SIGNAL}
-GROUP BY device, type ORDER BY device, type`,
-    );
-    const found = new Map<string, Partial<Record<Signal, number>>>();
-    for (const [device, type, count] of rows) found.set(device, { ...found.get(device), [type]: count });
-    return found;
   }
 
   /** Of raw frames received in `[from, to]`, by time. */

@@ -3,6 +3,7 @@ import type { Cycle } from '../../../fleet/plan/cycle.ts';
 import type { Counters } from '../../../fleet/plan/overhead.ts';
 import type { NetworkUse, Told, Used } from '../../../fleet/plan/statement.ts';
 import { plainError } from './errors.ts';
+import { IS_SIGNAL } from './evidence.ts';
 import { quoteName, quoteText } from './migrate.ts';
 import { type ClickHouseAccess, connect } from './sink.ts';
 
@@ -73,7 +74,7 @@ export class UsageHistory {
   }
 
   /**
-   * What the statements of the devices rest on: usage by network, and of the events those of steps and of commands that were sent. `account`:
+   * What the statements of the devices rest on: usage by network, and of the events those of steps, of commands that were sent, and of evidence. `account`:
    * what was received while the device was of it; undefined: all.
    */
   async used(devices: readonly string[], cycle: Cycle, account?: string): Promise<Map<string, Used>> {
@@ -92,14 +93,15 @@ export class UsageHistory {
     }
     const events = await this.#select(
       `SELECT device, toUnixTimestamp64Milli(time) AS at, type, JSONExtractString(data, 'action') AS action,
-        JSONExtractFloat(data, 'at_pct') AS pct, JSONExtractString(data, 'command') AS command, JSONExtractString(data, 'id') AS number
+        JSONExtractFloat(data, 'at_pct') AS pct, JSONExtractString(data, 'command') AS command, JSONExtractString(data, 'id') AS number,
+        JSONExtractString(data, 'reason') AS reason
       FROM ${this.#events} FINAL
-      WHERE ${where} AND (type IN ('plan_step', 'plan_step_ended') OR type = 'command' AND JSONExtractString(data, 'state') = 'sent')
+      WHERE ${where} AND (type IN ('plan_step', 'plan_step_ended') OR type = 'command' AND JSONExtractString(data, 'state') = 'sent' OR ${IS_SIGNAL})
       ORDER BY device, time, id`,
     );
     for (const row of events) {
       const text = (name: string): string => String(row[name]);
-      const what = { type: text('type'), action: text('action'), command: text('command'), id: text('number') };
+      const what = { type: text('type'), action: text('action'), command: text('command'), id: text('number'), reason: text('reason') };
       found.get(text('device'))?.told.push({ ...what, at: Number(row['at']), at_pct: Number(row['pct']) });
     }
     return found;
