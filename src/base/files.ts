@@ -174,6 +174,20 @@ export const nodeStorage: Storage = {
   },
 };
 
+/**
+ * Calls `written` when the file has been written to, by whatever process, until what is returned is called. Best effort: some file
+ * systems never say it, and a system that is out of watches does not either.
+ */
+export function watchWrites(path: string, written: () => void): () => void {
+  try {
+    const watcher = fs.watch(path, { persistent: false }, written);
+    watcher.on('error', () => watcher.close());
+    return () => watcher.close();
+  } catch {
+    return () => {};
+  }
+}
+
 /** Whether the error says that there is no room: it passes by itself once there is. */
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);

@@ -77,6 +77,11 @@ export class JournalReader {
     return this.position > this.durable + 1;
   }
 
+  /** The watermark has been read already, and stood here: it need not be read again to get so far. */
+  knows(durable: number): void {
+    if (durable > this.durable) this.durable = durable;
+  }
+
   /** The current entry; null when `fill` has to look for one. */
   peek(): EntryView | null {
     const segment = this.#segment;
@@ -100,7 +105,7 @@ export class JournalReader {
   async fill(): Promise<boolean> {
     if (this.peek() !== null) return true;
     if (this.exhausted) return false;
-    this.durable = Math.max(this.durable, await readDurable(this.#directory, this.#storage));
+    if (this.position > this.durable) this.durable = Math.max(this.durable, await readDurable(this.#directory, this.#storage));
     this.#limit = Math.min(this.durable, this.#to);
     if (this.position > this.#limit || this.#barren === this.#limit) return false;
     for (;;) {

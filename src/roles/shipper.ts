@@ -94,6 +94,7 @@ export async function startShipping({ config, instance, owner, orderOffset, clic
     keepMs: config.evidence.keepDays * DAY_MS,
     now: () => systemClock.now(),
     log,
+    ready: () => shipper.health()['clickhouse']?.state === 'up',
   });
   evidence.start();
   const told = (sink: string, seconds: number): void => metrics.canaryAge.set({ sink }, seconds);

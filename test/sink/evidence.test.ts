@@ -80,6 +80,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
           keepMs: 86_400_000,
           now: () => now,
           log: silentLog,
+          ready: () => true,
         });
       await keeper().keep();
       // After a restart nothing is known of what was copied.

@@ -222,6 +222,7 @@ export class Batcher {
     this.#tapes.sort((a, b) => Number(a.slot) - Number(b.slot));
     for (const tape of this.#tapes) {
       tape.limit = limits.get(tape.slot) ?? 0;
+      tape.reader.knows(tape.limit);
       tape.done = tape.read >= tape.limit;
       tape.whole = whole;
     }

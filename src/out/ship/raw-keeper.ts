@@ -36,6 +36,8 @@ export interface RawKeeperOptions {
   /** Wall clock, epoch ms. */
   readonly now: () => number;
   readonly log: Log;
+  /** ClickHouse has been reached, and has the tables. */
+  readonly ready: () => boolean;
   readonly everyMs?: number | undefined;
 }
 
@@ -83,6 +85,7 @@ export class RawKeeper {
   }
 
   #tick(): void {
+    if (!this.#o.ready()) return;
     this.#working ??= this.keep()
       .catch((error: unknown) => this.#trouble.warn(this.#o.log, { error: messageOf(error) }))
       .finally(() => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { AppError, messageOf } from '../../base/errors.ts';
-import { nodeStorage, type Storage } from '../../base/files.ts';
+import { nodeStorage, type Storage, watchWrites } from '../../base/files.ts';
 import type { Log } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics/catalog.ts';
 import type { OptionsOf } from '../../codec/registry.ts';
@@ -122,6 +122,7 @@ class RunningShipper implements Shipper {
       clock: this.#clock,
       order: options.order,
       log: options.log,
+      watch: watchWrites,
     });
     this.#loops = options.sinks.map((sink, index) => this.#loop(sink, index === 0));
   }

@@ -1,23 +1,28 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
-import { OpenMode, type Storage, type StorageFile } from '../../base/files.ts';
+import { OpenMode, type Storage, type StorageFile, type watchWrites } from '../../base/files.ts';
 import type { Log } from '../../base/log.ts';
 import { DURABLE_FILE, readWatermark, watermarkBuffer } from '../../journal/watermark.ts';
 
 /**
- * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at:
- * every 5 ms while something moves, every 25 ms when nothing does. One look is a read or two of sixteen bytes per slot.
+ * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at: when the system
+ * says that one was written, and no more often than every 10 ms. One look is a read or two of sixteen bytes per slot.
+ *
+ * Where the system does not say it (some network file systems), what has moved is found by the look of each second; after three such
+ * finds in a row files are looked at every 10 ms while something moves, every 25 ms when nothing does.
  *
  * A device that moves from one worker to another must not have its later entry seen and its earlier one not: they would be delivered
  * in that order (promise 7). The earlier one was durable, its mark written, before the device was answered, and so before the later
  * one was appended. So every mark is read behind a moment, the horizon, and what was appended behind that moment is left for the next look.
  */
-const BUSY_MS = 5;
+const PACE_MS = 10;
 const IDLE_MS = 25;
 const IDLE_AFTER_MS = 250;
 /** How often files are opened again in case they were replaced, and new slots looked for when nothing moves. */
 const LIST_MS = 1_000;
+/** So many moves that nothing was said of: the system does not say them. */
+const MOST_UNSAID = 3;
 
 /** How far the journals may be read. */
 export interface Cut {
@@ -33,6 +38,15 @@ export interface WatermarkOptions {
   /** What the journals give their entries as their order. */
   readonly order: () => number;
   readonly log: Log;
+  /** Absent: nothing says that a file was written. */
+  readonly watch?: typeof watchWrites | undefined;
+}
+
+/** A watermark file that is open. */
+interface Mark {
+  readonly file: StorageFile;
+  /** Ends its watch. */
+  readonly unwatch: () => void;
 }
 
 export class Watermarks {
@@ -43,7 +57,8 @@ export class Watermarks {
   readonly #clock: Clock;
   readonly #order: () => number;
   readonly #log: Log;
-  readonly #files = new Map<string, StorageFile>();
+  readonly #watch: typeof watchWrites;
+  readonly #files = new Map<string, Mark>();
   readonly #bytes = watermarkBuffer();
   readonly #listeners: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -51,16 +66,24 @@ export class Watermarks {
   #moved = 0;
   #horizon = 0;
   #looking: Promise<void> | null = null;
+  /** When the last look began. */
+  #looked = Number.NEGATIVE_INFINITY;
+  /** Something was written since. */
+  #told = false;
+  /** Moves in a row that nothing was said of. */
+  #unsaid: number;
   #closed = false;
   /** What was said last, by slot; '' is their directory. */
   readonly #troubles = new Map<string, string>();
 
-  constructor(directory: string, { storage, clock, order, log }: WatermarkOptions) {
+  constructor(directory: string, { storage, clock, order, log, watch }: WatermarkOptions) {
     this.#directory = directory;
     this.#storage = storage;
     this.#clock = clock;
     this.#order = order;
     this.#log = log;
+    this.#watch = watch ?? unwatched;
+    this.#unsaid = watch === undefined ? MOST_UNSAID : 0;
   }
 
   /** Called when any watermark has moved. */
@@ -74,14 +97,7 @@ export class Watermarks {
   }
 
   start(): void {
-    const turn = (): void => {
-      this.look().then(() => {
-        if (this.#closed) return;
-        const idle = this.#clock.elapsed() - this.#moved > IDLE_AFTER_MS;
-        this.#timer = setTimeout(turn, idle ? IDLE_MS : BUSY_MS);
-      }, ignore);
-    };
-    turn();
+    this.#turn();
   }
 
   /** Resolves when every slot has been read after the call; with `anew`, slots that are new too. */
@@ -103,8 +119,38 @@ export class Watermarks {
     await this.#release();
   }
 
+  readonly #turn = (): void => {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.look().then(() => this.#next(), ignore);
+  };
+
+  /** Sets the time of the next look. */
+  #next(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#turn, Math.max(0, this.#looked + this.#waitMs() - this.#clock.elapsed()));
+  }
+
+  #waitMs(): number {
+    if (this.#told) return PACE_MS;
+    if (this.#unsaid < MOST_UNSAID) return LIST_MS;
+    return this.#clock.elapsed() - this.#moved > IDLE_AFTER_MS ? IDLE_MS : PACE_MS;
+  }
+
+  readonly #written = (): void => {
+    this.#unsaid = 0;
+    if (this.#told) return;
+    this.#told = true;
+    // A look that is under way sets the time of the next one.
+    if (this.#timer !== undefined) this.#next();
+  };
+
   async #look(): Promise<void> {
     const now = this.#clock.elapsed();
+    const told = this.#told;
+    this.#told = false;
+    this.#looked = now;
     if (now - this.#listed >= LIST_MS) {
       this.#listed = now;
       await this.#release();
@@ -122,13 +168,14 @@ export class Watermarks {
     this.#horizon = horizon;
     if (moved.size === 0) return;
     this.#moved = now;
+    if (!told && !this.#told) this.#unsaid++;
     for (const listener of this.#listeners) listener();
   }
 
   /** The marks that have moved. */
-  async #read(files: readonly (readonly [string, StorageFile])[]): Promise<Map<string, number>> {
+  async #read(files: readonly (readonly [string, Mark])[]): Promise<Map<string, number>> {
     const moved = new Map<string, number>();
-    for (const [slot, file] of files) {
+    for (const [slot, { file }] of files) {
       await this.#guard(slot, async () => {
         const mark = await readWatermark(file, this.#bytes);
         if (mark !== undefined && mark > (this.durable.get(slot) ?? 0)) moved.set(slot, mark);
@@ -144,7 +191,9 @@ export class Watermarks {
         if (this.#files.has(slot)) continue;
         await this.#guard(slot, async () => {
           const path = join(this.#directory, slot, DURABLE_FILE);
-          if ((await this.#storage.stat(path)) !== null) this.#files.set(slot, await this.#storage.open(path, OpenMode.Read));
+          if ((await this.#storage.stat(path)) === null) return;
+          const file = await this.#storage.open(path, OpenMode.Read);
+          this.#files.set(slot, { file, unwatch: this.#watch(path, this.#written) });
         });
       }
     });
@@ -165,7 +214,10 @@ export class Watermarks {
   async #release(): Promise<void> {
     const files = [...this.#files.values()];
     this.#files.clear();
-    for (const file of files) await file.close().catch(ignore);
+    for (const { file, unwatch } of files) {
+      unwatch();
+      await file.close().catch(ignore);
+    }
   }
 }
 
@@ -175,3 +227,7 @@ export function isSlot(name: string): boolean {
 }
 
 function ignore(): void {}
+
+function unwatched(): () => void {
+  return ignore;
+}

@@ -63,6 +63,8 @@ const MAX_BATCH_ROWS = 10_000;
 /** A transaction that takes longer has an unknown outcome. */
 const COMMAND_MS = 10_000;
 const LOOK_MS = 10_000;
+/** Entries wait so long for company: a transaction costs as much as a hundred records in it. */
+const BATCH_AGE_MS = 20;
 
 /** Nothing is connected before `open`. */
 export function createRedisStreamSink(options: RedisStreamOptions): Sink {
@@ -91,7 +93,7 @@ class RedisStreamSink implements Sink {
     this.#prefix = options.prefix ?? 'fixgate:';
     this.#cursor = `${this.#prefix}cursor:${options.instance}`;
     this.#streams = STREAMS.map((name) => `${this.#prefix}${name}`);
-    this.limits = { rows: Math.min(options.batchRows ?? 2_000, MAX_BATCH_ROWS), bytes: 1024 * 1024, ageMs: 0 };
+    this.limits = { rows: Math.min(options.batchRows ?? 2_000, MAX_BATCH_ROWS), bytes: 1024 * 1024, ageMs: BATCH_AGE_MS };
   }
 
   async open(): Promise<Position> {

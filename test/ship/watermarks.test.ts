@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { nodeStorage, type Storage, type StorageFile } from '../../src/base/files.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { watermarkBuffer, writeWatermark } from '../../src/journal/watermark.ts';
+import { Watermarks } from '../../src/out/ship/watermarks.ts';
+
+const LOOKS = 1000;
+
+/** Watermark files of slots in memory, which count how often they are read. */
+class Slots {
+  readonly marks = new Map<string, number>();
+  reads = 0;
+  readonly #tell = new Map<string, () => void>();
+
+  readonly storage: Storage = {
+    ...nodeStorage,
+    list: async () => [...this.marks.keys()],
+    stat: async () => ({ bytes: 16, modified: 0 }),
+    open: async (path) => {
+      const slot = String(path.split('/').at(-2));
+      return {
+        ...FILE,
+        read: async (target) => {
+          this.reads++;
+          const bytes = watermarkBuffer();
+          await writeWatermark(FILE, bytes, this.marks.get(slot) ?? 0);
+          target.set(bytes);
+          return bytes.length;
+        },
+      };
+    },
+  };
+
+  readonly watch = (path: string, written: () => void): (() => void) => {
+    this.#tell.set(path, written);
+    return () => {
+      if (this.#tell.get(path) === written) this.#tell.delete(path);
+    };
+  };
+
+  get watched(): number {
+    return this.#tell.size;
+  }
+
+  write(slot: string, mark: number, isSaid = true): void {
+    this.marks.set(slot, mark);
+    if (isSaid) this.#tell.get(`journal/${slot}/durable`)?.();
+  }
+}
+
+const FILE: StorageFile = {
+  read: async () => 0,
+  write: async (_bytes, start, end) => end - start,
+  sync: async () => {},
+  truncate: async () => {},
+  size: async () => 16,
+  close: async () => {},
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function watermarks(slots: Slots, watch?: typeof slots.watch): Watermarks {
+  const clock = { now: () => Date.now(), elapsed: () => Date.now() };
+  return new Watermarks('journal', { storage: slots.storage, clock, order: () => 0, log: silentLog, watch });
+}
+
+test('what the system says is written is looked at within 10 ms, and nothing else but once a second', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  marks.start();
+  await vi.advanceTimersByTimeAsync(100);
+  const before = slots.reads;
+  await vi.advanceTimersByTimeAsync(10 * LOOKS);
+  expect(slots.reads - before).toBeLessThanOrEqual(10);
+  slots.write('0', 2);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(marks.durable.get('0')).toBe(2);
+  await marks.close();
+  expect(slots.watched).toBe(0);
+});
+
+test('many writes are one look each 10 ms', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  marks.start();
+  await vi.advanceTimersByTimeAsync(100);
+  const before = slots.reads;
+  for (let mark = 2; mark < 502; mark++) {
+    slots.write('0', mark);
+    await vi.advanceTimersByTimeAsync(1);
+  }
+  await vi.advanceTimersByTimeAsync(10);
+  expect(marks.durable.get('0')).toBe(501);
+  expect(slots.reads - before).toBeLessThanOrEqual(52);
+  await marks.close();
+});
+
+test('where the system says nothing, files are looked at all the time, until it does', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  marks.start();
+  for (let mark = 2; mark < 5; mark++) {
+    slots.write('0', mark, false);
+    await vi.advanceTimersByTimeAsync(LOOKS);
+    expect(marks.durable.get('0')).toBe(mark);
+  }
+  slots.write('0', 9, false);
+  await vi.advanceTimersByTimeAsync(25);
+  expect(marks.durable.get('0')).toBe(9);
+  slots.write('0', 10);
+  await vi.advanceTimersByTimeAsync(25);
+  const before = slots.reads;
+  await vi.advanceTimersByTimeAsync(10 * LOOKS);
+  expect(slots.reads - before).toBeLessThanOrEqual(11);
+  await marks.close();
+});
+
+test('a slot that is new is found when another moves', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  marks.start();
+  await vi.advanceTimersByTimeAsync(100);
+  slots.write('1', 7);
+  slots.write('0', 2);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(Object.fromEntries(marks.durable)).toEqual({ 0: 2, 1: 7 });
+  await marks.close();
+});
