@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { env } from 'node:process';
+import { AppError, systemCode } from './errors.ts';
+
 /**
  * The only reader of wall and monotonic time. Everything that needs the time takes a `Clock`, so that tests can step it.
  */
@@ -18,10 +22,68 @@ const PROCESS_ORIGIN = originOf(
   () => performance.now(),
 );
 
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  elapsed: () => PROCESS_ORIGIN + performance.now(),
-};
+/**
+ * For tests: names a file with a number of milliseconds, `86400000`, by which the wall clock of this process and of those it starts is ahead of
+ * the machine's, or behind it with a minus. The file may be written at any time. Monotonic time stays real.
+ */
+export const TEST_CLOCK_VARIABLE = 'FIXGATE_TEST_CLOCK';
+/** How old what was read of the file may be, ms. */
+const REREAD_MS = 20;
+const OFFSET = /^-?\d{1,13}\n?$/;
+/** How often what waits for moments of a test clock looks, ms: it moves by days. */
+const TEST_LOOK_MS = 1_000;
+
+const elapsed = (): number => PROCESS_ORIGIN + performance.now();
+
+export const systemClock: Clock = hasTestClock() ? testClock(env[TEST_CLOCK_VARIABLE] ?? '') : { now: () => Date.now(), elapsed };
+
+export function hasTestClock(): boolean {
+  return (env[TEST_CLOCK_VARIABLE] ?? '') !== '';
+}
+
+/** How often to look whether a moment of the wall clock has come, where `usualMs` is often enough for a clock that nobody moves. */
+export function lookMs(usualMs: number): number {
+  return hasTestClock() ? Math.min(usualMs, TEST_LOOK_MS) : usualMs;
+}
+
+/**
+ * A wall clock that the file moves. `now` throws AppError USAGE when the file cannot be read at first; later what was read last holds, so that
+ * one that is being written moves nothing.
+ */
+export function testClock(file: string): Clock {
+  let offset: number | undefined;
+  let readAt = Number.NEGATIVE_INFINITY;
+  const read = (): number => {
+    try {
+      return offsetIn(file);
+    } catch (error) {
+      if (offset === undefined) throw error;
+      return offset;
+    }
+  };
+  return {
+    elapsed,
+    now() {
+      const at = performance.now();
+      if (offset === undefined || at - readAt > REREAD_MS) {
+        offset = read();
+        readAt = at;
+      }
+      return Date.now() + offset;
+    },
+  };
+}
+
+function offsetIn(file: string): number {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new AppError('USAGE', `${TEST_CLOCK_VARIABLE}: cannot read ${file} (${systemCode(error)})`, error);
+  }
+  if (!OFFSET.test(text)) throw new AppError('USAGE', `${TEST_CLOCK_VARIABLE}: ${file} must hold a number of milliseconds, like 86400000`);
+  return Number(text);
+}
 
 /** Numbers that rise over all processes of a machine, in µs: the order of journal entries. `offset` is the supervisor's. */
 export function orderClock(offset: number, clock: Clock = systemClock): () => number {

@@ -1,5 +1,6 @@
 import { env } from 'node:process';
 import { pino } from 'pino';
+import { hasTestClock, systemClock, TEST_CLOCK_VARIABLE } from './clock.ts';
 import { jsonOf } from './json.ts';
 import type { Log } from './log.ts';
 
@@ -16,7 +17,13 @@ export function setPretty(pretty: boolean): void {
 /** Lines on standard output, one logger per process. Errors of the way in name a device at most, never a place. */
 export function processLog(level: string, process: string): Log {
   const streamWrite = env['LOG_FORMAT'] === 'pretty' ? (line: string): string => human(line) : inert;
-  return pino({ level, base: { process }, timestamp: pino.stdTimeFunctions.isoTime, hooks: { streamWrite } });
+  const log = pino({ level, base: { process }, timestamp: pino.stdTimeFunctions.isoTime, hooks: { streamWrite } });
+  if (hasTestClock())
+    log.warn(
+      { file: env[TEST_CLOCK_VARIABLE], now: new Date(systemClock.now()).toISOString() },
+      'the wall clock follows a file, for tests only: times of records, cycles and statements are not real',
+    );
+  return log;
 }
 
 /** JSON leaves as they are some characters that a terminal acts upon, or hides. */

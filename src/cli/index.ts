@@ -1,3 +1,4 @@
+import { hasTestClock, systemClock, TEST_CLOCK_VARIABLE } from '../base/clock.ts';
 import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import { version } from '../base/version.ts';
 import { visible } from '../base/wire/index.ts';
@@ -364,6 +365,10 @@ async function execute(argv: string[]): Promise<number> {
       io().out.write(help);
       return EXIT.Ok;
     }
+    if (hasTestClock())
+      io().error.write(
+        `fixgate: ${TEST_CLOCK_VARIABLE} is set: the time is ${new Date(systemClock.now()).toISOString()}, for tests only\n`,
+      );
     return await loaded.run(rest);
   } catch (error) {
     return report(error, help);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { TEST_CLOCK_VARIABLE } from '../base/clock.ts';
 import { AppError, messageOf } from '../base/errors.ts';
 import { Secret, SecretUrl } from '../base/secret.ts';
 import { textProblems } from '../fleet/registry/field-problem.ts';
@@ -59,7 +60,7 @@ export function readConfig(from: ConfigSource): { readonly loaded: Loaded; reado
     put(raw, path.split('.'), READINGS[reading](name, text, problems));
     origins.set(path, name);
   }
-  const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE, ...CLIENT_VARIABLES];
+  const known: readonly string[] = [...ENVIRONMENT.map(([name]) => name), CONFIG_FILE_VARIABLE, TEST_CLOCK_VARIABLE, ...CLIENT_VARIABLES];
   for (const name of Object.keys(from.env)) {
     if (!name.startsWith(PREFIX) || known.includes(name)) continue;
     const close = nearestVariable(name, known, PREFIX);

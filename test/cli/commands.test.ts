@@ -43,6 +43,16 @@ describe('bin/fixgate.js', () => {
 });
 
 describe('the command line', () => {
+  it('takes its time from the file of a test clock, says so, and starts nothing without one', async () => {
+    const file = join(directory, 'clock');
+    const missing = await fixgateProcess(['serve'], '', { FIXGATE_TEST_CLOCK: file });
+    expect(missing).toMatchObject({ code: 2, out: '', error: `fixgate: FIXGATE_TEST_CLOCK: cannot read ${file} (ENOENT)\n` });
+    writeFileSync(file, String(40 * 365 * 86_400_000));
+    const set = await fixgateProcess(['codecs'], '', { FIXGATE_TEST_CLOCK: file });
+    expect(set.code).toBe(0);
+    expect(set.error).toMatch(/^fixgate: FIXGATE_TEST_CLOCK is set: the time is 20[6-9]\d-.*, for tests only\n$/);
+  });
+
   it('lists commands, exit codes and the way on', async () => {
     const { code, out, error } = await fixgate(['--help']);
     expect([code, error]).toEqual([0, '']);

@@ -67,10 +67,7 @@ it('the offset of its clock is learned, and holds on the next connection', async
   let shift = 0;
   writeFileSync(step, '0');
   try {
-    const server = await ApiServer.start({
-      NODE_OPTIONS: `--import=${join(import.meta.dirname, '../helpers/stepped-clock.ts')}`,
-      STEPPED_CLOCK: step,
-    });
+    const server = await ApiServer.start({ FIXGATE_TEST_CLOCK: step });
     api = server;
     const { running } = server;
     const now = (): number => Math.floor((Date.now() + shift) / 1000) * 1000;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TEST_CLOCK_VARIABLE } from '../../src/base/clock.ts';
 import { CLIENT_VARIABLES, CONFIG_FILE_VARIABLE, configSchema, ENVIRONMENT } from '../../src/config/schema.ts';
 import { NOTICE, table } from './table.ts';
 
@@ -44,6 +45,7 @@ export function optionsPage(): string {
     ...ENVIRONMENT.map(([name, path]) => [`\`${name}\``, `\`${path}\``]),
     [`\`${CONFIG_FILE_VARIABLE}\``, 'the configuration file, like `--config`'],
     ...CLIENT_VARIABLES.map((name) => [`\`${name}\``, 'no option: where commands like `fixgate send` find the server, and their token']),
+    [`\`${TEST_CLOCK_VARIABLE}\``, 'no option: moves the wall clock, for tests (`testing.md`)'],
   ];
   return `${NOTICE}
 

@@ -1,3 +1,4 @@
+import { lookMs } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Codec, CommandRule, Options, Reading, Transport } from '../../codec/index.ts';
@@ -354,7 +355,7 @@ export class DeliveryLine {
 
   #again(ms: number): void {
     clearTimeout(this.#later);
-    if (!this.#gone) this.#later = setTimeout(() => this.look(), Math.min(LONGEST_MS, Math.max(1, ms)));
+    if (!this.#gone) this.#later = setTimeout(() => this.look(), Math.min(lookMs(LONGEST_MS), Math.max(1, ms)));
   }
 
   /** Invariant 9. */

@@ -1,3 +1,4 @@
+import { lookMs } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { entries } from '../../state/pages.ts';
@@ -41,7 +42,7 @@ export class Forgetter {
   }
 
   start(): void {
-    if (this.#o.afterMs > 0) this.#next(Math.min(FIRST_MS, this.#o.afterMs));
+    if (this.#o.afterMs > 0) this.#next(lookMs(Math.min(FIRST_MS, this.#o.afterMs)));
   }
 
   async stop(): Promise<void> {
@@ -93,7 +94,7 @@ export class Forgetter {
           this.#o.log.warn({ error: messageOf(error) }, 'devices that came once cannot be searched; retried within an hour'),
         )
         .finally(() => {
-          if (!this.#stopped) this.#next(SWEEP_MS);
+          if (!this.#stopped) this.#next(lookMs(SWEEP_MS));
         });
     }, ms);
     this.#timer.unref();

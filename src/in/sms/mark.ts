@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { lookMs } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DevicePlans } from '../../fleet/plan/device-plans.ts';
@@ -82,7 +83,7 @@ export function sweepMarks(store: StateStore, now: () => number, log: Log): () =
   const timer = setInterval(
     () =>
       void sweep().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'ids of old text messages cannot be removed; retried')),
-    SWEEP_MS,
+    lookMs(SWEEP_MS),
   ).unref();
   return () => clearInterval(timer);
 }

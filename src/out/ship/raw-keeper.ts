@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { systemClock } from '../../base/clock.ts';
+import { lookMs, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Storage } from '../../base/files.ts';
 import type { Log } from '../../base/log.ts';
@@ -75,7 +75,7 @@ export class RawKeeper {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#tick(), this.#o.everyMs ?? EVERY_MS);
+    this.#timer = setInterval(() => this.#tick(), this.#o.everyMs ?? lookMs(EVERY_MS));
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,4 @@
-import { systemClock } from '../../../base/clock.ts';
+import { lookMs, systemClock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { Log } from '../../../base/log.ts';
 import { Seldom } from '../../../base/seldom.ts';
@@ -79,7 +79,7 @@ export class StatementKeeper {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.#tick(), this.#o.everyMs ?? EVERY_MS);
+    this.#timer = setInterval(() => void this.#tick(), this.#o.everyMs ?? lookMs(EVERY_MS));
   }
 
   async stop(): Promise<void> {
