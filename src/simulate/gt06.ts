@@ -26,7 +26,7 @@ import {
   type Wire,
   Wrong,
 } from './speaker.ts';
-import type { Happening, Sample } from './track.ts';
+import { ABROAD, type Happening, type Sample } from './track.ts';
 
 /**
  * A GT06 device (codecs/gt06/protocol.md sections 2 to 4, 6 and 8).
@@ -166,12 +166,12 @@ export class Gt06Device implements Speaker {
   #location(sample: Sample, stored: boolean): Packet {
     const content = new Uint8Array(64);
     if (this.#model === 'gt06') {
-      const end = cell2g(content, gps18(content, 0, sample.time + this.#zone[1], sample));
+      const end = cell2g(content, gps18(content, 0, sample.time + this.#zone[1], sample), sample);
       return this.#packet(Location, content.slice(0, end), end, sample);
     }
     const wide = this.#model === '4g';
     const gps = gps18(content, 0, sample.time, sample);
-    let p = wide ? cell4g(content, gps) : cell2g(content, gps);
+    let p = wide ? cell4g(content, gps, sample) : cell2g(content, gps, sample);
     p = putU8(content, p, sample.ignition ? 1 : 0);
     p = putU8(content, p, sample.happening === 'ignition_on' || sample.happening === 'ignition_off' ? ACC_CHANGE : 0);
     const end = putU32be(content, putU8(content, p, stored ? 1 : 0), sample.odometerM);
@@ -184,7 +184,7 @@ export class Gt06Device implements Speaker {
     const wide = this.#model === '4g';
     const content = new Uint8Array(64);
     const gps = gps18(content, 0, sample.time + (local ? this.#zone[1] : 0), sample);
-    let p = wide ? cell4g(content, gps + 1) : cell2g(content, gps + 1);
+    let p = wide ? cell4g(content, gps + 1, sample) : cell2g(content, gps + 1, sample);
     putU8(content, gps, p - gps);
     for (const byte of [term(sample, code), 6, 4, code, ENGLISH]) p = putU8(content, p, byte);
     if (wide) p = putU8(content, p, 0xff);
@@ -285,13 +285,15 @@ function gps18(out: Uint8Array, at: number, time: number, sample: Sample): numbe
   return putU16be(out, p, acc | valid | west | north | sample.courseDeg);
 }
 
-function cell2g(out: Uint8Array, at: number): number {
-  const p = putU16be(out, putU8(out, putU16be(out, at, 460), 0), 0x287d);
+function cell2g(out: Uint8Array, at: number, { abroad }: Sample): number {
+  const [mcc, mnc] = abroad === true ? ABROAD : [460, 0];
+  const p = putU16be(out, putU8(out, putU16be(out, at, mcc), mnc), 0x287d);
   return putU16be(out, putU8(out, p, 0), 0x1f71);
 }
 
-function cell4g(out: Uint8Array, at: number): number {
-  const p = putU32be(out, putU16be(out, putU16be(out, at, 0x8000 | 310), 260), 0x7ef4);
+function cell4g(out: Uint8Array, at: number, { abroad }: Sample): number {
+  const [mcc, mnc] = abroad === true ? ABROAD : [310, 260];
+  const p = putU32be(out, putU16be(out, putU16be(out, at, 0x8000 | mcc), mnc), 0x7ef4);
   return putU32be(out, putU32be(out, p, 0), 0x06428b07);
 }
 

@@ -13,7 +13,7 @@ import {
   type Wire,
   Wrong,
 } from './speaker.ts';
-import { type Sample, SPEED_LIMIT_KMH } from './track.ts';
+import { ABROAD, type Sample, SPEED_LIMIT_KMH } from './track.ts';
 
 /**
  * An H02 device (codecs/h02/protocol.md sections 2, 4, 7 and 8). Text frames are confirmed with the server's time, binary
@@ -84,7 +84,8 @@ export class H02Device implements Speaker {
       packets.push(inText ? this.#text(V1, v1(sample, status), sample) : this.#binary(sample, status));
       const { time, date } = clockOf(sample.time);
       const rest = `${date},${word(status)}`;
-      if (textual && turn % NBR_EVERY === 0) packets.push(this.#text(NBR, `NBR,${time},722,310,0,2,8106,32010,23,8101,22007,25,${rest},5`));
+      if (textual && turn % NBR_EVERY === 0)
+        packets.push(this.#text(NBR, `NBR,${time},${networkOf(sample)},0,2,8106,32010,23,8101,22007,25,${rest},5`));
       if (textual && turn % LINK_EVERY === 0) packets.push(this.#text(LINK, `LINK,${time},15,${sample.satellites},84,0,0,${rest}`));
     }
     return packets;
@@ -200,7 +201,12 @@ function v1(sample: Sample, status: number): string {
     sample.longitude < 0 ? 'W' : 'E',
   ].join(',');
   const knots = (sample.speedKmh / KNOT_KMH).toFixed(2).padStart(6, '0');
-  return `V1,${time},A,${place},${knots},${String(sample.courseDeg).padStart(3, '0')},${date},${word(status)},505,01,4660,22136,6`;
+  return `V1,${time},A,${place},${knots},${String(sample.courseDeg).padStart(3, '0')},${date},${word(status)},${networkOf(sample)},4660,22136,6`;
+}
+
+function networkOf({ abroad }: Sample): string {
+  const [mcc, mnc] = abroad === true ? ABROAD : [505, 1];
+  return `${mcc},${String(mnc).padStart(2, '0')}`;
 }
 
 function word(status: number): string {

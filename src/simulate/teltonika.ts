@@ -2,7 +2,7 @@ import { ascii, type Bytes, crc16Arc, fromHex, putAscii, putU8, putU16be, putU32
 import type { Transport } from '../codec/index.ts';
 import { type Deed, type Order, teltonikaDeed } from './obedience.ts';
 import { exactly, type Fix, imei, type Packet, packetOf, recordId, type Speaker, type Wire } from './speaker.ts';
-import { HARSH_G, type Happening, type Sample } from './track.ts';
+import { ABROAD, HARSH_G, type Happening, type Sample } from './track.ts';
 
 /**
  * A Teltonika device (codecs/teltonika/protocol.md sections 1 to 4 and 9).
@@ -90,7 +90,7 @@ function trigger(sample: Sample): Trigger | undefined {
 
 /** What every record of these devices carries. */
 function elements(family: TeltonikaFamily, sample: Sample): Element[] {
-  const { ignition, speedKmh, odometerM, externalMv, batteryMv, satellites } = sample;
+  const { ignition, speedKmh, odometerM, externalMv, batteryMv, satellites, abroad } = sample;
   const moving = speedKmh > 0 ? 1 : 0;
   const signal = 3 + (satellites % 3);
   const common: Element[] = [
@@ -101,7 +101,7 @@ function elements(family: TeltonikaFamily, sample: Sample): Element[] {
     [181, 2, 24 - satellites],
     [182, 2, 18 - satellites],
     [67, 2, batteryMv],
-    [241, 4, 24602],
+    [241, 4, abroad === true ? 100 * ABROAD[0] + ABROAD[1] : 24602],
     [16, 4, odometerM],
   ];
   // The level of the device's own battery, and a temperature sensor in 0.01 degrees.

@@ -16,7 +16,12 @@ export type Happening =
 /** What a device knows about itself at one moment. */
 export interface Sample extends SimulatedPlace {
   readonly happening: Happening | undefined;
+  /** Over which it sends: one in another country than usual. */
+  readonly abroad?: boolean;
 }
+
+/** Country and network code of a network abroad; at home each protocol has its own. */
+export const ABROAD = [262, 1] as const;
 
 export const SPEED_LIMIT_KMH = 100;
 /** What a harsh manoeuvre changes of the speed in a second, and the same as an acceleration. */
@@ -68,6 +73,8 @@ export class Track {
   /** Not told yet: one sample tells one. */
   readonly #happenings: Happening[] = [];
   #odometer: number;
+  /** It has crossed a border. */
+  abroad = false;
 
   /** `resolutionMs`: step of the device's clock. */
   constructor(seed: number, resolutionMs: number) {
@@ -103,6 +110,7 @@ export class Track {
       externalMv: (this.#unplugged > 0 ? 0 : 1) * (moving ? 13_600 + this.#random.int(600) : 12_200 + this.#random.int(400)),
       batteryMv: 3_900 + this.#random.int(200),
       happening: this.#happenings.shift(),
+      abroad: this.abroad,
     };
   }
 
