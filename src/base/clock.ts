@@ -41,7 +41,7 @@ export function hasTestClock(): boolean {
   return (env[TEST_CLOCK_VARIABLE] ?? '') !== '';
 }
 
-/** How often to look whether a moment of the wall clock has come, where `usualMs` is often enough for a clock that nobody moves. */
+/** How often to look whether a moment of the wall clock has come, where `usualMs` is often enough for one that is not moved. */
 export function lookMs(usualMs: number): number {
   return hasTestClock() ? Math.min(usualMs, TEST_LOOK_MS) : usualMs;
 }
