@@ -9,7 +9,11 @@ export interface Figure {
   readonly unit: string;
   /** What is aimed at; a figure without one explains another. */
   readonly goal?: { readonly at: number; readonly better: 'lower' | 'higher' };
+  /** Where it stands in charts (bench/chart.ts). */
+  readonly dots?: readonly { readonly chart: ChartName; readonly at: number }[];
 }
+
+export type ChartName = 'load' | 'devices';
 
 /** A figure that two revisions are compared by carries `compared`. */
 export interface Scenario {

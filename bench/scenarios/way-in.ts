@@ -1,5 +1,5 @@
 import { wait } from '../load/server.ts';
-import { byRole, higher, lower, microseconds, plain, type Scenario } from './scenario.ts';
+import { byRole, type ChartName, higher, lower, microseconds, plain, type Scenario } from './scenario.ts';
 
 /** The way in alone: the stores are away, as in an outage, so that what is measured answers devices. */
 
@@ -58,7 +58,13 @@ const moderate: Scenario = {
     await fleet.close();
     await server.stop();
     return [
-      lower(`CPU at ${MODERATE} packets/s, stores away`, microseconds(cpu, result.packets), 'µs a packet', 60),
+      {
+        ...lower(`CPU at ${MODERATE} packets/s, stores away`, microseconds(cpu, result.packets), 'µs a packet', 60),
+        dots: [
+          { chart: 'load', at: MODERATE },
+          { chart: 'devices', at: DEVICES },
+        ],
+      },
       lower(`syncs at ${MODERATE} packets/s`, (1000 * syncs) / result.tookMs, '/s', 250),
       plain(`answer at ${MODERATE} packets/s, p50`, result.latency.percentile(0.5), 'ms'),
       plain(`answer at ${MODERATE} packets/s, p99`, result.latency.percentile(0.99), 'ms'),
@@ -112,22 +118,31 @@ const churn: Scenario = {
   },
 };
 
-/** One rate for more and more devices: what a device costs that is merely there. */
-function devices(count: number): Scenario {
+/** What a packet costs: one rate for more and more devices, more and more packets from the same devices. */
+function sweep(name: string, about: string, chart: ChartName, count: number, rate: number): Scenario {
   return {
-    name: `devices-${count}`,
-    about: `${MODERATE} packets/s in all from ${count} devices, stores away`,
+    name,
+    about,
     full: true,
     async run(rig) {
       const { server, port } = await rig.serve('none');
       const fleet = await rig.fleet({ port, devices: count, records: 1, attributes: USUAL });
-      await fleet.run(MODERATE, rig.ms(WARM_MS));
-      const { result, cpu } = await rig.cpuWhile(() => fleet.run(MODERATE, rig.ms(RUN_MS)));
+      await fleet.run(rate, rig.ms(WARM_MS));
+      const { result, cpu } = await rig.cpuWhile(() => fleet.run(rate, rig.ms(RUN_MS)));
       await fleet.close();
       await server.stop();
-      return [plain(`CPU at ${MODERATE} packets/s from ${count} devices`, microseconds(cpu, result.packets), 'µs a packet')];
+      const figure = plain(`CPU at ${rate} packets/s from ${count} devices`, microseconds(cpu, result.packets), 'µs a packet');
+      return [{ ...figure, dots: [{ chart, at: chart === 'load' ? rate : count }] }];
     },
   };
+}
+
+function devices(count: number): Scenario {
+  return sweep(`devices-${count}`, `${MODERATE} packets/s in all from ${count} devices, stores away`, 'devices', count, MODERATE);
+}
+
+function load(rate: number): Scenario {
+  return sweep(`load-${rate}`, `${rate} packets/s in all from ${DEVICES} devices, stores away`, 'load', DEVICES, rate);
 }
 
 export const WAY_IN: readonly Scenario[] = [
@@ -139,4 +154,7 @@ export const WAY_IN: readonly Scenario[] = [
   devices(100),
   devices(5000),
   devices(20_000),
+  load(40),
+  load(400),
+  load(6000),
 ];
