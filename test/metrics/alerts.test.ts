@@ -3,30 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { ALERT_CASES } from './alert-cases.ts';
+import { RULES, RULES_FILE } from './rules.ts';
 
 /** The alerts, as Prometheus itself reads and evaluates them. */
 
 const DEPLOY = join(import.meta.dirname, '../../deploy/prometheus');
-const RULES_FILE = join(DEPLOY, 'rules.yml');
-const RULES = z
-  .object({
-    groups: z.array(
-      z.object({
-        rules: z.array(
-          z.object({
-            alert: z.string(),
-            labels: z.record(z.string(), z.string()),
-            annotations: z.object({ summary: z.string(), runbook_url: z.string() }),
-          }),
-        ),
-      }),
-    ),
-  })
-  .parse(parse(readFileSync(RULES_FILE, 'utf8')))
-  .groups.flatMap(({ rules }) => rules);
 const PLACE = { job: 'fixgate', instance: 'fixgate:8080' };
 const IN_PLACE = Object.entries(PLACE).map(([label, value]) => `${label}="${value}"`);
 

@@ -1,23 +1,28 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
+import { nodeStorage } from '../../src/base/files.ts';
+import { listSegments, segmentName } from '../../src/journal/segment.ts';
 import { Fleet } from '../../src/simulate/fleet.ts';
+import { Random } from '../../src/simulate/random.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, moment, pause, until } from '../support/wait.ts';
 import { EXPRESSIONS } from './dashboard.ts';
 import { Prometheus } from './prometheus.ts';
+import { RULES, RULES_TEXT } from './rules.ts';
 
 /**
- * A real Prometheus beside two whole servers: one under load with a Redis that may evict, and a lame one, whose disk has less than the
- * reserve, which takes one connection, and whose state store is a Redis of its own.
+ * A real Prometheus beside two whole servers: one under load with a Redis that may evict, whose stream is short and has a consumer group
+ * that never reads, and a lame one, whose disk has less than the reserve, which takes one connection, and whose state store is a Redis
+ * of its own.
  */
 
 /** With pauses and ages that a test can wait for. */
-const RULES = readFileSync(join(import.meta.dirname, '../../deploy/prometheus/rules.yml'), 'utf8')
-  .replaceAll(/for: \d+[sm]/g, 'for: 1s')
+const IMPATIENT = RULES_TEXT.replaceAll(/for: \d+[sm]/g, 'for: 1s')
   .replace('fixgate_canary_age_seconds > 40', 'fixgate_canary_age_seconds > 20')
   .replace('fixgate_sink_oldest_undelivered_seconds > 60', 'fixgate_sink_oldest_undelivered_seconds > 2');
 
@@ -36,10 +41,12 @@ beforeAll(async () => {
   stateRedis = await RedisServer.start();
   const config = join(stateRedis.directory, 'lame.json');
   writeFileSync(config, JSON.stringify({ journal: { minFreeBytes: 2 ** 50 }, limits: { connections: 1 } }));
-  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' });
+  const short = join(redis.directory, 'short.json');
+  writeFileSync(short, JSON.stringify({ redis: { maxLength: 1000 } }));
+  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true', FIXGATE_CONFIG: short });
   lame = await Server.start({ FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: stateRedis.url, FIXGATE_CONFIG: config });
   for (const one of [server, lame]) instances.set(one, new URL(String((await one.logged('metrics and health'))['http'])).host);
-  prometheus = await Prometheus.start(RULES, [...instances.values()]);
+  prometheus = await Prometheus.start(IMPATIENT, [...instances.values()]);
   const [teltonika, gt06, h02, queclink] = await Promise.all(['teltonika', 'gt06', 'h02', 'queclink'].map((codec) => server.port(codec)));
   fleet = new Fleet({
     protocols: ['teltonika', 'gt06', 'h02', 'queclink'],
@@ -68,10 +75,51 @@ afterAll(async () => {
   await stateRedis.stop();
 });
 
+/** Alerts that a fault has made fire. */
+const seen = new Set<string>();
+
+async function firing(alertname: string, of: Server, labels: Readonly<Record<string, string>> = {}): Promise<boolean> {
+  const wanted = Object.entries({ alertname, instance: instances.get(of), ...labels });
+  const found = (await prometheus.firing()).some((alert) => wanted.every(([label, value]) => alert[label] === value));
+  if (found) seen.add(alertname);
+  return found;
+}
+
 /** Waits until this fires, with these labels. */
 async function fires(alertname: string, of: Server, labels: Readonly<Record<string, string>> = {}): Promise<void> {
-  const wanted = { alertname, instance: instances.get(of), ...labels };
-  await eventually(async () => expect(await prometheus.firing()).toContainEqual(expect.objectContaining(wanted)));
+  await eventually(async () => expect([await firing(alertname, of, labels), await prometheus.firing()]).toEqual([true, expect.anything()]));
+}
+
+/** Processes run for moments between stops of a second and a half, as where there is no processor time for them, until it holds. */
+async function starved(pids: readonly number[], holds: () => Promise<boolean>): Promise<void> {
+  const random = new Random(17);
+  do {
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    await pause(1500);
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    await moment(random, 5, 100);
+  } while (!(await holds()));
+}
+
+/** Flips a bit of what a slot's worker writes while nobody reads it. */
+async function damage(slot: string, readers: readonly number[]): Promise<void> {
+  const newest = async (): Promise<string> => {
+    const directory = join(server.dataDir, 'journal', slot);
+    return join(directory, segmentName((await listSegments(nodeStorage, directory)).at(-1) ?? 0));
+  };
+  for (const pid of readers) process.kill(pid, 'SIGSTOP');
+  try {
+    const path = await newest();
+    const { size } = statSync(path);
+    await until(() => statSync(path).size > size + 2000);
+    const file = openSync(path, 'r+');
+    const byte = Buffer.alloc(1);
+    readSync(file, byte, 0, 1, size + 1000);
+    writeSync(file, Buffer.of((byte[0] ?? 0) ^ 1), 0, 1, size + 1000);
+    closeSync(file);
+  } finally {
+    for (const pid of readers) process.kill(pid, 'SIGCONT');
+  }
 }
 
 describe('the dashboard', () => {
@@ -100,6 +148,31 @@ describe('an alert fires on the fault itself', () => {
   it('when the state store is away', async () => {
     await stateRedis.kill();
     await fires('FixgateStateStoreAway', lame);
+  });
+
+  it('when a consumer group has not read what the stream no longer holds', async () => {
+    await fires('FixgateStreamTrimmedAhead', server, { stream: 'fixgate:positions', group: 'billing' });
+  });
+
+  it('when ClickHouse refuses records', async () => {
+    const imei = '356307042449999';
+    await server.query(`ALTER TABLE fixgate.positions ADD CONSTRAINT refused CHECK device != '${imei}'`);
+    const device = await TcpDevice.connect(await server.port('teltonika'));
+    device.send(handshake(imei));
+    device.send(packet(Date.UTC(2026, 0, 1)));
+    await fires('FixgateRecordsParked', server, { sink: 'clickhouse' });
+    device.close();
+  });
+
+  it('when bytes of the journal are not what was written', async () => {
+    await damage('0', server.children('shipper'));
+    await fires('FixgateJournalDamaged', server);
+  });
+
+  it('when processes get no processor time', async () => {
+    const workers = server.children('worker');
+    await starved(workers, () => firing('FixgateEventLoopLag', server));
+    await starved(workers, () => firing('FixgateAnswersSlow', server));
   });
 
   it('when a store may lose data, is away, and comes back empty', async () => {
@@ -137,5 +210,9 @@ describe('an alert fires on the fault itself', () => {
     lame.signal('SIGKILL');
     await lame.exited;
     await fires('FixgateDown', lame);
+  });
+
+  it('and there is no alert without its fault here', () => {
+    expect([...seen].sort()).toEqual(RULES.map(({ alert }) => alert).sort());
   });
 });
