@@ -1,9 +1,7 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { access, constants } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../base/errors.ts';
+import { AppError } from '../base/errors.ts';
 import { visible } from '../base/wire/index.ts';
 import { deviceSchema } from '../fleet/registry/device.ts';
 import { wantedUnitSchema } from '../fleet/registry/units.ts';
@@ -12,6 +10,7 @@ import { EXIT } from './exit-code.ts';
 import { fieldOf, fieldsOf, lines, listOf, zoneOf } from './fields.ts';
 import { io } from './io.ts';
 import { table } from './table.ts';
+import { needReadable, writeTo } from './user-file.ts';
 
 export const DEVICES_HELP = `fixgate devices list|get|add|set|remove|replace|units|identity|import|export [options]
 
@@ -132,21 +131,14 @@ async function list(api: Api, { json, account, plan, state }: Filter): Promise<n
 }
 
 async function exportAll(api: Api, format: string, output: string | undefined): Promise<number> {
-  const text = (await api.text(`/v1/devices/export?format=${format}`)) ?? [];
-  try {
-    if (output !== undefined) await pipeline(text, createWriteStream(output));
-    else for await (const piece of text) if (!io().out.write(piece)) await new Promise((resolve) => io().out.once('drain', resolve));
-  } catch (error) {
-    throw new AppError('USAGE', `cannot write ${output ?? 'to standard output'}: ${messageOf(error)}`, error);
-  }
+  const text = (await api.text(`/v1/devices/export?format=${format}`)) ?? Readable.from([]);
+  if (output !== undefined) await writeTo(output, text);
+  else for await (const piece of text) if (!io().out.write(piece)) await new Promise((resolve) => io().out.once('drain', resolve));
   return EXIT.Ok;
 }
 
 async function importAll(api: Api, file: string, format: string, json: boolean): Promise<number> {
-  if (file !== '-')
-    await access(file, constants.R_OK).catch((error: unknown) => {
-      throw new AppError('USAGE', `cannot read ${file}: ${messageOf(error)}`, error);
-    });
+  if (file !== '-') await needReadable(file);
   const input = file === '-' ? io().input : createReadStream(file);
   const media = format === 'csv' ? 'text/csv' : 'application/x-ndjson';
   const outcome = await api.send('/v1/devices/bulk', { media, bytes: Readable.toWeb(input) });

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
@@ -18,6 +18,7 @@ import { EXIT } from './exit-code.ts';
 import { io } from './io.ts';
 import { stateStore } from './stores.ts';
 import { table } from './table.ts';
+import { needReadable, writeTo } from './user-file.ts';
 
 export const STATE_HELP = `fixgate state verify|dump|load|rebuild [--config file] [--json]
 
@@ -82,13 +83,14 @@ async function dump(config: Config, output: string | undefined): Promise<number>
   await needSound(config);
   return withStore(config, async (store) => {
     const lines = Readable.from(dumpLines(store));
-    if (output !== undefined) await pipeline(lines, createWriteStream(output));
+    if (output !== undefined) await writeTo(output, lines);
     else await pipeline(lines, io().out, { end: false });
     return EXIT.Ok;
   });
 }
 
 async function load(config: Config, file: string, replace: boolean): Promise<number> {
+  await needReadable(file);
   const entries = () => readDump(createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY }));
   // Everything is looked at before anything is written.
   for await (const _entry of entries());

@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { AppError } from '../base/errors.ts';
@@ -9,6 +8,7 @@ import { EXIT } from './exit-code.ts';
 import { fieldOf, listOf } from './fields.ts';
 import { io } from './io.ts';
 import { queryOf } from './listings.ts';
+import { openToWrite } from './user-file.ts';
 
 /** What happens on a running server, while it happens. */
 
@@ -118,7 +118,7 @@ export async function trace(args: string[]): Promise<number> {
     throw new AppError('USAGE', 'usage: fixgate trace <device>, or fixgate trace --peer <address>');
   const path = device === undefined ? `/v1/trace?${queryOf({ peer })}` : `/v1/devices/${encodeURIComponent(device)}/trace`;
   const lines = new Lines(count);
-  const file = save === undefined ? undefined : createWriteStream(save);
+  const file = save === undefined ? undefined : await openToWrite(save);
   try {
     for await (const { event, data } of await streamOf(new Api(url), path, '')) {
       if (event === 'frame' && fieldOf(data, 'direction') === 'in') file?.write(`${String(fieldOf(data, 'hex'))}\n`);

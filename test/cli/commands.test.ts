@@ -111,6 +111,15 @@ describe('the command line', () => {
       expect(await fixgateProcess(args, input)).toEqual(await fixgate(args, input));
   });
 
+  it.each([
+    [['state', 'load', '/nowhere/file'], 'cannot read'],
+    [['devices', 'import', '/nowhere/file'], 'cannot read'],
+    [['trace', '356307042441013', '--save', '/nowhere/file'], 'cannot write'],
+  ])('names a file that it cannot use: %j', async (args, problem) => {
+    const { code, error } = await fixgate(args, '', { FIXGATE_URL: 'http://127.0.0.1:9' });
+    expect({ code, error }).toEqual({ code: 2, error: expect.stringMatching(`^fixgate: ${problem} /nowhere/file: ENOENT.*\n$`) });
+  });
+
   it('survives a reader that has seen enough', () => {
     const { stderr, status } = spawnSync('sh', ['-c', `"${process.execPath}" "${BIN}" codecs teltonika --json | head -c 10`], {
       encoding: 'utf8',
