@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { blocksOf } from '../tools/docs/code-blocks.ts';
 
 /**
  * Runs the shell commands of README.md as they stand there, in a clean clone: the first starts the server, the ones up
@@ -10,7 +11,9 @@ import { join } from 'node:path';
  */
 const readme = readFileSync('README.md', 'utf8');
 const part = readme.slice(0, readme.indexOf('## With real stores'));
-const commands = [...part.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? '');
+const commands = blocksOf('README.md', part).flatMap(({ language, text, noRun }) =>
+  language === 'sh' && noRun === undefined ? [text] : [],
+);
 const EXPECTED: readonly (readonly [string, RegExp])[] = [
   ['nc -q', /01 00 00 00 01/],
   [

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
+import { codeBlocks } from '../../tools/docs/code-blocks.ts';
 import { clientOf } from '../embedded/child.ts';
 import { ClickHouseServer } from '../ship/rig.ts';
 
-/** The queries of docs/formats/tables.md, on three devices that have driven for three days. */
+/** The queries of docs/formats/tables.md, on three devices that have driven for three days, and the statements of other documents. */
 
 const document = readFileSync('docs/formats/tables.md', 'utf8');
 const QUERIES = [...document.slice(document.indexOf('## Queries')).matchAll(/^(.+):\n\n```sql\n([^`]+)\n```$/gm)].map(
@@ -59,6 +60,10 @@ describe('the queries', () => {
 
   it.each(QUERIES)('$about', async ({ sql }) => {
     expect((await rowsOf(sql)).length).toBeGreaterThan(0);
+  });
+
+  it.each(codeBlocks().filter(({ language, file }) => language === 'sql' && file !== 'docs/formats/tables.md'))('$at', async ({ text }) => {
+    expect(await rowsOf(text)).toBeInstanceOf(Array);
   });
 
   it('find what was driven', async () => {

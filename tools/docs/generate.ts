@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { jsonSchema } from '../../src/out/record/contract.ts';
+import { noRunTable } from './code-blocks.ts';
 import { configJsonSchema } from './config-schema.ts';
 import { importTable } from './import-table.ts';
 import { metricsPage } from './metrics-page.ts';
@@ -13,6 +14,7 @@ export function generated(): ReadonlyMap<string, string> {
     ['fixgate.schema.json', configJsonSchema()],
     ['docs/formats/record.schema.json', `${JSON.stringify(jsonSchema(), null, 1)}\n`],
     ['docs/metrics.md', metricsPage()],
+    ['docs/testing.md', between(readFileSync('docs/testing.md', 'utf8'), noRunTable())],
     ['docs/vocabulary.md', vocabularyPage()],
     ['src/README.md', between(readFileSync('src/README.md', 'utf8'), importTable())],
   ]);
