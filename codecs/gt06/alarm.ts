@@ -63,13 +63,17 @@ export function statusBlock(
   if (out.event[r] === terminalEvent(term, variant)) state.alarms |= alarmBit(term);
 }
 
-/** ALARM, LANG. With code 0 the alarm may still stand in TERM. */
+/** ALARM, LANG. */
 export function alarmCode(bytes: Bytes, at: number, extended: boolean, term: number, variant: Variant, out: FrameResult, r: number): void {
   const lang = bytes[at + 1]!;
-  const code = bytes[at]! + (extended ? (lang >> 4) * 256 : 0);
+  termAlarm(bytes[at]! + (extended ? (lang >> 4) * 256 : 0), term, variant, out, r);
+  language(lang, out);
+}
+
+/** An alarm code, and TERM, in which the alarm stands when the code is 0 (protocol.md section 4.6). */
+export function termAlarm(code: number, term: number, variant: Variant, out: FrameResult, r: number): void {
   if (code !== 0) out.attr(A.EventCode, code);
   out.event[r] = code !== 0 ? alarmEvent(code, variant) : terminalEvent(term, variant);
-  language(lang, out);
 }
 
 /** 0x19, 0xA5: LBS | TERM, VOLT, GSM, ALARM, LANG. LEN 17 and more is a message of the SPACE10X: acknowledged and left (protocol.md section 10, rule 7). */

@@ -53,8 +53,8 @@ const BASE: ReadonlyArray<readonly [number, EventName]> = [
   [0x10b, 'jamming'],
 ];
 
-/** What single families mean by a code of the base table. */
-const BY_VARIANT: ReadonlyArray<readonly [Variant, number, EventName]> = [
+/** What single families mean by a code of the base table; undefined: something that has no standard event. */
+const BY_VARIANT: ReadonlyArray<readonly [Variant, number, EventName | undefined]> = [
   [Variant.Vl103, 0x09, 'towing'],
   [Variant.Vl103, 0x0e, 'low_battery'],
   [Variant.Vl103, 0x28, 'power_off'],
@@ -64,6 +64,8 @@ const BY_VARIANT: ReadonlyArray<readonly [Variant, number, EventName]> = [
   [Variant.Seeworld, 0x09, 'vibration'],
   [Variant.Seeworld, 0x28, 'harsh_cornering'],
   [Variant.Seeworld, 0x29, 'collision'],
+  // A fence, without saying whether it was entered or left.
+  [Variant.Trx16i, 0x09, undefined],
   [Variant.MSeries, 0x44, 'harsh_acceleration'],
   [Variant.MSeries, 0x45, 'harsh_braking'],
   [Variant.MSeries, 0x46, 'harsh_cornering'],
@@ -119,7 +121,7 @@ const TERMINAL: ReadonlyArray<readonly [number, EventName]> = [
 
 const TABLES: readonly Int32Array[] = Object.values(Variant).map((variant) => {
   const t = table(0x200, BASE);
-  for (const [of, code, name] of BY_VARIANT) if (of === variant) t[code] = eventIndex(name);
+  for (const [of, code, name] of BY_VARIANT) if (of === variant) t[code] = name === undefined ? 0 : eventIndex(name);
   return t;
 });
 const CAMERA_TABLE = table(0x100, CAMERA);

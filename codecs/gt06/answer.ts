@@ -38,6 +38,8 @@ export const Form = {
   TopinTime: 12,
   /** Command WHERE#, in place of one that the device refused. B: the key of that one. */
   Where: 13,
+  /** As Time, in a long frame. */
+  TimeLong: 14,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -60,6 +62,8 @@ export function encodeAck(request: AckRequest, state: Gt06State, out: Bytes, at:
       return sealLong(out, at, headLong(out, at, number), serial);
     case Form.Time:
       return seal(out, at, time(out, head(out, at, number), request.now), serial);
+    case Form.TimeLong:
+      return sealLong(out, at, time(out, headLong(out, at, number), request.now), serial);
     case Form.LockLogin:
       return seal(out, at, putU8(out, time(out, head(out, at, number), request.now), 0), serial);
     case Form.LockInformation:

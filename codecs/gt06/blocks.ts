@@ -126,19 +126,43 @@ export function lbsSize(bytes: Bytes, at: number, wide: boolean): number {
 /** LBS8 or LBS4G: MCC, MNC, LAC, cell. */
 export function lbs(bytes: Bytes, at: number, wide: boolean, out: FrameResult): void {
   const p = at + networkSize(bytes, at);
-  if (wide) addCell(mccAt(bytes, at), mncAt(bytes, at), u32be(bytes, p), u64be(bytes, p + 4), 0, out);
-  else addCell(mccAt(bytes, at), mncAt(bytes, at), u16be(bytes, p), u24be(bytes, p + 2), 0, out);
+  if (wide) servingCell(mccAt(bytes, at), mncAt(bytes, at), u32be(bytes, p), u64be(bytes, p + 4), 0, out);
+  else servingCell(mccAt(bytes, at), mncAt(bytes, at), u16be(bytes, p), u24be(bytes, p + 2), 0, out);
 }
 
 /** MCC 2, MNC `mncBytes`, LAC 2, cell 4: several variants. */
 export function lbsLongCell(bytes: Bytes, at: number, mncBytes: 1 | 2, out: FrameResult): void {
   const mnc = mncBytes === 1 ? bytes[at + 2]! : u16be(bytes, at + 2);
   const p = at + 2 + mncBytes;
-  addCell(mccAt(bytes, at), mnc, u16be(bytes, p), u32be(bytes, p + 2), 0, out);
+  servingCell(mccAt(bytes, at), mnc, u16be(bytes, p), u32be(bytes, p + 2), 0, out);
 }
 
 /** Largest cell identity that exists: 36 bits, of 5G. */
 const LARGEST_CELL = 0xfffffffff;
+
+/** Countries have MCC 200 to 799. */
+const FIRST_MCC = 200;
+const LAST_MCC = 799;
+
+/** The serving cell; with area and cell 0, or all ones, the network alone is known: it is no cell (protocol.md section 4.3). */
+export function servingCell(mcc: number, mnc: number, lac: number, cid: number, rssi: number, out: FrameResult): void {
+  const cells = out.cells;
+  addCell(mcc, mnc, lac, cid, rssi, out);
+  if (out.cells === cells && isBlank(lac) && isBlank(cid)) networkAlone(mcc, mnc, out);
+}
+
+/** 0, or all ones of 2, 3, 4 or 8 bytes. */
+function isBlank(value: number): boolean {
+  return value === 0 || value === 0xffff || value === 0xffffff || value === 0xffffffff || value > Number.MAX_SAFE_INTEGER;
+}
+
+/** A network of which no cell is named. */
+function networkAlone(mcc: number, mnc: number, out: FrameResult): void {
+  if (mcc < FIRST_MCC || mcc > LAST_MCC || mnc > 999) return;
+  out.networkMcc = mcc;
+  out.networkMnc = mnc;
+  out.attrText(A.Operator, String(mcc) + String(mnc).padStart(2, '0'));
+}
 
 /** Country 0, cell 0 and all ones mean: no cell. So does an identity that no network gives. */
 export function addCell(mcc: number, mnc: number, lac: number, cid: number, rssi: number, out: FrameResult): void {
@@ -153,14 +177,22 @@ export function dbm(rssi: number): number {
   return rssi >= 30 && rssi <= 120 ? -rssi : 0;
 }
 
-/** n × (LAC, cell, RSSI 1) behind MCC and MNC; `wide` as in `lbs`. */
+/** n × (LAC, cell, RSSI 1) behind MCC and MNC, the serving cell first; `wide` as in `lbs`. */
 export function cellList(bytes: Bytes, at: number, n: number, network: number, wide: boolean, out: FrameResult): void {
   const mcc = mccAt(bytes, network);
   const mnc = mncAt(bytes, network);
-  for (let i = 0, p = at; i < n; i++, p += wide ? 13 : 6) {
-    if (wide) addCell(mcc, mnc, u32be(bytes, p), u64be(bytes, p + 4), bytes[p + 12]!, out);
-    else addCell(mcc, mnc, u16be(bytes, p), u24be(bytes, p + 2), bytes[p + 5]!, out);
+  if (!wide) {
+    if (n > 0) servingCell(mcc, mnc, u16be(bytes, at), u24be(bytes, at + 2), bytes[at + 5]!, out);
+    neighbours(bytes, at + 6, n - 1, mcc, mnc, out);
+    return;
   }
+  if (n > 0) servingCell(mcc, mnc, u32be(bytes, at), u64be(bytes, at + 4), bytes[at + 12]!, out);
+  for (let i = 1, p = at + 13; i < n; i++, p += 13) addCell(mcc, mnc, u32be(bytes, p), u64be(bytes, p + 4), bytes[p + 12]!, out);
+}
+
+/** n × (LAC 2, cell 3, RSSI 1) of the network of the serving cell. */
+export function neighbours(bytes: Bytes, at: number, n: number, mcc: number, mnc: number, out: FrameResult): void {
+  for (let i = 0, p = at; i < n; i++, p += 6) addCell(mcc, mnc, u16be(bytes, p), u24be(bytes, p + 2), bytes[p + 5]!, out);
 }
 
 /**

@@ -277,7 +277,7 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       return;
     case 0x8a:
       out.kind = FrameKind.Heartbeat;
-      ticket(out, Form.Time, m.number, m.serial);
+      ticket(out, m.long ? Form.TimeLong : Form.Time, m.number, m.serial);
       return;
     case 0x94:
       information(bytes, m, state, out);
@@ -306,9 +306,6 @@ function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResul
       return;
     case 0x39:
       alarmWithModules(bytes, m, state, out);
-      return;
-    case 0x36:
-      photoOrHeartbeat(bytes, m, state, out);
       return;
     case 0x40:
       battery(bytes, m, out);
@@ -358,12 +355,8 @@ function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResul
     case 0xfd:
       version(bytes, m, out);
       return;
-    case 0x13:
-    case 0x23:
-      shortMessage(bytes, m, state, out);
-      return;
     default:
-      // Positions and alarms are the same in both kinds of frame.
-      if (GPS_AT[m.number] === 0) shortMessage(bytes, m, state, out);
+      // All others are the same in both kinds of frame: a list of cells or access points may not fit a short one.
+      shortMessage(bytes, m, state, out);
   }
 }

@@ -7,7 +7,7 @@ import { accOfWord, courseOf, date6, extra, gps12, identity, mac, place } from '
 import { heartbeatModules } from './heartbeat.ts';
 import { unixTime } from './information.ts';
 import { type Message, record, status } from './message.ts';
-import { textOrHex, unsigned } from './module-list.ts';
+import { areModules, textOrHex, unsigned } from './module-list.ts';
 import type { Gt06State } from './state.ts';
 
 /**
@@ -130,9 +130,11 @@ function wantChunk(out: FrameResult, state: Gt06State, offset: number, serial: n
  * has its length at that place.
  */
 export function photoOrHeartbeat(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
-  const { p, size } = m;
+  const { p, q, size } = m;
   if (size < 11 || u16be(bytes, p + 8) !== size - 10) {
-    if (!m.long) heartbeatModules(bytes, m, state, out);
+    // A long frame is longer than a heartbeat, unless its modules show it.
+    if (!m.long || areModules(bytes, p + 5, q)) heartbeatModules(bytes, m, state, out);
+    else out.ticketA = 0;
     return;
   }
   status(m, FrameKind.Status, out);
@@ -148,15 +150,17 @@ export function photoOrHeartbeat(bytes: Bytes, m: Message, state: Gt06State, out
 
 /**
  * 0x40 (WD-209): terminal id 8 | unix time 4 | relative % 1 | remaining mAh 2 | absolute % 1 | full mAh 2 | health % 1 | temperature
- * u16 / 10 − 273.1 | current 2 | volts / 1000 (2) | cycles 2 | 14 × cell volts / 1000 (2) | …
+ * u16 / 10 − 273.1 | current 2 | volts / 1000 (2) | cycles 2 | 14 × cell volts / 1000 (2) | charge interval 2 | longest interval 2 | barcode 16 |
+ * version 2 | maker 16 | status 4 | controller status 4 | controller fault 4. Shorter frames end behind the cells.
  */
 export function battery(bytes: Bytes, m: Message, out: FrameResult): void {
-  const { p, size } = m;
+  const { p, q, size } = m;
   if (size < 55) return;
   const r = status(m, FrameKind.Status, out);
   unixTime(bytes, p + 8, m, out, r);
   out.attr(A.BatteryPct, bytes[p + 12]!);
   out.attr(A.BatteryRemaining, u16be(bytes, p + 13));
+  out.attr(A.BatteryAbsolutePct, bytes[p + 15]!);
   out.attr(A.BatteryFull, u16be(bytes, p + 16));
   out.attr(A.BatteryHealth, bytes[p + 18]!);
   out.attr(A.BatteryTemperature, u16be(bytes, p + 19) - 2731);
@@ -167,6 +171,28 @@ export function battery(bytes: Bytes, m: Message, out: FrameResult): void {
     const cell = u16be(bytes, p + 27 + 2 * i);
     if (cell !== 0) out.attr(A.CellMillivolts + i, cell);
   }
+  const at = p + 55;
+  if (at + 50 > q) {
+    extra(bytes, at, q, out);
+    return;
+  }
+  out.attr(A.ChargeInterval, u16be(bytes, at));
+  out.attr(A.LongestChargeInterval, u16be(bytes, at + 2));
+  label(A.BatteryBarcode, bytes, at + 4, out);
+  out.attr(A.BatteryVersion, u16be(bytes, at + 20));
+  label(A.BatteryMaker, bytes, at + 22, out);
+  out.attr(A.BatteryStatus, u32be(bytes, at + 38));
+  out.attr(A.ControllerStatus, u32be(bytes, at + 42));
+  out.attr(A.ControllerFault, u32be(bytes, at + 46));
+  extra(bytes, at + 50, q, out);
+}
+
+/** 16 characters, padded with spaces or NUL. */
+function label(attribute: number, bytes: Bytes, at: number, out: FrameResult): void {
+  const text = ascii(bytes, at, at + 16)
+    .replaceAll('\0', ' ')
+    .trim();
+  if (text !== '') out.attrText(attribute, text);
 }
 
 /** 0xF1: unix time 4 | items `id 2, length 1, data`. */
@@ -232,6 +258,7 @@ export function peripherals(bytes: Bytes, m: Message, out: FrameResult): void {
     } else if (id === 0x000c && n >= 2) {
       out.attr(A.ExternalBatteryPct, bytes[data]!);
       out.attr(A.Charging, bytes[data + 1] === 0 ? 0 : 1);
+      if (n >= 4) out.attr(A.ExternalBatteryCycles, u16be(bytes, data + 2));
     }
     at = data + n;
   }

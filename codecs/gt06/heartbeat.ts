@@ -127,8 +127,12 @@ export function heartbeatVoltage(bytes: Bytes, m: Message, state: Gt06State, out
 /** 0x29: the fields of 0x13, external voltage × 100 (2), alarm switches 2. */
 export function heartbeatCustom(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   const { p, size } = m;
-  if (size < 3) return;
+  if (size < 1) {
+    out.kind = FrameKind.Heartbeat;
+    return;
+  }
   alive(bytes[p]!, state, out, status(m, FrameKind.Heartbeat, out));
+  if (size < 3) return;
   voltage(bytes[p + 1]!, out);
   gsm(bytes[p + 2]!, out);
   if (size >= 7) out.attr(A.ExternalCentivolts, u16be(bytes, p + 5));

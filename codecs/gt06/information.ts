@@ -3,9 +3,9 @@ import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { DOOR, DRIVER_IDENTIFIED } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';
-import { date6, extra, iccid, identity, mac } from './blocks.ts';
+import { date6, extra, iccid, identity, lbs, mac } from './blocks.ts';
 import { type Message, status } from './message.ts';
-import { textOrHex } from './module-list.ts';
+import { signals, textOrHex } from './module-list.ts';
 import type { Gt06State } from './state.ts';
 
 /**
@@ -231,9 +231,11 @@ function driver(id: string, out: FrameResult, r: number): void {
 
 /** 0x14: count 1 | n × SNR 1. */
 export function satellites(bytes: Bytes, m: Message, out: FrameResult): void {
-  if (m.size < 1) return;
+  const { p, size } = m;
+  if (size < 1) return;
   status(m, FrameKind.Status, out);
-  out.attr(A.SatellitesVisible, bytes[m.p]!);
+  out.attr(A.SatellitesVisible, bytes[p]!);
+  signals(bytes, p + 1, Math.min(bytes[p]!, size - 1), out);
 }
 
 /** 0x9B: module type 1 (03: RFID) | data. A card is answered with 02 01: it was taken. Anything else is text or bytes of a sensor. */
@@ -313,6 +315,7 @@ export function multimedia(bytes: Bytes, m: Message, out: FrameResult): void {
   if (size < 47) return;
   const r = status(m, FrameKind.Status, out);
   unixTime(bytes, p + 8, m, out, r);
+  lbs(bytes, p + 26, false, out);
   out.attr(A.MediaId, u32be(bytes, p + 34));
   out.attr(A.FileBytes, u32be(bytes, p + 38));
   out.attr(A.FileType, bytes[p + 42]!);

@@ -1,6 +1,7 @@
 import { type Bytes, hex, u16be, u24be, u32be } from '../../src/base/wire/index.ts';
 import { type FrameResult, unknownEvent } from '../../src/codec/index.ts';
-import { alarmEvent, IGNITION_OFF, IGNITION_ON, LOW_BATTERY, POWER_OFF, TAMPER } from './alarms.ts';
+import { termAlarm } from './alarm.ts';
+import { IGNITION_OFF, IGNITION_ON, LOW_BATTERY, POWER_OFF, TAMPER } from './alarms.ts';
 import { A } from './attributes.ts';
 import {
   accOfWord,
@@ -18,6 +19,9 @@ import {
   lbs,
   lbsLongCell,
   lbsSize,
+  mccAt,
+  mncAt,
+  neighbours,
   reupload,
   terminal,
   wifiList,
@@ -174,7 +178,7 @@ function lockParts(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult)
   if (gps === 12) accOfWord(gps12(bytes, gpsAt, out, r), out);
   if (cell >= 9) {
     cellList(bytes, cellAt + 3, 1, cellAt, false, out);
-    cellList(bytes, nearAt, Math.floor(near / 6), cellAt, false, out);
+    neighbours(bytes, nearAt, Math.floor(near / 6), mccAt(bytes, cellAt), mncAt(bytes, cellAt), out);
   }
   wifiList(bytes, wifiAt, statusAt, Math.floor(wifi / 7), out);
   const status = bytes[statusAt]!;
@@ -220,11 +224,7 @@ function ntTail(bytes: Bytes, at: number, m: Message, state: Gt06State, out: Fra
   out.attr(A.ExternalCentivolts, u16be(bytes, at + 1));
   out.attr(A.BatteryDecivolts, bytes[at + 3]!);
   gsm(bytes[at + 4]!, out);
-  const code = bytes[at + 5]!;
-  if (code !== 0) {
-    out.attr(A.EventCode, code);
-    out.event[r] = alarmEvent(code, state.variant);
-  }
+  termAlarm(bytes[at + 5]!, bytes[at]!, state.variant, out, r);
   language(bytes[at + 6]!, out);
   out.attr(A.OdometerKm, u24be(bytes, at + 7));
   out.attr(A.EngineHoursMin, u24be(bytes, at + 10));

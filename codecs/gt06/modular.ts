@@ -5,7 +5,7 @@ import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';
 import { accOfWord, courseOf, dbm, extra, iccid, identity, mac, place } from './blocks.ts';
 import { type Message, status } from './message.ts';
-import { mainCell, unsigned } from './module-list.ts';
+import { mainCell, nearCells, signals, unsigned } from './module-list.ts';
 
 /**
  * 0x70 (protocol.md section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A second position and a second event are records
@@ -87,8 +87,14 @@ function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResu
     case 0x000a:
       if (n === 1) out.attr(A.SatellitesVisible, bytes[p]!);
       return;
+    case 0x000b:
+      signals(bytes, p, n, out);
+      return;
     case 0x0011:
       mainCell(bytes, p, n, out);
+      return;
+    case 0x0012:
+      nearCells(bytes, p, n, out);
       return;
     case 0x0016:
       if (n === 1) out.attr(A.GsmCsq, bytes[p]!);

@@ -1,8 +1,8 @@
-import { ascii, type Bytes, hex, i16be, u16be, u32be, u64be } from '../../src/base/wire/index.ts';
+import { ascii, type Bytes, hex, i16be, u16be, u24be, u32be, u64be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { alarmEvent } from './alarms.ts';
 import { A } from './attributes.ts';
-import { addCell, cellList, dbm, extra, identity, mac, mccAt, mncAt, networkSize } from './blocks.ts';
+import { cellList, dbm, extra, identity, mac, mccAt, mncAt, neighbours, networkSize, servingCell } from './blocks.ts';
 import { Variant } from './state.ts';
 
 /**
@@ -51,6 +51,9 @@ function module(id: number, bytes: Bytes, p: number, length: number, out: FrameR
       return;
     case 0x0011:
       mainCell(bytes, p, length, out);
+      return;
+    case 0x0012:
+      nearCells(bytes, p, length, out);
       return;
     case 0x0013:
       for (let k = p; k + 7 <= p + length; k += 7) out.wifi(mac(bytes, k), dbm(bytes[k + 6]!));
@@ -105,7 +108,14 @@ export function mainCell(bytes: Bytes, p: number, length: number, out: FrameResu
   if (network === 0) return;
   const mnc = network === 4 ? u16be(bytes, p + 2) : bytes[p + 2]!;
   const at = p + network;
-  addCell(mccAt(bytes, p), mnc, u16be(bytes, at), (u16be(bytes, at + 2) << 8) | bytes[at + 4]!, bytes[at + 5]!, out);
+  servingCell(mccAt(bytes, p), mnc, u16be(bytes, at), u24be(bytes, at + 2), bytes[at + 5]!, out);
+}
+
+/** length / 6 × (LAC 2, cell 3, RSSI 1) of the network of the cell before; without one their network is not known. */
+export function nearCells(bytes: Bytes, p: number, length: number, out: FrameResult): void {
+  if (length % 6 !== 0) return;
+  const last = out.cells - 1;
+  neighbours(bytes, p, length / 6, out.cellMcc[last] ?? -1, out.cellMnc[last] ?? -1, out);
 }
 
 /**
@@ -119,7 +129,7 @@ export function cellByType(bytes: Bytes, at: number, end: number, out: FrameResu
   const p = network + networkSize(bytes, network);
   const behind = p + (wide ? 14 : 6);
   if (behind > end) return -1;
-  if (wide) addCell(mccAt(bytes, network), mncAt(bytes, network), u32be(bytes, p), u64be(bytes, p + 4), bytes[p + 13]!, out);
+  if (wide) servingCell(mccAt(bytes, network), mncAt(bytes, network), u32be(bytes, p), u64be(bytes, p + 4), bytes[p + 13]!, out);
   else cellList(bytes, p, 1, network, false, out);
   return behind;
 }
@@ -135,4 +145,9 @@ export function unsigned(bytes: Bytes, at: number, length: number): number {
 export function textOrHex(bytes: Bytes, at: number, end: number): string {
   for (let p = at; p < end; p++) if (bytes[p]! < 32 || bytes[p]! > 126) return hex(bytes, at, end);
   return ascii(bytes, at, end).trim();
+}
+
+/** Signals of satellites, n × SNR 1. */
+export function signals(bytes: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n > 0) out.attrText(A.Snr, Array.from(bytes.subarray(p, p + n)).join(','));
 }

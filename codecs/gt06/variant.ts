@@ -1,6 +1,6 @@
 import { ascii, type Bytes, hex, i16be, u16be, u24be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { alarmCode, statusBlock } from './alarm.ts';
+import { alarmCode, statusBlock, termAlarm } from './alarm.ts';
 import { alarmEvent, terminalEvent } from './alarms.ts';
 import { A, SENSORS } from './attributes.ts';
 import {
@@ -71,9 +71,7 @@ export function location12(bytes: Bytes, m: Message, state: Gt06State, out: Fram
       terminal(bytes[at]!, out);
       out.attr(A.ExternalCentivolts, u16be(bytes, at + 1));
       gsm(bytes[at + 3]!, out);
-      const code = bytes[at + 4]!;
-      if (code !== 0) out.attr(A.EventCode, code);
-      out.event[r] = alarmEvent(code, state.variant);
+      termAlarm(bytes[at + 4]!, bytes[at]!, state.variant, out, r);
       out.attr(A.FuelRaw, u16be(bytes, at + 5));
       const t = bytes[at + 7]!;
       out.attr(A.TemperatureWhole, (t & 0x80) !== 0 ? -(t & 0x7f) + 0 : t);

@@ -72,6 +72,10 @@ export class FrameResult {
   attrNum = new Float64Array(ITEMS);
   texts: string[] = [];
 
+  /** Network that serves the device, where the frame names it and no cell of it; -1 when absent. Of a cell it is in the cell. */
+  networkMcc = -1;
+  networkMnc = -1;
+
   cells = 0;
   cellMcc = new Int32Array(ROWS);
   cellMnc = new Int32Array(ROWS);
@@ -111,6 +115,8 @@ export class FrameResult {
     this.ticketC = 0;
     this.replyKey = -1;
     this.clockMs = 0;
+    this.networkMcc = -1;
+    this.networkMnc = -1;
     this.#replyText = '';
     this.#start = start;
     this.#end = end;

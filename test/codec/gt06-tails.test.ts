@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
-import { crc16X25, hex, putU16be } from '../../src/base/wire/index.ts';
-import { bytesOf, RecordFeed } from '../helpers/fixtures.ts';
+import { crc16X25, hex, putU16be, u16be } from '../../src/base/wire/index.ts';
+import { bytesOf, type FrameLine, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 
 /** Invariant 2 of codecs/gt06/decode.ts: a position that shows itself is a fix at any length, and what follows it is kept. */
 
@@ -200,5 +200,34 @@ describe('a long frame of a number that has a short one', () => {
   it('of a heartbeat is a heartbeat', () => {
     const { answer } = read(frameOf(0x13, '460404000201'.slice(0, 10), true));
     expect(answer?.slice(0, 10)).toBe('7979000513');
+  });
+
+  it('of every number is read as in a short one', () => {
+    // Numbers that are something else in a long frame: locks, information with a sub-type.
+    const other = new Set([0x32, 0x33, 0x94]);
+    const lines = frameLines('gt06').filter(({ hex: text, expect: { damaged, reason, records } }) => {
+      const bytes = bytesOf(text);
+      const end = bytes.length;
+      const isWhole = end === (bytes[2] ?? 0) + 5 && end > 10 && crc16X25(bytes, 2, end - 4) === u16be(bytes, end - 4);
+      return (
+        bytes[0] === 0x78 && isWhole && damaged === undefined && reason === undefined && records !== undefined && !other.has(bytes[3] ?? 0)
+      );
+    });
+    const byId = new Map(frameLines('gt06').map((line) => [line.id, line.hex]));
+    const recordsOf = (line: FrameLine, bytes: Uint8Array): unknown => {
+      const connection = new RecordFeed(gt06, 'tcp', { options: line.options ?? {} });
+      for (const id of line.needs ?? []) connection.feed.push(bytesOf(byId.get(id) ?? ''));
+      connection.feed.push(bytes);
+      return connection.records.at(-1)?.map(({ id: _, ...rest }) => rest);
+    };
+    const numbers = new Set<number>();
+    for (const line of lines) {
+      const bytes = bytesOf(line.hex);
+      const number = bytes[3] ?? 0;
+      numbers.add(number);
+      expect(recordsOf(line, frameOf(number, hex(bytes, 4, bytes.length - 6), true)), line.id).toEqual(recordsOf(line, bytes));
+    }
+    for (const number of [0x12, 0x13, 0x16, 0x18, 0x19, 0x1a, 0x22, 0x28, 0x29, 0x2c, 0x95, 0xa0, 0xa1, 0xa2, 0xa5])
+      expect([...numbers]).toContain(number);
   });
 });

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
-import { crc16Arc, putU32be, putU64be } from '../../src/base/wire/index.ts';
+import { crc16Arc, crc16X25, putU16be, putU32be, putU64be } from '../../src/base/wire/index.ts';
 import { planSchema } from '../../src/fleet/plan/plan.ts';
 import { Seen } from '../../src/fleet/plan/plan-cache.ts';
 import { Territory } from '../../src/fleet/plan/territory.ts';
@@ -32,9 +33,22 @@ function noCell(time: number): Uint8Array {
   return bytesOf(`244109114427${stamp}2233983006114026520e000000fffffbffff00140600000000013629000000000a`);
 }
 
+/** 0x22: MCC 310, MNC 41, LAC and cell 0, no place. */
+function noCellOfGt06(time: number): Uint8Array {
+  const date = new Date(time)
+    .toISOString()
+    .slice(2, 19)
+    .split(/[-T:]/)
+    .map((two) => Number(two).toString(16).padStart(2, '0'));
+  const frame = bytesOf(`78782222${date.join('')}c0${'00'.repeat(9)}04000136290000000000010000000100000d0a`);
+  putU16be(frame, frame.length - 4, crc16X25(frame, 2, frame.length - 4));
+  return frame;
+}
+
 it.each([
   ['Teltonika', teltonika, bytesOf('000f333536333037303432343431303133'), operatorAlone],
   ['H02', h02, new Uint8Array(0), noCell],
+  ['GT06', gt06, bytesOf('787811010123456789012345270100020001c2c80d0a'), noCellOfGt06],
 ] as const)('%s: roaming and the networks of the usage need no cell', (_name, codec, login, frameAt) => {
   const journal = new MemoryJournal(1_000_000);
   const clock = new FakeClock();

@@ -79,19 +79,19 @@ export class Terms {
       if (programmedS > 0) this.#watchPace(frame, row, received, notices);
       if (lostAfterMs > 0 && (cell >= 0 || !Number.isNaN(frame.latitude[row] ?? Number.NaN)))
         this.#watchReceiver(frame, row, at, lostAfterMs, notices);
-      this.#watchCountry(frame.cellMcc[cell] ?? -1, at, home, notices);
+      this.#watchCountry(frame.cellMcc[cell] ?? frame.networkMcc, at, home, notices);
     }
   }
 
-  /** The network that serves the device by the last record of the frame, if that is of now and has a cell; else `before`. */
+  /** The network that serves the device by the last record of the frame, if that is of now and names it; else `before`. */
   networkOf(frame: FrameResult, received: number, before: Network | undefined): Network | undefined {
     const row = frame.rows - 1;
     const cell = firstCell(frame, row);
-    const mcc = frame.cellMcc[cell] ?? -1;
+    const mcc = frame.cellMcc[cell] ?? frame.networkMcc;
     if (mcc < 0 || mcc > MOST_CODE) return before;
     judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
     if ((JUDGED.flags & RowFlag.NoTime) === 0 && Math.abs(received - JUDGED.time) > LIVE_MS) return before;
-    const mnc = frame.cellMnc[cell] ?? -1;
+    const mnc = frame.cellMnc[cell] ?? frame.networkMnc;
     const home = this.#record?.home_networks ?? [];
     const roaming = home.length > 0 && !home.includes(mcc);
     return before?.mcc === mcc && before.mnc === mnc && before.roaming === roaming ? before : { mcc, mnc, roaming };
