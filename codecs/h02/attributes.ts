@@ -35,6 +35,7 @@ export const Attr = {
   EventCode: 31,
   TemperatureHalf: 32,
   Transport: 33,
+  Extra: 34,
 } as const;
 
 export const ATTRIBUTES: ReadonlyMap<number, Attribute> = new Map<number, Attribute>([
@@ -71,4 +72,5 @@ export const ATTRIBUTES: ReadonlyMap<number, Attribute> = new Map<number, Attrib
   [Attr.UserAlarm, { name: 'user_alarm', type: 'number' }],
   [Attr.Charging, { name: 'charging', type: 'boolean' }],
   [Attr.EventCode, { name: 'event_code', type: 'number' }],
+  [Attr.Extra, { name: 'extra', type: 'text' }],
 ]);

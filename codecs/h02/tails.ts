@@ -1,9 +1,9 @@
-import { type Bytes, decimal, fraction, hexNumber, indexOf } from '../../src/base/wire/index.ts';
+import { ascii, type Bytes, decimal, fraction, hexNumber, indexOf } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, plausibleMcc } from './field.ts';
 import { readIccid } from './gps-group.ts';
-import { count, from, hasPoint, hexadecimal, isBlankPadded, isEmpty, real, to, trim, whole, width } from './text-fields.ts';
+import { count, fieldAt, from, hasPoint, hexadecimal, isBlankPadded, isEmpty, real, to, trim, whole, width } from './text-fields.ts';
 
 /** What stands behind the status word (protocol.md section 5), and cells and battery codes wherever they stand. */
 
@@ -19,26 +19,34 @@ export function readV8Tail(bytes: Bytes, k: number, row: number, out: FrameResul
 }
 
 /**
- * The shapes of protocol.md section 5.1, by count and look. A tail of another shape says nothing: no cell, no battery. `hex`: its cells are
- * hexadecimal whatever they look like; `listed`: neighbour cells may stand behind the battery (VI1, ALRM).
+ * The shapes of protocol.md section 5.1, by count and look. A tail of another shape says nothing: no cell, no battery; it is kept as it came. `hex`:
+ * its cells are hexadecimal whatever they look like; `listed`: neighbour cells may stand behind the battery (VI1, ALRM).
  */
 export function readExtras(bytes: Bytes, k: number, hex: boolean, listed: boolean, out: FrameResult): void {
   let n = count;
   while (n > k && isEmpty(bytes, n - 1)) n--;
   const fields = n - k;
-  if (fields < 4) return;
+  if (fields >= 4 && readShape(bytes, k, n, hex, listed, out)) return;
+  if (fields > 0) out.attrText(Attr.Extra, ascii(bytes, fieldAt(k), Math.min(fieldAt(k) + MOST_EXTRA, fieldAt(n) - 1)));
+}
+
+/** A tail of fields k to n − 1 that has one of the shapes; false: it has none. */
+function readShape(bytes: Bytes, k: number, n: number, hex: boolean, listed: boolean, out: FrameResult): boolean {
+  const fields = n - k;
   if (fields === 6 && hasPoint(bytes, k + 2)) {
     readOdometerBlock(bytes, k, out);
-    return;
+    return true;
   }
-  if (fields >= 6 && (readCellList(bytes, k + 2, k, n, out) || readCellList(bytes, k + 1, k, n, out))) return;
+  if (fields >= 6 && (readCellList(bytes, k + 2, k, n, out) || readCellList(bytes, k + 1, k, n, out))) return true;
   // Behind the cell one field more (battery or ICCID), or the mileage and voltage of V5.
-  if (fields > 6 || (fields === 6 && !listed && !startsDecimal(bytes, k))) return;
+  if (fields > 6 || (fields === 6 && !listed && !startsDecimal(bytes, k))) return false;
   const serving = out.cells;
-  if (!readCell(bytes, k, hex, out) || fields === 4 || (fields === 6 && !listed)) return;
+  if (!readCell(bytes, k, hex, out)) return false;
+  if (fields === 4 || (fields === 6 && !listed)) return true;
   if (width(bytes, k + 4) >= 15) readIccid(bytes, k + 4, out);
   else batteryStep(bytes, k + 4, out);
   if (fields === 6 && out.cells > serving) readNeighbours(bytes, k + 5, serving, hex || !startsDecimal(bytes, k), out);
+  return true;
 }
 
 /** `lac-cid-level|lac-cid-level…` in field k: cells of the network of the cell `serving`, in its radix. */
@@ -86,6 +94,9 @@ function readOdometerBlock(bytes: Bytes, k: number, out: FrameResult): void {
   if (altitude > -1000 && altitude < 20000) out.altitudeM[row] = altitude;
   addCell(-1, -1, hexadecimal(bytes, k + 4), hexadecimal(bytes, k + 5), 0, out);
 }
+
+/** Characters of a tail that are kept. */
+const MOST_EXTRA = 250;
 
 const BAR = 0x7c;
 const DASH = 0x2d;

@@ -101,8 +101,8 @@ describe.each(['lmdb', 'redis'] as const)('with the state store in %s', (kind) =
 });
 
 /** A record with the place, of satellites or of none. */
-function record(time: number, isFix: boolean): Uint8Array {
-  const bytes = packet(time);
+function record(time: number, isFix: boolean, speedKmh = 0): Uint8Array {
+  const bytes = packet(time, speedKmh);
   if (!isFix) bytes[31] = 0;
   putU32be(bytes, 41, crc16Arc(bytes, 8, 41));
   return bytes;
@@ -130,6 +130,18 @@ it('on a whole server: silent, back, receiver lost and back, once each', async (
     }
     await eventually(async () =>
       expect((await types()).split('\n').sort()).toEqual(['', 'device_back', 'device_silent', 'gnss_back', 'gnss_lost']),
+    );
+    // The same place for as long, of a vehicle that says that it drives.
+    for (const minute of [4, 5, 6]) {
+      device.send(record(start + minute * 61_000, true, 50));
+      await device.until(({ received }) => received.length === 1 + 4 * (minute + 1));
+    }
+    await eventually(async () =>
+      expect(
+        await server.running.query(
+          `SELECT JSONExtractString(data, 'reason') FROM fixgate.events FINAL WHERE device = '${imei}' AND type = 'gnss_lost' ORDER BY time`,
+        ),
+      ).toBe('no_fix\nstuck\n'),
     );
   } finally {
     device?.close();
