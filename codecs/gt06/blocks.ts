@@ -144,7 +144,7 @@ const LARGEST_CELL = 0xfffffffff;
 const FIRST_MCC = 200;
 const LAST_MCC = 799;
 
-/** The serving cell; with area and cell 0, or all ones, the network alone is known: it is no cell (protocol.md section 4.3). */
+/** The serving cell; with area and cell 0, or all ones, the network alone is known (protocol.md section 4.3). */
 export function servingCell(mcc: number, mnc: number, lac: number, cid: number, rssi: number, out: FrameResult): void {
   const cells = out.cells;
   addCell(mcc, mnc, lac, cid, rssi, out);

@@ -149,5 +149,5 @@ export function textOrHex(bytes: Bytes, at: number, end: number): string {
 
 /** Signals of satellites, n × SNR 1. */
 export function signals(bytes: Bytes, p: number, n: number, out: FrameResult): void {
-  if (n > 0) out.attrText(A.Snr, Array.from(bytes.subarray(p, p + n)).join(','));
+  if (n > 0) out.attrText(A.Snr, Array.from({ length: n }, (_, i) => bytes[p + i]!).join(','));
 }

@@ -107,6 +107,13 @@ function readBody(message: Message, bytes: Bytes, end: number, state: H02State, 
       if (isGroup(bytes, 4)) decodePosition(bytes, 4, message, state, out);
       else decodeVp1Cells(bytes, out);
       break;
+    default:
+      readRare(message, bytes, end, state, out);
+  }
+}
+
+function readRare(message: Message, bytes: Bytes, end: number, state: H02State, out: FrameResult): void {
+  switch (message) {
     case Message.SMS:
       decodeSms(bytes, end - 1, out);
       break;

@@ -35,46 +35,49 @@ export function plausibleMcc(mcc: number): boolean {
  *     -23-29.0095   dashes stand before degrees and minutes
  */
 export function coordinate(bytes: Bytes, start: number, end: number, limit: number): number {
-  let p = start;
-  let degrees = 0;
-  const dashed = p < end && bytes[p] === 45;
-  if (dashed) {
-    for (p++; p < end && bytes[p] !== 45; p++) {
-      const digit = bytes[p]! - 48;
-      if (digit < 0 || digit > 9) return Number.NaN;
-      degrees = degrees * 10 + digit;
-    }
-    p++;
-  }
-  let whole = 0;
-  let digits = 0;
-  for (; p < end && bytes[p] !== 46; p++) {
-    const digit = bytes[p]! - 48;
-    if (digit < 0 || digit > 9) return Number.NaN;
-    whole = whole * 10 + digit;
-    digits++;
-  }
-  if (digits === 0) return Number.NaN;
-  let minutes = whole;
-  if (p < end) {
-    let scale = 1;
-    for (p++; p < end; p++) {
-      const digit = bytes[p]! - 48;
-      if (digit < 0 || digit > 9) return Number.NaN;
-      whole = whole * 10 + digit;
-      scale *= 10;
-    }
+  const dashed = start < end && bytes[start] === DASH;
+  const dash = dashed ? find(bytes, start + 1, end, DASH) : start - 1;
+  const from = dash + 1;
+  const point = find(bytes, from, end, POINT);
+  let degrees = dashed ? digits(bytes, start + 1, dash, 0) : 0;
+  const before = digits(bytes, from, point, 0);
+  if (point <= from || degrees < 0 || before < 0) return Number.NaN;
+  let minutes = before;
+  if (point < end) {
     // One division of whole numbers: adding decimals one by one would drift.
-    const hundred = 100 * scale;
-    minutes = dashed ? whole : whole % hundred;
-    if (!dashed) degrees = (whole - minutes) / hundred;
+    const whole = digits(bytes, point + 1, end, before);
+    if (whole < 0) return Number.NaN;
+    const scale = 10 ** (end - point - 1);
+    minutes = dashed ? whole : whole % (100 * scale);
+    if (!dashed) degrees = (whole - minutes) / (100 * scale);
     minutes /= scale;
   } else if (!dashed) {
-    if (digits < 7) return Number.NaN;
-    minutes = whole % 1e6;
-    degrees = (whole - minutes) / 1e6;
+    if (point - from < 7) return Number.NaN;
+    minutes = before % 1e6;
+    degrees = (before - minutes) / 1e6;
     minutes /= 1e4;
   }
   const value = degrees + minutes / 60;
   return minutes < 60 && value <= limit ? Math.round(value * 1e7) / 1e7 : Number.NaN;
+}
+
+const DASH = 45;
+const POINT = 46;
+
+/** Offset of `byte` in bytes[from, end), or where the search ended. */
+function find(bytes: Bytes, from: number, end: number, byte: number): number {
+  let p = from;
+  while (p < end && bytes[p] !== byte) p++;
+  return p;
+}
+
+/** The decimal digits of bytes[from, end) behind those of `value`; -1 where something else stands. */
+function digits(bytes: Bytes, from: number, end: number, value: number): number {
+  let number = value;
+  for (let p = from; p < end; p++) {
+    const digit = bytes[p]! - 48;
+    if (digit < 0 || digit > 9) return -1;
+    number = number * 10 + digit;
+  }
+  return number;
 }

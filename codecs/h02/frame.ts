@@ -126,22 +126,35 @@ function binaryFrame(bytes: Bytes, start: number, end: number, state: H02State):
   if (layout === 0) return 0;
   if (state.fixedLength > 0) return state.fixedLength;
   if (layout === 42) return 42;
-  const learned = state.learned;
   const have = end - start;
-  if (learned === 0) {
+  if (state.learned === 0) {
     if (have < 32) return 0;
     if (bytes[start + 30] === 0 && !isSignal(bytes[start + 31]!)) return 32;
   }
+  const near = beforeNext(bytes, start, end, state);
+  if (near >= 0) return near;
+  const separated = beforeSeparators(bytes, start, end);
+  return separated >= 0 ? separated : fallback(bytes, start, have, state);
+}
+
+/** The known length that is learned, or behind which another frame stands; 0: too few bytes to say, -1: none. */
+function beforeNext(bytes: Bytes, start: number, end: number, state: H02State): number {
+  const have = end - start;
   for (const n of BINARY_LENGTHS) {
     if (n === 45) {
       if (have < 45) return 0;
       if (is45(bytes, start, state)) return 45;
-    } else if (n === learned) return n;
+    } else if (n === state.learned) return n;
     if (have <= n) return 0;
     const next = credible(bytes, start + n, end);
     if (next > 0) return withoutBreak(bytes, start, n);
     if (next === 0) return 0;
   }
+  return -1;
+}
+
+/** The known length behind which a separator and another frame stand; 0: too few bytes to say, -1: none. */
+function beforeSeparators(bytes: Bytes, start: number, end: number): number {
   for (const n of BINARY_LENGTHS) {
     const blank = separators(bytes, start + n, end);
     if (blank === 0) continue;
@@ -150,7 +163,7 @@ function binaryFrame(bytes: Bytes, start: number, end: number, state: H02State):
     if (next > 0) return n;
     if (next === 0) return 0;
   }
-  return fallback(bytes, start, have, state);
+  return -1;
 }
 
 /**
@@ -283,16 +296,7 @@ function binaryFails(bytes: Bytes, start: number, end: number, shift: number): b
   const have = end - start;
   const p = start + shift;
   const fields = have - shift;
-  if (fields >= HEADER) {
-    if (bytes[p + 6]! > 0x23 || bytes[p + 7]! > 0x59 || bytes[p + 8]! > 0x59) return true;
-    const course = ((bytes[p + 23]! & 15) << 8) | bytes[p + 24]!;
-    const longitude = (bytes[p + 17]! << 4) | (bytes[p + 18]! >> 4);
-    if (bytes[p + 12]! > 0x90 || bytes[p + 13]! > 0x59 || longitude > 0x180 || course > 0x360) return true;
-    if ((((bytes[p + 18]! & 15) << 4) | (bytes[p + 19]! >> 4)) > 0x59) return true;
-    if (notBcd(bytes, start + 1, p + 6, shift) || notBcd(bytes, p + 6, p + 16, 0)) return true;
-    if (notBcd(bytes, p + 17, p + 21, 0) || bytes[p + 21]! > 0x9f || notBcd(bytes, p + 22, p + 25, 0)) return true;
-    return dateFails(bytes[p + 9]!, bytes[p + 10]!);
-  }
+  if (fields >= HEADER) return headerFails(bytes, p) || notBcd(bytes, start + 1, p + 6, shift);
   if (notBcd(bytes, start + 1, Math.min(end, p + 6), shift)) return true;
   if (notBcd(bytes, p + 6, Math.min(end, p + 16), 0)) return true;
   if (fields > 6 && bytes[p + 6]! > 0x23) return true;
@@ -300,6 +304,18 @@ function binaryFails(bytes: Bytes, start: number, end: number, shift: number): b
   if (fields > 8 && bytes[p + 8]! > 0x59) return true;
   if (fields > 9 && (bytes[p + 9]! > 0x31 || bytes[p + 9] === 0)) return true;
   return fields > 10 && dateFails(bytes[p + 9]!, bytes[p + 10]!);
+}
+
+/** The same of the whole header but the id. */
+function headerFails(bytes: Bytes, p: number): boolean {
+  if (bytes[p + 6]! > 0x23 || bytes[p + 7]! > 0x59 || bytes[p + 8]! > 0x59) return true;
+  const course = ((bytes[p + 23]! & 15) << 8) | bytes[p + 24]!;
+  const longitude = (bytes[p + 17]! << 4) | (bytes[p + 18]! >> 4);
+  if (bytes[p + 12]! > 0x90 || bytes[p + 13]! > 0x59 || longitude > 0x180 || course > 0x360) return true;
+  if ((((bytes[p + 18]! & 15) << 4) | (bytes[p + 19]! >> 4)) > 0x59) return true;
+  if (notBcd(bytes, p + 6, p + 16, 0)) return true;
+  if (notBcd(bytes, p + 17, p + 21, 0) || bytes[p + 21]! > 0x9f || notBcd(bytes, p + 22, p + 25, 0)) return true;
+  return dateFails(bytes[p + 9]!, bytes[p + 10]!);
 }
 
 /** Digits in bytes[from, to)? In the long id (`shift` > 0) the last nibble is a filler. */

@@ -55,13 +55,19 @@ function values(keyword: string, fields: readonly string[]): Options {
       if (/^\d+\.\d+$/.test(fields[1] ?? '')) found['odometer_m'] = Math.round((Number(fields[1]) * 1852) / 3600);
       break;
     case 'INFO':
-      if (fields.length < 10) break;
-      if (fields[2] !== '') found['server'] = `${fields[2]}:${fields[3]}`;
-      if (/^\d{1,5}$/.test(fields[4] ?? '')) found['interval'] = Number(fields[4]);
-      if (/^\d{1,3}$/.test(fields.at(-1) ?? '')) found['battery_pct'] = Number(fields.at(-1));
-      if ((fields.at(-3) ?? '') !== '') found['apn'] = fields.at(-3) ?? '';
-      break;
+      return information(fields);
     default:
   }
+  return found;
+}
+
+/** IP, port, intervals, …, APN, …, battery % */
+function information(fields: readonly string[]): Options {
+  const found: Record<string, OptionValue> = {};
+  if (fields.length < 10) return found;
+  if (fields[2] !== '') found['server'] = `${fields[2]}:${fields[3]}`;
+  if (/^\d{1,5}$/.test(fields[4] ?? '')) found['interval'] = Number(fields[4]);
+  if (/^\d{1,3}$/.test(fields.at(-1) ?? '')) found['battery_pct'] = Number(fields.at(-1));
+  if ((fields.at(-3) ?? '') !== '') found['apn'] = fields.at(-3) ?? '';
   return found;
 }

@@ -113,17 +113,9 @@ function smsLine(bytes: Bytes, start: number, end: number, first: boolean, row: 
       if (csq >= 0 && csq <= 31) out.attr(Attr.GsmCsq, csq);
       break;
     }
-    case KEY_GPS: {
-      // Validity, satellites in view, satellites used: A-24-23.
-      const dash = indexOf(bytes, value, end, 45);
-      const second = dash < 0 ? -1 : indexOf(bytes, dash + 1, end, 45);
-      if (second < 0) break;
-      const visible = decimal(bytes, dash + 1, second);
-      if (visible >= 0 && visible <= 99) out.attr(Attr.SatellitesVisible, visible);
-      const used = decimal(bytes, second + 1, end);
-      if (used >= 0 && used <= 99) out.satellites[row] = used;
+    case KEY_GPS:
+      smsSatellites(bytes, value, end, row, out);
       break;
-    }
     case KEY_IP:
       out.attrText(Attr.Server, ascii(bytes, value, end));
       break;
@@ -135,6 +127,17 @@ function smsLine(bytes: Bytes, start: number, end: number, first: boolean, row: 
       break;
     default:
   }
+}
+
+/** Validity, satellites in view, satellites used: A-24-23. */
+function smsSatellites(bytes: Bytes, start: number, end: number, row: number, out: FrameResult): void {
+  const dash = indexOf(bytes, start, end, 45);
+  const second = dash < 0 ? -1 : indexOf(bytes, dash + 1, end, 45);
+  if (second < 0) return;
+  const visible = decimal(bytes, dash + 1, second);
+  if (visible >= 0 && visible <= 99) out.attr(Attr.SatellitesVisible, visible);
+  const used = decimal(bytes, second + 1, end);
+  if (used >= 0 && used <= 99) out.satellites[row] = used;
 }
 
 /** Like `ascii`, but a line feed stays one; a carriage return goes. */

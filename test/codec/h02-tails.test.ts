@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 
-/** A text position is a fix whatever follows its status word, and a tail of no known shape is neither a cell nor an attribute (protocol.md section 5). */
+/** A text position is a fix whatever follows its status word, and a tail of no known shape is neither a cell nor an attribute (codecs/h02/protocol.md section 5). */
 
 const DEVICE = '4106011660';
 const GROUP = '124552,A,5035.3129,N,00431.8211,E,000.20,090,131116,FFFFFBFF';
