@@ -69,3 +69,13 @@ test('a record in another zone is known behind half as many others as there are 
   for (let others = 0; others < slots / 2; others++) expect(behind(others), `${others} others`).toBe(false);
   expect(behind(slots)).toBe(true);
 });
+
+test('once cleared, knows nothing of either generation', () => {
+  const window = new ResendWindow(64);
+  for (const records of [0, 1, 31, 32, 33, 64, 100]) {
+    for (let i = 0; i < records; i++) expect(window.add(i, i, 1000 + i)).toBe(true);
+    window.clear();
+    for (let i = 0; i < records; i++) expect(window.add(i, i, 1000 + i)).toBe(true);
+    window.clear();
+  }
+});

@@ -33,7 +33,10 @@ export class ResendWindow {
   readonly #limit: number;
   #young: Generation;
   #old: Generation;
+  /** In the young one. */
   #count = 0;
+  /** The old one holds something. */
+  #turned = false;
 
   /** `slots` is a power of two. */
   constructor(slots = SLOTS) {
@@ -60,9 +63,12 @@ export class ResendWindow {
   }
 
   clear(): void {
-    this.#young.time.fill(0);
-    this.#old.time.fill(0);
+    const slots = this.#mask + 1;
+    // New tables: to write zeros would touch every page, most of which were never used.
+    if (this.#count > 0) this.#young = generation(slots);
+    if (this.#turned) this.#old = generation(slots);
     this.#count = 0;
+    this.#turned = false;
   }
 
   #turn(): void {
@@ -71,6 +77,7 @@ export class ResendWindow {
     this.#old = this.#young;
     this.#young = forgotten;
     this.#count = 0;
+    this.#turned = true;
   }
 
   /** The free slot where it belongs, or -1 when it is there. */
