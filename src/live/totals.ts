@@ -18,6 +18,8 @@ export interface Totals {
   readonly malformed: Map<string, number>;
   /** By sink. */
   readonly sinkLag: Map<string, number>;
+  /** By sink: before what everything is delivered, s since 1970; the earliest, where several processes say one. */
+  readonly deliveredUntil: Map<string, number>;
   readonly sinkEntries: Map<string, number>;
   readonly sinkRows: Map<string, number>;
   readonly parked: Map<string, number>;
@@ -42,6 +44,7 @@ export function totalsOf(all: Iterable<readonly [process: string, metrics: Metri
     connections: new Map(),
     malformed: new Map(),
     sinkLag: new Map(),
+    deliveredUntil: new Map(),
     sinkEntries: new Map(),
     sinkRows: new Map(),
     parked: new Map(),
@@ -94,6 +97,10 @@ const ADDING: Readonly<Record<string, Adding>> = {
     // The sum and the count have no bound.
     const bound = label('le');
     if (bound !== '') plus(totals.answerBuckets, bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound), value);
+  },
+  fixgate_sink_delivered_until_seconds({ deliveredUntil }, value, label) {
+    const sink = label('sink');
+    deliveredUntil.set(sink, Math.min(value, deliveredUntil.get(sink) ?? value));
   },
   fixgate_stream_group_lag_entries(totals, value, label) {
     group(totals, label('stream'), label('group')).lag = value;

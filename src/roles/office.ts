@@ -378,10 +378,10 @@ function statementsOf(
     table,
     instance,
     async delivered() {
-      const at = now();
-      const { sinkLag } = totalsOf(await facts.metrics());
-      const [sums, rows] = [sinkLag.get('state'), sinkLag.get('clickhouse')];
-      return sums === undefined || rows === undefined ? 0 : at - 1000 * Math.max(sums, rows) - NOTED_MS;
+      // As the shipper has seen it, not reckoned from now: one that hangs, or has just begun, says nothing new.
+      const { deliveredUntil } = totalsOf(await facts.metrics());
+      const [sums, rows] = [deliveredUntil.get('state'), deliveredUntil.get('clickhouse')];
+      return sums === undefined || rows === undefined ? 0 : 1000 * Math.min(sums, rows) - NOTED_MS;
     },
     now,
     log,

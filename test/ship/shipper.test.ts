@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { orderClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
+import { totalsOf } from '../../src/live/totals.ts';
 import { Decoder } from '../../src/out/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/out/ship/parked.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
@@ -454,6 +455,7 @@ describe('a sink that is away', () => {
     const near = new MemorySink({ name: 'near' });
     const far = new MemorySink({ name: 'far' });
     far.away = true;
+    const from = Date.now() / 1000;
     const slot = await Slot.open(data, 0, { segmentBytes: 2000 });
     for (let i = 0; i < 200; i++) {
       slot.fixes('d', T + i, [{ time: T + i }]);
@@ -468,10 +470,39 @@ describe('a sink that is away', () => {
     await eventually(async () => expect(await counter(metrics, 'fixgate_sink_undelivered_entries', { sink: 'near' })).toBe(0));
     expect(segments()).toBe(before);
     expect(await counter(metrics, 'fixgate_sink_oldest_undelivered_seconds', { sink: 'far' })).toBeGreaterThan(0);
+    const untils = async () => (await metrics.deliveredUntil.get()).values.map(({ labels, value }) => [labels['sink'], value >= from]);
+    // Nothing is known of a sink that has never been reached.
+    await eventually(async () => expect(await untils()).toEqual([['near', true]]));
     far.away = false;
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(far.rows.length).toBe(200);
     await until(() => segments() === 1);
+    await eventually(async () =>
+      expect((await untils()).sort()).toEqual([
+        ['far', true],
+        ['near', true],
+      ]),
+    );
+    await slot.journal.close();
+  });
+
+  test('what is delivered reaches up to the first entry that is not, and no further when it cannot be told', async () => {
+    const data = dataDirectory();
+    const far = new MemorySink({ name: 'far' });
+    const slot = await Slot.open(data, 0);
+    const { shipper, metrics } = shipping(data, [far]);
+    const reached = async (): Promise<number> => {
+      const { deliveredUntil } = totalsOf([['shipper', await metrics.registry.getMetricsAsJSON()]]);
+      return 1000 * (deliveredUntil.get('far') ?? 0);
+    };
+    await eventually(async () => expect(await reached()).toBeGreaterThan(T));
+    far.away = true;
+    slot.fixes('d', T + 1, [{ time: T + 1 }]);
+    await slot.journal.flush();
+    await eventually(async () => expect(Math.round(await reached())).toBe(T + 1));
+    far.away = false;
+    await eventually(async () => expect(await reached()).toBeGreaterThan(T + 1000));
+    expect(await shipper.drained(DEADLINE)).toBe(true);
     await slot.journal.close();
   });
 });

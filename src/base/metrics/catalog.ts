@@ -128,6 +128,12 @@ export function createMetrics() {
       ['sink'],
       'max',
     ),
+    deliveredUntil: gauge(
+      'fixgate_sink_delivered_until_seconds',
+      'Time, in seconds since 1970, before which everything received is delivered to the sink; absent until that is known. Statements rest on it.',
+      ['sink'],
+      'min',
+    ),
     undelivered: gauge('fixgate_sink_undelivered_entries', 'Durable entries that are not delivered to the sink.', ['sink']),
     canaryAge: gauge(
       'fixgate_canary_age_seconds',

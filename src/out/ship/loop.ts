@@ -143,13 +143,18 @@ export class Loop {
     await this.#o.batcher.close();
   }
 
-  /** Sets the gauges of what is not delivered; `earliest` is the received time of the first entry in the journal. */
-  measure(now: number, earliest: number): void {
+  /**
+   * Sets the gauges of what is not delivered. `now`: before the watermarks were looked at. `earliest`: received time of the first entry that some
+   * sink has not got, 0 if there is none. `isWhole`: every slot could be looked at.
+   */
+  measure(now: number, earliest: number, isWhole: boolean): void {
     const { metrics, sink, watermarks, batcher } = this.#o;
     const behind = batcher.behind(watermarks.durable);
     if (this.#known) metrics.undelivered.set({ sink: sink.name }, behind + (this.#held ? this.#batch.entries : 0));
     const oldest = this.#held && this.#batch.oldest > 0 ? this.#batch.oldest : behind > 0 ? batcher.oldest() || earliest : 0;
     metrics.undeliveredAge.set({ sink: sink.name }, oldest > 0 ? Math.max(0, now - oldest) / 1000 : 0);
+    const until = this.#held || behind > 0 ? oldest : now;
+    if (this.#known && isWhole && until > 0) metrics.deliveredUntil.set({ sink: sink.name }, until / 1000);
   }
 
   async #run(): Promise<void> {

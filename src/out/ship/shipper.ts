@@ -248,6 +248,7 @@ class RunningShipper implements Shipper {
   async #tend(): Promise<void> {
     const { journalDirectory, keepMs, maxBytes, metrics } = this.#o;
     const now = this.#clock.now();
+    let isWhole = await this.#watermarks.look(true);
     let size = 0;
     let earliest = 0;
     for (const slot of this.#watermarks.durable.keys()) {
@@ -264,11 +265,12 @@ class RunningShipper implements Shipper {
         size += report.bytes;
         if (report.oldestUndelivered > 0 && (earliest === 0 || report.oldestUndelivered < earliest)) earliest = report.oldestUndelivered;
       } catch (error) {
+        isWhole = false;
         this.#alarm(`retain ${slot}`, { slot, reason: messageOf(error) }, 'delivered segments cannot be removed');
       }
     }
     metrics.journalSize.set(size);
-    for (const loop of this.#loops) loop.measure(now, earliest);
+    for (const loop of this.#loops) loop.measure(now, earliest, isWhole);
   }
 
   async #dropRelayed(slot: string, directory: string): Promise<void> {

@@ -73,6 +73,8 @@ export class Watermarks {
   /** Moves in a row that nothing was said of. */
   #unsaid: number;
   #closed = false;
+  /** Looks at a slot that have failed. */
+  #faults = 0;
   /** What was said last, by slot; '' is their directory. */
   readonly #troubles = new Map<string, string>();
 
@@ -100,16 +102,18 @@ export class Watermarks {
     this.#turn();
   }
 
-  /** Resolves when every slot has been read after the call; with `anew`, slots that are new too. */
-  async look(anew = false): Promise<void> {
+  /** Resolves when every slot has been read after the call; with `anew`, slots that are new too. False when one could not be. */
+  async look(anew = false): Promise<boolean> {
     while (this.#looking !== null) await this.#looking;
     if (anew) this.#listed = Number.NEGATIVE_INFINITY;
+    const before = this.#faults;
     this.#looking = this.#look();
     try {
       await this.#looking;
     } finally {
       this.#looking = null;
     }
+    return this.#faults === before;
   }
 
   async close(): Promise<void> {
@@ -204,6 +208,7 @@ export class Watermarks {
     try {
       await work();
     } catch (error) {
+      this.#faults++;
       const reason = messageOf(error);
       if (this.#troubles.get(slot) === reason) return;
       this.#troubles.set(slot, reason);
