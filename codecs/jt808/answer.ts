@@ -31,6 +31,8 @@ export const Form = {
   OtherCode: 8,
   /** The universal reply to a message that has no name here. */
   Unknown: 9,
+  /** The universal reply to a report with the alarm SOS. */
+  Sos: 10,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -52,7 +54,7 @@ export function ticket(out: FrameResult, form: Form, h: Header, bytes: Bytes): v
 
 /** Header and body of one message down; reused. */
 const MESSAGE = new Uint8Array(1200);
-const Result = { Done: 0, Failed: 1, Unsupported: 3 } as const;
+const Result = { Done: 0, Failed: 1, Unsupported: 3, Confirmed: 4 } as const;
 /** Register: the terminal is not in the database. */
 const NO_TERMINAL = 4;
 
@@ -97,6 +99,7 @@ export function encodeAck(request: AckRequest, state: Jt808State, out: Bytes, at
 
 function resultOf(form: number, stored: boolean, state: Jt808State): number {
   if (!stored || (form === Form.OtherCode && state.verifyAuth)) return Result.Failed;
+  if (form === Form.Sos && state.confirmsSos) return Result.Confirmed;
   return form === Form.Unknown && state.refusesUnknown ? Result.Unsupported : Result.Done;
 }
 

@@ -58,6 +58,19 @@ export const COMMANDS: readonly CommandRule[] = [
       alarms: { type: 'number', fallback: 1, min: 1, max: 0x18700009, about: 'the kinds as bits of the alarm word: 1 is SOS' },
     },
   },
+  {
+    type: 'resend_packages',
+    about: 'packages of a message that have not come, once more (0x8003)',
+    shownBy: 'contact',
+    parameters: {
+      first: { type: 'number', min: 0, max: 65_535, about: 'serial of the first package' },
+      packages: {
+        type: 'string',
+        pattern: /^[1-9]\d{0,4}(,[1-9]\d{0,4}){0,15}$/,
+        about: 'numbers of the packages, from 1, with commas between them',
+      },
+    },
+  },
   { type: 'lock_doors', about: 'lock the doors (0x8500)', parameters: {} },
   { type: 'unlock_doors', about: 'unlock the doors (0x8500)', parameters: {} },
   {
@@ -177,6 +190,8 @@ export function encodeCommand(command: Command, key: number, state: Jt808State, 
     }
     case 'confirm_alarm':
       return send(0x8203, (o, p) => putU32be(o, putU16be(o, p, Number(parameters['serial'])), Number(parameters['alarms'])));
+    case 'resend_packages':
+      return resend(Number(parameters['first']), numbers(String(parameters['packages'])), state, send);
     case 'lock_doors':
     case 'unlock_doors':
       return doors(command.type === 'lock_doors', state, send);
@@ -231,6 +246,17 @@ function getParameters(ids: readonly number[], send: Send): number {
   return send(0x8106, (o, at) => {
     let p = putU8(o, at, ids.length);
     for (const id of ids) p = putU32be(o, p, id);
+    return p;
+  });
+}
+
+/** Serial of the first package 2, count 1 (2019: 2), numbers 2 each. */
+function resend(first: number, packages: readonly number[], state: Jt808State, send: Send): number {
+  if (packages.some((number) => !(number >= 1 && number <= 0xffff))) return 0;
+  return send(0x8003, (o, at) => {
+    const begin = putU16be(o, at, first);
+    let p = state.is2019 ? putU16be(o, begin, packages.length) : putU8(o, begin, packages.length);
+    for (const number of packages) p = putU16be(o, p, number);
     return p;
   });
 }

@@ -171,6 +171,7 @@ function report(c: Content, p: number, h: Header, state: Jt808State, out: FrameR
     return;
   }
   out.kind = FrameKind.Records;
+  if (h.id === 0x0200 && (c.bytes[p + 3]! & 1) !== 0) ticket(out, Form.Sos, h, c.bytes);
   location(c, p, h.q, false, h.is2019, state, out);
 }
 

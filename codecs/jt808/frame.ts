@@ -94,7 +94,7 @@ export class Content {
     this.p = start + 1;
     this.q = Math.max(start + 1, last - 1);
     this.sum = sum;
-    if (this.#escaped) this.#unescape(bytes, start + 1, last);
+    if (this.#escaped) this.#unescape(bytes, start + 1, p, last, sum);
   }
 
   /** Where the byte at this place of the content stands in the frame. */
@@ -102,19 +102,28 @@ export class Content {
     return this.#escaped ? this.#places[at]! : at;
   }
 
-  #unescape(bytes: Bytes, from: number, to: number): void {
+  /** Content bytes[from, to), of which those in front of `first`, whose exclusive or is `before`, have no escape. */
+  #unescape(bytes: Bytes, from: number, first: number, to: number, before: number): void {
+    const copy = this.#copy;
+    const places = this.#places;
+    const e7 = this.e7;
     let n = 0;
-    let sum = 0;
-    for (let p = from; p < to; n++) {
-      this.#places[n] = p;
-      const value = p + 1 < to ? escaped(bytes[p]!, bytes[p + 1]!, this.e7) : -1;
-      const byte = value < 0 ? bytes[p]! : value;
-      this.#copy[n] = byte;
+    for (let p = from; p < first; p++, n++) {
+      places[n] = p;
+      copy[n] = bytes[p]!;
+    }
+    let sum = before;
+    for (let p = first; p < to; n++) {
+      places[n] = p;
+      let byte = bytes[p]!;
+      const value = (e7 || byte === 0x7d) && p + 1 < to ? escaped(byte, bytes[p + 1]!, e7) : -1;
+      if (value >= 0) byte = value;
+      copy[n] = byte;
       sum ^= byte;
       p += value < 0 ? 1 : 2;
     }
-    this.#places[n] = to;
-    this.bytes = this.#copy;
+    places[n] = to;
+    this.bytes = copy;
     this.p = 0;
     this.q = Math.max(0, n - 1);
     this.sum = sum;

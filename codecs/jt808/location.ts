@@ -4,7 +4,7 @@ import { A } from './attributes.ts';
 import type { Content } from './frame.ts';
 import { items } from './items.ts';
 import { ITEMS } from './said.ts';
-import { FAULTS, type Jt808State, SWITCHED } from './state.ts';
+import { type Jt808State, kept, SWITCHED } from './state.ts';
 import { bcdTime } from './time.ts';
 
 /** Fixed part of a location body. */
@@ -135,8 +135,7 @@ export function location(c: Content, p: number, q: number, buffered: boolean, is
  */
 export function raise(is2019: boolean, state: Jt808State, out: FrameResult, r: number): void {
   const on = ITEMS.alarms | ITEMS.levels;
-  const before = state.chain & grouped(on);
-  let fresh = on & ~before;
+  let fresh = on & ~state.chain;
   // What a maker sets without a reason is known without an event: what is on does not depend on the maker, who may be learned later.
   if (state.is('aovx')) fresh &= OF_AOVX | ITEMS.levels;
   if (fresh !== 0 || ITEMS.events.length > 0) {
@@ -145,7 +144,7 @@ export function raise(is2019: boolean, state: Jt808State, out: FrameResult, r: n
     tellItems(out, r);
     tellBits(fresh, FIRST, ORDER.length, is2019, state, out, r);
   }
-  state.chain = grouped(on);
+  state.chain = kept(on);
   const time = out.time[r]!;
   if ((out.flags[r]! & RowFlag.Buffered) !== 0 && !(time > state.newest)) return;
   if (time > state.newest) state.newest = time;
@@ -192,10 +191,6 @@ function tellBits(fresh: number, from: number, to: number, is2019: boolean, stat
       events[item] = 0;
     }
   }
-}
-
-function grouped(alarms: number): number {
-  return (alarms & FAULTS) === 0 ? alarms : alarms | FAULTS;
 }
 
 function eventOf(bit: number, is2019: boolean, state: Jt808State): number {

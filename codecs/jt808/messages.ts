@@ -41,16 +41,19 @@ const ROWS: ReadonlyArray<readonly [id: number, name: string, form: Form]> = [
   [0x8888, 'keep-alive', Form.Universal],
 ];
 
-const NAMES = new Map(ROWS.map(([id, name]) => [id, name]));
-const FORMS = new Map(ROWS.map(([id, , form]) => [id, form]));
+/** By id: the row, + 1. */
+const ROW_OF = new Uint8Array(0x10000);
+ROWS.forEach(([id], k) => {
+  ROW_OF[id] = k + 1;
+});
 
 export function nameOf(id: number): string {
-  return NAMES.get(id) ?? 'unknown';
+  return ROWS[ROW_OF[id]! - 1]?.[1] ?? 'unknown';
 }
 
 /** Every message of a device is answered, known or not: it is stored. Echoes of messages of ours are not. */
 export function formOf(id: number): Form {
-  return FORMS.get(id) ?? (id < 0x8000 || (id >= 0xe000 && id <= 0xefff) ? Form.Unknown : Form.None);
+  return ROWS[ROW_OF[id]! - 1]?.[2] ?? (id < 0x8000 || (id >= 0xe000 && id <= 0xefff) ? Form.Unknown : Form.None);
 }
 
 export const MESSAGES: readonly string[] = [...new Set([...ROWS.map((row) => row[1]), 'fragment', 'sentence', 'unknown'])];

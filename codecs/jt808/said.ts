@@ -32,9 +32,11 @@ class Said {
   reset(): void {
     this.alarms = 0;
     this.levels = 0;
-    this.events.length = 0;
-    this.codes.length = 0;
-    this.labels.length = 0;
+    if (this.events.length > 0) {
+      this.events.length = 0;
+      this.codes.length = 0;
+      this.labels.length = 0;
+    }
     this.zoneMs = Number.NaN;
     this.buffered = false;
     this.ownBattery = false;

@@ -1,12 +1,12 @@
 import type { Bytes } from '../../src/base/wire/index.ts';
 import type { OptionRule, Options } from '../../src/codec/index.ts';
 
-/** Makers that mean other things by the same bytes (protocol.md section 13). The order is stored in memos: append only, at most 16. */
+/** Makers that mean other things by the same bytes (protocol.md section 13). The order is stored in memos: append only, at most 15. */
 const DIALECTS = ['standard', 'bsj', 'g10ls', 'huabao', 'jimi', 'aovx', 'c5', 'mv', 'padlock', 'seeworld', 'obd', 'jointech'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
-/** Bits 9 to 14 of the alarm word, faults of parts and pre-warnings: the memo has one bit for all, so that one is an event when none of them was on. */
-export const FAULTS = 0x7e00;
+/** Bits 9 to 14 of the alarm word: faults of parts and pre-warnings. */
+const FAULTS = 0x7e00;
 /** A place in the word for what items tell and no alarm bit does: the supply is switched off, the network is jammed. */
 export const SWITCHED = 1 << 30;
 
@@ -36,6 +36,13 @@ export const OPTIONS: Readonly<Record<string, OptionRule>> = {
     decodes: false,
     about: 'the answer to a message that has no name here; it is stored',
   },
+  alarm_result: {
+    type: 'string',
+    fallback: 'success',
+    oneOf: ['success', 'confirmed'],
+    decodes: false,
+    about: 'the answer to a report with an SOS; confirmed: for units that end the alarm when they are told that it was seen',
+  },
   device: { type: 'string', fallback: '', decodes: false, about: 'identity for commands before the device has spoken' },
   time_zone: {
     type: 'string',
@@ -53,7 +60,12 @@ const MOST_MEDIA = 16;
  *
  *     bits 0–3   dialect, as its position in DIALECTS
  *     bits 4–29  alarms that are on and were raised: bits 0–8 and 15–31 of the alarm word, 30 (as 29: a collision) being SWITCHED
- *     bit 30     one of FAULTS
+ *     bit 30     all of FAULTS
+ *
+ *     bits 0–3   LISTED: some of FAULTS are on, and not more than three others
+ *     bits 4–7   dialect
+ *     bits 8–13  FAULTS
+ *     bits 14–28 the others, five bits each: their position in the bits 4–29 of the first form, + 1; 0: none
  *
  * Both outlive the connection: an alarm that lasts over a reconnect is not a new one.
  */
@@ -61,10 +73,11 @@ export class Jt808State {
   readonly verify: boolean;
   readonly verifyAuth: boolean;
   readonly refusesUnknown: boolean;
+  readonly confirmsSos: boolean;
   readonly fixedDialect: boolean;
   readonly zoneMs: number;
   dialect: number;
-  /** Alarms that are on, as in the alarm word; with one of FAULTS all of them. */
+  /** Alarms that are on, as in the alarm word, as far as the memo holds them: `kept`. */
   alarms: number;
   alarmsTold = false;
   /** Alarms that are on behind the row read last, of this frame; before its first row those of `alarms`. */
@@ -89,9 +102,10 @@ export class Jt808State {
     this.verify = options['integrity'] !== 'count';
     this.verifyAuth = options['verify_auth'] === true;
     this.refusesUnknown = options['unknown_result'] === 'unsupported';
+    this.confirmsSos = options['alarm_result'] === 'confirmed';
     const named = DIALECTS.map(String).indexOf(String(options['dialect']));
     this.fixedDialect = named >= 0;
-    this.dialect = named >= 0 ? named : Math.min(memo & 15, DIALECTS.length - 1);
+    this.dialect = named >= 0 ? named : dialectIn(memo);
     this.alarms = unpacked(memo);
     this.#device = String(options['device'] ?? '');
     this.zoneMs = offsetMs(String(options['time_zone'] ?? '+08:00'));
@@ -165,29 +179,60 @@ export function reopen(options: Options, before: Jt808State): Jt808State {
 }
 
 export function memoOf(state: Jt808State): number {
-  return (state.fixedDialect ? 0 : state.dialect) | packed(state.alarms);
+  return packed(state.alarms, state.fixedDialect ? 0 : state.dialect);
 }
 
 export function adopt(state: Jt808State, memo: number): void {
-  if (!state.fixedDialect && state.dialect === 0) state.dialect = Math.min(memo & 15, DIALECTS.length - 1);
-  if (!state.alarmsTold) state.alarms |= unpacked(memo);
+  if (!state.fixedDialect && state.dialect === 0) state.dialect = dialectIn(memo);
+  if (!state.alarmsTold) state.alarms = kept(state.alarms | unpacked(memo));
 }
 
 export function describeMemo(memo: number): Record<string, string> {
   const said: Record<string, string> = {};
-  const dialect = DIALECTS[memo & 15];
+  const dialect = DIALECTS[dialectIn(memo)];
   if (dialect !== undefined && dialect !== 'standard') said['dialect'] = dialect;
   const alarms = unpacked(memo);
   if (alarms !== 0) said['alarms'] = `0x${(alarms >>> 0).toString(16)}`;
   return said;
 }
 
-function packed(alarms: number): number {
-  return ((alarms & 0x1ff) << 4) | ((alarms >>> 15) << 13) | ((alarms & FAULTS) !== 0 ? 1 << 30 : 0);
+/** In place of a dialect: the second form of the memo. */
+const LISTED = 15;
+const MOST_LISTED = 3;
+
+function dialectIn(memo: number): number {
+  const first = memo & 15;
+  return Math.min(first === LISTED ? (memo >> 4) & 15 : first, DIALECTS.length - 1);
+}
+
+/** What a memo holds of these alarms: beside more than three others, one of FAULTS stands for all of them. */
+export function kept(alarms: number): number {
+  return (alarms & FAULTS) === 0 ? alarms : unpacked(packed(alarms, 0));
+}
+
+function packed(alarms: number, dialect: number): number {
+  const others = (alarms & 0x1ff) | ((alarms >>> 15) << 9);
+  if ((alarms & FAULTS) === 0) return dialect | (others << 4);
+  let list = 0;
+  let n = 0;
+  for (let rest = others; rest !== 0 && n <= MOST_LISTED; rest &= rest - 1, n++) list = (list << 5) | (32 - Math.clz32(rest & -rest));
+  if (n > MOST_LISTED) return dialect | (others << 4) | (1 << 30);
+  return LISTED | (dialect << 4) | ((alarms & FAULTS) >> 1) | (list << 14);
 }
 
 function unpacked(memo: number): number {
-  return ((memo >> 4) & 0x1ff) | (((memo >> 13) & 0x1ffff) << 15) | ((memo & (1 << 30)) !== 0 ? FAULTS : 0);
+  if ((memo & 15) !== LISTED) return spread((memo >> 4) & 0x3ffffff) | ((memo & (1 << 30)) !== 0 ? FAULTS : 0);
+  let others = 0;
+  for (let at = 14; at <= 24; at += 5) {
+    const place = (memo >> at) & 31;
+    if (place >= 1 && place <= 26) others |= 1 << (place - 1);
+  }
+  return spread(others) | ((memo << 1) & FAULTS);
+}
+
+/** Bits 0–8 and 15–31 of the alarm word from 26 bits. */
+function spread(others: number): number {
+  return (others & 0x1ff) | ((others >>> 9) << 15);
 }
 
 /** `+08:00`, `-3`, `utc` to ms; the standard's zone for any other text. */

@@ -5,10 +5,22 @@ const FIRST_YEAR = 2010;
 
 /** BCD YY MM DD hh mm ss, ahead of UTC by `zoneMs`; NaN if it is not a date, or one from before the first fix. */
 export function bcdTime(b: Bytes, at: number, zoneMs: number): number {
-  const year = 2000 + two(b[at]!);
-  if (!(year >= FIRST_YEAR)) return Number.NaN;
-  return epochMs(year, two(b[at + 1]!), two(b[at + 2]!), two(b[at + 3]!), two(b[at + 4]!), two(b[at + 5]!)) - zoneMs;
+  const date = (b[at]! << 16) | (b[at + 1]! << 8) | b[at + 2]!;
+  if (date !== lastDate) {
+    lastDate = date;
+    const year = 2000 + two(b[at]!);
+    lastMidnight = year >= FIRST_YEAR ? epochMs(year, two(b[at + 1]!), two(b[at + 2]!), 0, 0, 0) : Number.NaN;
+  }
+  const hour = two(b[at + 3]!);
+  const minute = two(b[at + 4]!);
+  const second = two(b[at + 5]!);
+  if (!(hour < 24 && minute < 60 && second < 60)) return Number.NaN;
+  return lastMidnight + ((hour * 60 + minute) * 60 + second) * 1000 - zoneMs;
 }
+
+/** The date that was read last, as it came, and when it began: most times are of one day. */
+let lastDate = -1;
+let lastMidnight = Number.NaN;
 
 /** Two BCD digits; NaN for others. */
 function two(byte: number): number {

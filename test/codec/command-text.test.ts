@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
+import jt808 from '../../codecs/jt808/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { type Codec, checkOptions, type Options, type OptionValue } from '../../src/codec/index.ts';
@@ -75,7 +76,7 @@ function parameters(codec: Codec, type: string, random: Random): Options {
   return given;
 }
 
-const CODECS = { teltonika, gt06, h02 };
+const CODECS = { teltonika, gt06, h02, jt808 };
 const printable = /^[\x20-\x7e]*$/;
 
 /** The text within the frame, and what must hold of it. */
@@ -246,6 +247,19 @@ describe('what a reply means', () => {
       'done',
       { lat: 23.08618 },
     ],
+    // codecs/jt808/protocol.md sections 11.2 and 11.5
+    ['jt808', 'set_interval', '8103 ok', 'done', {}],
+    ['jt808', 'reboot', '8105 failed', 'refused', {}],
+    ['jt808', 'engine_stop', '8105 ok', 'done', {}],
+    ['jt808', 'engine_stop', '8900 ok', 'unclear', {}],
+    ['jt808', 'engine_stop', 'RELAY:1', 'done', {}],
+    ['jt808', 'engine_stop', 'Welcome', 'unclear', {}],
+    ['jt808', 'custom', '8300 ok', 'unclear', {}],
+    ['jt808', 'custom', '8300 not supported', 'refused', {}],
+    ['jt808', 'custom', 'BAT:4.01V;OK', 'done', {}],
+    ['jt808', 'status', '8104 ok', 'unclear', {}],
+    ['jt808', 'status', '0x0001=180, 0x0029=30', 'done', { heartbeat_interval: 180, interval: 30 }],
+    ['jt808', 'version', 'attributes C5L, C5L_V2.6', 'done', {}],
     // codecs/h02/protocol.md section 4.5
     ['h02', 'set_interval', 'S17', 'done', {}],
     ['h02', 'engine_stop', 'S20,DONE', 'done', { blocked: true }],
@@ -287,11 +301,17 @@ describe('what a reply means', () => {
     ['teltonika', 'locate', 'DOUT1:ON'],
     ['h02', 'engine_stop', 'S17'],
     ['h02', 'set_interval', 'CQ'],
+    ['jt808', 'engine_stop', '8103 ok'],
+    ['jt808', 'engine_stop', '8103 failed'],
+    ['jt808', 'locate', 'BAT:4.01V;OK'],
+    ['jt808', 'track', 'OK'],
+    ['jt808', 'set_parameter', '0x0029=30'],
+    ['jt808', 'status', 'attributes C5L, C5L_V2.6'],
   ] as const)('%s: no reply to %s looks like "%s"', (name, type, said) => {
     expect(CODECS[name].readReply?.(command(type), said)).toBeUndefined();
   });
 
-  it.each(['teltonika', 'gt06', 'h02'] as const)('%s: any text is read in any context, and a long one soon', (name) => {
+  it.each(['teltonika', 'gt06', 'h02', 'jt808'] as const)('%s: any text is read in any context, and a long one soon', (name) => {
     const codec = CODECS[name];
     const random = new Random(3);
     for (let k = 0; k < 500; k++)

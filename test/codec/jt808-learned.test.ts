@@ -60,12 +60,26 @@ describe('alarm bits', () => {
     expect(eventOf(connect(), report(0x80, '6902019061020500'))).toBe('low_external');
   });
 
-  it('of parts and pre-warnings are events, too, when none of them was on', () => {
+  it('of parts and pre-warnings are events, too, each of its own', () => {
     const connection = connect();
-    const events = [0x800, 0x800, 0x1000, 0, 0x4000].map((word, n) => eventOf(connection, report(word, '', n)));
-    expect(events).toEqual(['unknown_11', undefined, undefined, undefined, 'unknown_14']);
+    const words = [0x800, 0x800, 0x1800, 0x1000, 0x1800, 0, 0x4000];
+    const events = words.map((word, n) => eventOf(connection, report(word, '', n)));
+    expect(events).toEqual(['unknown_11', undefined, 'unknown_12', undefined, 'unknown_11', undefined, 'unknown_14']);
     const behind = connect({ adopt: memoBehind(connection) });
-    expect(eventOf(behind, report(0x2000))).toBeUndefined();
+    expect([0x4000, 0x6000].map((word, n) => eventOf(behind, report(word, '', n)))).toEqual([undefined, 'unknown_13']);
+  });
+
+  it('of parts are known beside three others over a reconnect, and beside more of them as all', () => {
+    const connection = connect();
+    const bsj = 'eb29000c00b28988228066613427450900060089ffffffff000600c5ffffffff0004002d0fa5000300a85c';
+    eventOf(connection, report(0x80008a01, bsj));
+    const memo = memoBehind(connection);
+    expect(jt808.tcp?.describeMemo?.(memo)).toEqual({ dialect: 'bsj', alarms: '0x80008a01' });
+    const behind = connect({ adopt: memo });
+    expect([0x80008a01, 0x80009a01].map((word, n) => eventOf(behind, report(word, '', n)))).toEqual([undefined, 'unknown_12']);
+    expect(eventOf(behind, report(0x80009a21))).toBe('gnss_antenna_cut');
+    expect(jt808.tcp?.describeMemo?.(memoBehind(behind))).toEqual({ dialect: 'bsj', alarms: '0x8000fe21' });
+    expect(eventOf(behind, report(0x8000be21))).toBeUndefined();
   });
 
   it('29 and 30 are one collision', () => {
@@ -77,13 +91,17 @@ describe('alarm bits', () => {
     ]);
   });
 
-  it('read from a memo of before the bit of parts and pre-warnings as they did', () => {
+  it('read from memos of before parts and pre-warnings were told apart as they did', () => {
     // Dialect bsj; power cut (8), vibration (15) and door (31) on.
     const before = 1 | (0x100 << 4) | (0x10001 << 13);
     expect(jt808.tcp?.describeMemo?.(before)).toEqual({ dialect: 'bsj', alarms: '0x80008100' });
     const connection = connect({ adopt: before });
     expect(eventOf(connection, report(0x80008100))).toBeUndefined();
     expect(eventOf(connection, report(0x80008101))).toBe('sos');
+    // Bit 30: one of parts and pre-warnings; which one it does not say.
+    const grouped = 1 | (1 << 30);
+    expect(jt808.tcp?.describeMemo?.(grouped)).toEqual({ dialect: 'bsj', alarms: '0x7e00' });
+    expect(eventOf(connect({ adopt: grouped }), report(0x2000))).toBeUndefined();
   });
 
   it('of a supply that is switched off or a false base station are told once', () => {
