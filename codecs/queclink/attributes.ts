@@ -98,6 +98,10 @@ export const A = {
   GpsOnNeed: 94,
   ExternalPower: 96,
   Transport: 97,
+  GnssStatus: 98,
+  UpcCommand: 99,
+  UpcResult: 100,
+  Counter: 101,
   Analog: 0x100,
   TemperatureSixteenth: 0x120,
   SensorId: 0x140,
@@ -214,6 +218,10 @@ const TABLE = new Map<number, Attribute>([
   [A.Led, number('led_mode')],
   [A.ExternalPower, flag('external_power')],
   [A.GpsOnNeed, number('gnss_mode')],
+  [A.GnssStatus, text('gnss_status')],
+  [A.UpcCommand, number('ota_command')],
+  [A.UpcResult, number('ota_result')],
+  [A.Counter, number('crash_number')],
 ]);
 
 for (let n = 0; n < N; n++) {

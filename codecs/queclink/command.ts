@@ -66,17 +66,9 @@ export function encodeCommand(command: Command, key: number, state: QueclinkStat
 
 function lineOf(command: Command, state: QueclinkState): Line | undefined {
   const { parameters } = command;
+  const real = REAL_TIME[command.type];
+  if (real !== undefined) return { name: 'GTRTO', parameters: `${real},,,,,` };
   switch (command.type) {
-    case 'locate':
-      return realTime('1');
-    case 'configuration':
-      return realTime('2');
-    case 'reboot':
-      return realTime('3');
-    case 'version':
-      return realTime('8');
-    case 'status':
-      return realTime('9');
     case 'set_interval':
       return interval(Number(parameters['seconds']), state);
     case 'engine_stop':
@@ -92,10 +84,6 @@ function lineOf(command: Command, state: QueclinkState): Line | undefined {
     default:
       return undefined;
   }
-}
-
-function realTime(sub: string): Line {
-  return { name: 'GTRTO', parameters: `${sub},,,,,` };
 }
 
 /**
@@ -145,6 +133,25 @@ function partsOf(parameters: Options): readonly [name: string, ...fields: string
   const fields = (line?.parameters ?? '').split(',').map((field) => field.trim());
   return [line?.name ?? '', ...fields];
 }
+
+/** Name and first parameter of what a command is sent as. */
+export function sentAs({ type, parameters }: Command): readonly [name: string, first: string] {
+  if (type === 'custom') {
+    const [name, first = ''] = partsOf(parameters);
+    return [name, first.toUpperCase()];
+  }
+  const real = REAL_TIME[type];
+  return real === undefined ? [NAMES[type] ?? '', ''] : ['GTRTO', real];
+}
+
+const REAL_TIME: Readonly<Record<string, string>> = { locate: '1', configuration: '2', reboot: '3', version: '8', status: '9' };
+const NAMES: Readonly<Record<string, string>> = {
+  set_interval: 'GTFRI',
+  engine_stop: 'GTOUT',
+  engine_resume: 'GTOUT',
+  set_output: 'GTOUT',
+  set_server: 'GTSRI',
+};
 
 const OUTPUTS = 4;
 

@@ -153,6 +153,11 @@ function read(report: Report, bytes: Bytes, end: number, sent: number, state: Qu
     case Kind.Output:
       outputReport(bytes, base, end, out);
       break;
+    case Kind.Updated:
+      out.row();
+      if (end > 4 && whole(bytes, 4) >= 0) out.attr(A.UpcCommand, whole(bytes, 4));
+      if (end > 5 && whole(bytes, 5) >= 0) out.attr(A.UpcResult, whole(bytes, 5));
+      break;
     case Kind.Query:
       query(report, bytes, end, out);
       break;

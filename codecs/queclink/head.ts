@@ -95,6 +95,15 @@ function readField(report: Report, field: Head, bytes: Bytes, k: number, out: Fr
     case Head.Authorised:
       if (whole(bytes, k) >= 0 && whole(bytes, k) <= 1) out.attr(A.Authorised, whole(bytes, k));
       break;
+    case Head.GnssOk:
+      if (whole(bytes, k) === 0 || whole(bytes, k) === 1) out.attrText(A.GnssStatus, whole(bytes, k) === 1 ? 'fix' : 'no_fix');
+      break;
+    case Head.LightType:
+      put(A.ReportType, whole(bytes, k), out);
+      break;
+    case Head.Counter:
+      put(A.Counter, whole(bytes, k), out);
+      break;
     case Head.Satellites:
       if (whole(bytes, k) >= 0 && whole(bytes, k) <= 64) out.satellites[r] = whole(bytes, k);
       break;

@@ -22,6 +22,21 @@ export function information(bytes: Bytes, base: number, end: number, state: Quec
   if (code >= 0) readState(code, out);
   iccid(bytes, s + 1, out);
   csqAndMore(bytes, s + 2, out);
+  supply(bytes, s, end, out);
+  const told = lastFix(bytes, s + 5, end);
+  const zone = zoneField(bytes, Math.max(s + 5, told), end);
+  // A unit that has not had a fix leaves it empty: it stands four or six fields in front of the zone, or where personal units have it.
+  const fix = told >= 0 ? told : zone > 0 ? zone - (state.model.gv200 ? 4 : 6) : end - s === PERSONAL_FIELDS ? s + PERSONAL_FIX : -1;
+  if (fix < 0) return;
+  if (zone > 0) lines(bytes, fix, zone, state, out);
+  else {
+    percent(bytes, fix + 1, out);
+    temperature(bytes, fix + 3, out);
+  }
+}
+
+/** From field s + 4 on: external power 0/1, mileage km or external mV, reserved, battery V, charging, LED, GPS on need. */
+function supply(bytes: Bytes, s: number, end: number, out: FrameResult): void {
   const external = whole(bytes, s + 4);
   if (hasPoint(bytes, s + 5)) mileage(bytes, s + 5, out);
   else if (whole(bytes, s + 5) > 1000 && whole(bytes, s + 5) <= 100_000) out.attr(A.ExternalMv, whole(bytes, s + 5));
@@ -36,15 +51,11 @@ export function information(bytes: Bytes, base: number, end: number, state: Quec
     const need = whole(bytes, b + 3);
     if (need >= 0 && need <= 3 && width(b + 3) === 1) out.attr(A.GpsOnNeed, need);
   }
-  const fix = lastFix(bytes, s + 5, end);
-  if (fix < 0) return;
-  const zone = zoneField(bytes, fix, end);
-  if (zone > 0) lines(bytes, fix, zone, state, out);
-  else {
-    percent(bytes, fix + 1, out);
-    temperature(bytes, fix + 3, out);
-  }
 }
+
+/** Fields of personal units from the state on, and where the last fix stands among them. */
+const PERSONAL_FIELDS = 19;
+const PERSONAL_FIX = 13;
 
 /** Model by the version, and the name that people gave the device. */
 function modelAndName(bytes: Bytes, k: number, state: QueclinkState, out: FrameResult): void {
@@ -146,10 +157,14 @@ function version(bytes: Bytes, k: number): string {
 
 /** External power 0/1, reserved, battery %, volts, charging, LED: found by their range. */
 function battery(bytes: Bytes, end: number, out: FrameResult): void {
+  const external = whole(bytes, 4);
+  if (external === 0 || external === 1) out.attr(A.ExternalPower, external);
   const b = batteryField(bytes, 5, Math.min(end, 12));
   if (b === 0) return;
   out.attr(A.BatteryV, real(bytes, b));
   percent(bytes, b - 1, out);
   const charging = whole(bytes, b + 1);
   if (charging >= 0 && charging <= 1) out.attr(A.Charging, charging);
+  const led = b + 2 < end ? whole(bytes, b + 2) : -1;
+  if (led >= 0 && led <= 2) out.attr(A.Led, led);
 }

@@ -6,6 +6,7 @@ import { accessory } from './extended.ts';
 import { fieldFrom, fieldTo, hexadecimal, isHex, textOf, whole, width } from './fields.ts';
 import { cells } from './network.ts';
 import { accessPoints, block, findPlace, LONGITUDE } from './position.ts';
+import { readState, stateAt } from './status.ts';
 import { percent } from './tail.ts';
 
 /** Reports that are not a head, a position and a tail. */
@@ -27,12 +28,17 @@ function firstMask(bytes: Bytes, base: number, end: number): number {
   return -1;
 }
 
-/** GTGSM: trigger in place of the name, cells, the serving one last. GTLBS: cells from field 12 on. */
+/** GTGSM: trigger in place of the name, cells, the serving one last. GTLBS: trigger, type, battery %, reserved, motion, cells from field 12 on. */
 export function cellReport(bytes: Bytes, from: number, end: number, servingLast: boolean, out: FrameResult): void {
   out.row();
   const trigger = textOf(bytes, from === 4 ? 3 : 4, from === 4 ? 4 : 5);
   if (trigger !== '' && trigger.length <= 8) out.attrText(A.Trigger, trigger);
-  if (!servingLast) percent(bytes, 6, out);
+  if (!servingLast) {
+    if (whole(bytes, 5) >= 0) out.attr(A.ReportType, whole(bytes, 5));
+    percent(bytes, 6, out);
+    if (stateAt(bytes, 8) >= 0) readState(stateAt(bytes, 8), out);
+    else if (whole(bytes, 8) === 0 || whole(bytes, 8) === 1) out.attr(A.Motion, whole(bytes, 8));
+  }
   cells(bytes, from, end, servingLast, out);
 }
 

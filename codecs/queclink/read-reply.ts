@@ -1,26 +1,38 @@
 import type { Command, Options, OptionValue, Reading } from '../../src/codec/index.ts';
+import { sentAs } from './command.ts';
 
 /**
- * What a reply means. `GTxxx,… ok` and `GTxxx,… refused` are the unit's receipt; where data was asked for, the report with it is the reply, and
- * the receipt counts only when none comes.
+ * What a reply means. `GTxxx,… ok` and `GTxxx,… refused` are the unit's receipt for the command of that name; where data was asked for, the report with
+ * it is the reply, and the receipt counts only when none comes.
  */
 export function readReply(command: Command | undefined, text: string): Reading | undefined {
-  const receipt = /^(?:GT[A-Z0-9]{3}|ACK \d{1,3})(?:,[^ ]{0,80})? (ok|refused)$/.exec(text)?.[1];
-  const answer = command === undefined ? undefined : ANSWERS[command.type];
-  if (receipt === 'refused') return { outcome: 'refused', values: {} };
-  if (receipt === 'ok') return { outcome: answer === undefined && command?.type !== 'custom' ? 'done' : 'unclear', values: {} };
-  const name = text.slice(0, 5);
-  if (!/^GT[A-Z0-9]{3}$/.test(name)) return undefined;
-  if (command !== undefined && command.type !== 'custom' && !answer?.includes(name)) return undefined;
-  return { outcome: 'done', values: name === 'GTALL' || name === 'GTALS' ? settings(text) : {} };
+  const [name = '', sub = ''] = command === undefined ? [] : sentAs(command);
+  const answers = name === REAL_TIME ? ANSWERS[sub] : undefined;
+  const [, of, , outcome] = /^(GT[A-Z0-9]{3}|ACK \d{1,3})(,[^ ]{0,80})? (ok|refused)$/.exec(text) ?? [];
+  if (of !== undefined) {
+    if (command !== undefined && of.startsWith('GT') && of !== name) return undefined;
+    if (outcome === 'refused') return { outcome: 'refused', values: {} };
+    return { outcome: answers === undefined ? 'done' : 'unclear', values: {} };
+  }
+  const report = text.slice(0, 5);
+  if (!/^GT[A-Z0-9]{3}$/.test(report)) return undefined;
+  if (command !== undefined && answers?.includes(report) !== true) return undefined;
+  return { outcome: 'done', values: report === 'GTALL' || report === 'GTALS' ? settings(text) : {} };
 }
 
-/** The reports that answer, by command. */
+const REAL_TIME = 'GTRTO';
+
+/** By sub command of GTRTO: the reports that answer it. What asks for a place, device information or cells has no reply of its own. */
 const ANSWERS: Readonly<Record<string, readonly string[]>> = {
-  version: ['GTVER'],
-  status: ['GTBAT'],
-  configuration: ['GTALL', 'GTALS'],
-  locate: [],
+  0: ['GTGPS'],
+  2: ['GTALL', 'GTALS'],
+  6: ['GTCID'],
+  7: ['GTCSQ'],
+  8: ['GTVER'],
+  9: ['GTBAT'],
+  A: ['GTTMZ', 'GTIOS'],
+  D: ['GTAIF'],
+  E: ['GTGSV'],
 };
 
 /** Parameters behind the name of a section. */

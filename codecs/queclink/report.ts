@@ -37,6 +37,7 @@ export const Head = {
   EriMask: 27,
   SupplyMv: 28,
   AnalogMv: 29,
+  Counter: 30,
 } as const;
 export type Head = (typeof Head)[keyof typeof Head];
 
@@ -72,6 +73,7 @@ export const HEAD_NAMES: Readonly<Record<Head, string>> = {
   [Head.EriMask]: 'ERI mask',
   [Head.SupplyMv]: 'supply, mV',
   [Head.AnalogMv]: 'analogue input, mV',
+  [Head.Counter]: 'counter',
 };
 
 /** Reports with a reader of their own. */
@@ -95,6 +97,8 @@ export const Kind = {
   Configuration: 13,
   Heartbeat: 14,
   Output: 15,
+  /** GTUPC. */
+  Updated: 16,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
@@ -117,12 +121,15 @@ export interface Report {
   readonly special: Special;
   readonly kind: Kind;
   readonly head: readonly Head[];
-  /** Of vehicle units, where personal ones have a longer head under the same name. */
+  /** Of vehicle units where personal ones have a longer head under the same name, and of units before a field was added. */
   readonly shortHead: readonly Head[] | undefined;
   /** Always, or by the number that the report says (type, state): index of the event, 0 none. */
   readonly event: number;
   readonly byValue: readonly number[] | undefined;
 }
+
+/** Heads that have another length on some models. */
+const SHORT: Readonly<Record<string, readonly Head[]>> = { STR: [Head.Skip, Head.Duration], CRA: [], JDS: [Head.JammingState] };
 
 type Events = EventName | '' | readonly (EventName | '')[];
 
@@ -135,7 +142,7 @@ function report(name: string, kind: Kind, head: readonly Head[], events: Events 
     special: SPECIAL[name] ?? Special.None,
     kind,
     head,
-    shortHead: name === 'STR' ? [Head.Skip, Head.Duration] : undefined,
+    shortHead: SHORT[name],
     event: typeof events === 'string' ? index(events) : 0,
     byValue: typeof events === 'string' ? undefined : events.map(index),
   };
@@ -186,9 +193,9 @@ export const REPORTS: readonly Report[] = [
   at('LSW', [Head.LightType, Head.LightState]),
   at('TSW', [Head.LightType, Head.TamperState]),
   at('JDR', [], 'jamming'),
-  at('JDS', [Head.JammingState], ['', '', 'jamming']),
+  at('JDS', [Head.JammingState, Head.Skip], ['', '', 'jamming']),
   at('GPJ', [Head.Skip, Head.JammingState], ['', '', '', 'jamming']),
-  at('CRA', [], 'collision'),
+  at('CRA', [Head.Counter], 'collision'),
   at('ANT', [Head.Antenna], ['', 'gnss_antenna_cut', 'gnss_antenna_short']),
   at('RMD', [Head.Roaming]),
   at('GSS', [Head.GnssOk, Head.Satellites, Head.Skip, Head.Skip]),
@@ -213,7 +220,7 @@ export const REPORTS: readonly Report[] = [
   of(Kind.Plain, 'PNA', 'power_on'),
   of(Kind.Plain, 'PFA', 'power_off'),
   of(Kind.Plain, 'PDP'),
-  of(Kind.Plain, 'UPC'),
+  of(Kind.Updated, 'UPC'),
   of(Kind.Output, 'DOS'),
   of(Kind.Query, 'GPS'),
   of(Kind.Query, 'CID'),

@@ -1,7 +1,7 @@
 import { type Bytes, hexNumber } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
-import { fieldTo, isHex } from './fields.ts';
+import { fieldTo, isHex, width } from './fields.ts';
 
 /** Motion states (protocol.md section 7.1), and what they say of ignition and motion: 1 yes, 0 no, -1 nothing. */
 const STATES: ReadonlyMap<number, readonly [ignition: number, motion: number, about: string]> = new Map([
@@ -15,32 +15,42 @@ const STATES: ReadonlyMap<number, readonly [ignition: number, motion: number, ab
   [0x42, [-1, 1, 'moving']],
 ]);
 
+/** By code: what a state says, + 2 each, ignition in the upper four bits; 0: not a state. */
+const SAID = new Uint8Array(256);
+for (const [code, [ignition, motion]] of STATES) SAID[code] = ((ignition + 2) << 4) | (motion + 2);
+
 export function stateText(code: number): string | undefined {
   return STATES.get(code)?.[2];
 }
 
 /** Adds what a state says; true when the device moves. */
 export function readState(code: number, out: FrameResult): boolean {
-  const said = STATES.get(code);
-  if (said === undefined) return false;
-  if (said[0] >= 0) out.attr(A.Ignition, said[0]);
-  out.attr(A.Motion, said[1]);
-  return said[1] === 1;
+  const said = SAID[code]!;
+  if (said === 0) return false;
+  const ignition = (said >> 4) - 2;
+  const motion = (said & 15) - 2;
+  if (ignition >= 0) out.attr(A.Ignition, ignition);
+  out.attr(A.Motion, motion);
+  return motion === 1;
+}
+
+function isState(code: number): boolean {
+  return code >= 0 && SAID[code] !== 0;
 }
 
 /** State of two hex digits in field k, -1 if it is not a state. */
 export function stateAt(bytes: Bytes, k: number): number {
   if (!isHex(bytes, k, 2)) return -1;
   const code = hexNumber(bytes, fieldTo(k) - 2, fieldTo(k));
-  return STATES.has(code) ? code : -1;
+  return isState(code) ? code : -1;
 }
 
 /** Is field k a device status: state, inputs, outputs of two digits each; newer units have four digits of more lines in front? */
 export function isStatus(bytes: Bytes, k: number, short: boolean): boolean {
   if (short && stateAt(bytes, k) >= 0) return true;
-  const longer = isHex(bytes, k, 10);
-  if (!longer && !isHex(bytes, k, 6)) return false;
-  return STATES.has(hexNumber(bytes, fieldTo(k) - 6, fieldTo(k) - 4));
+  const n = width(k);
+  if (n !== 6 && n !== 10) return false;
+  return isHex(bytes, k, n) && isState(hexNumber(bytes, fieldTo(k) - 6, fieldTo(k) - 4));
 }
 
 /** Adds what a device status says (protocol.md section 7.2). */

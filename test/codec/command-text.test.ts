@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import jt808 from '../../codecs/jt808/index.ts';
+import queclink from '../../codecs/queclink/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
 import { type Codec, checkOptions, type Options, type OptionValue } from '../../src/codec/index.ts';
@@ -76,7 +77,7 @@ function parameters(codec: Codec, type: string, random: Random): Options {
   return given;
 }
 
-const CODECS = { teltonika, gt06, h02, jt808 };
+const CODECS = { teltonika, gt06, h02, jt808, queclink };
 const printable = /^[\x20-\x7e]*$/;
 
 /** The text within the frame, and what must hold of it. */
@@ -260,6 +261,14 @@ describe('what a reply means', () => {
     ['jt808', 'status', '8104 ok', 'unclear', {}],
     ['jt808', 'status', '0x0001=180, 0x0029=30', 'done', { heartbeat_interval: 180, interval: 30 }],
     ['jt808', 'version', 'attributes C5L, C5L_V2.6', 'done', {}],
+    // codecs/queclink/protocol.md sections 11.3 and 11.4
+    ['queclink', 'engine_stop', 'GTOUT ok', 'done', {}],
+    ['queclink', 'engine_stop', 'GTOUT,2 refused', 'refused', {}],
+    ['queclink', 'engine_stop', 'ACK 2,0 ok', 'done', {}],
+    ['queclink', 'reboot', 'GTRTO,REBOOT ok', 'done', {}],
+    ['queclink', 'status', 'GTRTO,BAT ok', 'unclear', {}],
+    ['queclink', 'status', 'GTBAT,1,,88,4.10,1,1', 'done', {}],
+    ['queclink', 'custom', 'GTGEO,0 ok', 'done', {}],
     // codecs/h02/protocol.md section 4.5
     ['h02', 'set_interval', 'S17', 'done', {}],
     ['h02', 'engine_stop', 'S20,DONE', 'done', { blocked: true }],
@@ -286,7 +295,7 @@ describe('what a reply means', () => {
     ],
   ] as const)('%s %s: %s', (name, type, said, outcome, values) => {
     const codec = CODECS[name];
-    const given = codec === h02 && type === 'custom' ? { text: 'S32,1' } : {};
+    const given = type !== 'custom' ? {} : codec === h02 ? { text: 'S32,1' } : codec === queclink ? { text: 'AT+GTGEO=0,3' } : {};
     const reading = codec.readReply?.(command(type, given), said);
     expect(reading?.outcome).toBe(outcome);
     for (const [name, value] of Object.entries(values)) {
@@ -301,6 +310,11 @@ describe('what a reply means', () => {
     ['teltonika', 'locate', 'DOUT1:ON'],
     ['h02', 'engine_stop', 'S17'],
     ['h02', 'set_interval', 'CQ'],
+    ['queclink', 'engine_stop', 'GTFRI ok'],
+    ['queclink', 'engine_stop', 'GTFRI refused'],
+    ['queclink', 'engine_stop', 'GTVER,GL300,0A03,0103'],
+    ['queclink', 'version', 'GTBAT,1,,88,4.10,1,1'],
+    ['queclink', 'version', 'hello'],
     ['jt808', 'engine_stop', '8103 ok'],
     ['jt808', 'engine_stop', '8103 failed'],
     ['jt808', 'locate', 'BAT:4.01V;OK'],
@@ -311,14 +325,17 @@ describe('what a reply means', () => {
     expect(CODECS[name].readReply?.(command(type), said)).toBeUndefined();
   });
 
-  it.each(['teltonika', 'gt06', 'h02', 'jt808'] as const)('%s: any text is read in any context, and a long one soon', (name) => {
-    const codec = CODECS[name];
-    const random = new Random(3);
-    for (let k = 0; k < 500; k++)
-      for (const type of [undefined, 'status', 'custom']) codec.readReply?.(type === undefined ? undefined : command(type), text(random));
-    for (const piece of ['DOUT1:', 'TIMER:1,', 'Lat:N1.', 'GPS:1 Sat:', ';1:', 'Battery:'])
-      codec.readReply?.(undefined, piece.repeat(10_000));
-  });
+  it.each(['teltonika', 'gt06', 'h02', 'jt808', 'queclink'] as const)(
+    '%s: any text is read in any context, and a long one soon',
+    (name) => {
+      const codec = CODECS[name];
+      const random = new Random(3);
+      for (let k = 0; k < 500; k++)
+        for (const type of [undefined, 'status', 'custom']) codec.readReply?.(type === undefined ? undefined : command(type), text(random));
+      for (const piece of ['DOUT1:', 'TIMER:1,', 'Lat:N1.', 'GPS:1 Sat:', ';1:', 'Battery:'])
+        codec.readReply?.(undefined, piece.repeat(10_000));
+    },
+  );
 });
 
 describe('a device that has not spoken since the start', () => {
