@@ -6,15 +6,40 @@ import { type Command, type Options, type OptionValue, type Reading, readPositio
 const REFUSED = /error|fail|invalid|not support|no permission/i;
 const DEFERRED = /delay|speed limit|unvalued fix|not fixed/i;
 
-export function readReply(command: Command | undefined, text: string): Reading {
+/** A text without the form that replies to the command have is the reply when no other comes. */
+export function readReply(command: Command | undefined, text: string): Reading | undefined {
+  const form = command === undefined ? undefined : FORMS.get(command.type);
+  if (form?.other?.test(text) === true && !REFUSED.test(text)) return undefined;
   // A state in which the setting was already is what was asked for.
   const already = /already in the state/i.test(text);
   const refused = isRefusal(text);
   const outcome = already ? 'done' : refused ? 'refused' : DEFERRED.test(text) ? 'deferred' : 'done';
   // The device is asked again in its other words (reply.ts): the reply to those counts.
   if (refused && !already && command?.type === 'locate') return { outcome: 'unclear', values: {} };
-  return { outcome, values: outcome === 'refused' ? {} : values(text) };
+  const isKnown = form === undefined || SUCCESS.test(text) || form.of.test(text);
+  return { outcome: outcome === 'done' && !already && !isKnown ? 'unclear' : outcome, values: outcome === 'refused' ? {} : values(text) };
 }
+
+const SUCCESS = /\b(ok|success\w*)\b|_OK\b/i;
+
+interface Form {
+  readonly of: RegExp;
+  /** What replies to the opposite command say. */
+  readonly other?: RegExp;
+}
+
+/** What the replies hold, where the protocol says so (9.4 to 9.6). */
+const FORMS: ReadonlyMap<string, Form> = new Map<string, Form>([
+  ['set_interval', { of: /\bTIMER\b/i }],
+  ['reboot', { of: /\bRESET\b|\brestart\b/i }],
+  ['engine_stop', { of: /\bDYD\b|\bRELAY\b|fuel supply/i, other: /\bHFYD=|^Restore fuel|fuel supply to resume|fuel supply is on/i }],
+  ['engine_resume', { of: /\bHFYD\b|\bRELAY\b|fuel supply/i, other: /\bDYD=|^Cut off the fuel|fuel supply cut off/i }],
+  ['status', { of: /\b(Battery|GPRS|GPS|GSM[\w ]{0,20}|ACC|Defense|IMEI)[:=]/i }],
+  ['version', { of: /\[VERSION\]|\bV(ER(SION)?)?[:=_ ]?\d|\d[._]\d/i }],
+  ['set_server', { of: /\bSERVER\b/i }],
+  ['set_time_zone', { of: /\bGMT\b/i }],
+  ['locate', { of: /\bLat:|\bq=|^(Current|Last) position/i }],
+]);
 
 /** Does the device say that it cannot or will not? */
 export function isRefusal(text: string): boolean {

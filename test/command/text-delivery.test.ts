@@ -203,6 +203,23 @@ describe('a command by text message', () => {
     expect(events.at(-1)).toMatchObject({ state: 'answered', reply: '[VERSION]NT06E_10' });
   });
 
+  it('is answered by a text of no known form when none comes that has one (4)', async () => {
+    const command = await submitted();
+    await reaches(command, 'sent', 1, TOOK);
+    await replied('Good morning');
+    await reaches(command, 'sent', 1, TOOK);
+    now += REPLY_MS;
+    await delivery.look();
+    expect(await reaches(command, 'answered', 1, 'in a form that is not documented, by text message')).toMatchObject({
+      reply: 'Good morning',
+    });
+    const another = await submitted();
+    await reaches(another, 'sent', 1, TOOK);
+    await replied('Good morning');
+    await replied('[VERSION]NT06E_10');
+    expect(await reaches(another, 'answered', 1, 'by text message')).toMatchObject({ reply: '[VERSION]NT06E_10' });
+  });
+
   it('that any way may take waits for a connection first (1)', async () => {
     const command = await submitted({ via: 'any' });
     connected = true;

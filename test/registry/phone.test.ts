@@ -1,29 +1,29 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
+import { secretUrl } from '../../src/base/secret.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import { type Change, DeviceRecords } from '../../src/fleet/registry/device-records.ts';
 import { e164 } from '../../src/fleet/registry/phone.ts';
-import { LmdbStore } from '../../src/state/lmdb.ts';
+import { openState } from '../../src/state/open.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { RedisServer } from '../ship/rig.ts';
 
-/** The telephone number of a device; the number quotes the invariant of src/fleet/registry/device-records.ts. */
+/** The telephone number of a device, in each state store; the number quotes the invariant of src/fleet/registry/device-records.ts. */
 
 const NUMBER = '+46701234567';
-let directory: string;
-let store: LmdbStore;
-let records: DeviceRecords;
+let redis: RedisServer;
 
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'fixgate-phone-'));
-  store = new LmdbStore({ directory, log: silentLog });
-  records = new DeviceRecords({ store, now: () => 1_793_491_200_000, record: () => {} });
+beforeAll(async () => {
+  redis = await RedisServer.start();
 });
-afterEach(async () => {
-  await store.close();
-  rmSync(directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
-});
+afterAll(() => redis.stop());
+
+function recordsIn(store: StateStore): DeviceRecords {
+  return new DeviceRecords({ store, now: () => 1_793_491_200_000, record: () => {} });
+}
 
 function fieldsOf(change: Change): string {
   return 'refused' in change ? [change.refused, ...change.problems.map(({ field }) => field)].join(' ') : 'done';
@@ -44,6 +44,29 @@ describe('a telephone number', () => {
     expect(e164(text)).toBe(number);
     expect(deviceSchema.safeParse({ id: 'd-1', phone: text }).success).toBe(number !== undefined);
   });
+});
+
+describe.each(['lmdb', 'redis'])('a telephone number in %s', (kind) => {
+  let directory: string;
+  let stores: StateStore[];
+  let store: StateStore;
+  let records: DeviceRecords;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'fixgate-phone-'));
+    const url = secretUrl(kind === 'redis' ? redis.url : '');
+    const open = (): Promise<StateStore> => openState({ url, prefix: 'test:', directory, log: silentLog });
+    stores = [await open(), await open()];
+    [store = await open()] = stores;
+    records = recordsIn(store);
+  });
+  afterEach(async () => {
+    for (const each of stores) await each.close();
+    rmSync(directory, { recursive: true, maxRetries: 20, retryDelay: 50 });
+    const client = redis.client();
+    await client.flushall();
+    client.disconnect();
+  });
 
   it('leads to its device, and is that of one only (2)', async () => {
     await records.create(deviceSchema.parse({ id: 'd-1', phone: '0046 70 123 45 67' }), 'me');
@@ -59,9 +82,12 @@ describe('a telephone number', () => {
     expect(await store.list('aliases', { limit: 9 })).toEqual([]);
   });
 
-  it('is given to one of those who ask at once (2)', async () => {
-    const made = await Promise.all(['d-1', 'd-2', 'd-3'].map((id) => records.create(deviceSchema.parse({ id, phone: NUMBER }), 'me')));
-    expect(made.map(fieldsOf).toSorted()).toEqual(['conflict phone', 'conflict phone', 'done']);
+  it('is given to one of those who ask at once, of whatever process (2)', async () => {
+    const of = stores.map(recordsIn);
+    const made = await Promise.all(
+      ['d-1', 'd-2', 'd-3', 'd-4'].map((id, n) => of[n % 2]?.create(deviceSchema.parse({ id, phone: NUMBER }), 'me')),
+    );
+    expect(made.map((change) => change && fieldsOf(change)).toSorted()).toEqual([...Array(3).fill('conflict phone'), 'done']);
   });
 
   it('is given to one of an upload that names it twice (2)', async () => {

@@ -21,7 +21,7 @@ import type { Reply } from './waiting.ts';
  *    and a critical command is unknown.
  * 3. One message of a device waits for a reply at a time.
  * 4. A message from the device's number is the reply when it reads like one to the command that waits, and is not an alarm. The sender can be
- *    forged: the note says that it came by text message, and an unclear text ends no critical command.
+ *    forged: the note says that it came by text message. An unclear text is the reply when none comes that is clear, and never of a critical command.
  * 5. A message that the gateway has taken counts in `texts_out`, in the same write.
  */
 export interface TextDeliveryOptions {
@@ -45,6 +45,11 @@ export interface TextDeliveryOptions {
   readonly ended: (device: string, id: string, reply: Reply | undefined) => void;
 }
 
+interface Heard {
+  readonly reply: Reply;
+  readonly relay: boolean;
+}
+
 export const FALLBACK_MS = 120_000;
 export const REPLY_MS = 600_000;
 const TICK_MS = 1_000;
@@ -61,6 +66,8 @@ export class TextDelivery {
   readonly #o: TextDeliveryOptions;
   /** Commands that may go this way, or have, by key. */
   readonly #waiting = new Map<string, Command>();
+  /** Unclear texts, by id of the command that waits. */
+  readonly #heard = new Map<string, Heard>();
   #following: Following | undefined;
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
@@ -127,31 +134,40 @@ export class TextDelivery {
       const outcome = reading?.outcome ?? '';
       const asksPlace = shownBy(codec, command) === 'fix';
       const isPlace = asksPlace && 'lat' in values && values['valid'] !== false && isNewer(values, command);
-      const isReply = outcome === 'refused' || (outcome === 'unclear' ? command.critical === '' : outcome !== '' && !asksPlace);
+      const isReply = outcome === 'refused' || (outcome !== 'unclear' && outcome !== '' && !asksPlace);
       // A place or an alarm comes without being asked for.
-      if (!isPlace && !(isReply && saysNoMore)) continue;
-      await this.#came(command, reading?.outcome === 'refused', { reply: text, values }, relay);
-      return;
+      if (isPlace || (isReply && saysNoMore)) {
+        await this.#came(command, reading?.outcome === 'refused' ? 'refused by the device, ' : '', { reply: text, values }, relay);
+        return;
+      }
+      if (outcome === 'unclear' && saysNoMore && command.critical === '' && command.state === 'sent')
+        this.#heard.set(command.id, { reply: { reply: text, values }, relay });
     }
   }
 
-  async #came(command: Command, refused: boolean, { reply, values }: Reply, relay: boolean): Promise<void> {
+  /** `how`: in front of the note. */
+  async #came(command: Command, how: string, { reply, values }: Reply, relay: boolean): Promise<void> {
     const { ledger } = this.#o;
-    const note = `${refused ? 'refused by the device, ' : ''}by text message${relay ? `; ${WITHHELD}` : ''}`;
+    const note = `${how}by text message${relay ? `; ${WITHHELD}` : ''}`;
     const [kept, withheld] = relay
       ? [
           { reply: '', values: {} },
           { reply, values },
         ]
       : [{ reply, values }, undefined];
-    if (refused) this.#said(await ledger.failed(command, note, kept.reply), withheld);
+    if (how.startsWith('refused')) this.#said(await ledger.failed(command, note, kept.reply), withheld);
     else this.#said(await ledger.answered(command, kept.reply, kept.values, note), withheld);
   }
 
   #note(key: string, command: Command | undefined): void {
     const isOurs = command !== undefined && isPending(command) && (command.via !== undefined || command.texted !== undefined);
-    if (isOurs) this.#waiting.set(key, command);
-    else this.#waiting.delete(key);
+    if (isOurs) {
+      this.#waiting.set(key, command);
+      return;
+    }
+    const before = this.#waiting.get(key);
+    if (before !== undefined) this.#heard.delete(before.id);
+    this.#waiting.delete(key);
   }
 
   /** Invariants 1 and 2. */
@@ -169,7 +185,10 @@ export class TextDelivery {
     const command = open.find(({ id }) => id === listed.id);
     if (command === undefined || !this.#isDue(command, now())) return;
     const opposing = open.find(({ opposes }) => opposes.includes(command.id));
-    if (command.state === 'sent')
+    const heard = this.#heard.get(command.id);
+    if (command.state === 'sent' && heard !== undefined)
+      await this.#came(command, 'in a form that is not documented, ', heard.reply, heard.relay);
+    else if (command.state === 'sent')
       this.#said(await ledger.unanswered(command, `no reply to the text message within ${REPLY_MS / 60_000} min`, true));
     else if (opposing !== undefined) this.#said(await ledger.cancelled(command, opposedBy(opposing)));
     // Invariant 3.
