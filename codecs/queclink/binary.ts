@@ -82,7 +82,7 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: Qu
       break;
     case 'HBD':
       if (end - start < 32 || !identify(bytes, start + 11, state, out)) break;
-      state.setModel(modelByCode(bytes[start + 6]!));
+      state.readModel(modelByCode(bytes[start + 6]!));
       out.kind = FrameKind.Heartbeat;
       oweBinary(u16be(bytes, end - 6), true, out);
       break;
@@ -144,7 +144,7 @@ function identify(bytes: Bytes, at: number, state: QueclinkState, out: FrameResu
 
 function acknowledgement(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
   if (end - start < 36 || !identify(bytes, start + 12, state, out)) return;
-  state.setModel(modelByCode(bytes[start + 7]!));
+  state.readModel(modelByCode(bytes[start + 7]!));
   out.row();
   out.kind = FrameKind.Reply;
   const serial = u16be(bytes, start + 21);
@@ -220,7 +220,7 @@ function reported(
     return;
   }
   const device = has(mask, 8) ? bytes[p]! : 0;
-  if (device !== 0) state.setModel(modelByCode(device));
+  if (device !== 0) state.readModel(modelByCode(device));
   if ((mask & Mask.Name) === 0 && !identify(bytes, id, state, out)) {
     out.malformed(Reason.BadId);
     return;

@@ -45,7 +45,7 @@ export function decodePro(bytes: Bytes, start: number, end: number, state: Quecl
     return;
   }
   out.deviceId = state.id;
-  state.setModel(modelByCode(u16be(bytes, p + 8)));
+  state.readModel(modelByCode(u16be(bytes, p + 8)));
   if (isHeartbeat) {
     out.kind = FrameKind.Heartbeat;
     return;

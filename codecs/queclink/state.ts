@@ -117,10 +117,16 @@ export class QueclinkState {
       text += String.fromCharCode(bytes[from + k]!);
     }
     this.version = text;
-    this.setModel(modelOf(text));
+    this.#setModel(modelOf(text));
   }
 
-  setModel(model: Model): void {
+  /** The model that a binary frame says; the next text says its own, though it has the version of the text before. */
+  readModel(model: Model): void {
+    this.#versionBytes = -1;
+    this.#setModel(model);
+  }
+
+  #setModel(model: Model): void {
     this.model = this.#fixedModel === UNKNOWN ? model : this.#fixedModel;
   }
 
