@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { lookMs } from '../base/clock.ts';
 import { AGAIN_MS, type Call } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { TOPICS, type Topic } from '../live/feed.ts';
@@ -181,7 +182,7 @@ function stream(
     void isValid.then((holds) => {
       if (!holds) client.end('ended');
     });
-  }, VALID_MS);
+  }, lookMs(VALID_MS));
   out.once('close', () => {
     clearInterval(looking);
     client.closed();

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { lookMs } from '../base/clock.ts';
 import type { Call } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import type { Traced } from '../live/trace-hub.ts';
@@ -85,7 +86,7 @@ function stream(
     void isValid.then((holds) => {
       if (!holds) trace.end('ended');
     });
-  }, VALID_MS);
+  }, lookMs(VALID_MS));
   out.once('close', () => {
     clearInterval(looking);
     left();
