@@ -1,4 +1,5 @@
-import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import puppeteer, { type Browser, type BrowserContext, type Page } from 'puppeteer-core';
+import { z } from 'zod';
 import { eventually } from '../support/wait.ts';
 
 /** Debian's. */
@@ -7,17 +8,25 @@ const PROGRAM = '/usr/bin/chromium';
 const PATIENCE_MS = 240_000;
 /** Of a page at its start: refusals of its policy are errors of the console. */
 const REPORT = `addEventListener('securitypolicyviolation', (e) => console.error('refused by the policy: ' + e.violatedDirective + ' ' + e.blockedURI));`;
-/** Software rendering says so. */
-const KNOWN = /GPU stall due to ReadPixels/;
+/** Software rendering says so. And a server that is being stopped does not answer. */
+const KNOWN = /GPU stall due to ReadPixels|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)_/;
 
 /** A page, and what went wrong in it. */
 export interface Seen {
   readonly page: Page;
-  /** Errors of scripts, of the console and of the policy; refusals of the API are the page's business. */
+  /** Errors of scripts, of the console and of the policy, and dialogs; refusals of the API are the page's business. */
   readonly faults: readonly string[];
 }
 
-/** One real browser for a file of tests; every page has a profile of its own. */
+export interface Look {
+  readonly width?: number;
+  readonly height?: number;
+  readonly dark?: boolean;
+  /** Another tab beside this one, with the same session. */
+  readonly beside?: Page;
+}
+
+/** One real browser for a file of tests; every page that is not opened beside another has a profile of its own. */
 export class Chromium {
   readonly #browser: Browser;
 
@@ -32,15 +41,16 @@ export class Chromium {
     );
   }
 
-  async open(
-    url: string,
-    { width = 1280, height = 800, dark = false }: { width?: number; height?: number; dark?: boolean } = {},
-  ): Promise<Seen> {
-    const context = await this.#browser.createBrowserContext();
+  async open(url: string, { width = 1280, height = 800, dark = false, beside }: Look = {}): Promise<Seen> {
+    const context: BrowserContext = beside?.browserContext() ?? (await this.#browser.createBrowserContext());
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     const faults: string[] = [];
     page.on('pageerror', (error) => faults.push(String(error)));
+    page.on('dialog', (dialog) => {
+      faults.push(`it asks: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
     page.on('console', (message) => {
       const from = URL.parse(message.location().url ?? '')?.pathname ?? '';
       if (message.type() === 'error' && !from.startsWith('/v1/') && !KNOWN.test(message.text())) faults.push(`${from} ${message.text()}`);
@@ -60,6 +70,16 @@ export class Chromium {
 /** What one reads on the page. */
 export async function textOf(page: Page): Promise<string> {
   return String(await page.evaluate('document.body.innerText'));
+}
+
+/** What a page has loaded from paths that match: how often, and bytes as they came. */
+export async function loaded(page: Page, paths: RegExp): Promise<{ requests: number; bytes: number }> {
+  const all = z.array(z.object({ name: z.string(), encodedBodySize: z.number() })).parse(
+    await page.evaluate(`['navigation', 'resource'].flatMap((type) =>
+      performance.getEntriesByType(type).map(({ name, encodedBodySize }) => ({ name, encodedBodySize })))`),
+  );
+  const found = all.filter(({ name }) => paths.test(URL.parse(name)?.pathname ?? ''));
+  return { requests: found.length, bytes: found.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0) };
 }
 
 /** Clicks it, as soon as it is there. */

@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fixgate } from '../cli/command.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { openState } from '../../src/state/open.ts';
+import { entries } from '../../src/state/pages.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
-import { Chromium, press, reads, textOf } from './chromium.ts';
+import { Chromium, loaded, press, reads, textOf } from './chromium.ts';
+import { enterWith, linkTo, show } from './person.ts';
 
 /** The way in, in a real browser against a whole server that builds its pages itself. */
 let server: ApiServer;
@@ -17,10 +21,14 @@ afterAll(async () => {
   await server.running.stop();
 });
 
-async function link(...args: string[]): Promise<string> {
-  const { out, error } = await fixgate(['console', ...args], '', { FIXGATE_DATA_DIR: server.running.dataDir, FIXGATE_URL: server.url });
-  if (out === '') throw new Error(error);
-  return out.trim();
+const link = (...args: readonly string[]): Promise<string> => linkTo(server, ...args);
+
+/** As if the ten minutes of every code were over: in the state store, which the server shares with the command line. */
+async function expireCodes(): Promise<void> {
+  const store = await openState({ url: undefined, prefix: '', directory: join(server.running.dataDir, 'state'), log: silentLog });
+  for await (const [key, value] of entries(store, 'codes'))
+    await store.write([{ table: 'codes', key, put: JSON.stringify({ ...JSON.parse(value), expires: Date.now() - 1 }) }]);
+  await store.close();
 }
 
 describe('a person', () => {
@@ -40,10 +48,41 @@ describe('a person', () => {
     expect(await textOf(second.page)).not.toContain('No device yet');
   });
 
+  it('is refused with a code whose ten minutes are over', async () => {
+    const once = await link();
+    await expireCodes();
+    const { page, faults } = await browser.open(once);
+    await reads(page, 'invalid code: it works once, for 10 minutes');
+    expect(await page.$$('nav')).toEqual([]);
+    expect(await page.evaluate('location.hash')).not.toContain('code');
+    expect(await page.evaluate("localStorage.getItem('fixgate.session')")).toBeNull();
+    expect(faults).toEqual([]);
+  });
+
+  it('is signed out of every tab when the token is revoked, also where nothing but the stream tells', async () => {
+    const made = await server.call('POST', '/v1/tokens', { name: 'visitor', scopes: ['read', 'locations'] });
+    const { page, faults } = await enterWith(String(made.body['token']), server, browser);
+    await show(page, 'map');
+    await reads(page, '● live');
+    const beside = await browser.open(`${server.url}/#/events`, { beside: page });
+    await reads(beside.page, '● live');
+    expect((await server.call('DELETE', '/v1/tokens/visitor')).status).toBe(204);
+    // Its stream is looked at every 30 seconds.
+    await reads(page, 'paste a code or a token');
+    await reads(beside.page, 'paste a code or a token');
+    expect([await textOf(page), await textOf(beside.page)].filter((text) => text.includes('The session has ended.'))).not.toEqual([]);
+    for (const one of [page, beside.page]) expect(await one.$$('nav, .map')).toEqual([]);
+    expect(await page.evaluate('localStorage.length')).toBe(await page.evaluate("localStorage.getItem('fixgate.theme') === null ? 0 : 1"));
+    expect([...faults, ...beside.faults]).toEqual([]);
+  });
+
   it('without a session sees the sign-in page, whatever the address', async () => {
     const { page, faults } = await browser.open(`${server.url}/#/map`);
     await reads(page, 'npx fixgate console');
     expect(await page.$$('nav')).toEqual([]);
+    // Compressed, and nothing of the map.
+    const { requests, bytes } = await loaded(page, /^(?!\/icon)/);
+    expect([requests <= 3, bytes <= 25_000, bytes > 1000]).toEqual([true, true, true]);
     await page.type('input', 'not-a-code');
     await page.keyboard.press('Enter');
     await reads(page, 'invalid code');
