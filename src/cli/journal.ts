@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf, systemCode } from '../base/errors.ts';
 import { nodeStorage } from '../base/files.ts';
-import { lockDirectory } from '../base/lock/lock.ts';
+import { lockParked } from '../base/lock/parked-lock.ts';
 import { processLog } from '../base/log-pino.ts';
 import { findInstance } from '../cluster/instance.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
@@ -244,8 +244,7 @@ async function parked(config: Config, { json, retry }: Options): Promise<number>
     return found.length === 0 ? EXIT.Ok : EXIT.Found;
   }
   if (!existsSync(directory)) return retryParkedEntries(config, json);
-  // Two retries at a time would both deliver what is there. The server adds to it meanwhile.
-  const lock = await lockDirectory(directory, 0);
+  const lock = await lockParked(directory);
   try {
     return await retryParkedEntries(config, json);
   } finally {

@@ -159,7 +159,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     log,
   });
   const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
-  const exclusion = new Exclusion();
+  const exclusion = new Exclusion(config.dataDir);
   const packed = packedOf(options);
   const replayer = new Replayer({ packed, exclusion, store: state, check: recordOptions(codecs), now });
   const eraser = eraserOf(options, state, deviceRecords, exclusion);

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../base/errors.ts';
 import { nodeStorage } from '../base/files.ts';
-import { lockDirectory } from '../base/lock/lock.ts';
+import { lockParked } from '../base/lock/parked-lock.ts';
 import { processLog } from '../base/log-pino.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
@@ -29,8 +29,7 @@ interface RetryParts {
 export async function retry(parts: RetryParts, sink: string, only?: string): Promise<{ delivered: number; refused: number }> {
   const directory = join(parts.config.dataDir, 'parked');
   if ((await nodeStorage.stat(directory)) === null) return { delivered: 0, refused: 0 };
-  // Two retries at a time would both deliver what is there. The server adds to it meanwhile.
-  const lock = await lockDirectory(directory, 0);
+  const lock = await lockParked(directory);
   try {
     if ((await listParked(directory, sink)).length === 0) return { delivered: 0, refused: 0 };
     return await retryOf(parts, directory, sink, only);
