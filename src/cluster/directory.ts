@@ -57,12 +57,7 @@ export class Directory {
     const place = this.#places.get(device);
     if (place === undefined || place.sessions.size < 2) return [];
     if (place.way.decide([...place.sessions.values()].flat(), this.#now())) this.#tellAll(device, place);
-    return this.others(slot, device);
-  }
-
-  /** The other workers that have sessions of the device. */
-  others(slot: number, device: string): readonly number[] {
-    return [...(this.#places.get(device)?.sessions.keys() ?? [])].filter((other) => other !== slot);
+    return [...place.sessions.keys()].filter((other) => other !== slot);
   }
 
   /** What a worker has reported, in its order. */

@@ -4,8 +4,8 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { MetricsJson } from '../base/metrics/aggregate.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
 import type { Claim } from '../in/session/claim.ts';
-import type { Sighting } from '../in/session/clones.ts';
 import type { SessionFacts } from '../in/session/session.ts';
+import type { Sighting } from '../in/session/sightings.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { TracedFrame } from '../live/traces.ts';
 import type { EventJson } from '../out/record/event.ts';
@@ -74,13 +74,6 @@ interface Spoke {
   readonly peer: string;
 }
 
-/** A device that several workers have sessions of is at a place. */
-interface Placed {
-  readonly type: 'placed';
-  readonly device: string;
-  readonly sighting: Sighting;
-}
-
 /** A datagram read off the socket of a listener that another worker takes over. */
 interface Datagram {
   readonly type: 'datagram';
@@ -100,7 +93,6 @@ interface Ticketed {
 export type ToWorker =
   | StateDamaged
   | Spoke
-  | Placed
   | Datagram
   /** A client looks: where devices are is told each second for a while. */
   | { readonly type: 'watch' }
@@ -160,7 +152,8 @@ export type FromRole =
   | { readonly type: 'state_suspect' }
   /** Of a worker. */
   | Spoke
-  | Placed
+  /** Of a worker: where connections that ended, or of several of one device, have spoken from. */
+  | { readonly type: 'sightings'; readonly sightings: readonly Sighting[] }
   /** Of a worker that ends, for its successor. */
   | Datagram
   /** Of a worker: the ledger records how a command ended; `reply`: the device's reply where the ledger may not keep it. */

@@ -3,6 +3,7 @@ import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
 import type { SessionFacts } from '../in/session/session.ts';
+import type { Sighting } from '../in/session/sightings.ts';
 import type { TextFrame } from '../in/sms/inbox.ts';
 import type { SightRow, WhoRow } from '../live/sights.ts';
 import type { ServerFacts } from '../live/status.ts';
@@ -68,6 +69,8 @@ export interface OpenOffice {
     moved(device: string): void;
     events(events: readonly EventJson[]): void;
   };
+  /** Looks for two devices with one id. */
+  readonly clones: { saw(sighting: Sighting): void };
   readonly traces: { take(key: string, frames: readonly TracedFrame[], lost: number): void };
   /** Requests that wait for the end of a command. */
   readonly waiting: { ended(device: string, id: string, reply: Reply | undefined): void };

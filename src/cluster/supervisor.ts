@@ -413,8 +413,8 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
       case 'spoke':
         for (const other of this.#directory.spoke(slot, message.device)) this.#workers.get(other)?.send(message);
         break;
-      case 'placed':
-        for (const other of this.#directory.others(slot, message.device)) this.#workers.get(other)?.send(message);
+      case 'sightings':
+        for (const sighting of message.sightings) this.office?.clones.saw(sighting);
         break;
       case 'datagram':
         this.#heirs.get(slot)?.send(message);

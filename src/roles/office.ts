@@ -39,6 +39,7 @@ import { Forgetter } from '../fleet/registry/forgetter.ts';
 import { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import { RecipientRecords } from '../fleet/registry/recipient.ts';
 import { pickAddress } from '../fleet/registry/standing.ts';
+import { Clones } from '../in/session/clones.ts';
 import { Live } from '../live/live.ts';
 import { StatusBoard } from '../live/status.ts';
 import { totalsOf } from '../live/totals.ts';
@@ -68,6 +69,7 @@ const now = (): number => systemClock.now();
 
 /** What the supervisor knows of devices and commands: the API's side of it. */
 export interface Office extends ApiOffice {
+  readonly clones: Clones;
   /** The state store is damaged: nothing touches it any more. */
   abandonState(damage: string): void;
   close(): Promise<void>;
@@ -239,6 +241,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     holds: new Holds({ store: state, now, device: (id) => deviceRecords.get(id), isOpen: (erasure) => eraser.isOpen(erasure) }),
     status,
     live,
+    clones: new Clones(record),
     usage: new UsageRanking(state, now),
     explainer,
     traces,

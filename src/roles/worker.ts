@@ -23,12 +23,12 @@ import { Peers } from '../in/listen/peers.ts';
 import type { Sender } from '../in/listen/udp.ts';
 import type { Claim } from '../in/session/claim.ts';
 import { Clocks } from '../in/session/clocks.ts';
-import { Clones } from '../in/session/clones.ts';
 import { CodecCounters } from '../in/session/counters.ts';
 import { httpLocator } from '../in/session/http-locator.ts';
 import { METER_TICK_MS } from '../in/session/meter.ts';
 import { Places } from '../in/session/places.ts';
 import type { Session, SessionFacts } from '../in/session/session.ts';
+import { Sightings } from '../in/session/sightings.ts';
 import { SessionTable } from '../in/session/table.ts';
 import { Journal } from '../journal/journal.ts';
 import type { JournalOptions } from '../journal/options.ts';
@@ -171,7 +171,7 @@ function hostOf({ config, codecs, durable, state, sessions, sights, fleet, metri
     delivery,
     meters,
     clocks: new Clocks(),
-    clones: new Clones((device, sighting) => tell({ type: 'placed', device, sighting })),
+    sightings: new Sightings((sightings) => tell({ type: 'sightings', sightings })),
     service,
     metrics,
     clock: systemClock,
@@ -276,11 +276,6 @@ class EdgeWorker implements ChildRole {
       case 'spoke':
         this.#host.sessions.heard(message.device, message.peer);
         break;
-      case 'placed': {
-        const [session] = this.#host.sessions.of(message.device);
-        if (session !== undefined) this.#host.clones.told(message.device, message.sighting, session.terms.mostKmh);
-        break;
-      }
       case 'commands':
         this.#fleet.delivery.poke(message.device);
         break;

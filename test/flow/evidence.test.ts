@@ -8,8 +8,10 @@ import { Seen } from '../../src/fleet/plan/plan-cache.ts';
 import { noteUnit } from '../../src/fleet/registry/unit-facts.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
+import { Clones } from '../../src/in/session/clones.ts';
 import type { EntrySink } from '../../src/in/session/entry-sink.ts';
 import type { Session } from '../../src/in/session/session.ts';
+import { type Sighting, Sightings } from '../../src/in/session/sightings.ts';
 import { SessionTable } from '../../src/in/session/table.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { Random } from '../../src/simulate/random.ts';
@@ -114,9 +116,16 @@ beforeEach(() => {
   );
   const plan = plans.get('every-60');
   if (plan === undefined) throw new Error('no plan');
+  const clones = new Clones((device, event) => events.push({ device, ...event }));
   host = intakeHost({
     clock,
     journal,
+    sightings: new Sightings(
+      (sightings) => {
+        for (const one of sightings) clones.saw(one);
+      },
+      (send) => send(),
+    ),
     sessions: new SessionTable<Session>({ now: () => clock.elapsed() }),
     service: {
       ...NO_CAPS,
@@ -141,6 +150,8 @@ class Unit {
   card: string;
   firmware = 'FW 1.2';
   address: string;
+  /** The address of the next connection. */
+  wanders: (() => string) | undefined;
   #port = 1_000;
   #intake: Intake | undefined;
   #abandoned: Intake[] = [];
@@ -176,13 +187,18 @@ class Unit {
   connect(): void {
     // The network gives another port, and now and then another address.
     this.#port += 1;
-    if (this.#port % 7 === 6) this.address = this.address.replace(/\d+$/, String(1 + ((this.#port * 13) % 250)));
+    if (this.wanders !== undefined) this.address = this.wanders();
+    else if (this.#port % 7 === 6) this.address = this.address.replace(/\d+$/, String(1 + ((this.#port * 13) % 250)));
     this.#intake = new Intake(host, codec, this.transport, `${this.address}:${this.#port}`, new RecordedLink());
     const { id, card, firmware } = this;
     this.send({ id, name: 'login', texts: { iccid: card, firmware } });
     this.send({ name: 'info', texts: { iccid: `${card}F`, imsi: `26201${id}00`, firmware: `${firmware} (2026-01)`, model: 'X' } });
     // What the server closed is closed in the end.
     for (const one of this.#abandoned.splice(0, Math.max(0, this.#abandoned.length - 2))) one.closed('timeout');
+  }
+
+  close(): void {
+    this.take({ at: 0, does: 'close' });
   }
 
   send(said: Said | string): void {
@@ -210,6 +226,25 @@ describe(`${DEVICES} honest devices`, () => {
     // They did speak, and break their connections.
     expect(events.filter(({ type }) => type === 'connected').length).toBeGreaterThan(3 * DEVICES);
   });
+
+  it('that connect for each record, mostly from another network, and whose positions are wrong now and then, give none', async () => {
+    const days = Array.from({ length: DEVICES / 10 }, (_, n) => {
+      const unit = new Unit(n);
+      const random = new Random(n);
+      unit.wanders = () => `${random.int(3)}.${random.int(2)}.7.9`;
+      // Its receiver is led astray, to the same place each time, for some hours.
+      const astray = (act: Act): Act =>
+        act.does !== 'send' || random.int(2) === 0
+          ? act
+          : { ...act, records: act.records.map((one) => ({ ...one, lat: 59.1, lon: 30.2, event: '' })) };
+      const day = honestDay(9_000 + n, START, intervalOf(n)).filter(({ does }) => does === 'send');
+      const hours = day.map((act) => (n % 4 === 0 && act.at - START < 4 * 3_600_000 ? astray(act) : act));
+      return [unit, hours.flatMap((act): Act[] => [{ at: act.at, does: 'connect' }, act, { at: act.at + 100, does: 'close' }])] as const;
+    });
+    await play(days);
+    expect(told().filter((event) => Object(event).type === 'clone')).toEqual([]);
+    expect(events.filter(({ type }) => type === 'connected').length).toBeGreaterThan(10 * DEVICES);
+  });
 });
 
 describe('a device that', () => {
@@ -224,6 +259,18 @@ describe('a device that', () => {
       clock.step(1000 * everyS);
       unit.send({ rows: [{ time: clock.wall, lat: 52 + s / 1e4, lon: 13, speed: 40, course: 1, valid: true, event: '', ...more }] });
     }
+  };
+  const sighting = (who: string, k: number): Sighting => {
+    const at = START + 60_000 * k;
+    const place = who === 'a' ? { peer: '192.0.2.7:1', lat: 52, lon: 13 } : { peer: '198.51.100.9:1', lat: 48, lon: 2 };
+    return { device: '1', account: '', time: at, received: at, mostKmh: 1_000, ...place };
+  };
+  /** Addresses of the events. */
+  const said = (sightings: readonly Sighting[]): unknown[] => {
+    const found: unknown[] = [];
+    const clones = new Clones((_device, { addresses }) => found.push(addresses));
+    for (const one of sightings) clones.saw(one);
+    return found;
   };
   const types = async (): Promise<string[]> => {
     await new Promise((resolve) => setImmediate(resolve));
@@ -276,14 +323,57 @@ describe('a device that', () => {
   });
 
   it('is two, on two workers', async () => {
-    const near = { peer: '192.0.2.7:1', lat: 52, lon: 13 };
-    const far = { peer: '198.51.100.9:1', lat: 48, lon: 2 };
-    const said = [0, 1, 2, 3, 4, 5].map((k) => {
-      const at = START + 60_000 * k;
-      if (k % 2 === 1) host.clones.told('1', { ...far, time: at, received: at }, 1_000);
-      return k % 2 === 0 ? host.clones.saw('1', { ...near, time: at, received: at }, 1_000) : undefined;
-    });
-    expect(said.flatMap((news) => (news === undefined ? [] : [news.addresses]))).toEqual([['192.0.2.7:1', '198.51.100.9:1']]);
+    // What one of them tells late says nothing.
+    expect(said(['a', 'b', 'a', 'b', 'a', 'b'].map((who, k) => sighting(who, k)))).toEqual([['192.0.2.7:1', '198.51.100.9:1']]);
+    expect(said([sighting('a', 0), sighting('b', 1), sighting('a', 2), sighting('b', 1), sighting('a', 3)])).toEqual([]);
+    // The time of another account is not its own.
+    const passedOn = ['a', 'b', 'a', 'b'].map((who, k) => ({ ...sighting(who, k), account: k < 2 ? 'acme' : 'bolt' }));
+    expect(said(passedOn)).toEqual([]);
+  });
+
+  it('is two that connect for each record, and never at once', async () => {
+    const [one, other] = [new Unit(0, '192.0.2.7'), new Unit(0, '198.51.100.9')];
+    for (let k = 0; k < 5; k++)
+      for (const [unit, more] of [
+        [one, { lat: 52 + k / 1e3 }],
+        [other, { lat: 48 + k / 1e3, lon: 2 }],
+      ] as const) {
+        unit.connect();
+        drive(unit, 30, 0.5, more);
+        unit.close();
+      }
+    expect(await types()).toEqual(['clone']);
+    expect(told()[0]).toMatchObject({ addresses: [expect.stringContaining('192.0.2.'), expect.stringContaining('198.51.100.')] });
+  });
+
+  it('is two, of which one stays connected', async () => {
+    const [one, other] = [new Unit(0, '192.0.2.7'), new Unit(0, '198.51.100.9')];
+    one.connect();
+    for (let k = 0; k < 5; k++) {
+      drive(one, 30, 0.5);
+      other.connect();
+      drive(other, 30, 0.5, { lat: 48, lon: 2 });
+      other.close();
+    }
+    expect(await types()).toEqual(['clone']);
+  });
+
+  it('is told of only when networks tell them apart, where connections are short', () => {
+    const by = (...networks: string[]): Sighting[] =>
+      networks.map((network, k) => ({ ...sighting(k % 2 === 0 ? 'a' : 'b', k), peer: `${network}.7.${k}:${k}` }));
+    const turns = (a: string, b: string, times: number): string[] => Array.from({ length: times }, (_, k) => (k % 2 === 0 ? a : b));
+    expect(said(by(...turns('10.1', '10.2', 8)))).toEqual([['10.1.7.6:6', '10.2.7.7:7']]);
+    expect(said(by(...turns('10.1', '10.2', 7)))).toEqual([]);
+    // All behind one gateway.
+    expect(said(by(...turns('10.1', '10.1', 40)))).toEqual([]);
+    // One of them came from elsewhere, and begins anew half a day later.
+    expect(said(by('10.1', '10.2', '10.1', '10.3', ...turns('10.1', '10.2', 40)))).toEqual([]);
+    const later = by(...turns('10.1', '10.2', 8)).map((one) => ({
+      ...one,
+      time: one.time + 86_400_000,
+      received: one.received + 86_400_000,
+    }));
+    expect(said([...by('10.3', '10.2', '10.1'), ...later])).toHaveLength(1);
   });
 
   it('has one wrong position on a new address is one', async () => {

@@ -5,11 +5,11 @@ import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Refusals } from '../../src/in/intake/refusals.ts';
 import { Scratch } from '../../src/in/intake/scratch.ts';
 import { Clocks } from '../../src/in/session/clocks.ts';
-import { Clones } from '../../src/in/session/clones.ts';
 import { CodecCounters } from '../../src/in/session/counters.ts';
 import type { EntrySink } from '../../src/in/session/entry-sink.ts';
 import { Meters } from '../../src/in/session/meter.ts';
 import type { Session } from '../../src/in/session/session.ts';
+import { Sightings } from '../../src/in/session/sightings.ts';
 import { SessionTable } from '../../src/in/session/table.ts';
 import type { KeptOptions } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, type Origin } from '../../src/journal/entry.ts';
@@ -149,7 +149,10 @@ export function intakeHost(parts: Partial<IntakeHost> = {}): IntakeHost {
     delivery: NO_DELIVERY,
     meters: new Meters(journal, clock),
     clocks: new Clocks(),
-    clones: new Clones(),
+    sightings: new Sightings(
+      () => {},
+      () => {},
+    ),
     metrics,
     clock,
     log: silentLog,

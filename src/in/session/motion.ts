@@ -9,15 +9,28 @@ const LIVE_MS = 60_000;
 const HOLDS_MS = 120_000;
 const NOT_LIVE = RowFlag.Buffered | RowFlag.Future | RowFlag.NoTime;
 
+/** Times in epoch ms: of the position, and of its receipt. */
+export interface Place {
+  readonly lat: number;
+  readonly lon: number;
+  readonly time: number;
+  readonly received: number;
+}
+
 /**
- * Whether a vehicle moves or stands, by its last live position: a valid one that did not wait in the device's memory. An engine
- * is stopped by what this says.
+ * The last live position of a session's device, a valid one that did not wait in the device's memory, and by it whether its vehicle moves
+ * or stands. An engine is stopped by what this says.
  */
 export class Motion {
   #moving = false;
   /** Of the position: its own time, epoch ms, and its receipt, monotonic ms. */
   #time = 0;
   #heard = Number.NEGATIVE_INFINITY;
+  #lat = Number.NaN;
+  #lon = Number.NaN;
+  /** When it was received, epoch ms, and when the one was that `news` returned last. */
+  #received = 0;
+  #toldAt = 0;
 
   /** Undefined: no live position came of late. `now`: monotonic ms. */
   at(now: number): boolean | undefined {
@@ -34,15 +47,19 @@ export class Motion {
     if (before !== undefined && JUDGED.time < this.#time) return false;
     this.#time = JUDGED.time;
     this.#heard = now;
+    this.#received = received;
+    this.#lat = frame.latitude[row] ?? Number.NaN;
+    this.#lon = frame.longitude[row] ?? Number.NaN;
     this.#moving = (frame.speedKmh[row] ?? Number.NaN) > STANDING_KMH;
     return this.#moving !== before;
   }
-}
 
-/** The row of the newest position, if that did not wait in the device's memory; -1: there is none. Received at this time, epoch ms. */
-export function liveFix(frame: FrameResult, received: number): number {
-  const row = newestFix(frame);
-  return row >= 0 && isLive(frame, row, received) ? row : -1;
+  /** The position, if it was received so long after the one that this returned last. */
+  news(afterMs: number): Place | undefined {
+    if (this.#received === this.#toldAt || Math.abs(this.#received - this.#toldAt) < afterMs) return undefined;
+    this.#toldAt = this.#received;
+    return { lat: this.#lat, lon: this.#lon, time: this.#time, received: this.#received };
+  }
 }
 
 /** Leaves its time in JUDGED. */

@@ -15,7 +15,6 @@ import { Sight } from '../../live/sights.ts';
 import type { Tap, Traces } from '../../live/traces.ts';
 import type { ProfileStore } from '../../state/profile.ts';
 import type { Clocks } from './clocks.ts';
-import type { Clones } from './clones.ts';
 import { CommandPort } from './command-port.ts';
 import type { EntrySink } from './entry-sink.ts';
 import { Interval } from './interval.ts';
@@ -24,6 +23,7 @@ import { Motion } from './motion.ts';
 import { journalEvent } from './notices.ts';
 import { SessionProfile } from './profile.ts';
 import type { Reader } from './reader.ts';
+import type { Sightings } from './sightings.ts';
 import type { LiveSession, SessionTable } from './table.ts';
 import type { PlanService, Terms } from './terms.ts';
 import { unitOf } from './unit-reader.ts';
@@ -48,8 +48,8 @@ export interface SessionHost {
   readonly delivery: Pick<Delivery, 'attached' | 'detached' | 'ready' | 'replied' | 'fixed' | 'poke' | 'contradicted'>;
   /** What live records say of the devices' clocks. */
   readonly clocks: Clocks;
-  /** Which of them are two. */
-  readonly clones: Clones;
+  /** Tells where connections speak from. */
+  readonly sightings: Sightings;
   /** What devices use. */
   readonly meters: Meters;
   /** Plans, and which of their steps hold. */
@@ -136,7 +136,8 @@ export class Session implements LiveSession {
   readonly #host: SessionHost;
   readonly #line: Line;
   readonly #interval = new Interval();
-  readonly #motion = new Motion();
+  /** Undefined until a frame has records. */
+  #motion: Motion | undefined;
   #reader: Reader;
   #known: DeviceLookup;
   #origin: Origin;
@@ -187,6 +188,7 @@ export class Session implements LiveSession {
     // A network is the device's when nothing contradicted it.
     if (this.#leads && !this.#wasCrowded && this.#heardAt - this.since >= SETTLED_MS)
       this.#host.standings.note(this.device, this.transport, addressOf(this.peer));
+    this.#host.sightings.add(this, this.#motion, 0);
     this.#ended = true;
     this.#line.tap = this.#host.traces.of('', addressOf(this.peer));
     this.profile.end();
@@ -249,7 +251,7 @@ export class Session implements LiveSession {
 
   /** Whether its vehicle moves, by its last live position. */
   get moving(): boolean | undefined {
-    return this.#motion.at(this.#host.clock.elapsed());
+    return this.#motion?.at(this.#host.clock.elapsed());
   }
 
   /** When a chunk came last, monotonic ms. */
@@ -304,6 +306,7 @@ export class Session implements LiveSession {
   noticed(frame: FrameResult, { wall, at }: { readonly wall: number; readonly at: number }): void {
     if (frame.rows === 0) return;
     const port = this.#port;
+    this.#motion ??= new Motion();
     if (this.#motion.saw(frame, wall, at) && port?.wantsMotion === true) this.#host.delivery.poke(this.device);
     port?.fixed(frame);
     const offset = this.#host.clocks.saw(this.#line.codec, this.#known.unit, frame, this.#reader.clockOffset, wall);
@@ -311,7 +314,7 @@ export class Session implements LiveSession {
     this.terms.watch(frame, wall, this);
     const network = this.terms.networkOf(frame, wall, this.meter.network);
     if (network !== this.meter.network && network !== undefined) this.#host.meters.roam(this.meter, network);
-    if (this.#crowded) this.#host.clones.noticed(this, frame, wall);
+    if (this.#crowded) this.#host.sightings.add(this, this.#motion, SPOKE_MS);
     if (frame.texts.length === 0) return;
     const said = unitOf(this.#line.codec, frame);
     if (said.length > 0) this.terms.service.said(this.device, said, (news) => this.event(news));
@@ -337,6 +340,8 @@ export class Session implements LiveSession {
   }
 
   crowd(crowded: boolean): void {
+    // Before another speaks.
+    if (crowded && !this.#crowded) this.#host.sightings.add(this, this.#motion, 0);
     this.#crowded = crowded;
     this.#wasCrowded ||= crowded;
   }
