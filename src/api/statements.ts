@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
-import { readService } from '../fleet/plan/service-keeper.ts';
+import { readService, readUnits } from '../fleet/plan/service-keeper.ts';
 import {
   accountSum,
   daysOf,
@@ -12,6 +12,7 @@ import {
   statementOf,
   statementSchema,
   totalOf,
+  unitsWithin,
 } from '../fleet/plan/statement.ts';
 import { countersOf, forecastOf } from '../fleet/plan/usage.ts';
 import type { PlanHistory } from '../fleet/plan/versions.ts';
@@ -67,6 +68,7 @@ const ZONES_MS = 14 * 3_600_000;
 export async function statementsOf(office: ApiOffice, id: string, share?: Share): Promise<Shown[]> {
   const now = systemClock.now();
   const periods = (await readService(office.state, id, now))?.periods ?? [];
+  const replaced = await readUnits(office.state, id);
   const plans = new Map<string, PlanHistory>();
   for (const { plan } of periods) if (!plans.has(plan)) plans.set(plan, await office.plans.history(plan));
   const found = new Map<string, Shown>();
@@ -80,10 +82,12 @@ export async function statementsOf(office: ApiOffice, id: string, share?: Share)
       if (found.has(own) || share?.accounts.has(scope.account) === false) continue;
       const to = Math.min(scope.to, now);
       const days = daysOf(periods, { ...scope, to });
-      const made =
+      const units = unitsWithin(replaced, { ...scope, to });
+      const counted =
         scope.owned === undefined
           ? statementOf(id, scope, start, totalOf([countersOf(value)]), { days })
           : await partOf(office, id, scope, start, to);
+      const made = { ...counted, ...units };
       const begun = Math.max(scope.from, scope.activated ?? 0);
       const forecast = scope.to > now && begun < now ? forecastOf(made, begun, now, scope.to) : {};
       found.set(own, { ...made, provisional: true, ...forecast });

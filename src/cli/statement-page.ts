@@ -95,6 +95,10 @@ function section(one: object): string {
     const value = (name: string): unknown => Reflect.get(step, name);
     return [value('action'), `${String(value('at_pct'))} %`, when(value('from')), when(value('to'))];
   });
+  const units = listOf(one, 'units').map((unit) => {
+    const value = (name: string): unknown => Reflect.get(unit, name);
+    return [value('unit'), when(value('from')), when(value('to'))];
+  });
   const pairs = (name: string): unknown[][] => Object.entries(Object(of(name)));
   const instances = pairs('evidence').map(([signal, count]) => [SIGNAL_TEXTS.get(String(signal)) ?? signal, count]);
   return [
@@ -102,6 +106,7 @@ function section(one: object): string {
       [],
       [...head, ...numbers].filter(([, value]) => value !== undefined && value !== ''),
     ),
+    titled('Units', rows(['Unit', 'From', 'To'], units), units),
     titled('Networks', rows(['Network', '', 'Records', 'Bytes from', 'Bytes to'], networks), networks),
     titled('Steps of the plan', rows(['Step', 'At', 'From', 'To'], steps), steps),
     titled('Commands sent', rows([], pairs('commands')), pairs('commands')),

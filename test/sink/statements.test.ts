@@ -185,7 +185,13 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
 
   it('tells of networks, steps, commands, states and evidence, and a statement from before there was that stays right', async () => {
     const { store, slot, clock, keeper, settle, device, verify, command } = await world();
-    await device('car-a');
+    await device('car-a', { unit: 'u-2' });
+    const swappedAt = OCTOBER + 8 * DAY;
+    const swapped = [
+      { unit: 'car-a', from: 0, to: swappedAt },
+      { unit: 'u-2', from: swappedAt, by: 'desk' },
+    ];
+    await store.write([{ table: 'units', key: 'car-a', put: JSON.stringify({ periods: swapped }) }]);
     const period = (state: string, from: number) => ({ state, from, plan: 'basic', account: '', by: 'desk', reason: '' });
     const periods = [period('active', OCTOBER), period('suspended', OCTOBER + 20.5 * DAY)];
     await store.write([{ table: 'service', key: 'car-a', put: JSON.stringify({ mark: 'paused', periods, news: [] }) }]);
@@ -208,7 +214,11 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     const row = await store.get('statements', `car-a ${OCTOBER}`);
     const frozen = STATEMENTS.read(row);
     const once = { bytes_in: 100, bytes_out: 10, segments: 2, datagrams: 1, records: 3 };
-    const { networks, steps, commands, days, evidence, ...old } = frozen?.statement ?? {};
+    const { networks, steps, commands, days, evidence, units, ...old } = frozen?.statement ?? {};
+    expect(units).toEqual([
+      { unit: 'car-a', from: OCTOBER, to: swappedAt },
+      { unit: 'u-2', from: swappedAt, to: NOVEMBER },
+    ]);
     expect({ networks, steps, commands, days, evidence }).toEqual({
       networks: [
         { roaming: false, ...once },

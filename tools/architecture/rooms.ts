@@ -246,6 +246,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/fleet/command/shadow.ts',
       'src/fleet/registry/device.ts',
       'src/fleet/registry/unit-facts.ts',
+      'src/fleet/registry/units.ts',
       'npm:zod',
     ],
   },

@@ -1,6 +1,7 @@
 import type { Op, StateStore } from '../../state/store.ts';
 import { type AccountStep, accountSteps } from '../registry/account.ts';
 import { DEVICES, type Device } from '../registry/device.ts';
+import { UNITS, type UnitPeriod, unitsOf } from '../registry/units.ts';
 import {
   advance,
   endOf,
@@ -163,4 +164,11 @@ export async function readService(store: Pick<StateStore, 'get'>, id: string, no
   const row = await SERVICE.get(store, id);
   const subject = await subjectOf(store, DEVICES.read(await store.get('devices', id)));
   return advance(row, subject, now, { by: 'time', reason: '' }, true);
+}
+
+/** Which units were in the device; none where it was never replaced. */
+export async function readUnits(store: Pick<StateStore, 'get'>, id: string): Promise<readonly UnitPeriod[]> {
+  const units = await UNITS.get(store, id);
+  const device = DEVICES.read(await store.get('devices', id));
+  return units === undefined ? [] : device === undefined ? units.periods : unitsOf(units, device);
 }

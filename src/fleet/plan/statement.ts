@@ -72,6 +72,10 @@ export const statementSchema = z.object({
     .array(ownedSchema)
     .optional()
     .describe('when the device was of the account; absent: all the time, or it is of before this was noted'),
+  units: z
+    .array(z.object({ unit: z.string(), from: z.int(), to: z.int() }))
+    .optional()
+    .describe('which hardware was in the device, and when; absent: the same all the time'),
   ...detail.partial().shape,
 });
 export type Statement = z.infer<typeof statementSchema>;
@@ -209,6 +213,20 @@ function toldOf(told: readonly Told[]): Pick<Detail, 'steps' | 'commands' | 'evi
   return { steps, commands: Object.fromEntries([...sent].map(([type, ids]) => [type, ids.size])), evidence };
 }
 
+/** The units of a device in a time, if there was more than one. */
+export function unitsWithin(
+  periods: readonly { readonly unit: string; readonly from: number; readonly to?: number | undefined }[],
+  { from, to, owned = [{ from, to }] }: TimesOf,
+): Pick<Statement, 'units'> {
+  const found = periods.flatMap((period) =>
+    owned.flatMap((span) => {
+      const [begin, end] = [Math.max(from, span.from, period.from), Math.min(to, span.to, period.to ?? to)];
+      return begin < end ? [{ unit: period.unit, from: begin, to: end }] : [];
+    }),
+  );
+  return new Set(found.map(({ unit }) => unit)).size > 1 ? { units: found } : {};
+}
+
 type TimesOf = { readonly from: number; readonly to: number; readonly owned?: readonly Owned[] | undefined };
 
 /** Days in each state, to the thousandth. */
@@ -227,7 +245,7 @@ export function statementOf(
   { account, plan: history, from, to, activated, owned, window }: Scope,
   start: number,
   used: Counters,
-  more?: Partial<Detail>,
+  more?: Partial<Pick<Statement, 'units' | keyof Detail>>,
 ): Statement {
   const { plan, version, cycle } = pricedBy(history, start);
   const share = owned === undefined ? proration(plan, cycle, activated) : shareOf(plan, cycle, activated ?? 0, owned);

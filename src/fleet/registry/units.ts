@@ -25,7 +25,7 @@ export const unitPeriodSchema = z
     reason: z.string().optional(),
   })
   .describe('a time in which a unit was in the device');
-type UnitPeriod = z.infer<typeof unitPeriodSchema>;
+export type UnitPeriod = z.infer<typeof unitPeriodSchema>;
 
 const settled = z.object({ sent: z.array(z.string()), refused: z.array(z.object({ field: z.string(), problem: z.string() })) });
 const unitsSchema = z.object({

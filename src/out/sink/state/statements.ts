@@ -3,7 +3,7 @@ import { messageOf } from '../../../base/errors.ts';
 import type { Log } from '../../../base/log.ts';
 import { Seldom } from '../../../base/seldom.ts';
 import { MOST_PERIODS, type Period, SERVICE } from '../../../fleet/plan/service.ts';
-import { readService } from '../../../fleet/plan/service-keeper.ts';
+import { readService, readUnits } from '../../../fleet/plan/service-keeper.ts';
 import {
   canonical,
   detailOf,
@@ -17,6 +17,7 @@ import {
   statementOf,
   totalOf,
   type Used,
+  unitsWithin,
 } from '../../../fleet/plan/statement.ts';
 import { PLANS, type PlanHistory, pricedBy, UNLIMITED_HISTORY } from '../../../fleet/plan/versions.ts';
 import { entries, pages } from '../../../state/pages.ts';
@@ -168,7 +169,11 @@ export class StatementKeeper {
   async #freezeOne({ device, start, scope, periods }: Due, used: Used): Promise<boolean> {
     const { store, now } = this.#o;
     const part = partOf(scope);
-    const statement = statementOf(device, scope, start, totalOf(used.networks), detailOf(used, periods, scope));
+    const units = unitsWithin(await readUnits(store, device), scope);
+    const statement = statementOf(device, scope, start, totalOf(used.networks), {
+      ...detailOf(used, periods, scope),
+      ...units,
+    });
     const text = await store.get('statement_heads', HEADS.key(scope.account));
     const head = HEADS.parse(HEADS.key(scope.account), text);
     const previous = head?.hash ?? '';
