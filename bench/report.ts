@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import type { Figure } from './scenarios/scenario.ts';
+import { type Figure, RATIO } from './scenarios/scenario.ts';
 import { type RatioInterval, ratioInterval, type Spread, spreadOf } from './stats.ts';
 
 /** Results of the benchmark as text: one file as a table, two files side by side. `node bench/report.ts before.json after.json` */
@@ -34,7 +34,8 @@ export const WORSE = 1.02;
 export function tableOf(file: ResultFile): string {
   const rows = file.rows.map((row) => {
     const spread = spreadOf(row.values);
-    return [row.name, number(spread.median), `${number(spread.low)} … ${number(spread.high)}`, row.unit, ...goalCells(row, spread)];
+    const { low, high } = row.unit === RATIO ? ratioInterval(row.values.map((value) => [value, 1])) : spread;
+    return [row.name, number(spread.median), `${number(low)} … ${number(high)}`, row.unit, ...goalCells(row, spread)];
   });
   const note = file.quick ? 'quick run: shows that it works, not how fast it is\n' : '';
   const disturbed = file.rows.some(isDisturbed) ? `*: other programs used more than ${OTHERS_CORES} core meanwhile\n` : '';

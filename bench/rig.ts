@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../src/base/clock.ts';
 import { Latency, type LatencyData } from '../src/simulate/latency.ts';
 import { type FleetSettings, LoadFleet } from './load/fleet.ts';
+import { type Looked, lookedOf } from './load/messages.ts';
 import { freePort, HERE, type Server, startServer, wait } from './load/server.ts';
 import { type CpuReading, type CpuUse, cpuBetween, type Role, readCpu } from './machine.ts';
 
@@ -189,6 +190,26 @@ export class Rig {
           child.once('message', (message) => resolve(isLatency(message) ? Latency.of(message) : new Latency()));
           child.send('stop');
         }),
+    };
+  }
+
+  /** Who looks at the devices of a server: a console's map, and `programs` on the feed. */
+  async lookers(http: number, token: string, programs: number): Promise<{ stop(): Promise<Looked> }> {
+    const args = [`http://127.0.0.1:${http}`, token, String(programs)];
+    const child = fork(fileURLToPath(new URL('./load/looker.ts', import.meta.url)), args);
+    this.#track(child, 'devices');
+    const said = (): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        child.once('message', resolve);
+        child.once('exit', () => reject(new Error('the clients of the feed have ended')));
+      });
+    await said();
+    return {
+      async stop() {
+        const looked = said();
+        child.send('stop');
+        return lookedOf(await looked);
+      },
     };
   }
 

@@ -59,3 +59,17 @@ export function isFromLoad(message: unknown): message is FromLoad {
 export function isToLoad(message: unknown): message is ToLoad {
   return typeof message === 'object' && message !== null && 'type' in message && (message.type === 'connect' || message.type === 'run');
 }
+
+/** What the clients of the feed were told. */
+export interface Looked {
+  readonly rows: number;
+  /** Times a client was told to begin anew. */
+  readonly resets: number;
+  /** Devices of which a client has not the newest place, and was not told so; over all clients. */
+  readonly lacking: number;
+}
+
+export function lookedOf(message: unknown): Looked {
+  const { rows, resets, lacking } = Object(message);
+  return { rows: Number(rows), resets: Number(resets), lacking: Number(lacking) };
+}

@@ -15,6 +15,9 @@ export interface Figure {
 
 export type ChartName = 'load' | 'devices';
 
+/** Unit of a figure that is the ratio of a pair: its spread is printed as the 95 % interval over the rounds. */
+export const RATIO = 'ratio, 95 % interval';
+
 /** A figure that two revisions are compared by carries `compared`. */
 export interface Scenario {
   readonly name: string;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compare, type ResultFile, tableOf } from '../../bench/report.ts';
+import { RATIO } from '../../bench/scenarios/scenario.ts';
 import { ratioInterval, spreadOf } from '../../bench/stats.ts';
 
 const TEN = [1, 1.01, 0.99, 1.02, 0.98, 1, 1.01, 0.99, 1.02, 0.98];
@@ -57,4 +58,12 @@ describe('a comparison', () => {
 it('marks figures that were measured beside other work', () => {
   expect(tableOf(file(TEN))).not.toContain('*');
   expect(tableOf(file(TEN, 'lower', 0.2))).toContain('*: other programs used more than 0.1 core meanwhile');
+});
+
+it('prints the interval of a figure that is a ratio, not its spread', () => {
+  const made = file(TEN);
+  const text = tableOf({ ...made, rows: made.rows.map((row) => ({ ...row, unit: RATIO })) });
+  const { low, high } = ratioInterval(TEN.map((x) => [x, 1]));
+  expect(text).toContain(`${low.toPrecision(3)} … ${Number(high.toPrecision(3))}`);
+  expect(text).not.toContain('0.98 … 1.02');
 });
