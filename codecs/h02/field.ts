@@ -36,18 +36,22 @@ export function plausibleMcc(mcc: number): boolean {
  */
 export function coordinate(bytes: Bytes, start: number, end: number, limit: number): number {
   const dashed = start < end && bytes[start] === DASH;
-  const dash = dashed ? find(bytes, start + 1, end, DASH) : start - 1;
-  const from = dash + 1;
-  const point = find(bytes, from, end, POINT);
-  let degrees = dashed ? digits(bytes, start + 1, dash, 0) : 0;
-  const before = digits(bytes, from, point, 0);
-  if (point <= from || degrees < 0 || before < 0) return Number.NaN;
+  let from = start;
+  let degrees = 0;
+  if (dashed) {
+    degrees = digits(bytes, start + 1, end, 0);
+    if (stop === end || bytes[stop] !== DASH) return Number.NaN;
+    from = stop + 1;
+  }
+  const before = digits(bytes, from, end, 0);
+  const point = stop;
+  if (point === from) return Number.NaN;
   let minutes = before;
   if (point < end) {
     // One division of whole numbers: adding decimals one by one would drift.
     const whole = digits(bytes, point + 1, end, before);
-    if (whole < 0) return Number.NaN;
-    const scale = 10 ** (end - point - 1);
+    if (bytes[point] !== POINT || stop < end) return Number.NaN;
+    const scale = SCALES[end - point - 1] ?? Number.POSITIVE_INFINITY;
     minutes = dashed ? whole : whole % (100 * scale);
     if (!dashed) degrees = (whole - minutes) / (100 * scale);
     minutes /= scale;
@@ -63,21 +67,21 @@ export function coordinate(bytes: Bytes, start: number, end: number, limit: numb
 
 const DASH = 45;
 const POINT = 46;
+/** Powers of ten that a double holds exactly, by the number of decimals. */
+const SCALES = Float64Array.from({ length: 21 }, (_, n) => Number(`1e${n}`));
 
-/** Offset of `byte` in bytes[from, end), or where the search ended. */
-function find(bytes: Bytes, from: number, end: number, byte: number): number {
-  let p = from;
-  while (p < end && bytes[p] !== byte) p++;
-  return p;
-}
+/** Where `digits` stopped: scratch of one call. */
+let stop = 0;
 
-/** The decimal digits of bytes[from, end) behind those of `value`; -1 where something else stands. */
+/** The number that the decimal digits at bytes[from, end) make behind those of `value`. */
 function digits(bytes: Bytes, from: number, end: number, value: number): number {
   let number = value;
-  for (let p = from; p < end; p++) {
+  let p = from;
+  for (; p < end; p++) {
     const digit = bytes[p]! - 48;
-    if (digit < 0 || digit > 9) return -1;
+    if (digit < 0 || digit > 9) break;
     number = number * 10 + digit;
   }
+  stop = p;
   return number;
 }
