@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
+import queclink from '../../codecs/queclink/index.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { Secret, SecretUrl } from '../../src/base/secret.ts';
 import { FrameResult } from '../../src/codec/index.ts';
@@ -22,6 +23,7 @@ import { eventually } from '../support/wait.ts';
 const NOW = 1_793_491_200_000;
 const SECRET = 'a-secret-token-of-the-gateway';
 const PHONE = '+46701234567';
+const GL300 = '860599000306845';
 
 /** What the gateway answers; undefined: nothing, ever. */
 interface Answer {
@@ -88,6 +90,7 @@ beforeEach(async () => {
   devices.clear();
   devices.set('d-1', deviceSchema.parse({ id: 'd-1', protocol: 'gt06', transport: 'tcp', phone: PHONE }));
   devices.set('d-2', deviceSchema.parse({ id: 'd-2', protocol: 'gt06', transport: 'tcp' }));
+  devices.set(GL300, deviceSchema.parse({ id: GL300, protocol: 'queclink', transport: 'tcp', phone: '+46701234568' }));
   ledger = new Ledger(store, () => now, 2);
   double = new Gateway();
   await double.start();
@@ -110,7 +113,7 @@ function newIntake(texts: boolean): CommandIntake {
     ledger,
     store,
     device: async (id) => devices.get(id),
-    codecs: new Map([['gt06', gt06]]),
+    codecs: new Map([gt06, queclink].map((codec) => [codec.name, codec])),
     optionsOf,
     now: () => now,
     expiryMs: 3_600_000,
@@ -133,7 +136,7 @@ function newDelivery(gateway: TextGateway): TextDelivery {
     store,
     gateway,
     device: async (id) => devices.get(id),
-    codecs: new Map([['gt06', gt06]]),
+    codecs: new Map([gt06, queclink].map((codec) => [codec.name, codec])),
     optionsOf,
     counting: async (device) => [{ table: 'usage', key: device, add: { texts_out: 1 } }],
     isConnected: () => connected,
@@ -161,12 +164,13 @@ async function reaches({ device, id }: Command, state: string, attempts: number,
   });
 }
 
-async function replied(text: string, relay = false): Promise<void> {
+async function replied(text: string, relay = false, device = 'd-1'): Promise<void> {
+  const codec = device === GL300 ? queclink : gt06;
   const frame = new FrameResult();
   const bytes = new TextEncoder().encode(text);
   frame.reset(0, bytes.length);
-  gt06.sms?.decode(bytes, 0, bytes.length, gt06.sms.open(optionsOf(gt06), 0), frame);
-  await delivery.replied('d-1', frame, text, relay);
+  codec.sms?.decode(bytes, 0, bytes.length, codec.sms.open(optionsOf(codec), 0), frame);
+  await delivery.replied(device, frame, text, relay);
 }
 
 const TOOK = 'the gateway has taken it as SM00000000000000000000000000000001';
@@ -201,6 +205,13 @@ describe('a command by text message', () => {
     await replied('[VERSION]NT06E_10', true);
     expect(await reaches(command, 'answered', 1, 'by text message; the reply is in the stream only')).toMatchObject({ reply: '' });
     expect(events.at(-1)).toMatchObject({ state: 'answered', reply: '[VERSION]NT06E_10' });
+  });
+
+  it('is answered by the reply in a message that is a frame (4)', async () => {
+    const command = await submitted({ device: GL300 });
+    await reaches(command, 'sent', 1, TOOK);
+    await replied(`+RESP:GTVER,1A0800,${GL300},GL300,GL300,0A03,0103,20261007041531,10F8$`, false, GL300);
+    expect(await reaches(command, 'answered', 1, 'by text message')).toMatchObject({ reply: 'GTVER,GL300,0A03,0103' });
   });
 
   it('is answered by a text of no known form when none comes that has one (4)', async () => {

@@ -120,7 +120,10 @@ export class TextDelivery {
   async replied(device: string, frame: FrameResult, text: string, relay: boolean): Promise<void> {
     const { ledger, codecs, now } = this.#o;
     // The frame is the next message's as soon as something is waited for.
-    const [key, said, place] = [frame.replyKey, text.slice(0, MOST_READ), placeOf(frame)];
+    const [key, place] = [frame.replyKey, placeOf(frame)];
+    // Where a message is a frame, what replies in it.
+    const reply = frame.replyText === '' ? text : frame.replyText;
+    const said = reply.slice(0, MOST_READ);
     const saysNoMore = frame.kind === FrameKind.Reply;
     const since = now() - LATE_MS;
     const all = [...(await ledger.open(device)), ...(await ledger.unknown(device))];
@@ -137,11 +140,11 @@ export class TextDelivery {
       const isReply = outcome === 'refused' || (outcome !== 'unclear' && outcome !== '' && !asksPlace);
       // A place or an alarm comes without being asked for.
       if (isPlace || (isReply && saysNoMore)) {
-        await this.#came(command, reading?.outcome === 'refused' ? 'refused by the device, ' : '', { reply: text, values }, relay);
+        await this.#came(command, reading?.outcome === 'refused' ? 'refused by the device, ' : '', { reply, values }, relay);
         return;
       }
       if (outcome === 'unclear' && saysNoMore && command.critical === '' && command.state === 'sent')
-        this.#heard.set(command.id, { reply: { reply: text, values }, relay });
+        this.#heard.set(command.id, { reply: { reply, values }, relay });
     }
   }
 
