@@ -21,9 +21,11 @@ export class TcpDevice {
       });
   }
 
-  static connect(port: number): Promise<TcpDevice> {
+  /** `localAddress`: of the device, one of 127.0.0.0/8. */
+  static connect(port: number, localAddress = '127.0.0.1'): Promise<TcpDevice> {
     return new Promise((resolve, reject) => {
-      const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true }, () => resolve(new TcpDevice(socket)));
+      const options = { port, host: '127.0.0.1', localAddress, allowHalfOpen: true, noDelay: true };
+      const socket = net.connect(options, () => resolve(new TcpDevice(socket)));
       socket.once('error', reject);
     });
   }

@@ -23,6 +23,15 @@ export function packet(time: number, speedKmh = 0): Uint8Array {
   return out;
 }
 
+/** The same record there. */
+export function packetAt(lat: number, lon: number, time: number, speedKmh = 40): Uint8Array {
+  const bytes = packet(time, speedKmh);
+  putU32be(bytes, 19, Math.round(lon * 1e7));
+  putU32be(bytes, 23, Math.round(lat * 1e7));
+  putU32be(bytes, 41, crc16Arc(bytes, 8, 41));
+  return bytes;
+}
+
 /** The same record in a datagram (codecs/teltonika/protocol.md, UDP). */
 export function udpPacket(imei: string, time: number): Uint8Array {
   const out = new Uint8Array(8 + imei.length + 33);
