@@ -1,9 +1,14 @@
+import type { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
 import { type Erasure, erasureSchema } from '../fleet/privacy/erasure.ts';
+import { ALWAYS, subjectsOf } from '../fleet/privacy/subjects.ts';
+import { accountId, accountSteps } from '../fleet/registry/account.ts';
 import { deviceId } from '../fleet/registry/device.ts';
+import { OWNERS, periodsOf } from '../fleet/registry/owners.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -12,6 +17,7 @@ const LOOK_MS = 50;
 const LONGEST_WAIT_S = 120;
 
 const params = z.strictObject({ id: deviceId });
+const accountParams = z.strictObject({ id: accountId });
 const wait = z.coerce.number().min(0).max(LONGEST_WAIT_S).describe('seconds to wait for completion');
 const erasure = erasureSchema
   .omit({ instances: true })
@@ -96,15 +102,46 @@ export const DATA_ROUTES: readonly Route[] = [
     async run({ params: { id }, token, share, office, reply }) {
       const device = await office.deviceRecords.get(id);
       if (!(await office.isKept(id, device))) return problem(reply, 404, `no data of device ${id} is kept`);
-      office.views.note(device?.id ?? id, 'export', token.name, token.accounts?.[0]);
-      const zip = await office.export(id, device, share);
-      return reply
-        .type('application/zip')
-        .header('content-disposition', `attachment; filename="${(device?.id ?? id).replaceAll(':', '-')}.zip"`)
-        .send(zip);
+      const own = device?.id ?? id;
+      const periods = periodsOf(await OWNERS.get(office.state, own), device);
+      office.views.note(own, 'export', token.name, token.accounts?.[0]);
+      const zip = await office.export({ id: own, ids: [own, ...(device?.aliases ?? [])], device, share, periods });
+      return download(reply, own, zip);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/accounts/{id}/export',
+    scope: 'locations',
+    limits: 'rows',
+    audits: 'read',
+    about:
+      'Export everything that is kept of an account: its record, and of each device that is or was its own what is of its time; each as a file of NDJSON.',
+    params: accountParams,
+    query: NOTHING,
+    body: NO_BODY,
+    answers: {
+      200: { about: 'a zip', media: ['application/zip'] },
+      404: { about: 'the account is not known, and has had no device' },
+      503: { about: 'the server is starting, or ClickHouse does not answer' },
+    },
+    async run({ params: { id }, token, reach, office, call, reply }) {
+      const isSeen = reach?.accounts.has(id) !== false;
+      const account = isSeen ? await office.accounts.get(id) : undefined;
+      const subjects = isSeen ? await subjectsOf(office.state, { account: id }, ALWAYS) : [];
+      if (account === undefined && subjects.length === 0) return problem(reply, 404, `account ${id} is not known`);
+      call.devices = subjects.map((subject) => subject.id);
+      for (const subject of subjects) office.views.note(subject.id, 'export', token.name, id);
+      const steps = await accountSteps(office.state, id);
+      return download(reply, id, await office.exportAccount({ id, ...account, steps }, subjects));
     },
   }),
 ];
+
+function download(reply: FastifyReply, name: string, zip: Readable): FastifyReply {
+  const file = name.replace(/[^\w.-]/g, '-');
+  return reply.type('application/zip').header('content-disposition', `attachment; filename="${file}.zip"`).send(zip);
+}
 
 /** The erasure when it has come to its end, or as it is after `waitS` seconds. */
 async function settled(eraser: Eraser, id: string, before: number, waitS: number): Promise<Erasure | undefined> {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
-import { subjectsOf } from '../fleet/privacy/disclosure.ts';
+import { subjectsOf } from '../fleet/privacy/subjects.ts';
 import { accountId } from '../fleet/registry/account.ts';
 import { deviceId } from '../fleet/registry/device.ts';
 import { problem } from './problem.ts';

@@ -10,16 +10,15 @@ import type { Waiting } from '../fleet/command/waiting.ts';
 import type { InstallationTester } from '../fleet/installation/tester.ts';
 import type { PlanRecords } from '../fleet/plan/plan-records.ts';
 import type { UsageRanking } from '../fleet/plan/usage-ranking.ts';
-import type { Subject } from '../fleet/privacy/disclosure.ts';
 import type { Eraser } from '../fleet/privacy/eraser.ts';
 import type { Holds } from '../fleet/privacy/hold.ts';
 import type { RowSpan } from '../fleet/privacy/stored-rows.ts';
+import type { Subject } from '../fleet/privacy/subjects.ts';
 import type { Trail } from '../fleet/privacy/trail.ts';
 import type { Views } from '../fleet/privacy/views.ts';
 import type { AccountRecords } from '../fleet/registry/account-records.ts';
 import type { Device } from '../fleet/registry/device.ts';
 import type { DeviceRecords } from '../fleet/registry/device-records.ts';
-import type { Share } from '../fleet/registry/owners.ts';
 import type { QuarantineList } from '../fleet/registry/quarantine-list.ts';
 import type { RecipientRecords } from '../fleet/registry/recipient.ts';
 import type { TextInbox } from '../in/sms/inbox.ts';
@@ -114,7 +113,9 @@ export interface ApiOffice {
   /** Is anything kept of the device? Rejects with AppError when ClickHouse, which may have it, does not answer. */
   isKept(id: string, device: Device | undefined): Promise<boolean>;
   /** Everything that is kept of a device, as a zip. */
-  export(id: string, device: Device | undefined, share: Share | undefined): Promise<Readable>;
+  export(subject: Subject): Promise<Readable>;
+  /** Everything that is kept of an account and of its devices in its time, as a zip. */
+  exportAccount(account: { readonly id: string; readonly [field: string]: unknown }, subjects: readonly Subject[]): Promise<Readable>;
   /** What is kept of a period, as a zip whose manifest begins with `head`. */
   disclose(subjects: readonly Subject[], span: RowSpan, head: object): Promise<Readable>;
 }

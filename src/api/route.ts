@@ -121,6 +121,8 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       const isOfDevice = limits === 'owner' || limits === 'periods';
       const id = String(Reflect.get(Object(p.data), 'id'));
       const share = isOfDevice ? await (limits === 'owner' ? reach?.current(id) : reach?.share(id)) : undefined;
+      // Of a device that another account has now, it is about their own time at most.
+      if (isOfDevice && reach !== undefined && share?.isCurrent !== true) call.account = token.accounts?.[0] ?? '';
       if (isOfDevice && reach !== undefined && share === undefined) {
         office.trail.refused(call, 404);
         return problem(reply, 404, `device ${id} is not known`);

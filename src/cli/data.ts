@@ -25,14 +25,16 @@ ${API_HELP} erase
 
 export const EXPORT_HELP = `fixgate export <device> --out <file> [options]
 
-Everything that is kept of a device as a zip: its record, what it has sent, its usage, commands and settings, each in a file of NDJSON.
+Everything that is kept of a device as a zip: its record, what it has sent, its usage, statements, commands, settings and audit, each in a file of NDJSON.
 Exit code 1 when no data of the device is kept.
 
+  --account <id>    without a device: the account, and of each device that is or was its own what is of its time
   --out <file>      where to
 
-${API_HELP} read
+${API_HELP} read --scope locations
 
   fixgate export 356307042441013 --out 356307042441013.zip
+  fixgate export --account acme --out acme.zip
 `;
 
 export const DISCLOSE_HELP = `fixgate disclose <device> --from <time> --to <time> --authority <name> --reference <r> --reason <text> --out <file> [options]
@@ -138,18 +140,17 @@ export async function erase(args: string[]): Promise<number> {
   return state === 'erased' ? EXIT.Ok : EXIT.Found;
 }
 
-export async function exportDevice(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { ...API_OPTIONS, out: { type: 'string' } },
-  });
+export async function exportData(args: string[]): Promise<number> {
+  const text = { type: 'string' } as const;
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: { ...API_OPTIONS, out: text, account: text } });
   const [device] = positionals;
-  const { out } = values;
-  if (device === undefined || out === undefined) throw new AppError('USAGE', 'usage: fixgate export <device> --out <file>');
-  const zip = await new Api(values.url).text(`/v1/devices/${encodeURIComponent(device)}/export`);
+  const { out, account } = values;
+  const id = device ?? account;
+  if (id === undefined || out === undefined || (device !== undefined && account !== undefined))
+    throw new AppError('USAGE', 'usage: fixgate export <device>|--account <id> --out <file>');
+  const zip = await new Api(values.url).text(`/v1/${device === undefined ? 'accounts' : 'devices'}/${encodeURIComponent(id)}/export`);
   if (zip === undefined) {
-    io().error.write(`fixgate: no data of device ${device} is kept\n`);
+    io().error.write(`fixgate: ${device === undefined ? `account ${id} is not known` : `no data of device ${id} is kept`}\n`);
     return EXIT.Found;
   }
   await saved(zip, out, 'export');

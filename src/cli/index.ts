@@ -266,10 +266,10 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: 'export',
-    about: 'export everything that is kept of a device, as a zip',
+    about: 'export everything that is kept of a device or an account, as a zip',
     load: async () => {
-      const { EXPORT_HELP, exportDevice } = await import('./data.ts');
-      return { help: EXPORT_HELP, run: exportDevice };
+      const { EXPORT_HELP, exportData } = await import('./data.ts');
+      return { help: EXPORT_HELP, run: exportData };
     },
   },
   {

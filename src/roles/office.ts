@@ -26,7 +26,7 @@ import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import { inForce } from '../fleet/plan/versions.ts';
 import { disclose } from '../fleet/privacy/disclosure.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
-import { exportDevice } from '../fleet/privacy/export.ts';
+import { exportAccount, exportDevice } from '../fleet/privacy/export.ts';
 import { forget } from '../fleet/privacy/forget.ts';
 import { Holds } from '../fleet/privacy/hold.ts';
 import { isKept } from '../fleet/privacy/kept.ts';
@@ -45,7 +45,7 @@ import { StatusBoard } from '../live/status.ts';
 import { totalsOf } from '../live/totals.ts';
 import { TraceHub } from '../live/trace-hub.ts';
 import { JOURNAL } from '../out/ship/shipper.ts';
-import { Audits } from '../out/sink/clickhouse/audits.ts';
+import { type AuditOf, Audits } from '../out/sink/clickhouse/audits.ts';
 import { DeviceRows } from '../out/sink/clickhouse/device-rows.ts';
 import { Evidence } from '../out/sink/clickhouse/evidence.ts';
 import { UsageHistory } from '../out/sink/clickhouse/history.ts';
@@ -179,6 +179,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
   const trail = trailOf(options, codecs);
   const waiting = new Waiting(ledger, state, log);
+  const audits = new Audits(options.clickhouse);
+  const exported = { rows, store: state, ledger, shadow, now, audit: (of: AuditOf) => audits.pages(of, now()) };
   const textDelivery = textDeliveryOf(options, state, { ledger, waiting, codecs, device: (id) => deviceRecords.get(id) });
   const texts = new Texts(options, state, codecs, live, textDelivery);
   const stop = async (): Promise<void> => {
@@ -256,7 +258,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     past: new Past(options.clickhouse),
     trail,
     texts,
-    audits: new Audits(options.clickhouse),
+    audits,
     evidence: new Evidence(options.clickhouse),
     views: new Views({ now: () => systemClock.elapsed(), record }),
     async pick(device, address, by): Promise<boolean> {
@@ -266,7 +268,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     },
     isKept: (id, device) => isKept(state, rows, id, device),
     disclose: (subjects, span, head) => disclose({ rows, store: state, ledger, now }, subjects, span, head),
-    export: (id, device, share) => exportDevice({ rows, store: state, ledger, shadow, now }, id, device, share),
+    export: (subject) => exportDevice(exported, subject),
+    exportAccount: (account, subjects) => exportAccount(exported, account, subjects),
     abandonState(damage): void {
       state.abandon(damage);
       stop().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'work on the state store did not end in order'));

@@ -159,6 +159,7 @@ function bodyOf(operation: Operation, random: Random): { body?: unknown; headers
 
 /** What is read from ClickHouse. */
 const STORED = [
+  '/v1/accounts/{id}/export',
   '/v1/accounts/{id}/statements/{cycle}',
   '/v1/audit',
   '/v1/audit/exposure',
@@ -205,6 +206,7 @@ describe('the description of the API', () => {
       'DELETE /v1/tokens/{name}',
       'GET /v1/accounts',
       'GET /v1/accounts/{id}',
+      'GET /v1/accounts/{id}/export',
       'GET /v1/accounts/{id}/statements/{cycle}',
       'GET /v1/audit',
       'GET /v1/audit/exposure',

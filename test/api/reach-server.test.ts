@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crc16Arc, putU32be } from '../../src/base/wire/index.ts';
 import { fixgate } from '../cli/command.ts';
@@ -364,6 +366,42 @@ describe('with a token of account A', () => {
     expect(ended).toMatchObject({ state: 'cancelled' });
   });
 });
+
+it('an export of an account has what is of its time with each device, whoever asks', async () => {
+  const exported = async (caller: Caller, account: string): Promise<Map<string, string>> => {
+    const { status, bytes, text } = await caller.call('GET', `/v1/accounts/${account}/export`);
+    expect([status, status === 200 ? '' : text]).toEqual([200, '']);
+    return unzipped(bytes);
+  };
+  expect((await b.call('GET', `/v1/accounts/${A}/export`)).status).toBe(404);
+  for (const caller of [a, operator]) {
+    const his = await exported(caller, A);
+    expect(objects(his.get('account.ndjson'))).toMatchObject([{ id: A, name: 'Acme Haulage', steps: [] }]);
+    expect(objects(his.get('device.ndjson'))).toMatchObject([{ id: HIS }]);
+    expect(objects(his.get('owners.ndjson')).map(({ device, to }) => [device, typeof to])).toEqual([
+      [HIS, 'undefined'],
+      [PASSED, 'number'],
+    ]);
+    expect(objects(his.get('positions.ndjson')).filter(({ device }) => device === PASSED)).toMatchObject([PLACE_A, PLACE_A, PLACE_A]);
+    expect(objects(his.get('commands.ndjson')).map(({ id }) => id)).toEqual(expect.arrayContaining(Object.values(commands)));
+    const entries = objects(his.get('audit.ndjson'));
+    expect(entries.some(({ by, operation }) => by === 'tok-acme' && operation === 'GET /v1/devices/{id}/positions')).toBe(true);
+    expect(entries.filter((entry) => 'address' in entry || 'new' in entry)).toEqual([]);
+    for (const [name, content] of his) expect([name, ['52.516', 'bolt'].filter((word) => content.includes(word))]).toEqual([name, []]);
+  }
+  for (const caller of [b, operator]) {
+    const hers = await exported(caller, B);
+    expect(objects(hers.get('device.ndjson'))).toMatchObject([{ id: PASSED }, { id: OWN }]);
+    expect(objects(hers.get('positions.ndjson'))[0]).toMatchObject({ device: PASSED, ...PLACE_B });
+    for (const [name, content] of hers) expect([name, WORDS.filter((word) => content.includes(word))]).toEqual([name, []]);
+  }
+  const out = join(server.running.dataDir, 'acme.zip');
+  const made = await fixgate(['export', '--account', A, '--out', out], '', server.env);
+  expect([made.code, made.error]).toEqual([0, '']);
+  expect(objects(unzipped(readFileSync(out)).get('account.ndjson'))).toHaveLength(1);
+  const unknown = await fixgate(['export', '--account', 'nobody', '--out', `${out}.1`], '', server.env);
+  expect([unknown.code, unknown.error, existsSync(`${out}.1`)]).toEqual([1, 'fixgate: account nobody is not known\n', false]);
+}, 60_000);
 
 it('a disclosure of an account has what was received and measured in its time, of the period only', async () => {
   const disclosed = async (asked: object): Promise<Map<string, string>> => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { erase, exportDevice } from '../../src/cli/data.ts';
+import { erase, exportData } from '../../src/cli/data.ts';
 import { devices } from '../../src/cli/devices.ts';
 import { fieldsOf, sizeOf, timeOf, zoneOf } from '../../src/cli/fields.ts';
 import { plans } from '../../src/cli/plans.ts';
@@ -117,7 +117,7 @@ describe('commands in this process', () => {
     vi.spyOn(api.office, 'isKept').mockResolvedValue(false);
     expect(await erase(['nosuch'])).toBe(1);
     const zip = join(directory, 'nosuch.zip');
-    expect(await exportDevice(['nosuch', '--out', zip])).toBe(1);
+    expect(await exportData(['nosuch', '--out', zip])).toBe(1);
     expect(said()).toBe('fixgate: no data of device nosuch is kept\n'.repeat(2));
     expect(readdirSync(directory)).toEqual([]);
     expect(await api.office.state.list('erasures', { limit: 10 })).toEqual([]);

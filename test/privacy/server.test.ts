@@ -222,6 +222,7 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     for (let i = 0; i < 5; i++) await report(device, T + i);
     await api.call('POST', `/v1/devices/${OTHER}/commands`, { type: 'set_interval', parameters: { seconds: 60 }, protocol: 'teltonika' });
     await eventually(async () => expect(await rowsOf(running, 'positions', OTHER)).toBe(5));
+    await eventually(async () => expect(await rowsOf(running, 'audit', OTHER)).toBeGreaterThan(0));
     // Several pages, with many rows of one time, and an unknown device's.
     await running.query(
       `INSERT INTO fixgate.positions (device, time, id, received, protocol, lat, lon, valid, attrs)
@@ -239,9 +240,10 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     ]);
     const files = unzipped(Buffer.from(await response.arrayBuffer()));
     expect([...files.keys()].sort()).toEqual(
-      ['cases', 'commands', 'cycles', 'device', 'events', 'positions', 'settings', 'statuses', 'tests', 'usage'].map(
-        (name) => `${name}.ndjson`,
-      ),
+      [
+        ...['audit', 'cases', 'commands', 'cycles', 'device', 'events', 'frames', 'owners', 'positions', 'settings', 'statements'],
+        ...['statuses', 'tests', 'units', 'usage'],
+      ].map((name) => `${name}.ndjson`),
     );
     const positions = objects(files.get('positions.ndjson'));
     expect(positions).toHaveLength(9005);
@@ -254,6 +256,10 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     expect(objects(files.get('device.ndjson'))).toMatchObject([{ id: OTHER, protocol: 'teltonika' }]);
     expect(objects(files.get('commands.ndjson'))).toMatchObject([{ type: 'set_interval' }]);
     expect(objects(files.get('settings.ndjson'))).toMatchObject([{ device: OTHER, desired: { interval: 60 } }]);
+    expect(objects(files.get('units.ndjson'))).toMatchObject([{ device: OTHER, unit: OTHER }]);
+    expect(objects(files.get('audit.ndjson'))).toContainEqual(
+      expect.objectContaining({ type: 'change', operation: 'POST /v1/devices/{id}/commands', by: 'tester', address: '127.0.0.1' }),
+    );
     const event = objects(files.get('events.ndjson')).find(({ type }) => type === 'connected');
     expect(event).toMatchObject({ version: 1, kind: 'event', device: OTHER, protocol: 'teltonika', data: { transport: 'tcp' } });
 

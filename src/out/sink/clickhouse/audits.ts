@@ -36,7 +36,11 @@ export interface Exposed {
   readonly count: number;
 }
 
+/** Whose entries. */
+export type AuditOf = { readonly device: string } | { readonly account: string };
+
 const REQUEST_MS = 60_000;
+const PAGE = 1_000;
 
 /** Reads the table `audit`. Rejects with AppError. */
 export class Audits {
@@ -67,6 +71,16 @@ WHERE ${wheres.join(' AND ')} ORDER BY time DESC, id DESC LIMIT ${limit}`,
       device: of,
       account: owner,
     }));
+  }
+
+  /** All entries up to now, epoch ms, newest first. */
+  async *pages(of: AuditOf, now: number): AsyncGenerator<AuditJson[]> {
+    for (let last: AuditJson | undefined; ; ) {
+      const page = await this.list({ ...of, from: 0, to: now, before: last, limit: PAGE });
+      if (page.length === 0) return;
+      yield page;
+      last = page.at(-1);
+    }
   }
 
   /** By device. */
