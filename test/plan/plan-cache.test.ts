@@ -203,4 +203,21 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
     await eventually(() => expect(seen.territory?.roaming).toBe(true));
     await next.close();
   });
+
+  it('know where a device that they have seen before was with another', async () => {
+    const state = await open(kind);
+    service = new PlanCache(state, silentLog);
+    const next = new PlanCache(state, silentLog);
+    const seen = [service.seen('d01'), next.seen('d01')];
+    const sides = (): unknown[] => seen.map(({ territory }) => territory?.roaming);
+    await eventually(() => expect(sides()).toEqual([false, false]));
+    for (const [one, roaming] of [
+      [service, true],
+      [next, false],
+    ] as const) {
+      one.roams('d01', roaming);
+      await eventually(() => expect(sides()).toEqual([roaming, roaming]));
+    }
+    await next.close();
+  });
 });

@@ -22,6 +22,7 @@ import { inForce, PLANS, type PlanHistory } from './versions.ts';
  *    known last holds: no caps at first.
  * 2. A version of a plan that comes into force does so within `LOOK_MS`.
  * 3. What has been seen of a device outlives its connection; bounded, the longest silent go first.
+ * 4. On which side of its border a device is, is what any worker has said last: it may have spoken to others meanwhile.
  */
 const LOOK_MS = 1_000;
 const MOST_SEEN = 100_000;
@@ -66,6 +67,13 @@ interface Erased {
 
 /** As much of the table as that, so that a row of which the rest is damaged still keeps what was erased from being stored again. */
 const ERASED = new TypedTable<Erased>({ name: 'erasures', key: (device) => device, parse: parseErased });
+
+/** Where a device was when that was said last. */
+const TERRITORY = new TypedTable<'home' | 'roaming'>({
+  name: 'territory',
+  key: (device) => device,
+  parse: (text) => (text === 'roaming' || text === 'home' ? text : undefined),
+});
 
 export class PlanCache {
   /** Alarms of persons are stored whatever a device's state or plan withholds, except of a terminated one. */
@@ -155,7 +163,7 @@ export class PlanCache {
       });
   }
 
-  /** Remembers the side, for the next worker that sees the device. */
+  /** Remembers the side, for every worker. */
   roams(device: string, roaming: boolean): void {
     this.#store
       .write([{ table: 'territory', key: device, put: roaming ? 'roaming' : 'home' }])
@@ -217,7 +225,19 @@ export class PlanCache {
       },
       this.#log,
     );
-    return [plans, policies, intervals, erasures];
+    // Invariant 4.
+    const territory = follow(
+      store,
+      TERRITORY,
+      {
+        all: (rows) => {
+          for (const [device, seen] of this.#seen) seen.territory?.told(rows.get(device) === 'roaming');
+        },
+        changed: (key, side) => this.#seen.get(key)?.territory?.told(side === 'roaming'),
+      },
+      this.#log,
+    );
+    return [plans, policies, intervals, erasures, territory];
   }
 
   /** Any device may be concerned. */

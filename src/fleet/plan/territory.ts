@@ -15,6 +15,13 @@ export class Territory {
     this.roaming = roaming;
   }
 
+  /** It has been said, here or by another worker. */
+  told(roaming: boolean): void {
+    if (roaming === this.roaming) return;
+    this.roaming = roaming;
+    this.#seen = 0;
+  }
+
   /** A record of this time, epoch ms, was sent from this country. True when `roaming` has changed. */
   saw(mcc: number, time: number, home: readonly number[]): boolean {
     const away = home.length > 0 && !home.includes(mcc);
