@@ -8,6 +8,25 @@ const PROGRAM = '/usr/bin/chromium';
 const PATIENCE_MS = 240_000;
 /** Of a page at its start: refusals of its policy are errors of the console. */
 const REPORT = `addEventListener('securitypolicyviolation', (e) => console.error('refused by the policy: ' + e.violatedDirective + ' ' + e.blockedURI));`;
+/** Keeps what the API says to the page, streams as far as they have come. */
+const RECORD = `{
+  const real = window.fetch;
+  window.told = [];
+  window.fetch = async (...args) => {
+    const response = await real(...args);
+    if (!new URL(response.url).pathname.startsWith('/v1/')) return response;
+    const reader = response.clone().body?.pipeThrough(new TextDecoderStream()).getReader();
+    const at = window.told.push('') - 1;
+    (async () => {
+      for (;;) {
+        const { value, done } = (await reader?.read()) ?? { done: true };
+        if (done) return;
+        window.told[at] += value;
+      }
+    })().catch(() => {});
+    return response;
+  };
+}`;
 /** Software rendering says so. And a server that is being stopped does not answer. */
 const KNOWN = /GPU stall due to ReadPixels|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)_/;
 
@@ -22,6 +41,8 @@ export interface Look {
   readonly width?: number;
   readonly height?: number;
   readonly dark?: boolean;
+  /** What the API says is kept, for `knownTo`. */
+  readonly records?: boolean;
   /** Another tab beside this one, with the same session. */
   readonly beside?: Page;
 }
@@ -29,6 +50,7 @@ export interface Look {
 /** One real browser for a file of tests; every page that is not opened beside another has a profile of its own. */
 export class Chromium {
   readonly #browser: Browser;
+  readonly #faults: string[] = [];
 
   private constructor(browser: Browser) {
     this.#browser = browser;
@@ -41,35 +63,58 @@ export class Chromium {
     );
   }
 
-  async open(url: string, { width = 1280, height = 800, dark = false, beside }: Look = {}): Promise<Seen> {
+  async open(url: string, { width = 1280, height = 800, dark = false, records = false, beside }: Look = {}): Promise<Seen> {
     const context: BrowserContext = beside?.browserContext() ?? (await this.#browser.createBrowserContext());
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     const faults: string[] = [];
-    page.on('pageerror', (error) => faults.push(String(error)));
+    const fault = (text: string): void => {
+      faults.push(text);
+      this.#faults.push(text);
+    };
+    page.on('pageerror', (error) => fault(String(error)));
     page.on('dialog', (dialog) => {
-      faults.push(`it asks: ${dialog.message()}`);
+      fault(`it asks: ${dialog.message()}`);
       void dialog.dismiss();
     });
     page.on('console', (message) => {
       const from = URL.parse(message.location().url ?? '')?.pathname ?? '';
-      if (message.type() === 'error' && !from.startsWith('/v1/') && !KNOWN.test(message.text())) faults.push(`${from} ${message.text()}`);
+      if (message.type() === 'error' && !from.startsWith('/v1/') && !KNOWN.test(message.text())) fault(`${from} ${message.text()}`);
     });
-    await page.evaluateOnNewDocument(REPORT);
+    await page.evaluateOnNewDocument(records ? REPORT + RECORD : REPORT);
     await page.setViewport({ width, height });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }]);
     await page.goto(url);
     return { page, faults };
   }
 
-  close(): Promise<void> {
-    return this.#browser.close();
+  /** Rejects when something went wrong in any of its pages. */
+  async close(): Promise<void> {
+    await this.#browser.close();
+    if (this.#faults.length > 0) throw new Error(`in the pages: ${this.#faults.join('\n')}`);
   }
 }
 
 /** What one reads on the page. */
 export async function textOf(page: Page): Promise<string> {
   return String(await page.evaluate('document.body.innerText'));
+}
+
+/** Everything that the API said to a page, that it shows or holds, and that the browser keeps of it. The page must have been opened with `records`. */
+export async function knownTo(page: Page): Promise<string> {
+  return String(
+    await page.evaluate(`(async () => JSON.stringify({
+      told: window.told,
+      shown: document.documentElement.outerHTML,
+      typed: [...document.querySelectorAll('input, textarea')].map(({ value }) => value),
+      address: location.href,
+      local: { ...localStorage },
+      session: { ...sessionStorage },
+      databases: await indexedDB.databases(),
+      caches: await caches.keys(),
+      cookies: document.cookie,
+    }))()`),
+  );
 }
 
 /** What a page has loaded from paths that match: how often, and bytes as they came. */

@@ -19,6 +19,20 @@ function built(url: string): Promise<void> {
   return until(async () => (await (await fetch(url)).text()).includes('/assets/'));
 }
 
+/** Signs in by a link, and opens the screen. */
+export async function enter(
+  server: ApiServer,
+  browser: Chromium,
+  screen: string,
+  { scopes = [], ...look }: Look & { readonly scopes?: readonly string[] } = {},
+): Promise<Seen> {
+  await built(server.url);
+  const seen = await browser.open(await linkTo(server, ...scopes.flatMap((scope) => ['--scope', scope])), look);
+  await seen.page.waitForSelector('nav');
+  await show(seen.page, screen);
+  return seen;
+}
+
 /** Signs in with a token that is pasted. */
 export async function enterWith(token: string, server: ApiServer, browser: Chromium, look: Look = {}): Promise<Seen> {
   await built(server.url);

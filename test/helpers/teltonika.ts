@@ -44,3 +44,15 @@ export function udpPacket(imei: string, time: number): Uint8Array {
   out.set(packet(time).subarray(8, 41), 8 + imei.length);
   return out;
 }
+
+/** What it replies to a command: Codec 12 (codecs/teltonika/protocol.md section 6.2). */
+export function reply(text: string): Uint8Array {
+  const out = new Uint8Array(20 + text.length);
+  putU32be(out, 4, 8 + text.length);
+  out.set([12, 1, 6], 8);
+  putU32be(out, 11, text.length);
+  putAscii(out, 15, text);
+  out[15 + text.length] = 1;
+  putU32be(out, 16 + text.length, crc16Arc(out, 8, 16 + text.length));
+  return out;
+}

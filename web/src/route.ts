@@ -25,9 +25,18 @@ export interface Place {
 
 export const place = computed<Place>(() => {
   const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?');
-  const [screen = '', ...args] = path.split('/').map(decodeURIComponent);
+  const [screen = '', ...args] = path.split('/').map(plain);
   return { screen, args, query: new URLSearchParams(query) };
 });
+
+/** What is no encoded text, of a link that somebody wrote, stays as it is. */
+function plain(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
 
 export function to(screen: string, ...args: readonly string[]): string {
   return `#/${[screen, ...args].map(encodeURIComponent).join('/')}`;

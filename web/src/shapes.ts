@@ -64,6 +64,7 @@ interface Series {
 export interface Device {
   readonly id: string;
   readonly aliases: readonly string[];
+  readonly name?: string;
   readonly account?: string;
   readonly plan: string;
   readonly state: string;

@@ -42,10 +42,16 @@ export function useData<T>(path: string, everyMs = 0): Data<T> {
   return { value: mine.value, refusal: mine.refusal, at: mine.at, reload };
 }
 
+/** What is there no more, or not for this caller: what was shown of it before must not stay. */
+export function isLost({ status }: Refusal): boolean {
+  return status === 403 || status === 404;
+}
+
 /** The states of everything that is asked for: loading, refused, stale, there. */
 export function Loaded<T>({ data, children }: { readonly data: Data<T>; readonly children: (value: T) => ComponentChildren }): JSX.Element {
   const { value, refusal, at, reload } = data;
-  if (value === undefined) return refusal === undefined ? <Loading /> : <Refused refusal={refusal} retry={reload} />;
+  if (refusal !== undefined && (value === undefined || isLost(refusal))) return <Refused refusal={refusal} retry={reload} />;
+  if (value === undefined) return <Loading />;
   if (refusal === undefined) return <>{children(value)}</>;
   return (
     <div class="stale">

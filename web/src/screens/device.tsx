@@ -8,7 +8,7 @@ import type { DevicesMap } from '../map/base-map.ts';
 import { MapView } from '../map/map-view.tsx';
 import { Chart } from '../parts/chart.tsx';
 import { Confirm } from '../parts/confirm.tsx';
-import { type Data, Empty, Loaded, Refused, useAction, useData } from '../parts/data.tsx';
+import { type Data, Empty, isLost, Loaded, Refused, useAction, useData } from '../parts/data.tsx';
 import { StateMark } from '../parts/state-mark.tsx';
 import { Facts, Plain } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
@@ -51,7 +51,12 @@ export function Device(): JSX.Element {
   const tab = tabs.find(([one]) => one === asked)?.[0] ?? tabs[0]?.[0] ?? '';
   const record = useData<DeviceRecord>(`/v1/devices/${id}`);
   // Not again and again of one that is not there, or not theirs any more.
-  const state = useData<LiveHalf>(record.value === undefined ? '' : `/v1/devices/${id}/state`, 5000);
+  const isThere = record.value !== undefined && (record.refusal === undefined || !isLost(record.refusal));
+  const state = useData<LiveHalf>(isThere ? `/v1/devices/${id}/state` : '', 5000);
+  const hasGone = state.refusal !== undefined && isLost(state.refusal);
+  useEffect(() => {
+    if (hasGone) record.reload();
+  }, [hasGone, record.reload]);
   void changes.value;
   const row = rows.get(device);
   return (
@@ -87,6 +92,7 @@ function Head(props: { readonly record: Data<DeviceRecord>; readonly state: Data
       {(device) => (
         <>
           <p>
+            {device.name !== undefined && <>{device.name} </>}
             {shown !== undefined && <StateMark state={shown} />}{' '}
             {isConnected ? (
               <>

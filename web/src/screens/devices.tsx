@@ -86,6 +86,7 @@ export function Devices(): JSX.Element {
                       </a>
                     ),
                   },
+                  { name: 'name', show: ({ name }) => name ?? '–' },
                   { name: 'now', show: ({ live }) => <LiveState state={live?.state} /> },
                   { name: 'registry', show: ({ state }) => state },
                   { name: 'account', show: ({ account }) => account ?? '–' },

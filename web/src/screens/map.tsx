@@ -2,11 +2,12 @@ import { useSignalEffect } from '@preact/signals';
 import type { Position } from 'geojson';
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { get } from '../api.ts';
+import { get, Refusal } from '../api.ts';
 import { number, wind } from '../format.ts';
 import { changes, connection, heard, type Row, rows, STATES, sets } from '../live.ts';
 import type { DevicesMap } from '../map/base-map.ts';
 import { MapView } from '../map/map-view.tsx';
+import { Refused } from '../parts/data.tsx';
 import { StateMark, wordOf } from '../parts/state-mark.tsx';
 import { Ago, At } from '../parts/time.tsx';
 import { VirtualList } from '../parts/virtual-list.tsx';
@@ -101,6 +102,7 @@ export function MapScreen(): JSX.Element {
               </button>
               <a href={to('device', row.device)}>Open</a>
             </p>
+            {trail.refusal !== undefined && <Refused refusal={trail.refusal} />}
           </section>
         )}
       </div>
@@ -160,11 +162,19 @@ function Filters({ search, state, count }: FiltersProps): JSX.Element {
   );
 }
 
+interface Trail {
+  readonly points: readonly Position[] | undefined;
+  /** Why there are none. */
+  readonly refusal: Refusal | undefined;
+  load(): Promise<void>;
+  clear(): void;
+}
+
 /** Where a device was in the last hour; grows with the feed once it has been asked for. */
-function useTrail(device: string): { readonly points: readonly Position[] | undefined; load(): Promise<void>; clear(): void } {
-  const [trail, setTrail] = useState<{ readonly device: string; readonly points: readonly Position[] } | undefined>(undefined);
-  // That of a device that was selected before is nobody's.
-  const points = trail?.device === device ? trail.points : undefined;
+function useTrail(device: string): Trail {
+  const [trail, setTrail] = useState<{ readonly device: string; readonly points?: readonly Position[]; readonly refusal?: Refusal }>();
+  // That of a device that was selected before is nobody's, nor that of one that is not shown any more.
+  const { points, refusal } = trail?.device === device && rows.has(device) ? trail : {};
   useSignalEffect(() => {
     void changes.value;
     const now = rows.get(device);
@@ -172,17 +182,23 @@ function useTrail(device: string): { readonly points: readonly Position[] | unde
     const last = points.at(-1);
     if (last?.[0] !== now.lon || last[1] !== now.lat) setTrail({ device, points: [...points, [now.lon, now.lat]] });
   });
-  return { points, clear: () => setTrail(undefined), load: async () => setTrail({ device, points: await lastHour(device) }) };
+  const load = async (): Promise<void> => {
+    try {
+      setTrail({ device, points: await lastHour(device) });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      setTrail({ device, refusal: error });
+    }
+  };
+  return { points, refusal, load, clear: () => setTrail(undefined) };
 }
 
 async function lastHour(device: string): Promise<Position[]> {
   const until = Date.now();
   const path = `/v1/devices/${encodeURIComponent(device)}/positions?from=${until - TRAIL_MS}&to=${until}`;
-  const answer = await get<{ readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }>(path).catch(
-    () => undefined,
-  );
-  const [lon, lat] = ['lon', 'lat'].map((name) => answer?.columns.indexOf(name) ?? -1);
-  const points = (answer?.rows ?? []).map((one): Position => [Number(one[lon ?? 0]), Number(one[lat ?? 0])]);
+  const { columns, rows: all } = await get<{ readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }>(path);
+  const [lon, lat] = ['lon', 'lat'].map((name) => columns.indexOf(name));
+  const points = all.map((one): Position => [Number(one[lon ?? 0]), Number(one[lat ?? 0])]);
   return points.filter((point) => point.every(Number.isFinite));
 }
 
