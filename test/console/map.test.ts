@@ -20,10 +20,11 @@ beforeAll(async () => {
   await until(async () => (await (await fetch(server.url)).text()).includes('/assets/'));
   browser = await Chromium.launch();
 });
+// The last is the first to run: the server ends whatever the browser says.
+afterAll(() => server.running.stop());
 afterAll(async () => {
   for (const child of drivers) child.kill('SIGKILL');
   await browser.close();
-  await server.running.stop();
 });
 
 /** COUNT devices that report, once each has done so, until they are stopped; `stop` resolves when all of it is acknowledged. */

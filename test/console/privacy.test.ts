@@ -52,10 +52,11 @@ beforeAll(async () => {
   const stored = (): Promise<string> => server.running.query('SELECT DISTINCT device FROM fixgate.positions ORDER BY device');
   await eventually(async () => expect((await stored()).trim().split('\n')).toEqual([STORED, PASSED]));
 });
+// The last is the first to run: the server ends whatever the browser says.
+afterAll(() => server.running.stop());
 afterAll(async () => {
   for (const device of devices) device.close();
   await browser.close();
-  await server.running.stop();
 });
 
 /** A record there, now. */

@@ -49,9 +49,10 @@ beforeAll(async () => {
   expect(await server.call('POST', '/v1/devices', { id: DEVICE, account: '<img src=x onerror=alert(1)>' })).toMatchObject({ status: 201 });
   browser = await Chromium.launch();
 });
+// The last is the first to run: the server ends whatever the browser says.
+afterAll(() => server.running.stop());
 afterAll(async () => {
   await browser.close();
-  await server.running.stop();
 });
 
 /** Past the page that waits for the build. */

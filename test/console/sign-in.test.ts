@@ -16,9 +16,10 @@ beforeAll(async () => {
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
   browser = await Chromium.launch();
 });
+// The last is the first to run: the server ends whatever the browser says.
+afterAll(() => server.running.stop());
 afterAll(async () => {
   await browser.close();
-  await server.running.stop();
 });
 
 const link = (...args: readonly string[]): Promise<string> => linkTo(server, ...args);
