@@ -105,7 +105,8 @@ export class JournalReader {
   async fill(): Promise<boolean> {
     if (this.peek() !== null) return true;
     if (this.exhausted) return false;
-    if (this.position > this.durable) this.durable = Math.max(this.durable, await readDurable(this.#directory, this.#storage));
+    if (this.position > this.durable || this.#barren === Math.min(this.durable, this.#to))
+      this.durable = Math.max(this.durable, await readDurable(this.#directory, this.#storage));
     this.#limit = Math.min(this.durable, this.#to);
     if (this.position > this.#limit || this.#barren === this.#limit) return false;
     for (;;) {
