@@ -8,12 +8,13 @@ import { EXIT } from './exit-code.ts';
 import { lines, listOf, momentOf } from './fields.ts';
 import { io } from './io.ts';
 
-export const ERASE_HELP = `fixgate erase <device> [options]
+export const ERASE_HELP = `fixgate erase <device>|--account <id> [options]
 
 Erases everything that a device has sent and recorded up to now: ClickHouse, the Redis streams, the journal, what is parked,
 usage, commands and settings. What it sends from then on is kept as usual. Exit code 1 when it is not finished in the time
 given (it continues on the server, and waits for a store that is away), or when no data of the device is kept.
 
+  --account <id>    without a device: of each device that is or was the account's what is of its time; refused while one is under a hold
   --remove          its record in the registry as well
   --status          only show the state of the last erasure
   --wait <s>        how long to watch, default 60, at most 120
@@ -21,6 +22,7 @@ given (it continues on the server, and waits for a store that is away), or when 
 ${API_HELP} erase
 
   fixgate erase 356307042441013
+  fixgate erase --account acme
 `;
 
 export const EXPORT_HELP = `fixgate export <device> --out <file> [options]
@@ -107,37 +109,42 @@ export async function erase(args: string[]): Promise<number> {
     allowPositionals: true,
     options: {
       ...API_OPTIONS,
+      account: { type: 'string' },
       remove: { type: 'boolean', default: false },
       status: { type: 'boolean', default: false },
       wait: { type: 'string', default: '60' },
     },
   });
   const [device] = positionals;
-  if (device === undefined) throw new AppError('USAGE', 'usage: fixgate erase <device>');
-  const path = `/v1/devices/${encodeURIComponent(device)}/data`;
-  const query = new URLSearchParams(values.status ? {} : { wait: values.wait, registry: values.remove ? 'remove' : 'keep' });
+  const { account } = values;
+  if ((device === undefined) === (account === undefined) || (account !== undefined && values.remove))
+    throw new AppError('USAGE', 'usage: fixgate erase <device> [--remove], or fixgate erase --account <id>');
+  const of = account === undefined ? `device ${device}` : `account ${account}`;
+  const path = `/v1/${account === undefined ? 'devices' : 'accounts'}/${encodeURIComponent(account ?? device ?? '')}/data`;
+  const registry = account === undefined ? { registry: values.remove ? 'remove' : 'keep' } : {};
+  const query = new URLSearchParams(values.status ? {} : { wait: values.wait, ...registry });
   const found = await new Api(values.url).find(values.status ? 'GET' : 'DELETE', `${path}?${query}`);
   if (found === undefined) {
     io().error.write(
-      `fixgate: ${values.status ? `no erasure of device ${device} was requested` : `no data of device ${device} is kept`}\n`,
+      `fixgate: ${values.status ? `no erasure of ${of} was requested` : account === undefined ? `no data of ${of} is kept` : `${of} is not known`}\n`,
     );
     return EXIT.Found;
   }
-  const { state, removed, waiting, before } = Object(found);
+  const { state } = Object(found);
   if (values.json) io().out.write(`${JSON.stringify(found)}\n`);
-  else {
-    io().out.write(`${state}: what was sent before ${new Date(Number(before)).toISOString()}\n`);
-    for (const [part, counts] of Object.entries<object>(Object(removed)))
-      io().out.write(
-        `  ${part}: ${
-          Object.entries(counts)
-            .map(([name, count]) => `${count} ${name}`)
-            .join(', ') || 'nothing'
-        }\n`,
-      );
-    if (Array.isArray(waiting) && waiting.length > 0) io().out.write(`  still to be done: ${waiting.join(', ')}\n`);
-  }
+  else erasureLines(found, account === undefined);
   return state === 'erased' ? EXIT.Ok : EXIT.Found;
+}
+
+function erasureLines(found: unknown, isOfDevice: boolean): void {
+  const { state, removed, waiting, before, devices, done } = Object(found);
+  const what = isOfDevice ? `what was sent before ${new Date(Number(before)).toISOString()}` : `${done} of ${devices} devices`;
+  io().out.write(`${state}: ${what}\n`);
+  for (const [part, counts] of Object.entries<object>(Object(removed))) {
+    const shown = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
+    io().out.write(`  ${part}: ${shown.join(', ') || 'nothing'}\n`);
+  }
+  if (Array.isArray(waiting) && waiting.length > 0) io().out.write(`  still to be done: ${waiting.join(', ')}\n`);
 }
 
 export async function exportData(args: string[]): Promise<number> {

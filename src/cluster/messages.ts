@@ -1,5 +1,6 @@
 import type dgram from 'node:dgram';
 import type net from 'node:net';
+import type { Stretch } from '../base/erased.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import type { MetricsJson } from '../base/metrics/aggregate.ts';
 import type { Reply } from '../fleet/command/waiting.ts';
@@ -118,8 +119,8 @@ export type ToWorker =
 /** Supervisor → shipper. */
 export type ToShipper =
   | StateDamaged
-  /** Request: remove from a part what devices sent before these moments, epoch ms. Done with counts by kind. */
-  | ({ readonly type: 'erase'; readonly part: string; readonly devices: readonly (readonly [string, number])[] } & Ticketed);
+  /** Request: remove from a part these stretches of devices. Done with counts by kind. */
+  | ({ readonly type: 'erase'; readonly part: string; readonly devices: readonly (readonly [string, readonly Stretch[]])[] } & Ticketed);
 
 export type ToChild = ToEach | ToWorker | ToShipper;
 

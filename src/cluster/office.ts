@@ -1,3 +1,4 @@
+import type { Erased } from '../base/erased.ts';
 import type { Log } from '../base/log.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Config } from '../config/schema.ts';
@@ -58,7 +59,7 @@ export interface OfficeOptions {
   /** Resolves when everything journaled so far is in segments that are not written any more. */
   rotate(): Promise<unknown>;
   /** As the shipper's. */
-  erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>>;
+  erase(part: string, devices: Erased): Promise<Readonly<Record<string, number>>>;
 }
 
 /** What the supervisor has open of devices and commands. */

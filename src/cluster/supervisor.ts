@@ -440,7 +440,7 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
     await Promise.all([this.#events?.rotate(), ...posts.map((post) => post.ask((ticket) => ({ type: 'rotate', ticket }), ROTATE_MS))]);
   }
 
-  async #erase(part: string, devices: ReadonlyMap<string, number>): Promise<Readonly<Record<string, number>>> {
+  async #erase(...[part, devices]: Parameters<OfficeOptions['erase']>): Promise<Readonly<Record<string, number>>> {
     if (this.#shipper === undefined) throw new AppError('WORKER_FAILED', 'the shipper is starting');
     return (await this.#shipper.ask((ticket) => ({ type: 'erase', ticket, part, devices: [...devices] }), ERASE_MS)).counts;
   }

@@ -3,7 +3,7 @@ import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { Seldom } from '../base/seldom.ts';
 import { POLICIES, type Policy } from '../fleet/plan/steps.ts';
-import { ERASURES, type Erasure } from '../fleet/privacy/erasure.ts';
+import { ERASURES, type Erasure, stretchesIn } from '../fleet/privacy/erasure.ts';
 import { DEVICES, type Device } from '../fleet/registry/device.ts';
 import { OWNERS, type Period } from '../fleet/registry/owners.ts';
 import { type Following, follow, followKeys } from '../state/follow.ts';
@@ -150,10 +150,17 @@ export class Roster {
 
   #erase(row: Erasure | undefined): void {
     if (row === undefined) return;
+    // What was of an account that had the device before is not shown anyway.
+    const until = Math.max(
+      0,
+      ...stretchesIn(row)
+        .filter(({ to, until: end }) => to === end)
+        .map(({ to }) => to),
+    );
     for (const id of [row.device, ...row.ids]) {
       const before = this.#erased.get(id) ?? 0;
-      this.#erased.set(id, Math.max(before, row.before));
-      if (row.before > before) this.#o.hidden(id, true);
+      this.#erased.set(id, Math.max(before, until));
+      if (until > before) this.#o.hidden(id, true);
     }
   }
 

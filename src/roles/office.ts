@@ -27,7 +27,7 @@ import { inForce } from '../fleet/plan/versions.ts';
 import { disclose } from '../fleet/privacy/disclosure.ts';
 import { Eraser } from '../fleet/privacy/eraser.ts';
 import { exportAccount, exportDevice } from '../fleet/privacy/export.ts';
-import { forget } from '../fleet/privacy/forget.ts';
+import { forgetAll } from '../fleet/privacy/forget.ts';
 import { Holds } from '../fleet/privacy/hold.ts';
 import { isKept } from '../fleet/privacy/kept.ts';
 import { Trail } from '../fleet/privacy/trail.ts';
@@ -354,16 +354,18 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
     device: (id) => deviceRecords.get(id),
     record,
     parts: {
-      async [JOURNAL](_erasure, devices) {
+      async [JOURNAL](_erasures, devices) {
         await options.rotate();
         return options.erase(JOURNAL, devices);
       },
-      clickhouse: (_erasure, devices) => exclusion.erasing(() => options.erase('clickhouse', devices)),
-      ...(config.redis.url === undefined ? {} : { redis: (_erasure, devices) => exclusion.erasing(() => options.erase('redis', devices)) }),
-      ...(config.dlt.url === undefined ? {} : { dlt: (_erasure, devices) => options.erase('dlt', devices) }),
-      async state(erasure, devices) {
+      clickhouse: (_erasures, devices) => exclusion.erasing(() => options.erase('clickhouse', devices)),
+      ...(config.redis.url === undefined
+        ? {}
+        : { redis: (_erasures, devices) => exclusion.erasing(() => options.erase('redis', devices)) }),
+      ...(config.dlt.url === undefined ? {} : { dlt: (_erasures, devices) => options.erase('dlt', devices) }),
+      async state(erasures, devices) {
         await exclusion.erasing(() => options.erase('state', devices));
-        return forget(state, erasure);
+        return forgetAll(state, erasures);
       },
     },
   });

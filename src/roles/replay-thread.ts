@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { type Erased, isErased } from '../base/erased.ts';
 import { AppError, messageOf } from '../base/errors.ts';
 import { nodeStorage } from '../base/files.ts';
 import { unpackAccess } from '../cluster/clickhouse.ts';
@@ -51,19 +52,21 @@ class Anew {
     const piece = this.#piece;
     const { rows } = piece;
     const counts: ReplayCounts = { ...noCounts(), frames: piece.frames, unreadable: piece.unreadable.length };
-    const before = (await Erasures.load(erasuresPath(this.#config.dataDir), nodeStorage)).of('clickhouse');
-    const places = this.#scope(new Set(held), new Map(closed), before, counts);
-    const isErased = (device: string, time: number): boolean => time < (before.get(device) ?? 0);
+    const erased = (await Erasures.load(erasuresPath(this.#config.dataDir), nodeStorage)).of('clickhouse');
+    const places = this.#scope(new Set(held), new Map(closed), erased, counts);
     const takes = (row: number): boolean => {
       const [device, received, time] = [rows.device[row] ?? '', rows.received[row] ?? 0, rows.time[row] ?? 0];
+      const account = rows.account[row] ?? '';
       if (!places.has(placeKey(device, received))) return false;
-      if (!isErased(device, time)) return true;
+      if (!isErased(erased.get(device) ?? [], account, received, time)) return true;
       counts.erased++;
       return false;
     };
     const devices = new Set([...places.values()].map(({ device }) => device));
     const all = devices.size === 0 ? [] : await this.#tables.stored(devices, piece.from, piece.to);
-    const stored = all.filter(({ device, received, time }) => places.has(placeKey(device, received)) && !isErased(device, time));
+    const stored = all.filter(
+      ({ device, received, time }) => places.has(placeKey(device, received)) && !isErased(erased.get(device) ?? [], '', received, time),
+    );
     const { changes, same } = compare(rows, takes, stored);
     counts.same = same;
     const wanted = await this.#wanted(changes, counts);
@@ -92,17 +95,12 @@ class Anew {
   }
 
   /** Frames of the piece that may be changed. */
-  #scope(
-    held: ReadonlySet<string>,
-    closed: ReadonlyMap<string, number>,
-    before: ReadonlyMap<string, number>,
-    counts: ReplayCounts,
-  ): Map<string, FramePlace> {
+  #scope(held: ReadonlySet<string>, closed: ReadonlyMap<string, number>, erased: Erased, counts: ReplayCounts): Map<string, FramePlace> {
     const places = new Map<string, FramePlace>();
     const unreadable = new Set(this.#piece.unreadable.map(({ device, received }) => placeKey(device, received)));
     for (const [key, place] of this.#piece.places) {
       const { device, received } = place;
-      if (received < (before.get(device) ?? 0)) counts.erased++;
+      if (isErased(erased.get(device) ?? [], '', received)) counts.erased++;
       else if (held.has(device)) counts.held++;
       else if (received < (closed.get(device) ?? 0)) counts.closed++;
       else if (!unreadable.has(key)) places.set(key, place);

@@ -193,6 +193,7 @@ describe('the description of the API', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
     expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
       'DELETE /v1/accounts/{id}/consents/{purpose}',
+      'DELETE /v1/accounts/{id}/data',
       'DELETE /v1/connections/{id}',
       'DELETE /v1/devices/{id}',
       'DELETE /v1/devices/{id}/commands/{command}',
@@ -206,6 +207,7 @@ describe('the description of the API', () => {
       'DELETE /v1/tokens/{name}',
       'GET /v1/accounts',
       'GET /v1/accounts/{id}',
+      'GET /v1/accounts/{id}/data',
       'GET /v1/accounts/{id}/export',
       'GET /v1/accounts/{id}/statements/{cycle}',
       'GET /v1/audit',

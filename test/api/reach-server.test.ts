@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { crc16Arc, putU32be } from '../../src/base/wire/index.ts';
 import { fixgate } from '../cli/command.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
-import { handshake, packet } from '../helpers/teltonika.ts';
+import { packetAt as at, handshake } from '../helpers/teltonika.ts';
 import { objects, unzipped } from '../privacy/zip.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
@@ -92,15 +91,6 @@ class Caller {
       },
     };
   }
-}
-
-/** A record there and then. */
-function at({ lat, lon }: { lat: number; lon: number }, time: number): Uint8Array {
-  const bytes = packet(time, 40);
-  putU32be(bytes, 19, Math.round(lon * 1e7));
-  putU32be(bytes, 23, Math.round(lat * 1e7));
-  putU32be(bytes, 41, crc16Arc(bytes, 8, 41));
-  return bytes;
 }
 
 async function connect(id: string): Promise<TcpDevice> {

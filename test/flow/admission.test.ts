@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { wholeBefore } from '../../src/base/erased.ts';
 import { createMetrics } from '../../src/base/metrics/catalog.ts';
 import { type Plan, planSchema, type Step } from '../../src/fleet/plan/plan.ts';
 import { Seen } from '../../src/fleet/plan/plan-cache.ts';
@@ -55,7 +56,7 @@ beforeEach(() => {
       roams: (_id, roaming) => roams.push(roaming),
       said: () => {},
       programmed: (_id, usual) => usual,
-      erasedBefore: () => erasedBefore,
+      erased: () => (erasedBefore === 0 ? undefined : [wholeBefore(erasedBefore)]),
       accountState: () => accountState,
       get alarmsPass() {
         return alarmsPass;

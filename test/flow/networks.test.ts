@@ -67,7 +67,7 @@ it.each([
       roams: (_id, roaming) => roams.push(roaming),
       said: () => {},
       programmed: (_id, usual) => usual,
-      erasedBefore: () => 0,
+      erased: () => undefined,
       accountState: () => undefined,
       alarmsPass: false,
     },

@@ -88,7 +88,7 @@ beforeEach(() => {
       said: () => {},
       programmed: (_device, usual) => usual,
       alarmsPass: true,
-      erasedBefore: () => 0,
+      erased: () => undefined,
       accountState: () => undefined,
     },
     delivery: { ...NO_DELIVERY, attached: (contact) => attached.push(contact) },

@@ -11,7 +11,7 @@ export const NO_CAPS = {
   said: () => {},
   programmed: (_device: string, usual: number) => usual,
   alarmsPass: true,
-  erasedBefore: () => 0,
+  erased: () => undefined,
   accountState: () => undefined,
 };
 

@@ -175,10 +175,16 @@ describe.each(['lmdb', 'Redis'])('plans at hand, on %s', (kind) => {
     await state.write([{ table: 'erasures', key: 'd01', put: erasure(5) }]);
     service = new PlanCache(state, silentLog);
     const at = service;
-    const known = (): number[] => ['d01', 'a01', 'd02'].map((id) => at.erasedBefore(id));
+    const known = (): unknown[] => ['d01', 'a01', 'd02'].map((id) => at.erased(id)?.[0]?.to ?? 0);
     await eventually(() => expect(known()).toEqual([5, 5, 0]));
     await state.write([{ table: 'erasures', key: 'd01', put: erasure(7) }]);
     await eventually(() => expect(known()).toEqual([7, 7, 0]));
+    // Of another device's row with the same alias, and of an account's time only.
+    const part = { from: 8, to: 9, until: 9, account: 'acme' };
+    await state.write([
+      { table: 'erasures', key: 'd02', put: JSON.stringify({ device: 'd02', ids: ['d02', 'a01'], before: 10, stretches: [part] }) },
+    ]);
+    await eventually(() => expect(at.erased('a01')).toEqual([{ from: 0, to: 7, until: 7 }, part]));
   });
 
   it('miss no change of many at once', async () => {

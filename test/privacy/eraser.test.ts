@@ -36,7 +36,7 @@ function erasing(store: StateStore, parts: Readonly<Record<string, Part>>, optio
 describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind) => {
   test('1, 2: is kept until every part has done it; one that fails is tried again and keeps no other', async () => {
     const store = await stores.open(kind);
-    const asked: [string, number][][] = [];
+    const asked: (readonly [string, unknown])[][] = [];
     let away = true;
     const { eraser, events } = erasing(store, {
       journal: async (_erasure, devices) => {
@@ -58,8 +58,8 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     });
     expect(asked).toEqual([
       [
-        ['gone', before],
-        ['alias', before],
+        ['gone', [{ from: 0, to: before, until: before }]],
+        ['alias', [{ from: 0, to: before, until: before }]],
       ],
     ]);
     expect(events).toEqual([{ device: 'gone', type: 'erase_started', by: 'somebody', before, registry: 'keep' }]);
@@ -108,7 +108,7 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     const held = Promise.withResolvers<void>();
     const parts: Record<string, Part> = {
       journal: async (_erasure, devices) => {
-        moments.push(devices.get('other') ?? 0);
+        moments.push(devices.get('other')?.[0]?.to ?? 0);
         if (moments.length === 1) await held.promise;
         return { entries: moments.length };
       },

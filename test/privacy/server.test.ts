@@ -12,6 +12,7 @@ import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
+import { filesWith, traces } from './files.ts';
 import { objects, unzipped } from './zip.ts';
 
 /** Erase and export in a whole server, with devices on real sockets, Redis and ClickHouse. */
@@ -282,32 +283,6 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     expect([away.code === 0, existsSync(`${out}.2`)]).toEqual([false, false]);
   });
 });
-
-/** Files anywhere in the data directory that hold any of these bytes. */
-function filesWith(dataDir: string, needles: readonly Buffer[]): string[] {
-  return readdirSync(dataDir, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => {
-      try {
-        const bytes = readFileSync(path);
-        return needles.some((needle) => bytes.includes(needle));
-      } catch {
-        // The engine has merged and removed it.
-        return false;
-      }
-    });
-}
-
-/** A place as a device sends it, as ClickHouse stores it, and as text. */
-function traces(lat: number, lon: number): Buffer[] {
-  return [lat, lon].flatMap((degrees) => {
-    const [sent, stored] = [Buffer.alloc(4), Buffer.alloc(8)];
-    sent.writeInt32BE(Math.round(degrees * 1e7));
-    stored.writeDoubleLE(degrees);
-    return [sent, stored, Buffer.from(String(degrees))];
-  });
-}
 
 describe.skipIf(!chdbInstalled)('a device with privacy relay', () => {
   it('leaves no place in any file, its records as its reply to locate, which goes to who waits and to the stream', async () => {

@@ -8,6 +8,7 @@ import { retryParked } from '../../src/out/ship/parked.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
+import { whole } from '../helpers/whole.ts';
 import { moment, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
 import {
@@ -64,7 +65,7 @@ describe('a device that is erased', () => {
     slot.event('gone', T + 4, { type: 'connected' });
     slot.fixes('other', T + 5, [{ time: T + 5 }]);
     await slot.journal.flush();
-    const erasing = shipper.erase('memory', new Map([['gone', T + 100]]));
+    const erasing = shipper.erase('memory', whole({ gone: T + 100 }));
     sink.away = false;
     expect(await erasing).toEqual({ parked: 0 });
     // From its memory: older than the erasure, and newer; one without a clock; an event.
@@ -88,10 +89,10 @@ describe('a device that is erased', () => {
     for (let i = 0; i < 100; i++) slot.fixes(i % 2 === 0 ? 'gone' : 'other', T + i, [{ time: T + i }]);
     await slot.journal.close();
     const erasures = new Erasures(erasuresPath(data), nodeStorage);
-    await erasures.add('memory', new Map([['gone', T + 50]]));
+    await erasures.add('memory', whole({ gone: T + 50 }));
     // An earlier moment takes nothing back.
-    await erasures.add('memory', new Map([['gone', T + 10]]));
-    await erasures.add('another', new Map([['other', T + 50]]));
+    await erasures.add('memory', whole({ gone: T + 10 }));
+    await erasures.add('another', whole({ other: T + 50 }));
     const sink = new MemorySink();
     const { shipper } = shipping(data, [sink], { erasures: await Erasures.load(erasuresPath(data), nodeStorage) });
     expect(await shipper.drained(DEADLINE)).toBe(true);
@@ -108,7 +109,7 @@ describe('a device that is erased', () => {
     sink.fate = () => (sink.attempts < 4 ? 'not-stored' : 'delivered');
     const { shipper } = shipping(data, [sink]);
     await until(() => sink.attempts > 0);
-    await shipper.erase('memory', new Map([['gone', T + 100]]));
+    await shipper.erase('memory', whole({ gone: T + 100 }));
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(sink.batches[0]?.rows).toBe(4);
     expect(sink.rows.length).toBe(6);
@@ -125,7 +126,7 @@ describe('a device that is erased', () => {
     expect(await shipper.drained(DEADLINE)).toBe(true);
     const lines = readFileSync(join(data, 'parked/memory.jsonl'), 'utf8');
     writeFileSync(join(data, 'parked/memory.retry.jsonl'), lines);
-    const devices = new Map([['gone', T + 1]]);
+    const devices = whole({ gone: T + 1 });
     expect(await shipper.erase('memory', devices)).toEqual({ parked: 2 });
     expect(parkedLines(data, 'memory').map(({ device }) => device)).toEqual(['other']);
     expect(holding(join(data, 'parked'), '"gone"')).toEqual([]);
@@ -156,7 +157,7 @@ describe('a device that is erased', () => {
     const sink = new MemorySink();
     sink.away = true;
     const { shipper } = shipping(data, [sink], { claim: async (slot) => (slot === '2' ? () => {} : null) });
-    const devices = new Map([['gone', T + 1000]]);
+    const devices = whole({ gone: T + 1000 });
     expect(await shipper.erase('journal', devices)).toEqual({ entries: 600 });
     const segments = holding(join(data, 'journal'), 'gone');
     expect(segments).toHaveLength(1);
@@ -174,13 +175,13 @@ describe('a device that is erased', () => {
     await Slot.open(data, 0).then((slot) => slot.journal.close());
     const sink = new MemorySink();
     const { shipper } = ship(data, [sink]);
-    expect(await shipper.erase('redis', new Map([['gone', T]]))).toEqual({});
+    expect(await shipper.erase('redis', whole({ gone: T }))).toEqual({});
     sink.away = true;
     await until(() => shipper.health()['memory']?.state === 'degraded');
-    const erasing = expect(shipper.erase('memory', new Map([['gone', T]]))).rejects.toThrow('ending');
+    const erasing = expect(shipper.erase('memory', whole({ gone: T }))).rejects.toThrow('ending');
     await shipper.close();
     await erasing;
-    await expect(shipper.erase('memory', new Map([['gone', T]]))).rejects.toThrow('ending');
+    await expect(shipper.erase('memory', whole({ gone: T }))).rejects.toThrow('ending');
   });
 
   test('a list that cannot be read stops the start and says what to do; one that cannot be written is not half there', async () => {
@@ -188,22 +189,20 @@ describe('a device that is erased', () => {
     const path = erasuresPath(data);
     const storage = new FaultStorage();
     const erasures = new Erasures(path, storage);
-    await erasures.add('a', new Map([['x', 1]]));
+    await erasures.add('a', whole({ x: 1 }));
     storage.fail('write', /\.new$/, 'ENOSPC');
-    await expect(erasures.add('a', new Map([['y', 1]]))).rejects.toMatchObject({ code: 'ENOSPC' });
+    await expect(erasures.add('a', whole({ y: 1 }))).rejects.toMatchObject({ code: 'ENOSPC' });
     storage.heal();
     expect([...erasures.of('a').keys()]).toEqual(['x']);
-    await Promise.all([erasures.add('b', new Map([['z', 2]])), erasures.add('a', new Map([['y', 3]]))]);
+    await Promise.all([erasures.add('b', whole({ z: 2 })), erasures.add('a', whole({ y: 3 }))]);
     const again = await Erasures.load(path, nodeStorage);
-    expect([[...again.of('a')], [...again.of('b')], [...again.of('c')]]).toEqual([
-      [
-        ['x', 1],
-        ['y', 3],
-      ],
-      [['z', 2]],
-      [],
-    ]);
-    for (const text of ['', '{}', '{"version":1,"sinks":{"a":{"x":"1"}}}', '{"version":2,"sinks":{}}']) {
+    expect(['a', 'b', 'c'].map((name) => again.of(name))).toEqual([whole({ x: 1, y: 3 }), whole({ z: 2 }), new Map()]);
+    // A part of a device's data makes it a file that an older version refuses.
+    const part = { from: 1, to: 5, until: 6, account: 'acme' };
+    await again.add('a', new Map([['x', [part]]]));
+    expect(readFileSync(path, 'utf8')).toContain('{"version":2,');
+    expect((await Erasures.load(path, nodeStorage)).of('a').get('x')).toEqual([{ from: 0, to: 1, until: 1 }, part]);
+    for (const text of ['', '{}', '{"version":1,"sinks":{"a":{"x":"1"}}}', '{"version":3,"sinks":{}}']) {
       writeFileSync(path, text);
       await expect(Erasures.load(path, nodeStorage)).rejects.toMatchObject({
         code: 'JOURNAL_FAILED',
@@ -258,10 +257,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     await client.xadd('fixgate:commands', `${T}-1`, 'device', 'gone', 'type', 'locate');
     await client.xadd('fixgate:commands', `${T}-2`, 'device', 'other', 'type', 'locate');
     await client.xadd('fixgate:commands', `${T + 5000}-1`, 'device', 'gone', 'type', 'locate');
-    const devices = new Map([
-      ['gone', T + 5000],
-      ['alias', T + 5000],
-    ]);
+    const devices = whole({ gone: T + 5000, alias: T + 5000 });
     expect(await shipper.erase('clickhouse', devices)).toEqual({
       positions: 4000,
       last_positions: 2,
@@ -325,7 +321,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       if (i % 4 !== 0) expected.push(`d${i % 5} ${i}`);
     }
     await slot.journal.rotate();
-    const devices = new Map([['gone', T + 10_000]]);
+    const devices = whole({ gone: T + 10_000 });
     const random = new Random(5);
     let kill = shipperProcess(data, clickHouse.url, redis.url);
     await moment(random, 400, 800);

@@ -150,7 +150,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       frame.event[status] = unknownEvent(300);
       frame.attr(3, Number.NaN);
       const batch = new Batch();
-      batch.rows.append(frame, codec, 'dévice', T + 500, 3, Buffer.from([1, 2, 3, 4]), -1, 0, '', 0, 'açme');
+      batch.rows.append(frame, codec, 'dévice', T + 500, 3, Buffer.from([1, 2, 3, 4]), -1, [], '', 0, 'açme');
       batch.locate('0', 1);
       batch.ranges = { 0: { from: 1, to: 1 } };
       batch.token = 'columns';

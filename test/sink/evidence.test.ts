@@ -9,6 +9,7 @@ import { Evidence } from '../../src/out/sink/clickhouse/evidence.ts';
 import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { StatementTable } from '../../src/out/sink/clickhouse/statements.ts';
 import { accessOf, chdbInstalled } from '../embedded/child.ts';
+import { whole } from '../helpers/whole.ts';
 import { ClickHouseServer, dataDirectory, INSTANCE, Slot } from '../ship/rig.ts';
 
 /** Numbers quote the invariants of src/out/ship/raw-keeper.ts. */
@@ -75,7 +76,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
           storage: nodeStorage,
           instance: INSTANCE,
           evidence,
-          erased: () => new Map([['d', erasedBefore]]),
+          erased: () => whole({ d: erasedBefore }),
           held: async () => ['d'],
           keepMs: 86_400_000,
           now: () => now,
@@ -105,7 +106,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
       erasedBefore = T + 1000;
       await keeper().keep();
       expect((await evidence.hashes(['d'], T, T + 5000)).map(({ received }) => received)).toEqual([T + 1700]);
-      await evidence.erase(new Map([['d', now]]));
+      await evidence.erase(whole({ d: now }));
       expect(await evidence.hashes(['d'], T, T + 5000)).toEqual([]);
       await slot.journal.close();
     },

@@ -12,6 +12,7 @@ import type { Shipper } from '../../src/out/ship/shipper.ts';
 import type { RedisStreamOptions } from '../../src/out/sink/redis-stream/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { whole } from '../helpers/whole.ts';
 import { Stores } from '../registry/stores.ts';
 import { dataDirectory, frameOf, RedisServer, redisSink, Slot, ship, streamed } from '../ship/rig.ts';
 import { moment } from '../support/wait.ts';
@@ -248,7 +249,7 @@ test('erasing a device takes it out of every stream of a recipient, also of one 
   const { shipper } = await shipping();
   expect(await shipper.drained(DEADLINE)).toBe(true);
   await recipients.remove('alpha', 'desk');
-  expect(await shipper.erase('redis', new Map([['gone', T + 1000]]))).toMatchObject({ positions: 10, recipients: 20 });
+  expect(await shipper.erase('redis', whole({ gone: T + 1000 }))).toMatchObject({ positions: 10, recipients: 20 });
   for (const id of ['alpha', 'acme']) expect([...new Set((await at(id)).map((one) => one.split(' ')[0]))]).toEqual(['a-1']);
 });
 

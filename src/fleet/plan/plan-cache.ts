@@ -1,4 +1,5 @@
 import { systemClock } from '../../base/clock.ts';
+import { type Erased, merged, type Stretch, stretchesOf } from '../../base/erased.ts';
 import { messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import type { Log } from '../../base/log.ts';
@@ -59,14 +60,14 @@ export class Seen {
   }
 }
 
-/** What of an erasure a worker needs: up to when everything of these ids was erased, epoch ms. */
-interface Erased {
+/** What of an erasure a worker needs. */
+interface Erasure {
   readonly ids: readonly string[];
-  readonly before: number;
+  readonly stretches: readonly Stretch[];
 }
 
 /** As much of the table as that, so that a row of which the rest is damaged still keeps what was erased from being stored again. */
-const ERASED = new TypedTable<Erased>({ name: 'erasures', key: (device) => device, parse: parseErased });
+const ERASED = new TypedTable<Erasure>({ name: 'erasures', key: (device) => device, parse: parseErased });
 
 /** Where a device was when that was said last. */
 const TERRITORY = new TypedTable<'home' | 'roaming'>({
@@ -86,9 +87,9 @@ export class PlanCache {
   #policies = new Map<string, Policy>();
   /** Intervals that were asked for with a command, and that the devices have confirmed, s; NaN: none. */
   #intervals = new Map<string, readonly [desired: number, reported: number]>();
-  #erasures = new Map<string, Erased>();
+  #erasures = new Map<string, Erasure>();
   /** The same by every id. */
-  #erased = new Map<string, number>();
+  #erased: Erased = new Map();
   readonly #seen = new Map<string, Seen>();
   readonly #listeners = new Set<(device: string | undefined) => void>();
   readonly #following: readonly Following[];
@@ -121,9 +122,9 @@ export class PlanCache {
     return before > 0 ? Math.min(desired, before) : desired;
   }
 
-  /** What the device measured before this was erased, epoch ms; 0: nothing was. */
-  erasedBefore(device: string): number {
-    return this.#erased.get(device) ?? 0;
+  /** What was erased of the device; undefined: nothing was. */
+  erased(device: string): readonly Stretch[] | undefined {
+    return this.#erased.get(device);
   }
 
   /** Calls `listener` when another treatment may be due for a device; undefined: for any. */
@@ -275,16 +276,17 @@ function intervalOf({ desired, reported }: Settings): readonly [number, number] 
   return [Number(desired['interval'] ?? Number.NaN), Number(reported['interval'] ?? Number.NaN)];
 }
 
-function parseErased(text: string): Erased | undefined {
+function parseErased(text: string): Erasure | undefined {
   const value: unknown = jsonOf(text);
   if (typeof value !== 'object' || value === null || !('before' in value) || !('ids' in value)) return undefined;
   const { before, ids } = value;
-  return typeof before === 'number' && Array.isArray(ids) ? { before, ids: ids.map(String) } : undefined;
+  const stretches = stretchesOf(Reflect.get(value, 'stretches') ?? before);
+  return stretches !== undefined && Array.isArray(ids) ? { stretches, ids: ids.map(String) } : undefined;
 }
 
-function byId(erasures: ReadonlyMap<string, Erased>): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const { ids, before } of erasures.values()) for (const id of ids) found.set(id, Math.max(before, found.get(id) ?? 0));
+function byId(erasures: ReadonlyMap<string, Erasure>): Erased {
+  const found = new Map<string, readonly Stretch[]>();
+  for (const { ids, stretches } of erasures.values()) for (const id of ids) found.set(id, merged(found.get(id) ?? [], stretches));
   return found;
 }
 

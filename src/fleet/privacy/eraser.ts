@@ -1,11 +1,14 @@
+import { type Erased, merged, ownBefore, type Stretch, wholeBefore } from '../../base/erased.ts';
 import { AppError, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
-import { ERASURES, type Erasure } from './erasure.ts';
+import type { Share } from '../registry/owners.ts';
+import { ERASURES, type Erasure, stretchesIn } from './erasure.ts';
 import { HOLDS, heldText, stands } from './hold.ts';
+import type { Subject } from './subjects.ts';
 
 /**
  * Erases devices from everything that this installation keeps; in the supervisor.
@@ -13,7 +16,8 @@ import { HOLDS, heldText, stands } from './hold.ts';
  * 1. What was asked for is in the state store before anything is removed, and is carried on with after a crash, for as long as
  *    it takes: a store that is away is waited for.
  * 2. Each part is on its own: one store that is away keeps no other from forgetting.
- * 3. What a device sent or recorded up to the moment of the request goes; what it sends from then on is kept as usual.
+ * 3. What a device sent or recorded up to the moment of the request goes; what it sends from then on is kept as usual. Of an account only
+ *    what is of its time with the device goes: what another owned stays.
  * 4. Installations that share a state store each do their part of every erasure.
  * 5. Doing it twice does no harm.
  * 6. What is under a hold (`hold.ts`) is not erased.
@@ -27,17 +31,29 @@ export interface EraserOptions {
   readonly log: Log;
   /** The device of this id, or whose alias it is. */
   readonly device: (id: string) => Promise<Device | undefined>;
-  /** Journals an event of a device. */
-  readonly record: (device: string, event: object) => void;
+  /** Journals an event of a device; `account`: whose it is, if not of who has the device now. */
+  readonly record: (device: string, event: object, account?: string) => void;
   /** How each part is done, by its name. Rejects when it is to be tried again. */
   readonly parts: Readonly<Record<string, Part>>;
   /** How long after a failure a part is tried again, 5 s. */
   readonly pauseMs?: number | undefined;
 }
 
-export type Part = (erasure: Erasure, devices: ReadonlyMap<string, number>) => Promise<Readonly<Record<string, number>>>;
+/** Of several erasures it says together how much of what went. */
+export type Part = (erasures: readonly Erasure[], devices: Erased) => Promise<Readonly<Record<string, number>>>;
+
+interface Wanted {
+  readonly device: string;
+  readonly ids: readonly string[];
+  readonly by: string;
+  readonly registry: Erasure['registry'];
+  /** Undefined: whosever it was. */
+  readonly share?: Share | undefined;
+}
 
 const QUIET_MS = 60_000;
+/** Devices that a part erases at once. */
+const MOST_TOGETHER = 200;
 
 export class Eraser {
   readonly #o: EraserOptions;
@@ -77,14 +93,21 @@ export class Eraser {
 
   /** Erases what the device has sent up to now. `id` may be an alias. Resolves when the request is kept; rejects with AppError UNDER_HOLD. */
   async request(id: string, by: string, registry: Erasure['registry']): Promise<Erasure> {
-    const { device, record } = this.#o;
-    const known = await device(id);
+    const known = await this.#o.device(id);
     const own = known?.id ?? id;
-    const ids = [own, ...(known?.aliases ?? [])];
-    const erasure = await this.#keep(own, ids, by, registry);
-    const { before } = erasure;
-    record(own, { type: 'erase_started', by, before, registry });
-    this.#open.set(own, erasure);
+    return this.#begin({ device: own, ids: [own, ...(known?.aliases ?? [])], by, registry });
+  }
+
+  /** Erases what is of the time of the share's account with the device; of one that nobody else had, all. */
+  async requestPart({ id: device, ids, share }: Pick<Subject, 'id' | 'ids' | 'share'>, by: string): Promise<Erasure> {
+    return this.#begin({ device, ids, by, registry: 'keep', share });
+  }
+
+  async #begin(wanted: Wanted): Promise<Erasure> {
+    const { device, by, registry } = wanted;
+    const erasure = await this.#keep(wanted);
+    this.#o.record(device, { type: 'erase_started', by, before: erasure.before, registry }, erasure.account);
+    this.#open.set(device, erasure);
     this.#wake();
     return erasure;
   }
@@ -93,16 +116,20 @@ export class Eraser {
    * What another request for the same device has asked for, and is not done yet, is asked for by this one as well: its time is a later
    * one, so that what was done for the other is done again.
    */
-  async #keep(device: string, own: readonly string[], by: string, registry: Erasure['registry']): Promise<Erasure> {
+  async #keep({ device, ids: own, by, registry, share }: Wanted): Promise<Erasure> {
     const { store, now } = this.#o;
     return attempt(`the erasure of device ${device}`, async () => {
       const text = await store.get('erasures', device);
       const last = ERASURES.read(text);
       const open = last !== undefined && this.progress(last).waiting.length > 0 ? last : undefined;
+      const before = Math.max(now(), (last?.before ?? 0) + 1);
+      const stretches = merged(last === undefined ? [] : stretchesIn(last), wantedIn(share, before));
       const erasure: Erasure = {
         device,
         ids: [...new Set([...own, ...(open?.ids ?? [])])],
-        before: Math.max(now(), (last?.before ?? 0) + 1),
+        before,
+        ...(share === undefined ? {} : { account: [...share.accounts].join(' ') }),
+        ...(stretches.some(({ account, to }) => account !== undefined || to < before) ? { stretches } : {}),
         by,
         registry: open?.registry === 'remove' ? 'remove' : registry,
         instances: {},
@@ -141,14 +168,15 @@ export class Eraser {
 
   async #run(part: string): Promise<void> {
     while (!this.#stopped) {
-      const erasure = [...this.#open.values()].find((open) => this.progress(open).waiting.includes(part));
-      if (erasure === undefined) {
+      const erasures = [...this.#open.values()].filter((open) => this.progress(open).waiting.includes(part)).slice(0, MOST_TOGETHER);
+      if (erasures.length === 0) {
         await this.#sleep();
         continue;
       }
       try {
-        const counts = await this.#o.parts[part]?.(erasure, new Map(erasure.ids.map((id) => [id, erasure.before])));
-        await this.#done(erasure, part, counts ?? {});
+        const counts = (await this.#o.parts[part]?.(erasures, devicesIn(erasures))) ?? {};
+        // How much it was stands with the first of those that were erased together.
+        for (const [i, erasure] of erasures.entries()) await this.#done(erasure, part, i === 0 ? counts : {});
       } catch (error) {
         this.#failed(part, error);
         await this.#sleep(this.#o.pauseMs ?? 5_000);
@@ -171,7 +199,8 @@ export class Eraser {
       if (isAll) finished = changed;
       return JSON.stringify(changed);
     });
-    if (finished !== undefined) record(erasure.device, { type: 'erased', by: erasure.by, removed: this.progress(finished).removed });
+    if (finished !== undefined)
+      record(erasure.device, { type: 'erased', by: erasure.by, removed: this.progress(finished).removed }, finished.account);
     this.#note(erasure.device, await ERASURES.get(store, erasure.device));
   }
 
@@ -210,4 +239,17 @@ export class Eraser {
     this.#said.set(`${what} ${reason}`, now);
     this.#o.log.warn({ part: what, reason }, 'erasure delayed; retrying');
   }
+}
+
+function devicesIn(erasures: readonly Erasure[]): Erased {
+  const found = new Map<string, readonly Stretch[]>();
+  for (const erasure of erasures) for (const id of erasure.ids) found.set(id, merged(found.get(id) ?? [], stretchesIn(erasure)));
+  return found;
+}
+
+/** Invariant 3. */
+function wantedIn(share: Share | undefined, before: number): readonly Stretch[] {
+  if (share === undefined) return [wholeBefore(before)];
+  const [account = ''] = share.accounts;
+  return share.spans.map(({ measured, from, to }) => ownBefore(account, measured === 0 ? 0 : from, to, before));
 }

@@ -1,3 +1,4 @@
+import { isErased } from '../../base/erased.ts';
 import type { Metrics } from '../../base/metrics/catalog.ts';
 import { eventName, FrameKind, type FrameResult, isPersonalAlarm } from '../../codec/index.ts';
 import type { Treatment } from '../../fleet/plan/treatment.ts';
@@ -41,7 +42,7 @@ export class Keep {
     const { rows } = frame;
     this.kept = rows;
     this.marks = treatment.relay ? RELAY : undefined;
-    if (isErased(frame, terms, received)) {
+    if (isErasedFrame(frame, terms, received)) {
       metrics.withheld.inc({ reason: 'erased' }, rows);
       return Verdict.Erased;
     }
@@ -97,15 +98,19 @@ export class Keep {
 }
 
 /** Is every record of the frame from before the device was erased? Judged as when it is delivered. */
-function isErased(frame: FrameResult, { service, device }: Terms, received: number): boolean {
-  const before = service.erasedBefore(device);
-  if (before === 0 || frame.rows === 0) return false;
-  for (let row = 0; row < frame.rows; row++) if (!isBefore(frame, row, before, received)) return false;
+function isErasedFrame(frame: FrameResult, { service, device }: Terms, received: number): boolean {
+  const erased = service.erased(device);
+  if (erased === undefined || frame.rows === 0) return false;
+  for (let row = 0; row < frame.rows; row++) if (!isErased(erased, '', received, timeOf(frame, row, received))) return false;
   return true;
 }
 
 /** Was it measured before then, as is judged when it is delivered? */
 function isBefore(frame: FrameResult, row: number, then: number, received: number): boolean {
+  return timeOf(frame, row, received) < then;
+}
+
+function timeOf(frame: FrameResult, row: number, received: number): number {
   judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
-  return JUDGED.time < then;
+  return JUDGED.time;
 }

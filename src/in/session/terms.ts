@@ -15,7 +15,7 @@ import type { Notices } from './notices.ts';
 const POWER_ON = eventIndex('power_on');
 
 /** What of the plans a connection needs. */
-export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'said' | 'programmed' | 'roams' | 'alarmsPass' | 'erasedBefore'> & {
+export type PlanService = Pick<PlanCache, 'plan' | 'policy' | 'seen' | 'said' | 'programmed' | 'roams' | 'alarmsPass' | 'erased'> & {
   /** What the account is; undefined: active. */
   accountState(account: string | undefined): AccountState | undefined;
 };

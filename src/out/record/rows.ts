@@ -1,8 +1,11 @@
+import { isErased, type Stretch } from '../../base/erased.ts';
 import { type Bytes, HASH, hash64 } from '../../base/wire/index.ts';
 import { type Codec, eventName, type FrameResult, grown, ROW_FLAG_NAMES, RowFlag } from '../../codec/index.ts';
 import { type AttributeView, attributeView, viewsOf } from './attribute-view.ts';
 import { asciiBytes, JsonWriter } from './json-writer.ts';
 import { JUDGED, judgeTime } from './time-rules.ts';
+
+const NONE_ERASED: readonly Stretch[] = [];
 
 /** A codec of another version may set others. */
 const KNOWN_FLAGS = (1 << ROW_FLAG_NAMES.length) - 1;
@@ -125,8 +128,8 @@ export class Rows {
 
   /**
    * Adds the leading `accepted` rows of a decoded frame and returns how many the frame has of them. `bytes` is what was decoded;
-   * see invariant 4. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added. Rows from before
-   * `notBefore`, epoch ms, are not. `slot` and `sequence` are the frame's place in the journal; sequence 0: it has none, and bytes name
+   * see invariant 4. With `keepAt`, a bit of `bytes` from there on says of each row whether it is added. Rows of
+   * `erased` are not. `slot` and `sequence` are the frame's place in the journal; sequence 0: it has none, and bytes name
    * every record.
    */
   append(
@@ -137,7 +140,7 @@ export class Rows {
     accepted: number,
     bytes: Bytes,
     keepAt = -1,
-    notBefore = 0,
+    erased: readonly Stretch[] = NONE_ERASED,
     slot = '',
     sequence = 0,
     account = '',
@@ -147,7 +150,7 @@ export class Rows {
     for (let r = 0; r < rows; r++) {
       if (keepAt >= 0 && (((bytes[keepAt + (r >> 3)] ?? 0) >> (r & 7)) & 1) === 0) continue;
       judgeTime(frame.time[r] ?? Number.NaN, received, frame.flags[r] ?? 0);
-      if (JUDGED.time < notBefore) {
+      if (erased.length > 0 && isErased(erased, account, received, JUDGED.time)) {
         this.erased++;
         continue;
       }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Erased } from '../../base/erased.ts';
 import { AppError, messageOf } from '../../base/errors.ts';
 import type { Storage } from '../../base/files.ts';
 import { RowFlag } from '../../codec/index.ts';
@@ -6,7 +7,6 @@ import { EntryKind, type EntryView } from '../../journal/entry.ts';
 import { type Damage, JournalReader } from '../../journal/reader.ts';
 import { type Batch, type Range, type Ranges, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
-import type { Erased } from './erasures.ts';
 import type { Parking } from './parking.ts';
 import { takeEntry } from './take.ts';
 import { type Cut, isSlot } from './watermarks.ts';
@@ -279,7 +279,7 @@ export class Batcher {
     const before = batch.rows.count;
     const eventsBefore = batch.events.count;
     const list = erased();
-    const reason = takeEntry(batch, slot, entry, decoder, instance, list.size === 0 ? 0 : list.get(entry.device));
+    const reason = takeEntry(batch, slot, entry, decoder, instance, list.size === 0 ? undefined : list.get(entry.device));
     if (reason !== '' && entry.relay) onRelay('unreadable');
     else if (reason !== '') parking.add(slot, entry, reason);
     if (entry.relay) {

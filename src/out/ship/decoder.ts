@@ -1,3 +1,4 @@
+import type { Stretch } from '../../base/erased.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type Codec, type Dialect, FrameKind, FrameResult, type Options } from '../../codec/index.ts';
 import { clockOffset, readingOptions, withOptions } from '../../codec/options.ts';
@@ -52,19 +53,19 @@ export class Decoder {
   }
 
   /**
-   * Adds the entry's records to `rows`: those accepted and kept, and not from before `notBefore`, epoch ms. `slot` is part of the ids of
+   * Adds the entry's records to `rows`: those accepted and kept, and not erased. `slot` is part of the ids of
    * records that have no time of their own. Returns why the entry could not be read (in full), or ''.
    */
-  decode(entry: EntryView, rows: Rows, slot: string, notBefore = 0): string {
+  decode(entry: EntryView, rows: Rows, slot: string, erased?: readonly Stretch[]): string {
     try {
-      return this.#decode(entry, rows, slot, notBefore);
+      return this.#decode(entry, rows, slot, erased);
     } catch (error) {
       this.#forget();
       return `codec "${entry.codec}" threw: ${messageOf(error)}`;
     }
   }
 
-  #decode(entry: EntryView, rows: Rows, slot: string, notBefore: number): string {
+  #decode(entry: EntryView, rows: Rows, slot: string, erased: readonly Stretch[] | undefined): string {
     const reading = this.#readingOf(entry);
     if (typeof reading === 'string') return reading;
     const { codec, dialect, options, clockMs, states } = reading;
@@ -89,7 +90,7 @@ export class Decoder {
     if (accepted === 0) return '';
     // Before format 3 the place of an entry gave no ids, and what was delivered keeps its own.
     const sequence = entry.version < 3 ? 0 : entry.sequence;
-    const read = rows.append(frame, codec, device, received, accepted, bytes, keepAt, notBefore, slot, sequence, account);
+    const read = rows.append(frame, codec, device, received, accepted, bytes, keepAt, erased, slot, sequence, account);
     return this.#anew === undefined && read < accepted ? `${accepted} records were accepted, the codec now reads ${read}` : '';
   }
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
+import { type Erased, isErased } from '../../base/erased.ts';
 import { AppError, systemCode } from '../../base/errors.ts';
 import { nodeStorage, OpenMode, readAll, replaceFile, type Storage } from '../../base/files.ts';
 import { Definition, isOptions, type KeptOptions, type Transport } from '../../journal/definition.ts';
 import { EntryKind, EntryView, entrySize, keepBytes, Origin, writeEntry } from '../../journal/entry.ts';
 import { Batch, type Sink, tokenOf } from '../sink/sink.ts';
 import type { Decoder } from './decoder.ts';
-import type { Erased } from './erasures.ts';
 import { takeEntry } from './take.ts';
 
 /** An entry that was set aside, as its line in `parked/<sink>.jsonl` has it. `received` is epoch ms, `hex` the entry's bytes. */
@@ -73,7 +73,7 @@ export async function retryParked(
   try {
     for (const [key, parked] of lines) {
       if (only !== undefined && key !== only) continue;
-      if (parked.received < (erased.get(parked.device) ?? 0)) {
+      if (isErased(erased.get(parked.device) ?? [], parked.account ?? '', parked.received)) {
         lines.delete(key);
         continue;
       }

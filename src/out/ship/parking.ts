@@ -1,8 +1,8 @@
 import { basename, dirname, join } from 'node:path';
+import { type Erased, isErased } from '../../base/erased.ts';
 import { OpenMode, type Storage, writeAll } from '../../base/files.ts';
 import { EntryKind, type EntryView, keepBytes } from '../../journal/entry.ts';
 import { JournalReader } from '../../journal/reader.ts';
-import type { Erased } from './erasures.ts';
 import { parkedPaths, readParked, writeParked } from './parked.ts';
 
 const KINDS: Readonly<Record<number, string>> = { [EntryKind.Event]: 'event', [EntryKind.Usage]: 'usage', [EntryKind.Audit]: 'audit' };
@@ -83,14 +83,14 @@ export class Parking {
   }
 
   /**
-   * Takes out what devices had sent before these moments, epoch ms, also of what a retry holds; returns how many entries. To be
+   * Takes out what was erased of devices, also of what a retry holds; returns how many entries. To be
    * called while nothing is added.
    */
   async erase(devices: Erased): Promise<number> {
     let gone = 0;
     for (const path of parkedPaths(dirname(this.path), basename(this.path, '.jsonl'))) {
       const lines = await readParked(this.#storage, path);
-      const left = lines.filter(({ device, received }) => received >= (devices.get(device) ?? 0));
+      const left = lines.filter(({ device, account, received }) => !isErased(devices.get(device) ?? [], account ?? '', received));
       if (left.length < lines.length) await writeParked(this.#storage, path, left);
       gone += lines.length - left.length;
     }

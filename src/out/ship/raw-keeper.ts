@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { lookMs, systemClock } from '../../base/clock.ts';
+import { type Erased, isErased, type Stretch } from '../../base/erased.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Storage } from '../../base/files.ts';
 import type { Log } from '../../base/log.ts';
@@ -11,7 +12,6 @@ import { EntryKind, type EntryView } from '../../journal/entry.ts';
 import { JournalReader } from '../../journal/reader.ts';
 import { listSegments, segmentName } from '../../journal/segment.ts';
 import type { Evidence, RawFrame } from '../sink/clickhouse/evidence.ts';
-import type { Erased } from './erasures.ts';
 import { idOf } from './take.ts';
 import { isSlot } from './watermarks.ts';
 
@@ -28,7 +28,6 @@ export interface RawKeeperOptions {
   readonly storage: Storage;
   readonly instance: string;
   readonly evidence: Pick<Evidence, 'instances' | 'add' | 'erase' | 'expire'>;
-  /** What was erased, by device. */
   readonly erased: () => Erased;
   /** Ids of devices whose data must be kept. */
   readonly held: () => Promise<readonly string[]>;
@@ -153,7 +152,7 @@ export class RawKeeper {
     if (entry.kind !== EntryKind.Frame || entry.relay) return undefined;
     const { device, received: time } = entry;
     const span = spans.get(device)?.find((one) => one.from <= time && time <= one.to && one.left > 0);
-    if (span === undefined || time < (this.#o.erased().get(device) ?? 0)) return undefined;
+    if (span === undefined || isErased(this.#o.erased().get(device) ?? [], entry.account, time)) return undefined;
     span.left--;
     const { bytes, start, end, account, codec: protocol, peer } = entry;
     const id = idOf(slot, entry, this.#o.instance);
@@ -165,10 +164,10 @@ export class RawKeeper {
   async #add(frames: readonly RawFrame[]): Promise<void> {
     const { evidence, erased } = this.#o;
     for (let at = 0; at < frames.length; at += PAGE) await evidence.add(frames.slice(at, at + PAGE));
-    const gone = new Map<string, number>();
-    for (const { device, time } of frames) {
-      const before = erased().get(device) ?? 0;
-      if (time < before) gone.set(device, before);
+    const gone = new Map<string, readonly Stretch[]>();
+    for (const { device, account, time } of frames) {
+      const stretches = erased().get(device) ?? [];
+      if (isErased(stretches, account, time)) gone.set(device, stretches);
     }
     if (gone.size > 0) await evidence.erase(gone);
   }

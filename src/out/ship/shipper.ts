@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
+import { type Erased, isErased } from '../../base/erased.ts';
 import { AppError, messageOf } from '../../base/errors.ts';
 import { nodeStorage, type Storage, watchWrites } from '../../base/files.ts';
 import type { Log } from '../../base/log.ts';
@@ -14,7 +15,7 @@ import type { EventJson } from '../record/event.ts';
 import type { Codecs, Counts, Sink, SinkHealth } from '../sink/sink.ts';
 import { Batcher } from './batcher.ts';
 import { Decoder } from './decoder.ts';
-import type { Erased, Erasures } from './erasures.ts';
+import type { Erasures } from './erasures.ts';
 import { Loop } from './loop.ts';
 import { Parking } from './parking.ts';
 import { eventOf } from './take.ts';
@@ -70,7 +71,7 @@ export interface Shipper {
   /** True when everything that is durable at the time of the call was delivered to every sink within `deadlineMs`. */
   drained(deadlineMs: number): Promise<boolean>;
   /**
-   * Takes out of the journal, or of a sink by its name (with what is parked for it), what devices sent before these moments, epoch ms,
+   * Takes out of the journal, or of a sink by its name (with what is parked for it), these stretches of devices,
    * and sees to it that no more of it gets there. Waits for a sink that is away. Safe to repeat. Returns how much of what; nothing for a
    * sink that there is not.
    *
@@ -282,7 +283,7 @@ class RunningShipper implements Shipper {
 
   async #eraseJournal(devices: Erased): Promise<Counts> {
     let entries = 0;
-    const goes = (entry: EntryView): boolean => entry.received < (devices.get(entry.device) ?? 0);
+    const goes = (entry: EntryView): boolean => isErased(devices.get(entry.device) ?? [], entry.account, entry.received);
     for (const slot of (await this.#storage.list(this.#o.journalDirectory)).filter(isSlot)) {
       const directory = join(this.#o.journalDirectory, slot);
       const firsts = await listSegments(this.#storage, directory);

@@ -1,3 +1,4 @@
+import { isErased, type Stretch } from '../../base/erased.ts';
 import { HASH, hash64 } from '../../base/wire/index.ts';
 import { EntryKind, type EntryView } from '../../journal/entry.ts';
 import { parseUsage } from '../../journal/usage.ts';
@@ -7,15 +8,22 @@ import type { Decoder } from './decoder.ts';
 
 /**
  * Adds what a journal entry holds to a batch; kinds that are not delivered add nothing. Returns why the entry could not be read
- * (in full), or ''. `instance` is part of an event's id. Of a device that was erased, nothing from before `notBefore`, epoch ms.
+ * (in full), or ''. `instance` is part of an event's id. Nothing of what was `erased` is added.
  */
-export function takeEntry(batch: Batch, slot: string, entry: EntryView, decoder: Decoder, instance: string, notBefore = 0): string {
-  if (entry.received < notBefore) return '';
+export function takeEntry(
+  batch: Batch,
+  slot: string,
+  entry: EntryView,
+  decoder: Decoder,
+  instance: string,
+  erased?: readonly Stretch[],
+): string {
+  if (erased !== undefined && isErased(erased, entry.account, entry.received)) return '';
   if (entry.kind === EntryKind.Event) return takeEvent(batch, slot, entry, instance);
   if (entry.kind === EntryKind.Usage) return takeUsage(batch, slot, entry, instance);
   if (entry.kind === EntryKind.Audit) return takeAudit(batch, slot, entry);
   if (entry.kind !== EntryKind.Frame) return '';
-  const reason = decoder.decode(entry, batch.rows, slot, notBefore);
+  const reason = decoder.decode(entry, batch.rows, slot, erased);
   batch.locate(slot, entry.sequence);
   return reason;
 }

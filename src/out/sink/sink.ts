@@ -1,3 +1,4 @@
+import type { Erased } from '../../base/erased.ts';
 import type { Codec } from '../../codec/index.ts';
 import type { Network, Traffic } from '../../journal/usage.ts';
 import type { Event } from '../record/event.ts';
@@ -41,11 +42,11 @@ export interface Sink {
   /** A cheap look whether the target is still there, made when there is nothing to deliver. Rejects when it is not. */
   check(): Promise<void>;
   /**
-   * Removes what it has of these devices from before these moments, epoch ms; what is not removed yet when it rejects is removed
-   * when it is called again. While nothing from before them is being delivered. Returns how much of what. Absent: it keeps
+   * Removes what it has of these stretches of devices; what is not removed yet when it rejects is removed
+   * when it is called again. While nothing of them is being delivered. Returns how much of what. Absent: it keeps
    * nothing that could be removed.
    */
-  erase?(devices: ReadonlyMap<string, number>): Promise<Counts>;
+  erase?(devices: Erased): Promise<Counts>;
   close(): Promise<void>;
 }
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { wholeBefore } from '../../../src/base/erased.ts';
 import { Ownership } from '../../../src/base/lock/ownership.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { isMessage } from '../../../src/cluster/ipc.ts';
@@ -92,7 +93,7 @@ it('a worker and the shipper do what their messages say, each as a process of it
   const shipper = new Child('shipper-process.ts', start);
   expect(await shipper.heard('ready')).toEqual({ type: 'ready' });
   expect(await shipper.heard('report')).toMatchObject({ health: { clickhouse: { state: 'degraded' } } });
-  shipper.send({ type: 'erase', ticket: 8, part: 'journal', devices: [['356307042000001', Date.UTC(2100, 0, 1)]] });
+  shipper.send({ type: 'erase', ticket: 8, part: 'journal', devices: [['356307042000001', [wholeBefore(Date.UTC(2100, 0, 1))]]] });
   expect(await shipper.heard('done')).toMatchObject({ ticket: 8, trouble: '', counts: { entries: expect.any(Number) } });
   expect(await shipper.drain()).toBe(0);
 }, 60_000);

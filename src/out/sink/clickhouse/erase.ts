@@ -1,9 +1,10 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import type { Erased, Stretch } from '../../../base/erased.ts';
 import type { Counts } from '../sink.ts';
 import { quoteName, quoteText } from './migrate.ts';
 
 /**
- * Removes what devices sent before some moment from the tables that say where they were, or what they did: `ERASED_TABLES`. Every other
+ * Removes stretches of devices from the tables that say where they were, or what they did: `ERASED_TABLES`. Every other
  * table of ours stands in `KEPT_TABLES`, with the reason; tables that others have made in the database are theirs.
  *
  * 1. A mutation that rewrites the parts, not a mask over them: what is gone is gone from the disk when ClickHouse removes the old
@@ -24,17 +25,12 @@ const CHUNK = 100;
 
 interface Table {
   readonly name: string;
-  /** Rows from before the moments. */
-  where(devices: readonly (readonly [string, number])[]): string;
+  /** Rows of the stretches. */
+  where(devices: readonly (readonly [string, readonly Stretch[]])[]): string;
 }
 
 /** `names`: only from these. */
-export async function eraseFromTables(
-  client: ClickHouseClient,
-  database: string,
-  devices: ReadonlyMap<string, number>,
-  names = ERASED_TABLES,
-): Promise<Counts> {
+export async function eraseFromTables(client: ClickHouseClient, database: string, devices: Erased, names = ERASED_TABLES): Promise<Counts> {
   const counts: Record<string, number> = {};
   const all = [...devices];
   for (const table of await tables(client, database, names)) {
@@ -49,7 +45,7 @@ async function eraseFromTable(
   client: ClickHouseClient,
   database: string,
   table: Table,
-  devices: readonly (readonly [string, number])[],
+  devices: readonly (readonly [string, readonly Stretch[]])[],
 ): Promise<number> {
   const name = `${quoteName(database)}.${quoteName(table.name)}`;
   const where = table.where(devices);
@@ -71,18 +67,31 @@ async function tables(client: ClickHouseClient, database: string, wanted: readon
   );
   return columns.map(({ table, names }) => {
     const has = (name: string): boolean => Array.isArray(names) && names.includes(name);
-    const times = ['time', 'received'].filter(has);
+    const received = has('received') ? 'received' : 'time';
+    const account = has('account') ? 'account' : "''";
     return {
       name: String(table),
       where: (devices) =>
         devices
-          .map(([device, before]) => {
-            const older = times.map((column) => `${column} < fromUnixTimestamp64Milli(toInt64(${before}))`).join(' OR ');
-            return `(device = ${quoteText(device)}${older === '' ? '' : ` AND (${older})`})`;
+          .map(([device, stretches]) => {
+            const any = stretches.map((stretch) => `(${erasedIn(stretch, received, account)})`).join(' OR ');
+            return `(device = ${quoteText(device)} AND (${any === '' ? '0' : any}))`;
           })
           .join(' OR '),
     };
   });
+}
+
+/** `isErased` (base/erased.ts) as a condition. */
+function erasedIn({ from, to, until, account: of }: Stretch, received: string, account: string): string {
+  const within = (column: string, end: number): string => `${column} >= ${moment(from)} AND ${column} < ${moment(end)}`;
+  if (of === undefined) return `${received} < ${moment(to)} OR time < ${moment(to)}`;
+  const isOf = `${account} = ${quoteText(of)}`;
+  return `${isOf} AND ${within(received, until)} OR ${account} = '' AND ${within(received, to)} OR ${within('time', to)} AND (${isOf} OR ${account} = '' OR ${received} >= ${moment(to)})`;
+}
+
+function moment(time: number): string {
+  return `fromUnixTimestamp64Milli(toInt64(${Math.floor(time)}))`;
 }
 
 async function count(client: ClickHouseClient, from: string): Promise<number> {

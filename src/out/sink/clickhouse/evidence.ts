@@ -1,4 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import type { Erased } from '../../../base/erased.ts';
 import { jsonOf } from '../../../base/json.ts';
 import { isSignal, SIGNALS, type Signal } from '../../../fleet/plan/evidence.ts';
 import { eraseFromTables } from './erase.ts';
@@ -86,8 +87,8 @@ WHERE ${of(devices)} AND ${within(from, to + 1)} ORDER BY time, id`,
     await this.#with(REQUEST_MS, (client) => client.insert({ table: `${this.#database}.raw`, values, format: 'JSONEachRow' }));
   }
 
-  /** Removes frames of the devices from before these moments, epoch ms. */
-  async erase(devices: ReadonlyMap<string, number>): Promise<void> {
+  /** Removes frames of these stretches of devices. */
+  async erase(devices: Erased): Promise<void> {
     await this.#with(ERASE_MS, (client) => eraseFromTables(client, this.#access.database ?? 'fixgate', devices, ['raw']));
   }
 

@@ -2,6 +2,7 @@ import type { Agent } from 'node:http';
 import { hostname } from 'node:os';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import type { Erased } from '../../../base/erased.ts';
 import { AppError } from '../../../base/errors.ts';
 import type { Storage } from '../../../base/files.ts';
 import type { Secret, SecretUrl } from '../../../base/secret.ts';
@@ -162,7 +163,7 @@ class ClickHouseSink implements Sink {
   }
 
   /** On a connection of its own, for a mutation of a large table takes its time. */
-  async erase(devices: ReadonlyMap<string, number>): Promise<Counts> {
+  async erase(devices: Erased): Promise<Counts> {
     const client = connect(this.#o, ERASE_MS);
     try {
       return await eraseFromTables(client, this.#database, devices);

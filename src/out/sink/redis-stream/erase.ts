@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
+import { type Erased, isErased, type Stretch } from '../../../base/erased.ts';
+import { jsonOf } from '../../../base/json.ts';
 import type { Counts } from '../sink.ts';
 
 /**
- * Removes what devices sent before some moment from the streams, while they are being appended to and read.
+ * Removes stretches of devices from the streams, while they are being appended to and read.
  *
  * 1. Looks at every entry there is when it begins. Which device an entry is of is one of its fields; the entry stays where there
  *    is nothing that says when it was received.
@@ -10,31 +12,17 @@ import type { Counts } from '../sink.ts';
  */
 const PAGE = 1_000;
 
-/**
- * KEYS the key of a last position, ARGV the moment: removed when the record was received or measured before. Returns how many
- * were.
- */
-const LAST = `
-local record = redis.pcall('GET', KEYS[1])
-if type(record) ~= 'string' then return 0 end
-local time, received = string.match(record, '"time":(%d+),"received":(%d+)')
-if not received or tonumber(received) < tonumber(ARGV[1]) or tonumber(time) < tonumber(ARGV[1]) then return redis.call('DEL', KEYS[1]) end
-return 0
-`;
+/** KEYS the key of a last position, ARGV what it was: removed if it still is. Returns how many were. */
+const REMOVE = `if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
-/** `streams` by name, and those of recipients; devices with their moments, epoch ms. */
-export async function eraseFromStreams(
-  redis: Redis,
-  prefix: string,
-  streams: readonly string[],
-  devices: ReadonlyMap<string, number>,
-): Promise<Counts> {
+/** `streams` by name, and those of recipients. */
+export async function eraseFromStreams(redis: Redis, prefix: string, streams: readonly string[], devices: Erased): Promise<Counts> {
   const counts: Record<string, number> = {};
   for (const name of streams) counts[name] = await eraseFromStream(redis, `${prefix}${name}`, devices);
   counts['recipients'] = 0;
   for (const key of await recipientStreams(redis, prefix)) counts['recipients'] += await eraseFromStream(redis, key, devices);
   counts['last'] = 0;
-  for (const [device, before] of devices) counts['last'] += Number(await redis.eval(LAST, 1, `${prefix}last:${device}`, before));
+  for (const [device, stretches] of devices) counts['last'] += await eraseLast(redis, `${prefix}last:${device}`, stretches);
   return counts;
 }
 
@@ -50,8 +38,8 @@ async function recipientStreams(redis: Redis, prefix: string): Promise<Set<strin
   }
 }
 
-async function eraseFromStream(redis: Redis, key: string, devices: ReadonlyMap<string, number>): Promise<number> {
-  // What is appended from here on is from after the moments.
+async function eraseFromStream(redis: Redis, key: string, devices: Erased): Promise<number> {
+  // What is appended from here on is of later.
   const [last] = await redis.xrevrange(key, '+', '-', 'COUNT', 1);
   if (last === undefined) return 0;
   let gone = 0;
@@ -65,12 +53,27 @@ async function eraseFromStream(redis: Redis, key: string, devices: ReadonlyMap<s
   }
 }
 
-function goes(id: string, fields: readonly string[], devices: ReadonlyMap<string, number>): boolean {
+function goes(id: string, fields: readonly string[], devices: Erased): boolean {
   const at = (name: string): string => fields[fields.indexOf(name) + 1] ?? '';
-  const before = devices.get(at('device'));
-  if (before === undefined) return false;
+  const stretches = devices.get(at('device'));
+  if (stretches === undefined) return false;
   const time = Number(fields.includes('time') ? at('time') : id.split('-')[0]);
-  if (time < before) return true;
-  const received = /^.{0,400}?"received":(\d+)/.exec(at('data'))?.[1];
-  return received !== undefined && Number(received) < before;
+  const { account, received } = markOf(at('data'), time);
+  return isErased(stretches, account, received, time);
+}
+
+/** Whose the record is, and when it was received. */
+function markOf(data: string, time: number): { readonly account: string; readonly received: number } {
+  const { account = '', received = time }: Record<string, unknown> = Object(jsonOf(data));
+  return { account: String(account), received: Number(received) };
+}
+
+async function eraseLast(redis: Redis, key: string, stretches: readonly Stretch[]): Promise<number> {
+  const text = await redis.get(key);
+  if (text === null) return 0;
+  const { time }: { time?: unknown } = Object(jsonOf(text));
+  const { account, received } = markOf(text, Number(time ?? 0));
+  if (!isErased(stretches, account, received, Number(time ?? 0))) return 0;
+  // A newer one that has come meanwhile stays.
+  return Number(await redis.eval(REMOVE, 1, key, text));
 }

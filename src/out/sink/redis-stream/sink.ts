@@ -1,5 +1,6 @@
 import { type ChainableCommander, Command, Pipeline, Redis } from 'ioredis';
 import { systemClock } from '../../../base/clock.ts';
+import type { Erased } from '../../../base/erased.ts';
 import { AppError, messageOf } from '../../../base/errors.ts';
 import type { SecretUrl } from '../../../base/secret.ts';
 import { evictionConcern } from '../../../state/eviction.ts';
@@ -179,7 +180,7 @@ class RedisStreamSink implements Sink {
   }
 
   /** On a connection of its own: it takes as long as the streams are long. */
-  async erase(devices: ReadonlyMap<string, number>): Promise<Counts> {
+  async erase(devices: Erased): Promise<Counts> {
     const redis = await this.#connect();
     try {
       return await eraseFromStreams(redis, this.#prefix, ERASED_STREAMS, devices);

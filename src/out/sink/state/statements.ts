@@ -1,5 +1,7 @@
 import { lookMs, systemClock } from '../../../base/clock.ts';
+import { stretchesOf } from '../../../base/erased.ts';
 import { messageOf } from '../../../base/errors.ts';
+import { jsonOf } from '../../../base/json.ts';
 import type { Log } from '../../../base/log.ts';
 import { Seldom } from '../../../base/seldom.ts';
 import { MOST_PERIODS, type Period, SERVICE } from '../../../fleet/plan/service.ts';
@@ -277,13 +279,16 @@ async function differences(store: StateStore, history: UsageHistory, statement: 
 async function explained(
   store: StateStore,
   history: UsageHistory,
-  { device, end }: Pick<Statement, 'device' | 'end'>,
+  { device, account, end }: Pick<Statement, 'device' | 'account' | 'end'>,
   start: number,
   found: Finding,
 ): Promise<Finding> {
-  const erased = /"before":(\d+)/.exec((await store.get('erasures', device)) ?? '')?.[1];
-  if (erased !== undefined && Number(erased) > start)
-    return { ...found, what: 'erased', about: `usage from before ${new Date(Number(erased)).toISOString()} was erased` };
+  const { before, stretches = before }: { before?: unknown; stretches?: unknown } = Object(jsonOf(await store.get('erasures', device)));
+  const own = (stretchesOf(stretches) ?? []).filter(({ account: of, from, to }) => (of ?? account) === account && from < end && to > start);
+  if (own.length > 0) {
+    const to = new Date(Math.max(...own.map((one) => one.to))).toISOString();
+    return { ...found, what: 'erased', about: `usage from before ${to} was erased` };
+  }
   const oldest = await history.oldest();
   if (oldest <= start) return found;
   const since = Number.isFinite(oldest) ? `the oldest usage row is of ${new Date(oldest).toISOString()}` : 'there are no usage rows';
