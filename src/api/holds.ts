@@ -56,16 +56,22 @@ export const HOLD_ROUTES: readonly Route[] = [
     path: '/v1/devices/{id}/hold',
     scope: 'admin',
     audits: 'change',
-    about: 'Put a device under a hold, or change it: nothing of it is erased while it stands. An erasure under way is waited for.',
+    about:
+      'Put a device under a hold, or change it: nothing of it is erased or removed by retention while it stands. What is under way is waited for.',
     params,
     query: z.strictObject({
-      wait: z.coerce.number().min(0).max(120).default(30).describe('seconds to wait for the end of an erasure that is under way'),
+      wait: z.coerce
+        .number()
+        .min(0)
+        .max(120)
+        .default(30)
+        .describe('seconds to wait for the end of an erasure, or of retention, that is under way'),
     }),
     body,
     answers: {
       200: { about: 'changed', schema: hold, example },
       201: { about: 'set', schema: hold, example },
-      409: { about: 'an erasure is under way' },
+      409: { about: 'an erasure, or retention, is under way' },
       422: { about: '`until` has passed' },
     },
     async run({ params: { id }, query, body: wanted, token, office, call, reply }) {
@@ -85,7 +91,7 @@ export const HOLD_ROUTES: readonly Route[] = [
       return problem(
         reply,
         409,
-        `an erasure of device ${id} is under way: what is left of it cannot be kept; GET /v1/devices/${id}/data shows it`,
+        `an erasure of device ${id}, or retention, is under way: what is left of it cannot be kept yet; GET /v1/devices/${id}/data shows an erasure`,
       );
     },
   }),

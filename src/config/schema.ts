@@ -152,6 +152,7 @@ export const configSchema = z
         url: redisUrl.describe('redis://… of the stream; empty: off'),
         prefix: z.string().default('fixgate').describe('first part of every key'),
         maxLength: z.int().min(1000).default(1_000_000).describe('entries kept per stream, approximately'),
+        maxAgeMs: z.int().min(0).default(0).describe('age at which entries are removed from the streams; 0: at none'),
       })
       .prefault({}),
     locator: z
@@ -283,6 +284,15 @@ export const configSchema = z
     evidence: z
       .strictObject({
         keepDays: z.int().min(1).max(36_500).default(400).describe('how long raw frames of evidence are kept, days'),
+      })
+      .prefault({}),
+    retention: z
+      .strictObject({
+        everyMs: z
+          .int()
+          .min(1000)
+          .default(86_400_000)
+          .describe('how often what has been kept for `keep_days` of its account or plan is removed'),
       })
       .prefault({}),
     canary: z

@@ -7,6 +7,7 @@ import { TREATED_WHY } from '../fleet/plan/treatment.ts';
 import { ENTRY_TYPES } from '../fleet/privacy/trail.ts';
 import { LOCATOR_OUTCOMES } from '../in/session/places.ts';
 import { TEXT_OUTCOMES } from '../in/sms/inbox.ts';
+import { ERASED_TABLES } from '../out/sink/clickhouse/erase.ts';
 
 /**
  * The counters whose labels are known before anything has happened, at zero: a series that begins above zero has no increase, and an
@@ -48,6 +49,7 @@ export function firstValues(metrics: Metrics, codecs: ReadonlyMap<string, Codec>
   for (const state of ['stopped', 'cancelled', 'done']) zero(metrics.campaigns, { state });
   zero(metrics.planActions, ...STEP_ACTIONS.map((action) => ({ action })));
   zero(metrics.timeAnomalies, ...ROW_FLAG_NAMES.filter((flag) => flag !== 'buffered').map((flag) => ({ flag })));
+  zero(metrics.retentionRows, ...ERASED_TABLES.map((table) => ({ table })));
   zero(metrics.audit, ...ENTRY_TYPES.map((type) => ({ type })));
   for (const kind of ['locations', 'master'])
     zero(metrics.forwards, ...['taken', 'refused', 'unanswered'].map((outcome) => ({ kind, outcome })));

@@ -60,6 +60,7 @@ import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
 import { ParkedDesk } from './parked-desk.ts';
 import { Replayer } from './replayer.ts';
+import { retentionOf } from './retention.ts';
 import { ServerGauges } from './server-gauges.ts';
 import { Texts, textDeliveryOf } from './texts.ts';
 
@@ -165,6 +166,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const packed = packedOf(options);
   const replayer = new Replayer({ packed, exclusion, store: state, check: recordOptions(codecs), now });
   const eraser = eraserOf(options, state, deviceRecords, exclusion);
+  const retention = retentionOf(options, state, eraser, (device) => live.positions.remove(device));
   const stream = await streamOf(options, state, commandIntake);
   const explainer = new Explainer({ packages: config.codecs.packages, options: config.codecs.options });
   const traces = new TraceHub({
@@ -194,6 +196,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     await textDelivery.stop();
     await live.stop();
     await trail.stop();
+    await retention.stop();
     await eraser.stop();
     await stream?.stop();
     await unitKeeper.stop();
@@ -220,6 +223,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
       notices,
       statements,
       eraser,
+      retention,
       tester,
       campaigner,
       stream,

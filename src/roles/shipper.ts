@@ -159,7 +159,7 @@ async function sinksOf({ config, instance, clickhouse, state, metrics, log }: Si
   const cursorPath = clickHouseCursor(config);
   await nodeStorage.makeDirectory(dirname(cursorPath));
   const sinks: Sink[] = [createClickHouseSink({ ...clickhouse, cursorPath })];
-  const { url, prefix, maxLength } = config.redis;
+  const { url, prefix, maxLength, maxAgeMs } = config.redis;
   if (url !== undefined) {
     // Loaded where it is used: the client costs a process megabytes and a start tens of milliseconds.
     const { createRedisStreamSink } = await import('../out/sink/redis-stream/sink.ts');
@@ -168,7 +168,9 @@ async function sinksOf({ config, instance, clickhouse, state, metrics, log }: Si
     const reports = { onGroups: groupWatch(metrics, log), onCursorLost: cursorLoss(metrics, log) };
     const recipients = new RecipientRoutes(state, log);
     const onPassed = (entries: number): void => metrics.recipientEntries.inc(entries);
-    sinks.push(createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, witnessPath, recipients, onPassed, ...reports }));
+    sinks.push(
+      createRedisStreamSink({ url, instance, prefix: `${prefix}:`, maxLength, maxAgeMs, witnessPath, recipients, onPassed, ...reports }),
+    );
   }
   if (config.dlt.url !== undefined) sinks.push(await dltSink(config, config.dlt.url, state, metrics, log));
   sinks.push(createStateSink({ store: state, plans: new DevicePlans(state, log), instance }));
@@ -225,7 +227,7 @@ function groupWatch(metrics: Metrics, log: Log): (groups: readonly StreamGroup[]
       if (missed > (missing.get(key) ?? 0))
         log.error(
           { stream, group, missed },
-          'consumer group too slow: entries were trimmed before it read them; raise redis.maxLength, and read them from ClickHouse',
+          'consumer group too slow: entries were trimmed before it read them; raise redis.maxLength or redis.maxAgeMs, and read them from ClickHouse',
         );
       missing.set(key, missed);
     }

@@ -85,6 +85,8 @@ export const TABLES = [
   'erasures',
   /** Device id or alias → that its data must be kept. */
   'holds',
+  /** Device id or alias → that rows which were kept long enough are being removed, and up to when usage was. */
+  'retained',
   /** SHA-256 of a bearer token, hex → its name and scopes. */
   'tokens',
   /** SHA-256 of a code for signing in, hex → what the session that it makes may do. */

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ownBefore } from '../../src/base/erased.ts';
 import { nodeStorage } from '../../src/base/files.ts';
 import { Decoder } from '../../src/out/ship/decoder.ts';
 import { Erasures, erasuresPath } from '../../src/out/ship/erasures.ts';
@@ -307,6 +308,44 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     expect(await client.get('fixgate:last:gone')).toContain(`"time":${T + 5500}`);
     await shipper.erase('redis', devices);
     expect(await client.exists('fixgate:last:gone')).toBe(1);
+  });
+
+  test('of an account goes what is of its time, and nothing of who had the device before and after', async () => {
+    const data = dataDirectory();
+    // The cursors in Redis stand where the tests before have left them.
+    const slot = await Slot.open(data, 7);
+    const accountOf = (i: number): string => (i < 100 ? 'bolt' : i < 200 ? 'acme' : 'cole');
+    for (let i = 0; i < 300; i++) {
+      slot.owned(accountOf(i), 'car', T + i, [{ time: T + i, number: i, place: true }]);
+      slot.usage('car', T + i, { in: 1, out: 1, segments: 1, datagrams: 0, records: 1 }, accountOf(i));
+    }
+    // By a worker that had not heard yet that it was passed on; and what the device had kept.
+    slot.owned('acme', 'car', T + 200, [{ time: T + 205, number: 300, place: true }]);
+    slot.owned('cole', 'car', T + 300, [{ time: T + 150, number: 301, place: true }]);
+    await slot.journal.flush();
+    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    const devices = new Map([['car', [ownBefore('acme', T + 100, T + 200, T + 5000)]]]);
+    const removed = { positions: 102, last_positions: 0, statuses: 0, events: 0, usage: 100, parked: 0, raw: 0 };
+    expect(await shipper.erase('clickhouse', devices)).toEqual(removed);
+    const left = { statuses: 0, events: 0, commands: 0, recipients: 0, last: 0, parked: 0 };
+    expect(await shipper.erase('redis', devices)).toEqual({ positions: 102, ...left });
+    await slot.journal.rotate();
+    expect(await shipper.erase('journal', devices)).toEqual({ entries: 201 });
+    const others = Array.from({ length: 300 }, (_, i) => i).filter((i) => accountOf(i) !== 'acme');
+    const { positions, 'stream positions': entries } = await stored('car');
+    expect(positions?.sort((a, b) => a - b)).toEqual(others);
+    expect(entries).toEqual(others);
+    // It has more of that time in its memory, and sends it in another's.
+    slot.owned('cole', 'car', T + 400, [
+      { time: T + 120, number: 302, place: true },
+      { time: T + 400, number: 303, place: true },
+    ]);
+    await slot.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect((await stored('car'))['stream positions']).toEqual([...others, 400]);
+    const again = await Erasures.load(erasuresPath(data), nodeStorage);
+    expect(again.of('redis').get('car')).toEqual(devices.get('car'));
   });
 
   test('whatever is killed in between, each store ends with the same', async () => {

@@ -71,6 +71,13 @@ export class Slot {
     return this.journal.append(origin, EntryKind.Frame, received, 0, accepted, bytes, 0, bytes.length, marks);
   }
 
+  /** The same of a device that is the account's. */
+  owned(account: string, device: string, received: number, samples: readonly Sample[]): number {
+    const bytes = frameOf(samples);
+    const origin = new Origin(new Definition('tiny', 'tcp', undefined, account), device, '192.0.2.1:1000');
+    return this.journal.append(origin, EntryKind.Frame, received, 0, samples.length, bytes, 0, bytes.length);
+  }
+
   /** Of which only those with these indexes are kept. */
   thinned(device: string, received: number, samples: readonly Sample[], kept: readonly number[]): number {
     const keep = new Uint8Array(Math.ceil(samples.length / 8));

@@ -11,7 +11,7 @@ import { Witness } from '../../src/out/sink/redis-stream/witness.ts';
 import type { Sink } from '../../src/out/sink/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { counter, dataDirectory, RedisServer, type Rig, redisSink, type Sample, Slot, ship, streamed, streamLedger } from '../ship/rig.ts';
-import { moment, until } from '../support/wait.ts';
+import { eventually, moment, until } from '../support/wait.ts';
 
 const T = Date.UTC(2026, 9, 1);
 const DEADLINE = 120_000;
@@ -110,6 +110,26 @@ describe('entries', () => {
     expect(length).toBeLessThan(1000);
     expect(await redis.keys('fixgate:*')).toEqual([]);
     expect(await redis.hgetall('fleet:cursor:rig')).toEqual({ 0: '3000' });
+  });
+});
+
+describe('invariant 9: entries go at their age', () => {
+  test('of every stream, also of a recipient, and those that are younger stay', async () => {
+    const data = dataDirectory();
+    const slot = await filled(data, 30);
+    await slot.journal.close();
+    const now = Date.now();
+    for (const stream of ['positions', 'events', 'to:alpha'])
+      for (const ago of [7_200_000, 3_660_000, 3_540_000])
+        await redis.xadd(`aged:${stream}`, `${now - ago}-0`, 'device', 'd', 'time', '1', 'data', String(ago));
+    const { shipper } = shipping(data, [redisSink(server.url, { prefix: 'aged:', maxAgeMs: 3_600_000 })]);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    const left = async (stream: string): Promise<string[]> =>
+      (await redis.xrange(`aged:${stream}`, '-', '+')).map(([, fields]) => fields[5] ?? '').filter((text) => /^\d+$/.test(text));
+    await eventually(async () => {
+      for (const stream of ['positions', 'events', 'to:alpha']) expect([stream, await left(stream)]).toEqual([stream, ['3540000']]);
+    });
+    expect(await redis.xlen('aged:positions')).toBeGreaterThan(1);
   });
 });
 

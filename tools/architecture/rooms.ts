@@ -276,6 +276,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'src/fleet/command/command.ts',
       'src/fleet/installation/test-records.ts',
       'fleet/registry types',
+      'src/fleet/registry/account.ts',
       'src/fleet/registry/cases.ts',
       'src/fleet/registry/device.ts',
       'src/fleet/registry/owners.ts',

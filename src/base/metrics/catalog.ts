@@ -199,6 +199,8 @@ export function createMetrics() {
     commands: counter('fixgate_commands_total', 'Command transitions, by new state.', ['state']),
     installationTests: counter('fixgate_installation_tests_total', 'Installation tests that have ended, by their result.', ['state']),
     campaigns: counter('fixgate_campaigns_total', 'Campaigns that have ended, by how.', ['state']),
+    retentionRows: counter('fixgate_retention_rows_total', 'Rows that retention has removed, by table.', ['table']),
+    retentionHeld: gauge('fixgate_retention_held_devices', 'Devices under a hold of which the last run of retention has left something.'),
     // The process.
     loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
     descriptorsExhausted: gauge('fixgate_descriptors_exhausted', 'Processes that have no file descriptor left.'),

@@ -84,6 +84,18 @@ export const planSchema = z
       .max(64)
       .optional()
       .describe('types of commands that the service includes: others are refused; absent: all. What the plan itself asks for is sent'),
+    keep_days: z
+      .int()
+      .min(1)
+      .max(36_500)
+      .optional()
+      .describe('what was received before so many days is removed, unless the account says another number; absent: it is kept'),
+    erase_after_end_days: z
+      .int()
+      .min(0)
+      .max(36_500)
+      .optional()
+      .describe('so many days after the service of a device has ended, all that was received of it is erased; absent: it is kept'),
     recovery: z.boolean().default(true).describe('the service includes recovery mode'),
     exempt_events: z.array(z.string().max(64)).max(32).default(['sos']).describe('records with these events always pass'),
     steps: z.array(stepSchema).max(16).default([]),

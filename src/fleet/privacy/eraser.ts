@@ -98,7 +98,7 @@ export class Eraser {
     return this.#begin({ device: own, ids: [own, ...(known?.aliases ?? [])], by, registry });
   }
 
-  /** Erases what is of the time of the share's account with the device; of one that nobody else had, all. */
+  /** Erases what is of the time of the share's account with the device; of one that no other account had, all. */
   async requestPart({ id: device, ids, share }: Pick<Subject, 'id' | 'ids' | 'share'>, by: string): Promise<Erasure> {
     return this.#begin({ device, ids, by, registry: 'keep', share });
   }

@@ -5,12 +5,13 @@ import type { Op, StateStore } from '../../state/store.ts';
 import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 import type { Device } from '../registry/device.ts';
 import { ERASURES, type Erasure } from './erasure.ts';
+import { isRetaining, RETAINED } from './retained.ts';
 
 /**
  * That a device's data must be kept, for a court or an insurer: the table `holds`, by its id and by each of its aliases.
  *
  * 1. While it stands nothing of the device is erased. An erasure is written on the condition that there is no hold, and a hold on
- *    the condition that no erasure is under way, so that one of the two is refused.
+ *    the condition that no erasure is under way, so that one of the two is refused. So it is with what retention removes (`retention.ts`).
  * 2. One with `until` ends by itself.
  */
 export const holdSchema = z.object({
@@ -42,7 +43,7 @@ export class Holds {
     this.#o = options;
   }
 
-  /** Sets or changes it. Undefined: an erasure is under way. */
+  /** Sets or changes it. Undefined: an erasure is under way, or retention removes something of it. */
   async set(
     id: string,
     wanted: Pick<Hold, 'reference' | 'reason' | 'until'>,
@@ -61,7 +62,11 @@ export class Holds {
         { table: 'erasures', key: own, expect: erasing },
         { table: 'holds', key: own, expect: text },
       ];
-      for (const key of ids) ops.push(HOLDS.put(hold, key));
+      for (const key of ids) {
+        const retained = await store.get('retained', key);
+        if (isRetaining(RETAINED.parse(key, retained), now())) return undefined;
+        ops.push(RETAINED.expect(retained, key), HOLDS.put(hold, key));
+      }
       return (await store.write(ops)) ? { before, hold } : CONTENDED;
     });
   }

@@ -4,7 +4,7 @@ import { DEVICES, type Device } from '../registry/device.ts';
 import { OWNERS, type Period, periodsOf, Share } from '../registry/owners.ts';
 import type { RowSpan } from './stored-rows.ts';
 
-/** A device whose data is exported or disclosed. */
+/** A device whose data is exported, disclosed or erased. */
 export interface Subject {
   readonly id: string;
   /** Its own and its aliases. */

@@ -21,9 +21,17 @@ const given = {
     .refine((labels) => Object.keys(labels).length <= 32, 'must have at most 32 entries')
     .default({}),
   retention: z
-    .strictObject({ keep_days: z.int().min(1).max(36_500) })
+    .strictObject({
+      keep_days: z.int().min(1).max(36_500).optional().describe('what was received before so many days is removed'),
+      erase_after_end_days: z
+        .int()
+        .min(0)
+        .max(36_500)
+        .optional()
+        .describe('so long after a device was passed on or its service ended, or the account was closed, what is of that time is erased'),
+    })
     .optional()
-    .describe('kept as a note so far: nothing is deleted by it'),
+    .describe('counts before that of the plan'),
 };
 
 /** What a consent is for. */

@@ -193,6 +193,7 @@ export const EVENT_DATA = {
   }),
   viewed: z.object({ what: z.enum(['track', 'trace', 'export']), by }),
   erase_started: z.object({ by, before: ms, registry: z.unknown() }),
+  retention: z.object({ removed: z.record(text, z.number()), devices: z.number(), held: z.number(), erasing: z.number(), until: ms }),
   erased: z.object({ by, removed: z.record(text, z.record(text, z.number())) }),
 } as const;
 

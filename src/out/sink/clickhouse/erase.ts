@@ -74,8 +74,8 @@ async function tables(client: ClickHouseClient, database: string, wanted: readon
       where: (devices) =>
         devices
           .map(([device, stretches]) => {
-            const any = stretches.map((stretch) => `(${erasedIn(stretch, received, account)})`).join(' OR ');
-            return `(device = ${quoteText(device)} AND (${any === '' ? '0' : any}))`;
+            const anyOf = stretches.map((stretch) => `(${erasedIn(stretch, received, account)})`).join(' OR ');
+            return `(device = ${quoteText(device)} AND (${anyOf === '' ? '0' : anyOf}))`;
           })
           .join(' OR '),
     };

@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis';
-import { type Erased, isErased, type Stretch } from '../../../base/erased.ts';
+import { type Erased, isErased } from '../../../base/erased.ts';
 import { jsonOf } from '../../../base/json.ts';
 import type { Counts } from '../sink.ts';
+import { removeLast } from './last.ts';
 
 /**
  * Removes stretches of devices from the streams, while they are being appended to and read.
@@ -12,9 +13,6 @@ import type { Counts } from '../sink.ts';
  */
 const PAGE = 1_000;
 
-/** KEYS the key of a last position, ARGV what it was: removed if it still is. Returns how many were. */
-const REMOVE = `if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
-
 /** `streams` by name, and those of recipients. */
 export async function eraseFromStreams(redis: Redis, prefix: string, streams: readonly string[], devices: Erased): Promise<Counts> {
   const counts: Record<string, number> = {};
@@ -22,12 +20,17 @@ export async function eraseFromStreams(redis: Redis, prefix: string, streams: re
   counts['recipients'] = 0;
   for (const key of await recipientStreams(redis, prefix)) counts['recipients'] += await eraseFromStream(redis, key, devices);
   counts['last'] = 0;
-  for (const [device, stretches] of devices) counts['last'] += await eraseLast(redis, `${prefix}last:${device}`, stretches);
+  for (const [device, stretches] of devices)
+    counts['last'] += await removeLast(redis, `${prefix}last:${device}`, (record) => {
+      const time = Number(record['time'] ?? 0);
+      const { account, received } = markOf(record, time);
+      return isErased(stretches, account, received, time);
+    });
   return counts;
 }
 
 /** Keys of all there are, also of recipients that were removed. */
-async function recipientStreams(redis: Redis, prefix: string): Promise<Set<string>> {
+export async function recipientStreams(redis: Redis, prefix: string): Promise<Set<string>> {
   const found = new Set<string>();
   const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}to:*`;
   for (let cursor = '0'; ; ) {
@@ -58,22 +61,12 @@ function goes(id: string, fields: readonly string[], devices: Erased): boolean {
   const stretches = devices.get(at('device'));
   if (stretches === undefined) return false;
   const time = Number(fields.includes('time') ? at('time') : id.split('-')[0]);
-  const { account, received } = markOf(at('data'), time);
+  const { account, received } = markOf(Object(jsonOf(at('data'))), time);
   return isErased(stretches, account, received, time);
 }
 
 /** Whose the record is, and when it was received. */
-function markOf(data: string, time: number): { readonly account: string; readonly received: number } {
-  const { account = '', received = time }: Record<string, unknown> = Object(jsonOf(data));
+function markOf(record: Record<string, unknown>, time: number): { readonly account: string; readonly received: number } {
+  const { account = '', received = time } = record;
   return { account: String(account), received: Number(received) };
-}
-
-async function eraseLast(redis: Redis, key: string, stretches: readonly Stretch[]): Promise<number> {
-  const text = await redis.get(key);
-  if (text === null) return 0;
-  const { time }: { time?: unknown } = Object(jsonOf(text));
-  const { account, received } = markOf(text, Number(time ?? 0));
-  if (!isErased(stretches, account, received, Number(time ?? 0))) return 0;
-  // A newer one that has come meanwhile stays.
-  return Number(await redis.eval(REMOVE, 1, key, text));
 }

@@ -6,9 +6,10 @@ import type { SecretUrl } from '../../../base/secret.ts';
 import { evictionConcern } from '../../../state/eviction.ts';
 import type { Batch, BatchLimits, Counts, Park, Position, Sink } from '../sink.ts';
 import { Commands, recipientStream } from './encode.ts';
-import { eraseFromStreams } from './erase.ts';
+import { eraseFromStreams, recipientStreams } from './erase.ts';
 import { type StreamGroup, streamGroups } from './groups.ts';
 import type { Passing, Recipients } from './recipients.ts';
+import { trimByAge } from './trim.ts';
 import { streamEntry, Witness } from './witness.ts';
 
 /**
@@ -28,6 +29,7 @@ import { streamEntry, Witness } from './witness.ts';
  *    is delivered again from what the journal holds. In doubt twice, never missing.
  * 7. A Redis that may evict our keys is reported as long as it may.
  * 8. What recipients get, in `<prefix>to:<recipient>`, is appended in the same step as what it is a copy of.
+ * 9. Entries go at `maxAgeMs` of the clock of Redis, of every stream, also of a recipient that was removed; a look that fails is made again.
  */
 export interface RedisStreamOptions {
   /** `redis://[user:password@]host:port/db` or `rediss://…`. */
@@ -38,6 +40,8 @@ export interface RedisStreamOptions {
   readonly prefix?: string | undefined;
   /** Streams are trimmed to about so many entries, 1 000 000 by default. */
   readonly maxLength?: number | undefined;
+  /** Entries older than this are removed, ms; 0, the default: none are for their age. */
+  readonly maxAgeMs?: number | undefined;
   /** Rows of one transaction, 2000 by default: Redis serves no other client meanwhile. */
   readonly batchRows?: number | undefined;
   /** Gets the state of the streams' consumer groups every ten seconds or so. */
@@ -66,6 +70,7 @@ const COMMAND_MS = 10_000;
 const LOOK_MS = 10_000;
 /** Entries wait so long for company: a transaction costs as much as a hundred records in it. */
 const BATCH_AGE_MS = 20;
+const TRIM_MS = 60_000;
 
 /** Nothing is connected before `open`. */
 export function createRedisStreamSink(options: RedisStreamOptions): Sink {
@@ -85,6 +90,7 @@ class RedisStreamSink implements Sink {
   #redis: Redis | null = null;
   #commands = new Commands();
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #trimmedAt = Number.NEGATIVE_INFINITY;
   #witness: Witness | undefined;
   /** The entry of the stream of statuses that was read last. */
   #statusesRead = '-';
@@ -254,6 +260,7 @@ class RedisStreamSink implements Sink {
     if (systemClock.elapsed() - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = systemClock.elapsed();
     await this.#lookAtPolicy(redis);
+    await this.#trim(redis).catch(() => undefined);
     try {
       if (onGroups !== undefined) {
         const ofRecipients = this.#o.recipients?.ids.map((id) => recipientStream(this.#prefix, id)) ?? [];
@@ -262,6 +269,14 @@ class RedisStreamSink implements Sink {
     } catch {
       // Looked at again next time.
     }
+  }
+
+  /** Invariant 9. */
+  async #trim(redis: Redis): Promise<void> {
+    const { maxAgeMs = 0 } = this.#o;
+    if (maxAgeMs === 0 || systemClock.elapsed() - this.#trimmedAt < Math.min(TRIM_MS, maxAgeMs)) return;
+    for (const key of [...this.#streams, ...(await recipientStreams(redis, this.#prefix))]) await trimByAge(redis, key, maxAgeMs);
+    this.#trimmedAt = systemClock.elapsed();
   }
 
   #connected(): Redis {

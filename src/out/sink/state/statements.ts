@@ -289,6 +289,13 @@ async function explained(
     const to = new Date(Math.max(...own.map((one) => one.to))).toISOString();
     return { ...found, what: 'erased', about: `usage from before ${to} was erased` };
   }
+  const { usage = 0 }: { usage?: unknown } = Object(jsonOf(await store.get('retained', device)));
+  if (Number(usage) > start)
+    return {
+      ...found,
+      what: 'expired',
+      about: `usage from before ${new Date(Number(usage)).toISOString()} was kept long enough and removed`,
+    };
   const oldest = await history.oldest();
   if (oldest <= start) return found;
   const since = Number.isFinite(oldest) ? `the oldest usage row is of ${new Date(oldest).toISOString()}` : 'there are no usage rows';

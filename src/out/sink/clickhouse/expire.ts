@@ -1,0 +1,117 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import { ERASED_TABLES } from './erase.ts';
+import { plainError } from './errors.ts';
+import { quoteName, quoteText } from './migrate.ts';
+import { type ClickHouseAccess, connect } from './sink.ts';
+
+/** Rows of a device and an account that were received before a moment; times in epoch ms. */
+interface OldRows {
+  readonly table: string;
+  readonly device: string;
+  readonly account: string;
+  readonly oldest: number;
+}
+
+interface Cutoff {
+  readonly device: string;
+  readonly account: string;
+  readonly before: number;
+  /** The same of events that statements are made of. */
+  readonly billed: number;
+}
+
+const LOOK_MS = 120_000;
+const REMOVE_MS = 600_000;
+const SETTINGS = { clickhouse_settings: { output_format_json_quote_64bit_integers: 0 } } as const;
+/** What statements are made of beside usage (`history.ts`); says nothing of places. */
+const IS_BILLED = `(type IN ('plan_step', 'plan_step_ended') OR type = 'command' AND JSONExtractString(data, 'state') = 'sent')`;
+
+/**
+ * What has been kept long enough goes from the tables that an erasure goes through (`erase.ts`), by the time of its receipt: the device's clock
+ * does not count. Methods reject with AppError.
+ */
+export class OldTables {
+  readonly #access: ClickHouseAccess;
+  readonly #database: string;
+  readonly #columns = new Map<string, { received: string; account: string }>();
+
+  constructor(access: ClickHouseAccess) {
+    this.#access = access;
+    this.#database = access.database ?? 'fixgate';
+  }
+
+  async old(before: number): Promise<OldRows[]> {
+    return this.#with(LOOK_MS, async (client) => {
+      const found: OldRows[] = [];
+      for (const table of ERASED_TABLES) {
+        const { received, account } = await this.#columnsOf(client, table);
+        const rows = await select<[string, string, number]>(
+          client,
+          `SELECT device, toString(${account}) AS a, toUnixTimestamp64Milli(min(${received})) FROM ${this.#name(table)}
+WHERE ${received} < ${moment(before)} GROUP BY device, a ORDER BY device, a`,
+        );
+        for (const [device, of, oldest] of rows) found.push({ table, device, account: of, oldest });
+      }
+      return found;
+    });
+  }
+
+  /** One mutation, which rewrites the parts: what is gone leaves the disk some minutes later. Returns how many rows went. */
+  async remove(table: string, cutoffs: readonly Cutoff[]): Promise<number> {
+    return this.#with(REMOVE_MS, async (client) => {
+      const where = conditionOf(cutoffs, table, await this.#columnsOf(client, table));
+      const [[rows] = [0]] = await select<[number]>(client, `SELECT count() FROM ${this.#name(table)} WHERE ${where}`);
+      if (rows > 0)
+        await client.command({
+          query: `ALTER TABLE ${this.#name(table)} DELETE WHERE ${where}`,
+          clickhouse_settings: { mutations_sync: '2' },
+        });
+      return rows;
+    });
+  }
+
+  #name(table: string): string {
+    return `${quoteName(this.#database)}.${quoteName(table)}`;
+  }
+
+  async #columnsOf(client: ClickHouseClient, table: string): Promise<{ received: string; account: string }> {
+    const known = this.#columns.get(table);
+    if (known !== undefined) return known;
+    const where = `database = ${quoteText(this.#database)} AND table = ${quoteText(table)}`;
+    const names = new Set((await select<[string]>(client, `SELECT name FROM system.columns WHERE ${where}`)).map(([name]) => name));
+    const columns = { received: names.has('received') ? 'received' : 'time', account: names.has('account') ? 'account' : "''" };
+    if (names.size > 0) this.#columns.set(table, columns);
+    return columns;
+  }
+
+  async #with<T>(requestMs: number, work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    const client = connect(this.#access, requestMs);
+    try {
+      return await work(client);
+    } catch (error) {
+      throw plainError(error, this.#access);
+    } finally {
+      await client.close();
+    }
+  }
+}
+
+/** Those of one moment together. */
+function conditionOf(cutoffs: readonly Cutoff[], table: string, { received, account }: { received: string; account: string }): string {
+  const groups = new Map<string, string[]>();
+  for (const { device, account: of, before, billed } of cutoffs) {
+    const older = `${received} < ${moment(table === 'usage' ? billed : before)}`;
+    const key = table === 'events' && billed < before ? `${older} AND (${received} < ${moment(billed)} OR NOT ${IS_BILLED})` : older;
+    groups.set(key, [...(groups.get(key) ?? []), `(${quoteText(device)}, ${quoteText(of)})`]);
+  }
+  return [...groups].map(([key, pairs]) => `(${key} AND (device, toString(${account})) IN (${pairs.join(', ')}))`).join(' OR ');
+}
+
+async function select<R>(client: ClickHouseClient, query: string): Promise<R[]> {
+  const result = await client.query({ query, format: 'JSONCompactEachRow', ...SETTINGS });
+  return result.json<R>();
+}
+
+function moment(time: number): string {
+  return `fromUnixTimestamp64Milli(toInt64(${Math.max(0, Math.floor(time))}), 'UTC')`;
+}

@@ -1,0 +1,261 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { AppError } from '../../src/base/errors.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { Holds } from '../../src/fleet/privacy/hold.ts';
+import { RETAINED } from '../../src/fleet/privacy/retained.ts';
+import { type Cutoff, type OldRows, Retention } from '../../src/fleet/privacy/retention.ts';
+import type { Rule } from '../../src/fleet/privacy/retention-rules.ts';
+import { ACCOUNTS, accountSchema } from '../../src/fleet/registry/account.ts';
+import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { OWNERS } from '../../src/fleet/registry/owners.ts';
+import type { StateStore } from '../../src/state/store.ts';
+import { Stores } from '../registry/stores.ts';
+
+const stores = new Stores();
+beforeAll(() => stores.start());
+afterEach(() => stores.clear());
+afterAll(() => stores.stop());
+
+const DAY = 86_400_000;
+const NOW = 1_796_000_000_000;
+const CASE = { reference: 'AZ 1', reason: 'court order' };
+
+/** What a run has asked the tables and the eraser for. */
+interface Asked {
+  readonly removed: { table: string; cutoffs: readonly Cutoff[] }[];
+  readonly erased: { id: string; account: string }[];
+  readonly events: object[];
+  readonly last: string[];
+  held: number;
+}
+
+function retaining(
+  store: StateStore,
+  old: readonly OldRows[],
+  {
+    plans = {},
+    ended = {},
+    now = () => NOW,
+    remove = async () => {},
+    refuses = false,
+  }: {
+    plans?: Readonly<Record<string, Rule>>;
+    ended?: Readonly<Record<string, number>>;
+    now?: () => number;
+    remove?: () => Promise<void>;
+    refuses?: boolean;
+  } = {},
+): { retention: Retention; asked: Asked } {
+  const asked: Asked = { removed: [], erased: [], events: [], last: [], held: 0 };
+  const retention = new Retention({
+    store,
+    instance: 'one',
+    now,
+    log: silentLog,
+    everyMs: DAY,
+    plans: async () => new Map(Object.entries(plans)),
+    tables: {
+      old: async () => old,
+      async remove(table, cutoffs) {
+        await remove();
+        asked.removed.push({ table, cutoffs });
+        return cutoffs.length;
+      },
+    },
+    eraser: {
+      async requestPart({ id, share }, by) {
+        if (refuses) throw new AppError('UNDER_HOLD', 'held');
+        const [account = ''] = share?.accounts ?? [];
+        asked.erased.push({ id, account });
+        return { device: id, ids: [id], before: NOW, by, registry: 'keep', instances: {} };
+      },
+    },
+    ended: async (device) => ended[device],
+    forgetLast: async (devices) => void asked.last.push(...devices.keys()),
+    record: (event) => void asked.events.push(event),
+    count: () => {},
+    held(devices) {
+      asked.held = devices;
+    },
+  });
+  return { retention, asked };
+}
+
+const row = (table: string, device: string, account: string, days: number): OldRows => ({
+  table,
+  device,
+  account,
+  oldest: NOW - days * DAY,
+});
+
+async function fleet(store: StateStore): Promise<void> {
+  await store.write([
+    ACCOUNTS.put(accountSchema.parse({ id: 'acme', retention: { keep_days: 30, erase_after_end_days: 10 } }), 'acme'),
+    ACCOUNTS.put(accountSchema.parse({ id: 'bolt' }), 'bolt'),
+    DEVICES.put(deviceSchema.parse({ id: 'car', account: 'bolt', plan: 'gold', first_seen: 1 }), 'car'),
+    DEVICES.put(deviceSchema.parse({ id: 'van', account: 'acme', plan: 'gold', first_seen: 1 }), 'van'),
+    OWNERS.put(
+      [
+        { account: 'acme', from: 1, to: NOW - 20 * DAY },
+        { account: 'bolt', from: NOW - 20 * DAY },
+      ],
+      'car',
+    ),
+  ]);
+}
+
+describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (kind) => {
+  test('1: the number of the account at receipt counts, else that of the plan; without either all is kept', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const old = [
+      row('positions', 'car', 'acme', 31),
+      row('positions', 'car', 'bolt', 31),
+      row('positions', 'van', 'acme', 29),
+      row('last_positions', 'car', '', 40),
+      row('positions', 'gone', '', 500),
+    ];
+    const { retention, asked } = retaining(store, old);
+    await retention.run();
+    const before = NOW - 30 * DAY;
+    expect(asked.removed).toEqual([
+      { table: 'positions', cutoffs: [{ device: 'car', account: 'acme', before, billed: before }] },
+      { table: 'last_positions', cutoffs: [{ device: 'car', account: '', before, billed: before }] },
+    ]);
+    expect(asked.last).toEqual(['car']);
+    const more = retaining(store, old, { plans: { gold: { keep_days: 7 }, default: { keep_days: 400 } } });
+    await more.retention.run();
+    expect(more.asked.removed[0]?.cutoffs.map(({ device, account, before: of }) => [device, account, (NOW - of) / DAY])).toEqual([
+      ['car', 'acme', 30],
+      ['car', 'bolt', 7],
+      ['gone', '', 400],
+    ]);
+    expect(more.asked.events).toMatchObject([{ type: 'retention', removed: { positions: 3, last_positions: 1 }, devices: 2, held: 0 }]);
+  });
+
+  test('2: what is under a hold stays; while rows go, none can be set', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined, isOpen: () => false });
+    await holds.set('van', CASE, 'me');
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const remove = async (): Promise<void> => {
+      begun.resolve();
+      await gate.promise;
+    };
+    const { retention, asked } = retaining(store, [row('positions', 'van', 'acme', 50), row('positions', 'car', 'acme', 50)], { remove });
+    const running = retention.run();
+    await begun.promise;
+    expect(await holds.set('car', CASE, 'me')).toBeUndefined();
+    gate.resolve();
+    await running;
+    expect([asked.removed.flatMap(({ cutoffs }) => cutoffs.map(({ device }) => device)), asked.held]).toEqual([['car'], 1]);
+    expect(asked.events).toMatchObject([{ held: 1, removed: { positions: 1 } }]);
+    expect(await holds.set('car', CASE, 'me')).toMatchObject({ hold: CASE });
+    // One that was killed in between does not keep it for ever.
+    await store.write([RETAINED.put({ usage: 0, running: { by: 'killed', until: NOW } }, 'bus')]);
+    expect(await holds.set('bus', CASE, 'me')).toMatchObject({ hold: CASE });
+  });
+
+  test('2: of a hold and a removal at the same moment one waits for the other', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined, isOpen: () => false });
+    for (let round = 0; round < 20; round++) {
+      let isHeld = false;
+      const { retention, asked } = retaining(store, [row('positions', 'car', 'acme', 50)], {
+        remove: async () => {
+          expect([round, isHeld]).toEqual([round, false]);
+        },
+      });
+      const setting = holds.set('car', CASE, 'me').then((set) => {
+        isHeld = set !== undefined;
+      });
+      await Promise.all([retention.run(), setting]);
+      expect([round, isHeld || asked.removed.length === 1]).toEqual([round, true]);
+      await holds.end('car');
+    }
+  });
+
+  test('3: usage, and events that a statement is made of, stay until it is frozen', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const [frozen, open] = [NOW - 90 * DAY, NOW - 60 * DAY];
+    await store.write([
+      { table: 'usage', key: `van ${frozen}`, put: '{}' },
+      { table: 'statements', key: `van ${frozen}`, put: '{}' },
+      { table: 'usage', key: `van ${open}`, put: '{}' },
+    ]);
+    const { retention, asked } = retaining(store, [row('usage', 'van', 'acme', 80), row('events', 'van', 'acme', 80)]);
+    await retention.run();
+    const before = NOW - 30 * DAY;
+    const cutoffs = [{ device: 'van', account: 'acme', before, billed: open }];
+    expect(asked.removed).toEqual([
+      { table: 'usage', cutoffs },
+      { table: 'events', cutoffs },
+    ]);
+    expect(await RETAINED.get(store, 'van')).toEqual({ usage: open });
+  });
+
+  test('1: what has ended in the state store goes, and nothing that goes on', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const ended = (days: number): string => JSON.stringify({ ended: NOW - days * DAY });
+    await store.write([
+      { table: 'finished', key: 'van a', put: ended(31) },
+      { table: 'finished', key: 'van b', put: ended(29) },
+      { table: 'tests', key: 'van a', put: ended(31) },
+      { table: 'tests', key: 'van b', put: '{"ended":0}' },
+      { table: 'cases', key: 'van 5', put: ended(31) },
+      { table: 'cases', key: 'car 5', put: ended(15) },
+      { table: 'campaigns', key: 'c1', put: ended(31) },
+      { table: 'campaign_devices', key: 'c1 van', put: '{}' },
+      { table: 'campaign_devices', key: 'c2 van', put: '{}' },
+    ]);
+    const { retention, asked } = retaining(store, []);
+    await retention.run();
+    const left = async (table: 'finished' | 'tests' | 'cases' | 'campaign_devices'): Promise<string[]> =>
+      (await store.list(table, { limit: 9 })).map(({ key }) => key);
+    expect([await left('finished'), await left('tests'), await left('cases'), await left('campaign_devices')]).toEqual([
+      ['van b'],
+      ['van b'],
+      ['car 5'],
+      ['c2 van'],
+    ]);
+    expect(asked.events).toMatchObject([{ removed: { finished: 1, tests: 1, cases: 1, campaign_devices: 1 } }]);
+  });
+
+  test('4: so long after the end what is of that time is erased, once; a hold is counted', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const ended = { van: NOW - 11 * DAY };
+    const { retention, asked } = retaining(store, [], { ended });
+    await retention.run();
+    expect(asked.erased).toEqual([
+      { id: 'car', account: 'acme' },
+      { id: 'van', account: 'acme' },
+    ]);
+    const part = { from: 0, to: NOW - 20 * DAY, until: NOW - 19 * DAY, account: 'acme' };
+    for (const device of ['car', 'van']) {
+      const erasure = { device, ids: [device], before: NOW, stretches: [part], by: 'retention', registry: 'keep', instances: {} };
+      await store.write([{ table: 'erasures', key: device, put: JSON.stringify(erasure) }]);
+    }
+    const again = retaining(store, [], { ended });
+    await again.retention.run();
+    // What came after the first erasure of the van is of before its end.
+    expect(again.asked.erased).toEqual([{ id: 'van', account: 'acme' }]);
+    const early = retaining(store, [], { ended: { van: NOW - 9 * DAY } });
+    await early.retention.run();
+    expect(early.asked.erased).toEqual([]);
+    const held = retaining(store, [], { ended, refuses: true });
+    await held.retention.run();
+    expect([held.asked.held, held.asked.events]).toEqual([1, [expect.objectContaining({ held: 1, erasing: 0 })]]);
+    // So long after the account was closed, too.
+    const closed = accountSchema.parse({ id: 'bolt', state: 'closed', since: NOW - 5 * DAY, retention: { erase_after_end_days: 5 } });
+    await store.write([ACCOUNTS.put(closed, 'bolt')]);
+    const over = retaining(store, []);
+    await over.retention.run();
+    expect(over.asked.erased).toEqual([{ id: 'car', account: 'bolt' }]);
+  });
+});

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OldTables } from '../../src/out/sink/clickhouse/expire.ts';
+import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
+import { accessOf, chdbInstalled } from '../embedded/child.ts';
+import { ClickHouseServer } from '../ship/rig.ts';
+
+const NOW = Date.UTC(2026, 9, 1);
+const DAY = 86_400_000;
+const DEADLINE = 120_000;
+
+describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
+  let server: ClickHouseServer;
+  let tables: OldTables;
+
+  beforeAll(async () => {
+    server = await ClickHouseServer.start();
+    await migrate(server.client, 'fixgate', 'me');
+    tables = new OldTables(accessOf(server.url));
+  }, DEADLINE);
+  afterAll(() => server.stop());
+
+  const seconds = (days: number): string => ((NOW - days * DAY) / 1000).toFixed(3);
+  let ids = 0;
+  const add = (table: string, device: string, account: string, days: number, more: object = {}): Promise<unknown> =>
+    server.client.insert({
+      table: `fixgate.${table}`,
+      // The device's own clock is wrong.
+      values: [
+        {
+          device,
+          account,
+          time: seconds(table === 'usage' ? days : 9_000),
+          received: seconds(days),
+          id: String(++ids).padStart(16, '0'),
+          ...more,
+        },
+      ],
+      format: 'JSONEachRow',
+      clickhouse_settings: { input_format_skip_unknown_fields: 1 },
+    });
+  const left = async (table: string, what = 'device'): Promise<string[]> => {
+    const result = await server.client.query({
+      query: `SELECT toString(${what}) AS x FROM fixgate.${table} ORDER BY x`,
+      format: 'JSONEachRow',
+    });
+    return (await result.json<{ x: string }>()).map(({ x }) => x);
+  };
+
+  it(
+    'are found and removed by the time of their receipt and their account',
+    async () => {
+      const place = { lat: 1, lon: 2, valid: false };
+      await add('positions', 'car', 'acme', 40, place);
+      await add('positions', 'car', 'bolt', 40, place);
+      await add('positions', 'car', 'acme', 20, place);
+      await add('positions', "o'van\\", 'acme', 40, place);
+      expect(await tables.old(NOW - 30 * DAY)).toEqual([
+        { table: 'positions', device: 'car', account: 'acme', oldest: NOW - 40 * DAY },
+        { table: 'positions', device: 'car', account: 'bolt', oldest: NOW - 40 * DAY },
+        { table: 'positions', device: "o'van\\", account: 'acme', oldest: NOW - 40 * DAY },
+      ]);
+      const before = NOW - 30 * DAY;
+      const cutoffs = ['car', "o'van\\"].map((device) => ({ device, account: 'acme', before, billed: before }));
+      expect(await tables.remove('positions', cutoffs)).toBe(2);
+      expect(await left('positions', 'account')).toEqual(['acme', 'bolt']);
+      expect(await tables.remove('positions', cutoffs)).toBe(0);
+    },
+    DEADLINE,
+  );
+
+  it(
+    'stay where a statement is still to be made of them',
+    async () => {
+      for (const days of [50, 40]) {
+        await add('usage', 'car', 'acme', days);
+        for (const [type, data] of [
+          ['plan_step', {}],
+          ['command', { state: 'sent' }],
+          ['command', { state: 'answered' }],
+          ['overspeed', {}],
+        ] as const)
+          await add('events', 'car', 'acme', days, { type, data: JSON.stringify(data) });
+      }
+      const cutoffs = [{ device: 'car', account: 'acme', before: NOW - 30 * DAY, billed: NOW - 45 * DAY }];
+      expect([await tables.remove('usage', cutoffs), await tables.remove('events', cutoffs)]).toEqual([1, 6]);
+      expect(await left('events', 'concat(type, data)')).toEqual(['command{"state":"sent"}', 'plan_step{}']);
+      expect(await left('usage', 'toDate(time)')).toEqual([new Date(NOW - 40 * DAY).toISOString().slice(0, 10)]);
+    },
+    DEADLINE,
+  );
+});
