@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixgate } from '../cli/command.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
-import { packetAt as at, handshake } from '../helpers/teltonika.ts';
+import { handshake, packetAt } from '../helpers/teltonika.ts';
 import { objects, unzipped } from '../privacy/zip.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
@@ -91,6 +91,11 @@ class Caller {
       },
     };
   }
+}
+
+/** A record there and then. */
+function at({ lat, lon }: typeof PLACE_A, time: number): Uint8Array {
+  return packetAt(lat, lon, time);
 }
 
 async function connect(id: string): Promise<TcpDevice> {

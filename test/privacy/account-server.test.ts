@@ -111,7 +111,11 @@ describe.skipIf(!chdbInstalled)('erasing an account', () => {
       const of = table === 'last_positions' ? `lat < 50` : `account = '${A}' AND ${table === 'events' ? "type NOT LIKE 'erase%'" : '1'}`;
       expect([table, await rows(of, table)]).toEqual([table, 0]);
     }
-    await eventually(() => expect(filesWith(server.running.dataDir, OF_A)).toEqual([]));
+    await eventually(async () => {
+      // It looks for what it may remove ever less often while a table has no work: this makes it look, and there is no such partition.
+      for (const table of TABLES) await server.running.query(`ALTER TABLE fixgate.${table} DROP PARTITION ID '197001'`);
+      expect(filesWith(server.running.dataDir, OF_A)).toEqual([]);
+    });
     expect(await streamed()).not.toContain('48.1371');
     expect(await rows(`account = '${B}'`)).toBe(ofB);
     expect(filesWith(server.running.dataDir, OF_B)).not.toEqual([]);

@@ -1,20 +1,28 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemCode } from '../../src/base/errors.ts';
 
-/** Files anywhere in the data directory that hold any of these bytes. */
+/** Files anywhere in the data directory that hold any of these bytes. What vanishes meanwhile, the engine has merged and removed. */
 export function filesWith(dataDir: string, needles: readonly Buffer[]): string[] {
-  return readdirSync(dataDir, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => {
-      try {
-        const bytes = readFileSync(path);
-        return needles.some((needle) => bytes.includes(needle));
-      } catch {
-        // The engine has merged and removed it.
-        return false;
-      }
-    });
+  return entriesOf(dataDir).flatMap((entry) => {
+    const path = join(dataDir, entry.name);
+    if (entry.isDirectory()) return filesWith(path, needles);
+    const bytes = entry.isFile() ? unlessGone(() => readFileSync(path)) : undefined;
+    return bytes !== undefined && needles.some((needle) => bytes.includes(needle)) ? [path] : [];
+  });
+}
+
+function entriesOf(directory: string): Dirent[] {
+  return unlessGone(() => readdirSync(directory, { withFileTypes: true })) ?? [];
+}
+
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** A place as a device sends it, as ClickHouse stores it, and as text. */

@@ -65,6 +65,10 @@ describe.skipIf(!chdbInstalled)('retention', () => {
       [OTHER, 'bolt'],
     ] as const)
       expect((await server.call('POST', '/v1/devices', { id, account, protocol: 'teltonika' })).status).toBe(201);
+    // The tables are there when the server has first reached ClickHouse.
+    await eventually(async () => {
+      for (const table of ['positions', 'statuses', 'events']) expect(await rows(table, OWN)).toBe(0);
+    });
     for (const id of [OWN, HELD]) await history(id, 'acme', [400, 40, 31, 29, 1]);
     await history(OTHER, 'bolt', [400, 31, 1]);
     const hold = { reference: 'AZ 7/2027', reason: 'court order' };
