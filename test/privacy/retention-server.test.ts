@@ -33,7 +33,7 @@ const rows = async (table: string, device: string): Promise<number> =>
 async function history(device: string, account: string, days: readonly number[]): Promise<void> {
   for (const n of days) {
     const at = `fromUnixTimestamp64Milli(toInt64(${Date.now() - n * DAY}))`;
-    const head = `'${device}', ${at}, leftPad('${n}', 16, '0'), ${at}, '${account}', 'teltonika'`;
+    const head = `'${device}', ${at}, '${String(n).padStart(16, '0')}', ${at}, '${account}', 'teltonika'`;
     const columns = 'device, time, id, received, account, protocol';
     await server.running.query(`INSERT INTO fixgate.positions (${columns}, lat, lon, valid) VALUES (${head}, 48.1, 11.5, true)`);
     await server.running.query(`INSERT INTO fixgate.statuses (${columns}) VALUES (${head})`);
