@@ -96,7 +96,7 @@ describe.skipIf(!chdbInstalled)('retention', () => {
     expect((await server.call('DELETE', `/v1/devices/${HELD}/hold`)).status).toBe(204);
     await eventually(async () => expect([await rows('positions', HELD), await rows('positions', OTHER)]).toEqual([2, 3]));
     // Of a plan, for the account that says nothing.
-    expect((await server.call('PUT', '/v1/plans/default', { keep_days: 300 })).status).toBeLessThan(300);
+    expect((await server.call('PUT', '/v1/plans/default?effective=now', { keep_days: 300 })).status).toBeLessThan(300);
     await eventually(async () => expect(await rows('positions', OTHER)).toBe(2));
   }, 180_000);
 
