@@ -104,10 +104,11 @@ describe('JT/T 808: alarms that rise together', () => {
     expectEdges(4, [0, 1, 2, 3, 5, 6], () => new Connection(jt808), frame);
   });
 
-  it('faults of parts and pre-warnings are all told when none of them was on', () => {
+  it('faults of parts and pre-warnings are told one by one', () => {
     const connection = new Connection(jt808);
     expect(connection.events(report(0x600, 1))).toEqual(['unknown_9', 'unknown_10']);
-    expect(connection.events(report(0xe00, 2))).toEqual([]);
+    expect(connection.events(report(0xe00, 2))).toEqual(['unknown_11']);
+    expect(connection.events(report(0xe00, 3))).toEqual([]);
   });
 
   it('the gravest is the event of the position; the others have status records of its time', () => {
