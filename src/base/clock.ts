@@ -27,8 +27,6 @@ const PROCESS_ORIGIN = originOf(
  * the machine's, or behind it with a minus. The file may be written at any time. Monotonic time stays real.
  */
 export const TEST_CLOCK_VARIABLE = 'FIXGATE_TEST_CLOCK';
-/** How old what was read of the file may be, ms. */
-const REREAD_MS = 20;
 const OFFSET = /^-?\d{1,13}\n?$/;
 /** How often what waits for moments of a test clock looks, ms: it moves by days. */
 const TEST_LOOK_MS = 1_000;
@@ -52,7 +50,6 @@ export function lookMs(usualMs: number): number {
  */
 export function testClock(file: string): Clock {
   let offset: number | undefined;
-  let readAt = Number.NEGATIVE_INFINITY;
   const read = (): number => {
     try {
       return offsetIn(file);
@@ -64,11 +61,8 @@ export function testClock(file: string): Clock {
   return {
     elapsed,
     now() {
-      const at = performance.now();
-      if (offset === undefined || at - readAt > REREAD_MS) {
-        offset = read();
-        readAt = at;
-      }
+      // At each call: what a device sends after a move is received after it.
+      offset = read();
       return Date.now() + offset;
     },
   };
