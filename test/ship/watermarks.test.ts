@@ -10,6 +10,8 @@ const LOOKS = 1000;
 class Slots {
   readonly marks = new Map<string, number>();
   reads = 0;
+  /** So many reads find half of a write. */
+  torn = 0;
   readonly #tell = new Map<string, () => void>();
 
   readonly storage: Storage = {
@@ -24,6 +26,7 @@ class Slots {
           this.reads++;
           const bytes = watermarkBuffer();
           await writeWatermark(FILE, bytes, this.marks.get(slot) ?? 0);
+          if (this.torn-- > 0) bytes[0] = (bytes[0] ?? 0) ^ 0xff;
           target.set(bytes);
           return bytes.length;
         },
@@ -133,5 +136,19 @@ test('a slot that is new is found when another moves', async () => {
   slots.write('0', 2);
   await vi.advanceTimersByTimeAsync(10);
   expect(Object.fromEntries(marks.durable)).toEqual({ 0: 2, 1: 7 });
+  await marks.close();
+});
+
+test('one that is torn is read again in the same look: other slots do not get ahead of it', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  slots.write('1', 1);
+  const marks = watermarks(slots);
+  await marks.look();
+  slots.write('0', 2);
+  slots.write('1', 2);
+  slots.torn = 1;
+  await marks.look();
+  expect(Object.fromEntries(marks.durable)).toEqual({ 0: 2, 1: 2 });
   await marks.close();
 });

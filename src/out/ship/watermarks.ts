@@ -21,6 +21,8 @@ const IDLE_MS = 25;
 const IDLE_AFTER_MS = 250;
 /** How often files are opened again in case they were replaced, and new slots looked for when nothing moves. */
 const LIST_MS = 1_000;
+/** A watermark that is torn is read again so often in a look. */
+const READS = 4;
 /** So many moves that nothing was said of: the system does not say them. */
 const MOST_UNSAID = 3;
 
@@ -181,7 +183,9 @@ export class Watermarks {
     const moved = new Map<string, number>();
     for (const [slot, { file }] of files) {
       await this.#guard(slot, async () => {
-        const mark = await readWatermark(file, this.#bytes);
+        let mark: number | undefined;
+        // Torn: it is being written. To pass over what it said before would be to pass on later entries of other slots first.
+        for (let k = 0; k < READS && mark === undefined; k++) mark = await readWatermark(file, this.#bytes);
         if (mark !== undefined && mark > (this.durable.get(slot) ?? 0)) moved.set(slot, mark);
       });
     }
