@@ -120,8 +120,8 @@ async function inMonth(office: ApiOffice, account: string, cycle: string): Promi
   // A part of a cycle begins with it or later in it.
   const [from, to] = [first - ZONES_MS, Date.UTC(year, number + 1, 2) + ZONES_MS];
   const found: Shown[] = (await office.statements.list({ account, from, to })).flatMap(
-    ({ statement: one, number: place, previous, hash }) =>
-      one === undefined ? [] : [{ ...one, provisional: false, number: place, previous, hash }],
+    ({ statement: one, number: place, previous, hash, frozen }) =>
+      one === undefined ? [] : [{ ...one, provisional: false, number: place, previous, hash, frozen }],
   );
   const known = new Set(found.map(({ number: place }) => place));
   for (const device of await devicesOf(office, account))

@@ -163,7 +163,6 @@ export class Device {
     if (this.#coverage.next() < 0.5 && this.#state === State.Ready) this.#reconnect();
   }
 
-  /** Of its own accord. */
   #reconnect(): void {
     this.#line?.close();
     this.#lost(false, '');
@@ -215,6 +214,7 @@ export class Device {
     if (this.#state === State.Ready) this.#tally.connected--;
     this.#state = State.Closed;
     this.#line?.close();
+    this.#line = undefined; // A reply that was to come is not sent.
     this.#tally.unsent += this.#stored.length;
     for (const packet of this.#queue) if (packet.tries === 0) this.#tally.unsent += packet.fixes.length;
   }

@@ -52,7 +52,7 @@ describe.skipIf(!chdbInstalled)('passwords in URLs', { timeout: 240_000 }, () =>
     });
     await new Promise<void>((resolve) => redis.stdout?.on('data', (chunk) => String(chunk).includes('Ready to accept') && resolve()));
     running = await start(join(directory, 'clickhouse'));
-  }, 120_000);
+  });
   afterAll(async () => {
     redis.kill('SIGKILL');
     await cleanUp();

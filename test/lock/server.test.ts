@@ -68,7 +68,7 @@ it('a second server in another network namespace is refused, and what the first 
   await first.exited;
   const third = track(await Server.start(ONE_LISTENER, dataDir));
   await eventually(async () => expect(await third.query('SELECT count() FROM fixgate.positions FINAL')).toBe(`${acknowledged}\n`));
-}, 240_000);
+});
 
 it('a worker that finds the record of another server ends without answering, and so does the server', async () => {
   const dataDir = freshData();
@@ -92,7 +92,7 @@ it('a worker that finds the record of another server ends without answering, and
   expect(await server.exited).toBe(73);
   expect(server.stderr).toContain(`${dataDir} is in use by another fixgate: process 7 on host other-host`);
   expect((await readOwner(dataDir))?.owner).toEqual(foreign);
-}, 240_000);
+});
 
 it(
   `a supervisor that is killed leaves no process and no lock behind, ${KILLS} times`,
@@ -112,7 +112,7 @@ it('a worker that is killed while the server starts is started again', async () 
   await server.logged('listening');
   const device = await login(server);
   expect(device.received.toString('hex')).toBe('01');
-}, 240_000);
+});
 
 it('npx fixgate serve ends in order when npx is told to end', async () => {
   // As npx calls it: through a shell that it does not tell.
@@ -121,7 +121,7 @@ it('npx fixgate serve ends in order when npx is told to end', async () => {
   server.signal('SIGTERM');
   await eventually(() => expect(server.log.map(({ msg }) => msg)).toContain('stopped'));
   expect(server.log.find(({ msg }) => msg === 'draining')).toMatchObject({ reason: 'npm, which started this server, has ended' });
-}, 240_000);
+});
 
 /** The watermark of the worker: it moves with each commit. */
 function watermark(dataDir: string): string {

@@ -47,5 +47,5 @@ describe('a server whose state store is damaged while it runs, and at its start'
     expect((await damaged.fixgate('state', 'verify')).code).toBe(0);
     const third = await damaged.start();
     expect(await told(third, idOf(0))).toBe('0100000001');
-  }, 240_000);
+  });
 });

@@ -104,7 +104,7 @@ beforeAll(async () => {
     join(app, 'fixgate.yaml'),
     'codecs:\n  packages: [fixgate-codec-buoy]\nlisteners:\n  - { codec: buoy, transport: tcp, host: 127.0.0.1, port: 0 }\n  - { codec: auto, transport: tcp, host: 127.0.0.1, port: 0 }\n',
   );
-}, 180_000);
+});
 
 afterAll(() => {
   rmSync(temporary, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
@@ -162,7 +162,7 @@ describe('the package', () => {
     const { http } = await serve(await unusedPort(), args, { cwd, ...settings });
     expect(await (await fetch(`${http}/healthz`)).json()).toEqual({ status: 'ok' });
     expect(await stop()).toBe(0);
-  }, 60_000);
+  });
 
   it('gives types to a codec’s author, who needs no type package beside it', async () => {
     writeFileSync(
@@ -315,7 +315,7 @@ describe('a codec package', () => {
     expect(Object.keys(await simulated('buoy', '--config', 'fixgate.yaml'))).toEqual(['buoy']);
     expect(await stop()).toBe(0);
     expect(existsSync(join(app, 'data/journal/0'))).toBe(true);
-  }, 60_000);
+  });
 });
 
 /** One frame of the buoy protocol, as hex. */

@@ -281,6 +281,20 @@ describe.each(['lmdb', 'Redis'])('life of a service, on %s', (kind) => {
     await until(['service_started', 'service_suspended', 'service_resumed']);
   });
 
+  it('1: a change between two readings of a look brings back nothing that the device was before', async () => {
+    await bring('active');
+    await records().patch('d-1', { suspends_at: NOW + DAY }, 'desk');
+    now = NOW + DAY + 5000;
+    const keeper = new ServiceKeeper({ store, instance: 'one', record });
+    await keeper.look('d-1', await records().get('d-1'), now, 7);
+    await until(['service_started', 'service_suspended']);
+    const before = await records().get('d-1');
+    await records().patch('d-1', { state: 'active' }, 'desk');
+    keeper.told('d-1');
+    await keeper.look('d-1', before, now, 7);
+    await until(['service_started', 'service_suspended', 'service_resumed']);
+  });
+
   it('a device that is put to wait is not activated, and the reason of a caller is said once', async () => {
     start();
     await bring('active');

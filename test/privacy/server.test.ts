@@ -328,16 +328,23 @@ describe.skipIf(!chdbInstalled)('a device with privacy relay', () => {
       expect(body['privacy']).toBe('relay');
       return connect(running, GONE);
     });
-    for (let i = 1; i <= 5; i++) await report(device, T + 1000 * i);
+    // What comes before the worker has heard of it is stored.
+    let sent = 1;
     await eventually(async () => {
-      expect(redis === undefined ? [] : (await streamTimes(redis, 'positions', GONE)).length).toBe(6);
-      expect(await rowsOf(running, 'positions', GONE)).toBe(1);
+      await report(device, T + 1000 * sent++);
+      expect(await relayed()).toBeGreaterThan(0);
     });
-    expect(await relayed()).toBeGreaterThanOrEqual(5);
+    const stored = sent - (await relayed());
+    for (let i = 0; i < 5; i++) await report(device, T + 1000 * sent++);
+    await eventually(async () => {
+      expect(redis === undefined ? [] : (await streamTimes(redis, 'positions', GONE)).length).toBe(sent);
+      expect(await rowsOf(running, 'positions', GONE)).toBe(stored);
+    });
+    expect(await relayed()).toBe(sent - stored);
     // The slots of workers that are replaced are written by nobody any more, so it need not wait for the minute.
     running.signal('SIGHUP');
     await eventually(async () => expect(await relayed()).toBe(0));
-    expect(await rowsOf(running, 'positions', GONE)).toBe(1);
+    expect(await rowsOf(running, 'positions', GONE)).toBe(stored);
     expect((await fixgate(['journal', 'verify'], '', { FIXGATE_DATA_DIR: running.dataDir })).code).toBe(0);
   });
 });

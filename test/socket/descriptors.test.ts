@@ -96,7 +96,7 @@ describe('a server that runs out of file descriptors', () => {
     for (const undo of undone) undo();
     await eventually(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }));
     await eventually(async () => expect(await here.query('SELECT count() FROM fixgate.positions FINAL')).toBe('9\n'));
-  }, 240_000);
+  });
 });
 
 describe('the bound of connections', () => {

@@ -85,7 +85,7 @@ describe('files of a whole server', () => {
       expect(files.filter((path) => path === 'state/data.mdb')).toHaveLength(2);
       expect(files.filter((path) => path.startsWith('clickhouse/'))).toEqual([]);
     }
-  }, 90_000);
+  });
 });
 
 describe('ownerOnly', () => {

@@ -145,7 +145,7 @@ describe('SIGHUP on listeners of every address', () => {
     await Promise.all(doors.map(({ over }) => over));
     for (const { errors } of doors) expect(errors).toEqual([]);
     await senders;
-  }, 90_000);
+  });
 });
 
 describe('a device on two connections', () => {
@@ -169,5 +169,5 @@ describe('a device on two connections', () => {
     const records = 'SELECT count() FROM fixgate.positions FINAL';
     await eventually(async () => expect(await server.query(records)).toBe('8\n'));
     for (const device of devices) device.close();
-  }, 60_000);
+  });
 });

@@ -30,5 +30,5 @@ describe('a server on a damaged state store', () => {
     expect(tables.find(({ table }: { table: string }) => table === 'plans')).toEqual({ table: 'plans', kept: 1, lost: 0 });
     expect(tables.find(({ table }: { table: string }) => table === 'devices').lost).toBeGreaterThan(0);
     expect((await damaged.fixgate('state', 'verify')).code).toBe(0);
-  }, 120_000);
+  });
 });

@@ -210,12 +210,13 @@ export class StepKeeper {
   async #look(id: string): Promise<Verdict | undefined> {
     const { store, plans, now: clock } = this.#o;
     const now = clock();
+    // Before what it follows from: otherwise a look with an older device could undo what another server has written meanwhile.
+    const text = await store.get('policies', id);
     const registered = await DEVICES.get(store, id);
     let device = registered ?? deviceSchema.parse({ id });
     if (device.recovery !== undefined && device.recovery.until <= now) device = await this.#recovered(id, device);
     const force = await plans.of(id, now);
     this.#dueAt(id, await this.#o.service.look(id, registered, now, force.plan.ending_notice_days));
-    const text = await store.get('policies', id);
     const before = POLICIES.read(text);
     if (before !== undefined && this.#isAnnounced(before, now)) {
       this.#dueAt(id, before.announcing?.until ?? now);

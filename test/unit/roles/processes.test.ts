@@ -96,4 +96,4 @@ it('a worker and the shipper do what their messages say, each as a process of it
   shipper.send({ type: 'erase', ticket: 8, part: 'journal', devices: [['356307042000001', [wholeBefore(Date.UTC(2100, 0, 1))]]] });
   expect(await shipper.heard('done')).toMatchObject({ ticket: 8, trouble: '', counts: { entries: expect.any(Number) } });
   expect(await shipper.drain()).toBe(0);
-}, 60_000);
+});

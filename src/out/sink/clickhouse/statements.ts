@@ -15,6 +15,8 @@ export interface StoredStatement {
   readonly statement: Statement | undefined;
   readonly previous: string;
   readonly hash: string;
+  /** When it was made, epoch ms. */
+  readonly frozen: number;
 }
 
 /** The table `statements`. Methods reject with AppError. */
@@ -58,7 +60,7 @@ export class StatementTable {
       const time = (at: number): string => `fromUnixTimestamp64Milli(toInt64(${Math.floor(at)}), 'UTC')`;
       const where =
         of === undefined ? '' : `WHERE account = ${quoteText(of.account)} AND start >= ${time(of.from)} AND start < ${time(of.to)}`;
-      const query = `SELECT account, number, device, statement, previous, hash FROM ${this.#table} FINAL ${where} ORDER BY account, number`;
+      const query = `SELECT account, number, device, statement, previous, hash, toUnixTimestamp64Milli(frozen) AS made FROM ${this.#table} FINAL ${where} ORDER BY account, number`;
       const result = await this.#client.query({ query, format: 'JSONEachRow' });
       return (await result.json<Record<string, unknown>>()).map((row) => ({
         account: String(row['account']),
@@ -67,6 +69,7 @@ export class StatementTable {
         statement: statementSchema.safeParse(jsonOf(String(row['statement']))).data,
         previous: String(row['previous']),
         hash: String(row['hash']),
+        frozen: Number(row['made']),
       }));
     } catch (error) {
       throw plainError(error, this.#access);
