@@ -136,12 +136,12 @@ describe('the map', () => {
     const { body } = await server.call('GET', '/v1/devices?limit=1');
     const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
     const { page, faults } = await open(`device/${device.id}`);
-    // It is in ClickHouse a second after it came, and its events may come a second after its positions.
+    // It is in ClickHouse a second after it came.
     await eventually(async () => {
       await press(page, 'button[aria-pressed=true]');
       await reads(page, 'Point ');
-      expect(await onMap(page)).toMatchObject({ devices: '1', marks: '1' });
     });
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: '1', marks: '1' }));
     expect(await page.evaluate("document.querySelector('.map').getBoundingClientRect().height")).toBeGreaterThan(200);
     const time = (): Promise<unknown> => page.evaluate("document.querySelector('dl.facts dd').textContent");
     const last = await time();

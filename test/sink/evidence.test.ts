@@ -122,7 +122,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
       const whole: Statement = { ...statement, ...counters, overhead: { segment_bytes: 0, datagram_bytes: 0, round_bytes: 1 } };
       await table.add([{ statement: whole, number: 1, previous: '', hash: hashOf(whole, ''), frozen: T + 7 }]);
       expect(await table.list()).toEqual([
-        { account: 'acme', number: 1, device: 'd', statement: whole, previous: '', hash: hashOf(whole, '') },
+        { account: 'acme', number: 1, device: 'd', statement: whole, previous: '', hash: hashOf(whole, ''), frozen: T + 7 },
       ]);
       expect(await rowsOf('SELECT toUnixTimestamp64Milli(frozen), toUnixTimestamp64Milli(start) FROM fixgate.statements')).toEqual([
         [T + 7, T],

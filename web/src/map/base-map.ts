@@ -64,8 +64,11 @@ export class DevicesMap {
       else void this.#expand(Number(cluster), event.lngLat);
     });
     this.#map.on('dragstart', () => hooks.moved?.());
-    this.#map.once('idle', () => {
+    this.#map.on('idle', () => {
       container.dataset.ready = 'true';
+      // What is drawn of the devices: of any earlier picture some of it may not be.
+      const drawn = this.#isStyled ? this.#map.queryRenderedFeatures({ layers: ['marks', 'clusters'] }) : [];
+      container.dataset.marks = String(drawn.length);
     });
   }
 
@@ -148,11 +151,6 @@ export class DevicesMap {
       clearTimeout(timer);
       this.#map.off('sourcedata', heard);
       this.#container.dataset.devices = String(features.length);
-      // What is drawn of them.
-      this.#map.once('render', () => {
-        const drawn = this.#isStyled ? this.#map.queryRenderedFeatures({ layers: ['marks', 'clusters'] }) : [];
-        this.#container.dataset.marks = String(drawn.length);
-      });
       this.#isBusy = false;
       if (this.#isDirty) this.#flush();
     };
