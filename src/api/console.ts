@@ -7,7 +7,8 @@ import { problem } from './problem.ts';
  * The pages of the console: built files, read once, each under its own name; nothing is looked up in the file system for a request.
  *
  * 1. Every answer has the headers that keep a page of this origin to this origin: no script, style, frame or form from elsewhere.
- * 2. A checkout builds the pages after its start: until then `/` is a page that says so and loads itself again.
+ * 2. A checkout builds the pages after its first start: until then every path of theirs answers 503, and `/` with a page that says so and
+ *    loads itself again. What an open page asks for is never said to be missing while it may come.
  */
 const HEADERS = {
   'content-security-policy':
@@ -27,6 +28,8 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Its name changes with its content. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 const WAIT_SCRIPT = '/wait.js';
+/** A build takes some seconds. */
+export const RETRY_S = 2;
 
 interface PageFile {
   readonly type: string;
@@ -57,6 +60,7 @@ export class Console {
       files.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes: await readFile(path), br });
     }
     this.#files = files;
+    this.#isAwaited = false;
   }
 
   /** There are no pages, and none will come. */
@@ -75,12 +79,15 @@ export class Console {
     const path = request.url.split('?')[0] ?? '';
     const file = this.#files.get(path);
     if (file === undefined) {
+      if (path === WAIT_SCRIPT) return reply.type(TYPES['.js'] ?? '').send('setTimeout(() => location.reload(), 700);\n');
+      if (this.#isAwaited) reply.header('retry-after', RETRY_S);
       if (path === '/')
         return reply
+          .code(this.#isAwaited ? 503 : 200)
           .type(TYPES['.html'] ?? '')
           .header('cache-control', 'no-store')
           .send(this.#waitPage());
-      if (path === WAIT_SCRIPT) return reply.type(TYPES['.js'] ?? '').send('setTimeout(() => location.reload(), 700);\n');
+      if (this.#isAwaited) return problem(reply, 503, this.#missing);
       return problem(reply, 404, `not found: ${request.method} ${path}`);
     }
     reply.type(file.type).header('cache-control', path.startsWith('/assets/') ? IMMUTABLE : 'no-cache');

@@ -5,6 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { jsonOf } from '../base/json.ts';
+import { RETRY_S } from './console.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
@@ -66,6 +67,7 @@ export function mapRoutes(maps: Maps | undefined): readonly Route[] {
 export class Maps {
   readonly #directory: string;
   #world: string | undefined;
+  #isWorldAwaited = true;
 
   constructor(dataDir: string) {
     this.#directory = join(dataDir, 'maps');
@@ -74,6 +76,11 @@ export class Maps {
   /** The file that was built. */
   addWorld(path: string): void {
     this.#world = path;
+  }
+
+  /** There is none, and none will come. */
+  abandonWorld(): void {
+    this.#isWorldAwaited = false;
   }
 
   serve(server: FastifyInstance): void {
@@ -108,7 +115,10 @@ export class Maps {
 
   async #answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const url = request.url.split('?')[0] ?? '';
-    const path = this.#pathOf(url.slice('/maps/'.length));
+    const file = url.slice('/maps/'.length);
+    const path = this.#pathOf(file);
+    if (path === undefined && file === `${WORLD}.pmtiles` && this.#isWorldAwaited)
+      return problem(reply.header('retry-after', RETRY_S), 503, 'the map of the world is being built');
     const found = path === undefined ? undefined : await stat(path).catch(() => undefined);
     if (path === undefined || found === undefined || !found.isFile()) return problem(reply, 404, `no map ${url}`);
     const etag = `"${found.size.toString(36)}-${Math.trunc(found.mtimeMs).toString(36)}"`;

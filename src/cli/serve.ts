@@ -13,7 +13,7 @@ import type { StateStore } from '../state/store.ts';
 import { checkedConfig } from './configuration.ts';
 import { linkOf } from './console.ts';
 import { startedByNpm, whenEnded } from './npm.ts';
-import { providePages } from './pages.ts';
+import { buildPages, takeBuiltPages } from './pages.ts';
 
 export const SERVE_HELP = `fixgate serve [--config file]
 
@@ -63,6 +63,7 @@ export async function serve(args: string[]): Promise<number> {
   // A terminal that goes away sends the same signal: there it means the end.
   if (process.stdout.isTTY !== true) process.on('SIGHUP', () => void supervisor.replaceWorkers());
   const pages = config.http.console ? { console: new Console(), maps: new Maps(config.dataDir) } : undefined;
+  const toBuild = pages !== undefined && !(await takeBuiltPages(pages, log)) ? pages : undefined;
   let endBuild = (): void => {};
   const http = await startHttp(supervisor, { ...config.http, confirm: config.commands.confirm, sms: config.sms, log, pages });
   const { publicUrl } = config.http;
@@ -74,10 +75,8 @@ export async function serve(args: string[]): Promise<number> {
     await Promise.race([supervisor.start(), supervisor.lost]);
     // Not left to the end of the process, which may be killed.
     flushCompileCache();
-    if (pages !== undefined) {
-      endBuild = providePages(pages.console, pages.maps, log);
-      await printLink(console, supervisor.office?.state, log);
-    }
+    if (toBuild !== undefined) endBuild = buildPages(toBuild, log);
+    if (pages !== undefined) await printLink(console, supervisor.office?.state, log);
     await Promise.race([stopped, supervisor.lost]);
     await supervisor.stop(config.drainMs);
   } finally {

@@ -52,11 +52,21 @@ function raw(
 describe('the pages of the console', () => {
   it('are announced while they are built, and loaded again', async () => {
     const { status, text, headers } = await raw('/');
-    expect({ status, text }).toMatchObject({ status: 200, text: expect.stringContaining('being built') });
+    expect({ status, text }).toMatchObject({ status: 503, text: expect.stringContaining('being built') });
+    expect(headers).toMatchObject({ 'retry-after': '2', 'content-type': 'text/html; charset=utf-8' });
     expect(text).toContain('<script src="/wait.js">');
     expect(headers['content-security-policy']).toContain("default-src 'self'");
     expect((await raw('/wait.js')).text).toContain('reload');
   });
+
+  it.each(['/assets/main-abc.js', '/icon.svg', '/maps/world.pmtiles'])(
+    'are not said to be missing while they are built: %s',
+    async (path) => {
+      const { status, text, headers } = await raw(path);
+      expect({ status, title: JSON.parse(text).title }).toEqual({ status: 503, title: expect.stringContaining('being built') });
+      expect(headers).toMatchObject({ 'retry-after': '2', 'content-type': expect.stringContaining('application/problem+json') });
+    },
+  );
 
   it('are served when they are there, with the headers that keep them to this origin', async () => {
     await pages.load(join(directory, 'built'));
@@ -98,6 +108,7 @@ describe('the pages of the console', () => {
     const text = await (await fetch(`${second.url}/`)).text();
     expect(text).toContain('not built');
     expect(text).not.toContain('<script');
+    expect((await fetch(`${second.url}/assets/main-abc.js`)).status).toBe(404);
     await second.stop();
   });
 });
@@ -121,12 +132,9 @@ describe('maps', () => {
     expect(await raw('/maps/town.pmtiles', { range })).toMatchObject({ status: 416, headers: { 'content-range': 'bytes */10' } });
   });
 
-  it.each(['none.pmtiles', '..%2fsecret.pmtiles', '../secret.pmtiles', 'town', 'world.pmtiles', '%00.pmtiles'])(
-    'are none at %s',
-    async (name) => {
-      expect((await raw(`/maps/${name}`)).status).toBe(404);
-    },
-  );
+  it.each(['none.pmtiles', '..%2fsecret.pmtiles', '../secret.pmtiles', 'town', '%00.pmtiles'])('are none at %s', async (name) => {
+    expect((await raw(`/maps/${name}`)).status).toBe(404);
+  });
 
   it('are listed with what is in them, when they are maps', async () => {
     const facts = {
@@ -152,6 +160,8 @@ describe('maps', () => {
   });
 
   it('have the one of the world as soon as it is built', async () => {
+    maps.abandonWorld();
+    expect((await raw('/maps/world.pmtiles')).status).toBe(404);
     maps.addWorld(join(directory, 'maps/town.pmtiles'));
     expect((await raw('/maps/world.pmtiles', { range: 'bytes=0-0' })).text).toBe('0');
   });

@@ -27,8 +27,8 @@ const RECORD = `{
     return response;
   };
 }`;
-/** Software rendering says so. And a server that is being stopped does not answer. */
-const KNOWN = /GPU stall due to ReadPixels|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)_/;
+/** Software rendering says so. A server that is being stopped does not answer, and one that builds its pages says so. */
+const KNOWN = /GPU stall due to ReadPixels|status of 503|net::ERR_(CONNECTION|INCOMPLETE|EMPTY|INTERNET)_/;
 
 /** A page, and what went wrong in it. */
 export interface Seen {
