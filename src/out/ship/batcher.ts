@@ -233,6 +233,8 @@ export class Batcher {
     let first: Tape | null = null;
     let order = 0;
     for (const tape of this.#tapes) {
+      // Looking for more, the reader would open and read two files to find that there is nothing it may give.
+      if (tape.read >= tape.limit) tape.done = true;
       if (tape.done) continue;
       const entry = tape.reader.peek() ?? (await this.#load(tape));
       if (entry === null) continue;

@@ -226,7 +226,7 @@ export class Loop {
     const behind = batcher.behind(watermarks.durable);
     // The wake-up may have come before this point; there would be no second one.
     if (this.#stopping || this.#between.length > 0) return false;
-    if (behind === 0) {
+    if (behind === 0 && !watermarks.told) {
       if (!(await this.#sleep(CHECK_MS, true))) {
         await sink.check();
         this.#up();
@@ -234,6 +234,7 @@ export class Loop {
       return false;
     }
     if (sink.limits.ageMs > 0 && behind < BACKLOG_ENTRIES && !this.#hurry && !this.#full) await this.#age(sink.limits.ageMs);
+    await watermarks.refresh();
     if (this.#stopping) return false;
     this.#torn = true;
     this.#held = await batcher.fill(this.#batch, watermarks.cut(), sink.limits);

@@ -6,8 +6,9 @@ import type { Log } from '../../base/log.ts';
 import { DURABLE_FILE, readWatermark, watermarkBuffer } from '../../journal/watermark.ts';
 
 /**
- * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at: when the system
- * says that one was written, and no more often than every 10 ms. One look is a read or two of sixteen bytes per slot.
+ * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at. When the system says
+ * that one was written, those who wait are woken, and have it looked at when they are about to read: what is written meanwhile costs no look
+ * of its own. One look is a read or two of sixteen bytes per slot.
  *
  * Where the system does not say it (some network file systems), what has moved is found by the look of each second; after three such
  * finds in a row files are looked at every 10 ms while something moves, every 25 ms when nothing does.
@@ -90,7 +91,7 @@ export class Watermarks {
     this.#unsaid = watch === undefined ? MOST_UNSAID : 0;
   }
 
-  /** Called when any watermark has moved. */
+  /** Called when any watermark has moved, or may have: see `refresh`. */
   onMove(listener: () => void): void {
     this.#listeners.push(listener);
   }
@@ -118,6 +119,17 @@ export class Watermarks {
     return this.#faults === before;
   }
 
+  /** A watermark was written since the last look. */
+  get told(): boolean {
+    return this.#told;
+  }
+
+  /** The same, where one was written since the last look. */
+  async refresh(): Promise<void> {
+    while (this.#looking !== null) await this.#looking;
+    if (this.#told) await this.look();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -139,7 +151,6 @@ export class Watermarks {
   }
 
   #waitMs(): number {
-    if (this.#told) return PACE_MS;
     if (this.#unsaid < MOST_UNSAID) return LIST_MS;
     return this.#clock.elapsed() - this.#moved > IDLE_AFTER_MS ? IDLE_MS : PACE_MS;
   }
@@ -148,8 +159,7 @@ export class Watermarks {
     this.#unsaid = 0;
     if (this.#told) return;
     this.#told = true;
-    // A look that is under way sets the time of the next one.
-    if (this.#timer !== undefined) this.#next();
+    for (const listener of this.#listeners) listener();
   };
 
   async #look(): Promise<void> {
