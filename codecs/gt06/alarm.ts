@@ -15,8 +15,9 @@ import type { Gt06State, Variant } from './state.ts';
  * The LBS length byte is wrong on many devices: the block is measured by message and MCC; only 0 is believed, and then the
  * five status bytes are the last of the content.
  */
-export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, fence: boolean, state: Gt06State, out: FrameResult): void {
+export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, state: Gt06State, out: FrameResult): void {
   const { p, q, size } = m;
+  const fence = m.number === 0x27 || m.number === 0xa4;
   if (size < GPS18 + 6) return;
   const lbsAt = p + GPS18 + 1;
   let at = lbsAt;
@@ -27,7 +28,8 @@ export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, f
   const r = record(m, out);
   const word = gps18(bytes, p, zoneMs, out, r);
   if (!none) lbs(bytes, lbsAt, wide, out);
-  statusBlock(bytes, at, word, fence, state, state.variant, out, r);
+  if (fence) extendedStatus(bytes, at, word, state, out);
+  else statusBlock(bytes, at, word, state.variant, state, out);
   at += 5;
   const left = q - at;
   if (fence && left > 0) {
@@ -41,32 +43,46 @@ export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, f
   if (fence && state.fenceAs26) ticket(out, Form.Short, 0x26, m.serial);
 }
 
-/** TERM, VOLT, GSM, ALARM, LANG. `extended`: the high digit of LANG belongs to the code (protocol.md section 4.6). */
-export function statusBlock(
-  bytes: Bytes,
-  at: number,
-  word: number,
-  extended: boolean,
-  state: Gt06State,
-  variant: Variant,
-  out: FrameResult,
-  r: number,
-): void {
-  const term = bytes[at]!;
-  terminal(term, out);
+/** TERM, VOLT, GSM, ALARM, LANG, for the row opened last. `variant`: the family that the frame is read as. */
+export function statusBlock(bytes: Bytes, at: number, word: number, variant: Variant, state: Gt06State, out: FrameResult): void {
+  const r = out.rows - 1;
+  levels(bytes, at, word, out);
+  alarmCode(bytes, at + 3, bytes[at]!, variant, out, r);
+  heard(bytes[at]!, variant, state, out.event[r]!);
+}
+
+/** The same in 0x27, 0xA4 and 0x39, with the extended alarm code. */
+function extendedStatus(bytes: Bytes, at: number, word: number, state: Gt06State, out: FrameResult): void {
+  const r = out.rows - 1;
+  levels(bytes, at, word, out);
+  extendedCode(bytes, at + 3, bytes[at]!, state.variant, out, r);
+  heard(bytes[at]!, state.variant, state, out.event[r]!);
+}
+
+/** TERM, VOLT, GSM. */
+function levels(bytes: Bytes, at: number, word: number, out: FrameResult): void {
+  terminal(bytes[at]!, out);
   // The word's own ACC bits come first: TERM is older.
   accOfWord(word, out);
   voltage(bytes[at + 1]!, out);
   gsm(bytes[at + 2]!, out);
-  alarmCode(bytes, at + 3, extended, term, variant, out, r);
-  // The heartbeats that follow tell the same alarm in TERM.
-  if (out.event[r] === terminalEvent(term, variant)) state.alarms |= alarmBit(term);
+}
+
+/** The heartbeats that follow tell the same alarm in TERM. */
+function heard(term: number, variant: Variant, state: Gt06State, event: number): void {
+  if (event === terminalEvent(term, variant)) state.alarms |= alarmBit(term);
 }
 
 /** ALARM, LANG. */
-export function alarmCode(bytes: Bytes, at: number, extended: boolean, term: number, variant: Variant, out: FrameResult, r: number): void {
+export function alarmCode(bytes: Bytes, at: number, term: number, variant: Variant, out: FrameResult, r: number): void {
+  termAlarm(bytes[at]!, term, variant, out, r);
+  language(bytes[at + 1]!, out);
+}
+
+/** ALARM, LANG in 0x27, 0xA4, 0x39 and 0xA9: the high digit of LANG belongs to the code (protocol.md section 4.6). */
+export function extendedCode(bytes: Bytes, at: number, term: number, variant: Variant, out: FrameResult, r: number): void {
   const lang = bytes[at + 1]!;
-  termAlarm(bytes[at]! + (extended ? (lang >> 4) * 256 : 0), term, variant, out, r);
+  termAlarm(bytes[at]! + (lang >> 4) * 256, term, variant, out, r);
   language(lang, out);
 }
 
@@ -82,9 +98,9 @@ export function lbsAlarm(bytes: Bytes, m: Message, wide: boolean, state: Gt06Sta
   if (size < 8 || (!wide && size >= 18)) return;
   const at = p + lbsSize(bytes, p, wide);
   if (at + 5 > q) return;
-  const r = status(m, FrameKind.Status, out);
+  status(m, FrameKind.Status, out);
   lbs(bytes, p, wide, out);
-  statusBlock(bytes, at, 0, false, state, state.variant, out, r);
+  statusBlock(bytes, at, 0, state.variant, state, out);
   if (at + 5 < q) extra(bytes, at + 5, q, out);
 }
 
@@ -103,6 +119,6 @@ export function alarmWithModules(bytes: Bytes, m: Message, state: Gt06State, out
     extra(bytes, at < 0 ? p + GPS18 : at, q, out);
     return;
   }
-  statusBlock(bytes, at, word, true, state, state.variant, out, r);
+  extendedStatus(bytes, at, word, state, out);
   modules(bytes, at + 5, q, out, r);
 }

@@ -134,7 +134,39 @@ function isStanding(out: FrameResult): boolean {
   return false;
 }
 
+/** Readers of the messages that are the same in both kinds of frame. */
+const Group = { None: 0, Position: 1, Alarm: 2, Network: 3, Other: 4 } as const;
+
+/** Group by number; a number that is not listed has no reader. */
+const GROUPS = new Uint8Array(256);
+for (const [group, numbers] of [
+  [Group.Position, [0x01, 0x10, 0x11, 0x12, 0x13, 0x22, 0x23, 0x29, 0x2d, 0x36, 0x37, 0xa0]],
+  [Group.Alarm, [0x16, 0x19, 0x26, 0x27, 0x39, 0xa3, 0xa4, 0xa5, 0xa9]],
+  [Group.Network, [0x17, 0x18, 0x1a, 0x1b, 0x1e, 0x28, 0x2a, 0x2c, 0x2e, 0x8b, 0xa1, 0xa2, 0xa7, 0xc3, 0xf3]],
+  [Group.Other, [0x14, 0x15, 0x21, 0x24, 0x25, 0x31, 0x32, 0x33, 0x34, 0x35, 0x61, 0x81, 0x8a, 0x94, 0x95]],
+] as const)
+  for (const number of numbers) GROUPS[number] = group;
+
 function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (GROUPS[m.number]) {
+    case Group.Position:
+      positionMessage(bytes, m, state, out);
+      return;
+    case Group.Alarm:
+      alarmMessage(bytes, m, state, out);
+      return;
+    case Group.Network:
+      networkMessage(bytes, m, state, out);
+      return;
+    case Group.Other:
+      otherMessage(bytes, m, state, out);
+      return;
+    default:
+  }
+}
+
+/** Login, heartbeats and single positions (protocol.md sections 6.1 to 6.4), those that come most often first. */
+function positionMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   switch (m.number) {
     case 0x22:
     case 0x2d:
@@ -160,29 +192,39 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     case 0x11:
       lbsOnly(bytes, m, state, out);
       return;
-    case 0x14:
-      satellites(bytes, m, out);
+    case 0x23:
+      heartbeatVoltage(bytes, m, state, out);
       return;
-    case 0x15:
-    case 0x21:
-    case 0x81:
-      reply(bytes, m, state, out);
+    case 0x29:
+      heartbeatCustom(bytes, m, state, out);
       return;
+    case 0x36:
+      if (m.size === 48) variant.trx16iLocation(bytes, m, state, out);
+      else if (!isGps18(bytes, m.p, m.q) || areModules(bytes, m.p + 5, m.q)) photoOrHeartbeat(bytes, m, state, out);
+      return;
+    case 0x37:
+      locationWithModules(bytes, m, state.utcMs, out);
+      return;
+    default:
+  }
+}
+
+/** Alarms (protocol.md section 6.6). */
+function alarmMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (m.number) {
     case 0x16:
-      if (!variant.alarm16(bytes, m, state, out)) alarm(bytes, m, state.localMs, false, false, state, out);
+      if (!variant.alarm16(bytes, m, state, out)) alarm(bytes, m, state.localMs, false, state, out);
       return;
     case 0x26:
-      alarm(bytes, m, state.utcMs, false, false, state, out);
-      return;
     case 0x27:
-      alarm(bytes, m, state.utcMs, false, true, state, out);
+      alarm(bytes, m, state.utcMs, false, state, out);
       return;
     case 0xa3:
       if (m.size === 7 || (m.size === 19 && !isGps18(bytes, m.p, m.q))) heartbeatSeeworld(bytes, m, state, out);
-      else alarm(bytes, m, state.utcMs, true, false, state, out);
+      else alarm(bytes, m, state.utcMs, true, state, out);
       return;
     case 0xa4:
-      alarm(bytes, m, state.utcMs, true, true, state, out);
+      alarm(bytes, m, state.utcMs, true, state, out);
       return;
     case 0x19:
       lbsAlarm(bytes, m, false, state, out);
@@ -190,6 +232,19 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     case 0xa5:
       lbsAlarm(bytes, m, true, state, out);
       return;
+    case 0x39:
+      alarmWithModules(bytes, m, state, out);
+      return;
+    case 0xa9:
+      wifiAlarm(bytes, m, state, out);
+      return;
+    default:
+  }
+}
+
+/** Cells, Wi-Fi and requests for an address (protocol.md sections 6.5 and 6.8). */
+function networkMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (m.number) {
     case 0x17:
       if (m.size === 35 || m.size === 34) variant.rfidLocation(bytes, m, state, out);
       else if (!isGps18(bytes, m.p, m.q)) addressRequest(bytes, m, false, 0, state, out);
@@ -231,14 +286,20 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     case 0xc3:
       wifiOnly(bytes, m, state.utcMs, out);
       return;
-    case 0xa9:
-      wifiAlarm(bytes, m, state, out);
+    default:
+  }
+}
+
+/** Replies, information, time and the layouts of single families (protocol.md sections 6.7, 6.9, 6.11 and 10). */
+function otherMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (m.number) {
+    case 0x14:
+      satellites(bytes, m, out);
       return;
-    case 0x23:
-      heartbeatVoltage(bytes, m, state, out);
-      return;
-    case 0x29:
-      heartbeatCustom(bytes, m, state, out);
+    case 0x15:
+    case 0x21:
+    case 0x81:
+      reply(bytes, m, state, out);
       return;
     case 0x24:
       if (m.size === 44) wanway(bytes, m, state, out);
@@ -262,16 +323,6 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     case 0x35:
       photoInformation(bytes, m, state, out);
       return;
-    case 0x36:
-      if (m.size === 48) variant.trx16iLocation(bytes, m, state, out);
-      else if (!isGps18(bytes, m.p, m.q) || areModules(bytes, m.p + 5, m.q)) photoOrHeartbeat(bytes, m, state, out);
-      return;
-    case 0x37:
-      locationWithModules(bytes, m, state.utcMs, out);
-      return;
-    case 0x39:
-      alarmWithModules(bytes, m, state, out);
-      return;
     case 0x61:
       variant.ibutton(bytes, m, state, out);
       return;
@@ -286,26 +337,18 @@ function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
       cameraEvent(bytes, m, state, out);
       return;
     default:
-      return;
   }
 }
 
+/** Messages that are another one in a long frame, or come in no short one. */
 function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   switch (m.number) {
-    case 0x15:
-    case 0x21:
-    case 0x81:
-      reply(bytes, m, state, out);
-      return;
     case 0x32:
     case 0x33:
       lockLocation(bytes, m, state, out);
       return;
     case 0x38:
       locationWithModules(bytes, m, state.utcMs, out);
-      return;
-    case 0x39:
-      alarmWithModules(bytes, m, state, out);
       return;
     case 0x40:
       battery(bytes, m, out);
@@ -328,9 +371,6 @@ function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResul
     case 0x8d:
       file(bytes, m, out);
       return;
-    case 0x94:
-      information(bytes, m, state, out);
-      return;
     case 0x98:
       lockInformation(bytes, m, state, out);
       return;
@@ -339,9 +379,6 @@ function longMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResul
       return;
     case 0x9c:
       externalModule(bytes, m, out);
-      return;
-    case 0xa9:
-      wifiAlarm(bytes, m, state, out);
       return;
     case 0xb2:
       beacon(bytes, m, state, out);

@@ -132,9 +132,8 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
       w.block(DT6).block(GPS12);
       return;
     case 0x11:
-      w.block(DT6);
-      if (size >= 18) w.block(GPS12);
-      else w.lbs(false);
+      if (size >= 18) w.block(DT6).block(GPS12);
+      else w.block(DT6).lbs(false);
       return;
     case 0x12:
     case 0x22:
@@ -143,23 +142,16 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
       located(w, number === 0xa0);
       return;
     case 0x13:
-      if (size === 5) w.block(HEARTBEAT);
-      return;
     case 0x23:
-      if (size === 6) w.block(HEARTBEAT_VOLTAGE);
+      heartbeat(w, number, size);
       return;
     case 0x16:
     case 0x26:
     case 0x27:
     case 0xa3:
-    case 0xa4: {
-      if (size < 30) return;
-      const wide = number > 0xa0;
-      w.block(DT6).block(GPS12).block(LBS_LENGTH).lbs(wide).block(STATUS);
-      if (number === 0x27 || number === 0xa4) w.block(FENCE);
-      w.block(MILEAGE);
+    case 0xa4:
+      if (size >= 30) alarm(w, number);
       return;
-    }
     case 0x19:
     case 0xa5:
       w.lbs(number === 0xa5).block(STATUS);
@@ -172,39 +164,60 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
     case 0xa2:
       cells(w, number === 0xa1 || number === 0xa2, number === 0x2c || number === 0xa2);
       return;
+    case 0x17:
     case 0x1a:
     case 0x2a:
-      w.block(DT6).block(GPS12).block(PHONE);
-      return;
-    case 0x17:
     case 0xa7:
-      w.lbs(number === 0xa7).block(PHONE);
+      addressRequest(w, number);
       return;
     case 0x15:
     case 0x81:
-      w.byte('length')
-        .block(FLAG)
-        .text(w.left - 2, 'text')
-        .bytes(2, 'language');
+      reply(w);
       return;
     case 0x21:
       w.block(FLAG).byte('encoding', w.peek(0) === 2 ? 'UTF-16BE' : 'ASCII');
       return;
     case 0x94:
-      if (!long) {
-        w.block(VOLTAGE);
-        return;
-      }
-      information(w, w.peek(0));
+      if (long) information(w, w.peek(0));
+      else w.block(VOLTAGE);
       return;
     default:
   }
+}
+
+function heartbeat(w: Walk, number: number, size: number): void {
+  if (number === 0x13 && size === 5) w.block(HEARTBEAT);
+  if (number === 0x23 && size === 6) w.block(HEARTBEAT_VOLTAGE);
 }
 
 function located(w: Walk, wide: boolean): void {
   w.block(DT6).block(GPS12).lbs(wide);
   if (w.left === 3 || w.left === 7) w.block(UPLOAD);
   if (w.left === 4) w.block(MILEAGE);
+}
+
+function alarm(w: Walk, number: number): void {
+  w.block(DT6)
+    .block(GPS12)
+    .block(LBS_LENGTH)
+    .lbs(number > 0xa0)
+    .block(STATUS);
+  if (number === 0x27 || number === 0xa4) w.block(FENCE);
+  w.block(MILEAGE);
+}
+
+function reply(w: Walk): void {
+  w.byte('length')
+    .block(FLAG)
+    .text(w.left - 2, 'text')
+    .bytes(2, 'language');
+}
+
+/** GPS18, or the cell alone (17, A7), and the number of the phone that asked. */
+function addressRequest(w: Walk, number: number): void {
+  if (number === 0x17 || number === 0xa7) w.lbs(number === 0xa7);
+  else w.block(DT6).block(GPS12);
+  w.block(PHONE);
 }
 
 function cells(w: Walk, wide: boolean, wifi: boolean): void {

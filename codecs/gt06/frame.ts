@@ -59,9 +59,14 @@ export function frame(bytes: Bytes, start: number, end: number, state: Cut): num
   if (size < head) return 0;
   const length = first === 0x79 ? u16be(bytes, start + 2) : bytes[start + 2]!;
   if (length < 5 || length > MAX_LENGTH) return first === 0x78 ? topin(bytes, start, end) : -1;
-  const total = length + head + 2;
+  return byLength(bytes, start, end, length + head + 2);
+}
+
+/** The header announces `total` bytes, of which all up to `end` are here: invariant 2. */
+function byLength(bytes: Bytes, start: number, end: number, total: number): number {
+  const size = end - start;
   const inner = innerFrame(bytes, start, start + Math.min(size, total));
-  if (length === 0x0d && size >= 15 && isTopinLogin(bytes, start)) {
+  if (size >= 15 && isTopinLogin(bytes, start)) {
     if (inner < 0 || innerEnd > start + 15) return 15;
   }
   if (size >= total && stops(bytes, start + total)) {

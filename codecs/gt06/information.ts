@@ -24,13 +24,13 @@ export function information(bytes: Bytes, m: Message, state: Gt06State, out: Fra
   const n = q - at;
   switch (bytes[p]!) {
     case 0x00:
-      if (n >= 2) out.attr(n === 3 && bytes[at + 2] === 1 ? A.Adc2Centivolts : A.ExternalCentivolts, u16be(bytes, at));
+      supply(bytes, at, n, out);
       return;
     case 0x04:
       settings(bytes, at, q, out);
       return;
     case 0x05:
-      door(bytes, at, q, m, state, out, r);
+      door(bytes, m, state, out, r);
       return;
     case 0x08:
       out.attrText(A.SelfCheck, ascii(bytes, at, q));
@@ -39,16 +39,13 @@ export function information(bytes: Bytes, m: Message, state: Gt06State, out: Fra
       gnss(bytes, at, q, out);
       return;
     case 0x0a:
-      if (n >= 8) out.attrText(A.Imei, identity(bytes, at));
-      if (n >= 16) out.attrText(A.Imsi, identity(bytes, at + 8));
-      if (n >= 26) out.attrText(A.Iccid, iccid(bytes, at + 16));
+      identities(bytes, at, n, out);
       return;
     case 0x0b:
-      if (n === 1) out.attr(A.Network4g, bytes[at] === 1 ? 1 : 0);
-      else if (n >= 2) out.attr(A.ExternalCentivolts, u16be(bytes, at));
+      network(bytes, at, n, out);
       return;
     case 0x0d:
-      fuelProbe(bytes, at, q, m, state, out, r);
+      fuelProbe(bytes, m, state, out, r);
       return;
     case 0x11:
       if (n >= 1) out.attr(A.VibrationCount, n >= 2 ? u16be(bytes, at) : bytes[at]!);
@@ -60,8 +57,7 @@ export function information(bytes: Bytes, m: Message, state: Gt06State, out: Fra
       driver(rfid(bytes, at, q), out, r);
       return;
     case 0x1e:
-      if (n >= 4) out.attr(A.TemperatureDeci, i32be(bytes, at));
-      if (n >= 8) out.attr(A.HumidityDeci, i32be(bytes, at + 4));
+      climate(bytes, at, n, out);
       return;
     case 0x21:
       if (n >= 6) out.attrText(A.BluetoothMac, mac(bytes, at));
@@ -74,6 +70,30 @@ export function information(bytes: Bytes, m: Message, state: Gt06State, out: Fra
       out.attr(A.ModuleType, bytes[p]!);
       extra(bytes, at, q, out);
   }
+}
+
+/** 94/00: external u16 / 100 V; or the same of the second analogue input and 1. */
+function supply(bytes: Bytes, at: number, n: number, out: FrameResult): void {
+  if (n >= 2) out.attr(n === 3 && bytes[at + 2] === 1 ? A.Adc2Centivolts : A.ExternalCentivolts, u16be(bytes, at));
+}
+
+/** 94/0A: IMEI 8 | IMSI 8 | ICCID 10. */
+function identities(bytes: Bytes, at: number, n: number, out: FrameResult): void {
+  if (n >= 8) out.attrText(A.Imei, identity(bytes, at));
+  if (n >= 16) out.attrText(A.Imsi, identity(bytes, at + 8));
+  if (n >= 26) out.attrText(A.Iccid, iccid(bytes, at + 16));
+}
+
+/** 94/0B: 1 of a 4G network; or external u16 / 100 V. */
+function network(bytes: Bytes, at: number, n: number, out: FrameResult): void {
+  if (n === 1) out.attr(A.Network4g, bytes[at] === 1 ? 1 : 0);
+  else if (n >= 2) out.attr(A.ExternalCentivolts, u16be(bytes, at));
+}
+
+/** 94/1E: temperature s32 / 10 | humidity s32 / 10. */
+function climate(bytes: Bytes, at: number, n: number, out: FrameResult): void {
+  if (n >= 4) out.attr(A.TemperatureDeci, i32be(bytes, at));
+  if (n >= 8) out.attr(A.HumidityDeci, i32be(bytes, at + 4));
 }
 
 const SETTINGS = new Map<string, number>([
@@ -123,13 +143,13 @@ function setting(key: string, bytes: Bytes, at: number, end: number, out: FrameR
 }
 
 /** 94/05: DT6 or nothing | bits: 0 door open, 1 trigger polarity, 2 IO level. */
-function door(bytes: Bytes, at: number, end: number, m: Message, state: Gt06State, out: FrameResult, r: number): void {
-  let p = at;
-  if (end - at >= 7) {
-    dated(bytes, at, m, state, out, r);
+function door(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult, r: number): void {
+  let p = m.p + 1;
+  if (m.q - p >= 7) {
+    dated(bytes, p, m, state, out, r);
     p += 6;
   }
-  if (p >= end) return;
+  if (p >= m.q) return;
   const bits = bytes[p]!;
   out.attr(A.IoBits, bits);
   out.attr(A.Door, bits & 1);
@@ -172,10 +192,11 @@ function gnss(bytes: Bytes, at: number, end: number, out: FrameResult): void {
  * 94/0D: DT6 or nothing | text with commas: `!AIOIL`, address, output level cm, temperature °C, versions, status digits, measured
  * level cm, motion (0 moving), excitation count, checksum.
  */
-function fuelProbe(bytes: Bytes, at: number, end: number, m: Message, state: Gt06State, out: FrameResult, r: number): void {
-  let p = at;
-  if (end - at > 6 && bytes[at] !== 0x21) {
-    dated(bytes, at, m, state, out, r);
+function fuelProbe(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult, r: number): void {
+  const end = m.q;
+  let p = m.p + 1;
+  if (end - p > 6 && bytes[p] !== 0x21) {
+    dated(bytes, p, m, state, out, r);
     p += 6;
   }
   for (let field = 0; p <= end; field++) {

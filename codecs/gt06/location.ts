@@ -181,15 +181,19 @@ function lockParts(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult)
     neighbours(bytes, nearAt, Math.floor(near / 6), mccAt(bytes, cellAt), mncAt(bytes, cellAt), out);
   }
   wifiList(bytes, wifiAt, statusAt, Math.floor(wifi / 7), out);
-  const status = bytes[statusAt]!;
+  lockStatus(bytes[statusAt]!, m, out, r);
+  if (statusAt + 2 < q) extra(bytes, statusAt + 2, q, out);
+  return true;
+}
+
+/** The status of 0x32 is the reason of the upload (2: stored before), that of 0x33 an alarm (protocol.md section 6.10). */
+function lockStatus(status: number, m: Message, out: FrameResult, r: number): void {
   out.attr(A.Status, status);
   if (m.number === 0x33) {
     out.attr(A.EventCode, status);
     if (status === 0xa0 || status === 0xa1) out.attr(A.Locked, status === 0xa0 ? 1 : 0);
     out.event[r] = status === 0xa2 ? LOW_BATTERY : status === 0xa3 ? POWER_OFF : status === 0xa5 ? TAMPER : unknownEvent(status);
   } else if (status === 2) reupload(1, out, r);
-  if (statusAt + 2 < q) extra(bytes, statusAt + 2, q, out);
-  return true;
 }
 
 /**

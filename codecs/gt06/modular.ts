@@ -5,7 +5,7 @@ import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';
 import { accOfWord, courseOf, dbm, extra, iccid, identity, mac, place } from './blocks.ts';
 import { type Message, status } from './message.ts';
-import { mainCell, nearCells, signals, unsigned } from './module-list.ts';
+import { mainCell, type NumberModule, nearCells, numberModule, signals, unsigned } from './module-list.ts';
 
 /**
  * 0x70 (protocol.md section 6.12): modules `id 2, length 2, data`, all about one moment: one record. A second position and a second event are records
@@ -25,11 +25,8 @@ export function modular(bytes: Bytes, m: Message, out: FrameResult): void {
     const n = u16be(bytes, at + 2);
     const data = at + 4;
     if (data + n > q) break;
-    if (id === 0x007f) {
-      if (n >= 14 && tags < SENSORS) tagModule(bytes, data, tags++, out);
-    } else if (id === 0x1000) {
-      if (unsigned(bytes, data, n) !== 0) ticket(out, Form.Long, m.number, m.serial);
-    } else if (id === 0x0013 || id === 0x0036) wifi(bytes, data, n, out);
+    if (id === TAG) tags = tagModule(bytes, data, n, tags, out);
+    else if (id === REPLY_WANTED) answer(bytes, data, n, m, out);
     else if (isPosition(id, n)) {
       if (places++ === 0) position(bytes, data, out, r);
     } else if (isEvent(id, n, bytes[data]!)) {
@@ -40,6 +37,15 @@ export function modular(bytes: Bytes, m: Message, out: FrameResult): void {
   extra(bytes, at, q, out);
   if (!Number.isNaN(out.time[r]!)) out.to[r] = q;
   if (places > 1 || events > 1) further(bytes, p, at, out);
+}
+
+/** Modules that are more than an attribute. */
+const TAG = 0x007f;
+const REPLY_WANTED = 0x1000;
+
+/** not 0: an answer is wanted */
+function answer(bytes: Bytes, p: number, n: number, m: Message, out: FrameResult): void {
+  if (unsigned(bytes, p, n) !== 0) ticket(out, Form.Long, m.number, m.serial);
 }
 
 function isPosition(id: number, n: number): boolean {
@@ -68,6 +74,18 @@ function further(bytes: Bytes, at: number, end: number, out: FrameResult): void 
   }
 }
 
+/** Modules that are one number, by id. */
+const NUMBERS: ReadonlyMap<number, NumberModule> = new Map([
+  [0x000a, [1, A.SatellitesVisible]],
+  [0x0016, [1, A.GsmCsq]],
+  [0x0018, [2, A.BatteryCentivolts]],
+  [0x0029, [0, A.Index]],
+  [0x002b, [0, A.BootReason]],
+  [0x002e, [4, A.OdometerM]],
+  [0x0030, [0, A.WorkingMode]],
+  [0x0031, [0, A.FenceState]],
+]);
+
 function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResult, r: number): void {
   switch (id) {
     case 0x0000:
@@ -84,9 +102,6 @@ function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResu
     case 0x0009:
       if (n === 1) out.satellites[r] = bytes[p]!;
       return;
-    case 0x000a:
-      if (n === 1) out.attr(A.SatellitesVisible, bytes[p]!);
-      return;
     case 0x000b:
       signals(bytes, p, n, out);
       return;
@@ -96,56 +111,48 @@ function moduleOf(id: number, bytes: Bytes, p: number, n: number, out: FrameResu
     case 0x0012:
       nearCells(bytes, p, n, out);
       return;
-    case 0x0016:
-      if (n === 1) out.attr(A.GsmCsq, bytes[p]!);
-      return;
-    case 0x0018:
-      if (n === 2) out.attr(A.BatteryCentivolts, u16be(bytes, p));
+    case 0x0013:
+    case 0x0036:
+      wifi(bytes, p, n, out);
       return;
     case 0x0028:
       if (n === 1) out.hdop[r] = bytes[p]! / 10;
       return;
-    case 0x0029:
-      out.attr(A.Index, unsigned(bytes, p, n));
-      return;
     case 0x002a:
-      if (n !== 1) return;
-      out.attr(A.Door, (bytes[p]! & 15) === 0 ? 0 : 1);
-      out.attr(A.Tamper, bytes[p]! >> 4 === 0 ? 0 : 1);
-      return;
-    case 0x002b:
-      out.attr(A.BootReason, unsigned(bytes, p, n));
+      if (n === 1) contacts(bytes[p]!, out);
       return;
     case 0x002c:
-      if (n === 4 && Number.isNaN(out.time[r]!)) seconds(bytes, p, out, r);
-      return;
-    case 0x002e:
-      if (n === 4) out.attr(A.OdometerM, u32be(bytes, p));
-      return;
-    case 0x0030:
-      out.attr(A.WorkingMode, unsigned(bytes, p, n));
-      return;
-    case 0x0031:
-      out.attr(A.FenceState, unsigned(bytes, p, n));
+      if (n === 4) timeless(bytes, p, out, r);
       return;
     case 0x0034:
       if (n < 5) return;
       out.attr(A.UploadMode, bytes[p]!);
-      if (Number.isNaN(out.time[r]!)) seconds(bytes, p + 1, out, r);
+      timeless(bytes, p + 1, out, r);
       return;
     case 0x0035:
       if (n === 1 && bytes[p] === 1) out.flags[r] = out.flags[r]! | 1;
       return;
     default:
-      if (n >= 1 && n <= 6) out.attr(id, unsigned(bytes, p, n));
+      numberModule(NUMBERS.get(id), id, bytes, p, n, out);
   }
+}
+
+/** low nibble: door, high nibble: tamper */
+function contacts(value: number, out: FrameResult): void {
+  out.attr(A.Door, (value & 15) === 0 ? 0 : 1);
+  out.attr(A.Tamper, value >> 4 === 0 ? 0 : 1);
 }
 
 /** code 1 | unix 4 | length 1, data */
 function event(bytes: Bytes, p: number, out: FrameResult, r: number): void {
   out.attr(A.EventCode, bytes[p]!);
   out.event[r] = modularEvent(bytes[p]!);
-  if (Number.isNaN(out.time[r]!)) seconds(bytes, p + 1, out, r);
+  timeless(bytes, p + 1, out, r);
+}
+
+/** unix 4, for a row that has no time */
+function timeless(bytes: Bytes, at: number, out: FrameResult, r: number): void {
+  if (Number.isNaN(out.time[r]!)) seconds(bytes, at, out, r);
 }
 
 function seconds(bytes: Bytes, at: number, out: FrameResult, r: number): void {
@@ -166,8 +173,9 @@ function position(bytes: Bytes, p: number, out: FrameResult, r: number): void {
   accOfWord(word, out);
 }
 
-/** id 6 | battery mV 2 | % 1 | temperature s16 / 10 | humidity s16 / 10 | status 1; 7FFF: not told */
-function tagModule(bytes: Bytes, p: number, i: number, out: FrameResult): void {
+/** id 6 | battery mV 2 | % 1 | temperature s16 / 10 | humidity s16 / 10 | status 1; 7FFF: not told. Returns how many tags there are with it. */
+function tagModule(bytes: Bytes, p: number, n: number, i: number, out: FrameResult): number {
+  if (n < 14 || i >= SENSORS) return i;
   out.attrText(A.TagId + i, hex(bytes, p, p + 6));
   const battery = u16be(bytes, p + 6);
   if (battery !== 0x7fff) out.attr(A.TagBattery + i, battery);
@@ -176,6 +184,7 @@ function tagModule(bytes: Bytes, p: number, i: number, out: FrameResult): void {
   if (temperature !== 0x7fff) out.attr(A.TagTemperature + i, temperature);
   const humidity = i16be(bytes, p + 11);
   if (humidity !== 0x7fff && humidity >= 0) out.attr(A.TagHumidity + i, humidity);
+  return i + 1;
 }
 
 function wifi(bytes: Bytes, p: number, n: number, out: FrameResult): void {

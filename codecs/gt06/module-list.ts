@@ -37,6 +37,30 @@ function raise(code: number, out: FrameResult, r: number): void {
   out.attr(A.EventCode, code);
 }
 
+/** What a module is that is one number: its bytes (0: as many as come) and the attribute. */
+export type NumberModule = readonly [bytes: number, attribute: number];
+
+/** Modules `id 2, length 1` that are one number, by id (protocol.md section 6.4). */
+const NUMBERS: ReadonlyMap<number, NumberModule> = new Map([
+  [0x0016, [1, A.GsmCsq]],
+  [0x0018, [2, A.BatteryCentivolts]],
+  [0x0019, [0, A.ChargingState]],
+  [0x0027, [2, A.ExternalCentivolts]],
+  [0x002e, [4, A.OdometerM]],
+  [0x0032, [1, A.Startup]],
+  [0x0038, [2, A.HumidityDeci]],
+  [0x0039, [0, A.WorkingMode]],
+  [0x003a, [0, A.MotionState]],
+  [0x003b, [2, A.Accuracy]],
+]);
+
+/** A module that `known` names is its attribute when it is as long as it must be; another is a number under its id when it is short. */
+export function numberModule(known: NumberModule | undefined, id: number, bytes: Bytes, p: number, length: number, out: FrameResult): void {
+  if (known === undefined) {
+    if (length >= 1 && length <= 6) out.attr(id, unsigned(bytes, p, length));
+  } else if (known[0] === 0 || known[0] === length) out.attr(known[1], unsigned(bytes, p, length));
+}
+
 /** Do modules `id 2, length 1, data` fill bytes[at, end) to the last byte? */
 export function areModules(bytes: Bytes, at: number, end: number): boolean {
   let p = at;
@@ -58,47 +82,17 @@ function module(id: number, bytes: Bytes, p: number, length: number, out: FrameR
     case 0x0013:
       for (let k = p; k + 7 <= p + length; k += 7) out.wifi(mac(bytes, k), dbm(bytes[k + 6]!));
       return;
-    case 0x0016:
-      if (length === 1) out.attr(A.GsmCsq, bytes[p]!);
-      return;
-    case 0x0018:
-      if (length === 2) out.attr(A.BatteryCentivolts, u16be(bytes, p));
-      return;
-    case 0x0019:
-      out.attr(A.ChargingState, unsigned(bytes, p, length));
-      return;
     case 0x0026:
       out.attrText(A.Firmware, ascii(bytes, p, p + length));
       return;
-    case 0x0027:
-      if (length === 2) out.attr(A.ExternalCentivolts, u16be(bytes, p));
-      return;
-    case 0x002e:
-      if (length === 4) out.attr(A.OdometerM, u32be(bytes, p));
-      return;
-    case 0x0032:
-      if (length === 1) out.attr(A.Startup, bytes[p]!);
-      return;
     case 0x0037:
       if (length === 2) out.attr(A.TemperatureDeci, i16be(bytes, p));
-      return;
-    case 0x0038:
-      if (length === 2) out.attr(A.HumidityDeci, u16be(bytes, p));
-      return;
-    case 0x0039:
-      out.attr(A.WorkingMode, unsigned(bytes, p, length));
-      return;
-    case 0x003a:
-      out.attr(A.MotionState, unsigned(bytes, p, length));
-      return;
-    case 0x003b:
-      if (length === 2) out.attr(A.Accuracy, u16be(bytes, p));
       return;
     case 0x006a:
       if (length === 1 && bytes[p]! <= 100) out.attr(A.BatteryPct, bytes[p]!);
       return;
     default:
-      if (length >= 1 && length <= 6) out.attr(id, unsigned(bytes, p, length));
+      numberModule(NUMBERS.get(id), id, bytes, p, length, out);
   }
 }
 

@@ -1,6 +1,6 @@
 import { ascii, type Bytes, u16be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { alarmCode } from './alarm.ts';
+import { extendedCode } from './alarm.ts';
 import { addressTicket, Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import {
@@ -125,7 +125,7 @@ export function wifiAlarm(bytes: Bytes, m: Message, state: Gt06State, out: Frame
   cellList(bytes, at + 2, cells, network, wide, out);
   timingAdvance(bytes[behind]!, out);
   wifiList(bytes, behind + 2, codes, wifi, out);
-  alarmCode(bytes, codes, true, 0, state.variant, out, r);
+  extendedCode(bytes, codes, 0, state.variant, out, r);
 }
 
 /** 0x24 with LEN 31, WanWay (protocol.md section 10): DT6 | TA 1 | MCC 2, MNC 1 | cell count 1 | n × (LAC 2, cell 3, RSSI 1) | zeros. */

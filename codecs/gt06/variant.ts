@@ -166,7 +166,7 @@ export function alarm16(bytes: Bytes, m: Message, state: Gt06State, out: FrameRe
     accOfWord(word, out);
     if (bytes[at + 1]! <= 100) out.attr(A.BatteryPct, bytes[at + 1]!);
     if (bytes[at + 2]! <= 100) out.attr(A.GsmPct, bytes[at + 2]!);
-    alarmCode(bytes, at + 3, false, bytes[at]!, state.family(Variant.Seeworld), out, r);
+    alarmCode(bytes, at + 3, bytes[at]!, state.family(Variant.Seeworld), out, r);
     return true;
   }
   if (size === 40 && narrow(bytes, p + GPS18 + 1)) {
@@ -175,7 +175,7 @@ export function alarm16(bytes: Bytes, m: Message, state: Gt06State, out: FrameRe
     const r = record(m, out);
     const word = gps18(bytes, p, state.localMs, out, r);
     lbs(bytes, p + GPS18 + 1, false, out);
-    statusBlock(bytes, p + GPS18 + 9, word, false, state, state.family(Variant.Trx16i), out, r);
+    statusBlock(bytes, p + GPS18 + 9, word, state.family(Variant.Trx16i), state, out);
     driverHex(bytes, q - 8, q, out);
     return true;
   }
@@ -224,7 +224,7 @@ export function lw4g(bytes: Bytes, m: Message, state: Gt06State, out: FrameResul
   out.attr(A.ExternalCentivolts, u16be(bytes, at + 2));
   voltage(bytes[at + 4]!, out);
   gsm(bytes[at + 5]!, out);
-  alarmCode(bytes, at + 6, false, 0, state.family(Variant.Lw), out, r);
+  alarmCode(bytes, at + 6, 0, state.family(Variant.Lw), out, r);
   out.attr(A.OdometerM, u32be(bytes, at + 8));
   out.attr(A.EngineHoursS, u32be(bytes, at + 12));
   out.attr(A.Inputs, u16be(bytes, at + 24));
@@ -279,7 +279,7 @@ export function short32(bytes: Bytes, m: Message, state: Gt06State, out: FrameRe
     out.name = 'alarm';
     const word = gps18(bytes, p, state.utcMs, out, r);
     lbsLongCell(bytes, p + GPS18 + 1, 2, out);
-    statusBlock(bytes, p + GPS18 + 11, word, false, state, state.variant, out, r);
+    statusBlock(bytes, p + GPS18 + 11, word, state.variant, state, out);
     if (size === 36) out.altitudeM[r] = i16be(bytes, p + 34);
   } else if (size === 42) {
     const r = record(m, out);
