@@ -9,6 +9,8 @@ const usage = z
       z.object({
         device: z.string(),
         plan: z.string(),
+        billed_bytes: z.int().describe('that count in this cycle: both ways, with the overhead of the plan'),
+        records: z.int(),
         bytes_pct: pct.optional().describe('share of the cap in this cycle, per cent; absent without the cap'),
         records_pct: pct.optional(),
         forecast_pct: pct.describe('of the larger share at the end of the cycle, if it goes on like this'),
@@ -17,7 +19,11 @@ const usage = z
     ),
   })
   .meta({ id: 'usage_ranking' });
-const example = { devices: [{ device: '356307042441013', plan: 'basic', bytes_pct: 81.5, forecast_pct: 135.8, held: [] }] };
+const example = {
+  devices: [
+    { device: '356307042441013', plan: 'basic', billed_bytes: 4_075_000, records: 9_120, bytes_pct: 81.5, forecast_pct: 135.8, held: [] },
+  ],
+};
 
 /** Usage over all devices (docs/plans.md). */
 export const USAGE_ROUTES: readonly Route[] = [
@@ -27,29 +33,32 @@ export const USAGE_ROUTES: readonly Route[] = [
     scope: 'read',
     limits: 'rows',
     audits: 'read',
-    about: 'Devices on plans with a cap, the nearest to it first; as of at most a minute ago.',
+    about:
+      'What devices have used in their cycle, as of at most a minute ago: those on plans with a cap, the nearest to it first; or all, those that have sent the most first.',
     params: NOTHING,
     query: z.strictObject({
       plan: z.string().max(64).optional(),
       account: z.string().max(64).optional(),
       over_pct: z.coerce.number().min(0).default(0).describe('only those that have used so much'),
-      order: z.literal('pct').default('pct'),
+      order: z.enum(['pct', 'bytes', 'records']).default('pct').describe('`bytes` and `records`: by what was used, also without a cap'),
       limit: z.coerce.number().int().min(1).max(1000).default(100),
     }),
     body: NO_BODY,
     answers: { 200: { about: 'the devices', schema: usage, example } },
-    async run({ query: { plan, account, over_pct, limit }, reach, office }) {
+    async run({ query: { plan, account, over_pct, order, limit }, reach, office }) {
       const { roster } = office.live;
       // Of a device that a version of before passed on, the cycle has usage of another account.
       const isSeen = (device: string, since: number): boolean =>
         reach === undefined || (reach.has(device) && roster.ownedSince(device) <= since);
-      const found = (await office.usage.list()).filter(
+      const found = (await office.usage.list(order !== 'pct')).filter(
         (one) =>
           isSeen(one.device, one.since) &&
           (plan === undefined || one.plan === plan) &&
           (account === undefined || one.account === account) &&
           one.pct >= over_pct,
       );
+      if (order === 'bytes') found.sort((a, b) => b.billed_bytes - a.billed_bytes);
+      if (order === 'records') found.sort((a, b) => b.records - a.records);
       return { devices: found.slice(0, limit).map(({ account: _account, pct: _pct, since: _since, ...shown }) => shown) };
     },
   }),

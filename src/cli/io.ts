@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 /** What a command reads from and writes to. */
 export interface Io {
   readonly input: Readable & { readonly isTTY?: boolean };
-  readonly out: Writable & { readonly isTTY?: boolean };
+  readonly out: Writable & { readonly isTTY?: boolean; readonly rows?: number; readonly columns?: number };
   readonly error: Writable & { readonly isTTY?: boolean };
   readonly env: Readonly<Record<string, string | undefined>>;
 }

@@ -40,17 +40,25 @@ ${COUNT_HELP}
 ${API_HELP} locations
 `;
 
-export const TOP_HELP = `fixgate top [--once]
+export const TOP_HELP = `fixgate top [--once] [--by bytes|records]
 
-A look at the whole of a running server, every two seconds: rates, answer times, devices, sinks and processes.
+A look at the whole of a running server, every two seconds: rates, answer times, devices, sinks, processes, and the devices that have used
+the most of their cycle. On a terminal it draws over what was there before.
 
   --once            prints it once
+  --by <what>       bytes (default) or records: by which the loudest devices are found, as of at most a minute ago
 
 ${API_HELP} read
 `;
 
 const RETRY_MS = 1_000;
 const TOP_MS = 2_000;
+/** Devices in `top`. */
+const LOUDEST = 10;
+const CLEAR = '\u001b[2J';
+const HOME = '\u001b[H';
+const TO_END_OF_LINE = '\u001b[K';
+const TO_END = '\u001b[J';
 
 interface ServerEvent {
   readonly id: string;
@@ -155,15 +163,29 @@ function traceText(event: string, data: unknown): string {
 }
 
 export async function top(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { ...API_OPTIONS, once: { type: 'boolean', default: false } } });
-  const api = new Api(values.url);
-  for (;;) {
-    const status = await api.call('GET', '/v1/status');
-    const clear = !values.once && io().out.isTTY === true ? '\u001b[2J\u001b[H' : '';
-    io().out.write(values.json ? `${JSON.stringify(status)}\n` : `${clear}${topText(status)}\n`);
-    if (values.once) return EXIT.Ok;
+  const { values } = parseArgs({
+    args,
+    options: { ...API_OPTIONS, once: { type: 'boolean', default: false }, by: { type: 'string', default: 'bytes' } },
+  });
+  const { url, json, once, by } = values;
+  if (by !== 'bytes' && by !== 'records') throw new AppError('USAGE', `invalid --by "${by}"; expected bytes or records`);
+  const api = new Api(url);
+  for (let isFirst = true; ; isFirst = false) {
+    const status = Object(await api.call('GET', '/v1/status'));
+    const loudest = listOf(await api.call('GET', `/v1/usage?order=${by}&limit=${LOUDEST}`), 'devices');
+    const { out } = io();
+    const text = topText({ ...status, loudest });
+    if (json) out.write(`${JSON.stringify({ ...status, loudest })}\n`);
+    else out.write(once || out.isTTY !== true ? `${text}\n` : `${isFirst ? CLEAR : ''}${redrawn(text, out.rows, out.columns)}`);
+    if (once) return EXIT.Ok;
     await pause(TOP_MS);
   }
+}
+
+/** Over what is on the terminal, cut to it: a line more would move all of it up. */
+function redrawn(text: string, rows = 24, columns = 80): string {
+  const lines = text.split('\n').slice(0, rows - 1);
+  return `${HOME}${lines.map((line) => `${line.slice(0, columns)}${TO_END_OF_LINE}\n`).join('')}${TO_END}`;
 }
 
 function topText(status: unknown): string {
@@ -192,6 +214,11 @@ function topText(status: unknown): string {
       'processes',
       (p) =>
         `${f(p, 'name').padEnd(12)} ${f(p, 'state').padEnd(9)} pid ${f(p, 'pid')}  ${f(p, 'rss')} bytes  lag ${f(p, 'loop_lag_ms')} ms  restarts ${f(p, 'restarts')}`,
+    ),
+    'loudest devices',
+    ...list(
+      'loudest',
+      (d) => `${f(d, 'device').padEnd(20)} ${f(d, 'billed_bytes')} bytes  ${f(d, 'records')} records  plan ${f(d, 'plan')}`,
     ),
   ].join('\n');
 }

@@ -26,16 +26,17 @@ it('GET /v1/usage lists devices by their share of the cap, with a forecast', asy
     ['d-04', 'small', 'a'],
   ])
     await api.call('PUT', `/v1/devices/${id}`, { plan, account });
-  const use = (id: string, records: number) => api.office.state.write([{ table: 'usage', key: `${id} ${cycle.start}`, add: { records } }]);
-  await use('d-01', 20);
-  await use('d-02', 80);
-  await use('d-03', 999);
+  const use = (id: string, records: number, bytes_in = 0) =>
+    api.office.state.write([{ table: 'usage', key: `${id} ${cycle.start}`, add: { records, bytes_in } }]);
+  await use('d-01', 20, 9000);
+  await use('d-02', 80, 4000);
+  await use('d-03', 999, 5000);
   const list = async (query = ''): Promise<Record<string, unknown>[]> =>
     Object((await api.call('GET', `/v1/usage?${query}`)).body['devices']);
   expect(await list()).toEqual([
-    { device: 'd-02', plan: 'small', records_pct: 80, forecast_pct: 160, held: [] },
-    { device: 'd-01', plan: 'small', records_pct: 20, forecast_pct: 40, held: [] },
-    { device: 'd-04', plan: 'small', records_pct: 0, forecast_pct: 0, held: [] },
+    { device: 'd-02', plan: 'small', billed_bytes: 4000, records: 80, records_pct: 80, forecast_pct: 160, held: [] },
+    { device: 'd-01', plan: 'small', billed_bytes: 9000, records: 20, records_pct: 20, forecast_pct: 40, held: [] },
+    { device: 'd-04', plan: 'small', billed_bytes: 0, records: 0, records_pct: 0, forecast_pct: 0, held: [] },
   ]);
   const ids = async (query: string): Promise<unknown[]> => (await list(query)).map(({ device }) => device);
   expect([await ids('over_pct=50'), await ids('account=a'), await ids('plan=default'), await ids('limit=1')]).toEqual([
@@ -44,6 +45,13 @@ it('GET /v1/usage lists devices by their share of the cap, with a forecast', asy
     [],
     ['d-02'],
   ]);
+  // The loudest, with a cap or without.
+  expect([await ids('order=bytes'), await ids('order=records&limit=2'), await ids('order=bytes&plan=default')]).toEqual([
+    ['d-01', 'd-03', 'd-02', 'd-04'],
+    ['d-03', 'd-02'],
+    ['d-03'],
+  ]);
+  expect((await api.call('GET', '/v1/usage?order=name')).status).toBe(400);
   // Kept for a minute.
   await use('d-04', 90);
   expect(await ids('limit=1')).toEqual(['d-02']);

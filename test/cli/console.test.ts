@@ -59,6 +59,36 @@ describe('fixgate console', () => {
     expect([code, error]).toEqual([2, expect.stringContaining('--url')]);
   });
 
+  it('is not needed for a look from the terminal: fixgate top draws over what it drew', async () => {
+    for (const id of ['loud-one', 'quiet-one']) expect((await server.call('PUT', `/v1/devices/${id}`, {})).status).toBe(201);
+    const once = await fixgate(['top', '--once', '--by', 'records'], '', server.env);
+    expect([once.code, once.out]).toEqual([
+      0,
+      expect.stringMatching(/\nloudest devices\n {2}(quiet|loud)-one +0 bytes {2}0 records {2}plan default/),
+    ]);
+    expect((await fixgate(['top', '--by', 'name'], '', server.env)).code).toBe(2);
+    const look = `stty rows 12 cols 60; exec '${process.execPath}' '${BIN}' top`;
+    const terminal = spawn('script', ['-qfec', look, '/dev/null'], { env: cleanEnvironment(server.env) });
+    let sent = '';
+    terminal.stdout.on('data', (chunk) => {
+      sent += String(chunk);
+    });
+    const ended = new Promise((resolve) => terminal.once('close', resolve));
+    await until(() => sent.split('\u001b[H').length > 3 || terminal.exitCode !== null);
+    terminal.stdin.write('\u0003');
+    await ended;
+    const drawn = sent.split('\u001b[H').slice(1, 3);
+    for (const one of drawn) {
+      const lines = one.replaceAll('\u001b[K', '').replaceAll('\u001b[J', '').split('\r\n');
+      // The last stays empty, so that the terminal does not move.
+      expect([lines.length, lines.at(-1)]).toEqual([12, '']);
+      expect(lines.filter((line) => line.length > 60)).toEqual([]);
+      expect(lines[0]).toMatch(/^fixgate \S+ {2}ready/);
+      expect(one.split('\u001b[K').length).toBe(12);
+    }
+    expect(sent.split('\u001b[2J')).toHaveLength(2);
+  });
+
   it('refuses where no server runs', async () => {
     const before = await ApiServer.start({ FIXGATE_WORKERS: '1' });
     const { dataDir } = before.running;

@@ -6,7 +6,7 @@ import { POLICIES } from './steps.ts';
 import { readUsage } from './usage.ts';
 import { type InForce, inForce, PLANS, UNLIMITED_HISTORY } from './versions.ts';
 
-/** How near the devices are to the caps of their plans: computed when it is asked for, and kept for KEPT_MS. */
+/** What the devices have used in their cycle, and how near they are to the caps of their plans: computed when it is asked for, kept for KEPT_MS. */
 const KEPT_MS = 60_000;
 /** Less of a cycle says nothing of its end. */
 const LEAST_PART = 0.02;
@@ -15,6 +15,9 @@ export interface RankedUsage {
   readonly device: string;
   readonly account: string;
   readonly plan: string;
+  /** That count in this cycle. */
+  readonly billed_bytes: number;
+  readonly records: number;
   /** Shares of the caps, per cent; absent without the cap. */
   readonly bytes_pct?: number;
   readonly records_pct?: number;
@@ -31,8 +34,7 @@ export interface RankedUsage {
 export class UsageRanking {
   readonly #store: StateStore;
   readonly #now: () => number;
-  #at = Number.NEGATIVE_INFINITY;
-  #list: Promise<readonly RankedUsage[]> = Promise.resolve([]);
+  readonly #kept = new Map<boolean, { readonly at: number; readonly list: Promise<readonly RankedUsage[]> }>();
 
   /** `now`: epoch ms. */
   constructor(store: StateStore, now: () => number) {
@@ -40,19 +42,19 @@ export class UsageRanking {
     this.#now = now;
   }
 
-  /** Devices on a plan with a cap, the nearest to it first. Rejects as the store does. */
-  list(): Promise<readonly RankedUsage[]> {
-    if (this.#now() - this.#at < KEPT_MS) return this.#list;
-    this.#at = this.#now();
-    const list = this.#rank();
-    this.#list = list;
-    list.catch(() => {
-      this.#at = Number.NEGATIVE_INFINITY;
-    });
+  /**
+   * Those on a plan with a cap, or all, which takes long where most have none; the nearest to a cap first. Rejects as the store does.
+   */
+  list(isAll: boolean): Promise<readonly RankedUsage[]> {
+    const kept = this.#kept.get(isAll);
+    if (kept !== undefined && this.#now() - kept.at < KEPT_MS) return kept.list;
+    const list = this.#rank(isAll);
+    this.#kept.set(isAll, { at: this.#now(), list });
+    list.catch(() => this.#kept.delete(isAll));
     return list;
   }
 
-  async #rank(): Promise<readonly RankedUsage[]> {
+  async #rank(isAll: boolean): Promise<readonly RankedUsage[]> {
     const store = this.#store;
     const now = this.#now();
     const plans = new Map<string, InForce>();
@@ -64,8 +66,9 @@ export class UsageRanking {
         const device = DEVICES.read(value);
         const force = plans.get(device?.plan ?? '') ?? unlimited;
         const { plan } = force;
-        if (device === undefined || (plan.bytes_cap === undefined && plan.records_cap === undefined)) continue;
-        const { cycle, pct, bytes_pct, records_pct, passed_at = 0 } = await readUsage(store, device, force);
+        const hasCap = plan.bytes_cap !== undefined || plan.records_cap !== undefined;
+        if (device === undefined || !(isAll || hasCap)) continue;
+        const { cycle, billed_bytes, records, pct, bytes_pct, records_pct, passed_at = 0 } = await readUsage(store, device, force);
         const policy = POLICIES.read(await store.get('policies', device.id));
         const begun = Math.max(cycle.start, passed_at);
         const part = Math.max(LEAST_PART, (now - begun) / (cycle.end - begun));
@@ -73,6 +76,8 @@ export class UsageRanking {
           device: device.id,
           account: device.account ?? '',
           plan: plan.name,
+          billed_bytes,
+          records,
           ...(bytes_pct === undefined ? {} : { bytes_pct: tenths(bytes_pct) }),
           ...(records_pct === undefined ? {} : { records_pct: tenths(records_pct) }),
           forecast_pct: tenths(pct / part),
