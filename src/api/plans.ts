@@ -103,9 +103,13 @@ export const PLAN_ROUTES: readonly Route[] = [
     async run({ params: { name }, query, body, token, office, call, reply }) {
       if (body.name !== undefined && body.name !== name)
         return problem(reply, 400, 'invalid request', [{ field: 'name', problem: `must be "${name}" as in the path` }]);
-      const when = query.effective ?? ((await office.deviceRecords.isOnPlan(name)) ? 'next_cycle' : 'now');
+      const { effective: when } = query;
       call.old = await office.plans.get(name);
-      const change = await office.plans.put({ ...body, name }, token.name, effectiveOf(when));
+      const change = await office.plans.put(
+        { ...body, name },
+        token.name,
+        when === undefined ? () => office.deviceRecords.isOnPlan(name) : effectiveOf(when),
+      );
       if (change === 'past')
         return problem(reply, 422, 'invalid request', [{ field: 'effective', problem: `${when} has begun; choose a later day, or now` }]);
       const { made, version: put } = change;

@@ -31,7 +31,15 @@ const IDS = Array.from({ length: 10 }, (_, i) => `d-${i}`);
 /** The ledger, the devices and the clock that campaigners of several servers share. */
 function world() {
   const commands = new Map<string, { draft: Draft; state: Command['state'] }>();
-  return { now: NOW, commands, reply: 'answered' as Command['state'], events: [] as object[], counts: [] as string[], fails: '' };
+  return {
+    now: NOW,
+    commands,
+    reply: 'answered' as Command['state'],
+    events: [] as object[],
+    counts: [] as string[],
+    fails: '',
+    onLook: [] as (() => unknown)[],
+  };
 }
 
 function server(store: StateStore, shared: ReturnType<typeof world>, instance = 'one'): Campaigner {
@@ -59,7 +67,11 @@ function server(store: StateStore, shared: ReturnType<typeof world>, instance = 
       const known = shared.commands.get(id);
       if (known !== undefined) known.state = 'cancelled';
     },
-    command: async (_device, id) => commandOf(id),
+    async command(_device, id) {
+      const found = commandOf(id);
+      await shared.onLook.shift()?.();
+      return found;
+    },
     record: (device, event) => shared.events.push({ device, ...event }),
     count: (state) => shared.counts.push(state),
     now: () => shared.now,
@@ -139,6 +151,44 @@ describe.each(['lmdb', 'redis'] as const)('campaigns, with the state in %s', (ki
     await eventually(async () => expect((await campaigner.get(id))?.ended).toBeGreaterThan(0));
     expect([...shared.commands.values()].every(({ state }) => state === 'cancelled')).toBe(true);
     expect(await campaigner.change('1-00000000', 'pause', 'me')).toBeUndefined();
+  });
+
+  it('stay cancelled when a canary fails in that moment, and send nothing more', async () => {
+    const [store, shared] = [await stores.open(kind), world()];
+    shared.fails = 'd-0';
+    const campaigner = server(store, shared);
+    const ids: string[] = [];
+    shared.onLook.push(() => eventually(() => campaigner.change(ids[0] ?? '', 'cancel', 'me')));
+    const id = await begin(campaigner, { canary_pct: 10 });
+    ids.push(id);
+    await eventually(async () => expect((await campaigner.get(id))?.ended).toBeGreaterThan(0));
+    expect(await campaigner.get(id)).toMatchObject({ state: 'cancelled', note: 'cancel by me', counts: { failed: 1, cancelled: 9 } });
+    expect(sentTo(shared)).toEqual(['d-0']);
+  });
+
+  it('1, 2: are left alone by a server that was slow, and that another has followed meanwhile', async () => {
+    const [store, shared] = [await stores.open(kind), world()];
+    const [slow, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    shared.onLook.push(() => {
+      slow.resolve();
+      return release.promise;
+    });
+    const first = server(store, shared);
+    const id = await begin(first, { canary_pct: 0, rate: 60 });
+    await slow.promise;
+    expect(sentTo(shared)).toEqual(['d-0']);
+    // Its lease has run out.
+    shared.now += 31_000;
+    const second = server(await stores.open(kind), shared, 'two');
+    await eventually(() => expect(sentTo(shared)).toHaveLength(2));
+    await second.stop();
+    shared.now += 31_000;
+    release.resolve();
+    await eventually(async () => {
+      shared.now += 1_000;
+      expect(await first.get(id)).toMatchObject({ state: 'done', counts: { succeeded: 10 } });
+    });
+    expect(sentTo(shared).sort()).toEqual(IDS);
   });
 
   it('1, 2: go on after the end of a server, at another one on the same store, and reach no device twice', async () => {

@@ -295,6 +295,24 @@ describe.each(['lmdb', 'Redis'])('life of a service, on %s', (kind) => {
     await until(['service_started', 'service_suspended', 'service_resumed']);
   });
 
+  it('1: nor does a change of its account of which this server has not heard yet', async () => {
+    await accounts().create(newAccountSchema.parse({ id: 'acme' }), 'desk');
+    await bring('active');
+    await records().patch('d-1', { account: 'acme' }, 'desk');
+    now += 1000;
+    await accounts().suspend('acme', 'not paid', 'desk');
+    const keeper = new ServiceKeeper({ store, instance: 'one', record });
+    await keeper.look('d-1', await records().get('d-1'), now, 7);
+    await until(['service_started', 'service_suspended']);
+    now += 1000;
+    await accounts().resume('acme', undefined, false, 'desk');
+    await records().patch('d-1', { name: 'Van 1' }, 'desk');
+    now += 1000;
+    keeper.told('d-1');
+    await keeper.look('d-1', { ...deviceSchema.parse(await records().get('d-1')), first_seen: now }, now, 7);
+    await until(['service_started', 'service_suspended', 'service_resumed']);
+  });
+
   it('a device that is put to wait is not activated, and the reason of a caller is said once', async () => {
     start();
     await bring('active');

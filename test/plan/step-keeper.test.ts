@@ -14,7 +14,7 @@ import { usageKey } from '../../src/fleet/plan/usage.ts';
 import { casesOf } from '../../src/fleet/registry/cases.ts';
 import { DEVICES, type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { openState, type State } from '../../src/state/open.ts';
-import type { StateStore } from '../../src/state/store.ts';
+import type { StateStore, Table } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { eventually, remains } from '../support/wait.ts';
@@ -149,6 +149,45 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     now = end;
     await used(1001);
     await until(['d01 over_cap', 'd01 over_cap']);
+  });
+
+  it('nor of usage of the cycle before, when another server has told of the next one meanwhile', async () => {
+    await put('plans', 'basic', plan({}));
+    await used(1001);
+    const { end } = cycleOf(plan({}), now);
+    const other = times(1, 'excess', async () => {
+      now = end;
+      await used(1001);
+      await store.write([{ table: 'excess', key: 'd01', put: String(end) }]);
+    });
+    let looks = 0;
+    const beforeRead = (table: Table): unknown => {
+      if (table === 'excess') looks++;
+      return other(table);
+    };
+    const stepKeeper = start(undefined, 'two', interposed(store, { beforeRead }));
+    // The look behind the one that was overtaken: usage has changed meanwhile.
+    await eventually(() => expect(looks).toBeGreaterThan(1));
+    await stepKeeper.stop();
+    expect([events, await store.get('excess', 'd01')]).toEqual([[], String(end)]);
+  });
+
+  it('3: a server that has not heard of a change of the plan yet undoes nothing that another has decided by it', async () => {
+    let looks = 0;
+    const seen = interposed(store, { afterRead: (table) => (table === 'usage' ? looks++ : 0) });
+    const deaf: StateStore = {
+      ...seen,
+      watch: (changed) => store.watch((table, key) => (table === 'plans' ? undefined : changed(table, key))),
+    };
+    await used(700);
+    const stepKeeper = start(undefined, 'two', deaf);
+    await eventually(() => expect(looks).toBeGreaterThan(0));
+    await put('plans', 'basic', plan({ bytes_cap: 10_000, steps: STEPS }));
+    const before = looks;
+    await used(250);
+    await eventually(() => expect(looks).toBeGreaterThan(before));
+    await stepKeeper.stop();
+    expect([events, await held()]).toEqual([[], []]);
   });
 
   it('1, 4: begin with usage, each once, and end with the cycle: the interval before comes back', async () => {

@@ -62,6 +62,18 @@ describe.each(['lmdb', 'redis'] as const)('conditions travel with the write in %
     expect(await store.get('plans', 'gold')).toBeDefined();
   });
 
+  it('nor is its running cycle changed, unless that was said, when a device is put on it meanwhile', async () => {
+    const store = await stores.open(kind);
+    const deviceRecords = deviceRecordsOf(store);
+    await plansOf(store).put(GOLD, 'test', 'now');
+    await deviceRecords.create({ ...blank('d-1') }, 'test');
+    const slow = interposed(store, 'plans', () => deviceRecords.patch('d-1', { plan: 'gold' }, 'test'));
+    const change = await plansOf(slow).put({ ...GOLD, bytes_cap: 5 }, 'test', () => deviceRecords.isOnPlan('gold'));
+    if (change === 'past') throw new Error('no version');
+    expect(change.version.from).toBeGreaterThan(Date.now());
+    expect(await plansOf(store).get('gold')).not.toHaveProperty('bytes_cap');
+  });
+
   it('nor when the device came by a new record, a replaced one, an upload or from quarantine', async () => {
     const store = await stores.open(kind);
     const deviceRecords = deviceRecordsOf(store);

@@ -291,4 +291,30 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
     expect((await shadow.get('van-1')).desired).toEqual(desired);
     expect(await UNITS.get(store, 'van-1')).not.toHaveProperty('fresh');
   });
+
+  it('one that is put in while the one before is asked is asked itself, when it has spoken', async () => {
+    await store.write([{ table: 'settings', key: 'van-1', put: '{"desired":{"interval":30},"reported":{},"pending":{}}' }]);
+    await swap('new-1', { protocol: 'h02' });
+    const registry = registryOf(store);
+    registry.seen(await lookup(registry, 'new-1'), 'h02', 'tcp', () => {});
+    await eventually(async () => expect(await records.get('van-1')).toMatchObject({ transport: 'tcp' }));
+    let looks = 0;
+    const keeper = new UnitKeeper({
+      ...{ store, shadow: new Shadow(store), log: silentLog, submit: async () => ({ refused: 'conflict', problems: [] }) },
+      record: (id, event) => events.push({ device: id, ...event }),
+      async device(id) {
+        const known = await records.get(id);
+        if (looks++ === 0) await swap('new-2', { protocol: 'jt808' });
+        return known;
+      },
+    });
+    keeper.start();
+    closing.push(() => keeper.stop());
+    await eventually(() => expect(looks).toBeGreaterThan(1));
+    await eventually(async () => expect(await lookup(registry, 'new-2')).toMatchObject({ id: 'van-1' }));
+    registry.seen(await lookup(registry, 'new-2'), 'jt808', 'udp', () => {});
+    const told = (): object[] => events.filter(({ type }) => type === 'unit_settled');
+    await eventually(() => expect(told()).toHaveLength(1));
+    expect(told()).toMatchObject([{ unit: 'new-2', protocol: 'jt808', sent: ['interval'] }]);
+  });
 });

@@ -139,16 +139,17 @@ export class Campaigner {
   /** Does not reject. */
   async #all(): Promise<void> {
     try {
-      for await (const [id, row] of CAMPAIGNS.entries(this.#o.store)) if (row.ended === 0) await this.#one(id, row);
+      for await (const [id, row] of CAMPAIGNS.entries(this.#o.store)) if (row.ended === 0) await this.#one(id);
     } catch (error) {
       this.#work.clear();
       this.#o.log.warn({ error: messageOf(error) }, 'campaigns could not be continued; retrying');
     }
   }
 
-  async #one(id: string, row: CampaignRow): Promise<void> {
+  async #one(id: string): Promise<void> {
     const { store, now } = this.#o;
-    if (!(await this.#lease(id))) {
+    const row = await this.#lease(id);
+    if (row === undefined) {
       this.#work.delete(id);
       return;
     }
@@ -159,11 +160,12 @@ export class Campaigner {
     if (row.state === 'running') await this.#send(id, row, work);
     const { failed, isDone } = nextOf(work.targets.values(), 0);
     const counts = countsOf(work.targets.values());
-    const isStopped = row.state === 'running' && failed !== undefined;
     await attempt(`the campaign ${id}`, async () => {
       const text = await store.get('campaigns', id);
       const latest = CAMPAIGNS.parse(id, text);
-      if (latest === undefined) return undefined;
+      if (latest === undefined || latest.ended > 0 || latest.lease.by !== this.#o.instance) return undefined;
+      // By what it is now: a person may have cancelled it meanwhile, which also takes back what waits.
+      const isStopped = latest.state === 'running' && failed !== undefined;
       const note = isStopped ? `canary ${failed.device}: ${failed.note || failed.command_state}` : latest.note;
       const isOver = isStopped || latest.state === 'stopped' || latest.state === 'cancelled';
       const state = isStopped ? 'stopped' : isDone && !isOver ? 'done' : latest.state;
@@ -184,17 +186,19 @@ export class Campaigner {
     this.#o.record('', { type: 'campaign_ended', campaign: id, command: type, state, succeeded, failed, cancelled, waiting, by });
   }
 
-  /** Invariant 1. */
-  async #lease(id: string): Promise<boolean> {
+  /** Invariant 1. The campaign as it is then; undefined: another works on it, or it is over. */
+  async #lease(id: string): Promise<CampaignRow | undefined> {
     const { store, instance, now } = this.#o;
     const text = await store.get('campaigns', id);
     const row = CAMPAIGNS.parse(id, text);
-    if (row === undefined) return false;
+    if (row === undefined || row.ended > 0) return undefined;
     const { lease } = row;
-    if (lease.by !== instance && lease.until > now()) return false;
-    if (lease.by === instance && lease.until > now() + LEASE_MS / 2) return true;
+    if (lease.by !== instance && lease.until > now()) return undefined;
+    if (lease.by === instance && lease.until > now() + LEASE_MS / 2) return row;
+    // Who had it meanwhile has sent more than is known here.
+    if (lease.by !== instance) this.#work.delete(id);
     const leased: CampaignRow = { ...row, lease: { by: instance, until: now() + LEASE_MS } };
-    return store.write([CAMPAIGNS.expect(text, id), CAMPAIGNS.put(leased, id)]);
+    return (await store.write([CAMPAIGNS.expect(text, id), CAMPAIGNS.put(leased, id)])) ? leased : undefined;
   }
 
   async #targets(id: string): Promise<Map<string, Target>> {
@@ -224,7 +228,7 @@ export class Campaigner {
   }
 
   async #send(id: string, row: CampaignRow, work: Work): Promise<void> {
-    const { now } = this.#o;
+    const { store, instance, now } = this.#o;
     const at = now();
     // No more at once than of five seconds, after a pause or a step of the clock, too.
     const most = Math.max(1, row.rate / 12);
@@ -232,20 +236,22 @@ export class Campaigner {
     work.at = at;
     const { send } = nextOf(work.targets.values(), Math.floor(work.due));
     for (const target of send) {
-      // While it was paused or cancelled meanwhile, nothing more leaves.
-      if ((await CAMPAIGNS.get(this.#o.store, id))?.state !== 'running') return;
+      // While it was paused or cancelled meanwhile, or another server has taken it over, nothing more leaves.
+      const text = await store.get('campaigns', id);
+      const latest = CAMPAIGNS.parse(id, text);
+      if (latest?.state !== 'running' || latest.lease.by !== instance) return;
+      if (!(await this.#hand(id, row, work, target, CAMPAIGNS.expect(text, id)))) return;
       work.due--;
-      await this.#hand(id, row, work, target);
     }
   }
 
-  /** Invariant 2. */
-  async #hand(id: string, row: CampaignRow, work: Work, target: Target): Promise<void> {
+  /** Invariant 2. False: the campaign has changed since it was read as `condition` says. */
+  async #hand(id: string, row: CampaignRow, work: Work, target: Target, condition: Op): Promise<boolean> {
     const { store, now } = this.#o;
     const { device } = target;
     const command = target.command === '' ? `${now().toString(36).padStart(9, '0')}${randomBytes(6).toString('hex')}` : target.command;
     const noted: Target = { ...target, command };
-    await store.write([TARGETS.put(noted, id, device)]);
+    if (!(await store.write([condition, TARGETS.put(noted, id, device)]))) return false;
     work.targets.set(device, noted);
     const outcome = await this.#o.submit({
       ...{ id: command, device, type: row.type, parameters: row.parameters, requester: row.by, reason: row.reason },
@@ -260,6 +266,7 @@ export class Campaigner {
         : { ...noted, state: 'failed', command: '', command_state: outcome.refused, note: problems };
     await store.write([TARGETS.put(next, id, device)]);
     work.targets.set(device, next);
+    return true;
   }
 
   async #cancelAll(id: string, row: CampaignRow, { targets }: Work): Promise<void> {

@@ -90,9 +90,10 @@ export class UnitKeeper {
 
   async #ask(id: string): Promise<void> {
     const { store, shadow, device, record } = this.#o;
-    const known = await device(id);
     const text = await store.get('units', id);
     const row = UNITS.parse(id, text);
+    // Behind the row: the device of before would say that the new unit has spoken, and how the old one did.
+    const known = await device(id);
     const unit = row?.periods.at(-1);
     // Until it has spoken, how is not known for sure.
     if (row?.fresh !== true || unit === undefined || known?.protocol === undefined || known.transport === undefined) return;

@@ -46,6 +46,14 @@ export class DevicePlans {
     return (await this.#terms(device)).account;
   }
 
+  /** What is in force is read again: what is remembered may be older than a row that was read meanwhile. */
+  forget(device: string): void {
+    this.#changes++;
+    const known = this.#devices.get(device);
+    if (known !== undefined) this.#plans.delete(known.plan);
+    this.#devices.delete(device);
+  }
+
   close(): void {
     this.#unwatch();
   }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
-import type { StateStore } from '../../state/store.ts';
+import type { Op, StateStore } from '../../state/store.ts';
 import { firstMoment } from './cycle.ts';
 import { type Plan, UNLIMITED } from './plan.ts';
 import { firstOf, inForce, PLANS, type PlanHistory, type PlanVersion, UNLIMITED_HISTORY } from './versions.ts';
@@ -58,29 +58,40 @@ export class PlanRecords {
     return plans.some(({ name }) => name === UNLIMITED.name) ? plans : [UNLIMITED, ...plans];
   }
 
-  /** Makes a plan, or a version of it; 'past' when the date has begun already. Rejects with AppError STATE_BUSY as `attempt` does. */
-  async put(plan: Plan, by: string, effective: Effective): Promise<PlanChange | 'past'> {
+  /**
+   * Makes a plan, or a version of it; 'past' when the date has begun already. `effective`: or is any device on the plan? Then from its next
+   * cycle on, else at once; a device that is put on it meanwhile counts. Rejects with AppError STATE_BUSY as `attempt` does.
+   */
+  async put(plan: Plan, by: string, effective: Effective | (() => Promise<boolean>)): Promise<PlanChange | 'past'> {
     const { store, record } = this.#o;
     return attempt(`the plan "${plan.name}"`, async () => {
       const now = this.#o.now();
       const text = await store.get('plans', plan.name);
       const stored = PLANS.read(text);
       const before = stored ?? (plan.name === UNLIMITED.name ? UNLIMITED_HISTORY : undefined);
-      const from = before === undefined ? 0 : momentOf(before, effective, now);
+      const { moment, unless } = await this.#momentOf(plan.name, effective);
+      const from = before === undefined ? 0 : momentOf(before, moment, now);
       if (from < 0) return 'past';
       const after = before === undefined ? firstOf(plan, now, by) : withVersion(before, plan, { from, made: now, by }, now);
       const [version] = after.versions.slice(-1);
       if (version === undefined || (after === before && stored !== undefined)) return { made: false, version: lastOf(before ?? after) };
-      const written = await store.write([PLANS.expect(text, plan.name), PLANS.put(after, plan.name)]);
+      const written = await store.write([...unless, PLANS.expect(text, plan.name), PLANS.put(after, plan.name)]);
       if (!written) return CONTENDED;
-      const old = before === undefined ? undefined : lastOf(before).plan;
-      const fields = Object.keys({ ...old, ...plan }).filter(
-        (name) => !isDeepStrictEqual(old && Reflect.get(old, name), Reflect.get(plan, name)),
-      );
+      const fields = changedFields(before === undefined ? undefined : lastOf(before).plan, plan);
       if (after !== before)
         record('', { type: 'plan_changed', plan: plan.name, fields, version: version.version, effective: version.from || now, by });
       return { made: stored === undefined, version };
     });
+  }
+
+  /** `unless`: a device was put on the plan meanwhile. */
+  async #momentOf(
+    plan: string,
+    effective: Effective | (() => Promise<boolean>),
+  ): Promise<{ readonly moment: Effective; readonly unless: readonly Op[] }> {
+    if (typeof effective !== 'function') return { moment: effective, unless: [] };
+    const joins = await this.#o.store.get('plan_joins', plan);
+    return { moment: (await effective()) ? 'next_cycle' : 'now', unless: [{ table: 'plan_joins', key: plan, expect: joins }] };
   }
 
   /**
@@ -105,6 +116,10 @@ export class PlanRecords {
       return 'removed';
     });
   }
+}
+
+function changedFields(old: Plan | undefined, plan: Plan): string[] {
+  return Object.keys({ ...old, ...plan }).filter((name) => !isDeepStrictEqual(old && Reflect.get(old, name), Reflect.get(plan, name)));
 }
 
 /** Invariant 1; -1: the date has begun. */

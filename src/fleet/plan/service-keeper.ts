@@ -74,15 +74,15 @@ export class ServiceKeeper {
 
   /** `noticeDays`: how long before its end a service is said to end. Returns when to look again, epoch ms. */
   async look(id: string, device: Device | undefined, now: number, noticeDays: number): Promise<number> {
-    let subject = await this.#subject(device);
-    const due = this.#dueOf(subject, now, noticeDays);
+    const seenAs = await this.#subject(device);
+    const due = this.#dueOf(seenAs, now, noticeDays);
     const seen = JSON.stringify([
       device?.state,
       device?.activates_at,
       device?.suspends_at,
-      endOf(subject, now),
-      subject.holder.steps.at(-1)?.at,
-      subject.holder.steps.length,
+      endOf(seenAs, now),
+      seenAs.holder.steps.at(-1)?.at,
+      seenAs.holder.steps.length,
       device?.first_seen,
       device?.plan,
       device?.account,
@@ -93,8 +93,9 @@ export class ServiceKeeper {
     const { store, instance, record } = this.#o;
     const text = await store.get('service', id);
     const row = SERVICE.parse(id, text);
-    // The device is read behind its row: a change of it before that is seen, and one after that makes the write fail (invariant 1).
-    subject = await this.#subject(await DEVICES.get(store, id));
+    // The device and its account are read behind the row, the account not from memory: a change of them before that is seen, and one after that
+    // makes the write fail (invariant 1).
+    const subject = await subjectOf(store, await DEVICES.get(store, id));
     const isNew = text === undefined && (this.#isSettled ||= (await store.get('service', SETTLED_KEY)) !== undefined);
     const moved = withEnding(advance(row, subject, now, { by: 'time', reason: '' }, !isNew), subject, now, noticeDays * DAY_MS);
     if (moved === undefined) return due;

@@ -11,7 +11,7 @@ import type { Outcome } from '../command/intake.ts';
 import { caseOps } from '../registry/cases.ts';
 import { DEVICES, type Device, deviceSchema } from '../registry/device.ts';
 import type { DevicePlans } from './device-plans.ts';
-import { tellExcess } from './excess.ts';
+import { type Standing, tellExcess } from './excess.ts';
 import type { Plan, Step } from './plan.ts';
 import { SETTLED_KEY } from './service.ts';
 import type { ServiceKeeper } from './service-keeper.ts';
@@ -207,7 +207,14 @@ export class StepKeeper {
     }
   }
 
+  /** What is to change is decided once more with the plan as the store has it: one from memory could undo what another server has written. */
   async #look(id: string): Promise<Verdict | undefined> {
+    if ((await this.#decide(id)) === undefined) return undefined;
+    this.#o.plans.forget(id);
+    return this.#decide(id);
+  }
+
+  async #decide(id: string): Promise<Verdict | undefined> {
     const { store, plans, now: clock } = this.#o;
     const now = clock();
     // Before what it follows from: otherwise a look with an older device could undo what another server has written meanwhile.
@@ -229,7 +236,12 @@ export class StepKeeper {
     if (plan.steps.length === 0 && before === undefined && recovery === undefined && !isCapped) return undefined;
     const usage = await readUsage(store, device, force);
     const { pct, cycle } = usage;
-    await tellExcess(store, device, force, usage, this.#o.record);
+    const again = async (): Promise<Standing> => {
+      plans.forget(id);
+      const latest = await plans.of(id, clock());
+      return { force: latest, usage: await readUsage(store, device, latest) };
+    };
+    await tellExcess(store, device, usage, again, this.#o.record);
     const held = stepsHeld(plan, pct, before?.cycle === cycle.start ? before.held : []).filter((step) => canHold(step, device));
     if (held.length > 0) this.#dueAt(id, cycle.end);
     const slowed = await this.#slowed(device, plan, held, before);
