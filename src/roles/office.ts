@@ -18,9 +18,10 @@ import { Waiting } from '../fleet/command/waiting.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
 import { PlanNotices } from '../fleet/plan/notices.ts';
 import { PlanRecords } from '../fleet/plan/plan-records.ts';
-import { ServiceKeeper, serviceOps } from '../fleet/plan/service-keeper.ts';
+import { readService, ServiceKeeper, serviceOps } from '../fleet/plan/service-keeper.ts';
 import { SilenceKeeper } from '../fleet/plan/silence.ts';
 import { StepKeeper } from '../fleet/plan/step-keeper.ts';
+import { hasUnfrozen } from '../fleet/plan/unfrozen.ts';
 import { passedOps } from '../fleet/plan/usage.ts';
 import { UsageRanking } from '../fleet/plan/usage-ranking.ts';
 import { inForce } from '../fleet/plan/versions.ts';
@@ -315,7 +316,8 @@ function trailOf({ audit, log, metrics }: OfficeOptions, codecs: ReadonlyMap<str
 
 function forgetterOf({ config, log, record, isConnected }: OfficeOptions, state: State): Forgetter {
   const afterMs = config.registry.mode === 'open' ? config.registry.forgetAfter : 0;
-  return new Forgetter({ store: state, afterMs, isConnected, record, now, log });
+  const isCounted = async (id: string): Promise<boolean> => hasUnfrozen(state, id, (await readService(state, id, now()))?.periods ?? []);
+  return new Forgetter({ store: state, afterMs, isConnected, isCounted, record, now, log });
 }
 
 function stepKeeperOf(

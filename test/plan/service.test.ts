@@ -385,6 +385,19 @@ describe.each(['lmdb', 'Redis'])('life of a service, on %s', (kind) => {
     await eventually(async () => expect(await store.get('service', 'd-1')).toBeUndefined());
   });
 
+  it('but the life of its service stays as long as a statement is to be made of what it used', async () => {
+    start();
+    await settled();
+    const stranger = deviceSchema.parse({ id: 'd-1', first_seen: NOW, provisional: true });
+    const used = { table: 'usage', key: `d-1 ${Date.UTC(2026, 5, 1)}`, add: { bytes_in: 5 } } as const;
+    await store.write([{ table: 'devices', key: 'd-1', put: JSON.stringify(stranger) }, used]);
+    await until(['service_started']);
+    await store.write([{ table: 'devices', key: 'd-1', remove: true }]);
+    await until(['service_started', 'service_ended']);
+    await eventually(async () => expect(SERVICE.read(await store.get('service', 'd-1'))?.news).toEqual([]));
+    expect((await SERVICE.get(store, 'd-1'))?.periods).toMatchObject([{ state: 'active' }, { state: 'removed' }]);
+  });
+
   it('4: news that a killed server had claimed are announced by it when it is back, by another only later', async () => {
     await records().create(deviceSchema.parse({ id: 'd-1', activates_at: NOW }), 'desk');
     await store.update('service', 'd-1', (text) =>

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
+import { readService } from '../../src/fleet/plan/service-keeper.ts';
+import { hasUnfrozen } from '../../src/fleet/plan/unfrozen.ts';
 import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { DeviceCache } from '../../src/fleet/registry/device-cache.ts';
 import type { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
@@ -7,6 +9,7 @@ import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
 import { Forgetter } from '../../src/fleet/registry/forgetter.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed, times } from '../helpers/interposed-store.ts';
 import { eventually } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
@@ -39,6 +42,7 @@ function rig(store: StateStore & ProfileStore) {
     store,
     afterMs: 30 * DAY,
     isConnected: (device) => connected.has(device),
+    isCounted: async (id) => hasUnfrozen(store, id, (await readService(store, id, now))?.periods ?? []),
     record,
     now: () => now,
     log: silentLog,
@@ -69,6 +73,11 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     now += 30 * DAY;
     expect(await forgetter.sweep()).toBe(0);
     now++;
+    // Its cycle is over or not: the statement is still to be made of it.
+    expect(await forgetter.sweep()).toBe(0);
+    now += 30 * DAY;
+    expect(await forgetter.sweep()).toBe(0);
+    await store.write([{ table: 'statements', key: `once-1 ${START}`, put: '{}' }]);
     expect(await forgetter.sweep()).toBe(1);
     expect([await read('once-1'), events]).toEqual([undefined, [{ device: 'once-1', type: 'device_removed', by: 'registry.forgetAfter' }]]);
     expect(await new Promise((resolve) => store.findProfile('once-1', resolve))).toBeUndefined();
@@ -99,6 +108,24 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     await eventually(async () => expect(await read('back-1')).not.toHaveProperty('provisional'));
     now += 60 * DAY;
     expect(await forgetter.sweep()).toBe(0);
+  });
+
+  it('2: stay when a hold is set or a command handed in while they are looked at', async () => {
+    const store = await stores.open(kind);
+    for (const [id, table, key] of [
+      ['held-1', 'holds', 'held-1'],
+      ['asked-1', 'submitted', 'asked-1'],
+    ] as const) {
+      const came = times(1, 'devices', () => store.write([{ table, key, put: '{}' }]));
+      const { forgetter, contact, read } = rig(
+        interposed(store, { beforeWrite: (tables) => (tables.includes('standing') ? came(tables) : undefined) }),
+      );
+      await contact(id);
+      await eventually(async () => expect(await read(id)).toMatchObject({ provisional: true }));
+      now += 31 * DAY;
+      expect([id, await forgetter.sweep()]).toEqual([id, 0]);
+      await store.write([{ table: 'devices', key: id, remove: true }]);
+    }
   });
 
   it('leave the quarantine when they are admitted', async () => {

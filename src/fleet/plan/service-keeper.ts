@@ -14,6 +14,7 @@ import {
   UNOWNED,
   withEnding,
 } from './service.ts';
+import { hasUnfrozen } from './unfrozen.ts';
 import { inForce, PLANS, UNLIMITED_HISTORY } from './versions.ts';
 
 /**
@@ -109,7 +110,9 @@ export class ServiceKeeper {
       // Another server was first, or a caller has changed it: what it is now is looked at again.
       if (!(await store.write([SERVICE.expect(text, id), { table: 'service', key: id, put: claim }]))) return now + AGAIN_MS;
       for (const event of moved.news) record(id, event);
-      const done = isForgotten(rest) ? SERVICE.remove(id) : SERVICE.put({ ...rest, news: [] }, id);
+      // What a statement is still to be made of stays.
+      const isGone = isForgotten(rest) && !(await hasUnfrozen(store, id, rest.periods));
+      const done = isGone ? SERVICE.remove(id) : SERVICE.put({ ...rest, news: [] }, id);
       if (moved.news.length > 0) await store.write([SERVICE.expect(claim, id), done]);
     }
     if (this.#known.size >= MOST_KNOWN) this.#known.clear();

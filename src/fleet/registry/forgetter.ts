@@ -11,8 +11,9 @@ import { DEVICES } from './device.ts';
  *
  * 1. Forgotten is a record that a contact has made (`provisional`), whose device has not come back, that no person or program has
  *    changed, on the plan `default`, without an open command or a hold, and not connected; with it the profile. What it sent, and sums of its
- *    usage, stay.
- * 2. A record is removed on the condition that it is still as it was read: a device that comes back meanwhile stays.
+ *    usage, stay. It waits for the statements of those sums.
+ * 2. A record is removed on the condition that it is still as it was read, and that there is no hold or new command: a device that comes back
+ *    meanwhile stays.
  */
 const SWEEP_MS = 3_600_000;
 /** After the start: devices come back first. */
@@ -24,6 +25,8 @@ export interface ForgetterOptions {
   /** Age of what is forgotten, ms; 0: nothing is. */
   readonly afterMs: number;
   readonly isConnected: (device: string) => boolean;
+  /** Is a statement still to be made of what it used? */
+  readonly isCounted: (device: string) => Promise<boolean>;
   /** Journals an event of a device. */
   readonly record: (device: string, event: object) => void;
   /** Wall clock, epoch ms. */
@@ -67,15 +70,19 @@ export class Forgetter {
   }
 
   async #forget(id: string, text: string): Promise<boolean> {
-    const { store, isConnected, record } = this.#o;
+    const { store, isConnected, isCounted, record } = this.#o;
     if (isConnected(id)) return false;
     // Under a hold, which a record that has sent nothing may be, too.
     if ((await store.get('holds', id)) !== undefined) return false;
+    const submitted = await store.get('submitted', id);
     for (const table of ['commands', 'unknown'] as const)
       if ((await store.list(table, { prefix: `${id} `, limit: 1 })).length > 0) return false;
+    if (await isCounted(id)) return false;
     const removed = await store.write(
       [
         { table: 'devices', key: id, expect: text },
+        { table: 'holds', key: id, expect: undefined },
+        { table: 'submitted', key: id, expect: submitted },
         { table: 'devices', key: id, remove: true },
         { table: 'standing', key: id, remove: true },
       ],

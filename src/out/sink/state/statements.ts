@@ -15,12 +15,12 @@ import {
   type Scope,
   STATEMENTS,
   type Statement,
-  scopesOf,
   statementOf,
   totalOf,
   type Used,
   unitsWithin,
 } from '../../../fleet/plan/statement.ts';
+import { partOf, unfrozen } from '../../../fleet/plan/unfrozen.ts';
 import { PLANS, type PlanHistory, pricedBy, UNLIMITED_HISTORY } from '../../../fleet/plan/versions.ts';
 import { entries, pages } from '../../../state/pages.ts';
 import type { StateStore } from '../../../state/store.ts';
@@ -147,11 +147,9 @@ export class StatementKeeper {
     const [device, start] = [key.slice(0, at), Number(key.slice(at + 1))];
     if (start >= closed || (await store.get('statements', key)) !== undefined) return;
     const periods = (await readService(store, device, now()))?.periods ?? [];
-    for (const scope of scopesOf(periods, plans, start)) {
-      const part = partOf(scope);
-      if (part !== undefined && (await store.get('statements', STATEMENTS.key(device, start, part))) !== undefined) continue;
+    for await (const scope of unfrozen(store, [device, start], periods, plans)) {
       // A part is frozen with the rest of its cycle: its account may have the device again.
-      const due = part === undefined ? scope.to : pricedBy(scope.plan, start).cycle.end;
+      const due = partOf(scope) === undefined ? scope.to : pricedBy(scope.plan, start).cycle.end;
       yield { device, start, scope, periods, due };
     }
   }
@@ -202,11 +200,6 @@ export class StatementKeeper {
       await store.write(page.map(({ key }) => ({ table: 'statement_copies', key, remove: true }) as const));
     }
   }
-}
-
-/** The account, where others had the device in the cycle, too. */
-function partOf({ account, owned }: Pick<Scope, 'account'> & { readonly owned?: Scope['owned'] }): string | undefined {
-  return owned === undefined ? undefined : account;
 }
 
 export interface Finding {
