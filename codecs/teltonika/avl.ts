@@ -74,11 +74,11 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
   if (eventId !== 0) out.attr(EVENT_CODE, eventId);
   if (codec === Codec16) out.attr(GENERATION, bytes[p++]!);
   p += countWidthOf(codec);
-  p = ones(bytes, p, codec, table, r, out);
-  p = twos(bytes, p, codec, table, r, out);
+  p = ones(bytes, p, codec, table, out);
+  p = twos(bytes, p, codec, table, out);
   const fourFrom = out.attrs;
-  p = fours(bytes, p, codec, table, r, out);
-  p = eights(bytes, p, codec, table, r, out);
+  p = fours(bytes, p, codec, table, out);
+  p = eights(bytes, p, codec, table, out);
   if (codec === Codec8E) variables(bytes, p, table, out);
   finishJoined(out, fourFrom);
   if (eventId !== 0) finishEvent(eventId, bytes[start + 8]!, family, r, firstAttr, out);
@@ -86,7 +86,7 @@ export function readRecord(bytes: Bytes, start: number, end: number, codec: numb
 }
 
 /** The elements of one byte; their count is at `p`. Returns the offset behind them. */
-function ones(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+function ones(bytes: Bytes, p: number, codec: number, table: Family['table'], out: FrameResult): number {
   const idWidth = idWidthOf(codec);
   let at = p + countWidthOf(codec);
   for (let count = countAt(bytes, p, codec); count > 0; count--) {
@@ -97,7 +97,7 @@ function ones(bytes: Bytes, p: number, codec: number, table: Family['table'], r:
     else {
       const signed = (value << 24) >> 24;
       if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
-      else special(bytes, at + idWidth, 1, role, entry & 0xfffff, value, signed, r, out);
+      else special(bytes, at + idWidth, 1, entry, value, out);
     }
     at += idWidth + 1;
   }
@@ -105,7 +105,7 @@ function ones(bytes: Bytes, p: number, codec: number, table: Family['table'], r:
 }
 
 /** As `ones`, of two bytes. */
-function twos(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+function twos(bytes: Bytes, p: number, codec: number, table: Family['table'], out: FrameResult): number {
   const idWidth = idWidthOf(codec);
   let at = p + countWidthOf(codec);
   for (let count = countAt(bytes, p, codec); count > 0; count--) {
@@ -116,7 +116,7 @@ function twos(bytes: Bytes, p: number, codec: number, table: Family['table'], r:
     else {
       const signed = (value << 16) >> 16;
       if (signed >= FROM[role]! && signed <= TO[role]!) out.attr(entry & 0xfffff, signed);
-      else special(bytes, at + idWidth, 2, role, entry & 0xfffff, value, signed, r, out);
+      else special(bytes, at + idWidth, 2, entry, value, out);
     }
     at += idWidth + 2;
   }
@@ -124,7 +124,7 @@ function twos(bytes: Bytes, p: number, codec: number, table: Family['table'], r:
 }
 
 /** As `ones`, of four bytes. */
-function fours(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+function fours(bytes: Bytes, p: number, codec: number, table: Family['table'], out: FrameResult): number {
   const idWidth = idWidthOf(codec);
   let at = p + countWidthOf(codec);
   for (let count = countAt(bytes, p, codec); count > 0; count--) {
@@ -133,22 +133,21 @@ function fours(bytes: Bytes, p: number, codec: number, table: Family['table'], r
     const role = entry >>> 20;
     if (value >= 0 && value <= UP_TO[role]!) out.attr(entry & 0xfffff, value);
     else if (value >= FROM[role]! && value <= TO[role]!) out.attr(entry & 0xfffff, value);
-    else special(bytes, at + idWidth, 4, role, entry & 0xfffff, value >>> 0, value, r, out);
+    else special(bytes, at + idWidth, 4, entry, value >>> 0, out);
     at += idWidth + 4;
   }
   return at;
 }
 
 /** As `ones`, of eight bytes. */
-function eights(bytes: Bytes, p: number, codec: number, table: Family['table'], r: number, out: FrameResult): number {
+function eights(bytes: Bytes, p: number, codec: number, table: Family['table'], out: FrameResult): number {
   const idWidth = idWidthOf(codec);
   let at = p + countWidthOf(codec);
   for (let count = countAt(bytes, p, codec); count > 0; count--) {
     const entry = table[Width.Eight | (idWidth === 1 ? bytes[at]! : u16be(bytes, at))]!;
-    const role = entry >>> 20;
     const value = at + idWidth;
-    if (role === Role.Uint) out.attr(entry & 0xfffff, u64be(bytes, value));
-    else special(bytes, value, 8, role, entry & 0xfffff, u64be(bytes, value), i64be(bytes, value), r, out);
+    if (entry >>> 20 === Role.Uint) out.attr(entry & 0xfffff, u64be(bytes, value));
+    else special(bytes, value, 8, entry, u64be(bytes, value), out);
     at += idWidth + 8;
   }
   return at;
@@ -223,6 +222,13 @@ export function place(latitude: number, longitude: number, satellites: number, r
   out.valid[r] = satellites > 0 ? 1 : 0;
 }
 
+/** The bytes of `value` read with a sign. */
+function signedOf(bytes: Bytes, at: number, width: number, value: number): number {
+  if (width === 8) return i64be(bytes, at);
+  const unused = 32 - 8 * width;
+  return (value << unused) >> unused;
+}
+
 /** A number that its limits make a measurement, or the raw number `io_<id>` (invariant 5). */
 function limited(role: number, attribute: number, value: number, signed: number, out: FrameResult): void {
   const limits = LIMITS[role - Role.Limited]!;
@@ -231,24 +237,16 @@ function limited(role: number, attribute: number, value: number, signed: number,
   else out.attr(NUMBER | (attribute & 0xffff), value);
 }
 
-/** An element that is more than its number. `value` and `signed` are the same bytes read both ways. */
-export function special(
-  bytes: Bytes,
-  at: number,
-  width: number,
-  role: number,
-  attribute: number,
-  value: number,
-  signed: number,
-  r: number,
-  out: FrameResult,
-): void {
+/** An element of the last row that is more than its number, which is `value` when its bytes are read without a sign. */
+export function special(bytes: Bytes, at: number, width: number, entry: number, value: number, out: FrameResult): void {
+  const role = entry >>> 20;
+  const attribute = entry & 0xfffff;
   switch (role) {
     case Role.Uint:
       out.attr(attribute, value);
       return;
     case Role.Int:
-      out.attr(attribute, signed);
+      out.attr(attribute, signedOf(bytes, at, width, value));
       return;
     case Role.Bool:
       out.attr(value > 1 ? NUMBER | (attribute & 0xffff) : attribute, value);
@@ -267,7 +265,7 @@ export function special(
       gnssStatus(attribute, value, out);
       return;
     case Role.Hdop:
-      if (value <= MAX_HDOP) out.hdop[r] = value / 10;
+      if (value <= MAX_HDOP) out.hdop[out.rows - 1] = value / 10;
       else out.attr(NUMBER | (attribute & 0xffff), value);
       return;
     case Role.Operator:
@@ -285,7 +283,7 @@ export function special(
       else twofold(role, attribute, value, out);
       return;
     default:
-      if (role >= Role.Limited) limited(role, attribute, value, signed, out);
+      if (role >= Role.Limited) limited(role, attribute, value, signedOf(bytes, at, width, value), out);
       else if (role >= Role.Odometer) odometer(role - Role.Odometer, attribute, value, value === ALL_ONES[width], out);
       else if (role < Role.Near) part(bytes, at, width, role - Role.Part);
       else near(role - Role.Near, value === ALL_ONES[width] ? -1 : value);

@@ -65,10 +65,10 @@ export function readCodec7(bytes: Bytes, start: number, end: number, family: Fam
   const mask = bytes[start + 4]!;
   let p = start + 5;
   if ((mask & 1) !== 0) p = gps(bytes, p, r, out);
-  if ((mask & 2) !== 0) p = group(bytes, p, 1, Width.One, family, r, out);
-  if ((mask & 4) !== 0) p = group(bytes, p, 2, Width.Two, family, r, out);
+  if ((mask & 2) !== 0) p = group(bytes, p, 1, Width.One, family, out);
+  if ((mask & 4) !== 0) p = group(bytes, p, 2, Width.Two, family, out);
   const fourFrom = out.attrs;
-  if ((mask & 8) !== 0) group(bytes, p, 4, Width.Four, family, r, out);
+  if ((mask & 8) !== 0) group(bytes, p, 4, Width.Four, family, out);
   finishJoined(out, fourFrom);
   return next;
 }
@@ -121,13 +121,13 @@ function network(bytes: Bytes, at: number, mask: number, out: FrameResult): numb
   return p;
 }
 
-function group(bytes: Bytes, at: number, width: number, table: number, family: Family, r: number, out: FrameResult): number {
+function group(bytes: Bytes, at: number, width: number, table: number, family: Family, out: FrameResult): number {
   let p = at + 1;
   for (let n = bytes[at]!; n > 0; n--) {
     const entry = family.table[table | bytes[p]!]!;
     const value = width === 1 ? bytes[p + 1]! : width === 2 ? u16be(bytes, p + 1) : u32be(bytes, p + 1);
     if (entry >>> 20 === Role.Uint) out.attr(entry & 0xfffff, value);
-    else special(bytes, p + 1, width, entry >>> 20, entry & 0xfffff, value, value, r, out);
+    else special(bytes, p + 1, width, entry, value, out);
     p += 1 + width;
   }
   return p;
