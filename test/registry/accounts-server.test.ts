@@ -120,5 +120,4 @@ it.each(['lmdb', 'redis'])(
       expect(types.trim().split('\n')).toEqual(['created', 'suspended', 'resumed', 'closed'].map((what) => `account_${what}\tacme`));
     });
   },
-  120_000,
 );

@@ -15,7 +15,6 @@ import { ClickHouseServer, dataDirectory, INSTANCE, Slot } from '../ship/rig.ts'
 /** Numbers quote the invariants of src/out/ship/raw-keeper.ts. */
 
 const T = Date.UTC(2026, 9, 1) + 123;
-const DEADLINE = 120_000;
 
 describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
   let server: ClickHouseServer;
@@ -25,7 +24,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
     server = await ClickHouseServer.start();
     await migrate(server.client, 'fixgate', 'me');
     evidence = new Evidence(accessOf(server.url));
-  }, DEADLINE);
+  });
   afterAll(() => server.stop());
 
   const events = (rows: readonly (readonly [device: string, ms: number, type: string, data: object])[]): Promise<unknown> =>
@@ -42,95 +41,87 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
       format: 'JSONEachRow',
     });
 
-  it(
-    '1, 2, 3: frames of its window are copied once, are kept while a hold stands, and go with the device',
-    async () => {
-      await events([
-        ['d', T + 1500, 'tamper_rate', { seen: 31, since: T }],
-        ['d', T + 1600, 'gnss_lost', { reason: 'no_fix', since: T }],
-        ['d', T + 1700, 'gnss_lost', { reason: 'stuck', since: T + 1000 }],
-        ['e', T + 1800, 'over_cap', { billed_bytes: 7 }],
-        ['d', T + 1900, 'connected', {}],
-      ]);
-      const instances = await evidence.instances(['d'], T, T + 2000);
-      expect(instances.map(({ type, time, figures }) => [type, time, figures])).toEqual([
-        ['tamper_rate', T + 1500, { seen: 31, since: T }],
-        ['gnss_lost', T + 1700, { reason: 'stuck', since: T + 1000 }],
-      ]);
-      const data = dataDirectory();
-      const slot = await Slot.open(data, 0);
-      for (const [device, ms] of [
-        ['d', T - 1],
-        ['d', T],
-        ['e', T + 10],
-        ['d', T + 1700],
-        ['d', T + 1701],
-      ] as const)
-        slot.fixes(device, ms, [{ time: T }]);
-      await slot.journal.flush();
-      let erasedBefore = 0;
-      let now = T + 5000;
-      const keeper = (): RawKeeper =>
-        new RawKeeper({
-          journal: join(data, 'journal'),
-          storage: nodeStorage,
-          instance: INSTANCE,
-          evidence,
-          erased: () => whole({ d: erasedBefore }),
-          held: async () => ['d'],
-          keepMs: 86_400_000,
-          now: () => now,
-          log: silentLog,
-          ready: () => true,
-        });
-      await keeper().keep();
-      // After a restart nothing is known of what was copied.
-      await keeper().keep();
-      const kept = await evidence.hashes(['d', 'e'], T - 5000, T + 5000);
-      expect(kept.map(({ device, received }) => [device, received])).toEqual([
-        ['d', T],
-        ['d', T + 1700],
-      ]);
-      const [[frame, sha256] = []] = await rowsOf(`SELECT frame, sha256 FROM fixgate.raw FINAL ORDER BY time LIMIT 1`);
-      expect(
-        createHash('sha256')
-          .update(Buffer.from(String(frame), 'hex'))
-          .digest('hex'),
-      ).toBe(sha256);
-      now = T + 86_400_000 * 3;
-      await keeper().keep();
-      expect(await evidence.hashes(['d'], T, T + 5000)).toHaveLength(2);
-      await evidence.expire(now, ['e']);
-      expect(await evidence.hashes(['d'], T, T + 5000)).toEqual([]);
-      now = T + 5000;
-      erasedBefore = T + 1000;
-      await keeper().keep();
-      expect((await evidence.hashes(['d'], T, T + 5000)).map(({ received }) => received)).toEqual([T + 1700]);
-      await evidence.erase(whole({ d: now }));
-      expect(await evidence.hashes(['d'], T, T + 5000)).toEqual([]);
-      await slot.journal.close();
-    },
-    DEADLINE,
-  );
+  it('1, 2, 3: frames of its window are copied once, are kept while a hold stands, and go with the device', async () => {
+    await events([
+      ['d', T + 1500, 'tamper_rate', { seen: 31, since: T }],
+      ['d', T + 1600, 'gnss_lost', { reason: 'no_fix', since: T }],
+      ['d', T + 1700, 'gnss_lost', { reason: 'stuck', since: T + 1000 }],
+      ['e', T + 1800, 'over_cap', { billed_bytes: 7 }],
+      ['d', T + 1900, 'connected', {}],
+    ]);
+    const instances = await evidence.instances(['d'], T, T + 2000);
+    expect(instances.map(({ type, time, figures }) => [type, time, figures])).toEqual([
+      ['tamper_rate', T + 1500, { seen: 31, since: T }],
+      ['gnss_lost', T + 1700, { reason: 'stuck', since: T + 1000 }],
+    ]);
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    for (const [device, ms] of [
+      ['d', T - 1],
+      ['d', T],
+      ['e', T + 10],
+      ['d', T + 1700],
+      ['d', T + 1701],
+    ] as const)
+      slot.fixes(device, ms, [{ time: T }]);
+    await slot.journal.flush();
+    let erasedBefore = 0;
+    let now = T + 5000;
+    const keeper = (): RawKeeper =>
+      new RawKeeper({
+        journal: join(data, 'journal'),
+        storage: nodeStorage,
+        instance: INSTANCE,
+        evidence,
+        erased: () => whole({ d: erasedBefore }),
+        held: async () => ['d'],
+        keepMs: 86_400_000,
+        now: () => now,
+        log: silentLog,
+        ready: () => true,
+      });
+    await keeper().keep();
+    // After a restart nothing is known of what was copied.
+    await keeper().keep();
+    const kept = await evidence.hashes(['d', 'e'], T - 5000, T + 5000);
+    expect(kept.map(({ device, received }) => [device, received])).toEqual([
+      ['d', T],
+      ['d', T + 1700],
+    ]);
+    const [[frame, sha256] = []] = await rowsOf(`SELECT frame, sha256 FROM fixgate.raw FINAL ORDER BY time LIMIT 1`);
+    expect(
+      createHash('sha256')
+        .update(Buffer.from(String(frame), 'hex'))
+        .digest('hex'),
+    ).toBe(sha256);
+    now = T + 86_400_000 * 3;
+    await keeper().keep();
+    expect(await evidence.hashes(['d'], T, T + 5000)).toHaveLength(2);
+    await evidence.expire(now, ['e']);
+    expect(await evidence.hashes(['d'], T, T + 5000)).toEqual([]);
+    now = T + 5000;
+    erasedBefore = T + 1000;
+    await keeper().keep();
+    expect((await evidence.hashes(['d'], T, T + 5000)).map(({ received }) => received)).toEqual([T + 1700]);
+    await evidence.erase(whole({ d: now }));
+    expect(await evidence.hashes(['d'], T, T + 5000)).toEqual([]);
+    await slot.journal.close();
+  });
 
-  it(
-    'a statement that was frozen at no whole second is in its table',
-    async () => {
-      const table = new StatementTable(accessOf(server.url));
-      const statement = { device: 'd', account: 'acme', plan: 'default', plan_version: 1, time_zone: 'UTC', start: T, end: T + 5 };
-      const counters = { bytes_in: 1, bytes_out: 0, segments: 0, datagrams: 0, records: 0, overhead_bytes: 0, billed_bytes: 1 };
-      const whole: Statement = { ...statement, ...counters, overhead: { segment_bytes: 0, datagram_bytes: 0, round_bytes: 1 } };
-      await table.add([{ statement: whole, number: 1, previous: '', hash: hashOf(whole, ''), frozen: T + 7 }]);
-      expect(await table.list()).toEqual([
-        { account: 'acme', number: 1, device: 'd', statement: whole, previous: '', hash: hashOf(whole, ''), frozen: T + 7 },
-      ]);
-      expect(await rowsOf('SELECT toUnixTimestamp64Milli(frozen), toUnixTimestamp64Milli(start) FROM fixgate.statements')).toEqual([
-        [T + 7, T],
-      ]);
-      await table.close();
-    },
-    DEADLINE,
-  );
+  it('a statement that was frozen at no whole second is in its table', async () => {
+    const table = new StatementTable(accessOf(server.url));
+    const statement = { device: 'd', account: 'acme', plan: 'default', plan_version: 1, time_zone: 'UTC', start: T, end: T + 5 };
+    const counters = { bytes_in: 1, bytes_out: 0, segments: 0, datagrams: 0, records: 0, overhead_bytes: 0, billed_bytes: 1 };
+    const whole: Statement = { ...statement, ...counters, overhead: { segment_bytes: 0, datagram_bytes: 0, round_bytes: 1 } };
+    await table.add([{ statement: whole, number: 1, previous: '', hash: hashOf(whole, ''), frozen: T + 7 }]);
+    expect(await table.list()).toEqual([
+      { account: 'acme', number: 1, device: 'd', statement: whole, previous: '', hash: hashOf(whole, ''), frozen: T + 7 },
+    ]);
+    expect(await rowsOf('SELECT toUnixTimestamp64Milli(frozen), toUnixTimestamp64Milli(start) FROM fixgate.statements')).toEqual([
+      [T + 7, T],
+    ]);
+    await table.close();
+  });
 
   const rowsOf = async (query: string): Promise<unknown[][]> => (await server.client.query({ query, format: 'JSONCompactEachRow' })).json();
 });

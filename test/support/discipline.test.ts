@@ -11,7 +11,10 @@ const WAIT = 'support/wait.ts';
 const BANNED: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['a sleep: wait for what it is about with support/wait.ts', /\bsetTimeout\(|\btimers\/promises\b|\bAtomics\.wait\(/g],
   ['a wait with a limit of its own: eventually() has one that no machine reaches', /\bvi\.wait(For|Until)\(/g],
-  ['a time limit of its own: the one of vitest.config.ts ends a test that hangs, on any machine', /^ {0,4}\}, \d{2,}_?000\);$/gm],
+  [
+    'a time limit of its own: the one of vitest.config.ts ends a test that hangs, on any machine',
+    /^ {0,4}\}, (\d{2,}_?000|DEADLINE)\);$|\},\n +(\d+_000|DEADLINE),\n +\);/gm,
+  ],
   ['a number without a seed: src/simulate/random.ts', /\bMath\.random\(/g],
   ['an assertion on the clock', /expect\((performance|Date)\.now\(\) - [^)]*\)\.toBeLess/g],
   ['a test that runs alone', /\b(it|test|describe)\.only\b/g],
