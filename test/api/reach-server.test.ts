@@ -7,6 +7,7 @@ import { handshake, packetAt } from '../helpers/teltonika.ts';
 import { objects, unzipped } from '../privacy/zip.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
+import { Caller, type Said } from './caller.ts';
 
 /**
  * Promise 12 in a whole server: with a token of account B no operation says anything of what A owned, neither of a device that is A's nor
@@ -32,66 +33,12 @@ const devices: TcpDevice[] = [];
 /** Commands of A: to its device, and to the one that was passed on. */
 const commands: Record<string, string> = {};
 let passedAt: number;
-
-interface Said {
-  readonly status: number;
-  readonly text: string;
-  readonly bytes: Buffer;
-  readonly headers: string;
-}
-
-class Caller {
-  readonly #token: string;
-
-  constructor(token: string) {
-    this.#token = token;
-  }
-
-  async call(method: string, path: string, body?: object): Promise<Said> {
-    const response = await fetch(`${server.url}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${this.#token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const headers = JSON.stringify([...response.headers]);
-    if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) {
-      await response.body?.cancel();
-      return { status: response.status, text: '', bytes: Buffer.alloc(0), headers };
-    }
-    const bytes = Buffer.from(await response.arrayBuffer());
-    return { status: response.status, text: bytes.toString('utf8'), bytes, headers };
-  }
-
-  async get(path: string): Promise<Record<string, unknown>> {
-    const { text } = await this.call('GET', path);
-    return JSON.parse(text);
-  }
-
-  /** A stream of events, as far as it has come. */
-  async follow(path: string): Promise<{ status: number; text(): string; ended(): boolean; close(): Promise<void> }> {
-    const abort = new AbortController();
-    const response = await fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${this.#token}` }, signal: abort.signal });
-    let text = '';
-    let ended = false;
-    const reading = (async (): Promise<void> => {
-      try {
-        for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString('utf8');
-      } catch {
-        // It was closed.
-      }
-      ended = true;
-    })();
-    return {
-      status: response.status,
-      text: () => text,
-      ended: () => ended,
-      async close() {
-        abort.abort();
-        await reading;
-      },
-    };
-  }
-}
+/** What there is of A's time, by device: its installation test and its case of recovery. */
+const kept: Record<string, { readonly test: string; readonly case: string }> = {};
+/** What of A's is not of one device. */
+let campaign: string;
+let connection: string;
+const RECIPIENT = 'acme-insurer';
 
 /** A record there and then. */
 function at({ lat, lon }: typeof PLACE_A, time: number): Uint8Array {
@@ -111,7 +58,26 @@ async function token(name: string, ...accounts: string[]): Promise<Caller> {
   const args = ['token', 'create', '--name', name, ...scopes, ...accounts.flatMap((account) => ['--account', account])];
   const { code, out, error } = await fixgate(args, '', { FIXGATE_DATA_DIR: server.running.dataDir });
   expect([code, error]).toEqual([0, '']);
-  return new Caller(out.trim());
+  return new Caller(server.url, out.trim());
+}
+
+async function posted(caller: Caller, path: string, body: object): Promise<Record<string, unknown>> {
+  const { status, text } = await caller.call('POST', path, body);
+  expect([path, text, status]).toEqual([path, text, expect.toSatisfy((one: number) => one === 200 || one === 201)]);
+  return JSON.parse(text);
+}
+
+/** The id of an installation test that A has begun. */
+async function tested(id: string): Promise<string> {
+  return String((await posted(a, `/v1/devices/${id}/tests`, {}))['id']);
+}
+
+/** The id of a case of recovery that is over. */
+async function recovered(id: string): Promise<string> {
+  const path = `/v1/devices/${id}/recovery`;
+  const { recovery } = await posted(operator, path, { reason: 'ref-acme', interval_s: 10, until: Date.now() + 60_000 });
+  expect((await operator.call('DELETE', path)).status).toBe(200);
+  return String(Object(recovery)['started']);
 }
 
 const rows = async (id: string): Promise<number> =>
@@ -119,7 +85,7 @@ const rows = async (id: string): Promise<number> =>
 
 beforeAll(async () => {
   server = await ApiServer.start();
-  operator = new Caller(server.token);
+  operator = new Caller(server.url, server.token);
   for (const [id, account, aliases] of [
     [HIS, A, ['alias-acme']],
     [PASSED, A, []],
@@ -132,6 +98,8 @@ beforeAll(async () => {
   ])
     expect((await operator.call('POST', '/v1/accounts', { id, name })).status).toBe(201);
   [a, b] = [await token('tok-acme', A), await token('tok-bolt', B)];
+  expect((await operator.call('PUT', `/v1/recipients/${RECIPIENT}`, { account: A })).status).toBe(201);
+  expect((await operator.call('PUT', `/v1/accounts/${A}/consents/insurer`, { fields: ['time'] })).status).toBe(200);
   // A's time: places, commands and their events, one of which waits.
   for (const id of [HIS, PASSED]) {
     const queued = await a.call('POST', `/v1/devices/${id}/commands`, {
@@ -142,12 +110,17 @@ beforeAll(async () => {
     expect(queued.status).toBe(201);
     commands[id] = JSON.parse(queued.text).id;
     const device = await connect(id);
+    kept[id] = { test: await tested(id), case: await recovered(id) };
     for (let n = 0; n < 3; n++) device.send(at(PLACE_A, Date.now() - 60_000 + 1000 * n));
     await device.until(({ received }) => received.length >= 13);
     await eventually(async () => expect(await rows(id)).toBe(3));
   }
   await eventually(async () => expect((await a.get(`/v1/positions`))['rows']).toHaveLength(2));
   await a.call('GET', `/v1/devices/${PASSED}/positions`);
+  const { id } = await posted(operator, '/v1/campaigns', { type: 'engine_stop', reason: 'ref-acme', selection: { devices: [HIS] } });
+  campaign = String(id);
+  const connected: { id: string; device: string }[] = Object((await operator.get('/v1/connections'))['connections']);
+  connection = connected.find(({ device }) => device === HIS)?.id ?? '';
   // It is passed on, which ends its connection.
   expect((await operator.call('PATCH', `/v1/devices/${PASSED}`, { account: B })).status).toBe(200);
   passedAt = Date.now();
@@ -214,19 +187,30 @@ const BODIES: Readonly<Record<string, (id: string) => object>> = {
   'POST /v1/accounts/{id}/close': () => ({ reason: 'x' }),
   'POST /v1/devices/{id}/recovery': () => ({ reason: 'stolen', interval_s: 10, until: Date.now() + 60_000 }),
   'POST /v1/devices/{id}/identity': () => ({ address: '127.0.0.1' }),
+  'POST /v1/devices/{id}/recoveries/{case}/notes': () => ({ text: 'seen' }),
+  'PUT /v1/accounts/{id}/consents/{purpose}': () => ({ fields: [] }),
+  'PUT /v1/recipients/{id}': () => ({ account: B }),
 };
+
+const NO_CAMPAIGN = '1-00000000';
 
 /** Requests of an operation about a device: in its path, its query and its body. */
 function requests({ method, path, query }: Operation, id: string): { method: string; path: string; body: object | undefined }[] {
-  const account = path.startsWith('/v1/accounts') ? (id === HIS ? A : 'nobody') : id;
+  const account = path.startsWith('/v1/accounts') ? (id === NONE ? 'nobody' : A) : id;
   const filled = path
-    .replace('/v1/connections/{id}', '/v1/connections/0-1')
+    .replace('/v1/connections/{id}', `/v1/connections/${connection}`)
+    .replace('/v1/campaigns/{id}', `/v1/campaigns/${id === NONE ? NO_CAMPAIGN : campaign}`)
+    .replace('/v1/recipients/{id}', `/v1/recipients/${id === NONE ? 'nobody' : RECIPIENT}`)
+    .replace('/v1/tokens/{name}', '/v1/tokens/tok-acme')
     .replace('{id}', encodeURIComponent(account))
     .replace('{command}', commands[id] ?? 'no-command')
-    .replace(/\{(test|case)\}/, '1')
+    .replace('{test}', (kept[id] ?? kept[HIS])?.test ?? '')
+    .replace('{case}', (kept[id] ?? kept[HIS])?.case ?? '')
     .replace('{name}', 'default')
+    .replace('{purpose}', 'insurer')
     .replace('{ticket}', 'no-ticket')
-    .replace('{cycle}', '2026-10');
+    .replace('{cycle}', new Date(passedAt).toISOString().slice(0, 7));
+  expect(filled).not.toContain('{');
   const given = BODIES[`${method} ${path}`]?.(id);
   const body = method === 'GET' || method === 'DELETE' ? undefined : (given ?? {});
   const queries = [
@@ -262,19 +246,33 @@ describe('with a token of account B', () => {
         expect([
           request.path,
           his.status,
-          his.text.replaceAll(HIS, 'ID').replaceAll(A, 'ID').replaceAll(String(commands[HIS]), 'COMMAND'),
+          [HIS, A, campaign, RECIPIENT]
+            .reduce((text, word) => text.replaceAll(word, 'ID'), his.text)
+            .replaceAll(String(commands[HIS]), 'COMMAND'),
         ]).toEqual([
           request.path,
           none.status,
-          none.text.replaceAll(NONE, 'ID').replaceAll('nobody', 'ID').replaceAll('no-command', 'COMMAND'),
+          [NONE, 'nobody', NO_CAMPAIGN].reduce((text, word) => text.replaceAll(word, 'ID'), none.text).replaceAll('no-command', 'COMMAND'),
         ]);
         expect([403, 404]).toContain(his.status);
       }
     }
     // Nothing of all that has done anything.
     expect(await operator.get(`/v1/devices/${HIS}`)).toMatchObject({ account: A, state: 'active' });
-    expect(await operator.get(`/v1/devices/${HIS}/commands`)).toMatchObject({ open: [{ id: commands[HIS] }] });
-    expect(await operator.get(`/v1/accounts/${A}`)).toMatchObject({ state: 'active' });
+    const { open, finished } = await operator.get(`/v1/devices/${HIS}/commands`);
+    expect(open).toContainEqual(expect.objectContaining({ id: commands[HIS] }));
+    expect(JSON.stringify([open, finished])).not.toContain('tok-bolt');
+    expect(await operator.get(`/v1/accounts/${A}`)).toMatchObject({ state: 'active', consents: { insurer: { fields: ['time'] } } });
+    for (const id of [HIS, PASSED]) {
+      const about = { id: kept[id]?.case, reason: 'ref-acme', notes: [] };
+      expect(await operator.get(`/v1/devices/${id}/recoveries/${kept[id]?.case}`)).toMatchObject(about);
+      expect(await operator.get(`/v1/devices/${id}/tests/${kept[id]?.test}`)).toMatchObject({ by: 'tok-acme' });
+    }
+    expect(await operator.get(`/v1/campaigns/${campaign}`)).toMatchObject({
+      reason: 'ref-acme',
+      state: expect.not.stringMatching('cancelled'),
+    });
+    expect((await operator.get('/v1/recipients'))['recipients']).toMatchObject([{ id: RECIPIENT, account: A }]);
   });
 
   it('its own is shown: of the device that was passed on what came and was measured since', async () => {
@@ -438,7 +436,8 @@ it('a token may end by itself, and a session from it ends with it and sees as li
     expires: Date.now() + 3_600_000,
   });
   expect(JSON.parse(made.text)).toMatchObject({ accounts: [B], expires: expect.any(Number) });
-  const session = new Caller(JSON.parse((await operator.call('POST', '/v1/session', { token: JSON.parse(made.text).token })).text).token);
+  const signedIn = await operator.call('POST', '/v1/session', { token: JSON.parse(made.text).token });
+  const session = new Caller(server.url, JSON.parse(signedIn.text).token);
   expect(await session.get('/v1/session')).toMatchObject({ name: 'short', accounts: [B] });
   expect((await session.get('/v1/devices'))['devices']).toHaveLength(2);
   expect((await session.call('GET', '/v1/status')).text).toContain('is limited to accounts');
