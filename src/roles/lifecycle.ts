@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { endAtOnce } from '../base/lock/end.ts';
 import { Tenure } from '../base/lock/tenure.ts';
 import type { Log } from '../base/log.ts';
@@ -11,6 +11,8 @@ import type { StateOptions } from '../state/open.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 export const PREDECESSOR_WAIT_MS = 5000;
+/** How often it is looked how late the event loop is: each look wakes a process that has nothing to do. */
+const LAG_MS = 50;
 export const NO_DESCRIPTORS = 'no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE)';
 
 /** The state store that the configuration names, shared by all processes. */
@@ -38,9 +40,34 @@ export async function tenureOf(config: Config, random: string, log: Log): Promis
   return tenure;
 }
 
-/** How late the event loop is. */
-export function eventLoopLag(): ReturnType<typeof monitorEventLoopDelay> {
-  const lag = monitorEventLoopDelay({ resolution: 10 });
-  lag.enable();
-  return lag;
+/** How late the event loop is at its worst. */
+export class LoopLag {
+  readonly #clock: Clock;
+  readonly #timer: NodeJS.Timeout;
+  #looked: number;
+  #worst = 0;
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+    this.#looked = clock.elapsed();
+    this.#timer = setInterval(() => this.#look(), LAG_MS).unref();
+  }
+
+  /** Seconds, since it was asked last. Of a delay shorter than the time between two looks, not all is seen. */
+  take(): number {
+    this.#look();
+    const worst = this.#worst;
+    this.#worst = 0;
+    return worst / 1000;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const now = this.#clock.elapsed();
+    this.#worst = Math.max(this.#worst, now - this.#looked - LAG_MS);
+    this.#looked = now;
+  }
 }

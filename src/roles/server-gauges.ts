@@ -4,7 +4,7 @@ import { version } from '../base/version.ts';
 import type { Config } from '../config/schema.ts';
 import { DEVICE_STATES, type Device } from '../fleet/registry/device.ts';
 import type { StateStore } from '../state/store.ts';
-import { eventLoopLag } from './lifecycle.ts';
+import { LoopLag } from './lifecycle.ts';
 
 const SAMPLE_MS = 1_000;
 /** A state store that has not answered for so long is away. */
@@ -15,7 +15,7 @@ export class ServerGauges {
   readonly #metrics: Metrics;
   readonly #dataDir: string;
   readonly #store: Pick<StateStore, 'get'>;
-  readonly #lag = eventLoopLag();
+  readonly #lag = new LoopLag();
   readonly #timer: NodeJS.Timeout;
   #asking = false;
 
@@ -36,13 +36,12 @@ export class ServerGauges {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#lag.disable();
+    this.#lag.stop();
   }
 
   #take(): void {
     const { loopLag, dataFree } = this.#metrics;
-    loopLag.set({ process: 'supervisor' }, this.#lag.max / 1e9);
-    this.#lag.reset();
+    loopLag.set({ process: 'supervisor' }, this.#lag.take());
     nodeStorage.freeBytes(this.#dataDir).then(
       (bytes) => dataFree.set(bytes),
       () => {

@@ -29,7 +29,7 @@ import type { Sink } from '../out/sink/sink.ts';
 import { createStateSink } from '../out/sink/state/sink.ts';
 import { follow } from '../state/follow.ts';
 import { openState, type State } from '../state/open.ts';
-import { eventLoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
+import { LoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
 
 /** Events are told to the supervisor together. */
 const GATHER_MS = 100;
@@ -107,16 +107,15 @@ export async function startShipping({ config, instance, owner, orderOffset, clic
 }
 
 function roleOf(shipper: Shipper, state: State, metrics: Metrics, log: Log, stop: () => Promise<void>): ChildRole {
-  const lag = eventLoopLag();
+  const lag = new LoopLag();
   const vitals = new Vitals();
   const unknown = unknownToChild();
   return {
     metrics,
     health(): Readonly<Record<string, Health>> {
-      metrics.loopLag.set({ process: 'shipper' }, lag.max / 1e9);
+      metrics.loopLag.set({ process: 'shipper' }, lag.take());
       metrics.memory.set(vitals.take().memoryBytes);
       metrics.descriptorsExhausted.set(vitals.exhausted ? 1 : 0);
-      lag.reset();
       const parts: Record<string, Health> = {};
       if (vitals.exhausted) parts['shipper'] = { state: 'degraded', reason: NO_DESCRIPTORS };
       for (const [sink, health] of Object.entries(shipper.health()))

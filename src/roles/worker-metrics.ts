@@ -6,7 +6,7 @@ import type { ConnectionLimit } from '../in/listen/connection-limit.ts';
 import type { ListenHost } from '../in/listen/listen-host.ts';
 import type { Journal } from '../journal/journal.ts';
 import { JournalState } from '../journal/stats.ts';
-import { eventLoopLag, NO_DESCRIPTORS } from './lifecycle.ts';
+import { LoopLag, NO_DESCRIPTORS } from './lifecycle.ts';
 
 /** What a worker says of itself. */
 
@@ -21,7 +21,7 @@ export function workerHealth(journal: Journal, connections: ConnectionLimit, vit
 
 /** Copies the journal's totals and the loop's lag into the catalogue once a second. */
 export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vitals: Vitals, slot: number): () => void {
-  const lag = eventLoopLag();
+  const lag = new LoopLag();
   let commits = 0;
   let bytes = 0;
   let entries = 0;
@@ -41,18 +41,17 @@ export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vit
     for (const { treatment } of host.sessions)
       if (treatment !== undefined) treated.set(treatment.mode, 1 + (treated.get(treatment.mode) ?? 0));
     for (const [treatment, count] of treated) metrics.treated.set({ treatment }, count);
-    metrics.loopLag.set({ process: `worker-${slot}` }, lag.max / 1e9);
+    metrics.loopLag.set({ process: `worker-${slot}` }, lag.take());
     metrics.memory.set(vitals.take().memoryBytes);
     metrics.descriptorsExhausted.set(vitals.exhausted ? 1 : 0);
     metrics.connectionsFull.set(host.connections.full ? 1 : 0);
     metrics.connectionsLimit.set(host.connections.most);
-    lag.reset();
   };
   take();
   const timer = setInterval(take, SAMPLE_MS);
   return () => {
     clearInterval(timer);
     take();
-    lag.disable();
+    lag.stop();
   };
 }

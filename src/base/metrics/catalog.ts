@@ -202,7 +202,12 @@ export function createMetrics() {
     retentionRows: counter('fixgate_retention_rows_total', 'Rows that retention has removed, by table.', ['table']),
     retentionHeld: gauge('fixgate_retention_held_devices', 'Devices under a hold of which the last run of retention has left something.'),
     // The process.
-    loopLag: gauge('fixgate_event_loop_lag_seconds', 'Worst delay of the event loop in the last interval.', ['process'], 'max'),
+    loopLag: gauge(
+      'fixgate_event_loop_lag_seconds',
+      'Worst delay of the event loop in the last interval; of one under 50 ms not all is seen.',
+      ['process'],
+      'max',
+    ),
     descriptorsExhausted: gauge('fixgate_descriptors_exhausted', 'Processes that have no file descriptor left.'),
     buildInfo: gauge('fixgate_build_info', 'Always 1; the labels say what runs.', ['version', 'node'], 'max'),
     memory: gauge('fixgate_resident_memory_bytes', 'Resident memory of all processes of this server.'),
