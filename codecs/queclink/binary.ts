@@ -74,11 +74,9 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: Qu
   switch (head) {
     case 'RSP':
     case 'EVT':
-      reported(bytes, start, end, head === 'RSP', false, state, out);
-      break;
     case 'BSP':
     case 'BVT':
-      reported(bytes, start, end, head === 'BSP', true, state, out);
+      reported(bytes, start, end, state, out);
       break;
     case 'HBD':
       if (end - start < 32 || !identify(bytes, start + 11, state, out)) break;
@@ -178,6 +176,12 @@ const MILEAGES: ReadonlyArray<readonly [bit: number, bytes: number]> = [
   [23, 6],
 ];
 
+/** Send time and count. */
+const SENT: ReadonlyArray<readonly [bit: number, bytes: number]> = [
+  [4, 7],
+  [5, 2],
+];
+
 function has(mask: number, bit: number): boolean {
   return ((mask >>> bit) & 1) === 1;
 }
@@ -199,54 +203,75 @@ function positionBytes(mask: number): number {
   );
 }
 
-function reported(
-  bytes: Bytes,
-  start: number,
-  end: number,
-  isReport: boolean,
-  buffered: boolean,
-  state: QueclinkState,
-  out: FrameResult,
-): void {
+/** Letters of the header: B in front is stored before, S behind it a report, V an event. */
+const LETTER_B = 0x42;
+const LETTER_S = 0x53;
+
+/** +RSP, +EVT, and +BSP, +BVT of what was stored before. */
+function reported(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
+  const isReport = bytes[start + 2] === LETTER_S;
   const type = bytes[start + 4]!;
   const mask = u32be(bytes, start + 5);
   let p = start + 11;
   const id = p + sizeOf(mask, FRONT);
   const lines = id + 8;
   const body = lines + sizeOf(mask, LINES);
-  const tail = end - END - (has(mask, 5) ? 2 : 0) - (has(mask, 4) ? 7 : 0) - sizeOf(mask, MILEAGES);
+  const tail = end - END - sizeOf(mask, SENT) - sizeOf(mask, MILEAGES);
   if (body > tail) {
     out.malformed(Reason.Short);
     return;
   }
   const device = has(mask, 8) ? bytes[p]! : 0;
-  if (device !== 0) state.readModel(modelByCode(device));
-  if ((mask & Mask.Name) === 0 && !identify(bytes, id, state, out)) {
+  if (!sender(bytes, device, id, mask, state, out)) {
     out.malformed(Reason.BadId);
     return;
   }
-  const name = isReport ? RSP[type] : (device === GB100 ? EVT_GB100 : EVT_OTHERS)[type];
+  const name = nameOf(isReport, type, device);
   const report = name === undefined ? undefined : BY_NAME.get(triple(name));
   out.name = report?.name ?? out.name;
   if (has(mask, 5) && state.answers) oweBinary(u16be(bytes, end - END - 2), false, out);
-  const size = positionBytes(mask);
-  if (isReport && type === COMPRESSED && readTrack(bytes, body, tail - (has(mask, 3) ? CELL_BYTES : 0), end - END, out)) {
-    out.name = 'GTFRI';
-    if (has(mask, 3)) cell(bytes, tail - CELL_BYTES, out);
-  }
+  if (isReport && type === COMPRESSED) compressed(bytes, body, tail, end, mask, out);
   const track = out.rows > 0;
-  const first = track || type === COMPRESSED ? -1 : firstPosition(bytes, body, tail, size);
-  for (p = first; p >= 0 && p < tail; p += size) position(bytes, p, mask, p === first ? start + 4 : p, end, out);
-  if (out.rows === 0) out.from[out.row()] = start + 4;
+  const size = positionBytes(mask);
+  const first = type === COMPRESSED ? -1 : firstPosition(bytes, body, tail, size);
+  if (first >= 0) for (p = first; p < tail; p += size) position(bytes, p, mask, end, out);
+  if (out.rows === 0) out.row();
+  // The first record has the head of the frame in its identity.
+  if (!track) out.from[0] = start + HEADER;
   const r = out.rows - 1;
   out.to[r] = end - END;
   out.kind = first >= 0 || track ? FrameKind.Records : FrameKind.Status;
-  for (let row = 0; row <= r; row++) if (buffered) out.flags[row] = RowFlag.Buffered;
+  if (bytes[start + 1] === LETTER_B) out.flags.fill(RowFlag.Buffered, 0, out.rows);
   readLines(bytes, lines, mask, out, r);
   readMileages(bytes, tail, mask, out);
   if (!isReport && first >= 0) insert(bytes, body, first - 1 - body, name ?? '', out, r);
-  if (report !== undefined) raise(report, isReport && report.head[1] === Head.Type && first >= body + 2 ? bytes[first - 2]! : -1, out, r);
+  if (report !== undefined) raise(report, isReport ? idAndTypeAt(bytes, body, first, report) : -1, out, r);
   else if (!track) out.attr(A.EventCode, type);
+}
+
+/** Model and identity; false when what stands for the identity is none. A unit that is set to send its name sends no identity. */
+function sender(bytes: Bytes, device: number, id: number, mask: number, state: QueclinkState, out: FrameResult): boolean {
+  if (device !== 0) state.readModel(modelByCode(device));
+  return (mask & Mask.Name) !== 0 || identify(bytes, id, state, out);
+}
+
+/** The report's name by its number; undefined for a number that is not listed. */
+function nameOf(isReport: boolean, type: number, device: number): string | undefined {
+  if (isReport) return RSP[type];
+  return (device === GB100 ? EVT_GB100 : EVT_OTHERS)[type];
+}
+
+/** Report ID and type in front of the number of positions, of the reports that have them; -1: none. */
+function idAndTypeAt(bytes: Bytes, body: number, first: number, report: Report): number {
+  return report.head[1] === Head.Type && first >= body + 2 ? bytes[first - 2]! : -1;
+}
+
+/** +RSP of type 100: a track, and behind it the cell. */
+function compressed(bytes: Bytes, body: number, tail: number, end: number, mask: number, out: FrameResult): void {
+  const hasCell = has(mask, 3);
+  if (!readTrack(bytes, body, tail - (hasCell ? CELL_BYTES : 0), end - END, out)) return;
+  out.name = 'GTFRI';
+  if (hasCell) cell(bytes, tail - CELL_BYTES, out);
 }
 
 /** The number of positions stands in front of them: the smallest that says as many as there is room for behind it. -1: none. */
@@ -256,9 +281,9 @@ function firstPosition(bytes: Bytes, body: number, tail: number, size: number): 
 }
 
 /** accuracy 1, speed 2 and tenths 1, azimuth 2, altitude 2, longitude 4, latitude 4, UTC 7, MCC 2, MNC 2, LAC 2, cell 2, reserved 1 */
-function position(bytes: Bytes, at: number, mask: number, from: number, end: number, out: FrameResult): void {
+function position(bytes: Bytes, at: number, mask: number, end: number, out: FrameResult): void {
   const r = out.row();
-  out.from[r] = from;
+  out.from[r] = at;
   out.to[r] = end - END;
   let p = at;
   const accuracy = bytes[p++]!;

@@ -49,8 +49,7 @@ const LETTER_N = 0x4e;
  *                      └──────── fields, `count` of them ────┘
  */
 function decodeText(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
-  let last = end;
-  while (last > start && (bytes[last - 1]! <= 0x20 || bytes[last - 1] === DOLLAR)) last--;
+  const last = fieldsEnd(bytes, start, end);
   let at = start + 4;
   while (at < last && bytes[at] !== 0x3a) at++;
   at += 3;
@@ -87,11 +86,20 @@ function decodeText(bytes: Bytes, start: number, end: number, state: QueclinkSta
   if (first === LETTER_A || first === LETTER_N) {
     out.name = first === LETTER_A ? 'ACK' : 'NACK';
     acknowledgement(bytes, first === LETTER_N, out);
-  } else {
-    const sent = counted ? timeAt(bytes, count - 2) : Number.NaN;
-    read(report, bytes, counted ? count - 2 : truncatedEnd(bytes), sent, state, out);
-    finish(report, bytes, at, last, first === BUFFERED, sent, state, out);
+    return;
   }
+  const sent = counted ? timeAt(bytes, count - 2) : Number.NaN;
+  read(report, bytes, counted ? count - 2 : truncatedEnd(bytes), sent, state, out);
+  if (out.rows === 0) return;
+  finishRows(at, last, first === BUFFERED, state.utc(sent), out);
+  finishReport(report, bytes, at, out);
+}
+
+/** Offset behind the last field: without `$`, NUL and line end. */
+function fieldsEnd(bytes: Bytes, start: number, end: number): number {
+  let last = end;
+  while (last > start && (bytes[last - 1]! <= 0x20 || bytes[last - 1] === DOLLAR)) last--;
+  return last;
 }
 
 function triple3(bytes: Bytes, at: number): number {
@@ -248,30 +256,23 @@ const MOVEMENT = eventIndex('movement');
 const IGNITION_ON = eventIndex('ignition_on');
 const IGNITION_OFF = eventIndex('ignition_off');
 
-/** What holds for every report: flags, identity of the records, the event, a time where no position gave one. */
-function finish(
-  report: Report,
-  bytes: Bytes,
-  at: number,
-  last: number,
-  buffered: boolean,
-  sent: number,
-  state: QueclinkState,
-  out: FrameResult,
-): void {
-  const rows = out.rows;
+/** What holds for the rows of every report: flags, identity of the records, the send time where no position gave one. */
+function finishRows(at: number, last: number, buffered: boolean, sentMs: number, out: FrameResult): void {
   let located = false;
-  for (let r = 0; r < rows; r++) {
+  for (let r = 0; r < out.rows; r++) {
     // A stored report is the same record as the live one.
     if (r === 0) out.from[r] = at - 2;
     out.to[r] = last;
     if (buffered) out.flags[r] = RowFlag.Buffered;
     if (!Number.isNaN(out.latitude[r]!)) located = true;
-    else if (Number.isNaN(out.time[r]!)) out.time[r] = state.utc(sent);
+    else if (Number.isNaN(out.time[r]!)) out.time[r] = sentMs;
   }
-  if (rows === 0) return;
-  const r = rows - 1;
   if (out.kind === FrameKind.Ignored) out.kind = located ? FrameKind.Records : FrameKind.Status;
+}
+
+/** The event of a report, on its last row, and what its name alone says. */
+function finishReport(report: Report, bytes: Bytes, at: number, out: FrameResult): void {
+  const r = out.rows - 1;
   if (report === UNKNOWN_REPORT) out.attrText(A.Report, `GT${String.fromCharCode(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!)}`);
   if (report.byValue === undefined) out.event[r] = report.event;
   else if (HEAD.value >= 0) out.event[r] = report.byValue[HEAD.value] ?? (report.special === Special.Harsh ? unknownEvent(HEAD.value) : 0);

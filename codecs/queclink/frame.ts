@@ -155,21 +155,29 @@ const MOST_DOLLARS = 3;
 
 function textFrame(bytes: Bytes, start: number, end: number): number {
   const limit = Math.min(end, start + LONGEST);
-  let first = 0;
-  let dollars = 0;
   for (let p = start + 6; p < limit; p++) {
     const c = bytes[p]!;
     // Digits, letters, commas and points: nearly all of a text.
     if (c > PLUS) continue;
-    if (c === DOLLAR) {
-      if (!hasPayload(bytes, start) || isEnded(bytes, start, p)) return p + 1 - start;
-      if (first === 0) first = p + 1 - start;
-      if (++dollars === MOST_DOLLARS) return first;
-    } else if (c === 0) return first > 0 ? first : p + 1 - start;
-    else if (c === PLUS && isNextText(bytes, p, limit)) return first > 0 ? first : p - start;
+    if (c === DOLLAR) return hasPayload(bytes, start) ? payloadFrame(bytes, start, limit, p) : p + 1 - start;
+    if (c === 0) return p + 1 - start;
+    if (c === PLUS && isNextText(bytes, p, limit)) return p - start;
   }
-  if (limit - start < LONGEST) return 0;
-  return first > 0 ? first : skip(bytes, start, limit);
+  return limit - start < LONGEST ? 0 : skip(bytes, start, limit);
+}
+
+/** A text with a payload: the first `$`, at `dollar`, is its end unless one of the next two is in the place of an end. */
+function payloadFrame(bytes: Bytes, start: number, limit: number, dollar: number): number {
+  const first = dollar + 1 - start;
+  let dollars = 0;
+  for (let p = dollar; p < limit; p++) {
+    const c = bytes[p]!;
+    if (c === DOLLAR) {
+      if (isEnded(bytes, start, p)) return p + 1 - start;
+      if (++dollars === MOST_DOLLARS) return first;
+    } else if (c === 0 || (c === PLUS && isNextText(bytes, p, limit))) return first;
+  }
+  return limit - start < LONGEST ? 0 : first;
 }
 
 function hasPayload(bytes: Bytes, start: number): boolean {

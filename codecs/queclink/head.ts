@@ -28,16 +28,51 @@ export function readHead(report: Report, bytes: Bytes, base: number, head: numbe
   }
 }
 
+const ANY = Number.MAX_SAFE_INTEGER;
+/** Fields that are one whole number: attribute (0: another field) and largest value, by field. */
+const WHOLE = new Int32Array(Object.keys(Head).length);
+const MOST = new Float64Array(WHOLE.length);
+for (const [field, attribute, most] of [
+  [Head.Duration, A.DurationS, ANY],
+  [Head.FenceMode, A.FenceMode, ANY],
+  [Head.Radius, A.Radius, ANY],
+  [Head.CheckInterval, A.CheckInterval, ANY],
+  [Head.AlarmType, A.EventCode, ANY],
+  [Head.LightState, A.LightState, ANY],
+  [Head.TamperState, A.TamperState, ANY],
+  [Head.LightType, A.ReportType, ANY],
+  [Head.Counter, A.Counter, ANY],
+  [Head.WarningType, A.WarningType, ANY],
+  [Head.SupplyMv, A.ExternalMv, ANY],
+  [Head.AnalogMv, A.Analog, ANY],
+  [Head.ReportId, A.ReportId, ANY],
+  [Head.FenceOn, A.GeofenceOn, 1],
+  [Head.Roaming, A.Roaming, 1],
+  [Head.Authorised, A.Authorised, 1],
+  [Head.BatteryPct, A.BatteryPct, 100],
+] as const) {
+  WHOLE[field] = attribute;
+  MOST[field] = most;
+}
+
 function readField(report: Report, field: Head, bytes: Bytes, k: number, out: FrameResult, r: number): void {
+  const attribute = WHOLE[field]!;
+  if (attribute === 0) {
+    readSpecial(report, field, bytes, k, out, r);
+    return;
+  }
+  const value = whole(bytes, k);
+  if (value >= 0 && value <= MOST[field]!) out.attr(attribute, value);
+}
+
+/** A field that is more than a whole number. */
+function readSpecial(report: Report, field: Head, bytes: Bytes, k: number, out: FrameResult, r: number): void {
   switch (field) {
     case Head.Power:
       powerOrId(report, bytes, k, out);
       break;
     case Head.Type:
       reportType(report, bytes, k, out);
-      break;
-    case Head.Duration:
-      put(A.DurationS, whole(bytes, k), out);
       break;
     case Head.State: {
       const state = stateAt(bytes, k);
@@ -52,32 +87,11 @@ function readField(report: Report, field: Head, bytes: Bytes, k: number, out: Fr
     case Head.Caller:
       if (width(k) >= 3 && width(k) <= 20) out.attrText(A.Caller, ascii(bytes, fieldFrom(k), fieldTo(k)));
       break;
-    case Head.FenceMode:
-      put(A.FenceMode, whole(bytes, k), out);
-      break;
-    case Head.Radius:
-      put(A.Radius, whole(bytes, k), out);
-      break;
-    case Head.CheckInterval:
-      put(A.CheckInterval, whole(bytes, k), out);
-      break;
-    case Head.FenceOn:
-      put(A.GeofenceOn, whole(bytes, k) === 1 ? 1 : whole(bytes, k) === 0 ? 0 : -1, out);
-      break;
-    case Head.AlarmType:
-      put(A.EventCode, whole(bytes, k), out);
-      break;
     case Head.Temperature: {
       const value = real(bytes, k);
       if (value >= -100 && value <= 200) out.attr(A.Temperature, value);
       break;
     }
-    case Head.LightState:
-      put(A.LightState, whole(bytes, k), out);
-      break;
-    case Head.TamperState:
-      put(A.TamperState, whole(bytes, k), out);
-      break;
     case Head.JammingState:
       HEAD.value = whole(bytes, k);
       put(A.Jamming, HEAD.value, out);
@@ -86,47 +100,25 @@ function readField(report: Report, field: Head, bytes: Bytes, k: number, out: Fr
       HEAD.value = whole(bytes, k);
       put(A.Antenna, HEAD.value, out);
       break;
-    case Head.Roaming:
-      if (whole(bytes, k) >= 0 && whole(bytes, k) <= 1) out.attr(A.Roaming, whole(bytes, k));
-      break;
     case Head.DriverId:
       if (width(k) <= 40) out.attrText(A.DriverId, ascii(bytes, fieldFrom(k), fieldTo(k)));
       break;
-    case Head.Authorised:
-      if (whole(bytes, k) >= 0 && whole(bytes, k) <= 1) out.attr(A.Authorised, whole(bytes, k));
-      break;
     case Head.GnssOk:
-      if (whole(bytes, k) === 0 || whole(bytes, k) === 1) out.attrText(A.GnssStatus, whole(bytes, k) === 1 ? 'fix' : 'no_fix');
-      break;
-    case Head.LightType:
-      put(A.ReportType, whole(bytes, k), out);
-      break;
-    case Head.Counter:
-      put(A.Counter, whole(bytes, k), out);
+      gnssOk(whole(bytes, k), out);
       break;
     case Head.Satellites:
       if (whole(bytes, k) >= 0 && whole(bytes, k) <= 64) out.satellites[r] = whole(bytes, k);
       break;
-    case Head.WarningType:
-      put(A.WarningType, whole(bytes, k), out);
-      break;
-    case Head.BatteryPct:
-      if (whole(bytes, k) >= 0 && whole(bytes, k) <= 100) out.attr(A.BatteryPct, whole(bytes, k));
-      break;
     case Head.EriMask:
       HEAD.mask = isHex(bytes, k, 8) ? hexadecimal(bytes, k) : -1;
       break;
-    case Head.SupplyMv:
-      put(A.ExternalMv, whole(bytes, k), out);
-      break;
-    case Head.AnalogMv:
-      put(A.Analog, whole(bytes, k), out);
-      break;
-    case Head.ReportId:
-      put(A.ReportId, whole(bytes, k), out);
-      break;
     default:
   }
+}
+
+/** 1: a fix, 0: none */
+function gnssOk(value: number, out: FrameResult): void {
+  if (value === 0 || value === 1) out.attrText(A.GnssStatus, value === 1 ? 'fix' : 'no_fix');
 }
 
 function put(id: number, value: number, out: FrameResult): void {
