@@ -1,8 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import type { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { objects, unzipped } from '../privacy/zip.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, remains } from '../support/wait.ts';
@@ -11,6 +15,7 @@ import { eventually, remains } from '../support/wait.ts';
 
 let server: Server | undefined;
 let redis: RedisServer | undefined;
+let directory = '';
 const devices: TcpDevice[] = [];
 
 afterEach(async () => {
@@ -19,6 +24,7 @@ afterEach(async () => {
   await redis?.stop();
   server = undefined;
   redis = undefined;
+  if (directory !== '') rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 async function start(env: Readonly<Record<string, string>>): Promise<{
@@ -167,5 +173,68 @@ describe('an open registry', () => {
       expect(back.received).toEqual(ACCEPTED);
     });
     expect(other.ended).toBe(false);
+  });
+});
+
+describe('a unit that is replaced', () => {
+  const NEXT = '356307042441021';
+  const UNITS = [{ unit: IMEI }, { unit: NEXT, by: expect.any(String), reason: 'broken' }];
+
+  it('is a stranger to every worker from then on, though the server is killed, and the next one reports in its place', async () => {
+    directory = mkdtempSync(join(tmpdir(), 'fixgate-units-'));
+    const at = { dataDir: join(directory, 'data') };
+    let api = await ApiServer.start({}, at);
+    let time = Date.now() - 60_000;
+    server = api.running;
+    const restarted = async (): Promise<void> => {
+      api.running.signal('SIGKILL');
+      await api.running.exited;
+      api = await ApiServer.start({}, { ...at, known: api.token });
+      server = api.running;
+    };
+    const login = async (id: string): Promise<TcpDevice> => {
+      const device = await TcpDevice.connect(await api.running.port('teltonika'));
+      devices.push(device);
+      device.send(handshake(id));
+      await device.until(({ received, ended }) => received.length > 0 || ended);
+      return device;
+    };
+    const count = async (table: string, id: string): Promise<number> =>
+      Number(await api.running.query(`SELECT count() FROM fixgate.${table} FINAL WHERE device = '${id}'`));
+    const report = async (device: TcpDevice, records: number): Promise<void> => {
+      const before = device.received.length;
+      for (let n = 0; n < records; n++) device.send(packet((time += 1000)));
+      await device.until(({ received }) => received.length === before + 4 * records);
+    };
+    expect((await api.call('POST', '/v1/devices', { id: IMEI, account: 'acme' })).status).toBe(201);
+    await report(await login(IMEI), 3);
+    await eventually(async () => expect([await count('positions', IMEI), (await count('usage', IMEI)) > 0]).toEqual([3, true]));
+    expect((await api.call('POST', `/v1/devices/${IMEI}/replace`, { unit: NEXT, reason: 'broken' })).status).toBe(200);
+    await restarted();
+    // Two workers share the port: by chance all of these come to one of them once in half a million.
+    for (let n = 0; n < 20; n++) expect((await login(IMEI)).received).toEqual(REFUSED);
+    const next = await login(NEXT);
+    expect(next.received).toEqual(ACCEPTED);
+    await report(next, 2);
+    await restarted();
+    for (let n = 0; n < 5; n++) expect((await login(IMEI)).received).toEqual(REFUSED);
+    const back = await login(NEXT);
+    await report(back, 1);
+    back.close();
+    await eventually(async () => expect([await count('positions', IMEI), await count('positions', NEXT)]).toEqual([6, 0]));
+    expect(await count('usage', NEXT)).toBe(0);
+    expect((await api.call('GET', `/v1/devices/${NEXT}`)).body).toMatchObject({ id: IMEI, unit: NEXT, account: 'acme' });
+    expect((await api.call('GET', `/v1/devices/${IMEI}/units`)).body).toMatchObject({ periods: UNITS });
+    const { body } = await api.call('GET', `/v1/devices/${IMEI}/statements`);
+    const [made] = Object(body)['statements'];
+    expect([made.account, made.units.map(({ unit }: { unit: string }) => unit)]).toEqual(['acme', [IMEI, NEXT]]);
+    const { events } = (await api.call('GET', `/v1/events?device=${IMEI}&type=unit_replaced`)).body;
+    expect(events).toMatchObject([{ device: IMEI, data: { unit: NEXT, before: IMEI, reason: 'broken' } }]);
+    for (const path of [`/v1/devices/${IMEI}/export`, '/v1/accounts/acme/export']) {
+      const files = unzipped(Buffer.from(await (await api.fetch(path)).arrayBuffer()));
+      const units = objects(files.get('units.ndjson'));
+      expect([path, units]).toEqual([path, UNITS.map((unit) => expect.objectContaining(unit))]);
+      expect(objects(files.get('positions.ndjson')).map(({ device }) => device)).toEqual(Array.from({ length: 6 }, () => IMEI));
+    }
   });
 });
