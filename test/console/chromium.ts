@@ -43,7 +43,7 @@ export interface Look {
   readonly dark?: boolean;
   /** What the API says is kept, for `knownTo`. */
   readonly records?: boolean;
-  /** Another tab beside this one, with the same session. */
+  /** Another window beside the one of this page, with the same session. A tab behind another would be hidden. */
   readonly beside?: Page;
 }
 
@@ -65,7 +65,7 @@ export class Chromium {
 
   async open(url: string, { width = 1280, height = 800, dark = false, records = false, beside }: Look = {}): Promise<Seen> {
     const context: BrowserContext = beside?.browserContext() ?? (await this.#browser.createBrowserContext());
-    const page = await context.newPage();
+    const page = await context.newPage({ type: beside === undefined ? 'tab' : 'window' });
     page.setDefaultTimeout(PATIENCE_MS);
     const faults: string[] = [];
     const fault = (text: string): void => {

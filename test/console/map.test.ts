@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { BIN, cleanEnvironment, fixgate } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
@@ -10,27 +11,30 @@ import { buildPages } from './pages.ts';
 
 /** Devices on the map: what a newcomer is promised, in a real browser with simulated devices. */
 const COUNT = 6;
+const ENV = { FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' };
 let server: ApiServer;
 let browser: Chromium;
 const drivers: ChildProcess[] = [];
 
 beforeAll(async () => {
   buildPages();
-  server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
-  await until(async () => (await (await fetch(server.url)).text()).includes('/assets/'));
+  server = await ApiServer.start(ENV);
   browser = await Chromium.launch();
 });
 // The last is the first to run: the server ends whatever the browser says.
-afterAll(() => server.running.stop());
+afterAll(async () => {
+  await server.running.stop();
+  server.running.removeData();
+});
 afterAll(async () => {
   for (const child of drivers) child.kill('SIGKILL');
   await browser.close();
 });
 
-/** COUNT devices that report, once each has done so, until they are stopped; `stop` resolves when all of it is acknowledged. */
-async function drive(): Promise<{ stop: () => Promise<void> }> {
+/** So many devices that report, once each has done so, until they are stopped; `stop` resolves when all of it is acknowledged. */
+async function drive(count = COUNT): Promise<{ stop: () => Promise<void> }> {
   const target = `127.0.0.1:${await server.running.port('teltonika')}`;
-  const args = ['--protocol', 'teltonika', '--target', target, '--transport', 'tcp', '--devices', String(COUNT), '--interval', '1s'];
+  const args = ['--protocol', 'teltonika', '--target', target, '--transport', 'tcp', '--devices', String(count), '--interval', '1s'];
   const child = spawn(process.execPath, [BIN, 'simulate', ...args, '--duration', '1h'], {
     env: cleanEnvironment(),
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -40,7 +44,7 @@ async function drive(): Promise<{ stop: () => Promise<void> }> {
   await eventually(async () => {
     const { body } = await server.call('GET', '/v1/connections');
     const reporting = Array.isArray(body['connections']) ? body['connections'].filter(({ frames }) => frames > 1) : [];
-    expect(reporting).toHaveLength(COUNT);
+    expect(reporting).toHaveLength(count);
   });
   return {
     stop: async () => {
@@ -60,6 +64,53 @@ async function open(screen: string, by: Chromium = browser, ...scopes: string[])
   return seen;
 }
 
+/** The list and the map, from afar, have the same devices, so many, by their ids; returns those. */
+async function agreed(page: Page, count: number): Promise<unknown> {
+  await page.waitForSelector('.map[data-ready]');
+  await page.evaluate("document.querySelector('.map').map.jumpTo({ center: [10, 25], zoom: 0 })");
+  return eventually(async () => {
+    const listed = await page.$$eval('[role=option] .mono', (all) => all.map(({ textContent }) => textContent));
+    expect(listed).toHaveLength(count);
+    expect(await drawn(page)).toEqual([...listed].sort());
+    return listed;
+  });
+}
+
+/** Statuses of what the addresses answer, again and again, until it is there. */
+async function answersUntil(there: Promise<unknown>, addresses: readonly string[]): Promise<ReadonlySet<number>> {
+  let isThere = false;
+  const watched = there.finally(() => {
+    isThere = true;
+  });
+  const statuses = new Set<number>();
+  await until(async () => {
+    for (const address of addresses)
+      await fetch(address).then(
+        async (response) => {
+          await response.arrayBuffer();
+          statuses.add(response.status);
+        },
+        // It does not listen yet.
+        () => {},
+      );
+    return isThere;
+  });
+  await watched;
+  return statuses;
+}
+
+/** Ids of the devices that are drawn, alone or in a cluster. */
+function drawn(page: Page): Promise<unknown> {
+  return page.evaluate(`(async () => {
+    const { map } = document.querySelector('.map');
+    const source = map.getSource('devices');
+    const found = map.queryRenderedFeatures({ layers: ['marks', 'clusters'] });
+    const members = found.map(({ properties }) =>
+      properties.cluster_id === undefined ? [{ properties }] : source.getClusterLeaves(properties.cluster_id, 1000, 0));
+    return [...new Set((await Promise.all(members)).flat().map(({ properties }) => properties.device))].sort();
+  })()`);
+}
+
 async function onMap(page: Page): Promise<Record<string, string>> {
   return Object(await page.evaluate("({ ...document.querySelector('.map')?.dataset })"));
 }
@@ -72,6 +123,7 @@ describe('the map', () => {
     await reads(page, '0 devices with a position');
     const driven = await drive();
     await reads(page, `${COUNT} devices with a position`);
+    await agreed(page, COUNT);
     await eventually(async () =>
       expect(await onMap(page)).toMatchObject({ devices: String(COUNT), marks: expect.stringMatching(/^[1-9]/) }),
     );
@@ -83,6 +135,7 @@ describe('the map', () => {
     const place = (): Promise<unknown> => page.evaluate("document.querySelector('.panel p.mono').textContent");
     const before = await place();
     await eventually(async () => expect(await place()).not.toBe(before));
+    await agreed(page, COUNT);
     await page.focus('[role=listbox]');
     await page.keyboard.press('Enter');
     await eventually(async () => expect(await page.evaluate('location.hash')).toBe(`#/device/${device}`));
@@ -98,8 +151,13 @@ describe('the map', () => {
     expect(await page.$eval('select[aria-label=State]', (select) => Reflect.get(select, 'value'))).toBe('alarm');
     await page.select('select[aria-label=State]', '');
     await reads(page, `${COUNT} devices with a position`);
+    const [first] = z.array(z.string()).parse(await agreed(page, COUNT));
+    await page.type('input[type=search]', String(first));
+    expect(await agreed(page, 1)).toEqual([first]);
+    await page.click('input[type=search]', { count: 3 });
     await page.type('input[type=search]', 'no such device');
     await reads(page, '0 devices with a position');
+    await agreed(page, 0);
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: '0' }));
     expect(faults).toEqual([]);
   });
@@ -112,7 +170,7 @@ describe('the map', () => {
     expect(await server.call('DELETE', `/v1/devices/${first.id}/data?registry=remove`)).toMatchObject({ body: { device: first.id } });
     await reads(page, `${COUNT - 1} devices with a position`);
     expect(await textOf(page)).not.toContain(first.id);
-    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: String(COUNT - 1) }));
+    expect(await agreed(page, COUNT - 1)).not.toContain(first.id);
   });
 
   it('is one click away from a device, whose command comes back answered', async () => {
@@ -153,6 +211,28 @@ describe('the map', () => {
     expect(faults).toEqual([]);
   });
 
+  it('says on the track of a device that ClickHouse is away, and has the track when it is back', async () => {
+    const { body } = await server.call('GET', '/v1/devices?limit=1');
+    const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
+    const { page, faults } = await open(`device/${device.id}`);
+    await reads(page, 'Point ');
+    const [killed = 0] = server.running.children('clickhouse');
+    process.kill(killed, 'SIGKILL');
+    // The one that is started in its place is away as long as one looks.
+    const next = await eventually(() => {
+      const found = server.running.children('clickhouse').filter((pid) => pid !== killed);
+      expect(found).toHaveLength(1);
+      return found[0] ?? 0;
+    });
+    process.kill(next, 'SIGSTOP');
+    await press(page, 'button[aria-pressed=true]');
+    await page.waitForSelector('main .refused');
+    expect(await textOf(page)).toContain('ClickHouse');
+    process.kill(next, 'SIGCONT');
+    await reads(page, 'Point ');
+    expect(faults).toEqual([]);
+  });
+
   it('changes its colours with the page', async () => {
     const { page, faults } = await open('map');
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
@@ -178,5 +258,49 @@ describe('the map', () => {
     const { page } = await open('map', browser, 'read');
     await reads(page, 'lacks the scope');
     expect(await page.$$eval('nav a', (links) => links.map(({ textContent }) => textContent))).not.toContain('Map');
+  });
+
+  it('stays right over a restart of the server', async () => {
+    const { page, faults } = await open('map');
+    const beside = await browser.open(`${server.url}/#/now`, { beside: page });
+    await reads(beside.page, '● live');
+    await agreed(page, COUNT);
+    const ranges: string[] = [];
+    page.on('response', (response) => {
+      if (response.url().includes('/maps/') && response.status() === 206) ranges.push(String(response.request().headers()['range']));
+    });
+    const [asset = ''] = /assets\/[^"]+\.js/.exec(await (await fetch(server.url)).text()) ?? [];
+    const { dataDir } = server.running;
+    server.running.signal('SIGTERM');
+    await server.running.exited;
+    await reads(page, 'The server does not answer');
+    await reads(page, 'reconnecting');
+    await agreed(page, COUNT);
+    // What is asked for now does not come: a screen, and a part of the map below the devices.
+    await beside.page.evaluate("location.hash = '#/decode'");
+    await reads(beside.page, 'cannot be loaded');
+    await page.evaluate(`(async () => {
+      const { map } = document.querySelector('.map');
+      const failed = new Promise((resolve) => map.once('error', resolve));
+      map.jumpTo({ center: [-70, -40], zoom: 5 });
+      await failed;
+    })()`);
+    ranges.length = 0;
+    // It is there again for others first, and from its first answer on it has its pages.
+    await page.setOfflineMode(true);
+    const starting = ApiServer.start({ ...ENV, FIXGATE_HTTP_PORT: new URL(server.url).port }, { dataDir, known: server.token });
+    const statuses = await answersUntil(starting, [`${server.url}/`, `${server.url}/${asset}`, `${server.url}/maps/world.pmtiles`]);
+    expect([...statuses]).toEqual([200]);
+    server = await starting;
+    const driven = await drive(COUNT + 1);
+    await driven.stop();
+    await reads(page, `${COUNT} devices with a position`);
+    await page.setOfflineMode(false);
+    await reads(page, `${COUNT + 1} devices with a position`);
+    await eventually(() => expect(ranges).toContainEqual(expect.not.stringMatching(/^bytes=0-/)));
+    await agreed(page, COUNT + 1);
+    await reads(page, '● live');
+    await reads(beside.page, 'Bytes as hex');
+    expect([...faults, ...beside.faults]).toEqual([]);
   });
 });

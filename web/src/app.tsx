@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { isGone } from './api.ts';
 import { isHelpShown, KeysHelp } from './keys.tsx';
 import { connection, events } from './live.ts';
+import { loadPart } from './load.ts';
 import { place, replace, to } from './route.ts';
 import { Now } from './screens/now.tsx';
 import { SignIn } from './screens/sign-in.tsx';
@@ -30,14 +31,12 @@ function Shell(): JSX.Element {
     document.title = `${rule?.name ?? 'Not found'} · Fixgate`;
     if (rule === undefined || loaded.value.has(screen)) return;
     failed.value = '';
-    Promise.resolve(rule.load()).then(
-      (component) => {
-        loaded.value = new Map([...loaded.value, [screen, component]]);
-      },
-      () => {
-        failed.value = 'This part of the console cannot be loaded: the server may be newer than this page. Load the page again.';
-      },
-    );
+    const load = loadPart(rule.load, () => {
+      failed.value = 'This part of the console cannot be loaded: the server is away, or newer than this page. Load the page again.';
+    });
+    void load.then((component) => {
+      loaded.value = new Map([...loaded.value, [screen, component]]);
+    });
   }, [screen, rule]);
   const isLoopback = /^(localhost|127\.|\[::1\])/.test(location.hostname);
   return (

@@ -1,5 +1,14 @@
 import type { FeatureCollection, Position } from 'geojson';
-import { addProtocol, GeoJSONSource, type LngLatLike, Map as MapLibre, NavigationControl, ScaleControl, setWorkerUrl } from 'maplibre-gl';
+import {
+  addProtocol,
+  GeoJSONSource,
+  type LngLatLike,
+  Map as MapLibre,
+  NavigationControl,
+  ScaleControl,
+  setWorkerUrl,
+  VectorTileSource,
+} from 'maplibre-gl';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url';
 import { Protocol } from 'pmtiles';
@@ -8,7 +17,8 @@ import { markOf, PIXEL_RATIO } from './marks.ts';
 import { type MapFile, styleOf } from './style.ts';
 
 setWorkerUrl(workerUrl);
-addProtocol('pmtiles', new Protocol().tile);
+const protocol = new Protocol();
+addProtocol('pmtiles', protocol.tile);
 
 /** A source that never says that it is loaded must not stop the devices. */
 const LOAD_MS = 3000;
@@ -37,6 +47,8 @@ export class DevicesMap {
   #isStyled = false;
   #isBusy = false;
   #isDirty = false;
+  /** Some of the map below did not come. */
+  #isTorn = false;
 
   constructor(container: HTMLElement, isDark: boolean, maps: readonly MapFile[], hooks: MapHooks) {
     this.#container = container;
@@ -52,10 +64,14 @@ export class DevicesMap {
       attributionControl: false,
       fadeDuration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 200,
     });
+    // For who looks at the page from outside, such as a test.
+    Object.assign(container, { map: this.#map });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.addControl(new NavigationControl({ showCompass: false }), 'top-right');
     this.#map.addControl(new ScaleControl(), 'bottom-left');
-    this.#map.on('error', () => {});
+    this.#map.on('error', () => {
+      this.#isTorn = true;
+    });
     this.#map.on('style.load', () => this.#styled());
     this.#map.on('click', (event) => {
       const [feature] = this.#map.queryRenderedFeatures(event.point, { layers: ['marks', 'clusters'] });
@@ -117,6 +133,18 @@ export class DevicesMap {
     this.#maps = maps;
     this.#isStyled = false;
     this.#map.setStyle(styleOf(isDark, maps), { diff: false });
+  }
+
+  /** Asks again for the map below the devices, where some of it did not come while the server was away. */
+  reload(): void {
+    if (!this.#isTorn) return;
+    this.#isTorn = false;
+    // They keep that a header could not be read.
+    protocol.tiles.clear();
+    for (const name of Object.keys(this.#map.getStyle().sources)) {
+      const source = this.#map.getSource(name);
+      if (source instanceof VectorTileSource) source.setUrl(source.url);
+    }
   }
 
   remove(): void {

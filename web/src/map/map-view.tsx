@@ -2,6 +2,7 @@ import { effect } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../api.ts';
+import { loadPart, onReturn } from '../load.ts';
 import { isDark } from '../theme.ts';
 import type { DevicesMap, MapHooks } from './base-map.ts';
 import type { MapFile } from './style.ts';
@@ -40,14 +41,19 @@ export function MapView(props: {
       map?.restyle(isDark(), known);
     };
     const start = async (): Promise<void> => {
-      const [module] = await Promise.all([import('./base-map.ts'), look()]);
+      const failed = (): void => setTrouble('The map cannot be loaded: the server is away, or newer than this page. Load the page again.');
+      const [module] = await Promise.all([loadPart(() => import('./base-map.ts'), failed), look()]);
       if (isOver || box.current === null) return;
+      setTrouble('');
       map = new module.DevicesMap(box.current, isDark(), known, {
         select: (device) => given.current.hooks.select(device),
         moved: () => given.current.hooks.moved?.(),
       });
       given.current.ready(map);
-      end = effect(() => map?.restyle(isDark(), known));
+      const ends = [effect(() => map?.restyle(isDark(), known)), onReturn(() => map?.reload())];
+      end = () => {
+        for (const one of ends) one();
+      };
     };
     start().catch(() => {
       setTrouble('This browser draws no map: it has no WebGL.');

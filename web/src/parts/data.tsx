@@ -13,7 +13,10 @@ export interface Data<T> {
   reload(): void;
 }
 
-/** Asks again every `everyMs` while the tab is seen. An empty path asks nothing. */
+/** A server or a store that is away, or one that has too much to do, is asked again by itself. */
+const RETRY_MS = 5000;
+
+/** Asks again every `everyMs` while the tab is seen, and after a refusal that passes. An empty path asks nothing. */
 export function useData<T>(path: string, everyMs = 0): Data<T> {
   const [state, set] = useState<{ path: string; value?: T; refusal?: Refusal; at: number }>({ path, at: 0 });
   const asked = useRef(0);
@@ -38,8 +41,18 @@ export function useData<T>(path: string, everyMs = 0): Data<T> {
     }, everyMs);
     return () => clearInterval(timer);
   }, [reload, everyMs]);
+  useEffect(() => {
+    const { path: of, refusal } = state;
+    if (of !== path || refusal === undefined || !passes(refusal)) return;
+    const timer = setTimeout(reload, RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [state, reload]);
   const mine = state.path === path ? state : { at: 0, value: undefined, refusal: undefined };
   return { value: mine.value, refusal: mine.refusal, at: mine.at, reload };
+}
+
+function passes({ status }: Refusal): boolean {
+  return status === 0 || status === 429 || status >= 500;
 }
 
 /** What is there no more, or not for this caller: what was shown of it before must not stay. */
