@@ -125,12 +125,13 @@ export async function startHttp(observed: Observed, options: HttpOptions): Promi
   for (const route of routes) serve(server, route, observed, wrong, bodyMs);
   refuseMisses(server, routes, [...WITHOUT_TOKEN, ...(options.pages === undefined ? [] : [...CONSOLE_PATHS, MAPS_PATH])]);
   server.setErrorHandler((error, _request, reply) => refused(error, reply));
-  const description = openApi(routes, publicUrl);
-  const page = docsPage(routes);
+  // Made when it is first asked for: it takes a tenth of a second.
+  let description: object | undefined;
+  let page: string | undefined;
   options.pages?.console.serve(server);
   options.pages?.maps.serve(server);
-  server.get('/openapi.json', () => description);
-  server.get('/docs', (_request, reply) => reply.type('text/html; charset=utf-8').send(page));
+  server.get('/openapi.json', () => (description ??= openApi(routes, publicUrl)));
+  server.get('/docs', (_request, reply) => reply.type('text/html; charset=utf-8').send((page ??= docsPage(routes))));
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
     const readiness = observed.readiness();
