@@ -1,0 +1,55 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { ObedientDevice } from '../command/device.ts';
+import { ApiServer } from '../support/api-server.ts';
+import { eventually, remains } from '../support/wait.ts';
+
+/** What rests on no frames is evidence, too, in a whole server: a setting that is another than asked for, and silence and its end. */
+
+const IMEI = '356307042441013';
+
+it('a drifted setting, a silence and its end are events, and instances of the report', async () => {
+  const server = await ApiServer.start();
+  onTestFinished(async () => {
+    await server.running.stop();
+  });
+  // Somebody has set it by SMS after it was asked for 30 s.
+  const reply = (text: string): string => (text.startsWith('setparam') ? `New value ${text.slice(9)}` : 'Param ID:10050 Value:600');
+  const port = await server.running.port('teltonika');
+  let device = new ObedientDevice(port, IMEI, reply);
+  onTestFinished(() => device.stop());
+  const command = async (type: string, parameters: object): Promise<void> => {
+    const { body } = await server.call('POST', `/v1/devices/${IMEI}/commands?wait=60`, { type, parameters, protocol: 'teltonika' });
+    expect(body).toMatchObject({ type, state: 'answered' });
+  };
+  const events = async (type: string): Promise<unknown> =>
+    Object((await server.call('GET', `/v1/events?device=${IMEI}&type=${type}`)).body)['events'];
+  const path = `/v1/devices/${IMEI}`;
+  await command('set_interval', { seconds: 30 });
+  expect(await events('settings_drift')).toEqual([]);
+  await command('get_parameter', { id: 10_050 });
+  const drift = { device: IMEI, data: { setting: 'interval', value: 600 } };
+  await eventually(async () => expect(await events('settings_drift')).toMatchObject([drift]));
+  // The same again is no news.
+  await command('get_parameter', { id: 10_050 });
+  device.stop();
+  // All that it has said is counted: what comes later is a sign of life.
+  await eventually(async () => {
+    const used = async (): Promise<unknown> => (await server.call('GET', `${path}/usage`)).body;
+    expect((await server.call('GET', '/v1/connections')).body).toMatchObject({ connections: [] });
+    const before = await used();
+    await remains(async () => expect(await used()).toEqual(before), 1_500);
+  });
+  expect((await server.call('PUT', '/v1/plans/default?effective=now', { silent_after_s: 10 })).status).toBe(201);
+  await eventually(async () => expect(await events('device_silent')).toMatchObject([{ device: IMEI, data: { after_s: 10 } }]));
+  expect(await events('device_back')).toEqual([]);
+  // No second one, however long this takes.
+  expect((await server.call('PUT', '/v1/plans/default?effective=now', {})).status).toBe(200);
+  device = new ObedientDevice(port, IMEI, reply);
+  await eventually(async () => expect(await events('device_back')).toMatchObject([{ device: IMEI }]));
+  device.stop();
+  const counts = { settings_drift: 1, device_silent: 1, device_back: 1 };
+  await eventually(async () => expect((await server.call('GET', `${path}/evidence`)).body).toMatchObject({ counts }));
+  const { instances } = (await server.call('GET', `${path}/evidence`)).body;
+  const types: string[] = Object(instances).map(({ type }: { type: string }) => type);
+  expect(types.slice(0, 3)).toEqual(['settings_drift', 'device_silent', 'device_back']);
+});
