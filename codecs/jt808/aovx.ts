@@ -22,16 +22,21 @@ export function aovxBeacons(b: Bytes, p: number, q: number, out: FrameResult): v
     if (at + size > q) return;
     out.attrText(A.TagId + i, mac(b, at));
     out.attr(A.TagRssi + i, i8(b, at + 6));
-    let field = at + 7;
-    for (let bit = 0; bit < 8; bit++) {
-      if (((mask >> bit) & 1) === 0) continue;
-      if (bit === 0) out.attrText(A.TagName + i, plain(b, field, field + 10));
-      else if (bit === 2) out.attr(A.TagBattery + i, u16be(b, field));
-      else if (bit === 3) out.attr(A.TagTemperature + i, i16be(b, field));
-      else if (bit === 4) out.attr(A.TagHumidity + i, i16be(b, field));
-      field += BEACON[bit]!;
-    }
+    beaconFields(b, at + 7, mask, i, out);
     at += size;
+  }
+}
+
+/** The fields of beacon `i` that the mask names: name 10, 2, battery 2, temperature 2, humidity 2, 6, 2, 2. */
+function beaconFields(b: Bytes, at: number, mask: number, i: number, out: FrameResult): void {
+  let field = at;
+  for (let bit = 0; bit < 8; bit++) {
+    if (((mask >> bit) & 1) === 0) continue;
+    if (bit === 0) out.attrText(A.TagName + i, plain(b, field, field + 10));
+    else if (bit === 2) out.attr(A.TagBattery + i, u16be(b, field));
+    else if (bit === 3) out.attr(A.TagTemperature + i, i16be(b, field));
+    else if (bit === 4) out.attr(A.TagHumidity + i, i16be(b, field));
+    field += BEACON[bit]!;
   }
 }
 
@@ -120,7 +125,7 @@ export function aovxSensors(b: Bytes, p: number, q: number, out: FrameResult): v
 }
 
 /** F9: mask 2: fix age 4, ACC time 4, HDOP × 10 (2), fix time 6, …, external temperature s16/10 and its limits. */
-export function aovxMore(b: Bytes, p: number, q: number, out: FrameResult, r: number): void {
+export function aovxMore(b: Bytes, p: number, q: number, out: FrameResult): void {
   const mask = u16be(b, p);
   let at = p + 2;
   for (const [bit, size] of [
@@ -133,7 +138,7 @@ export function aovxMore(b: Bytes, p: number, q: number, out: FrameResult, r: nu
   ] as const) {
     if (((mask >> bit) & 1) === 0) continue;
     if (at + size > q) return;
-    if (bit === 2) out.hdop[r] = u16be(b, at) / 10;
+    if (bit === 2) out.hdop[out.rows - 1] = u16be(b, at) / 10;
     else if (bit === 6) degrees(A.TemperatureDeci + 2, b, at, out);
     at += size;
   }

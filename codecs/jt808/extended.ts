@@ -3,7 +3,7 @@ import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
 import { iccid, imei, plain } from './identity.ts';
 import { addCell, signal } from './network.ts';
-import { battery, EVENTS_OF_ITEMS, external, ITEMS, Level } from './said.ts';
+import { battery, EVENTS_OF_ITEMS, external, ITEMS, Level, percent } from './said.ts';
 import type { Jt808State } from './state.ts';
 
 /**
@@ -47,21 +47,19 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
       if (n >= 2) out.attr(A.FuelDeci, u16be(b, p));
       return false;
     case 0x0023:
-      if (n === 6 && /^\d+(\.\d+)?$/.test(plain(b, p, p + n))) out.attr(A.FuelSecond, Number(plain(b, p, p + n)));
+      if (n === 6) secondFuel(plain(b, p, p + n), out);
       return false;
     case 0x0024:
       cellText(plain(b, p, p + n), out);
       return true;
     case 0x002d:
-      if (n === 4) external(A.ExternalMilli, u32be(b, p), out);
-      else if (n === 2) battery(A.BatteryMilli, u16be(b, p), out);
-      return n === 4 || n === 2;
+      return supply(b, p, n, out);
     case 0x0089:
       if (n === 4) alarms(u32be(b, p));
       return n === 4;
     case 0x00a8:
     case 0x00e1:
-      if (n >= 1 && b[p]! <= 100) out.attr(A.BatteryPct, b[p]!);
+      if (n >= 1) percent(b[p]!, out);
       return true;
     case 0x00b2:
       if (n === 10) out.attrText(A.Iccid, iccid(b, p));
@@ -73,7 +71,7 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
       if (n === 4) states(u32be(b, p), out);
       return n === 4;
     case 0x00c6:
-      if (n === 1 && (b[p] === 3 || b[p] === 4)) ITEMS.levels |= Level.LowBattery;
+      if (n === 1) batteryState(b[p]!);
       return true;
     case 0x00ce:
       if (n === 2) external(A.ExternalCenti, u16be(b, p), out);
@@ -87,6 +85,22 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
     default:
       return false;
   }
+}
+
+/** external mV 4, or battery mV 2 */
+function supply(b: Bytes, p: number, n: number, out: FrameResult): boolean {
+  if (n === 4) external(A.ExternalMilli, u32be(b, p), out);
+  else if (n === 2) battery(A.BatteryMilli, u16be(b, p), out);
+  return n === 4 || n === 2;
+}
+
+function secondFuel(text: string, out: FrameResult): void {
+  if (/^\d+(\.\d+)?$/.test(text)) out.attr(A.FuelSecond, Number(text));
+}
+
+/** 3, 4: low */
+function batteryState(value: number): void {
+  if (value === 3 || value === 4) ITEMS.levels |= Level.LowBattery;
 }
 
 /** A bit that is 0 is an alarm; a word of zeros is not used. Some last, and are levels. */

@@ -11,24 +11,20 @@ import { battery, EVENTS_OF_ITEMS, external, ITEMS, Level, percent, percentOrCha
 import type { Jt808State } from './state.ts';
 
 /** Items D0 to EF (protocol.md section 8.1): by length and content. */
-export function high(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult, r: number): void {
+export function high(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult): void {
   switch (id) {
     case 0xd0:
       if (n === 4 && (u32be(b, p) & 8) !== 0) ITEMS.levels |= Level.Vibration;
       return;
     case 0xd4:
     case 0xe9:
-      if (n === 1) percentOrCharging(b[p]!, out);
-      else if (n === 4) out.attrText(A.DriverId, String(u32be(b, p)));
+      percentOrDriver(b, p, n, out);
       return;
     case 0xd5:
       if (n > 2 && n === 1 + 13 * b[p]!) locks(b, p + 1, b[p]!, out);
       return;
     case 0xda:
-      if (n !== 3) return;
-      out.attr(A.Strap, b[p + 2]! & 1);
-      out.attr(A.Motion, (b[p + 2]! >> 2) & 1);
-      out.attr(A.Cover, (b[p + 2]! >> 3) & 1);
+      if (n === 3) strap(b[p + 2]!, out);
       return;
     case 0xe1:
       if (n === 1) percentOrCharging(b[p]!, out);
@@ -38,15 +34,13 @@ export function high(id: number, b: Bytes, p: number, n: number, state: Jt808Sta
       if (n === 4 && u32be(b, p) <= 20_000) out.attr(A.FuelDeci, u32be(b, p));
       return;
     case 0xe6:
-      if (n > 11 && b[p] === 0x24) obdText(b, p, p + n, out);
-      else if (n > 0 && n % 11 === 0) probes(b, p, n, out);
+      textOrProbes(b, p, n, out);
       return;
     case 0xe7:
-      if (n === 8 && isC5(b, p)) state.learn('c5');
-      if (n === 8) ITEMS.levels |= ((b[p + 1]! & 1) !== 0 ? Level.Vibration : 0) | ((b[p + 1]! & 14) !== 0 ? Level.Sos : 0);
+      if (n === 8) alarmsOfE7(b, p, state);
       return;
     case 0xe8:
-      if (n >= 4) jimi(b, p, p + n, state, out, r);
+      if (n >= 4) jimi(b, p, p + n, state, out);
       return;
     case 0xea:
       if (n > 2) environment(b, p + 1, p + n, out);
@@ -58,11 +52,11 @@ export function high(id: number, b: Bytes, p: number, n: number, state: Jt808Sta
       if (n % 7 === 0) wifiList(b, p, n / 7, out);
       return;
     default:
-      supplies(id, b, p, n, out, r);
+      supplies(id, b, p, n, out);
   }
 }
 
-function supplies(id: number, b: Bytes, p: number, n: number, out: FrameResult, r: number): void {
+function supplies(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
   switch (id) {
     case 0xe3:
       if (n !== 4 && n !== 6) return;
@@ -85,14 +79,14 @@ function supplies(id: number, b: Bytes, p: number, n: number, out: FrameResult, 
       if (b[p]! <= 31) out.attr(A.GsmCsq, b[p]!);
       external(A.ExternalMilli, u16be(b, p + 1), out);
       battery(A.BatteryMilli, u16be(b, p + 3), out);
-      out.satellites[r] = b[p + 5]!;
+      out.satellites[out.rows - 1] = b[p + 5]!;
       return;
     default:
   }
 }
 
 /** Items F0 to FF (protocol.md section 8.1). */
-export function top(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult, r: number): void {
+export function top(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult): void {
   switch (id) {
     case 0xf0:
       if (n > 0 && n % 13 === 0) cellsOfF0(b, p, n / 13, out);
@@ -100,15 +94,9 @@ export function top(id: number, b: Bytes, p: number, n: number, state: Jt808Stat
     case 0xf1:
       if (n === 20) out.attrText(A.Iccid, plain(b, p, p + n));
       return;
-    case 0xf2: {
-      const firmware = plain(b, p, p + n);
-      out.attrText(A.Firmware, firmware);
-      const model = /^AOVX_([A-Za-z0-9]+)/.exec(firmware)?.[1];
-      if (model === undefined) return;
-      out.attrText(A.Model, model);
-      state.learn('aovx');
+    case 0xf2:
+      firmwareOf(plain(b, p, p + n), state, out);
       return;
-    }
     case 0xf3:
       if (n === 1 && ITEMS.sixtyOne) state.learn('g10ls');
       if (n === 1 && state.is('g10ls')) out.attr(A.Armed, b[p] === 0 ? 0 : 1);
@@ -120,43 +108,28 @@ export function top(id: number, b: Bytes, p: number, n: number, state: Jt808Stat
       else if (n > 0 && n % 7 === 0) wifiList(b, p, n / 7, out);
       return;
     case 0xf6:
-      if (n === 8 && imeiBcd(b, p) !== '') imei(imeiBcd(b, p), out);
-      else if (n === 2 && !state.is('aovx')) {
-        ITEMS.environment = true;
-        out.attr(A.AirPressure, u16be(b, p));
-      } else if (n === 4 && state.is('g10ls')) {
-        out.attr(A.Mode, b[p]!);
-        out.attr(A.Charging, b[p + 3]! & 1);
-      } else if (state.is('aovx')) aovxSensors(b, p, p + n, out);
+      itemF6(b, p, n, state, out);
       return;
     case 0xf7:
-      if (n === 2) {
-        ITEMS.environment = true;
-        out.attr(A.HumidityDeci, u16be(b, p));
-      } else if (n >= 4) batteryOfF7(b, p, n, out);
+      itemF7(b, p, n, out);
       return;
     case 0xf8:
       if (n === 2 && ITEMS.environment) out.attr(A.TemperatureDeci + 1, u16be(b, p) - 500);
       else if (n === 2) out.attr(A.Steps, u16be(b, p));
-      else if (n === 29) {
-        out.attr(A.Mode, b[p]!);
-        if (imeiBcd(b, p + 1) !== '') imei(imeiBcd(b, p + 1), out);
-        out.attrText(A.Iccid, iccid(b, p + 9));
-        out.attrText(A.Model, plain(b, p + 19, p + 29));
-      }
+      else if (n === 29) identities(b, p, out);
       return;
     default:
-      last(id, b, p, n, state, out, r);
+      last(id, b, p, n, state, out);
   }
 }
 
-function last(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult, r: number): void {
+function last(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult): void {
   switch (id) {
     case 0xf5:
       if (n === 6) for (let axis = 0; axis < 3; axis++) out.attr(A.AccelerationRaw + axis, i16be(b, p + 2 * axis));
       return;
     case 0xf9:
-      if (n >= 2 && state.is('aovx')) aovxMore(b, p, p + n, out, r);
+      if (n >= 2 && state.is('aovx')) aovxMore(b, p, p + n, out);
       return;
     case 0xfb:
       if (n > 1) out.attrText(A.Container, plain(b, p, p + n));
@@ -173,6 +146,68 @@ function last(id: number, b: Bytes, p: number, n: number, state: Jt808State, out
       return;
     default:
   }
+}
+
+/** third byte: strap, bit 2 motion, bit 3 cover */
+function strap(value: number, out: FrameResult): void {
+  out.attr(A.Strap, value & 1);
+  out.attr(A.Motion, (value >> 2) & 1);
+  out.attr(A.Cover, (value >> 3) & 1);
+}
+
+/** percent 1, or card 4 */
+function percentOrDriver(b: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n === 1) percentOrCharging(b[p]!, out);
+  else if (n === 4) out.attrText(A.DriverId, String(u32be(b, p)));
+}
+
+/** `$…` of an OBD unit, or probes */
+function textOrProbes(b: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n > 11 && b[p] === 0x24) obdText(b, p, p + n, out);
+  else if (n > 0 && n % 11 === 0) probes(b, p, n, out);
+}
+
+/** second byte: bit 0 vibration, bits 1 to 3 SOS */
+function alarmsOfE7(b: Bytes, p: number, state: Jt808State): void {
+  if (isC5(b, p)) state.learn('c5');
+  if ((b[p + 1]! & 1) !== 0) ITEMS.levels |= Level.Vibration;
+  if ((b[p + 1]! & 14) !== 0) ITEMS.levels |= Level.Sos;
+}
+
+function firmwareOf(firmware: string, state: Jt808State, out: FrameResult): void {
+  out.attrText(A.Firmware, firmware);
+  const model = /^AOVX_([A-Za-z0-9]+)/.exec(firmware)?.[1];
+  if (model === undefined) return;
+  out.attrText(A.Model, model);
+  state.learn('aovx');
+}
+
+/** IMEI 8, air pressure 2, mode and charging of a G10LS 4, or the sensors of an AOVX */
+function itemF6(b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult): void {
+  if (n === 8 && imeiBcd(b, p) !== '') imei(imeiBcd(b, p), out);
+  else if (n === 2 && !state.is('aovx')) {
+    ITEMS.environment = true;
+    out.attr(A.AirPressure, u16be(b, p));
+  } else if (n === 4 && state.is('g10ls')) {
+    out.attr(A.Mode, b[p]!);
+    out.attr(A.Charging, b[p + 3]! & 1);
+  } else if (state.is('aovx')) aovxSensors(b, p, p + n, out);
+}
+
+/** humidity 2, or a battery */
+function itemF7(b: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n === 2) {
+    ITEMS.environment = true;
+    out.attr(A.HumidityDeci, u16be(b, p));
+  } else if (n >= 4) batteryOfF7(b, p, n, out);
+}
+
+/** mode 1 | IMEI 8 | ICCID 10 | model 10 */
+function identities(b: Bytes, p: number, out: FrameResult): void {
+  out.attr(A.Mode, b[p]!);
+  if (imeiBcd(b, p + 1) !== '') imei(imeiBcd(b, p + 1), out);
+  out.attrText(A.Iccid, iccid(b, p + 9));
+  out.attrText(A.Model, plain(b, p + 19, p + 29));
 }
 
 /** Items E4 (2), E5 (1) and E6 (1) stand in front of this E7. */

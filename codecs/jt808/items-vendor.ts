@@ -9,8 +9,7 @@ import { battery, EVENTS_OF_ITEMS, ITEMS, Level, percent, signed15 } from './sai
 export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
   switch (id) {
     case 0x51:
-      if (n === 2 || n === 16)
-        for (let i = 0; 2 * i < n; i++) if (u16be(b, p + 2 * i) !== 0xffff) out.attr(A.TemperatureDeci + i, signed15(b, p + 2 * i));
+      if (n === 2 || n === 16) temperatures(b, p, n, out);
       return;
     case 0x53:
       if (n === 1 + 8 * b[p]!) cellsGsm(b, p + 1, b[p]!, out);
@@ -19,7 +18,7 @@ export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameRes
       if (n === 1 + 7 * b[p]!) wifiList(b, p + 1, b[p]!, out);
       return;
     case 0x56:
-      if (n === 2) percent(b[p + 1]! >= 1 && b[p + 1]! <= 100 ? b[p + 1]! : b[p]! * 10, out);
+      if (n === 2) charge(b[p]!, b[p + 1]!, out);
       return;
     case 0x57:
       if (n === 8) events57(b, p);
@@ -28,18 +27,27 @@ export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameRes
       if (n === 1 + 10 * b[p]!) cellsLte(b, p + 1, b[p]!, out);
       return;
     case 0x60:
-      if (n < 2) return;
-      out.attr(A.EventCode, u16be(b, p));
-      if (n === 17 && u16be(b, p) >= 0x61 && u16be(b, p) <= 0x66) out.attrText(A.DriverId, plain(b, p + 9, p + 17));
+      if (n >= 2) event60(b, p, n, out);
       return;
     case 0x63:
       if (n % 11 === 0) slaveLocks(b, p, n, out);
       return;
+    case 0xa7:
+      if (n !== 4) return;
+      out.attr(A.AnalogCenti, u16be(b, p));
+      out.attr(A.AnalogCenti + 1, u16be(b, p + 2));
+      return;
+    default:
+      driving(id, b, p, n, out);
+  }
+}
+
+/** Items of driver assistance, driving and tyres. */
+function driving(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
+  switch (id) {
     case 0x64:
     case 0x65:
-      if (n < 32) return;
-      out.attr(id === 0x64 ? A.Adas : A.Dms, b[p + 5]!);
-      if (n >= 47) out.attrText(A.AlarmLabel, hex(b, p + n - 16, p + n));
+      if (n >= 32) assistance(id === 0x64 ? A.Adas : A.Dms, b, p, n, out);
       return;
     case 0x66:
       tyreAlarm(b, p, n, out);
@@ -53,11 +61,6 @@ export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameRes
       return;
     case 0x77:
       if (n % 8 === 0) tyres(b, p, n, out);
-      return;
-    case 0xa7:
-      if (n !== 4) return;
-      out.attr(A.AnalogCenti, u16be(b, p));
-      out.attr(A.AnalogCenti + 1, u16be(b, p + 2));
       return;
     default:
       identities(id, b, p, n, out);
@@ -92,6 +95,29 @@ function identities(id: number, b: Bytes, p: number, n: number, out: FrameResult
       return;
     default:
   }
+}
+
+/** n × 0.1 °C 2; FFFF: none */
+function temperatures(b: Bytes, p: number, n: number, out: FrameResult): void {
+  for (let i = 0; 2 * i < n; i++) if (u16be(b, p + 2 * i) !== 0xffff) out.attr(A.TemperatureDeci + i, signed15(b, p + 2 * i));
+}
+
+/** Tenths of the battery 1, percent 1 (some) */
+function charge(tenths: number, exact: number, out: FrameResult): void {
+  percent(exact >= 1 && exact <= 100 ? exact : tenths * 10, out);
+}
+
+/** code 2; 61 to 66: seven bytes, card 8 */
+function event60(b: Bytes, p: number, n: number, out: FrameResult): void {
+  const code = u16be(b, p);
+  out.attr(A.EventCode, code);
+  if (n === 17 && code >= 0x61 && code <= 0x66) out.attrText(A.DriverId, plain(b, p + 9, p + 17));
+}
+
+/** Alarm of driver assistance or driver state: id 4, state 1, type 1, …, label 16 (some) */
+function assistance(attribute: number, b: Bytes, p: number, n: number, out: FrameResult): void {
+  out.attr(attribute, b[p + 5]!);
+  if (n >= 47) out.attrText(A.AlarmLabel, hex(b, p + n - 16, p + n));
 }
 
 /** WORD events · WORD switches · DWORD alarms. */

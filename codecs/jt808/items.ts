@@ -10,9 +10,9 @@ import type { Jt808State } from './state.ts';
 
 /**
  * Items `id 1, length 1, value` at b[p, q) (protocol.md sections 7 and 8). An id means what its length and content say; what no row matches is
- * skipped. One that runs past the end ends the list.
+ * skipped. One that runs past the end ends the list. All are of the last row.
  */
-export function items(b: Bytes, p: number, q: number, state: Jt808State, out: FrameResult, r: number): void {
+export function items(b: Bytes, p: number, q: number, state: Jt808State, out: FrameResult): void {
   if (q - p === OLD_FORM && !isList(b, p, q)) {
     oldForm(b, p, out);
     return;
@@ -27,7 +27,7 @@ export function items(b: Bytes, p: number, q: number, state: Jt808State, out: Fr
       obdItems(b, value + 1, q, out);
       return;
     }
-    if (!isPlain(id, b, value, n, out)) other(id, b, value, n, state, out, r);
+    if (!isPlain(id, b, value, n, out)) other(id, b, value, n, state, out);
     at = value + n;
   }
 }
@@ -93,35 +93,34 @@ function isPlain(id: number, b: Bytes, p: number, n: number, out: FrameResult): 
   return true;
 }
 
-function other(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult, r: number): void {
-  if (id < 0x50) standard(id, b, p, n, out, r);
+function other(id: number, b: Bytes, p: number, n: number, state: Jt808State, out: FrameResult): void {
+  if (id < 0x50) standard(id, b, p, n, out);
   else if (id < 0xd0) vendor(id, b, p, n, out);
-  else if (id < 0xf0) high(id, b, p, n, state, out, r);
-  else top(id, b, p, n, state, out, r);
+  else if (id < 0xf0) high(id, b, p, n, state, out);
+  else top(id, b, p, n, state, out);
 }
 
-function standard(id: number, b: Bytes, p: number, n: number, out: FrameResult, r: number): void {
+function standard(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
   switch (id) {
     case 0x02:
-      if (n === 2) out.attr((b[p]! & 0x80) !== 0 ? A.FuelPct : A.FuelDeci, u16be(b, p) & 0x7fff);
+      if (n === 2) fuel(u16be(b, p), out);
       return;
     case 0x05:
-      if (n === 30) for (let i = 0; i < 30; i++) if (b[p + i] !== 0xff) out.attr(A.TyreRaw + i, b[p + i]!);
+      if (n === 30) tyres(b, p, out);
       return;
     case 0x06:
-      if (n === 2) out.attr(A.TemperatureWhole, signed15(b, p));
-      else if (n === 1) percent(b[p]!, out);
+      temperatureOrPercent(b, p, n, out);
       return;
     case 0x11:
-      if (n === 5 && b[p] !== 0) out.attrText(A.Geofence, String(u32be(b, p + 1)));
+      if (n === 5 && b[p] !== 0) geofence(b, p + 1, out);
       return;
     case 0x12:
       if (n !== 6) return;
-      out.attrText(A.Geofence, String(u32be(b, p + 1)));
+      geofence(b, p + 1, out);
       ITEMS.leaves = b[p + 5] === 1;
       return;
     case 0x13:
-      if (n === 7) out.attrText(A.Geofence, String(u32be(b, p)));
+      if (n === 7) geofence(b, p, out);
       return;
     case 0x18:
       if (n >= 2) out.attr(A.Behaviour, u16be(b, p));
@@ -130,21 +129,46 @@ function standard(id: number, b: Bytes, p: number, n: number, out: FrameResult, 
       if (n === 2) out.attr(A.SleepMode, b[p + 1]! & 3);
       return;
     case 0x2b:
-      if (n !== 4 || u32be(b, p) === 0) return;
-      out.attr(A.AnalogCenti, u16be(b, p));
-      out.attr(A.AnalogCenti + 1, u16be(b, p + 2));
+      if (n === 4 && u32be(b, p) !== 0) analogs(b, p, out);
       return;
     case 0x30:
       if (n === 1) signal(b[p]!, out);
       return;
     case 0x31:
-      if (n === 1) out.satellites[r] = b[p]!;
+      if (n === 1) out.satellites[out.rows - 1] = b[p]!;
       return;
     case 0x33:
       lockText(b, p, n, out);
       return;
     default:
   }
+}
+
+/** bit 15: percent, else 0.1 l */
+function fuel(value: number, out: FrameResult): void {
+  out.attr((value & 0x8000) !== 0 ? A.FuelPct : A.FuelDeci, value & 0x7fff);
+}
+
+/** Temperature of the cargo 2, or percent 1 */
+function temperatureOrPercent(b: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n === 2) out.attr(A.TemperatureWhole, signed15(b, p));
+  else if (n === 1) percent(b[p]!, out);
+}
+
+/** 30 × pressure 1; FF: none */
+function tyres(b: Bytes, p: number, out: FrameResult): void {
+  for (let i = 0; i < 30; i++) if (b[p + i] !== 0xff) out.attr(A.TyreRaw + i, b[p + i]!);
+}
+
+/** 2 × 0.01 V 2 */
+function analogs(b: Bytes, p: number, out: FrameResult): void {
+  out.attr(A.AnalogCenti, u16be(b, p));
+  out.attr(A.AnalogCenti + 1, u16be(b, p + 2));
+}
+
+/** The number of an area or a route, 4 */
+function geofence(b: Bytes, p: number, out: FrameResult): void {
+  out.attrText(A.Geofence, String(u32be(b, p)));
 }
 
 /** `*M00,45,113690B…`: behind the second comma a status, whose characters 3–5 are volts × 100. */

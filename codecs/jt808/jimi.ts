@@ -33,14 +33,14 @@ const ALARMS: ReadonlyMap<number, EventName> = new Map<number, EventName>([
 ]);
 
 /** Item E8 of Jimi cameras: type 2, length 1, content. Other makers have other things under this id. */
-export function jimi(b: Bytes, p: number, q: number, state: Jt808State, out: FrameResult, r: number): void {
+export function jimi(b: Bytes, p: number, q: number, state: Jt808State, out: FrameResult): void {
   const type = u16be(b, p);
   const at = p + 3;
   if (type === 0x2002 && at + 2 <= q) {
     out.attr(A.UploadMode, b[at]!);
     if (b[at + 1] === 1) ITEMS.buffered = true;
   } else if (type === 0x2003 && at + 7 <= q) supply(b, at, out);
-  else if (type === 0x2005) fields(b, at, q, out, r);
+  else if (type === 0x2005) fields(b, at, q, out);
   else if (type >= 1 && type <= 0x0fff) {
     const name = ALARMS.get(type);
     ITEMS.tell(name === undefined ? unknownEvent(type) : eventIndex(name), type, at + 16 <= q ? hex(b, at, at + 16) : '');
@@ -58,32 +58,36 @@ function supply(b: Bytes, at: number, out: FrameResult): void {
 }
 
 /** (id 2, length 1, value)… */
-function fields(b: Bytes, p: number, q: number, out: FrameResult, r: number): void {
+function fields(b: Bytes, p: number, q: number, out: FrameResult): void {
   for (let at = p; at + 3 <= q; ) {
     const n = b[at + 2]!;
     const value = at + 3;
     if (value + n > q) return;
-    switch (u16be(b, at)) {
-      case 0x0001:
-        if (n === 2) battery(A.BatteryCenti, u16be(b, value), out);
-        break;
-      case 0x0003:
-        if (n === 1 && b[value]! <= 100) out.attr(A.BatteryPct, b[value]!);
-        break;
-      case 0x0004:
-        if (n === 1) out.attr(A.Charging, b[value] === 0 ? 1 : 0);
-        break;
-      case 0x0005:
-        if (n === 10) out.attrText(A.Iccid, iccid(b, value).slice(0, 19));
-        break;
-      case 0x0007:
-        if (n === 2) out.hdop[r] = u16be(b, value) / 10;
-        break;
-      case 0x2001:
-        if (n === 2) external(A.ExternalDeci, u16be(b, value), out);
-        break;
-      default:
-    }
+    field(u16be(b, at), b, value, n, out);
     at = value + n;
+  }
+}
+
+function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
+  switch (id) {
+    case 0x0001:
+      if (n === 2) battery(A.BatteryCenti, u16be(b, p), out);
+      return;
+    case 0x0003:
+      if (n === 1 && b[p]! <= 100) out.attr(A.BatteryPct, b[p]!);
+      return;
+    case 0x0004:
+      if (n === 1) out.attr(A.Charging, b[p] === 0 ? 1 : 0);
+      return;
+    case 0x0005:
+      if (n === 10) out.attrText(A.Iccid, iccid(b, p).slice(0, 19));
+      return;
+    case 0x0007:
+      if (n === 2) out.hdop[out.rows - 1] = u16be(b, p) / 10;
+      return;
+    case 0x2001:
+      if (n === 2) external(A.ExternalDeci, u16be(b, p), out);
+      return;
+    default:
   }
 }

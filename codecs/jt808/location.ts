@@ -87,7 +87,7 @@ export function locationRow(
   if (is2019 && (status & 0x400000) !== 0) out.attr(A.Motion, 1);
   states(status, state, out);
   ITEMS.reset();
-  items(b, p + LOCATION, q, state, out, r);
+  items(b, p + LOCATION, q, state, out);
   out.time[r] = bcdTime(b, p + 22, Number.isNaN(ITEMS.zoneMs) ? state.zoneMs : ITEMS.zoneMs);
   if (ITEMS.buffered) out.flags[r] = RowFlag.Buffered;
   ITEMS.alarms = meant(alarms);

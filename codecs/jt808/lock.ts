@@ -53,7 +53,7 @@ export function lock(c: Content, h: Header, state: Jt808State, out: FrameResult)
   if (alarms !== 0) out.attr(A.AlarmBits, alarms);
   const blind = h.id === 0x5502;
   if (blind) out.flags[r] = RowFlag.Buffered;
-  items(b, p + 35, q, u32be(b, p + 24), u16be(b, p + 28), out, r);
+  items(b, p + 35, q, p + 24, out, r);
   ITEMS.reset();
   ITEMS.alarms = product === 3 ? levelsOf(alarms) : (alarms & 1) !== 0 ? LOW_BATTERY : 0;
   raise(false, state, out, r);
@@ -67,14 +67,14 @@ function levelsOf(alarms: number): number {
   return levels;
 }
 
-/** (id 1, length 1, value)…: 02 altitude, 0A MCC 2 MNC 1, FC zone. 0B holds a password and is not read. */
-function items(b: Bytes, p: number, q: number, cid: number, lac: number, out: FrameResult, r: number): void {
+/** (id 1, length 1, value)…: 02 altitude, 0A MCC 2 MNC 1 of the cell at `cell`, FC zone. 0B holds a password and is not read. */
+function items(b: Bytes, p: number, q: number, cell: number, out: FrameResult, r: number): void {
   for (let at = p; at + 2 <= q; ) {
     const n = b[at + 1]!;
     const value = at + 2;
     if (value + n > q) return;
     if (b[at] === 0x02 && n === 2) out.altitudeM[r] = i16be(b, value);
-    else if (b[at] === 0x0a && n === 3) addCell(u16be(b, value), b[value + 2]!, lac, cid, 0, out);
+    else if (b[at] === 0x0a && n === 3) addCell(u16be(b, value), b[value + 2]!, u16be(b, cell + 4), u32be(b, cell), 0, out);
     else if (b[at] === 0xfc && n === 1) out.attrText(A.Geofence, String(b[value]!));
     at = value + n;
   }
