@@ -260,6 +260,30 @@ describe('the map', () => {
     expect(await page.$$eval('nav a', (links) => links.map(({ textContent }) => textContent))).not.toContain('Map');
   });
 
+  it('is live in four windows of nine, and the API answers in all of them', async () => {
+    const { page, faults } = await open('now');
+    const tabs = [page];
+    // All at once: a browser has six connections to a host.
+    const more = await Promise.all(Array.from({ length: 8 }, () => browser.open(`${server.url}/#/now`, { beside: page })));
+    tabs.push(...more.map((one) => one.page));
+    const states = (): Promise<string[]> =>
+      Promise.all(tabs.map(async (tab) => String(await tab.evaluate("document.querySelector('header [role=status]').textContent"))));
+    await eventually(async () =>
+      expect((await states()).sort()).toEqual([...Array(5).fill('○ paused: click to go on'), ...Array(4).fill('● live')]),
+    );
+    // Each of them is answered what it asks for.
+    for (const tab of tabs) {
+      await tab.evaluate("location.hash = '#/devices'");
+      await tab.waitForSelector('main[data-screen=devices]');
+      await reads(tab, '352093701');
+    }
+    const paused = (await states()).findIndex((text) => text.includes('paused'));
+    await tabs[paused]?.evaluate("dispatchEvent(new Event('focus'))");
+    await eventually(async () => expect((await states())[paused]).toBe('● live'));
+    expect([...faults, ...more.flatMap((one) => one.faults)]).toEqual([]);
+    await Promise.all(more.map((one) => one.page.close()));
+  });
+
   it('stays right over a restart of the server', async () => {
     const { page, faults } = await open('map');
     const beside = await browser.open(`${server.url}/#/now`, { beside: page });
