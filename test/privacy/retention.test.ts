@@ -158,6 +158,27 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     expect(await holds.set('bus', CASE, 'me')).toMatchObject({ hold: CASE });
   });
 
+  test('2: a hold that was set when a claim had run out, because ClickHouse was busy for long, wins', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    let now = NOW;
+    const holds = new Holds({ store, now: () => now, device: async () => undefined, isOpen: () => false });
+    const tables = ['positions', 'statuses', 'last_positions'];
+    const { retention, asked } = retaining(
+      store,
+      tables.map((table) => row(table, 'car', 'acme', 50)),
+      {
+        now: () => now,
+        async remove() {
+          now += 3_600_000;
+          expect(await holds.set('car', CASE, 'me')).toMatchObject({ hold: CASE });
+        },
+      },
+    );
+    await retention.run();
+    expect([asked.removed, asked.last, asked.held]).toMatchObject([[{ table: 'positions' }], [], 1]);
+  });
+
   test('2: of a hold and a removal at the same moment one waits for the other', async () => {
     const store = await stores.open(kind);
     await fleet(store);

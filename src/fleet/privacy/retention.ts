@@ -199,27 +199,35 @@ export class Retention {
   /** Returns those that are under a hold. */
   async #step(due: ReadonlyMap<string, Due>, removed: Record<string, number>): Promise<string[]> {
     const { store, tables, count, forgetLast } = this.#o;
-    const { free, held } = await this.#claim([...due.keys()]);
+    let { free, held } = await this.#claim([...due.keys()]);
+    // The claim may have run out while ClickHouse was busy: a hold that was set then wins.
+    const renew = async (): Promise<void> => {
+      const again = await this.#claim(free);
+      free = again.free;
+      held = [...held, ...again.held];
+    };
     const add = (table: string, rows: number): void => {
       removed[table] = (removed[table] ?? 0) + rows;
       if (rows > 0) count(table, rows);
     };
-    const cutoffs = new Map<string, Cutoff[]>();
-    const last = new Map<string, number>();
-    for (const id of free)
-      for (const [table, list] of due.get(id)?.cutoffs ?? []) {
-        cutoffs.set(table, [...(cutoffs.get(table) ?? []), ...list]);
-        if (table === 'last_positions') for (const { before } of list) last.set(id, before);
-      }
+    const cutoffs = byTable(due, free);
+    const last = new Map((cutoffs.get('last_positions') ?? []).map(({ device, before }) => [device, before]));
+    /** Whose usage has gone, though a hold was set afterwards: their statements cannot be recomputed. */
+    const uncounted = new Set<string>();
     for (const [table, list] of cutoffs) {
-      await this.#claim(free);
-      add(table, await tables.remove(table, list));
+      await renew();
+      const still = new Set(free);
+      const those = list.filter(({ device }) => still.has(device));
+      if (those.length > 0) add(table, await tables.remove(table, those));
+      if (table === 'usage') for (const { device } of those) uncounted.add(device);
     }
+    await renew();
+    for (const id of held) last.delete(id);
     if (last.size > 0) await forgetLast(last);
     const keys = free.flatMap((id) => due.get(id)?.keys ?? []);
     for (const { table } of keys) add(table, 1);
     const ops: Op[] = keys.map(({ table, key }) => ({ table, key, remove: true }));
-    for (const id of free) {
+    for (const id of new Set([...free, ...uncounted])) {
       const usage = Math.max(due.get(id)?.usage ?? 0, (await RETAINED.get(store, id))?.usage ?? 0);
       ops.push(usage === 0 ? { table: 'retained', key: id, remove: true } : RETAINED.put({ usage }, id));
     }
@@ -285,6 +293,13 @@ export class Retention {
     const ends = [owner?.state === 'closed' ? owner.since : undefined, await this.#o.ended(id)].filter((end) => end !== undefined);
     return ends.length === 0 ? undefined : Math.min(...ends);
   }
+}
+
+function byTable(due: ReadonlyMap<string, Due>, ids: readonly string[]): Map<string, Cutoff[]> {
+  const cutoffs = new Map<string, Cutoff[]>();
+  for (const id of ids)
+    for (const [table, list] of due.get(id)?.cutoffs ?? []) cutoffs.set(table, [...(cutoffs.get(table) ?? []), ...list]);
+  return cutoffs;
 }
 
 const NOTHING_DUE: Due = { cutoffs: new Map(), keys: [], usage: 0 };
