@@ -31,7 +31,7 @@ function readItems(c: Content, h: Header, p: number, buffered: boolean, state: J
     const body = at + 2;
     if (n < LOCATION || body + n > q) return;
     out.kind = FrameKind.Records;
-    location(c, body, body + n, buffered, h.is2019, state, out);
+    location(c, body, body + n, buffered, state, out);
     at = body + n;
   }
 }
@@ -79,7 +79,7 @@ export function batchVendor(c: Content, h: Header, state: Jt808State, out: Frame
     const n = b[at]!;
     if (n < LOCATION || at + 1 + n > q) return;
     out.kind = FrameKind.Records;
-    location(c, at + 1, at + 1 + n, false, h.is2019, state, out);
+    location(c, at + 1, at + 1 + n, false, state, out);
     at += 1 + n;
   }
 }

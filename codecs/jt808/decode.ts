@@ -172,7 +172,7 @@ function report(c: Content, p: number, h: Header, state: Jt808State, out: FrameR
   }
   out.kind = FrameKind.Records;
   if (h.id === 0x0200 && (c.bytes[p + 3]! & 1) !== 0) ticket(out, Form.Sos, h, c.bytes);
-  location(c, p, h.q, false, h.is2019, state, out);
+  location(c, p, h.q, false, state, out);
 }
 
 /** The id of a picture stands in its first package only. */

@@ -35,12 +35,9 @@ const EVENT_OF = Int32Array.from({ length: 32 }, (_, bit) => {
   const name = ALARMS.find((row) => row[0] === bit)?.[1];
   return name === undefined ? unknownEvent(bit) : eventIndex(name);
 });
-/** The alarms by their weight: the first that is new is the event of the record. */
-const ORDER = [
-  0, 29, 8, 30, 17, 16, 28, 15, 31, 1, 20, 21, 23, 7, 18, 25, 5, 6, 2, 3, 4, 9, 10, 11, 12, 13, 14, 19, 22, 24, 26, 27,
-] as const;
-/** Alarms that stand before an event of an item. */
-const FIRST = 3;
+/** The alarms by their weight: the first that is new is the event of the record. These stand before an event of an item. */
+const GRAVE = [0, 29, 8] as const;
+const OTHERS = [30, 17, 16, 28, 15, 31, 1, 20, 21, 23, 7, 18, 25, 5, 6, 2, 3, 4, 9, 10, 11, 12, 13, 14, 19, 22, 24, 26, 27] as const;
 const EXIT = eventIndex('geofence_exit');
 const IDLE = eventIndex('idle');
 const JAMMING = eventIndex('jamming');
@@ -58,15 +55,7 @@ const OF_LOCKS = 0x13;
  * One location body (protocol.md section 6.1) at content[p, q) as a row: alarm flags 4 | status 4 | latitude 4 | longitude 4 | altitude 2 | speed 2 |
  * course 2 | time BCD 6 | items. The caller has checked that the fixed part is there. (0, 0) is a row without a place. Its alarms are owed: `raise`.
  */
-export function locationRow(
-  c: Content,
-  p: number,
-  q: number,
-  buffered: boolean,
-  is2019: boolean,
-  state: Jt808State,
-  out: FrameResult,
-): number {
+export function locationRow(c: Content, p: number, q: number, buffered: boolean, state: Jt808State, out: FrameResult): number {
   const b = c.bytes;
   const r = out.row();
   out.from[r] = c.placeOf(p);
@@ -84,7 +73,7 @@ export function locationRow(
   out.attr(A.Ignition, status & 1);
   if ((status & 0x400) !== 0) out.attr(A.Blocked, 1);
   if ((status & 0x04000000) !== 0) out.attr(A.Charging, 1);
-  if (is2019 && (status & 0x400000) !== 0) out.attr(A.Motion, 1);
+  if (state.is2019 && (status & 0x400000) !== 0) out.attr(A.Motion, 1);
   states(status, state, out);
   ITEMS.reset();
   items(b, p + LOCATION, q, state, out);
@@ -124,8 +113,8 @@ export function isPlausible(b: Bytes, p: number): boolean {
 }
 
 /** A location and its events. */
-export function location(c: Content, p: number, q: number, buffered: boolean, is2019: boolean, state: Jt808State, out: FrameResult): void {
-  raise(is2019, state, out, locationRow(c, p, q, buffered, is2019, state, out));
+export function location(c: Content, p: number, q: number, buffered: boolean, state: Jt808State, out: FrameResult): void {
+  raise(state.is2019, state, out, locationRow(c, p, q, buffered, state, out));
 }
 
 /**
@@ -140,9 +129,9 @@ export function raise(is2019: boolean, state: Jt808State, out: FrameResult, r: n
   if (state.is('aovx')) fresh &= OF_AOVX | ITEMS.levels;
   if (fresh !== 0 || ITEMS.events.length > 0) {
     TOLD.length = 0;
-    tellBits(fresh, 0, FIRST, is2019, state, out, r);
+    tellBits(fresh, GRAVE, is2019, state, out, r);
     tellItems(out, r);
-    tellBits(fresh, FIRST, ORDER.length, is2019, state, out, r);
+    tellBits(fresh, OTHERS, is2019, state, out, r);
   }
   state.chain = kept(on);
   const time = out.time[r]!;
@@ -176,11 +165,10 @@ function tellItems(out: FrameResult, r: number): void {
   for (let k = 0; k < events.length; k++) if (events[k]! < 0) tell(events[k]!, codes[k]!, labels[k]!, out, r);
 }
 
-/** The alarms of this word from a place in the order on. What an item names as well is told with what that says. */
-function tellBits(fresh: number, from: number, to: number, is2019: boolean, state: Jt808State, out: FrameResult, r: number): void {
+/** The alarms of this word, in the order given. What an item names as well is told with what that says. */
+function tellBits(fresh: number, order: readonly number[], is2019: boolean, state: Jt808State, out: FrameResult, r: number): void {
   const { events, codes, labels } = ITEMS;
-  for (let k = from; k < to; k++) {
-    const bit = ORDER[k]!;
+  for (const bit of order) {
     if ((fresh & (1 << bit)) === 0) continue;
     const event = eventOf(bit, is2019, state);
     if (TOLD.includes(event)) continue;

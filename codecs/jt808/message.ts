@@ -240,7 +240,7 @@ export function media(c: Content, h: Header, state: Jt808State, out: FrameResult
   if (q - p < 8) return;
   // 2011 has no location there. One without a fix is all zeros.
   const located = h.id === 0x0801 && q - p >= 8 + LOCATION && (isPlausible(b, p + 8) || isZero(b, p + 8, p + 8 + LOCATION));
-  const r = located ? locationRow(c, p + 8, p + 8 + LOCATION, false, h.is2019, state, out) : status(c, h, FrameKind.Status, out);
+  const r = located ? locationRow(c, p + 8, p + 8 + LOCATION, false, state, out) : status(c, h, FrameKind.Status, out);
   out.attr(A.MediaEvent, b[p + 6]!);
   if (h.id === 0x0801) out.attr(A.ImageBytes, q - p - 8 - (located ? LOCATION : 0));
   if (!located) return;
