@@ -279,4 +279,17 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     await over.retention.run();
     expect(over.asked.erased).toEqual([{ id: 'car', account: 'bolt' }]);
   });
+
+  test('4: an account that is reopened while rows are removed keeps what it has', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const bolt = { id: 'bolt', retention: { keep_days: 30, erase_after_end_days: 5 } };
+    await store.write([ACCOUNTS.put(accountSchema.parse({ ...bolt, state: 'closed', since: NOW - 5 * DAY }), 'bolt')]);
+    const reopen = async (): Promise<void> => {
+      await store.write([ACCOUNTS.put(accountSchema.parse({ ...bolt, state: 'active', since: NOW }), 'bolt')]);
+    };
+    const { retention, asked } = retaining(store, [row('positions', 'car', 'bolt', 40)], { remove: reopen });
+    await retention.run();
+    expect([asked.removed.length, asked.erased.filter(({ account }) => account === 'bolt')]).toEqual([1, []]);
+  });
 });

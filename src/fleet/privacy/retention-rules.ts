@@ -37,6 +37,16 @@ export class Rules {
     return rules;
   }
 
+  /** What counts for one device and account, as it is now. */
+  static async readOne(store: Pick<StateStore, 'get'>, plans: ReadonlyMap<string, Rule>, id: string, account: string): Promise<Rules> {
+    const rules = new Rules(plans);
+    const [owner, device, periods] = [await ACCOUNTS.get(store, account), await DEVICES.get(store, id), await OWNERS.get(store, id)];
+    if (owner !== undefined) rules.#accounts.set(account, owner);
+    if (device !== undefined) rules.#devices.set(id, device);
+    if (periods !== undefined) rules.#owners.set(id, periods);
+    return rules;
+  }
+
   /** The least number of days that anything is kept; undefined: all is. */
   get shortest(): number | undefined {
     const all = [...this.#plans.values(), ...[...this.#accounts.values()].map(({ retention }) => retention)];

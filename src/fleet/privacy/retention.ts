@@ -259,22 +259,23 @@ export class Retention {
 
   /** Invariant 4. */
   async #ends(rules: Rules): Promise<{ erasing: number; held: string[] }> {
-    const { store, eraser, now } = this.#o;
+    const { store, eraser, plans } = this.#o;
     let erasing = 0;
     const held: string[] = [];
     for (const id of rules.devices) {
       if (this.#stopped) break;
-      const periods = rules.periods(id);
-      for (const account of new Set(periods.map((period) => period.account))) {
-        const days = rules.of(id, account, 'erase_after_end_days');
-        const end = days === undefined ? undefined : await this.#endOf(rules, id, account);
-        if (days === undefined || end === undefined || now() < end + days * DAY_MS) continue;
+      for (const account of new Set(rules.periods(id).map((period) => period.account))) {
+        if ((await this.#overSince(rules, id, account)) === undefined) continue;
+        // The run may have taken long: the account was reopened meanwhile, or has the device again.
+        const latest = await Rules.readOne(store, await plans(), id, account);
+        const end = await this.#overSince(latest, id, account);
+        if (end === undefined) continue;
         const erasure = await ERASURES.get(store, id);
         if (erasure !== undefined && stretchesIn(erasure).some(({ account: of, until }) => (of ?? account) === account && until >= end))
           continue;
-        const ids = [id, ...(rules.device(id)?.aliases ?? [])];
+        const ids = [id, ...(latest.device(id)?.aliases ?? [])];
         try {
-          await eraser.requestPart({ id, ids, share: new Share(id, periods, new Set([account])) }, 'retention');
+          await eraser.requestPart({ id, ids, share: new Share(id, latest.periods(id), new Set([account])) }, 'retention');
           erasing++;
         } catch (error) {
           if (!isHeld(error)) throw error;
@@ -283,6 +284,13 @@ export class Retention {
       }
     }
     return { erasing, held };
+  }
+
+  /** When the account's time with the device ended, epoch ms, if that is so long ago that what is of it goes. */
+  async #overSince(rules: Rules, id: string, account: string): Promise<number | undefined> {
+    const days = rules.of(id, account, 'erase_after_end_days');
+    const end = days === undefined ? undefined : await this.#endOf(rules, id, account);
+    return days === undefined || end === undefined || this.#o.now() < end + days * DAY_MS ? undefined : end;
   }
 
   /** When the account's time with the device ended, epoch ms; undefined: it goes on. */
