@@ -135,38 +135,19 @@ function isStanding(out: FrameResult): boolean {
 }
 
 /** Readers of the messages that are the same in both kinds of frame. */
-const Group = { None: 0, Position: 1, Alarm: 2, Network: 3, Other: 4 } as const;
+const Group = { None: 0, Alarm: 1, Network: 2, Other: 3 } as const;
 
-/** Group by number; a number that is not listed has no reader. */
+/** Group by number; a number that is not listed has no reader, or the one of those that come most often. */
 const GROUPS = new Uint8Array(256);
 for (const [group, numbers] of [
-  [Group.Position, [0x01, 0x10, 0x11, 0x12, 0x13, 0x22, 0x23, 0x29, 0x2d, 0x36, 0x37, 0xa0]],
   [Group.Alarm, [0x16, 0x19, 0x26, 0x27, 0x39, 0xa3, 0xa4, 0xa5, 0xa9]],
   [Group.Network, [0x17, 0x18, 0x1a, 0x1b, 0x1e, 0x28, 0x2a, 0x2c, 0x2e, 0x8b, 0xa1, 0xa2, 0xa7, 0xc3, 0xf3]],
   [Group.Other, [0x14, 0x15, 0x21, 0x24, 0x25, 0x31, 0x32, 0x33, 0x34, 0x35, 0x61, 0x81, 0x8a, 0x94, 0x95]],
 ] as const)
   for (const number of numbers) GROUPS[number] = group;
 
-function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
-  switch (GROUPS[m.number]) {
-    case Group.Position:
-      positionMessage(bytes, m, state, out);
-      return;
-    case Group.Alarm:
-      alarmMessage(bytes, m, state, out);
-      return;
-    case Group.Network:
-      networkMessage(bytes, m, state, out);
-      return;
-    case Group.Other:
-      otherMessage(bytes, m, state, out);
-      return;
-    default:
-  }
-}
-
 /** Login, heartbeats and single positions (protocol.md sections 6.1 to 6.4), those that come most often first. */
-function positionMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+function shortMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
   switch (m.number) {
     case 0x22:
     case 0x2d:
@@ -204,6 +185,22 @@ function positionMessage(bytes: Bytes, m: Message, state: Gt06State, out: FrameR
       return;
     case 0x37:
       locationWithModules(bytes, m, state.utcMs, out);
+      return;
+    default:
+      lessFrequent(bytes, m, state, out);
+  }
+}
+
+function lessFrequent(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
+  switch (GROUPS[m.number]) {
+    case Group.Alarm:
+      alarmMessage(bytes, m, state, out);
+      return;
+    case Group.Network:
+      networkMessage(bytes, m, state, out);
+      return;
+    case Group.Other:
+      otherMessage(bytes, m, state, out);
       return;
     default:
   }

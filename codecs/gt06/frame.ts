@@ -58,23 +58,18 @@ export function frame(bytes: Bytes, start: number, end: number, state: Cut): num
   const head = first === 0x79 ? 4 : 3;
   if (size < head) return 0;
   const length = first === 0x79 ? u16be(bytes, start + 2) : bytes[start + 2]!;
-  if (length < 5 || length > MAX_LENGTH) return first === 0x78 ? topin(bytes, start, end) : -1;
-  return byLength(bytes, start, end, length + head + 2);
-}
-
-/** The header announces `total` bytes, of which all up to `end` are here: invariant 2. */
-function byLength(bytes: Bytes, start: number, end: number, total: number): number {
-  const size = end - start;
+  if (length < 5 || length > MAX_LENGTH) return topin(bytes, start, end);
+  const total = length + head + 2;
   const inner = innerFrame(bytes, start, start + Math.min(size, total));
-  if (size >= 15 && isTopinLogin(bytes, start)) {
-    if (inner < 0 || innerEnd > start + 15) return 15;
-  }
-  if (size >= total && stops(bytes, start + total)) {
-    if (inner < 0) return total;
-    return innerEnd === start + total && sealed(bytes, start, start + total) ? total : start - inner;
-  }
+  if (length === 0x0d && size >= 15 && isTopinLogin(bytes, start) && (inner < 0 || innerEnd > start + 15)) return 15;
+  if (size >= total && stops(bytes, start + total)) return inner < 0 ? total : outerOrInner(bytes, start, total, inner);
   if (inner >= 0) return start - inner;
   return size < total ? 0 : lying(bytes, start, end, total);
+}
+
+/** Both end with stop bytes, and the inner one is whole: the outer is the frame when it ends there too and its checksum is right. */
+function outerOrInner(bytes: Bytes, start: number, total: number, inner: number): number {
+  return innerEnd === start + total && sealed(bytes, start, start + total) ? total : start - inner;
 }
 
 /** The peer fell quiet in the middle of a frame: what to take of bytes[start, end) as a frame, 0 for nothing yet. */
@@ -218,8 +213,9 @@ function topinLeast(bytes: Bytes, start: number, end: number): number {
   return total < 0 ? TOPIN_SHORTEST : total;
 }
 
-/** LEN below 5 exists in the Topin dialect only. */
+/** LEN below 5 exists in the Topin dialect only, whose frames are short ones. */
 function topin(bytes: Bytes, start: number, end: number): number {
+  if (bytes[start] !== 0x78) return -1;
   const size = end - start;
   if (size < 4) return 0;
   const number = bytes[start + 3]!;
