@@ -118,7 +118,13 @@ export function commandRoutes(confirmations: Confirmations): Route[] {
           asks = confirmations.isNeeded && !confirmations.isGiven(given, token, id, wanted);
           return asks ? { field: 'confirm', problem: 'must be given' } : undefined;
         };
-        const outcome = await office.commandIntake.submit({ ...wanted, device: id, requester: token.name, permits });
+        const outcome = await office.commandIntake.submit({
+          ...wanted,
+          device: id,
+          requester: token.name,
+          permits,
+          accounts: share?.accounts,
+        });
         return asks ? confirmations.ask(reply, token, id, wanted) : answer(reply, office, outcome, query.wait, share);
       },
     }),

@@ -9,6 +9,7 @@ import type { Command } from '../../src/fleet/command/command.ts';
 import { CommandIntake, type Draft, type Outcome } from '../../src/fleet/command/intake.ts';
 import { Ledger } from '../../src/fleet/command/ledger.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { OWNERS } from '../../src/fleet/registry/owners.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -28,6 +29,8 @@ let events: { device: string; state: unknown }[];
 let poked: string[];
 const devices = new Map<string, Device>();
 const included = new Map<string, readonly string[]>();
+/** What others do while a command is handed in. */
+let meanwhile: () => Promise<unknown>;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-intake-'));
@@ -37,6 +40,7 @@ beforeEach(() => {
   [counts, events, poked] = [[], [], []];
   devices.clear();
   included.clear();
+  meanwhile = async () => {};
   devices.set('d-1', deviceSchema.parse({ id: 'd-1', aliases: ['a-1'], protocol: 'gt06', transport: 'tcp' }));
   intake = new CommandIntake({
     ledger,
@@ -47,7 +51,10 @@ beforeEach(() => {
       Object.fromEntries(Object.entries(codec.options).flatMap(([key, { fallback }]) => (fallback === undefined ? [] : [[key, fallback]]))),
     now: () => now,
     expiryMs: EXPIRY_MS,
-    included: async (plan) => included.get(plan),
+    included: async (plan) => {
+      await meanwhile();
+      return included.get(plan);
+    },
     log: silentLog,
     poke: (device) => poked.push(device),
     record: (device, event) => events.push({ device, state: Reflect.get(event, 'state') }),
@@ -76,6 +83,39 @@ it('6: what the plan of the device does not include is refused, unless the plan 
   expect(await intake.submit(slower)).toMatchObject({ refused: 'forbidden' });
   await accepted({ ...slower, byPlan: true });
   expect((await intake.catalog('d-2'))?.flatMap(({ commands }) => commands.map(({ type }) => type))).toEqual(['locate']);
+});
+
+it('8: what was decided for a device of one account does not get to that of another', async () => {
+  const [was, is] = ['acme', 'bolt'].map((account) => deviceSchema.parse({ id: 'd-1', account, protocol: 'gt06', transport: 'tcp' }));
+  if (was === undefined || is === undefined) return;
+  const acme = { account: 'acme', from: 1 };
+  devices.set('d-1', was);
+  await store.write([OWNERS.put([acme], 'd-1')]);
+  const accounts = new Set(['acme']);
+  await accepted(draft({ accounts }));
+  meanwhile = async () => {
+    devices.set('d-1', is);
+    await store.write([
+      OWNERS.put(
+        [
+          { ...acme, to: 2 },
+          { account: 'bolt', from: 2 },
+        ],
+        'd-1',
+      ),
+    ]);
+  };
+  const open = (await ledger.open('d-1')).length;
+  expect(await intake.submit(stop({ accounts }))).toMatchObject({ refused: 'unknown_device' });
+  expect((await ledger.open('d-1')).length).toBe(open);
+  // Who may command all devices commands it as what it is now.
+  meanwhile = async () => {
+    meanwhile = async () => {};
+    devices.set('d-1', { ...is, plan: 'basic' });
+    included.set('basic', ['locate']);
+    await store.write([OWNERS.put([acme], 'd-1')]);
+  };
+  expect(await intake.submit(stop())).toMatchObject({ refused: 'forbidden' });
 });
 
 async function accepted(given: Draft): Promise<Command> {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { type Codec, type CommandRule, checkOptions, type OptionRule, type Options, parseOption } from '../../codec/index.ts';
+import { type Codec, type CommandRule, checkOptions, type Options } from '../../codec/index.ts';
 import type { OptionsOf } from '../../codec/registry.ts';
+import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
@@ -20,7 +21,8 @@ import {
   type Via,
 } from './command.ts';
 import { type CriticalType, type Meaning, meaningOf } from './critical.ts';
-import { type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
+import { type Admits, type Ledger, OPEN_COMMANDS, opposedBy } from './ledger.ts';
+import { example, readTexts, unsafe } from './parameters.ts';
 import { textOf } from './text-delivery.ts';
 
 /**
@@ -35,6 +37,7 @@ import { textOf } from './text-delivery.ts';
  *    expires soon: a stop from yesterday must not act in today's traffic.
  * 6. What the plan of the device does not include is refused, unless the plan itself asks for it.
  * 7. A command goes by text message only to a device that has a telephone number, in a text form of its codec, and waits for no position.
+ * 8. What was decided for a device of one account does not get to that of another, to which it was passed on meanwhile.
  */
 export interface Draft {
   readonly device: string;
@@ -58,6 +61,8 @@ export interface Draft {
   readonly protocol?: string | undefined;
   /** The same draft handed in twice under one id is one command. */
   readonly id?: string | undefined;
+  /** The accounts whose devices the requester may command; absent: all. */
+  readonly accounts?: ReadonlySet<string> | undefined;
   /** The device's plan itself asks for it. */
   readonly byPlan?: boolean | undefined;
   /** Why the requester may not hand in a command that does what this type does; undefined: he may. Absent: everything is permitted. */
@@ -141,9 +146,17 @@ export class CommandIntake {
   }
 
   async submit(given: Draft): Promise<Outcome> {
-    const known = await this.#o.device(given.device);
+    return attempt(`the commands of device ${given.device}`, () => this.#submit(given));
+  }
+
+  /** Invariant 8: CONTENDED when the device was passed on meanwhile. */
+  async #submit(given: Draft): Promise<Outcome | typeof CONTENDED> {
     // It may have been called by an alias.
-    const draft = known === undefined ? given : { ...given, device: known.id };
+    const id = (await this.#o.device(given.device))?.id ?? given.device;
+    const owners = { text: await this.#o.store.get('owners', id) };
+    const known = await this.#o.device(id);
+    if (given.accounts?.has(known?.account ?? '') === false) return refuse('unknown_device', 'device', 'is not known');
+    const draft = { ...given, device: id };
     const protocol = known?.protocol ?? draft.protocol;
     if (protocol === undefined)
       return refuse('unknown_device', 'device', 'has never connected; give its `protocol` to queue a command for its first contact');
@@ -154,7 +167,7 @@ export class CommandIntake {
     if (excluded !== undefined) return { refused: 'forbidden', problems: [excluded] };
     const at = this.#o.now();
     const request = this.#request(draft, codec, known, at);
-    return 'refused' in request ? request : this.#enter(request, draft, at);
+    return 'refused' in request ? request : this.#enter(request, draft, at, owners);
   }
 
   /** Why the plan of the device does not include the command; undefined: it does. */
@@ -226,16 +239,23 @@ export class CommandIntake {
   }
 
   /** Into the ledger, unless it is there or is too much. */
-  async #enter(request: CommandRequest, draft: Draft, at: number): Promise<Outcome> {
-    const { ledger } = this.#o;
+  async #enter(
+    request: CommandRequest,
+    draft: Draft,
+    at: number,
+    owners: { readonly text: string | undefined },
+  ): Promise<Outcome | typeof CONTENDED> {
+    const { ledger, store } = this.#o;
     const id = draft.id ?? newId(at);
     let refused: Outcome | undefined;
-    const command = await ledger.submit(request, id, (open, unknown) => {
+    const admits: Admits = (open, unknown) => {
       refused = draft.again === true ? undefined : sameAs(request, open);
       refused ??= tooMany(request, open, unknown);
       return refused === undefined;
-    });
+    };
+    const command = await ledger.submit(request, id, admits, owners);
     if (command === undefined) {
+      if (refused === undefined && (await store.get('owners', request.device)) !== owners.text) return CONTENDED;
       const there = refused ?? (await ledger.get(request.device, id));
       if (there === undefined) return refuse('conflict', 'id', 'has been used');
       return 'id' in there ? { command: there } : there;
@@ -421,31 +441,4 @@ function newId(now: number): string {
 function isEqual(a: Options, b: Options): boolean {
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
-}
-
-/** Why a text may not go into a command; '' when it may. */
-function unsafe(text: string, custom: boolean): string {
-  if (!/^[\x20-\x7e]*$/.test(text)) return 'must be printable ASCII';
-  return !custom && /[#;]/.test(text) ? 'must not contain # or ;' : '';
-}
-
-/** Some values that the rules take. */
-function example(rules: Readonly<Record<string, OptionRule>>): Options {
-  const values: Record<string, Options[string]> = {};
-  for (const [name, rule] of Object.entries(rules)) {
-    if (rule.fallback !== undefined) values[name] = rule.fallback;
-    else if (rule.type === 'number') values[name] = Math.min(rule.max ?? 60, Math.max(rule.min ?? 60, 60));
-    else if (rule.type === 'boolean') values[name] = true;
-    else values[name] = rule.oneOf?.[0] ?? (name === 'text' ? 'status' : '192.0.2.1');
-  }
-  return values;
-}
-
-/** Texts where a rule asks for a number or a boolean, as a command line gives them, as what they say; the rest as it is. */
-function readTexts(
-  rules: Readonly<Record<string, OptionRule>>,
-  given: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, unknown>> {
-  const entries = Object.entries(given);
-  return Object.fromEntries(entries.map(([key, value]) => [key, typeof value === 'string' ? parseOption(rules[key], value) : value]));
 }

@@ -62,14 +62,21 @@ export class Ledger {
 
   /**
    * Adds a command under `id` when `admits` says so of the device's open and unknown ones, which it may be asked several times;
-   * undefined when it does not, or the id has been used already (invariant 7).
+   * undefined when it does not, when the id has been used already (invariant 7), or when whose the device is has changed since the caller
+   * has read that row, `owners`.
    */
-  async submit(request: CommandRequest, id: string, admits: Admits = () => true): Promise<Command | undefined> {
+  async submit(
+    request: CommandRequest,
+    id: string,
+    admits: Admits = () => true,
+    owners?: { readonly text: string | undefined },
+  ): Promise<Command | undefined> {
     const now = this.#now();
     const first: Transition = { state: 'queued', time: now, note: '' };
     const begun = { state: first.state, ended: 0, attempts: 0, next_attempt: 0, history: [first], key: 0, reply: '', values: {} };
     const { device } = request;
     return attempt(commandsOf(device), async () => {
+      if (owners !== undefined && (await this.#store.get('owners', device)) !== owners.text) return undefined;
       const last = await this.#store.get('submitted', device);
       if ((await this.get(device, id)) !== undefined) return undefined;
       const open = await this.open(device);
@@ -80,6 +87,7 @@ export class Ledger {
       const written = await this.#store.write([
         { table: 'submitted', key: device, expect: last },
         { table: 'submitted', key: device, put: id },
+        ...(owners === undefined ? [] : [{ table: 'owners', key: device, expect: owners.text } as const]),
         ...PLACES.map((table) => table.expect(undefined, device, id)),
         COMMANDS.put(command, device, id),
         ...(await this.#cancelling(opposites.filter(isHeld), command)),
@@ -271,7 +279,7 @@ export class Ledger {
 
 /** What a transition changes beside the state; undefined: it does not apply any more. */
 type Change = (found: Command) => Partial<Command> | undefined;
-type Admits = (open: readonly Command[], unknown: readonly Command[]) => boolean;
+export type Admits = (open: readonly Command[], unknown: readonly Command[]) => boolean;
 
 /** Invariant 2. */
 const PLACES = [COMMANDS, UNKNOWN, FINISHED];
