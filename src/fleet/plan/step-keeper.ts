@@ -180,12 +180,13 @@ export class StepKeeper {
       // A device that changes meanwhile is added again.
       for (const device of devices) this.#dirty.delete(device);
       try {
-        const verdicts: Verdict[] = [];
-        for (const device of devices) {
-          const verdict = await this.#look(device).catch((error: unknown) => this.#unread(device, error));
-          if (verdict !== undefined) verdicts.push(verdict);
-        }
-        await this.#settle(verdicts);
+        // Beside each other, so that the store takes what they write together.
+        const looks = await Promise.allSettled(
+          devices.map((device) => this.#look(device).catch((error: unknown) => this.#unread(device, error))),
+        );
+        const failed = looks.find((look) => look.status === 'rejected');
+        if (failed !== undefined) throw failed.reason;
+        await this.#settle(looks.flatMap((look) => (look.status === 'fulfilled' ? (look.value ?? []) : [])));
       } catch (error) {
         for (const device of devices) this.#dirty.add(device);
         throw error;
