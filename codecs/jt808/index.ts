@@ -30,6 +30,7 @@ export default defineCodec<Jt808State>({
   maxFrameBytes: LONGEST + 1,
   maxAnswerBytes: MAX_ANSWER_BYTES,
   replies: 'echoed',
+  highestKey: 0xffff,
   options: OPTIONS,
   zoneOption: 'time_zone',
   attributes: ATTRIBUTES,

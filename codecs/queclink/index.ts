@@ -42,6 +42,7 @@ export default defineCodec<QueclinkState>({
   maxFrameBytes: LONGEST + 1,
   maxAnswerBytes: MAX_ANSWER_BYTES,
   replies: 'echoed',
+  highestKey: 0xffff,
   options: OPTIONS,
   attributes: ATTRIBUTES,
   commands: COMMANDS,

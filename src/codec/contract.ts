@@ -138,7 +138,7 @@ export interface Dialect<S extends object = object> {
    */
   guessesAcks?(state: S): boolean;
   /**
-   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…2^31-1; 0 if no reply is awaited) if the protocol echoes one; returns its length, 0 when
+   * Writes a downlink command at `at` (at least 1024 bytes of room), carrying `key` (0…`highestKey`; 0 if no reply is awaited) if the protocol echoes one; returns its length, 0 when
    * the command does not fit this state (see `commands` for what may be asked). `now`: epoch ms, for a command that says when it was sent.
    */
   encodeCommand?(command: Command, key: number, state: S, out: Bytes, at: number, now: number): number;
@@ -171,6 +171,8 @@ export interface Codec {
   readonly maxAnswerBytes: number;
   /** How a reply finds its command: the key comes back, replies come in the order of commands, or there are none. */
   readonly replies: 'echoed' | 'in-order' | 'none';
+  /** The highest key that a command can carry: 86 399, a second of the day, or where the protocol has no room for it less, from 43 200. */
+  readonly highestKey: number;
   readonly options: Readonly<Record<string, OptionRule>>;
   /**
    * Name of the option that says in which zone dates are, where frames have no UTC. While it is at its default the host may find that a

@@ -7,7 +7,17 @@ const REPLY_MS = 60_000;
 /** Names of options that would better not be stored with every frame. */
 const LOOKS_SECRET = /pass|secret|token|credential|pin$|key/i;
 
-type Defaulted = 'options' | 'zoneOption' | 'attributePrefix' | 'commands' | 'layouts' | 'replies' | 'replyMs' | 'readReply' | 'simulated';
+type Defaulted =
+  | 'highestKey'
+  | 'options'
+  | 'zoneOption'
+  | 'attributePrefix'
+  | 'commands'
+  | 'layouts'
+  | 'replies'
+  | 'replyMs'
+  | 'readReply'
+  | 'simulated';
 
 /** What an author writes: everything that has an obvious default may be left out. */
 export type CodecDefinition<T extends object, U extends object> = Omit<Codec, 'api' | 'tcp' | 'udp' | 'sms' | Defaulted> &
@@ -16,6 +26,11 @@ export type CodecDefinition<T extends object, U extends object> = Omit<Codec, 'a
     readonly udp?: DatagramDialect<U>;
     readonly sms?: DatagramDialect<T>;
   };
+
+/** The last second of a day. */
+const HIGHEST_KEY = 86_399;
+/** A reply is looked for by its key for twelve hours. */
+const LEAST_KEYS = 43_200;
 
 /**
  * Checks a codec's shape, fixes its property order (so that calls through it stay monomorphic) and freezes it.
@@ -34,6 +49,7 @@ export function defineCodec<T extends object = object, U extends object = T>(d: 
     maxFrameBytes: d.maxFrameBytes,
     maxAnswerBytes: d.maxAnswerBytes,
     replies: d.replies ?? 'none',
+    highestKey: d.highestKey ?? HIGHEST_KEY,
     options: d.options ?? {},
     zoneOption: d.zoneOption ?? '',
     attributes: d.attributes,
@@ -63,6 +79,8 @@ function checkShape<T extends object, U extends object>(d: CodecDefinition<T, U>
     throw wrong('maxFrameBytes', 'must be a whole number from 1 to 1048576');
   if (!Number.isInteger(d.maxAnswerBytes) || d.maxAnswerBytes < 0 || d.maxAnswerBytes > 4096)
     throw wrong('maxAnswerBytes', 'must be a whole number from 0 to 4096');
+  if (d.highestKey !== undefined && !(Number.isInteger(d.highestKey) && d.highestKey >= LEAST_KEYS && d.highestKey <= HIGHEST_KEY))
+    throw wrong('highestKey', `must be a whole number from ${LEAST_KEYS} to ${HIGHEST_KEY}`);
   if (d.tcp === undefined && d.udp === undefined) throw wrong('tcp, udp', 'must hold at least one dialect');
   if (d.simulated !== undefined && typeof d.simulated !== 'function') throw wrong('simulated', 'must be a function of (n, transport)');
   if (typeof d.recognise !== 'function') throw wrong('recognise', 'must be a function of (bytes, start, end)');

@@ -194,7 +194,14 @@ describe('the map', () => {
     const { body } = await server.call('GET', '/v1/devices?limit=1');
     const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
     const { page, faults } = await open(`device/${device.id}`);
-    // It is in ClickHouse a second after it came.
+    // It is in ClickHouse a second after it came, and an event a second after that.
+    await eventually(async () => {
+      const events = await server.call('GET', `/v1/events?device=${device.id}&type=disconnected`);
+      expect(events).toMatchObject({
+        status: 200,
+        body: { events: expect.arrayContaining([expect.objectContaining({ type: 'disconnected' })]) },
+      });
+    });
     await eventually(async () => {
       await press(page, 'button[aria-pressed=true]');
       await reads(page, 'Point ');

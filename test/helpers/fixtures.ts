@@ -295,6 +295,11 @@ export function fixtureTests(codec: Codec): void {
       const n =
         codec[line.transport]?.encodeCommand?.({ type: line.type, parameters }, line.key, feed.state, out, 0, line.now ?? KIT_NOW) ?? 0;
       expect(n === 0 ? null : hex(out, 0, n)).toBe(line.hex === null ? null : hexOf(line.hex));
+      // What can be said with one key can be with the highest.
+      const command = { type: line.type, parameters };
+      const highest =
+        codec[line.transport]?.encodeCommand?.(command, codec.highestKey, feed.state, new Uint8Array(4096), 0, line.now ?? KIT_NOW) ?? 0;
+      if (line.hex !== null) expect(highest).toBeGreaterThan(0);
       if (line.reply === undefined) return;
       const [reply] = feed.push(bytesOf(line.reply.hex));
       expect(reply?.kind).toBe('reply');

@@ -4,8 +4,8 @@ import { hex } from '../../base/wire/text.ts';
 import { Stop } from '../frame/splitter.ts';
 import type { Codec, Dialect, Transport } from '../index.ts';
 import { copies, durablePart, otherValues, outcome, sameBytes, stable, stored } from './compare.ts';
-import { COMMAND_ROOM, difference, Feed, type FeedSettings, type FrameSnapshot, feed, KIT_NOW, kitOptions } from './feed.ts';
-import { commandsOf, outside, unfitAnswer, type Watch, watched } from './guards.ts';
+import { difference, Feed, type FeedSettings, type FrameSnapshot, feed, kitOptions } from './feed.ts';
+import { carriageProblem, commandsOf, unfitAnswer, type Watch, watched } from './guards.ts';
 import { commandProblem, frameProblem, readReplyProblem, textsOf } from './linear.ts';
 import { cutRandomly, joined, mutate, Random } from './mutate.ts';
 import { insane, unplainReading } from './sanity.ts';
@@ -419,12 +419,10 @@ class Run {
       const dialect: Dialect | undefined = codec[transport];
       if (dialect?.encodeCommand === undefined) continue;
       for (const rule of codec.commands)
-        for (const command of commandsOf(rule.type, rule.parameters))
-          for (const key of [1, 0x7fffffff]) {
-            const state = dialect.open(kitOptions(codec, undefined), 0);
-            const problem = outside(COMMAND_ROOM, (bytes, at) => dialect.encodeCommand?.(command, key, state, bytes, at, KIT_NOW) ?? 0);
-            if (problem !== '') this.#fail('sanity', transport, `command ${rule.type} ${JSON.stringify(command.parameters)}`, problem, []);
-          }
+        for (const command of commandsOf(rule.type, rule.parameters)) {
+          const problem = carriageProblem(codec, dialect, command);
+          if (problem !== '') this.#fail('sanity', transport, `command ${rule.type} ${JSON.stringify(command.parameters)}`, problem, []);
+        }
     }
   }
 

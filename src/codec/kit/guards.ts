@@ -15,7 +15,7 @@ import {
   type StreamDialect,
   type Transport,
 } from '../index.ts';
-import { KIT_NOW } from './feed.ts';
+import { COMMAND_ROOM, KIT_NOW, kitOptions } from './feed.ts';
 
 /** A codec whose verdicts are checked against the contract, room that shows what leaves it, and commands at the edges of their rules. */
 
@@ -72,8 +72,24 @@ function judged(n: number, available: number, watch: Watch): number {
   return n;
 }
 
+/** A command stays inside its room whatever the key is, and what can be said with one key can be with each up to the highest. */
+export function carriageProblem(codec: Codec, dialect: Dialect, command: Command): string {
+  const lengths: number[] = [];
+  for (const key of [1, codec.highestKey, 0x7fffffff]) {
+    const state = dialect.open(kitOptions(codec, undefined), 0);
+    const problem = outside(COMMAND_ROOM, (bytes, at) => {
+      const length = dialect.encodeCommand?.(command, key, state, bytes, at, KIT_NOW) ?? 0;
+      lengths.push(length);
+      return length;
+    });
+    if (problem !== '') return problem;
+  }
+  const [first = 0, highest = 0] = lengths;
+  return first > 0 && highest === 0 ? `cannot carry the key ${codec.highestKey}, the highestKey` : '';
+}
+
 /** Writes into guarded room; says what left it. Twice with different guards, so that a write of the guard's own value shows. */
-export function outside(room: number, encode: (bytes: Bytes, at: number) => number): string {
+function outside(room: number, encode: (bytes: Bytes, at: number) => number): string {
   for (const guard of [0xc7, 0x38]) {
     const bytes = new Uint8Array(GUARD + room + GUARD).fill(guard);
     let n: number;

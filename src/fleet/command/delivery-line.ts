@@ -4,6 +4,7 @@ import type { Log } from '../../base/log.ts';
 import type { Codec, CommandRule, Options, Reading, Transport } from '../../codec/index.ts';
 import { type Command, commandEvent, isPending, mayHaveLeft, WITHHELD } from './command.ts';
 import { meaningOf, ruleOf } from './critical.ts';
+import { nextKey } from './key.ts';
 import { type Ledger, opposedBy } from './ledger.ts';
 import type { Shadow } from './shadow.ts';
 import type { Reply } from './waiting.ts';
@@ -54,7 +55,6 @@ const AGAIN_MS = 5_000;
 const LONGEST_MS = 60_000;
 /** Invariant 8. */
 const PROOF_MS = 60_000;
-const SECONDS_A_DAY = 86_400;
 /** Of a reply, as much as is read: longer than any that is documented. The whole of it is kept. */
 const MOST_READ = 4_096;
 /** Devices tell whole seconds. */
@@ -387,10 +387,8 @@ export class DeliveryLine {
     return ruleOf(codec, meaningOf(codec, type, parameters, {}).actsAs)?.shownBy;
   }
 
-  /** Unlike the one before. A second of the day fits every protocol that echoes: H02 carries it as a time. */
   #nextKey(): number {
-    const second = Math.floor(this.#o.now() / 1000) % SECONDS_A_DAY;
-    this.#key = second === this.#key || second === 0 ? (this.#key % (SECONDS_A_DAY - 1)) + 1 : second;
+    this.#key = nextKey(this.#o.now(), this.#key, this.port.codec.highestKey);
     return this.#key;
   }
 }

@@ -41,7 +41,7 @@ import { Shadow } from './shadow.ts';
 export const OPEN_COMMANDS = 100;
 const KEPT = 100;
 const HISTORY = 50;
-/** A key is a second of the day: a reply after longer may belong to another command. */
+/** Keys come again (`key.ts`): a reply after longer may belong to another command. */
 const KEY_MS = 43_200_000;
 /** Wait before the second attempt, doubled for each further one. */
 const BACK_OFF_MS = 15_000;

@@ -8,6 +8,7 @@ import type { Device } from '../registry/device.ts';
 import { COMMANDS, type Command, commandEvent, commandKey, isPending, mayHaveLeft, WITHHELD } from './command.ts';
 import { meaningOf, ruleOf } from './critical.ts';
 import { isNewer } from './delivery-line.ts';
+import { nextKey } from './key.ts';
 import { type Ledger, opposedBy } from './ledger.ts';
 import type { TextGateway } from './text-gateway.ts';
 import type { Reply } from './waiting.ts';
@@ -57,7 +58,6 @@ const TICK_MS = 1_000;
 const TOGETHER = 10;
 /** A reply after longer is that to another command. */
 const LATE_MS = 43_200_000;
-const SECONDS_A_DAY = 86_400;
 /** Of a reply, as much as is read. */
 const MOST_READ = 4_096;
 const SCRATCH = new Uint8Array(4096);
@@ -202,7 +202,7 @@ export class TextDelivery {
     const { ledger, gateway, now } = this.#o;
     const device = await this.#o.device(command.device);
     const codec = this.#o.codecs.get(device?.protocol ?? '');
-    const key = Math.max(1, Math.floor(now() / 1000) % SECONDS_A_DAY);
+    const key = nextKey(now(), 0, codec?.highestKey);
     const options = codec === undefined ? {} : this.#o.optionsOf(codec, command.device, device?.options);
     const text = codec === undefined ? undefined : textOf(codec, options, command.device, command, key, now());
     const to = device?.phone;
