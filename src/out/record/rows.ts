@@ -82,6 +82,7 @@ export class Rows {
   event: string[] = [];
 
   attrEnd = new Int32Array(256);
+  /** Of the first `attrs`; what is behind them is of before. Never made empty: it would give its memory back and grow again for each batch. */
   attrView: AttributeView[] = [];
   /** In the unit of the name; a boolean as 0 or 1; for a text the index into `texts`. */
   attrValue = new Float64Array(1024);
@@ -116,7 +117,6 @@ export class Rows {
     this.account.length = 0;
     this.protocol.length = 0;
     this.event.length = 0;
-    this.attrView.length = 0;
     this.texts.length = 0;
     this.wifiMac.length = 0;
   }
@@ -324,7 +324,7 @@ export class Rows {
     }
     const k = this.attrs++;
     if (k === this.attrValue.length) this.attrValue = grown(this.attrValue, new Float64Array(2 * k));
-    this.attrView.push(view);
+    this.attrView[k] = view;
     this.attrValue[k] = value;
     this.#remember(view.nameNumber, k);
   }

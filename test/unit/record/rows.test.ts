@@ -160,6 +160,30 @@ describe('append', () => {
     expect(new Set([0, 1, 3].map((row) => rows.id(row))).size).toBe(3);
   });
 
+  test('invariant 2: nor do attributes of rows that had more of them', () => {
+    const many = frameWith((frame) => {
+      for (let i = 0; i < 600; i++) {
+        frame.row();
+        frame.attr(1, i);
+        frame.attr(2, i);
+        frame.attrText(4, `text ${i}`);
+      }
+    });
+    const few = frameWith((frame) => {
+      for (let i = 0; i < 3; i++) {
+        frame.row();
+        frame.attr(3, i & 1);
+        if (i === 1) frame.attr(2, 7);
+      }
+    });
+    const rows = rowsOf(many);
+    rows.clear();
+    rows.append(few, codec, 'd1', T, few.rows, BYTES);
+    const fresh = rowsOf(few);
+    expect([0, 1, 2].map((row) => rows.json(row))).toEqual([0, 1, 2].map((row) => fresh.json(row)));
+    expect(rows.attrs).toBe(4);
+  });
+
   test('invariant 2: reused columns leave nothing behind', () => {
     const busy = frameWith((frame) => {
       for (let i = 0; i < 600; i++) {
