@@ -69,7 +69,7 @@ async function posted(caller: Caller, path: string, body: object): Promise<Recor
 
 /** The id of an installation test that A has begun. */
 async function tested(id: string): Promise<string> {
-  return String((await posted(a, `/v1/devices/${id}/tests`, {}))['id']);
+  return String((await posted(a, `/v1/devices/${id}/tests`, { seconds: 20 }))['id']);
 }
 
 /** The id of a case of recovery that is over. */

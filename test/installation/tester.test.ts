@@ -26,6 +26,7 @@ type Replies = 'answered' | 'sent' | 'queued';
 /** A tester, and a device that answers commands; one of the relay, and others, as it is said. */
 function rig(store: StateStore, replies: Replies = 'answered', relay: Replies = replies) {
   const time = { elapsed: 0 };
+  const owner = { account: 'acme' };
   const drafts: Draft[] = [];
   const cancelled: string[] = [];
   const events: object[] = [];
@@ -57,7 +58,7 @@ function rig(store: StateStore, replies: Replies = 'answered', relay: Replies = 
         isListening = false;
       };
     },
-    device: async (id) => deviceSchema.parse({ id }),
+    device: async (id) => deviceSchema.parse({ id, ...owner }),
     intervalOf: async () => 1,
     typesOf: async () => ['locate', 'engine_stop', 'engine_resume', 'version'],
     async submit(draft) {
@@ -93,7 +94,7 @@ function rig(store: StateStore, replies: Replies = 'answered', relay: Replies = 
       heard({ at, protocol: 'teltonika', transport: 'tcp', records: [record] });
     }
   };
-  return { tester, time, drafts, cancelled, events, counts, reports, isListening: () => isListening };
+  return { tester, time, owner, drafts, cancelled, events, counts, reports, isListening: () => isListening };
 }
 
 const types = (drafts: readonly Draft[]): string[] => drafts.map(({ type }) => type);
@@ -183,5 +184,43 @@ describe.each(['lmdb', 'redis'] as const)('installation tests, with the state in
     expect(drafts).toMatchObject([{ device: 'd-1', type: 'engine_resume', requester: 'me' }]);
     expect([(await tester.get('d-1', row.id))?.state, (await tester.get('d-2', row.id))?.state]).toEqual(['interrupted', 'running']);
     expect(await tester.begin('d-2', { profile: 'basic' }, 'me')).toEqual({ refused: 'running' });
+  });
+
+  it.each([
+    ['sent', ['version', 'engine_stop', 'engine_resume']],
+    ['queued', ['version', 'engine_stop']],
+  ] as const)(
+    '4: one of a device that is passed on is interrupted, and says nothing to who has it then: the stop is %s',
+    async (state, handed) => {
+      const store = await stores.open(kind);
+      const { tester, time, owner, drafts, events, counts, reports, isListening } = rig(store, 'answered', state);
+      const begun = await tester.begin('d-1', { profile: 'immobiliser', consent: 'Jo', seconds: 10 }, 'me');
+      if ('refused' in begun) throw new Error(begun.refused);
+      reports();
+      await eventually(() => expect(types(drafts)).toContain('engine_stop'));
+      owner.account = 'bolt';
+      // Also when its time is over in the same moment.
+      time.elapsed = 10_000;
+      await eventually(() => expect(counts).toEqual(['interrupted']));
+      expect([types(drafts), events, isListening()]).toEqual([handed, [], false]);
+      const [, stop, resume] = drafts;
+      expect(stop).toMatchObject({ requester: 'me', accounts: new Set(['acme']) });
+      if (resume !== undefined) expect(resume).toMatchObject({ requester: 'installation', accounts: new Set(['bolt']) });
+      expect(JSON.stringify(resume ?? {})).not.toContain('Jo');
+      expect(await tester.get('d-1', begun.test.id)).toMatchObject({ by: 'me', consent: 'Jo', state: 'interrupted' });
+    },
+  );
+
+  it('4: one of a server that ended, of a device that was passed on meanwhile', async () => {
+    const store = await stores.open(kind);
+    const row = {
+      ...{ id: '1-00000000', device: 'd-1', by: 'me', profile: 'immobiliser', seconds: 60, started: NOW, ended: 0, state: 'running' },
+      ...{ items: [], server: 'one', account: 'bolt', relay: ['c0'] },
+    };
+    await store.write([{ table: 'tests', key: 'd-1 1-00000000', put: JSON.stringify(row) }]);
+    const { drafts, events, counts } = rig(store);
+    await eventually(() => expect(counts).toEqual(['interrupted']));
+    expect(drafts).toMatchObject([{ device: 'd-1', type: 'engine_resume', requester: 'installation', accounts: new Set(['acme']) }]);
+    expect(events).toEqual([]);
   });
 });

@@ -51,6 +51,8 @@ export type InstallationTest = z.infer<typeof testSchema>;
 const rowSchema = testSchema.extend({
   /** The server that runs it. */
   server: z.string(),
+  /** Who had the device when it began, '' for none; absent in rows of a version that did not know. */
+  account: z.string().optional(),
   /** Ids of the stop and of the resume of the relay, as far as they were handed in. */
   relay: z.array(z.string()),
 });
@@ -87,6 +89,6 @@ export function isRunning({ state, started, seconds }: TestRow, now: number): bo
 
 /** As it is shown. */
 export function shownTest(row: TestRow, now: number): InstallationTest {
-  const { server: _, relay: __, ...test } = row;
+  const { server: _, relay: __, account: ___, ...test } = row;
   return row.state === 'running' && !isRunning(row, now) ? { ...test, state: 'interrupted' } : test;
 }

@@ -16,6 +16,8 @@ import { type InstallationTest, isRunning, putTest, shownTest, TESTS, type TestR
  * 2. Of what a device sends, only the last records are kept, in memory; what is stored holds no position of the device.
  * 3. The relay is tested last, when everything else has passed. As soon as a stop may have left, its resume is handed in, also by the next
  *    start of a server that ended between the two.
+ * 4. It is of the account that had the device when it began. When the device is passed on, the test is interrupted, and who has the
+ *    device then is told nothing of it; the resume of 3 names no token.
  */
 export interface HeardFrame {
   readonly at: number;
@@ -38,7 +40,8 @@ export interface TesterOptions {
   readonly submit: (draft: Draft) => Promise<Outcome>;
   readonly cancel: (device: string, command: string, by: string) => Promise<unknown>;
   readonly command: (device: string, id: string) => Promise<Command | undefined>;
-  readonly record: (device: string, event: object) => void;
+  /** `account`: whose event it is; absent: of who has the device now. */
+  readonly record: (device: string, event: object, account?: string) => void;
   readonly count: (state: 'passed' | 'failed' | 'interrupted') => void;
   /** Epoch ms, and monotonic ms. */
   readonly now: () => number;
@@ -55,6 +58,8 @@ const MOST = 50;
 const LEAST_S = 60;
 const MOST_S = 3_600;
 const INTERVALS = 6;
+/** The requester of what a test still owes a device that was passed on. */
+const TESTER = 'installation';
 /** Commands that only ask, the most telling first. */
 const ASKING = ['version', 'status', 'network', 'inputs', 'locate'];
 
@@ -106,6 +111,7 @@ export class InstallationTester {
     if (this.#running.size >= MOST) return { refused: 'full' };
     const isOn = this.#running.has(device) || (await testsOf(store, device)).some((one) => isRunning(one, now()));
     if (isOn) return { refused: 'running' };
+    const account = await this.#accountOf(device);
     const interval_s = wanted.interval_s ?? (await this.#o.intervalOf(device));
     const seconds = wanted.seconds ?? Math.min(MOST_S, Math.max(LEAST_S, INTERVALS * (interval_s ?? 0)));
     const started = now();
@@ -130,6 +136,7 @@ export class InstallationTester {
       state: 'running',
       items: evaluate(spec, seen),
       server: instance,
+      account,
       relay: [],
     };
     // Another request may have come meanwhile.
@@ -166,6 +173,10 @@ export class InstallationTester {
     return (await testsOf(store, device)).toReversed().map((row) => shownTest(row, now()));
   }
 
+  async #accountOf(device: string): Promise<string> {
+    return (await this.#o.device(device))?.account ?? '';
+  }
+
   #tick(): void {
     if (this.#busy || this.#running.size === 0) return;
     this.#busy = true;
@@ -182,6 +193,8 @@ export class InstallationTester {
   async #look(run: Run): Promise<void> {
     const { store, elapsed } = this.#o;
     const { device, id } = run.row;
+    const account = await this.#accountOf(device);
+    if (account !== run.row.account) return this.#leave(run, account);
     if (run.seen.frames > 0) {
       run.seen = { ...run.seen, known: (await this.#o.device(device)) !== undefined };
       await this.#ask(run);
@@ -209,10 +222,23 @@ export class InstallationTester {
     this.#told(ended, failed);
   }
 
-  #told({ device, id, profile, state, by }: TestRow, failed: readonly string[]): void {
+  /** Invariant 4. */
+  async #leave(run: Run, account: string): Promise<void> {
+    const { row } = run;
+    const { device, id } = row;
+    run.stopListening();
+    run.row = testers(row, account);
+    await this.#release(run);
+    const left: TestRow = { ...row, relay: run.row.relay, state: 'interrupted', ended: this.#o.now() };
+    await this.#o.store.write([TESTS.put(left, device, id)]);
+    this.#running.delete(device);
+    this.#o.count('interrupted');
+  }
+
+  #told({ device, id, profile, state, by, account }: TestRow, failed: readonly string[]): void {
     if (state === 'running') return;
     this.#o.count(state);
-    this.#o.record(device, { type: 'installation_tested', test: id, profile, state, failed, by });
+    this.#o.record(device, { type: 'installation_tested', test: id, profile, state, failed, by }, account);
   }
 
   /** The command that only asks, once. */
@@ -226,15 +252,10 @@ export class InstallationTester {
   }
 
   async #hand(run: Run, type: string, expires?: number): Promise<Handed> {
-    const { device, id, by, consent } = run.row;
+    const { consent } = run.row;
     const reason = `installation test${consent === undefined ? '' : `, ${consent} at the vehicle`}`;
     const outcome = await this.#o.submit({
-      device,
-      type,
-      parameters: {},
-      requester: by,
-      reason,
-      ref: `test ${id}`,
+      ...draftOf(run.row, type, reason),
       protocol: run.seen.protocol,
       ...(expires === undefined ? {} : { expires }),
     });
@@ -290,15 +311,27 @@ export class InstallationTester {
     for await (const [, row] of TESTS.entries(store)) {
       if (row.state !== 'running' || row.server !== instance) continue;
       const ended: TestRow = { ...row, state: 'interrupted', ended: now() };
-      const { device, id, by, relay } = row;
-      if (relay.length === 1 && relay[0] !== '') {
-        const draft = { device, type: 'engine_resume', parameters: {}, requester: by, ref: `test ${id}` };
-        await this.#o.submit({ ...draft, reason: 'installation test, interrupted' });
-      }
+      const { device, id, relay } = row;
+      const account = await this.#accountOf(device);
+      const isTheirs = row.account === undefined || row.account === account;
+      if (relay.length === 1 && relay[0] !== '')
+        await this.#o.submit(draftOf(isTheirs ? row : testers(row, account), 'engine_resume', 'installation test, interrupted'));
       await store.write([TESTS.put(ended, device, id)]);
-      this.#told(ended, []);
+      if (isTheirs) this.#told(ended, []);
+      else this.#o.count('interrupted');
     }
   }
+}
+
+/** The command is for the device of this account only. */
+function draftOf({ device, id, by, account }: TestRow, type: string, reason: string): Draft {
+  const accounts = account === undefined ? undefined : new Set([account]);
+  return { device, type, parameters: {}, requester: by, reason, ref: `test ${id}`, accounts };
+}
+
+/** The row as it asks for commands when another account has the device. */
+function testers({ consent: _, ...row }: TestRow, account: string): TestRow {
+  return { ...row, by: TESTER, account };
 }
 
 function hear(run: Run, { at, protocol, transport, records }: HeardFrame): void {
