@@ -245,7 +245,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     plans,
     codecs,
     eraser,
-    holds: new Holds({ store: state, now, device: (id) => deviceRecords.get(id), isOpen: (erasure) => eraser.isOpen(erasure) }),
+    holds: new Holds({ store: state, now, device: (id) => deviceRecords.get(id) }),
     status,
     live,
     clones: new Clones(record),

@@ -1,10 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { Eraser } from '../../src/fleet/privacy/eraser.ts';
+import type { Erasure } from '../../src/fleet/privacy/erasure.ts';
 import { Holds } from '../../src/fleet/privacy/hold.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import type { StateStore } from '../../src/state/store.ts';
 import { Api } from '../api/rig.ts';
 import { fixgate } from '../cli/command.ts';
+import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -14,6 +17,7 @@ afterEach(() => stores.clear());
 afterAll(() => stores.stop());
 
 const known: Device = deviceSchema.parse({ id: 'held', aliases: ['alias'] });
+const NONE: Erasure = { device: '', ids: [], before: 0, by: '', registry: 'keep', instances: {} };
 const CASE = { reference: 'AZ 1', reason: 'court order' };
 
 describe.each(['lmdb', 'redis'] as const)('a hold, with the state in %s', (kind) => {
@@ -39,7 +43,7 @@ describe.each(['lmdb', 'redis'] as const)('a hold, with the state in %s', (kind)
     });
     eraser.start();
     onTestFinished(() => eraser.stop());
-    const holds = new Holds({ store, now, device, isOpen: (erasure) => eraser.isOpen(erasure) });
+    const holds = new Holds({ store, now, device });
     for (let round = 0; round < 20; round++) {
       const id = `both-${round}`;
       const [held, erased] = await Promise.allSettled([holds.set(id, CASE, 'me'), eraser.request(id, 'me', 'keep')]);
@@ -59,10 +63,120 @@ describe.each(['lmdb', 'redis'] as const)('a hold, with the state in %s', (kind)
     await eventually(async () => expect(await holds.set('held', CASE, 'me')).toBeDefined());
   });
 
+  describe('1: of several installations on the store', () => {
+    /** One of them, whose part of an erasure waits for the gate, if there is one. */
+    const installation = (store: StateStore, instance: string, done: string[], gate?: Promise<void>) => {
+      const eraser = new Eraser({
+        store,
+        instance,
+        now: Date.now,
+        log: silentLog,
+        device: async () => undefined,
+        record: () => {},
+        parts: {
+          async journal() {
+            done.push(`${instance} begins`);
+            await gate;
+            done.push(`${instance} ends`);
+            return {};
+          },
+          state: async () => ({}),
+        },
+        pauseMs: 20,
+      });
+      eraser.start();
+      onTestFinished(() => eraser.stop());
+      return eraser;
+    };
+    const holdsOf = (store: StateStore): Holds => new Holds({ store, now: Date.now, device: async () => undefined });
+    const ended = async (eraser: Eraser): Promise<void> => {
+      await eventually(async () => expect(eraser.progress((await eraser.get('d')) ?? NONE).erased).toBeGreaterThan(0));
+    };
+
+    test('one that has not begun when the hold is answered begins after its end', async () => {
+      const [store, other] = [await stores.open(kind), await stores.open(kind)];
+      const done: string[] = [];
+      const first = installation(store, 'one', done);
+      await first.request('d', 'me', 'keep');
+      await ended(first);
+      expect(await holdsOf(store).set('d', CASE, 'me')).toBeDefined();
+      const second = installation(other, 'two', done);
+      // What is not under a hold is not kept waiting by it.
+      await second.request('e', 'me', 'keep');
+      await eventually(async () => expect(second.progress((await second.get('e')) ?? NONE).erased).toBeGreaterThan(0));
+      expect(second.progress((await second.get('d')) ?? NONE).waiting).toEqual(['journal', 'state']);
+      expect(await holdsOf(other).set('d', { ...CASE, reason: 'more' }, 'me')).toMatchObject({ before: CASE });
+      done.length = 0;
+      await holdsOf(store).end('d');
+      await ended(second);
+      expect(done).toEqual(['two begins', 'two ends']);
+    });
+
+    test('one that has begun is waited for, also when the erasure was asked for once more', async () => {
+      const [store, other] = [await stores.open(kind), await stores.open(kind)];
+      const done: string[] = [];
+      const gate = Promise.withResolvers<void>();
+      const first = installation(store, 'one', done);
+      installation(other, 'two', done, gate.promise);
+      await first.request('d', 'me', 'keep');
+      await ended(first);
+      await eventually(() => expect(done).toContain('two begins'));
+      expect(await holdsOf(store).set('d', CASE, 'me')).toBeUndefined();
+      await first.request('d', 'me', 'keep');
+      await ended(first);
+      expect(await holdsOf(store).set('d', CASE, 'me')).toBeUndefined();
+      gate.resolve();
+      await eventually(async () => expect(await holdsOf(store).set('d', CASE, 'me')).toBeDefined());
+      expect(done.filter((what) => what === 'two begins')).toHaveLength(done.filter((what) => what === 'two ends').length);
+    });
+
+    test('a hold that is set in the moment in which one begins wins', async () => {
+      const [store, other] = [await stores.open(kind), await stores.open(kind)];
+      const done: string[] = [];
+      const first = installation(store, 'one', []);
+      await first.request('d', 'me', 'keep');
+      await ended(first);
+      const held = Promise.withResolvers<void>();
+      const between = async (): Promise<void> => {
+        expect(await holdsOf(store).set('d', CASE, 'me')).toBeDefined();
+        held.resolve();
+      };
+      // Each part of it would begin.
+      let once: Promise<void> | undefined;
+      const beforeWrite = (tables: readonly string[]): unknown => (tables.includes('erasures') ? (once ??= between()) : undefined);
+      const second = installation(interposed(other, { beforeWrite }), 'two', done);
+      await held.promise;
+      await second.request('e', 'me', 'keep');
+      await eventually(async () => expect(second.progress((await second.get('e')) ?? NONE).erased).toBeGreaterThan(0));
+      expect(second.progress((await second.get('d')) ?? NONE).waiting).toEqual(['journal', 'state']);
+    });
+
+    test('an erasure of an id that is an alias by now is waited for', async () => {
+      const store = await stores.open(kind);
+      const gate = Promise.withResolvers<void>();
+      const done: string[] = [];
+      await installation(store, 'one', done, gate.promise).request('alias', 'me', 'keep');
+      const holds = new Holds({ store, now: Date.now, device: async () => known });
+      expect(await holds.set('held', CASE, 'me')).toBeUndefined();
+      gate.resolve();
+      await eventually(async () => expect(await holds.set('held', CASE, 'me')).toBeDefined());
+    });
+  });
+
+  test('ends with its change by somebody else in between', async () => {
+    const [store, other] = [await stores.open(kind), await stores.open(kind)];
+    const options = { now: () => 1, device: async () => known };
+    const theirs = new Holds({ ...options, store: other });
+    await theirs.set('held', CASE, 'me');
+    const change = (): Promise<unknown> => theirs.set('held', { ...CASE, reason: 'more' }, 'somebody else');
+    const ended = await new Holds({ ...options, store: interposed(store, { beforeWrite: times(1, 'holds', change) }) }).end('held');
+    expect([ended, await store.list('holds', { limit: 9 })]).toMatchObject([{ reason: 'more' }, []]);
+  });
+
   test('2: it ends by itself', async () => {
     const store = await stores.open(kind);
     let time = 1_000;
-    const holds = new Holds({ store, now: () => time, device: async () => undefined, isOpen: () => false });
+    const holds = new Holds({ store, now: () => time, device: async () => undefined });
     await holds.set('d', { ...CASE, until: 2_000 }, 'me');
     expect(await holds.get('d')).toMatchObject({ since: 1_000, until: 2_000 });
     time = 2_000;

@@ -9,6 +9,7 @@ import { ACCOUNTS, accountSchema } from '../../src/fleet/registry/account.ts';
 import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { OWNERS } from '../../src/fleet/registry/owners.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
 
 const stores = new Stores();
@@ -37,19 +38,23 @@ function retaining(
     ended = {},
     now = () => NOW,
     remove = async () => {},
+    forgetLast = async () => {},
+    instance = 'one',
     refuses = false,
   }: {
     plans?: Readonly<Record<string, Rule>>;
     ended?: Readonly<Record<string, number>>;
     now?: () => number;
-    remove?: () => Promise<void>;
+    remove?: (table: string) => Promise<void>;
+    forgetLast?: () => Promise<void>;
+    instance?: string;
     refuses?: boolean;
   } = {},
 ): { retention: Retention; asked: Asked } {
   const asked: Asked = { removed: [], erased: [], events: [], last: [], held: 0 };
   const retention = new Retention({
     store,
-    instance: 'one',
+    instance,
     now,
     log: silentLog,
     everyMs: DAY,
@@ -57,7 +62,7 @@ function retaining(
     tables: {
       old: async () => old,
       async remove(table, cutoffs) {
-        await remove();
+        await remove(table);
         asked.removed.push({ table, cutoffs });
         return cutoffs.length;
       },
@@ -71,7 +76,10 @@ function retaining(
       },
     },
     ended: async (device) => ended[device],
-    forgetLast: async (devices) => void asked.last.push(...devices.keys()),
+    async forgetLast(devices) {
+      await forgetLast();
+      asked.last.push(...devices.keys());
+    },
     record: (event) => void asked.events.push(event),
     count: () => {},
     held(devices) {
@@ -136,7 +144,7 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
   test('2: what is under a hold stays; while rows go, none can be set', async () => {
     const store = await stores.open(kind);
     await fleet(store);
-    const holds = new Holds({ store, now: () => NOW, device: async () => undefined, isOpen: () => false });
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined });
     await holds.set('van', CASE, 'me');
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
@@ -154,7 +162,7 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     expect(asked.events).toMatchObject([{ held: 1, removed: { positions: 1 } }]);
     expect(await holds.set('car', CASE, 'me')).toMatchObject({ hold: CASE });
     // One that was killed in between does not keep it for ever.
-    await store.write([RETAINED.put({ usage: 0, running: { by: 'killed', until: NOW } }, 'bus')]);
+    await store.write([RETAINED.put({ usage: 0, running: [{ by: 'killed', until: NOW }] }, 'bus')]);
     expect(await holds.set('bus', CASE, 'me')).toMatchObject({ hold: CASE });
   });
 
@@ -162,7 +170,7 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     const store = await stores.open(kind);
     await fleet(store);
     let now = NOW;
-    const holds = new Holds({ store, now: () => now, device: async () => undefined, isOpen: () => false });
+    const holds = new Holds({ store, now: () => now, device: async () => undefined });
     const tables = ['positions', 'statuses', 'last_positions'];
     const { retention, asked } = retaining(
       store,
@@ -182,7 +190,7 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
   test('2: of a hold and a removal at the same moment one waits for the other', async () => {
     const store = await stores.open(kind);
     await fleet(store);
-    const holds = new Holds({ store, now: () => NOW, device: async () => undefined, isOpen: () => false });
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined });
     for (let round = 0; round < 20; round++) {
       let isHeld = false;
       const { retention, asked } = retaining(store, [row('positions', 'car', 'acme', 50)], {
@@ -197,6 +205,130 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
       expect([round, isHeld || asked.removed.length === 1]).toEqual([round, true]);
       await holds.end('car');
     }
+  });
+
+  test('2: of several servers on one store, a hold waits for the last', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined });
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const old = [row('positions', 'car', 'acme', 50)];
+    const slow = retaining(store, old, {
+      async remove() {
+        begun.resolve();
+        await gate.promise;
+      },
+    });
+    const running = slow.retention.run();
+    await begun.promise;
+    // Another one begins later and has ended earlier; then so does the same one, killed meanwhile and started anew.
+    for (const instance of ['two', 'one']) {
+      const quick = retaining(await stores.open(kind), old, { instance });
+      await quick.retention.run();
+      expect([instance, quick.asked.removed.length, await holds.set('car', CASE, 'me')]).toEqual([instance, 1, undefined]);
+    }
+    gate.resolve();
+    await running;
+    expect(await holds.set('car', CASE, 'me')).toMatchObject({ hold: CASE });
+    expect(await RETAINED.get(store, 'car')).toBeUndefined();
+  });
+
+  test.each(['hold', 'claim'])('2: a %s of somebody else between the look and the claim counts', async (what) => {
+    const [store, other] = [await stores.open(kind), await stores.open(kind)];
+    await fleet(store);
+    const holds = new Holds({ store: other, now: () => NOW, device: async () => undefined });
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const old = [row('positions', 'car', 'acme', 50)];
+    const slow = retaining(other, old, {
+      instance: 'two',
+      async remove() {
+        begun.resolve();
+        await gate.promise;
+      },
+    });
+    let theirs: Promise<unknown> = Promise.resolve();
+    const happens = async (): Promise<void> => {
+      if (what === 'hold') {
+        await holds.set('car', CASE, 'me');
+        return;
+      }
+      theirs = slow.retention.run();
+      await begun.promise;
+    };
+    const { retention, asked } = retaining(interposed(store, { beforeWrite: times(1, 'retained', happens) }), old);
+    await retention.run();
+    expect(asked.removed).toHaveLength(what === 'hold' ? 0 : 1);
+    if (what === 'claim') expect(await holds.set('car', CASE, 'me')).toBeUndefined();
+    gate.resolve();
+    await theirs;
+    expect(await holds.set('car', CASE, 'me')).toBeDefined();
+  });
+
+  test('2: a hold that was set when the claim had run out keeps what is in the state store', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    await store.write([{ table: 'finished', key: 'car a', put: JSON.stringify({ ended: NOW - 50 * DAY }) }]);
+    let now = NOW;
+    const holds = new Holds({ store, now: () => now, device: async () => undefined });
+    const { retention, asked } = retaining(store, [row('last_positions', 'car', 'acme', 50)], {
+      now: () => now,
+      async forgetLast() {
+        now += 3_600_000;
+        expect(await holds.set('car', CASE, 'me')).toMatchObject({ hold: CASE });
+      },
+    });
+    await retention.run();
+    expect([(await store.list('finished', { limit: 9 })).map(({ key }) => key), asked.held]).toEqual([['car a'], 1]);
+    expect(await RETAINED.get(store, 'car')).toBeUndefined();
+  });
+
+  test('2: a hold set just before the end of a step keeps what is in the state store', async () => {
+    const [store, other] = [await stores.open(kind), await stores.open(kind)];
+    await fleet(store);
+    await store.write([{ table: 'finished', key: 'car a', put: JSON.stringify({ ended: NOW - 50 * DAY }) }]);
+    let now = NOW;
+    const holds = new Holds({ store: other, now: () => now, device: async () => undefined });
+    const between = async (): Promise<void> => {
+      now += 3_600_000;
+      expect(await holds.set('car', CASE, 'me')).toMatchObject({ hold: CASE });
+    };
+    const slow = interposed(store, { beforeWrite: times(1, 'finished', between) });
+    const { retention, asked } = retaining(slow, [], { now: () => now });
+    await retention.run();
+    expect([(await store.list('finished', { limit: 9 })).map(({ key }) => key), asked.held]).toEqual([['car a'], 1]);
+  });
+
+  test('2: what was stored under an id that the device has got since the hold stays, too', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    await new Holds({ store, now: () => NOW, device: async () => undefined }).set('van', CASE, 'me');
+    await store.write([DEVICES.put(deviceSchema.parse({ id: 'van', aliases: ['old'], account: 'acme', plan: 'gold' }), 'van')]);
+    const { retention, asked } = retaining(store, [row('positions', 'old', 'acme', 50), row('positions', 'van', 'acme', 50)]);
+    await retention.run();
+    expect([asked.removed, asked.held]).toEqual([[], 2]);
+  });
+
+  test('3: that usage went is noted before it goes, also where the rest fails', async () => {
+    const store = await stores.open(kind);
+    await fleet(store);
+    await store.write([{ table: 'usage', key: `van ${NOW - 31 * DAY}`, put: '{}' }]);
+    const { retention } = retaining(store, [row('usage', 'van', 'acme', 80), row('raw', 'van', 'acme', 80)], {
+      async remove(table) {
+        if (table === 'raw') throw new AppError('SINK_UNREACHABLE', 'away');
+      },
+    });
+    await expect(retention.run()).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
+    expect(await RETAINED.get(store, 'van')).toMatchObject({ usage: NOW - 31 * DAY });
+  });
+
+  test('a claim of an earlier version is read', async () => {
+    const store = await stores.open(kind);
+    await store.write([{ table: 'retained', key: 'car', put: `{"usage":5,"running":{"by":"one","until":${NOW + 1}}}` }]);
+    let now = NOW;
+    const holds = new Holds({ store, now: () => now, device: async () => undefined });
+    expect(await holds.set('car', CASE, 'me')).toBeUndefined();
+    now++;
+    expect(await holds.set('car', CASE, 'me')).toBeDefined();
   });
 
   test('3: usage, and events that a statement is made of, stay until it is frozen', async () => {

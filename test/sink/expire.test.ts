@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
 import { OldTables } from '../../src/out/sink/clickhouse/expire.ts';
 import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { accessOf, chdbInstalled } from '../embedded/child.ts';
 import { ClickHouseServer } from '../ship/rig.ts';
+import { eventually } from '../support/wait.ts';
 
 const NOW = Date.UTC(2026, 9, 1);
 const DAY = 86_400_000;
+/** Long enough. */
+const soon = (): number => systemClock.elapsed() + 600_000;
 
 describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
   let server: ClickHouseServer;
@@ -58,9 +62,27 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     ]);
     const before = NOW - 30 * DAY;
     const cutoffs = ['car', "o'van\\"].map((device) => ({ device, account: 'acme', before, billed: before }));
-    expect(await tables.remove('positions', cutoffs)).toBe(2);
+    expect(await tables.remove('positions', cutoffs, soon())).toBe(2);
     expect(await left('positions', 'account')).toEqual(['acme', 'bolt']);
-    expect(await tables.remove('positions', cutoffs)).toBe(0);
+    expect(await tables.remove('positions', cutoffs, soon())).toBe(0);
+  });
+
+  it('stay when their time to go is over before ClickHouse comes to it', async () => {
+    await add('positions', 'late', 'acme', 40, { lat: 1, lon: 2, valid: false });
+    const before = NOW - 30 * DAY;
+    const cutoffs = [{ device: 'late', account: 'acme', before, billed: before }];
+    await expect(tables.remove('positions', cutoffs, systemClock.elapsed())).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
+    expect(await left('positions')).toContain('late');
+    // Merges, and with them mutations, wait.
+    await server.client.command({ query: 'SYSTEM STOP MERGES fixgate.positions' });
+    const until = systemClock.elapsed() + 2_000;
+    const removing = expect(tables.remove('positions', cutoffs, until)).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
+    await eventually(() => expect(systemClock.elapsed()).toBeGreaterThan(until));
+    await server.client.command({ query: 'SYSTEM START MERGES fixgate.positions' });
+    await removing;
+    expect(await left('positions')).toContain('late');
+    expect(await tables.remove('positions', cutoffs, soon())).toBe(1);
+    expect(await left('positions')).not.toContain('late');
   });
 
   it('stay where a statement is still to be made of them', async () => {
@@ -75,7 +97,7 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
         await add('events', 'car', 'acme', days, { type, data: JSON.stringify(data) });
     }
     const cutoffs = [{ device: 'car', account: 'acme', before: NOW - 30 * DAY, billed: NOW - 45 * DAY }];
-    expect([await tables.remove('usage', cutoffs), await tables.remove('events', cutoffs)]).toEqual([1, 6]);
+    expect([await tables.remove('usage', cutoffs, soon()), await tables.remove('events', cutoffs, soon())]).toEqual([1, 6]);
     expect(await left('events', 'concat(type, data)')).toEqual(['command{"state":"sent"}', 'plan_step{}']);
     expect(await left('usage', 'toDate(time)')).toEqual([new Date(NOW - 40 * DAY).toISOString().slice(0, 10)]);
   });

@@ -7,7 +7,7 @@ import type { Op, StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
 import type { Share } from '../registry/owners.ts';
 import { ERASURES, type Erasure, stretchesIn } from './erasure.ts';
-import { HOLDS, heldText, stands } from './hold.ts';
+import { HOLDS, type Hold, heldText, stands } from './hold.ts';
 import type { Subject } from './subjects.ts';
 
 /**
@@ -20,7 +20,7 @@ import type { Subject } from './subjects.ts';
  *    what is of its time with the device goes: what another owned stays.
  * 4. Installations that share a state store each do their part of every erasure.
  * 5. Doing it twice does no harm.
- * 6. What is under a hold (`hold.ts`) is not erased.
+ * 6. What is under a hold (`hold.ts`) is not erased: an installation that has not begun when one is set begins after its end.
  */
 export interface EraserOptions {
   readonly store: StateStore;
@@ -52,6 +52,7 @@ interface Wanted {
 }
 
 const QUIET_MS = 60_000;
+const PAUSE_MS = 5_000;
 /** Devices that a part erases at once. */
 const MOST_TOGETHER = 200;
 
@@ -95,15 +96,15 @@ export class Eraser {
   async request(id: string, by: string, registry: Erasure['registry']): Promise<Erasure> {
     const known = await this.#o.device(id);
     const own = known?.id ?? id;
-    return this.#begin({ device: own, ids: [own, ...(known?.aliases ?? [])], by, registry });
+    return this.#ask({ device: own, ids: [own, ...(known?.aliases ?? [])], by, registry });
   }
 
   /** Erases what is of the time of the share's account with the device; of one that no other account had, all. */
   async requestPart({ id: device, ids, share }: Pick<Subject, 'id' | 'ids' | 'share'>, by: string): Promise<Erasure> {
-    return this.#begin({ device, ids, by, registry: 'keep', share });
+    return this.#ask({ device, ids, by, registry: 'keep', share });
   }
 
-  async #begin(wanted: Wanted): Promise<Erasure> {
+  async #ask(wanted: Wanted): Promise<Erasure> {
     const { device, by, registry } = wanted;
     const erasure = await this.#keep(wanted);
     this.#o.record(device, { type: 'erase_started', by, before: erasure.before, registry }, erasure.account);
@@ -117,7 +118,7 @@ export class Eraser {
    * one, so that what was done for the other is done again.
    */
   async #keep({ device, ids: own, by, registry, share }: Wanted): Promise<Erasure> {
-    const { store, now } = this.#o;
+    const { store, instance, now } = this.#o;
     return attempt(`the erasure of device ${device}`, async () => {
       const text = await store.get('erasures', device);
       const last = ERASURES.read(text);
@@ -132,21 +133,11 @@ export class Eraser {
         ...(stretches.some(({ account, to }) => account !== undefined || to < before) ? { stretches } : {}),
         by,
         registry: open?.registry === 'remove' ? 'remove' : registry,
-        instances: {},
+        instances: { ...stillBusy(last), [instance]: BEGUN },
       };
-      const free: Op[] = [];
-      for (const key of erasure.ids) {
-        const value = await store.get('holds', key);
-        const hold = HOLDS.parse(key, value);
-        if (hold !== undefined && stands(hold, now())) throw new AppError('UNDER_HOLD', heldText(hold));
-        free.push({ table: 'holds', key, expect: value });
-      }
-      const ops: Op[] = [
-        ...free,
-        { table: 'erasures', key: device, expect: text },
-        { table: 'erasures', key: device, put: JSON.stringify(erasure) },
-      ];
-      return (await store.write(ops)) ? erasure : CONTENDED;
+      const { free, hold } = await this.#holds(erasure.ids);
+      if (hold !== undefined) throw new AppError('UNDER_HOLD', heldText(hold));
+      return (await store.write([...free, ERASURES.expect(text, device), ERASURES.put(erasure, device)])) ? erasure : CONTENDED;
     });
   }
 
@@ -161,27 +152,70 @@ export class Eraser {
     return { removed, waiting: Object.keys(this.#o.parts).filter((part) => removed[part] === undefined), erased };
   }
 
-  /** Here, or in another installation that has begun. */
-  isOpen(erasure: Erasure): boolean {
-    return this.progress(erasure).waiting.length > 0 || Object.values(erasure.instances).some(({ erased }) => erased === 0);
-  }
-
   async #run(part: string): Promise<void> {
     while (!this.#stopped) {
-      const erasures = [...this.#open.values()].filter((open) => this.progress(open).waiting.includes(part)).slice(0, MOST_TOGETHER);
-      if (erasures.length === 0) {
+      const waiting = [...this.#open.values()].filter((open) => this.progress(open).waiting.includes(part));
+      if (waiting.length === 0) {
         await this.#sleep();
         continue;
       }
       try {
+        const erasures = await this.#begun(waiting);
+        if (erasures.length === 0) {
+          await this.#sleep(this.#o.pauseMs ?? PAUSE_MS);
+          continue;
+        }
         const counts = (await this.#o.parts[part]?.(erasures, devicesIn(erasures))) ?? {};
         // How much it was stands with the first of those that were erased together.
         for (const [i, erasure] of erasures.entries()) await this.#done(erasure, part, i === 0 ? counts : {});
       } catch (error) {
         this.#failed(part, error);
-        await this.#sleep(this.#o.pauseMs ?? 5_000);
+        await this.#sleep(this.#o.pauseMs ?? PAUSE_MS);
       }
     }
+  }
+
+  /** Some of them, that this installation has begun or may begin now. */
+  async #begun(waiting: readonly Erasure[]): Promise<Erasure[]> {
+    const begun: Erasure[] = [];
+    for (const erasure of waiting) {
+      const found = await this.#begin(erasure);
+      if (found !== undefined) begun.push(found);
+      if (begun.length === MOST_TOGETHER) break;
+    }
+    return begun;
+  }
+
+  /** Invariant 6. */
+  async #begin(erasure: Erasure): Promise<Erasure | undefined> {
+    const { store, instance } = this.#o;
+    if (erasure.instances[instance] !== undefined) return erasure;
+    const { device } = erasure;
+    return attempt(`the erasure of device ${device}`, async () => {
+      const text = await store.get('erasures', device);
+      const found = ERASURES.read(text);
+      if (found === undefined || found.before !== erasure.before) return undefined;
+      if (found.instances[instance] !== undefined) return found;
+      const { free, hold } = await this.#holds(found.ids);
+      if (hold !== undefined) return undefined;
+      const begun = { ...found, instances: { ...found.instances, [instance]: BEGUN } };
+      if (!(await store.write([...free, ERASURES.expect(text, device), ERASURES.put(begun, device)]))) return CONTENDED;
+      this.#note(device, begun);
+      return begun;
+    });
+  }
+
+  /** The one that stands, if any, and the condition that nothing of that has changed. */
+  async #holds(ids: readonly string[]): Promise<{ free: Op[]; hold: Hold | undefined }> {
+    const { store, now } = this.#o;
+    const free: Op[] = [];
+    for (const key of ids) {
+      const text = await store.get('holds', key);
+      const hold = HOLDS.parse(key, text);
+      if (hold !== undefined && stands(hold, now())) return { free, hold };
+      free.push(HOLDS.expect(text, key));
+    }
+    return { free, hold: undefined };
   }
 
   async #done(erasure: Erasure, part: string, counts: Readonly<Record<string, number>>): Promise<void> {
@@ -239,6 +273,14 @@ export class Eraser {
     this.#said.set(`${what} ${reason}`, now);
     this.#o.log.warn({ part: what, reason }, 'erasure delayed; retrying');
   }
+}
+
+const BEGUN: Erasure['instances'][string] = { removed: {}, erased: 0 };
+
+/** Other installations may be in the middle of the one before: they begin anew, and have begun. */
+function stillBusy(last: Erasure | undefined): Erasure['instances'] {
+  const busy = Object.entries(last?.instances ?? {}).filter(([, { erased }]) => erased === 0);
+  return Object.fromEntries(busy.map(([instance]) => [instance, BEGUN]));
 }
 
 function devicesIn(erasures: readonly Erasure[]): Erased {

@@ -28,7 +28,7 @@ export const erasureSchema = z.object({
   registry: z.enum(['keep', 'remove']).describe('what becomes of its record'),
   instances: z
     .record(z.string(), z.object({ removed: z.record(z.string(), counts), erased: z.int().describe('0: not finished') }))
-    .describe('by installation: what was removed, by part'),
+    .describe('by installation that has begun: what was removed, by part'),
 });
 export type Erasure = z.infer<typeof erasureSchema>;
 
@@ -38,3 +38,8 @@ export function stretchesIn({ before, stretches }: Pick<Erasure, 'before' | 'str
 }
 
 export const ERASURES = new TypedTable<Erasure>({ name: 'erasures', key: byId, parse: rowsOf(erasureSchema) });
+
+/** Has an installation begun that has not finished? */
+export function isUnderWay(erasure: Erasure | undefined): boolean {
+  return Object.values(erasure?.instances ?? {}).some(({ erased }) => erased === 0);
+}

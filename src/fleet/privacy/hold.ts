@@ -4,14 +4,15 @@ import { entries } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 import type { Device } from '../registry/device.ts';
-import { ERASURES, type Erasure } from './erasure.ts';
+import { ERASURES, isUnderWay } from './erasure.ts';
 import { isRetaining, RETAINED } from './retained.ts';
 
 /**
  * That a device's data must be kept, for a court or an insurer: the table `holds`, by its id and by each of its aliases.
  *
- * 1. While it stands nothing of the device is erased. An erasure is written on the condition that there is no hold, and a hold on
- *    the condition that no erasure is under way, so that one of the two is refused. So it is with what retention removes (`retention.ts`).
+ * 1. While it stands nothing of the device is erased, by any installation. Each begins its part of an erasure on the condition that there is
+ *    no hold, and a hold is written on the condition that no erasure has begun and not ended anywhere, so that one of the two is refused or
+ *    waits. So it is with what retention removes (`retention.ts`).
  * 2. One with `until` ends by itself.
  */
 export const holdSchema = z.object({
@@ -32,8 +33,6 @@ export interface HoldsOptions {
   readonly now: () => number;
   /** The device of this id, or whose alias it is. */
   readonly device: (id: string) => Promise<Device | undefined>;
-  /** Is the erasure not finished? */
-  readonly isOpen: (erasure: Erasure) => boolean;
 }
 
 export class Holds {
@@ -49,23 +48,19 @@ export class Holds {
     wanted: Pick<Hold, 'reference' | 'reason' | 'until'>,
     by: string,
   ): Promise<{ before: Hold | undefined; hold: Hold } | undefined> {
-    const { store, now, isOpen } = this.#o;
+    const { store, now } = this.#o;
     return attempt(`the hold of device ${id}`, async () => {
       const { own, ids } = await this.#idsOf(id);
-      const erasing = await store.get('erasures', own);
-      const erasure = ERASURES.parse(own, erasing);
-      if (erasure !== undefined && isOpen(erasure)) return undefined;
       const text = await store.get('holds', own);
       const before = this.#standing(HOLDS.parse(own, text));
       const hold: Hold = { ...wanted, device: own, since: before?.since ?? now(), by };
-      const ops: Op[] = [
-        { table: 'erasures', key: own, expect: erasing },
-        { table: 'holds', key: own, expect: text },
-      ];
+      const ops: Op[] = [{ table: 'holds', key: own, expect: text }];
       for (const key of ids) {
+        const erasing = await store.get('erasures', key);
+        if (isUnderWay(ERASURES.parse(key, erasing))) return undefined;
         const retained = await store.get('retained', key);
         if (isRetaining(RETAINED.parse(key, retained), now())) return undefined;
-        ops.push(RETAINED.expect(retained, key), HOLDS.put(hold, key));
+        ops.push(ERASURES.expect(erasing, key), RETAINED.expect(retained, key), HOLDS.put(hold, key));
       }
       return (await store.write(ops)) ? { before, hold } : CONTENDED;
     });
@@ -89,13 +84,13 @@ export class Holds {
   /** Ends it; undefined: there was none. */
   async end(id: string): Promise<Hold | undefined> {
     const { store } = this.#o;
-    const { own } = await this.#idsOf(id);
-    const hold = await this.get(own);
-    const ops: Op[] = [];
-    for await (const [key, value] of entries(store, 'holds'))
-      if (HOLDS.read(value)?.device === own) ops.push({ table: 'holds', key, remove: true });
-    if (ops.length > 0) await store.write(ops);
-    return hold;
+    return attempt(`the hold of device ${id}`, async () => {
+      const { own } = await this.#idsOf(id);
+      const text = await store.get('holds', own);
+      const ops: Op[] = [HOLDS.expect(text, own)];
+      for await (const [key, value] of entries(store, 'holds')) if (HOLDS.read(value)?.device === own) ops.push(HOLDS.remove(key));
+      return (await store.write(ops)) ? this.#standing(HOLDS.parse(own, text)) : CONTENDED;
+    });
   }
 
   #standing(hold: Hold | undefined): Hold | undefined {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { lookMs, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
@@ -10,7 +11,7 @@ import { Share } from '../registry/owners.ts';
 import type { Eraser } from './eraser.ts';
 import { ERASURES, stretchesIn } from './erasure.ts';
 import { HOLDS, stands } from './hold.ts';
-import { RETAINED } from './retained.ts';
+import { othersRunning, RETAINED } from './retained.ts';
 import { DAY_MS, type Rule, Rules } from './retention-rules.ts';
 
 /**
@@ -19,7 +20,8 @@ import { DAY_MS, type Rule, Rules } from './retention-rules.ts';
  * 1. What was received before `keep_days` ago goes from the tables of devices, and what has ended before it from the state store: commands,
  *    installation tests, cases of recovery, results of campaigns.
  * 2. A hold wins: what is under one stays, and is counted. Rows are removed only while `retained` says so, which is written on the condition
- *    that there is no hold; a hold is written on the condition that it does not say so.
+ *    that there is no hold; a hold is written on the condition that it does not say so. Each run has a claim of its own there, and what it asks of
+ *    ClickHouse does nothing any more before the claim has run out: a run may be stopped, and a mutation may wait, for as long as they like.
  * 3. What a statement is still to be made of stays until it is frozen; what of the usage was removed stands in `retained`.
  * 4. So long after the end of a service or an account, or after the device went to another account, what is of that time is erased as by
  *    request (`eraser.ts`).
@@ -69,8 +71,8 @@ export interface Cutoff {
 interface OldTables {
   /** Rejects with AppError when the database does not answer. */
   old(before: number): Promise<readonly OldRows[]>;
-  /** How many rows went. */
-  remove(table: string, cutoffs: readonly Cutoff[]): Promise<number>;
+  /** How many rows went. From `until` on, monotonic ms, none goes any more, also of what was asked for before. */
+  remove(table: string, cutoffs: readonly Cutoff[], until: number): Promise<number>;
 }
 
 /** What is to go of a device. */
@@ -81,9 +83,19 @@ interface Due {
   usage: number;
 }
 
+/** One time through everything. */
+interface Run {
+  /** Who claims. */
+  readonly by: string;
+  readonly rules: Rules;
+  /** How much of what went. */
+  readonly removed: Record<string, number>;
+}
+
 /** Devices of one step. */
 const CHUNK = 500;
-/** The longest that rows of one table take to go. */
+/** How long rows of one table may go; what is begun by then has the rest of the claim to end. */
+const REMOVE_MS = 600_000;
 const LEASE_MS = 900_000;
 const LOOK_MS = 60_000;
 /** Tables of the state store whose rows are old some time after their `ended`. */
@@ -130,14 +142,16 @@ export class Retention {
 
   /** Once through everything. */
   async run(): Promise<void> {
-    const { store, plans, now, record, log, held: count } = this.#o;
+    const { store, instance, plans, now, record, log, held: count } = this.#o;
     const rules = await Rules.read(store, await plans());
     const due = await this.#dueOf(rules);
-    const removed: Record<string, number> = {};
+    // What a run that was killed or failed has asked ClickHouse for may go on: its claims are not this one's.
+    const run: Run = { by: `${instance} ${randomUUID()}`, rules, removed: {} };
+    const { removed } = run;
     const held: string[] = [];
     const devices = [...due.keys()];
     for (let at = 0; at < devices.length && !this.#stopped; at += CHUNK)
-      held.push(...(await this.#step(new Map(devices.slice(at, at + CHUNK).map((id) => [id, due.get(id) ?? NOTHING_DUE])), removed)));
+      held.push(...(await this.#step(new Map(devices.slice(at, at + CHUNK).map((id) => [id, due.get(id) ?? NOTHING_DUE])), run)));
     const { erasing, held: more } = rules.hasEnds ? await this.#ends(rules) : { erasing: 0, held: [] };
     const all = new Set([...held, ...more]);
     count(all.size);
@@ -197,64 +211,100 @@ export class Retention {
   }
 
   /** Returns those that are under a hold. */
-  async #step(due: ReadonlyMap<string, Due>, removed: Record<string, number>): Promise<string[]> {
-    const { store, tables, count, forgetLast } = this.#o;
-    let { free, held } = await this.#claim([...due.keys()]);
-    // The claim may have run out while ClickHouse was busy: a hold that was set then wins.
-    const renew = async (): Promise<void> => {
-      const again = await this.#claim(free);
-      free = again.free;
+  async #step(due: ReadonlyMap<string, Due>, run: Run): Promise<string[]> {
+    const { tables, count, forgetLast } = this.#o;
+    let { free, held, until } = await this.#claim([...due.keys()], run);
+    const claimed = free;
+    // The claim may run out while ClickHouse is busy: a hold that is set then wins.
+    const renew = async (usage?: ReadonlyMap<string, Due>): Promise<void> => {
+      const again = await this.#claim(free, run, usage);
+      ({ free, until } = again);
       held = [...held, ...again.held];
     };
     const add = (table: string, rows: number): void => {
-      removed[table] = (removed[table] ?? 0) + rows;
+      run.removed[table] = (run.removed[table] ?? 0) + rows;
       if (rows > 0) count(table, rows);
     };
     const cutoffs = byTable(due, free);
     const last = new Map((cutoffs.get('last_positions') ?? []).map(({ device, before }) => [device, before]));
-    /** Whose usage has gone, though a hold was set afterwards: their statements cannot be recomputed. */
-    const uncounted = new Set<string>();
     for (const [table, list] of cutoffs) {
-      await renew();
+      await renew(table === 'usage' ? due : undefined);
       const still = new Set(free);
       const those = list.filter(({ device }) => still.has(device));
-      if (those.length > 0) add(table, await tables.remove(table, those));
-      if (table === 'usage') for (const { device } of those) uncounted.add(device);
+      if (those.length > 0) add(table, await tables.remove(table, those, until));
     }
     await renew();
     for (const id of held) last.delete(id);
     if (last.size > 0) await forgetLast(last);
-    const keys = free.flatMap((id) => due.get(id)?.keys ?? []);
+    const { keys, held: more } = await this.#finish(claimed, due, run);
     for (const { table } of keys) add(table, 1);
-    const ops: Op[] = keys.map(({ table, key }) => ({ table, key, remove: true }));
-    for (const id of new Set([...free, ...uncounted])) {
-      const usage = Math.max(due.get(id)?.usage ?? 0, (await RETAINED.get(store, id))?.usage ?? 0);
-      ops.push(usage === 0 ? { table: 'retained', key: id, remove: true } : RETAINED.put({ usage }, id));
-    }
-    await store.write(ops);
-    return held;
+    return [...held, ...more];
   }
 
-  /** Invariant 2. */
-  async #claim(ids: readonly string[]): Promise<{ free: string[]; held: string[] }> {
-    const { store, instance, now } = this.#o;
+  /** Invariants 2 and 3. */
+  async #claim(
+    ids: readonly string[],
+    { by, rules }: Run,
+    usage?: ReadonlyMap<string, Due>,
+  ): Promise<{ free: string[]; held: string[]; until: number }> {
+    const { store, now } = this.#o;
     return attempt('the removal of what was kept long enough', async () => {
       const [free, held]: [string[], string[]] = [[], []];
       const ops: Op[] = [];
+      const until = systemClock.elapsed() + REMOVE_MS;
       for (const key of ids) {
-        const text = await store.get('holds', key);
-        const hold = text === undefined ? undefined : HOLDS.parse(key, text);
-        if (hold !== undefined && stands(hold, now())) {
+        const { isHeld, same } = await this.#holdOf(key, rules);
+        if (isHeld) {
           held.push(key);
           continue;
         }
         free.push(key);
-        const known = await RETAINED.get(store, key);
-        const row = { usage: known?.usage ?? 0, running: { by: instance, until: now() + LEASE_MS } };
-        ops.push({ table: 'holds', key, expect: text }, RETAINED.put(row, key));
+        const text = await store.get('retained', key);
+        const known = RETAINED.parse(key, text);
+        const running = [...othersRunning(known, by, now()), { by, until: now() + LEASE_MS }];
+        const row = { usage: Math.max(known?.usage ?? 0, usage?.get(key)?.usage ?? 0), running };
+        ops.push(...same, RETAINED.expect(text, key), RETAINED.put(row, key));
       }
-      return ops.length === 0 || (await store.write(ops)) ? { free, held } : CONTENDED;
+      return ops.length === 0 || (await store.write(ops)) ? { free, held, until } : CONTENDED;
     });
+  }
+
+  /** What is old in the state store goes, and the claims end; where one has run out and a hold was set, nothing goes. */
+  async #finish(ids: readonly string[], due: ReadonlyMap<string, Due>, { by, rules }: Run): Promise<{ keys: Due['keys']; held: string[] }> {
+    const { store, now } = this.#o;
+    return attempt('the removal of what was kept long enough', async () => {
+      const keys: Due['keys'] = [];
+      const held: string[] = [];
+      const ops: Op[] = [];
+      for (const id of ids) {
+        const { isHeld, same } = await this.#holdOf(id, rules);
+        if (isHeld) held.push(id);
+        else {
+          keys.push(...(due.get(id)?.keys ?? []));
+          ops.push(...same);
+        }
+        const text = await store.get('retained', id);
+        const { usage = 0, ...known } = RETAINED.parse(id, text) ?? {};
+        const running = othersRunning({ usage, ...known }, by, now());
+        const row = { usage, ...(running.length === 0 ? {} : { running }) };
+        ops.push(RETAINED.expect(text, id), usage === 0 && running.length === 0 ? RETAINED.remove(id) : RETAINED.put(row, id));
+      }
+      ops.push(...keys.map(({ table, key }) => ({ table, key, remove: true }) as const));
+      return ops.length === 0 || (await store.write(ops)) ? { keys, held } : CONTENDED;
+    });
+  }
+
+  /** Under this id, which its rows have, or the one of the device that it is an alias of; and the condition that nothing of that has changed. */
+  async #holdOf(key: string, rules: Rules): Promise<{ isHeld: boolean; same: Op[] }> {
+    const { store, now } = this.#o;
+    const same: Op[] = [];
+    for (const id of new Set([key, rules.device(key)?.id ?? key])) {
+      const text = await store.get('holds', id);
+      const hold = HOLDS.parse(id, text);
+      if (hold !== undefined && stands(hold, now())) return { isHeld: true, same };
+      same.push(HOLDS.expect(text, id));
+    }
+    return { isHeld: false, same };
   }
 
   /** Invariant 4. */
@@ -278,7 +328,7 @@ export class Retention {
           await eraser.requestPart({ id, ids, share: new Share(id, latest.periods(id), new Set([account])) }, 'retention');
           erasing++;
         } catch (error) {
-          if (!isHeld(error)) throw error;
+          if (!isUnderHold(error)) throw error;
           held.push(id);
         }
       }
@@ -312,6 +362,6 @@ function byTable(due: ReadonlyMap<string, Due>, ids: readonly string[]): Map<str
 
 const NOTHING_DUE: Due = { cutoffs: new Map(), keys: [], usage: 0 };
 
-function isHeld(error: unknown): boolean {
+function isUnderHold(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'UNDER_HOLD';
 }

@@ -1,4 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import { systemClock } from '../../../base/clock.ts';
+import { AppError } from '../../../base/errors.ts';
 import { ERASED_TABLES } from './erase.ts';
 import { plainError } from './errors.ts';
 import { quoteName, quoteText } from './migrate.ts';
@@ -56,16 +58,26 @@ WHERE ${received} < ${moment(before)} GROUP BY device, a ORDER BY device, a`,
     });
   }
 
-  /** One mutation, which rewrites the parts: what is gone leaves the disk some minutes later. Returns how many rows went. */
-  async remove(table: string, cutoffs: readonly Cutoff[]): Promise<number> {
+  /**
+   * One mutation, which rewrites the parts: what is gone leaves the disk some minutes later. Returns how many rows went. The mutation itself
+   * says that it does nothing from `until` on, monotonic ms, by the database's own clock: it may go on, or begin, when no run waits for it any
+   * more. A part that is being rewritten then is rewritten to its end.
+   */
+  async remove(table: string, cutoffs: readonly Cutoff[], until: number): Promise<number> {
     return this.#with(REMOVE_MS, async (client) => {
       const where = conditionOf(cutoffs, table, await this.#columnsOf(client, table));
-      const [[rows] = [0]] = await select<[number]>(client, `SELECT count() FROM ${this.#name(table)} WHERE ${where}`);
-      if (rows > 0)
-        await client.command({
-          query: `ALTER TABLE ${this.#name(table)} DELETE WHERE ${where}`,
-          clickhouse_settings: { mutations_sync: '2' },
-        });
+      const [[rows, theirs] = [0, 0]] = await select<[number, number]>(
+        client,
+        `SELECT count(), toUnixTimestamp64Milli(now64(3)) FROM ${this.#name(table)} WHERE ${where}`,
+      );
+      if (rows === 0) return 0;
+      const end = moment(theirs + until - systemClock.elapsed());
+      await client.command({
+        query: `ALTER TABLE ${this.#name(table)} DELETE WHERE now64(3) < ${end} AND (${where})`,
+        clickhouse_settings: { mutations_sync: '2', allow_nondeterministic_mutations: 1 },
+      });
+      if (systemClock.elapsed() >= until)
+        throw new AppError('SINK_UNREACHABLE', 'rows that were kept long enough take too long to go; the rest goes with the next run');
       return rows;
     });
   }
