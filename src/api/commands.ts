@@ -222,7 +222,7 @@ export function commandRoutes(confirmations: Confirmations): Route[] {
         const isSeen = reach === undefined || (share !== undefined && (found?.created ?? 0) >= share.since);
         const lacking = isSeen ? scopeProblem(token, found) : undefined;
         if (lacking !== undefined) return problem(reply, 403, lacking);
-        const settled = isSeen ? await office.commandIntake.settle(params.command, outcome, token.name, reason) : undefined;
+        const settled = isSeen ? await office.commandIntake.settle(params.command, outcome, token.name, reason, share?.owners) : undefined;
         return settled ?? problem(reply, 404, `no command ${params.command} has an unknown outcome: it has ended, or does not exist`);
       },
     }),
@@ -248,7 +248,7 @@ export function commandRoutes(confirmations: Confirmations): Route[] {
           return problem(reply, 404, `device ${id} has no command ${params.command}`);
         const lacking = scopeProblem(token, known);
         if (lacking !== undefined) return problem(reply, 403, lacking);
-        const found = await office.commandIntake.cancel(id, params.command, token.name);
+        const found = await office.commandIntake.cancel(id, params.command, token.name, { owners: share?.owners });
         if (found === undefined) return problem(reply, 404, `device ${id} has no command ${params.command}`);
         return found.state === 'cancelled'
           ? found

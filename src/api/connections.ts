@@ -188,8 +188,9 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     query: NOTHING,
     body: NO_BODY,
     answers: { 202: { about: 'they end', schema: closed, example: { closed: 1 } }, 404: { about: 'the device is not connected' } },
-    async run({ params, token, office, reply }) {
+    async run({ params, token, reach, share, office, reply }) {
       const device = await office.deviceRecords.idOf(params.id);
+      if (share !== undefined && !(await reach?.isStill(share))) return problem(reply, 404, `device ${device} is not known`);
       const ended = await office.disconnect({ device }, token.name);
       return ended === 0 ? problem(reply, 404, `device ${device} is not connected here`) : reply.code(202).send({ closed: ended });
     },

@@ -1,4 +1,4 @@
-import { OWNERS, periodsOf, Share } from '../fleet/registry/owners.ts';
+import { isPassedOn, OWNERS, periodsOf, Share } from '../fleet/registry/owners.ts';
 import type { RowFilter } from '../live/positions.ts';
 import type { ApiOffice } from './office.ts';
 import type { Token } from './tokens.ts';
@@ -54,6 +54,11 @@ export class Reach {
     return share?.isCurrent === true ? share : undefined;
   }
 
+  /** It still is: it was not passed on since. */
+  async isStill({ device, owners }: Share): Promise<boolean> {
+    return !(await isPassedOn(this.#office.state, device, owners));
+  }
+
   /** Plans that their devices are on. */
   async plans(): Promise<ReadonlySet<string>> {
     const found = new Set<string>();
@@ -82,9 +87,11 @@ export class Reach {
 
   async #share(id: string): Promise<Share | undefined> {
     const { deviceRecords, state } = this.#office;
-    const device = await deviceRecords.get(id);
-    const own = device?.id ?? id;
-    const share = new Share(own, periodsOf(await OWNERS.get(state, own), device), this.accounts);
+    const own = (await deviceRecords.get(id))?.id ?? id;
+    const owners = { text: await state.get(OWNERS.name, own) };
+    // Read behind that row: it says no less of whose the device is.
+    const device = await deviceRecords.get(own);
+    const share = new Share(own, periodsOf(OWNERS.parse(own, owners.text), device), this.accounts, owners);
     if (share.spans.length === 0) return undefined;
     // An alias may be of a later time.
     return share.isCurrent || own === id ? share : undefined;

@@ -131,9 +131,14 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
         if (hasBody) call.new = b.data;
         await office.trail.asked(call);
       }
-      return rule.run({ params: p.data, query: q.data, body: b.data, token, reach, share, office, call, request, reply });
+      return rule.run({ params: ofTheirs(p.data, share), query: q.data, body: b.data, token, reach, share, office, call, request, reply });
     },
   };
+}
+
+/** An alias may be of another device by now: it is about the one that was looked at. */
+function ofTheirs<P>(params: P, share: Share | undefined): P {
+  return share === undefined ? params : { ...Object(params), id: share.device };
 }
 
 /** Whose device a call is about, if its object is one. */

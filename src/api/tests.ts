@@ -95,7 +95,7 @@ export function testRoutes(confirmations: Confirmations): readonly Route[] {
         428: { about: 'confirmation required' },
         429: { about: 'too many tests at a time' },
       },
-      async run({ params, body: { confirm, ...wanted }, token, office, reply }) {
+      async run({ params, body: { confirm, ...wanted }, token, share, office, reply }) {
         const device = await office.deviceRecords.get(params.id);
         const id = device?.id ?? params.id;
         if (device?.privacy === 'relay') return problem(reply, 409, `device ${id} has privacy \`relay\`: its data is not shown`);
@@ -107,8 +107,9 @@ export function testRoutes(confirmations: Confirmations): readonly Route[] {
           if (confirmations.isNeeded && !confirmations.isGiven(confirm, token, id, wanted))
             return confirmations.ask(reply, token, id, wanted);
         }
-        const begun = await office.tester.begin(id, wanted, token.name);
+        const begun = await office.tester.begin(id, wanted, token.name, share?.owners);
         if ('test' in begun) return reply.code(201).header('location', `/v1/devices/${id}/tests/${begun.test.id}`).send(begun.test);
+        if (begun.refused === 'passed on') return problem(reply, 404, `device ${id} is not known`);
         if (begun.refused === 'full') return problem(reply, 429, 'too many installation tests at a time; retry later');
         return problem(reply, 409, `an installation test of device ${id} is running`);
       },

@@ -299,7 +299,7 @@ async function passOn(
 }
 
 async function cancelOpen(device: string, by: string, commandIntake: CommandIntake, ledger: Ledger, account?: string): Promise<void> {
-  for (const { id } of await ledger.open(device)) await commandIntake.cancel(device, id, by, account);
+  for (const { id } of await ledger.open(device)) await commandIntake.cancel(device, id, by, { account });
 }
 
 function trailOf({ audit, log, metrics }: OfficeOptions, codecs: ReadonlyMap<string, Codec>): Trail {

@@ -256,6 +256,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'codec',
       'fleet/registry types',
       'src/fleet/registry/field-problem.ts',
+      'src/fleet/registry/owners.ts',
       'src/fleet/registry/units.ts',
       'state types',
       'src/state/attempt.ts',
@@ -267,7 +268,14 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   'fleet/installation': {
     holds: 'installation tests: the checklist, what is seen of it, and what is kept',
-    imports: ['fleet/command types', 'fleet/registry types', 'state types', 'src/state/table.ts', 'npm:zod'],
+    imports: [
+      'fleet/command types',
+      'fleet/registry types',
+      'src/fleet/registry/owners.ts',
+      'state types',
+      'src/state/table.ts',
+      'npm:zod',
+    ],
   },
   'fleet/privacy': {
     holds: 'erasing a device everywhere; exporting and disclosing its data',

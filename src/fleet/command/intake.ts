@@ -8,6 +8,7 @@ import { type Following, follow } from '../../state/follow.ts';
 import type { StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
 import { textProblems } from '../registry/field-problem.ts';
+import { isPassedOn, type Noted } from '../registry/owners.ts';
 import {
   COMMANDS,
   CONDITIONS,
@@ -239,12 +240,7 @@ export class CommandIntake {
   }
 
   /** Into the ledger, unless it is there or is too much. */
-  async #enter(
-    request: CommandRequest,
-    draft: Draft,
-    at: number,
-    owners: { readonly text: string | undefined },
-  ): Promise<Outcome | typeof CONTENDED> {
+  async #enter(request: CommandRequest, draft: Draft, at: number, owners: Noted): Promise<Outcome | typeof CONTENDED> {
     const { ledger, store } = this.#o;
     const id = draft.id ?? newId(at);
     let refused: Outcome | undefined;
@@ -255,7 +251,7 @@ export class CommandIntake {
     };
     const command = await ledger.submit(request, id, admits, owners);
     if (command === undefined) {
-      if (refused === undefined && (await store.get('owners', request.device)) !== owners.text) return CONTENDED;
+      if (refused === undefined && (await isPassedOn(store, request.device, owners))) return CONTENDED;
       const there = refused ?? (await ledger.get(request.device, id));
       if (there === undefined) return refuse('conflict', 'id', 'has been used');
       return 'id' in there ? { command: there } : there;
@@ -274,24 +270,29 @@ export class CommandIntake {
   }
 
   /** A person says how a command came out; undefined when there is no unknown one of that id. */
-  async settle(id: string, outcome: 'done' | 'failed', requester: string, reason: string): Promise<Command | undefined> {
+  async settle(id: string, outcome: 'done' | 'failed', requester: string, reason: string, owners?: Noted): Promise<Command | undefined> {
     const command = await this.#o.ledger.unknownOf(id);
     if (command === undefined) return undefined;
     const state = outcome === 'done' ? 'answered' : 'failed';
-    const settled = await this.#o.ledger.settled(command, state, `by ${requester}: ${reason}`);
+    const settled = await this.#o.ledger.settled(command, state, `by ${requester}: ${reason}`, owners);
     if (settled !== undefined) this.#said(settled);
     return settled;
   }
 
   /**
    * Undefined when there is no such command; a command that does not wait any more comes back as it is. `account`: whose it was, where
-   * that is not whose the device is.
+   * that is not whose the device is. `owners`: whose the device must still be, else undefined.
    */
-  async cancel(device: string, id: string, requester: string, account?: string): Promise<Command | undefined> {
+  async cancel(
+    device: string,
+    id: string,
+    requester: string,
+    { account, owners }: { readonly account?: string | undefined; readonly owners?: Noted | undefined } = {},
+  ): Promise<Command | undefined> {
     const command = await this.#o.ledger.get(device, id);
     if (command === undefined || command.ended > 0) return command;
-    const cancelled = await this.#o.ledger.cancelled(command, `by ${requester}`);
-    if (cancelled === undefined) return this.#o.ledger.get(device, id);
+    const cancelled = await this.#o.ledger.cancelled(command, `by ${requester}`, owners);
+    if (cancelled === undefined) return (await isPassedOn(this.#o.store, device, owners)) ? undefined : this.#o.ledger.get(device, id);
     this.#said(cancelled, account);
     return cancelled;
   }

@@ -1,5 +1,6 @@
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import type { Op, StateStore } from '../../state/store.ts';
+import { isPassedOn, type Noted, stillOf } from '../registry/owners.ts';
 import {
   areOpposite,
   COMMANDS,
@@ -65,18 +66,13 @@ export class Ledger {
    * undefined when it does not, when the id has been used already (invariant 7), or when whose the device is has changed since the caller
    * has read that row, `owners`.
    */
-  async submit(
-    request: CommandRequest,
-    id: string,
-    admits: Admits = () => true,
-    owners?: { readonly text: string | undefined },
-  ): Promise<Command | undefined> {
+  async submit(request: CommandRequest, id: string, admits: Admits = () => true, owners?: Noted): Promise<Command | undefined> {
     const now = this.#now();
     const first: Transition = { state: 'queued', time: now, note: '' };
     const begun = { state: first.state, ended: 0, attempts: 0, next_attempt: 0, history: [first], key: 0, reply: '', values: {} };
     const { device } = request;
     return attempt(commandsOf(device), async () => {
-      if (owners !== undefined && (await this.#store.get('owners', device)) !== owners.text) return undefined;
+      if (await isPassedOn(this.#store, device, owners)) return undefined;
       const last = await this.#store.get('submitted', device);
       if ((await this.get(device, id)) !== undefined) return undefined;
       const open = await this.open(device);
@@ -87,7 +83,7 @@ export class Ledger {
       const written = await this.#store.write([
         { table: 'submitted', key: device, expect: last },
         { table: 'submitted', key: device, put: id },
-        ...(owners === undefined ? [] : [{ table: 'owners', key: device, expect: owners.text } as const]),
+        ...stillOf(device, owners),
         ...PLACES.map((table) => table.expect(undefined, device, id)),
         COMMANDS.put(command, device, id),
         ...(await this.#cancelling(opposites.filter(isHeld), command)),
@@ -145,7 +141,7 @@ export class Ledger {
 
   /** The gateway has taken the message under the id `texted`; `counts`: steps of the same write. */
   taken(command: Command, texted: string, note: string, counts: readonly Op[]): Promise<Command | undefined> {
-    return this.#transition(command, 'sent', note, (found) => (isThisAttempt(found, command) ? { texted } : undefined), false, counts);
+    return this.#transition(command, 'sent', note, (found) => (isThisAttempt(found, command) ? { texted } : undefined), { more: counts });
   }
 
   /** It is certain that no byte of it left. */
@@ -190,14 +186,14 @@ export class Ledger {
     return this.#end(command, 'expired', note, (found) => (isHeld(found) || isThisAttempt(found, command) ? {} : undefined));
   }
 
-  /** Undefined when it is not waiting any more. */
-  cancelled(command: Command, note: string): Promise<Command | undefined> {
-    return this.#end(command, 'cancelled', note, (found) => (isHeld(found) ? {} : undefined));
+  /** Undefined when it is not waiting any more, or the device was passed on since `owners` was read. */
+  cancelled(command: Command, note: string, owners?: Noted): Promise<Command | undefined> {
+    return this.#end(command, 'cancelled', note, (found) => (isHeld(found) ? {} : undefined), owners);
   }
 
-  /** A person says how an unknown command came out. Undefined when it is not unknown any more. */
-  settled(command: Command, state: 'answered' | 'failed', note: string): Promise<Command | undefined> {
-    return this.#end(command, state, note, (found) => (found.state === 'unknown' ? {} : undefined));
+  /** A person says how an unknown command came out. Undefined when it is not unknown any more, or the device was passed on since. */
+  settled(command: Command, state: 'answered' | 'failed', note: string, owners?: Noted): Promise<Command | undefined> {
+    return this.#end(command, state, note, (found) => (found.state === 'unknown' ? {} : undefined), owners);
   }
 
   /** Invariant 4. */
@@ -208,11 +204,11 @@ export class Ledger {
   }
 
   #move(command: Command, state: CommandState, note: string, change: Change): Promise<Command | undefined> {
-    return this.#transition(command, state, note, change, false);
+    return this.#transition(command, state, note, change);
   }
 
-  async #end(command: Command, state: CommandState, note: string, change: Change): Promise<Command | undefined> {
-    const done = await this.#transition(command, state, note, change, true);
+  async #end(command: Command, state: CommandState, note: string, change: Change, owners?: Noted): Promise<Command | undefined> {
+    const done = await this.#transition(command, state, note, change, { ends: true, owners });
     if (done !== undefined) await this.#forget(done.device);
     return done;
   }
@@ -223,11 +219,15 @@ export class Ledger {
     state: CommandState,
     note: string,
     change: Change,
-    ends: boolean,
-    more: readonly Op[] = [],
+    {
+      ends = false,
+      more = [],
+      owners,
+    }: { readonly ends?: boolean; readonly more?: readonly Op[]; readonly owners?: Noted | undefined } = {},
   ): Promise<Command | undefined> {
     const key = keyOf(command);
     return attempt(commandsOf(command.device), async () => {
+      if (await isPassedOn(this.#store, command.device, owners)) return undefined;
       const place = await this.#find(key);
       const found = COMMANDS.read(place?.text);
       const changed = found === undefined || found.ended > 0 ? undefined : change(found);
@@ -236,7 +236,9 @@ export class Ledger {
       const shadow = !ends ? [] : await (state === 'answered' ? this.#shadow.confirmed(next) : this.#shadow.dropped(next));
       const isMark = state === 'sent' && !ends;
       const until = isMark && next.critical === '' ? 'visible' : undefined;
-      return (await this.#store.write([...moved(place, next), ...shadow, ...more], until)) ? next : CONTENDED;
+      return (await this.#store.write([...moved(place, next), ...shadow, ...more, ...stillOf(command.device, owners)], until))
+        ? next
+        : CONTENDED;
     });
   }
 

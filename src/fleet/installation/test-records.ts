@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { StateStore } from '../../state/store.ts';
 import { rowsOf, TypedTable } from '../../state/table.ts';
+import { type Noted, stillOf } from '../registry/owners.ts';
 import { ITEM_STATES, ITEMS, PROFILES, type Profile } from './checklist.ts';
 
 /** Installation tests as they are kept: the table `tests`, by device and id. Times in epoch ms. */
@@ -75,12 +76,12 @@ export async function testsOf(store: Pick<StateStore, 'list'>, device: string): 
   return found.flatMap(({ value }) => TESTS.read(value) ?? []);
 }
 
-/** Puts a new one, in place of the oldest where there are many. */
-export async function putTest(store: Pick<StateStore, 'list' | 'write'>, row: TestRow): Promise<void> {
+/** Puts a new one, in place of the oldest where there are many; false when the device was passed on since `owners` was read. */
+export async function putTest(store: Pick<StateStore, 'list' | 'write'>, row: TestRow, owners?: Noted): Promise<boolean> {
   const { device, id } = row;
   const known = await testsOf(store, device);
   const gone = known.slice(0, Math.max(0, known.length + 1 - KEPT)).map((one) => TESTS.remove(device, one.id));
-  await store.write([...gone, TESTS.put(row, device, id)]);
+  return store.write([...stillOf(device, owners), ...gone, TESTS.put(row, device, id)]);
 }
 
 export function isRunning({ state, started, seconds }: TestRow, now: number): boolean {

@@ -5,6 +5,7 @@ import type { StateStore } from '../../state/store.ts';
 import type { Command } from '../command/command.ts';
 import type { Draft, Outcome } from '../command/intake.ts';
 import type { Device } from '../registry/device.ts';
+import type { Noted } from '../registry/owners.ts';
 import { concluded, type Evidence, evaluate, type Item, isComplete, MOST_RECORDS, type Sent, type Shown } from './checklist.ts';
 import { type InstallationTest, isRunning, putTest, shownTest, TESTS, type TestRow, type TestWanted, testsOf } from './test-records.ts';
 
@@ -51,7 +52,7 @@ export interface TesterOptions {
   readonly tickMs?: number | undefined;
 }
 
-export type Begun = { readonly test: InstallationTest } | { readonly refused: 'running' | 'full' };
+export type Begun = { readonly test: InstallationTest } | { readonly refused: 'running' | 'full' | 'passed on' };
 
 const TICK_MS = 250;
 const MOST = 50;
@@ -105,8 +106,8 @@ export class InstallationTester {
     this.#running.clear();
   }
 
-  /** `device`: its id, not an alias. Invariant 1. */
-  async begin(device: string, wanted: TestWanted, by: string): Promise<Begun> {
+  /** `device`: its id, not an alias. `owners`: whose it must still be. Invariant 1. */
+  async begin(device: string, wanted: TestWanted, by: string, owners?: Noted): Promise<Begun> {
     const { store, now, elapsed, instance } = this.#o;
     if (this.#running.size >= MOST) return { refused: 'full' };
     const isOn = this.#running.has(device) || (await testsOf(store, device)).some((one) => isRunning(one, now()));
@@ -151,14 +152,16 @@ export class InstallationTester {
       stopListening: this.#o.listen(device, (frame) => hear(run, frame)),
     };
     this.#running.set(device, run);
+    let isPut = false;
     try {
-      await putTest(store, row);
-    } catch (error) {
-      run.stopListening();
-      this.#running.delete(device);
-      throw error;
+      isPut = await putTest(store, row, owners);
+    } finally {
+      if (!isPut) {
+        run.stopListening();
+        this.#running.delete(device);
+      }
     }
-    return { test: shownTest(row, started) };
+    return isPut ? { test: shownTest(row, started) } : { refused: 'passed on' };
   }
 
   async get(device: string, id: string): Promise<InstallationTest | undefined> {

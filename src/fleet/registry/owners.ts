@@ -72,6 +72,20 @@ export interface Span {
   readonly measured: number;
 }
 
+/** The row of a device in the table `owners` as it was read: what follows from it is written on the condition that it is still this one. */
+export interface Noted {
+  readonly text: string | undefined;
+}
+
+/** Whose the device is has changed since. */
+export async function isPassedOn(store: Pick<StateStore, 'get'>, device: string, owners: Noted | undefined): Promise<boolean> {
+  return owners !== undefined && (await store.get(OWNERS.name, device)) !== owners.text;
+}
+
+export function stillOf(device: string, owners: Noted | undefined): readonly Op[] {
+  return owners === undefined ? [] : [OWNERS.expect(owners.text, device)];
+}
+
 /** What of a device some accounts may see: what was received in their time. */
 export class Share {
   readonly device: string;
@@ -79,10 +93,13 @@ export class Share {
   readonly spans: readonly Span[];
   /** It is theirs now. */
   readonly isCurrent: boolean;
+  /** Where the periods are of. */
+  readonly owners: Noted | undefined;
 
-  constructor(device: string, periods: readonly Period[], accounts: ReadonlySet<string>) {
+  constructor(device: string, periods: readonly Period[], accounts: ReadonlySet<string>, owners?: Noted) {
     this.device = device;
     this.accounts = accounts;
+    this.owners = owners;
     this.spans = spansOf(periods, accounts);
     const last = periods.at(-1);
     this.isCurrent = last !== undefined && last.to === undefined && accounts.has(last.account);
