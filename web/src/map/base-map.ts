@@ -23,6 +23,14 @@ addProtocol('pmtiles', protocol.tile);
 /** A source that never says that it is loaded must not stop the devices. */
 const LOAD_MS = 3000;
 const CLOSE_ZOOM = 12;
+/** After this long what did not come of the map below is asked for again. */
+const RETRY_MS = 5000;
+
+interface TilePlace {
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+}
 
 export interface MapHooks {
   /** A device was clicked; '' beside all. */
@@ -47,8 +55,9 @@ export class DevicesMap {
   #isStyled = false;
   #isBusy = false;
   #isDirty = false;
-  /** Some of the map below did not come. */
-  #isTorn = false;
+  /** By source of the map below: the tiles that did not come. None of a source whose header did not come. */
+  readonly #torn = new Map<string, TilePlace[]>();
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(container: HTMLElement, isDark: boolean, maps: readonly MapFile[], hooks: MapHooks) {
     this.#container = container;
@@ -69,9 +78,7 @@ export class DevicesMap {
     this.#map.touchZoomRotate.disableRotation();
     this.#map.addControl(new NavigationControl({ showCompass: false }), 'top-right');
     this.#map.addControl(new ScaleControl(), 'bottom-left');
-    this.#map.on('error', () => {
-      this.#isTorn = true;
-    });
+    this.#map.on('error', (event) => this.#failed(Object(event)));
     this.#map.on('style.load', () => this.#styled());
     this.#map.on('click', (event) => {
       const [feature] = this.#map.queryRenderedFeatures(event.point, { layers: ['marks', 'clusters'] });
@@ -135,20 +142,38 @@ export class DevicesMap {
     this.#map.setStyle(styleOf(isDark, maps), { diff: false });
   }
 
-  /** Asks again for the map below the devices, where some of it did not come while the server was away. */
+  /** Asks again for what did not come of the map below the devices while the server was away. */
   reload(): void {
-    if (!this.#isTorn) return;
-    this.#isTorn = false;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    const torn = [...this.#torn];
+    this.#torn.clear();
     // They keep that a header could not be read.
-    protocol.tiles.clear();
-    for (const name of Object.keys(this.#map.getStyle().sources)) {
+    if (torn.length > 0) protocol.tiles.clear();
+    for (const [name, tiles] of torn) {
       const source = this.#map.getSource(name);
-      if (source instanceof VectorTileSource) source.setUrl(source.url);
+      if (!(source instanceof VectorTileSource)) continue;
+      // A new URL alone leaves tiles that have failed for ever waiting.
+      if (tiles.length > 0) this.#map.refreshTiles(name, tiles);
+      else source.setUrl(source.url);
     }
   }
 
   remove(): void {
+    clearTimeout(this.#retry);
     this.#map.remove();
+  }
+
+  #failed({
+    sourceId,
+    tile,
+  }: {
+    readonly sourceId?: string;
+    readonly tile?: { readonly tileID: { readonly canonical: TilePlace } };
+  }): void {
+    if (sourceId === undefined) return;
+    this.#torn.set(sourceId, [...(this.#torn.get(sourceId) ?? []), ...(tile === undefined ? [] : [tile.tileID.canonical])]);
+    this.#retry ??= setTimeout(() => this.reload(), RETRY_MS);
   }
 
   #styled(): void {
