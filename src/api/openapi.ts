@@ -19,7 +19,7 @@ const COMMON: Readonly<Record<number, AnswerRule>> = {
   408: { about: 'request body timed out' },
   421: { about: 'unknown Host: see http.publicUrl' },
   429: { about: 'too many invalid tokens from this address' },
-  503: { about: 'the server is starting, or the state store does not answer' },
+  503: { about: 'the server is starting or stopping, or the state store does not answer' },
 };
 
 export function openApi(routes: readonly Route[], publicUrl: string): object {

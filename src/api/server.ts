@@ -223,7 +223,7 @@ function serve(server: FastifyInstance, route: Route, observed: Observed, wrong:
   const admitted = new WeakMap<FastifyRequest, { readonly office: ApiOffice; readonly token: Token; readonly call: Call }>();
   const onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { office } = observed;
-    if (office === undefined) return problem(reply.header('retry-after', 1), 503, 'server is starting; retry');
+    if (office === undefined) return problem(reply.header('retry-after', 1), 503, 'the server is starting or stopping; retry');
     const call = callOf(request, route);
     calls.set(request, call);
     reply.header('x-request-id', call.request);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { stepSchema } from '../fleet/plan/plan.ts';
+import type { RankedUsage } from '../fleet/plan/usage-ranking.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 
 const pct = z.number();
@@ -34,7 +35,7 @@ export const USAGE_ROUTES: readonly Route[] = [
     limits: 'rows',
     audits: 'read',
     about:
-      'What devices have used in their cycle, as of at most a minute ago: those on plans with a cap, the nearest to it first; or all, those that have sent the most first.',
+      'What devices have used in their cycle, as of at most a minute ago: those on plans with a cap, the nearest to it first; or all that have used anything, the most first.',
     params: NOTHING,
     query: z.strictObject({
       plan: z.string().max(64).optional(),
@@ -47,19 +48,19 @@ export const USAGE_ROUTES: readonly Route[] = [
     answers: { 200: { about: 'the devices', schema: usage, example } },
     async run({ query: { plan, account, over_pct, order, limit }, reach, office }) {
       const { roster } = office.live;
+      const maySee = (device: string): boolean =>
+        (reach === undefined || reach.has(device)) && (account === undefined || roster.accountOf(device) === account);
       // Of a device that a version of before passed on, the cycle has usage of another account.
-      const isSeen = (device: string, since: number): boolean =>
-        reach === undefined || (reach.has(device) && roster.ownedSince(device) <= since);
-      const found = (await office.usage.list(order !== 'pct')).filter(
-        (one) =>
-          isSeen(one.device, one.since) &&
-          (plan === undefined || one.plan === plan) &&
-          (account === undefined || one.account === account) &&
-          one.pct >= over_pct,
-      );
-      if (order === 'bytes') found.sort((a, b) => b.billed_bytes - a.billed_bytes);
-      if (order === 'records') found.sort((a, b) => b.records - a.records);
-      return { devices: found.slice(0, limit).map(({ account: _account, pct: _pct, since: _since, ...shown }) => shown) };
+      const isSeen = (one: RankedUsage): boolean =>
+        (reach === undefined || (reach.has(one.device) && roster.ownedSince(one.device) <= one.since)) &&
+        (plan === undefined || one.plan === plan) &&
+        (account === undefined || one.account === account) &&
+        one.pct >= over_pct;
+      const found =
+        order === 'pct'
+          ? (await office.usage.nearest()).filter(isSeen).slice(0, limit)
+          : await office.usage.loudest(order === 'bytes' ? 'billed_bytes' : 'records', { limit, maySee, wants: isSeen });
+      return { devices: found.map(({ account: _account, pct: _pct, since: _since, ...shown }) => shown) };
     },
   }),
 ];

@@ -8,6 +8,7 @@ import { EXIT } from './exit-code.ts';
 import { fieldOf, listOf } from './fields.ts';
 import { io } from './io.ts';
 import { queryOf } from './listings.ts';
+import { Patience, RETRY_MS, tell } from './patience.ts';
 import { openToWrite } from './user-file.ts';
 
 /** What happens on a running server, while it happens. */
@@ -17,7 +18,8 @@ const COUNT_HELP = '  --count <n>       ends after so many lines';
 export const TAIL_HELP = `fixgate tail [--topics positions,events] [--device id …] [--bbox w,s,e,n] [--every s] [--count n]
 
 Prints positions and events of a running server as they come, a line each, until Ctrl-C. It is for looking at: at most
-one position of a device and second.
+one position of a device and second. A server that goes away is asked again every second until it is back; both are said on
+standard error.
 
   --topics <list>   positions, events (default: what the token allows)
   --device <id>     may be repeated
@@ -32,6 +34,7 @@ export const TRACE_HELP = `fixgate trace <device> [--save file] [--count n]
 fixgate trace --peer address [--save file] [--count n]
 
 Prints the frames of a device and what the server sends, with their fields, as they come; for 15 minutes, or until Ctrl-C.
+A server that goes away is asked again every second until it is back; both are said on standard error.
 
   --peer <address>  connections that begin at this address, of a device that has not said who it is (scope admin)
   --save <file>     also writes the frames of the device as hex, a line each: fixgate decode --explain < file
@@ -43,7 +46,7 @@ ${API_HELP} locations
 export const TOP_HELP = `fixgate top [--once] [--by bytes|records]
 
 A look at the whole of a running server, every two seconds: rates, answer times, devices, sinks, processes, and the devices that have used
-the most of their cycle. On a terminal it draws over what was there before.
+the most of their cycle. On a terminal it draws over what was there before. A server that goes away is asked again every second.
 
   --once            prints it once
   --by <what>       bytes (default) or records: by which the loudest devices are found, as of at most a minute ago
@@ -51,7 +54,6 @@ the most of their cycle. On a terminal it draws over what was there before.
 ${API_HELP} read
 `;
 
-const RETRY_MS = 1_000;
 const TOP_MS = 2_000;
 /** Devices in `top`. */
 const LOUDEST = 10;
@@ -82,15 +84,21 @@ export async function tail(args: string[]): Promise<number> {
   const query = queryOf({ ...rest, ...(device === undefined ? {} : { device: device.join(',') }) });
   const lines = new Lines(count);
   const api = new Api(url);
+  const patience = new Patience();
   let columns: string[] = [];
   for (let last = ''; ; await pause(RETRY_MS)) {
-    for await (const { id, event, data } of await streamOf(api, `/v1/live?${query}`, last)) {
+    for await (const { id, event, data } of await patience.until(() => streamOf(api, `/v1/live?${query}`, last))) {
       if (id !== '') last = id;
+      if (event === 'reset') tell('some of what came meanwhile is not shown');
       if (event === 'hello') columns = textsOf(fieldOf(data, 'columns'));
       for (const text of tailTexts(event, data, columns, json)) if (lines.write(text)) return EXIT.Ok;
-      if (event === 'superseded') throw new AppError('USAGE', 'four newer streams of this token are open: the server has ended this one');
+      if (event === 'superseded') throw superseded();
     }
   }
+}
+
+function superseded(): AppError {
+  return new AppError('USAGE', 'four newer streams of this token are open: the server has ended this one');
 }
 
 /** Lines for an event of the feed. */
@@ -128,16 +136,30 @@ export async function trace(args: string[]): Promise<number> {
   const lines = new Lines(count);
   const file = save === undefined ? undefined : await openToWrite(save);
   try {
-    for await (const { event, data } of await streamOf(new Api(url), path, '')) {
+    await follow(new Api(url), path, (event, data) => {
       if (event === 'frame' && fieldOf(data, 'direction') === 'in') file?.write(`${String(fieldOf(data, 'hex'))}\n`);
-      const text = event === 'ended' ? '' : json ? JSON.stringify({ event, ...Object(data) }) : traceText(event, data);
-      if (text !== '' && lines.write(text)) break;
-      if (event === 'ended') break;
-    }
+      const text = json ? JSON.stringify({ event, ...Object(data) }) : traceText(event, data);
+      return text !== '' && lines.write(text);
+    });
   } finally {
     if (file !== undefined) await new Promise<void>((resolve) => file.end(() => resolve()));
   }
   return EXIT.Ok;
+}
+
+/** Hands on what comes until `isDone`, or until the server ends the trace; a server that stops only ends the connection. */
+async function follow(api: Api, path: string, isDone: (event: string, data: unknown) => boolean): Promise<void> {
+  const patience = new Patience();
+  for (let isFirst = true; ; isFirst = false) {
+    const stream = await patience.until(() => streamOf(api, path, ''));
+    if (!isFirst) tell('the trace goes on; what came meanwhile is not in it');
+    for await (const { event, data } of stream) {
+      if (event === 'ended') return;
+      if (event === 'superseded') throw superseded();
+      if (isDone(event, data)) return;
+    }
+    await pause(RETRY_MS);
+  }
 }
 
 function traceText(event: string, data: unknown): string {
@@ -170,13 +192,22 @@ export async function top(args: string[]): Promise<number> {
   const { url, json, once, by } = values;
   if (by !== 'bytes' && by !== 'records') throw new AppError('USAGE', `invalid --by "${by}"; expected bytes or records`);
   const api = new Api(url);
-  for (let isFirst = true; ; isFirst = false) {
-    const status = Object(await api.call('GET', '/v1/status'));
-    const loudest = listOf(await api.call('GET', `/v1/usage?order=${by}&limit=${LOUDEST}`), 'devices');
-    const { out } = io();
-    const text = topText({ ...status, loudest });
-    if (json) out.write(`${JSON.stringify({ ...status, loudest })}\n`);
-    else out.write(once || out.isTTY !== true ? `${text}\n` : `${isFirst ? CLEAR : ''}${redrawn(text, out.rows, out.columns)}`);
+  const { out } = io();
+  const draws = !json && !once && out.isTTY === true;
+  let shown = '';
+  const draw = (text: string): void => {
+    out.write(`${shown === '' ? CLEAR : ''}${redrawn(text, out.rows, out.columns)}`);
+    shown = text;
+  };
+  // In the place of its first line: what is below is of before.
+  const patience = draws ? new Patience((text) => draw(shown.replace(/^.*/, () => text))) : new Patience();
+  for (;;) {
+    const { status, loudest } = await patience.until(async () => ({
+      status: Object(await api.call('GET', '/v1/status')),
+      loudest: listOf(await api.call('GET', `/v1/usage?order=${by}&limit=${LOUDEST}`), 'devices'),
+    }));
+    if (draws) draw(topText({ ...status, loudest }));
+    else out.write(`${json ? JSON.stringify({ ...status, loudest }) : topText({ ...status, loudest })}\n`);
     if (once) return EXIT.Ok;
     await pause(TOP_MS);
   }

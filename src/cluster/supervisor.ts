@@ -338,13 +338,12 @@ export class Supervisor<Office extends OpenOffice> implements PostHost {
   }
 
   async #closeOwn(): Promise<void> {
-    const closed = (async () => {
-      await this.office?.close();
-      await this.#events?.close();
-      return true;
-    })();
+    const { office } = this;
+    // From here on the API answers 503: the state store is closed before HTTP is.
+    this.office = undefined;
+    const closed = Promise.resolve(office?.close()).then(() => this.#events?.close());
     const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), OFFICE_CLOSE_MS).unref());
-    const whole = await Promise.race([closed, late]).catch((error: unknown) => {
+    const whole = await Promise.race([closed.then(() => true), late]).catch((error: unknown) => {
       this.log.error({ error: messageOf(error) }, 'the state store cannot be closed');
       return true;
     });

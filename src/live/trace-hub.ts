@@ -137,8 +137,10 @@ export class TraceHub {
     if (this.#seconds % ASK_EVERY_S === 0) for (const { key } of this.#listeners) this.#o.ask(key);
   }
 
+  /** The server stops: no trace is over, its client connects again. */
   close(): void {
-    for (const one of this.#open) this.#end(one, 'ended');
+    for (const one of this.#open) one.stream.end();
+    this.#open.clear();
   }
 
   async #tell(key: string, frame: TracedFrame): Promise<void> {

@@ -45,12 +45,14 @@ it('GET /v1/usage lists devices by their share of the cap, with a forecast', asy
     [],
     ['d-02'],
   ]);
-  // The loudest, with a cap or without.
-  expect([await ids('order=bytes'), await ids('order=records&limit=2'), await ids('order=bytes&plan=default')]).toEqual([
-    ['d-01', 'd-03', 'd-02', 'd-04'],
-    ['d-03', 'd-02'],
-    ['d-03'],
-  ]);
+  // The loudest, with a cap or without; one that has used nothing is not among them.
+  expect([
+    await ids('order=bytes'),
+    await ids('order=records&limit=2'),
+    await ids('order=bytes&plan=default'),
+    await ids('order=bytes&account=a'),
+    await ids('order=records&over_pct=50'),
+  ]).toEqual([['d-01', 'd-03', 'd-02'], ['d-03', 'd-02'], ['d-03'], ['d-01', 'd-03'], ['d-02']]);
   expect((await api.call('GET', '/v1/usage?order=name')).status).toBe(400);
   // Kept for a minute.
   await use('d-04', 90);

@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TcpDevice } from '../helpers/tcp-device.ts';
+import { handshake, packet } from '../helpers/teltonika.ts';
 import { ApiServer } from '../support/api-server.ts';
-import { until } from '../support/wait.ts';
+import { eventually, until } from '../support/wait.ts';
 import { BIN, cleanEnvironment, fixgate } from './command.ts';
 
 /** The link to the console: `fixgate console`, and what a server prints at its start. */
@@ -60,11 +62,18 @@ describe('fixgate console', () => {
   });
 
   it('is not needed for a look from the terminal: fixgate top draws over what it drew', async () => {
-    for (const id of ['loud-one', 'quiet-one']) expect((await server.call('PUT', `/v1/devices/${id}`, {})).status).toBe(201);
+    const device = await TcpDevice.connect(await server.running.port('teltonika'));
+    device.send(handshake('356307042441013'));
+    device.send(packet(Date.now()));
+    await device.until(({ received }) => received.length >= 5);
+    device.close();
+    await eventually(async () =>
+      expect(await server.call('GET', '/v1/devices/356307042441013/usage')).toMatchObject({ body: { cycles: [{ records: 1 }] } }),
+    );
     const once = await fixgate(['top', '--once', '--by', 'records'], '', server.env);
     expect([once.code, once.out]).toEqual([
       0,
-      expect.stringMatching(/\nloudest devices\n {2}(quiet|loud)-one +0 bytes {2}0 records {2}plan default/),
+      expect.stringMatching(/\nloudest devices\n {2}356307042441013 +[1-9]\d* bytes {2}1 records {2}plan default\n/),
     ]);
     expect((await fixgate(['top', '--by', 'name'], '', server.env)).code).toBe(2);
     const look = `stty rows 12 cols 60; exec '${process.execPath}' '${BIN}' top`;
