@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { every } from '../base/beat.ts';
 import { closeInherited } from '../base/descriptors.ts';
 import { AppError, messageOf } from '../base/errors.ts';
 import { endAtOnce, endOnUncaught, leave } from '../base/lock/end.ts';
@@ -50,7 +51,7 @@ export function runChild(start: (message: Start) => Promise<ChildRole>): void {
         // Killed processes leave nothing for the next ones.
         flushCompileCache();
         void report(started);
-        setInterval(() => void report(started), REPORT_MS);
+        every(REPORT_MS, () => void report(started));
       },
       (error: unknown) => {
         tell({ type: 'failed', code: error instanceof AppError ? error.code : 'WORKER_FAILED', message: messageOf(error) }, () => leave(1));

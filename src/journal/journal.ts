@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { every } from '../base/beat.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isExhausted } from '../base/descriptors.ts';
 import { AppError, messageOf } from '../base/errors.ts';
@@ -47,6 +48,8 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 /** Invariant 12. */
 const PACED_ENTRIES = 32;
+/** Room is looked for in one turn of so many while nothing is written. */
+const REST_TURNS = 10;
 const FIRST_GATHER_BYTES = 256 * 1024;
 const MIB = 1024 * 1024;
 
@@ -66,7 +69,10 @@ export class Journal extends JournalStats {
   readonly #maxPendingBytes: number;
   readonly #stallMs: number;
   readonly #paceMs: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stopChecks: () => void;
+  /** Entries at the last look by itself, and its turns since. */
+  #entriesSeen = -1;
+  #turns = 0;
 
   /** Appends go here, up to `#at`; the commit in flight owns the other one. */
   #gather = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
@@ -137,8 +143,7 @@ export class Journal extends JournalStats {
     this.#from = firstSequence;
     this.#settled = firstSequence - 1;
     this.#mark = mark;
-    this.#timer = setInterval(() => void this.check(), options.checkMs ?? 1000);
-    this.#timer.unref();
+    this.#stopChecks = every(options.checkMs ?? 1000, () => this.#turn());
   }
 
   /**
@@ -258,7 +263,8 @@ export class Journal extends JournalStats {
   }
 
   /**
-   * Looks whether there is room, and whether what was wrong has passed. Runs by itself every `checkMs`; never rejects.
+   * Looks whether there is room, and whether what was wrong has passed. Runs by itself every `checkMs`, where nothing is written
+   * every `REST_TURNS` of it; never rejects.
    */
   check(): Promise<void> {
     if (this.stalledMs > this.#stallMs)
@@ -266,11 +272,24 @@ export class Journal extends JournalStats {
     this.#checking ??= this.#look().finally(() => {
       this.#checking = null;
     });
-    if (this.#rotation.due) {
-      this.#rotation.renew = true;
-      this.#schedule();
-    }
+    this.#renew();
     return this.#checking;
+  }
+
+  #turn(): void {
+    const rests = this.state === JournalState.Open && !this.#busy && this.entries === this.#entriesSeen;
+    if (rests && ++this.#turns < REST_TURNS) this.#renew();
+    else {
+      this.#turns = 0;
+      this.#entriesSeen = this.entries;
+      void this.check();
+    }
+  }
+
+  #renew(): void {
+    if (!this.#rotation.due) return;
+    this.#rotation.renew = true;
+    this.#schedule();
   }
 
   #grow(size: number): void {
@@ -450,7 +469,7 @@ export class Journal extends JournalStats {
 
   async #close(): Promise<void> {
     this.#refuse(JournalState.Closed, 'closed');
-    clearInterval(this.#timer);
+    this.#stopChecks();
     await this.flush();
     await this.#checking;
     this.#rotation.settle();

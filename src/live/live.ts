@@ -1,3 +1,4 @@
+import { every } from '../base/beat.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -48,7 +49,7 @@ export class Live {
   /** The places from before the start have been read. */
   hydrated = false;
   readonly #o: LiveOptions;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
   #hydration: NodeJS.Timeout | undefined;
   #hydrating: Promise<void> = Promise.resolve();
   #since = 0;
@@ -83,11 +84,10 @@ export class Live {
       passedOn: (device, from) => this.feed.gone(device, false, from),
       changed: (row) => this.feed.changed(row),
     });
-    this.#timer = setInterval(() => {
+    this.#stop = every(TICK_MS, () => {
       this.positions.sweep();
       this.feed.tick();
-    }, TICK_MS);
-    this.#timer.unref();
+    });
     this.#hydrateAfter(FIRST_RETRY_MS);
   }
 
@@ -116,7 +116,7 @@ export class Live {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#timer);
+    this.#stop();
     clearTimeout(this.#hydration);
     this.feed.close();
     await this.roster.stop();

@@ -1,3 +1,4 @@
+import { Deadlines, type Due } from '../base/deadlines.ts';
 import type { SightRow, WhoRow } from './sights.ts';
 
 /**
@@ -6,7 +7,8 @@ import type { SightRow, WhoRow } from './sights.ts';
  * 1. A row never goes back in time, neither in place nor in contact.
  * 2. There is no row of a device with privacy `relay`, nor anything from before its device was erased, or came to its account from another.
  * 3. A device that has left keeps its row; beyond MOST rows, the longest silent goes.
- * 4. The state is computed, and looked at again without news: by `sweep` within SWEEP_S, and at once when a device comes or goes.
+ * 4. The state is computed, and looked at again without news: by `sweep` when time changes it, and at once when a device comes or goes; each
+ *    row within SWEEP_S, whatever has been missed.
  */
 export const DEVICE_STATES = ['alarm', 'offline', 'silent', 'over_cap', 'moving', 'standing'] as const;
 export type DeviceState = (typeof DEVICE_STATES)[number];
@@ -14,7 +16,7 @@ export type DeviceState = (typeof DEVICE_STATES)[number];
 /** As it is told to clients, in this order. */
 export const COLUMNS = ['device', 'lat', 'lon', 'speed_kmh', 'course_deg', 'time', 'received', 'state', 'via'] as const;
 
-export interface Row {
+export interface Row extends Due {
   readonly device: string;
   /** Rises with each new row. */
   readonly number: number;
@@ -66,8 +68,8 @@ export interface PositionsOptions {
 }
 
 const MOST = 200_000;
-const SWEEP_S = 30;
-const LEAST_SWEPT = 500;
+const SWEEP_S = 300;
+const LEAST_SWEPT = 10;
 /** The least silence of a connected device. */
 const SILENT_MS = 300_000;
 const SILENT_INTERVALS = 3;
@@ -83,12 +85,15 @@ export class Positions {
   readonly #counts: Record<DeviceState, number> = { alarm: 0, offline: 0, silent: 0, over_cap: 0, moving: 0, standing: 0 };
   /** Alarms by the minute in which they came. */
   readonly #alarms = new Map<number, number>();
+  /** Rows that another state waits for. */
+  readonly #deadlines: Deadlines<Row>;
   #numbers = 0;
   #sweep: Iterator<Row> | undefined;
 
   constructor(options: PositionsOptions) {
     this.#o = options;
     this.#most = options.most ?? MOST;
+    this.#deadlines = new Deadlines(options.now());
   }
 
   get size(): number {
@@ -171,6 +176,7 @@ export class Positions {
     row.account = account;
     row.plan = plan;
     row.intervalS = intervalS;
+    this.#wait(row);
   }
 
   /** The device has come or gone, or has reached a cap. */
@@ -184,11 +190,13 @@ export class Positions {
     const row = this.#rows.get(device);
     if (row === undefined) return false;
     this.#counts[row.state]--;
+    this.#deadlines.forget(row);
     return this.#rows.delete(device);
   }
 
-  /** To be called once a second: looks at a part of the rows again. */
+  /** To be called once a second: looks again at the rows whose time has come, and at a part of the others. */
   sweep(): void {
+    this.#deadlines.take(this.#o.now(), (row) => this.#look(row));
     const oldest = Math.floor((this.#o.now() - HOUR_MS) / MINUTE_MS);
     for (const minute of this.#alarms.keys()) if (minute <= oldest) this.#alarms.delete(minute);
     for (let left = Math.max(LEAST_SWEPT, Math.ceil(this.#rows.size / SWEEP_S)); left > 0; left--) {
@@ -233,6 +241,7 @@ export class Positions {
       intervalS: 0,
       state: 'offline',
       via: 'live',
+      due: 0,
     };
     this.#counts[row.state]++;
     this.#rows.set(device, row);
@@ -256,17 +265,28 @@ export class Positions {
     const state = this.#stateOf(row);
     this.#counts[row.state]--;
     this.#counts[state]++;
+    this.#wait(row, state);
     return state;
+  }
+
+  /** Until time alone may give the row another state: an alarm is over, or a device that is connected is silent. */
+  #wait(row: Row, state = row.state): void {
+    if (state === 'alarm') this.#deadlines.wait(row, row.alarm + ALARM_MS);
+    else if (state !== 'offline' && state !== 'silent') this.#deadlines.wait(row, row.received + silentMs(row.intervalS) + 1);
   }
 
   #stateOf({ device, alarm, received, intervalS, speedKmh }: Row): DeviceState {
     const now = this.#o.now();
     if (alarm > 0 && now - alarm < ALARM_MS) return 'alarm';
     if (!this.#o.isConnected(device)) return 'offline';
-    if (now - received > Math.max(SILENT_MS, SILENT_INTERVALS * 1000 * intervalS)) return 'silent';
+    if (now - received > silentMs(intervalS)) return 'silent';
     if (this.#o.isOverCap(device)) return 'over_cap';
     return (speedKmh ?? 0) >= MOVING_KMH ? 'moving' : 'standing';
   }
+}
+
+function silentMs(intervalS: number): number {
+  return Math.max(SILENT_MS, SILENT_INTERVALS * 1000 * intervalS);
 }
 
 /** The text of a row for clients. */

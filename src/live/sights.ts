@@ -40,8 +40,8 @@ const MOST_ROWS = 1_000;
 const LEAST_ROWS = 100;
 /** Ticks in which the list is told, when a client looks; a tick is 100 ms. */
 const TICKS = 10;
-/** And how often a list is told when none does, in ticks. */
-const UNWATCHED_TICKS = 100;
+/** And how often a list is told when none does. */
+const UNWATCHED_MS = 10_000;
 /** How long a look lasts. */
 const WATCH_MS = 15_000;
 export const TICK_MS = 100;
@@ -73,12 +73,14 @@ export class Sight {
 export class Sights {
   readonly #now: () => number;
   #list: Sight[] = [];
-  #ticks = 0;
+  /** The list was told to its end, or a client looked: monotonic ms. */
+  #told: number;
   #watchedUntil = Number.NEGATIVE_INFINITY;
 
   /** `now`: monotonic ms. */
   constructor(now: () => number) {
     this.#now = now;
+    this.#told = now();
   }
 
   /** A client looks. */
@@ -119,15 +121,21 @@ export class Sights {
     });
   }
 
-  /** To be called every TICK_MS: tells a part of the list, as far as it is on the disk. */
+  /** The next part of the list is to be told soon: `tick` is to be called every TICK_MS, otherwise once a second. */
+  get isHasty(): boolean {
+    const now = this.#now();
+    return now < this.#watchedUntil || (this.#list.length > 0 && now - this.#told >= UNWATCHED_MS);
+  }
+
+  /** To be called as `isHasty` says: tells a part of the list, as far as it is on the disk. */
   tick(durable: number, tell: (rows: readonly SightRow[], who: readonly WhoRow[]) => void): void {
-    const isWatched = this.#now() < this.#watchedUntil;
-    this.#ticks = isWatched ? 0 : this.#ticks + 1;
+    const now = this.#now();
+    const isWatched = now < this.#watchedUntil;
     // A long list without a client is told in messages of the same size, one a tick.
-    if (!isWatched && this.#ticks < UNWATCHED_TICKS) return;
+    if (!isWatched && now - this.#told < UNWATCHED_MS) return;
     const most = isWatched ? Math.min(MOST_ROWS, Math.max(LEAST_ROWS, Math.ceil(this.#list.length / TICKS))) : MOST_ROWS;
     const taken = this.#list.splice(0, most);
-    if (this.#list.length === 0) this.#ticks = 0;
+    if (isWatched || this.#list.length === 0) this.#told = now;
     const rows: SightRow[] = [];
     const who: WhoRow[] = [];
     for (const sight of taken) {

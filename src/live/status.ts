@@ -1,3 +1,4 @@
+import { every } from '../base/beat.ts';
 import type { Clock } from '../base/clock.ts';
 import { Vitals } from '../base/descriptors.ts';
 import { nodeStorage } from '../base/files.ts';
@@ -89,7 +90,7 @@ export class StatusBoard {
   #seriesAt = 0;
   #taken = 0;
   #freeBytes = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
   #sampling: Promise<void> | undefined;
 
   constructor(options: StatusOptions) {
@@ -100,16 +101,15 @@ export class StatusBoard {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#stop = every(SAMPLE_MS, () => {
       this.#sampling ??= this.sample().finally(() => {
         this.#sampling = undefined;
       });
-    }, SAMPLE_MS);
-    this.#timer.unref();
+    });
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop?.();
   }
 
   /** Takes one look. Never rejects. */

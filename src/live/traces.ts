@@ -123,6 +123,11 @@ export class Traces {
     return (device === '' ? undefined : this.#taps.get(`device ${device}`)) ?? this.#taps.get(`peer ${address}`) ?? null;
   }
 
+  /** A trace is on: `tick` is to be called every TICK_MS of the sights, otherwise once a second. */
+  get isOn(): boolean {
+    return this.#taps.size > 0;
+  }
+
   /** Tells what has come, and forgets traces that have lapsed. */
   tick(tell: (key: string, frames: readonly TracedFrame[], lost: number) => void): void {
     for (const [key, tap] of this.#taps) {

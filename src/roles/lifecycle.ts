@@ -11,8 +11,9 @@ import type { StateOptions } from '../state/open.ts';
 
 /** How long a predecessor's process may take to end before this one gives up. */
 export const PREDECESSOR_WAIT_MS = 5000;
-/** How often it is looked how late the event loop is: each look wakes a process that has nothing to do. */
+/** How often it is looked how late the event loop is, and how often at rest: each look wakes a process that has nothing to do. */
 const LAG_MS = 50;
+const REST_MS = 500;
 export const NO_DESCRIPTORS = 'no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE)';
 
 /** The state store that the configuration names, shared by all processes. */
@@ -40,17 +41,23 @@ export async function tenureOf(config: Config, random: string, log: Log): Promis
   return tenure;
 }
 
-/** How late the event loop is at its worst. */
+/**
+ * How late the event loop is at its worst. It is looked at each LAG_MS; where it was busy for less than a tenth of the time since the last
+ * look, each REST_MS, in which it then had no delay of LAG_MS either.
+ */
 export class LoopLag {
   readonly #clock: Clock;
-  readonly #timer: NodeJS.Timeout;
-  #looked: number;
+  readonly #busy: () => number;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the next look is due. */
+  #due = 0;
   #worst = 0;
 
-  constructor(clock: Clock = systemClock) {
+  /** `busy`: the share of the time in which the loop was, since it was asked last. */
+  constructor(clock: Clock = systemClock, busy: () => number = loopShare()) {
     this.#clock = clock;
-    this.#looked = clock.elapsed();
-    this.#timer = setInterval(() => this.#look(), LAG_MS).unref();
+    this.#busy = busy;
+    this.#next();
   }
 
   /** Seconds, since it was asked last. Of a delay shorter than the time between two looks, not all is seen. */
@@ -62,12 +69,32 @@ export class LoopLag {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
   }
 
+  #next(): void {
+    const waitMs = this.#busy() < LAG_MS / REST_MS ? REST_MS : LAG_MS;
+    this.#due = this.#clock.elapsed() + waitMs;
+    this.#timer = setTimeout(() => {
+      this.#look();
+      this.#next();
+    }, waitMs).unref();
+  }
+
+  /** A look that is late says so once. */
   #look(): void {
     const now = this.#clock.elapsed();
-    this.#worst = Math.max(this.#worst, now - this.#looked - LAG_MS);
-    this.#looked = now;
+    this.#worst = Math.max(this.#worst, now - this.#due);
+    this.#due = Math.max(this.#due, now);
   }
+}
+
+function loopShare(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
+  };
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { ApiOffice } from '../api/office.ts';
+import { every } from '../base/beat.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { packAccess } from '../cluster/clickhouse.ts';
@@ -179,7 +180,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const tester = testerOf(options, { state, shadow, commandIntake, ledger, deviceRecords, traces, plans });
   const accounts = new AccountRecords({ store: state, now, record });
   const campaigner = campaignerOf(options, { state, commandIntake, ledger, deviceRecords, accounts, codecs });
-  const tracing = setInterval(() => traces.tick(), TRACE_TICK_MS).unref();
+  const stopTracing = every(TRACE_TICK_MS, () => traces.tick());
   const trail = trailOf(options, codecs);
   const waiting = new Waiting(ledger, state, log);
   const audits = new Audits(options.clickhouse);
@@ -187,7 +188,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   const textDelivery = textDeliveryOf(options, state, { ledger, waiting, codecs, device: (id) => deviceRecords.get(id) });
   const texts = new Texts(options, state, codecs, live, textDelivery);
   const stop = async (): Promise<void> => {
-    clearInterval(tracing);
+    stopTracing();
     traces.close();
     await replayer.close();
     await explainer.close();

@@ -1,3 +1,4 @@
+import { every } from '../base/beat.ts';
 import { nodeStorage } from '../base/files.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import { version } from '../base/version.ts';
@@ -16,7 +17,7 @@ export class ServerGauges {
   readonly #dataDir: string;
   readonly #store: Pick<StateStore, 'get'>;
   readonly #lag = new LoopLag();
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
   #asking = false;
 
   constructor(metrics: Metrics, { dataDir, journal }: Config, store: Pick<StateStore, 'get'>) {
@@ -27,7 +28,7 @@ export class ServerGauges {
     metrics.dataReserve.set(journal.minFreeBytes);
     this.counted(new Map());
     this.#take();
-    this.#timer = setInterval(() => this.#take(), SAMPLE_MS).unref();
+    this.#stop = every(SAMPLE_MS, () => this.#take());
   }
 
   counted(states: ReadonlyMap<Device['state'], number>): void {
@@ -35,7 +36,7 @@ export class ServerGauges {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop();
     this.#lag.stop();
   }
 

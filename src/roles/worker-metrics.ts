@@ -1,3 +1,4 @@
+import { every } from '../base/beat.ts';
 import type { Vitals } from '../base/descriptors.ts';
 import type { Metrics } from '../base/metrics/catalog.ts';
 import type { Health } from '../cluster/messages.ts';
@@ -11,6 +12,8 @@ import { LoopLag, NO_DESCRIPTORS } from './lifecycle.ts';
 /** What a worker says of itself. */
 
 const SAMPLE_MS = 1000;
+/** All sessions are looked at in one sample of so many. */
+const SCAN_EVERY = 10;
 
 export function workerHealth(journal: Journal, connections: ConnectionLimit, vitals: Vitals): Health {
   if (journal.state !== JournalState.Open) return { state: 'down', reason: `journal ${journal.state}: ${journal.reason}` };
@@ -25,6 +28,7 @@ export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vit
   let commits = 0;
   let bytes = 0;
   let entries = 0;
+  let samples = 0;
   const take = (): void => {
     metrics.commits.inc(journal.commits - commits);
     metrics.commitBytes.inc(journal.bytesWritten - bytes);
@@ -37,10 +41,7 @@ export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vit
     metrics.journalSize.set(journal.directoryBytes);
     metrics.sessions.set(host.sessions.size);
     metrics.workerSessions.set({ process: `worker-${slot}` }, host.sessions.size);
-    const treated = new Map<Treatment['mode'], number>(TREATMENTS.map((mode) => [mode, 0]));
-    for (const { treatment } of host.sessions)
-      if (treatment !== undefined) treated.set(treatment.mode, 1 + (treated.get(treatment.mode) ?? 0));
-    for (const [treatment, count] of treated) metrics.treated.set({ treatment }, count);
+    if (samples++ % SCAN_EVERY === 0) countTreated(metrics, host);
     metrics.loopLag.set({ process: `worker-${slot}` }, lag.take());
     metrics.memory.set(vitals.take().memoryBytes);
     metrics.descriptorsExhausted.set(vitals.exhausted ? 1 : 0);
@@ -48,10 +49,20 @@ export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vit
     metrics.connectionsLimit.set(host.connections.most);
   };
   take();
-  const timer = setInterval(take, SAMPLE_MS);
+  const stop = every(SAMPLE_MS, take);
   return () => {
-    clearInterval(timer);
+    stop();
     take();
     lag.stop();
   };
+}
+
+function countTreated(metrics: Metrics, { sessions, clock }: ListenHost): void {
+  const now = clock.now();
+  const treated = new Map<Treatment['mode'], number>(TREATMENTS.map((mode) => [mode, 0]));
+  for (const { terms } of sessions) {
+    const { mode } = terms.at(now);
+    treated.set(mode, 1 + (treated.get(mode) ?? 0));
+  }
+  for (const [treatment, count] of treated) metrics.treated.set({ treatment }, count);
 }

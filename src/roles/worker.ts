@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { every } from '../base/beat.ts';
 import { orderClock, systemClock } from '../base/clock.ts';
 import { Vitals } from '../base/descriptors.ts';
 import { nodeStorage, type Storage } from '../base/files.ts';
@@ -33,12 +34,13 @@ import { SessionTable } from '../in/session/table.ts';
 import { Journal } from '../journal/journal.ts';
 import type { JournalOptions } from '../journal/options.ts';
 import { JournalState } from '../journal/stats.ts';
-import { type SightRow, Sights, TICK_MS, type WhoRow } from '../live/sights.ts';
+import { type SightRow, Sights, type WhoRow } from '../live/sights.ts';
 import { Traces } from '../live/traces.ts';
 import { BEAT_MS, beat } from '../out/ship/canary.ts';
 import { openState, type State } from '../state/open.ts';
 import { type DurableJournal, type JournalCalls, openDurable } from './durability.ts';
 import { PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
+import { Telling } from './telling.ts';
 import { type Fleet, openFleet } from './worker-fleet.ts';
 import { sample, workerHealth } from './worker-metrics.ts';
 
@@ -234,8 +236,8 @@ class EdgeWorker implements ChildRole {
   readonly #listeners: Listeners;
   readonly #unknown = unknownToChild();
   readonly #vitals = new Vitals();
-  readonly #metering: NodeJS.Timeout;
-  readonly #telling: NodeJS.Timeout;
+  readonly #stopMetering: () => void;
+  readonly #telling: Telling;
   readonly #reviewing: NodeJS.Timeout;
   readonly #canary: NodeJS.Timeout | undefined;
   readonly #stopSampling: () => void;
@@ -249,11 +251,14 @@ class EdgeWorker implements ChildRole {
     this.#fleet = fleet;
     this.#host = host;
     this.#listeners = listeners;
-    this.#metering = setInterval(() => durable.meters.tick(), METER_TICK_MS);
-    this.#telling = setInterval(() => {
-      host.sights.tick(durable.journal.durable, tellSeen);
-      host.traces.tick((key, frames, lost) => tell({ type: 'traced', key, frames, lost }));
-    }, TICK_MS);
+    this.#stopMetering = every(METER_TICK_MS, () => durable.meters.tick());
+    this.#telling = new Telling(
+      () => {
+        host.sights.tick(durable.journal.durable, tellSeen);
+        host.traces.tick((key, frames, lost) => tell({ type: 'traced', key, frames, lost }));
+      },
+      () => host.sights.isHasty || host.traces.isOn,
+    );
     this.#reviewing = setInterval(() => reviewContacts(host), REVIEW_MS);
     this.#stopSampling = sample(host.metrics, durable.journal, host, this.#vitals, slot);
   }
@@ -272,6 +277,7 @@ class EdgeWorker implements ChildRole {
         break;
       case 'watch':
         this.#host.sights.watch();
+        this.#telling.look();
         break;
       case 'spoke':
         this.#host.sessions.heard(message.device, message.peer);
@@ -281,6 +287,7 @@ class EdgeWorker implements ChildRole {
         break;
       case 'trace':
         if (this.#host.traces.start(message.key)) for (const session of this.#host.sessions) session.retrace();
+        this.#telling.look();
         break;
       case 'connections':
         tellSessions(message.ticket, sessionsOf(this.#host, message.query));
@@ -314,8 +321,8 @@ class EdgeWorker implements ChildRole {
     const closing = this.#listeners.close(deadlineMs, passOn);
     await journal.flush();
     await closing;
-    clearInterval(this.#metering);
-    clearInterval(this.#telling);
+    this.#stopMetering();
+    this.#telling.stop();
     clearInterval(this.#reviewing);
     clearInterval(this.#canary);
     meters.flush();

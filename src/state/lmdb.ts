@@ -1,7 +1,10 @@
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { AppError, messageOf } from '../base/errors.ts';
+import { watchWrites } from '../base/files.ts';
 import type { Log } from '../base/log.ts';
 import { CommitLock } from './commit-lock.ts';
+import { Noticed } from './noticed.ts';
 import { type Profile, type ProfileStore, parseProfile } from './profile.ts';
 import { added, type Changed, type Found, MOST_TABLES, type Op, type StateStore, TABLES, type Table } from './store.ts';
 
@@ -17,7 +20,8 @@ import { added, type Changed, type Found, MOST_TABLES, type Op, type StateStore,
  *    commits meanwhile: `CommitLock`.
  * 4. Profiles do not grow without bound: the size of a value, the writes that wait, the devices kept. What does not fit is
  *    dropped: it is learned again.
- * 5. Every change is noted in a log, in the transaction that made it; watchers read the log on.
+ * 5. Every change is noted in a log, in the transaction that made it; watchers read the log on, when the system says that the store was
+ *    written (`Noticed`).
  */
 const GATHER_MS = 200;
 const MAX_WAITING = 20_000;
@@ -25,8 +29,8 @@ const MAX_VALUE = 256;
 const MAX_DEVICES = 5_000_000;
 /** One line about a failing disk in this time. */
 const QUIET_MS = 60_000;
-/** How often a watcher looks. */
-const WATCH_MS = 100;
+/** The file of the environment that holds its pages. */
+const PAGES_FILE = 'data.mdb';
 /** Changes kept in the log: a watcher that is further behind is told that anything may have changed. */
 const LOG_LENGTH = 20_000;
 /** A write that changes more keys notes the table instead of each. */
@@ -50,13 +54,14 @@ export class LmdbStore implements StateStore, ProfileStore {
   readonly #tables = new Map<Table, Database<string, string>>();
   /** Number of a change → `<table> <key>`, or `<table>` when many of its keys changed. */
   readonly #changes: Database<string, number>;
+  readonly #directory: string;
   readonly #log: Log;
   readonly #maxDevices: number;
   readonly #onTrouble: () => void;
   #abandoned = false;
   readonly #watchers = new Set<Changed>();
   #seen = 0;
-  #watching: NodeJS.Timeout | undefined;
+  #watching: Noticed | undefined;
   #waiting = new Map<string, Profile>();
   /** In the transaction that is being committed. */
   #writing = new Map<string, Profile>();
@@ -66,6 +71,7 @@ export class LmdbStore implements StateStore, ProfileStore {
 
   /** Throws AppError DATA_DIR_UNUSABLE. */
   constructor(options: LmdbOptions) {
+    this.#directory = options.directory;
     this.#log = options.log;
     this.#maxDevices = options.maxDevices ?? MAX_DEVICES;
     this.#onTrouble = options.onTrouble ?? (() => {});
@@ -150,14 +156,17 @@ export class LmdbStore implements StateStore, ProfileStore {
   watch(changed: Changed): () => void {
     if (this.#watchers.size === 0) {
       this.#seen = this.#lastChange();
-      this.#watching = setInterval(() => this.#look(), WATCH_MS);
+      this.#watching = new Noticed({
+        watch: (written) => watchWrites(join(this.#directory, PAGES_FILE), written),
+        look: () => this.#look(),
+      });
     }
     // The same function may watch twice.
     const watcher: Changed = (table, key) => changed(table, key);
     this.#watchers.add(watcher);
     return () => {
       this.#watchers.delete(watcher);
-      if (this.#watchers.size === 0) clearInterval(this.#watching);
+      if (this.#watchers.size === 0) this.#watching?.stop();
     };
   }
 
@@ -203,7 +212,7 @@ export class LmdbStore implements StateStore, ProfileStore {
     this.#abandoned = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#quiet);
-    clearInterval(this.#watching);
+    this.#watching?.stop();
     this.#watchers.clear();
   }
 
@@ -222,7 +231,7 @@ export class LmdbStore implements StateStore, ProfileStore {
   async close(): Promise<void> {
     await this.flush();
     clearTimeout(this.#quiet);
-    clearInterval(this.#watching);
+    this.#watching?.stop();
     this.#watchers.clear();
     await this.#root.close();
     await this.#lock.close();
@@ -269,10 +278,11 @@ export class LmdbStore implements StateStore, ProfileStore {
     return 0;
   }
 
-  #look(): void {
+  /** Tells what has changed since the look before; false: nothing has. */
+  #look(): boolean {
     try {
       const last = this.#lastChange();
-      if (last === this.#seen) return;
+      if (last === this.#seen) return false;
       const from = this.#seen + 1;
       this.#seen = last;
       let next = from;
@@ -283,8 +293,10 @@ export class LmdbStore implements StateStore, ProfileStore {
       }
       // The log has been overwritten meanwhile, or was begun anew.
       if (next <= last || last < from) for (const table of TABLES) this.#tell(table);
+      return true;
     } catch (error) {
       this.#failed(error);
+      return false;
     }
   }
 

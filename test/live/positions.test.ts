@@ -119,13 +119,48 @@ describe('last positions', () => {
     expect(stateOf(positions, 'd-1')).toBe('silent');
   });
 
-  it('are told when their state changes without news, within thirty sweeps, invariant 4', () => {
-    const { positions, changed, at, see } = rig({ isConnected: () => true });
+  it('are told when time changes their state, in the next sweep, and only then are looked at, invariant 4', () => {
+    let looks = 0;
+    const { positions, changed, at, see } = rig({ isConnected: () => ++looks > 0 });
     for (let n = 0; n < 20_000; n++) see(`d-${n}`);
     changed.length = 0;
-    at.now += 400_000;
-    for (let second = 0; second <= 30; second++) positions.sweep();
-    expect(new Set(changed).size).toBe(20_000);
+    looks = 0;
+    at.now += 299_000;
+    positions.sweep();
+    expect([changed.length, looks <= 100]).toEqual([0, true]);
+    see('d-7', { received: at.now });
+    at.now += 1_500;
+    positions.sweep();
+    expect([new Set(changed).size, stateOf(positions, 'd-7'), positions.silent]).toEqual([20_000, 'standing', 19_999]);
+    at.now += 300_000;
+    positions.sweep();
+    expect(positions.silent).toBe(20_000);
+  });
+
+  it('are looked at within three hundred sweeps, whatever has been missed, invariant 4', () => {
+    const { positions, connected, changed, see } = rig();
+    for (let n = 0; n < 5_000; n++) {
+      connected.add(`d-${n}`);
+      see(`d-${n}`);
+    }
+    changed.length = 0;
+    connected.clear();
+    for (let second = 0; second <= 300; second++) positions.sweep();
+    expect(new Set(changed).size).toBe(5_000);
+  });
+
+  it('that were removed are not looked at any more, and one that has an interval now is silent later', () => {
+    const { positions, at, see } = rig();
+    for (const device of ['d-1', 'd-2']) see(device);
+    positions.remove('d-1');
+    positions.describe('d-2', 'a', 'gold', 200);
+    at.now += 301_000;
+    positions.sweep();
+    expect([positions.silent, stateOf(positions, 'd-2')]).toEqual([0, 'standing']);
+    positions.describe('d-2', 'a', 'gold', 30);
+    at.now += 1_000;
+    positions.sweep();
+    expect([positions.silent, stateOf(positions, 'd-2')]).toEqual([1, 'silent']);
   });
 
   it('are chosen by box, also over the antimeridian, and by what the registry says', () => {

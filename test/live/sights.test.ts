@@ -96,15 +96,24 @@ describe('what a worker has seen', () => {
     };
     see(5_000);
     sights.watch();
+    expect(sights.isHasty).toBe(true);
     expect([tick().length, tick().length]).toEqual([500, 450]);
-    pass(20_000);
-    const told = Array.from({ length: 205 }, () => tick().length);
-    // Nobody looks any more: 99 ticks pass, then the list is told in messages of a thousand.
-    expect(told.slice(0, 99).every((rows) => rows === 0)).toBe(true);
-    expect(told.slice(99, 104)).toEqual([1000, 1000, 1000, 1000, 50]);
+    pass(14_000);
+    expect(tick().length).toBe(405);
+    // Nobody looks any more: ten seconds pass, then the list is told in messages of a thousand.
+    for (let second = 1; second < 10; second++) {
+      pass(1_000);
+      expect([tick().length, sights.isHasty]).toEqual([0, false]);
+    }
+    pass(1_000);
+    expect(sights.isHasty).toBe(true);
+    expect(Array.from({ length: 5 }, () => tick().length)).toEqual([1000, 1000, 1000, 645, 0]);
     see(3);
-    expect(tick().length).toBe(0);
+    expect([tick().length, sights.isHasty]).toEqual([0, false]);
     sights.watch();
-    expect(tick().length).toBe(3);
+    expect([sights.isHasty, tick().length]).toEqual([true, 3]);
+    pass(15_000);
+    // With nothing to tell there is no haste.
+    expect(sights.isHasty).toBe(false);
   });
 });

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { nodeStorage, OpenMode } from '../../src/base/files.ts';
 import type { LockFile } from '../../src/base/lock/lock.ts';
-import { newOwner, type Owner, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
+import { newOwner, type Owner, OwnerReader, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
 import { Ownership, type OwnershipOptions } from '../../src/base/lock/ownership.ts';
 import { Tenure } from '../../src/base/lock/tenure.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -144,6 +144,25 @@ describe('a tenure', () => {
     const short = tenure(directory, { sureMs: 50 });
     await short.confirm();
     while (short.sure);
+  });
+
+  it('is looked at each 400 ms while somebody asks, else every two seconds (invariant 4)', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const looks = vi.spyOn(OwnerReader.prototype, 'read').mockResolvedValue({ text: '', owner: mine });
+    onTestFinished(() => looks.mockRestore());
+    const watched = new Tenure({ directory: 'none', random: 'mine', lost: () => {} });
+    onTestFinished(() => watched.stop());
+    await watched.confirm();
+    looks.mockClear();
+    for (let n = 0; n < 5; n++) {
+      expect(watched.sure).toBe(true);
+      await vi.advanceTimersByTimeAsync(400);
+    }
+    expect(looks).toHaveBeenCalledTimes(5);
+    looks.mockClear();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(looks).toHaveBeenCalledTimes(10);
   });
 
   it('waits while the record cannot be read (invariant 2)', async () => {

@@ -41,6 +41,10 @@ class Slots {
     };
   };
 
+  tell(path: string): void {
+    this.#tell.get(path)?.();
+  }
+
   get watched(): number {
     return this.#tell.size;
   }
@@ -146,6 +150,34 @@ test('where the system says nothing, files are looked at all the time, until it 
   await vi.advanceTimersByTimeAsync(10 * LOOKS);
   expect(slots.reads - before).toBeLessThanOrEqual(11);
   await marks.close();
+});
+
+test('while nothing moves they are looked at every ten seconds, and at once when the system says something', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  marks.start();
+  await vi.advanceTimersByTimeAsync(10 * LOOKS);
+  expect(marks.isStill).toBe(true);
+  const before = slots.reads;
+  await vi.advanceTimersByTimeAsync(60 * LOOKS);
+  expect(slots.reads - before).toBe(6);
+  // Written without a word.
+  slots.write('0', 2, false);
+  await vi.advanceTimersByTimeAsync(10 * LOOKS);
+  expect([marks.durable.get('0'), marks.isStill]).toEqual([2, false]);
+  await vi.advanceTimersByTimeAsync(10 * LOOKS);
+  slots.write('0', 3);
+  expect(marks.isStill).toBe(false);
+  await vi.advanceTimersByTimeAsync(LOOKS);
+  expect(marks.durable.get('0')).toBe(3);
+  await vi.advanceTimersByTimeAsync(10 * LOOKS);
+  slots.marks.set('1', 7);
+  slots.tell('journal');
+  await vi.advanceTimersByTimeAsync(LOOKS);
+  expect(marks.durable.get('1')).toBe(7);
+  await marks.close();
+  expect(slots.watched).toBe(0);
 });
 
 test('a slot that is new is found when another moves', async () => {

@@ -8,6 +8,7 @@ import { type Owner, OwnerReader } from './owner.ts';
  *    to the system.
  * 2. While the record cannot be read, nothing is sure: what depends on it waits. It can be read without a free descriptor.
  * 3. The record of another server is final: `lost` is called once, and nothing that waits goes on.
+ * 4. While no write and no answer asks, the record is looked at each REST_MS: the first one that asks then waits for a look.
  */
 export interface TenureOptions {
   readonly directory: string;
@@ -16,18 +17,25 @@ export interface TenureOptions {
   /** Must end the process. */
   lost(owner: Owner): void;
   readonly lookMs?: number | undefined;
+  readonly restMs?: number | undefined;
   readonly sureMs?: number | undefined;
 }
 
 const SURE_MS = 1000;
 const LOOK_MS = 400;
+const REST_MS = 2_000;
 const RETRY_MS = 50;
 
 export class Tenure {
   readonly #o: TenureOptions;
   readonly #sureMs: number;
   readonly #reader: OwnerReader;
-  readonly #timer: NodeJS.Timeout;
+  readonly #lookMs: number;
+  readonly #restMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  /** `sure` was asked for since the last look. */
+  #asked = false;
   #seenAt = Number.NEGATIVE_INFINITY;
   #lost = false;
   #looking: Promise<void> | null = null;
@@ -36,11 +44,13 @@ export class Tenure {
     this.#o = options;
     this.#reader = new OwnerReader(options.directory);
     this.#sureMs = options.sureMs ?? SURE_MS;
-    this.#timer = setInterval(() => void this.#look(), options.lookMs ?? LOOK_MS);
-    this.#timer.unref();
+    this.#lookMs = options.lookMs ?? LOOK_MS;
+    this.#restMs = Math.max(this.#lookMs, options.restMs ?? REST_MS);
+    this.#next();
   }
 
   get sure(): boolean {
+    this.#asked = true;
     return systemClock.elapsed() - this.#seenAt <= this.#sureMs;
   }
 
@@ -54,15 +64,25 @@ export class Tenure {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopped = true;
+    clearTimeout(this.#timer);
     void Promise.resolve(this.#looking).then(() => this.#reader.close());
   }
 
   #look(): Promise<void> {
     this.#looking ??= this.#read().finally(() => {
       this.#looking = null;
+      this.#next();
     });
     return this.#looking;
+  }
+
+  /** Sets the time of the next look, from the end of this one. */
+  #next(): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#look(), this.#asked ? this.#lookMs : this.#restMs).unref();
+    this.#asked = false;
   }
 
   async #read(): Promise<void> {

@@ -98,7 +98,7 @@ export function createMetrics() {
     ]),
     takeovers: counter('fixgate_takeovers_total', 'Times command delivery moved between two live sessions of one device.'),
     contested: counter('fixgate_identity_contested_total', 'Critical commands held because two sessions claimed to be their device.'),
-    treated: gauge('fixgate_treated_sessions', 'Sessions of known devices by treatment.', ['treatment']),
+    treated: gauge('fixgate_treated_sessions', 'Sessions of known devices by treatment; counted every ten seconds.', ['treatment']),
     answers: counter('fixgate_answers_total', 'Answers sent to devices.', ['codec']),
     answerSeconds: histogram('fixgate_answer_seconds', 'From the receipt of a frame to its answer on the socket.', SECONDS),
     pauses: counter('fixgate_pauses_total', 'Times a socket was paused because bytes not yet durable reached their bound.'),
@@ -204,7 +204,7 @@ export function createMetrics() {
     // The process.
     loopLag: gauge(
       'fixgate_event_loop_lag_seconds',
-      'Worst delay of the event loop in the last interval; of one under 50 ms not all is seen.',
+      'Worst delay of the event loop in the last interval; of one under 50 ms, or at rest under 500 ms, not all is seen.',
       ['process'],
       'max',
     ),

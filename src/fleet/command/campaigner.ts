@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { every } from '../../base/beat.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
@@ -68,7 +69,7 @@ interface Work {
 export class Campaigner {
   readonly #o: CampaignerOptions;
   readonly #work = new Map<string, Work>();
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
   #working: Promise<void> = Promise.resolve();
   #busy = false;
 
@@ -77,11 +78,11 @@ export class Campaigner {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#tick(), this.#o.tickMs ?? TICK_MS);
+    this.#stop = every(this.#o.tickMs ?? TICK_MS, () => this.#tick());
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop?.();
     await this.#working;
   }
 

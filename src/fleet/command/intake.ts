@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { every } from '../../base/beat.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { type Codec, type CommandRule, checkOptions, type Options } from '../../codec/index.ts';
@@ -119,7 +120,7 @@ export class CommandIntake {
   readonly #o: CommandIntakeOptions;
   /** Open commands by key `<device> <id>`: when to give them up. */
   readonly #deadlines = new Map<string, number>();
-  #sweep: NodeJS.Timeout | undefined;
+  #stopSweep: (() => void) | undefined;
   #following: Following | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -135,13 +136,13 @@ export class CommandIntake {
       for (const [key, command] of commands) this.#note(key, command);
     };
     this.#following = follow(store, COMMANDS, { all, changed: (key, command) => this.#note(key, command) }, log);
-    this.#sweep = setInterval(() => {
+    this.#stopSweep = every(SWEEP_MS, () => {
       this.#sweeping = this.#sweeping.then(() => this.#expire()).catch((error: unknown) => this.#failed(error));
-    }, SWEEP_MS);
+    });
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#sweep);
+    this.#stopSweep?.();
     await this.#following?.stop();
     await this.#sweeping;
   }

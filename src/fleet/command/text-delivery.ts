@@ -1,3 +1,4 @@
+import { every } from '../../base/beat.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { type Codec, type CommandRule, FrameKind, type FrameResult, type Options } from '../../codec/index.ts';
@@ -69,7 +70,7 @@ export class TextDelivery {
   /** Unclear texts, by id of the command that waits. */
   readonly #heard = new Map<string, Heard>();
   #following: Following | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
   #working: Promise<void> = Promise.resolve();
   #isBusy = false;
 
@@ -86,13 +87,13 @@ export class TextDelivery {
       for (const [key, command] of commands) this.#note(key, command);
     };
     this.#following = follow(store, COMMANDS, { all, changed: (key, command) => this.#note(key, command) }, log);
-    this.#timer = setInterval(() => {
+    this.#stop = every(TICK_MS, () => {
       if (!this.#isBusy) this.#working = this.look();
-    }, TICK_MS);
+    });
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop?.();
     await this.#following?.stop();
     await this.#working;
   }

@@ -96,7 +96,6 @@ export class InstallationTester {
 
   start(): void {
     this.#work = this.#interrupted().catch((error: unknown) => this.#failed('', error));
-    this.#timer = setInterval(() => this.#tick(), this.#o.tickMs ?? TICK_MS);
   }
 
   async stop(): Promise<void> {
@@ -152,6 +151,7 @@ export class InstallationTester {
       stopListening: this.#o.listen(device, (frame) => hear(run, frame)),
     };
     this.#running.set(device, run);
+    this.#timer ??= setInterval(() => this.#tick(), this.#o.tickMs ?? TICK_MS);
     let isPut = false;
     try {
       isPut = await putTest(store, row, owners);
@@ -181,6 +181,10 @@ export class InstallationTester {
   }
 
   #tick(): void {
+    if (this.#running.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
     if (this.#busy || this.#running.size === 0) return;
     this.#busy = true;
     this.#work = (async () => {

@@ -1,3 +1,4 @@
+import { every } from '../../base/beat.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -30,7 +31,7 @@ export class PlanNotices {
   readonly #o: PlanNoticesOptions;
   #plans: ReadonlyMap<string, PlanHistory> = new Map();
   #following: Following | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
   #working: Promise<void> | undefined;
   readonly #trouble = new Seldom('a plan that has come into force cannot be announced; retrying', systemClock);
 
@@ -46,11 +47,11 @@ export class PlanNotices {
     const changed = (key: string, plan: PlanHistory | undefined): void =>
       known(plan === undefined ? new Map([...this.#plans].filter(([name]) => name !== key)) : new Map([...this.#plans, [key, plan]]));
     this.#following = follow(store, PLANS, { all: known, changed }, log);
-    this.#timer = setInterval(() => this.#tick(), LOOK_MS);
+    this.#stop = every(LOOK_MS, () => this.#tick());
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop?.();
     await this.#following?.stop();
     await this.#working;
   }

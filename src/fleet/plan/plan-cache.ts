@@ -1,3 +1,4 @@
+import { every } from '../../base/beat.ts';
 import { systemClock } from '../../base/clock.ts';
 import { type Erased, merged, type Stretch, stretchesOf } from '../../base/erased.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -93,14 +94,14 @@ export class PlanCache {
   readonly #seen = new Map<string, Seen>();
   readonly #listeners = new Set<(device: string | undefined) => void>();
   readonly #following: readonly Following[];
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
 
   constructor(store: StateStore, log: Log, alarmsPass = true) {
     this.alarmsPass = alarmsPass;
     this.#store = store;
     this.#log = log;
     this.#following = this.#followers(store);
-    this.#timer = setInterval(() => this.#lookAtTime(), LOOK_MS).unref();
+    this.#stop = every(LOOK_MS, () => this.#lookAtTime());
   }
 
   plan(name: string | undefined): Plan {
@@ -172,7 +173,7 @@ export class PlanCache {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop();
     await Promise.all(this.#following.map((one) => one.stop()));
   }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { every } from '../../base/beat.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { type Following, follow, followKeys } from '../../state/follow.ts';
@@ -52,7 +53,7 @@ export class SilenceKeeper {
   readonly #spoke = new Set<string>();
   #followings: Following[] = [];
   #unwatch: () => void = () => {};
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
   #work: Promise<void> = Promise.resolve();
   #busy = false;
 
@@ -90,11 +91,11 @@ export class SilenceKeeper {
       ),
     ];
     this.#unwatch = followKeys(store, ['devices', 'usage'], (table, key) => this.#seen(table, key), log);
-    this.#timer = setInterval(() => this.#tick(), SWEEP_MS);
+    this.#stop = every(SWEEP_MS, () => this.#tick());
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop?.();
     this.#unwatch();
     await Promise.all(this.#followings.map((one) => one.stop()));
     await this.#work;

@@ -1,3 +1,4 @@
+import { every } from '../../base/beat.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -88,7 +89,7 @@ export class StepKeeper {
   /** When time alone will change something, epoch ms. */
   readonly #due = new Map<string, number>();
   #unwatch: () => void = () => {};
-  #sweep: NodeJS.Timeout | undefined;
+  #stopSweep: (() => void) | undefined;
   #gather: NodeJS.Timeout | undefined;
   /** Plans whose devices are to be looked at, undefined: all devices; and accounts. */
   #scans = new Set<string | undefined>();
@@ -106,7 +107,7 @@ export class StepKeeper {
   start(): void {
     const { store, log } = this.#o;
     this.#unwatch = followKeys(store, ['plans', 'usage', 'devices', 'service', 'accounts'], (table, key) => this.#changed(table, key), log);
-    this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
+    this.#stopSweep = every(SWEEP_MS, () => this.#tick());
     this.#scans.add(undefined);
     this.#soon();
   }
@@ -114,7 +115,7 @@ export class StepKeeper {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#unwatch();
-    clearInterval(this.#sweep);
+    this.#stopSweep?.();
     clearTimeout(this.#gather);
     await this.#working;
   }

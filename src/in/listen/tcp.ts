@@ -1,4 +1,6 @@
 import net from 'node:net';
+import { every } from '../../base/beat.ts';
+import { Deadlines, type Due } from '../../base/deadlines.ts';
 import { systemCode } from '../../base/errors.ts';
 import { Seldom } from '../../base/seldom.ts';
 import type { Bytes } from '../../base/wire/index.ts';
@@ -16,7 +18,8 @@ import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts
  * 1. Every connection ends with one counted reason.
  * 2. Memory per connection is bounded: one frame, the answers owed, and bytes ahead of the disk up to a limit; above
  *    it the socket is paused. A device that does not read its answers is closed.
- * 3. Deadlines: to identify, to finish a frame, idle. They are looked at once a second, for all connections in one sweep.
+ * 3. Deadlines: to identify, to finish a frame, idle. Once a second those are looked at that are due: silent connections cost
+ *    nothing.
  * 4. A device that closes its side first still gets the answers it earned.
  * 5. Closing the listener spreads the ends of the connections over time: all devices at once would be back at once.
  * 6. A throttled connection is read at its rate, so that the device's own buffer waits; a pause lasts 20 s at most, which devices wait
@@ -28,7 +31,7 @@ import { foreignProtocol, RECOGNISE_BYTES, recogniseCodec } from './recognise.ts
 const UNREAD_LIMIT = 262_144;
 /** Time for a peer to close its side after we closed ours. */
 const LINGER_MS = 1000;
-const SWEEP_MS = 1000;
+const SECOND_MS = 1000;
 const KEEP_ALIVE_MS = 60_000;
 const LONGEST_PAUSE_MS = 20_000;
 /** When the listener closes: a connection ends each so many ms, faster when the time would not do. */
@@ -48,6 +51,7 @@ export interface TcpListener {
 /** `given`: a listening socket of another worker, already open. */
 export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Server): Promise<TcpListener> {
   const connections = new Set<TcpConnection>();
+  const deadlines = new Deadlines<TcpConnection>(host.clock.elapsed());
   const acceptErrors = new Seldom('connections cannot be accepted', host.clock);
   const bytes = bytesCounters(host.metrics, 'tcp');
   const accept = (socket: net.Socket): void => {
@@ -56,8 +60,9 @@ export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Serv
       socket.destroy();
       return;
     }
-    const connection = new TcpConnection(socket, at, host, bytes, () => {
+    const connection = new TcpConnection(socket, at, host, bytes, deadlines, () => {
       connections.delete(connection);
+      deadlines.forget(connection);
       host.connections.leave();
     });
     connections.add(connection);
@@ -75,10 +80,10 @@ export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Serv
     host.metrics.rejects.inc({ reason: 'accept_failed' });
     acceptErrors.warn(host.log, { error: error.message, port: at.port });
   });
-  const sweep = setInterval(() => {
+  const stopLooking = every(SECOND_MS, () => {
     const now = host.clock.elapsed();
-    for (const connection of connections) connection.sweep(now);
-  }, SWEEP_MS);
+    deadlines.take(now, (connection) => connection.look(now));
+  });
   if (given === undefined) await listening(server, at);
   const address = server.address();
   return {
@@ -98,7 +103,7 @@ export async function listenTcp(at: ListenAt, host: ListenHost, given?: net.Serv
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
       for (const connection of connections) connection.close('drain');
-      clearInterval(sweep);
+      stopLooking();
     },
   };
 }
@@ -121,7 +126,9 @@ async function listening(server: net.Server, at: ListenAt): Promise<void> {
   }
 }
 
-class TcpConnection implements Link {
+class TcpConnection implements Link, Due {
+  due = 0;
+  readonly #deadlines: Deadlines<TcpConnection>;
   readonly #socket: net.Socket;
   readonly #at: ListenAt;
   readonly #host: ListenHost;
@@ -148,7 +155,15 @@ class TcpConnection implements Link {
   #paidUntil = 0;
   #throttled: NodeJS.Timeout | undefined;
 
-  constructor(socket: net.Socket, at: ListenAt, host: ListenHost, bytes: BytesCounters, gone: () => void) {
+  constructor(
+    socket: net.Socket,
+    at: ListenAt,
+    host: ListenHost,
+    bytes: BytesCounters,
+    deadlines: Deadlines<TcpConnection>,
+    gone: () => void,
+  ) {
+    this.#deadlines = deadlines;
     this.#bytes = bytes;
     this.#socket = socket;
     this.#at = at;
@@ -156,6 +171,7 @@ class TcpConnection implements Link {
     this.#peer = peerOf(socket.remoteAddress ?? '', socket.remotePort ?? 0);
     this.#openedAt = host.clock.elapsed();
     this.#lastSeen = this.#openedAt;
+    this.#wait(this.#openedAt);
     host.metrics.connections.inc({ codec: this.#label });
     host.metrics.accepts.inc({ codec: this.#label, transport: 'tcp' });
     if (at.codec !== undefined) this.#intake = new Intake(host, at.codec, 'tcp', this.#peer, this, idBounds(at, host));
@@ -235,7 +251,22 @@ class TcpConnection implements Link {
     if (!this.#paused && !this.#finishing) this.#socket.resume();
   }
 
-  sweep(now: number): void {
+  /** A deadline may have come. */
+  look(now: number): void {
+    this.#judge(now);
+    if (!this.#socket.destroyed) this.#wait(now);
+  }
+
+  /** Invariant 3: until the earliest deadline, as far as it can be told now. */
+  #wait(now: number): void {
+    const { identifyMs, frameMs, quietMs } = this.#host.limits;
+    let at = this.#lastSeen + this.#at.idleMs;
+    if (this.#intake?.identified !== true) at = Math.min(at, this.#openedAt + identifyMs);
+    if (this.#partialSince > 0) at = Math.min(at, this.#partialSince + frameMs, this.#lastSeen + quietMs);
+    this.#deadlines.wait(this, Math.max(at, now));
+  }
+
+  #judge(now: number): void {
     const { limits } = this.#host;
     const intake = this.#intake;
     if (intake?.turnedAway === true) return;
@@ -287,7 +318,10 @@ class TcpConnection implements Link {
 
   #progress(intake: Intake, now: number): void {
     if (intake.pending === 0) this.#partialSince = 0;
-    else if (this.#partialSince === 0 || intake.framesIn !== this.#framesSeen) this.#partialSince = now;
+    else if (this.#partialSince === 0 || intake.framesIn !== this.#framesSeen) {
+      this.#partialSince = now;
+      this.#wait(now);
+    }
     this.#framesSeen = intake.framesIn;
   }
 

@@ -1,5 +1,7 @@
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { every } from '../../base/beat.ts';
+import { Deadlines, type Due } from '../../base/deadlines.ts';
 import { systemCode } from '../../base/errors.ts';
 import type { Bytes } from '../../base/wire/index.ts';
 import { peerOf } from '../../base/wire/network.ts';
@@ -20,7 +22,7 @@ import { recogniseCodec } from './recognise.ts';
  *    the device sends them again.
  */
 const RECEIVE_BUFFER = 4 << 20;
-const SWEEP_MS = 1000;
+const SECOND_MS = 1000;
 
 /** Where a datagram has come from. */
 export interface Sender {
@@ -42,6 +44,7 @@ export interface UdpListener {
 export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.Socket): Promise<UdpListener> {
   const socket = given ?? (await bound(at));
   const peers = new Map<string, UdpPeer>();
+  const deadlines = new Deadlines<UdpPeer>(host.clock.elapsed());
   const bytes = bytesCounters(host.metrics, 'udp');
   const receive = (datagram: Bytes, from: Sender): void => {
     bytes.in.inc(datagram.length);
@@ -62,8 +65,9 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
     if (peer === undefined) {
       peer = openPeer(datagram, key, from);
       if (peer === undefined) return;
-    } else peers.delete(key);
-    peers.set(key, peer);
+      peers.set(key, peer);
+      deadlines.wait(peer, host.clock.elapsed() + host.limits.identifyMs);
+    }
     peer.lastSeen = host.clock.elapsed();
     peer.intake.push(datagram);
     if (peers.get(key) === peer) host.peers.heard(peer);
@@ -82,26 +86,19 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
     host.metrics.accepts.inc({ codec: codec.name, transport: 'udp' });
     return new UdpPeer(socket, codec, key, from, at, host, bytes, (peer) => {
       host.peers.leave(peer);
+      deadlines.forget(peer);
       if (peers.get(key) === peer) peers.delete(key);
     });
   }
 
-  const sweep = setInterval(() => {
-    const now = host.clock.elapsed();
-    // Oldest first: a peer that spoke lately ends the sweep, except that the unidentified are given less time.
-    for (const peer of peers.values()) {
-      const silent = now - peer.lastSeen;
-      if (silent <= host.limits.identifyMs) break;
-      if (!peer.intake.identified || silent > at.idleMs) peer.close(peer.intake.identified ? 'idle' : 'identify_timeout');
-    }
-  }, SWEEP_MS);
+  const stopLooking = every(SECOND_MS, () => look(deadlines, at, host));
 
   return {
     port: socket.address().port,
     socket,
     receive,
     async close(deadlineMs: number, successor?: (datagram: Bytes, from: Sender) => void): Promise<void> {
-      clearInterval(sweep);
+      stopLooking();
       socket.off('message', receive);
       if (successor !== undefined) socket.on('message', successor);
       const until = host.clock.elapsed() + deadlineMs;
@@ -111,6 +108,17 @@ export async function listenUdp(at: ListenAt, host: ListenHost, given?: dgram.So
       await new Promise<void>((resolve) => socket.close(() => resolve()));
     },
   };
+}
+
+/** Ends the peers that have been silent for too long; the unidentified are given less time. */
+function look(deadlines: Deadlines<UdpPeer>, { idleMs }: ListenAt, { clock, limits: { identifyMs } }: ListenHost): void {
+  const now = clock.elapsed();
+  deadlines.take(now, (peer) => {
+    const { identified } = peer.intake;
+    const until = peer.lastSeen + (identified ? Math.max(idleMs, identifyMs) : identifyMs);
+    if (now > until) peer.close(identified ? 'idle' : 'identify_timeout');
+    else deadlines.wait(peer, until);
+  });
 }
 
 async function bound(at: ListenAt): Promise<dgram.Socket> {
@@ -131,7 +139,8 @@ async function bound(at: ListenAt): Promise<dgram.Socket> {
   }
 }
 
-class UdpPeer implements Link, HeldPeer {
+class UdpPeer implements Link, HeldPeer, Due {
+  due = 0;
   readonly intake: Intake;
   lastSeen = 0;
   readonly #socket: dgram.Socket;

@@ -16,6 +16,16 @@ const BACKLOG_ENTRIES = 50_000;
 /** The same trouble is logged once in this time. */
 const REPEAT_MS = 60_000;
 
+/** What a look at the slots has found. */
+export interface Seen {
+  /** Before it, epoch ms. */
+  readonly at: number;
+  /** Received time of the first entry that some sink has not got, 0 if there is none. */
+  readonly earliest: number;
+  /** Every slot could be looked at. */
+  readonly isWhole: boolean;
+}
+
 export interface LoopOptions {
   readonly sink: Sink;
   readonly batcher: Batcher;
@@ -143,17 +153,14 @@ export class Loop {
     await this.#o.batcher.close();
   }
 
-  /**
-   * Sets the gauges of what is not delivered. `now`: before the watermarks were looked at. `earliest`: received time of the first entry that some
-   * sink has not got, 0 if there is none. `isWhole`: every slot could be looked at.
-   */
-  measure(now: number, earliest: number, isWhole: boolean): void {
+  /** Sets the gauges of what is not delivered. */
+  measure(now: number, { at, earliest, isWhole }: Seen): void {
     const { metrics, sink, watermarks, batcher } = this.#o;
     const behind = batcher.behind(watermarks.durable);
     if (this.#known) metrics.undelivered.set({ sink: sink.name }, behind + (this.#held ? this.#batch.entries : 0));
     const oldest = this.#held && this.#batch.oldest > 0 ? this.#batch.oldest : behind > 0 ? batcher.oldest() || earliest : 0;
     metrics.undeliveredAge.set({ sink: sink.name }, oldest > 0 ? Math.max(0, now - oldest) / 1000 : 0);
-    const until = this.#held || behind > 0 ? oldest : now;
+    const until = this.#held || behind > 0 ? oldest : at;
     if (this.#known && isWhole && until > 0) metrics.deliveredUntil.set({ sink: sink.name }, until / 1000);
   }
 

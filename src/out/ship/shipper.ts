@@ -16,7 +16,7 @@ import type { Codecs, Counts, Sink, SinkHealth } from '../sink/sink.ts';
 import { Batcher } from './batcher.ts';
 import { Decoder } from './decoder.ts';
 import type { Erasures } from './erasures.ts';
-import { Loop } from './loop.ts';
+import { Loop, type Seen } from './loop.ts';
 import { Parking } from './parking.ts';
 import { eventOf } from './take.ts';
 import { isSlot, Watermarks } from './watermarks.ts';
@@ -85,6 +85,8 @@ export interface Shipper {
 }
 
 const TEND_MS = 2_000;
+/** While nothing moves, segments are looked at in one turn of so many. */
+const REST_TURNS = 5;
 const REPEAT_MS = 60_000;
 /** The part of an erasure that concerns the journal. */
 export const JOURNAL = 'journal';
@@ -106,6 +108,10 @@ class RunningShipper implements Shipper {
   readonly #parkings = new Map<string, Parking>();
   #timer: NodeJS.Timeout | undefined;
   #tending: Promise<void> = Promise.resolve();
+  /** Turns of tending in which segments were not looked at, and what was found in them before. */
+  #rested = 0;
+  #progressed = true;
+  #seen: Seen = { at: 0, earliest: 0, isWhole: false };
   /** What is being done to the files of the journal: one thing at a time. */
   #chores: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -241,14 +247,26 @@ class RunningShipper implements Shipper {
       log,
       first,
       confirm: this.#o.confirm,
-      onProgress: () => this.#progress?.(),
+      onProgress: () => {
+        this.#progressed = true;
+        this.#progress?.();
+      },
     });
   }
 
   /** Removes what all sinks have, and measures what they have not. */
   async #tend(): Promise<void> {
-    const { journalDirectory, keepMs, maxBytes, metrics } = this.#o;
     const now = this.#clock.now();
+    if (this.#progressed || !this.#watermarks.isStill || ++this.#rested >= REST_TURNS) {
+      this.#rested = 0;
+      this.#progressed = false;
+      this.#seen = await this.#lookAtSegments(now);
+    }
+    for (const loop of this.#loops) loop.measure(now, this.#seen);
+  }
+
+  async #lookAtSegments(now: number): Promise<Seen> {
+    const { journalDirectory, keepMs, maxBytes, metrics } = this.#o;
     let isWhole = await this.#watermarks.look(true);
     let size = 0;
     let earliest = 0;
@@ -271,7 +289,7 @@ class RunningShipper implements Shipper {
       }
     }
     metrics.journalSize.set(size);
-    for (const loop of this.#loops) loop.measure(now, earliest, isWhole);
+    return { at: now, earliest, isWhole };
   }
 
   async #dropRelayed(slot: string, directory: string): Promise<void> {

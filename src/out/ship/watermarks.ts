@@ -8,7 +8,8 @@ import { DURABLE_FILE, readWatermark, watermarkBuffer } from '../../journal/wate
 /**
  * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at. When the system says
  * that one was written, those who wait are woken, and have it looked at when they are about to read: what is written meanwhile costs no look
- * of its own. One look is a read or two of sixteen bytes per slot.
+ * of its own. One look is a read or two of sixteen bytes per slot. While nothing moves, files are looked at, and slots looked for, each
+ * `REST_MS`; the system says that there is a new one.
  *
  * Where the system does not say it (some network file systems), what has moved is found by the look of each second; after three such
  * finds in a row files are looked at every 10 ms while something moves, every 25 ms when nothing does.
@@ -22,6 +23,9 @@ const IDLE_MS = 25;
 const IDLE_AFTER_MS = 250;
 /** How often files are opened again in case they were replaced, and new slots looked for when nothing moves. */
 const LIST_MS = 1_000;
+const REST_MS = 10_000;
+/** Nothing has moved for so long. */
+const REST_AFTER_MS = 5_000;
 /** A watermark that is torn is read again so often in a look. */
 const READS = 4;
 /** So many moves that nothing was said of: the system does not say them. */
@@ -66,7 +70,7 @@ export class Watermarks {
   readonly #listeners: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #listed = Number.NEGATIVE_INFINITY;
-  #moved = 0;
+  #moved: number;
   #horizon = 0;
   #looking: Promise<void> | null = null;
   /** When the last look began. */
@@ -76,6 +80,7 @@ export class Watermarks {
   /** Moves in a row that nothing was said of. */
   #unsaid: number;
   #closed = false;
+  #unwatch: () => void = ignore;
   /** Looks at a slot that have failed. */
   #faults = 0;
   /** What was said last, by slot; '' is their directory. */
@@ -89,6 +94,7 @@ export class Watermarks {
     this.#log = log;
     this.#watch = watch ?? unwatched;
     this.#unsaid = watch === undefined ? MOST_UNSAID : 0;
+    this.#moved = clock.elapsed();
   }
 
   /** Called when any watermark has moved, or may have: see `refresh`. */
@@ -102,6 +108,7 @@ export class Watermarks {
   }
 
   start(): void {
+    this.#unwatch = this.#watch(this.#directory, this.#wake);
     this.#turn();
   }
 
@@ -119,6 +126,11 @@ export class Watermarks {
     return this.#faults === before;
   }
 
+  /** Nothing has moved for some seconds. */
+  get isStill(): boolean {
+    return this.#clock.elapsed() - this.#moved > REST_AFTER_MS;
+  }
+
   /** A watermark was written since the last look. */
   get told(): boolean {
     return this.#told;
@@ -133,6 +145,7 @@ export class Watermarks {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#unwatch();
     while (this.#looking !== null) await this.#looking;
     await this.#release();
   }
@@ -151,14 +164,21 @@ export class Watermarks {
   }
 
   #waitMs(): number {
-    if (this.#unsaid < MOST_UNSAID) return LIST_MS;
+    if (this.#unsaid < MOST_UNSAID) return this.isStill ? REST_MS : LIST_MS;
     return this.#clock.elapsed() - this.#moved > IDLE_AFTER_MS ? IDLE_MS : PACE_MS;
   }
+
+  /** Something has been written after a time of rest, or there may be a new slot. */
+  readonly #wake = (): void => {
+    this.#moved = this.#clock.elapsed();
+    this.#next();
+  };
 
   readonly #written = (): void => {
     this.#unsaid = 0;
     if (this.#told) return;
     this.#told = true;
+    if (this.isStill) this.#wake();
     for (const listener of this.#listeners) listener();
   };
 
