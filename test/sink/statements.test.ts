@@ -5,8 +5,9 @@ import { secretUrl } from '../../src/base/secret.ts';
 import { DevicePlans } from '../../src/fleet/plan/device-plans.ts';
 import { planSchema } from '../../src/fleet/plan/plan.ts';
 import { PlanRecords } from '../../src/fleet/plan/plan-records.ts';
-import { canonical, HEADS, STATEMENTS } from '../../src/fleet/plan/statement.ts';
+import { canonical, HEADS, hashOf, STATEMENTS } from '../../src/fleet/plan/statement.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
+import { UNITS } from '../../src/fleet/registry/units.ts';
 import { UsageHistory } from '../../src/out/sink/clickhouse/history.ts';
 import { StatementTable } from '../../src/out/sink/clickhouse/statements.ts';
 import { createStateSink } from '../../src/out/sink/state/sink.ts';
@@ -251,6 +252,36 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     await command('TRUNCATE TABLE fixgate.statements');
     await keeper('another').freeze();
     expect(await verify()).toEqual(['1 right']);
+  });
+
+  it('names each unit that was in the device, and when; one that is said to be another is found, also in a chain that was made again', async () => {
+    const { store, slot, clock, keeper, settle, device, verify } = await world();
+    await device('car', { account: 'acme', unit: 'second' });
+    const replaced = OCTOBER + 10 * DAY;
+    const periods = [
+      { unit: 'first', from: OCTOBER - DAY, to: replaced },
+      { unit: 'second', from: replaced },
+    ];
+    await store.write([UNITS.put({ periods }, 'car')]);
+    for (const day of [3, 20]) slot.usage('car', OCTOBER + day * DAY, ONE);
+    await settle();
+    clock.delivered = NOVEMBER;
+    await keeper().freeze();
+    const frozen = STATEMENTS.read(await store.get('statements', `car ${OCTOBER}`));
+    if (frozen === undefined) throw new Error('no statement');
+    const units = [
+      { unit: 'first', from: OCTOBER, to: replaced },
+      { unit: 'second', from: replaced, to: NOVEMBER },
+    ];
+    expect(frozen.statement).toMatchObject({ units, days: { active: 31 }, bytes_in: 200 });
+    expect(units.map(({ from, to }) => (to - from) / DAY)).toEqual([10, 21]);
+    expect(await verify()).toEqual(['1 right']);
+    const statement = { ...frozen.statement, units: units.map((one) => ({ ...one, unit: one.unit === 'first' ? 'third' : one.unit })) };
+    await store.write([STATEMENTS.put({ ...frozen, statement }, 'car', OCTOBER)]);
+    expect(await verify()).toEqual(['1 hash']);
+    const hash = hashOf(statement, '');
+    await store.write([STATEMENTS.put({ ...frozen, statement, hash }, 'car', OCTOBER), HEADS.put({ number: 1, hash }, 'acme')]);
+    expect(await verify()).toEqual(['1 missing', '1 usage']);
   });
 
   it('3: what a killed server has frozen and not copied is copied by the next', async () => {

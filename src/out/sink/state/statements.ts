@@ -253,12 +253,14 @@ export async function* verifyStatements(
   }
 }
 
-/** What of the statement is something else by the rows, and by the life of the service; '' if nothing is. */
+/** What of the statement is something else by the rows, the life of the service and the units of the device; '' if nothing is. */
 async function differences(store: StateStore, history: UsageHistory, statement: Statement): Promise<string> {
   const { device, start, end, owned, cycle_start = start, cycle_end = end } = statement;
   const used = (await history.used([device], { start: cycle_start, end: cycle_end }, partOf(statement))).get(device) ?? UNUSED;
   const periods = (await SERVICE.get(store, device))?.periods ?? [];
-  const computed: Partial<Statement> = { ...totalOf(used.networks), ...detailOf(used, periods, { from: start, to: end, owned }) };
+  const times = { from: start, to: end, owned };
+  const units = unitsWithin(await readUnits(store, device), times);
+  const computed: Partial<Statement> = { ...totalOf(used.networks), ...detailOf(used, periods, times), ...units };
   // The life of a service goes with the record of an erased device, and its oldest periods when there are very many.
   const first = periods[0]?.from ?? end;
   if (first >= end || (first > start && periods.length >= MOST_PERIODS)) delete computed.days;
