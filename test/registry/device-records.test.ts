@@ -27,7 +27,7 @@ beforeEach(async () => {
     store,
     checkOptions: recordOptions(CODECS),
     now: () => NOW,
-    record: (device, event) => events.push({ device, ...event }),
+    record: (device, event, account) => events.push({ device, ...event, ...(account === undefined ? {} : { account }) }),
   });
   await store.write([
     { table: 'plans', key: 'gold', put: '{"name":"gold"}' },
@@ -138,10 +138,10 @@ describe('a change of a device', () => {
 
   it('replaces what was given and keeps what the server has learned; null in a patch removes', async () => {
     await records.patch('d-1', { recovery: RECOVERY, interval_s: 30 }, 'me');
-    await records.replace(whole('d-1'), 'me');
-    expect(await records.get('d-1')).toEqual(whole('d-1', { protocol: 'gt06', first_seen: 5, recovery: RECOVERY }));
+    await records.replace(whole('d-1', { account: 'acme' }), 'me');
+    expect(await records.get('d-1')).toEqual(whole('d-1', { account: 'acme', protocol: 'gt06', first_seen: 5, recovery: RECOVERY }));
     await records.patch('d-1', { recovery: null, protocol: null }, 'me');
-    expect(await records.get('d-1')).toEqual(whole('d-1', { first_seen: 5 }));
+    expect(await records.get('d-1')).toEqual(whole('d-1', { account: 'acme', first_seen: 5 }));
     expect(events.map((one) => Reflect.get(one, 'type'))).toEqual([
       'device_changed',
       'recovery_started',
@@ -158,7 +158,27 @@ describe('a change of a device', () => {
     expect((await records.get('d-1'))?.recovery).toBeUndefined();
     expect(events).toEqual([
       { device: 'd-1', type: 'device_changed', fields: ['state', 'recovery'], by: 'me' },
-      { device: 'd-1', type: 'recovery_ended', case: '1793491200000', by: 'me' },
+      { device: 'd-1', type: 'recovery_ended', case: '1793491200000', by: 'me', account: 'acme' },
+    ]);
+  });
+
+  it.each<[what: string, change: (of: DeviceRecords) => Promise<unknown>]>([
+    ['to another', (of) => of.patch('d-1', { account: 'bolt' }, 'me')],
+    ['to none', (of) => of.patch('d-1', { account: null }, 'me')],
+    ['by a replacement', (of) => of.replace(whole('d-1', { account: 'bolt' }), 'me')],
+    [
+      'by a file',
+      (of) => of.upsert([{ line: 1, id: 'd-1', patch: { account: 'bolt' } }], 'me', { created: 0, changed: 0, unchanged: 0 }, new Map()),
+    ],
+  ])('4: a recovery ends when the device leaves its account: %s', async (_, change) => {
+    await records.patch('d-1', { recovery: RECOVERY }, 'me');
+    await records.patch('d-1', { account: 'acme', name: 'the same account' }, 'me');
+    expect((await records.get('d-1'))?.recovery).toEqual(RECOVERY);
+    events.length = 0;
+    await change(records);
+    expect((await records.get('d-1'))?.recovery).toBeUndefined();
+    expect(events.filter((one) => Reflect.get(one, 'type') === 'recovery_ended')).toEqual([
+      { device: 'd-1', type: 'recovery_ended', case: '1793491200000', by: 'me', account: 'acme' },
     ]);
   });
 

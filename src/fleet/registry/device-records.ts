@@ -21,7 +21,7 @@ import { QUARANTINE } from './unknown-device.ts';
  * 3. What is written is a device in the sense of the schema, with options that its codec takes, on a plan that there is: putting a device on a plan depends on
  *    the plan's record, and counts in `plan_joins`, on which removing the plan depends.
  *    None is terminated and in recovery: a terminated device is not served.
- * 4. Whose a device was, and when, is noted in the same write (`owners.ts`). Settings of an account go with it.
+ * 4. Whose a device was, and when, is noted in the same write (`owners.ts`). Settings and the recovery of an account go with it.
  * 5. Every change is an event of the device, with the names of the fields and who has made it.
  */
 /** Devices looked at together, and steps of one write: a store serves no other client meanwhile. */
@@ -55,7 +55,8 @@ export interface DeviceRecordsOptions {
   /** What a change means for the service and the cases of the device, as steps of the same write. */
   readonly service?: (before: Device | undefined, after: Device | undefined, by: string) => Promise<readonly Op[]>;
   /** Journals an event of a device. */
-  readonly record: (device: string, event: object) => void;
+  /** `account`: whose event it is; absent: of who has the device now. */
+  readonly record: (device: string, event: object, account?: string) => void;
   /** The device is not of this account any more. */
   readonly left?: (device: string, account: string) => void;
   /** Does the plan include recovery mode? Absent: every plan does. */
@@ -345,7 +346,7 @@ export class DeviceRecords {
     const { options, problems } = this.#o.checkOptions?.(checked.data.protocol, given) ?? { options: given, problems: [] };
     const wrong = problems.map(({ name, problem }) => ({ field: `options.${name}`, problem }));
     if (wrong.length > 0) return refusal('invalid', wrong);
-    const after = endedWithService(before, reasoned(before, settled(withOptions(checked.data, options))));
+    const after = endedWithService(before, endedWithAccount(before, reasoned(before, settled(withOptions(checked.data, options)))));
     return after === undefined ? refusal('conflict', [TERMINATED]) : { after };
   }
 
@@ -383,7 +384,7 @@ export class DeviceRecords {
     if (recovery !== undefined && before?.recovery === undefined)
       record(id, { type: 'recovery_started', case: String(recovery.started), reason: recovery.reason, until: recovery.until, by });
     if (recovery === undefined && before?.recovery !== undefined)
-      record(id, { type: 'recovery_ended', case: String(before.recovery.started), by });
+      record(id, { type: 'recovery_ended', case: String(before.recovery.started), by }, before.account);
   }
 }
 
@@ -393,6 +394,13 @@ function endedWithService(before: Device | undefined, after: Device): Device | u
   if (!isDeepStrictEqual(before?.recovery, after.recovery)) return undefined;
   const { recovery: _, ...rest } = after;
   return rest;
+}
+
+/** The device without a recovery of an account that it leaves. */
+function endedWithAccount(before: Device | undefined, after: Device): Device {
+  if (before?.account === undefined || before.account === after.account) return after;
+  const { recovery, ...rest } = after;
+  return recovery === undefined || recovery.started !== before.recovery?.started ? after : rest;
 }
 
 function isSwap(before: Device, after: Device): boolean {
