@@ -163,7 +163,14 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     record,
     log,
   });
-  const silence = new SilenceKeeper({ store: state, record, now, elapsed: () => systemClock.elapsed(), log });
+  const silence = new SilenceKeeper({
+    store: state,
+    record,
+    now,
+    elapsed: () => systemClock.elapsed(),
+    counted: async () => 1000 * (totalsOf(await options.facts.metrics()).deliveredUntil.get('state') ?? 0),
+    log,
+  });
   const exclusion = new Exclusion(config.dataDir);
   const packed = packedOf(options);
   const replayer = new Replayer({ packed, exclusion, store: state, check: recordOptions(codecs), now });

@@ -4,6 +4,7 @@ import { crc16Arc, putU32be } from '../../src/base/wire/index.ts';
 import { SilenceKeeper } from '../../src/fleet/plan/silence.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed } from '../helpers/interposed-store.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { Stores } from '../registry/stores.ts';
@@ -97,6 +98,150 @@ describe.each(['lmdb', 'redis'] as const)('with the state store in %s', (kind) =
     }, 2_500);
     await speaks(store, 'd-1');
     await eventually(() => expect(of(third.events, 'd-1')).toMatchObject([{ type: 'device_back' }]));
+  });
+});
+
+/** What a stall may look like from the keeper: the moments that pass, in which order, and what it may say. */
+describe('after a stall', () => {
+  interface World {
+    readonly store: StateStore;
+    /** Monotonic ms of the devices and of the looks, and what is counted, epoch ms. */
+    readonly time: { elapsed: number; pulse: number; counted: number };
+    readonly types: () => unknown[];
+    /** Lets some looks pass. */
+    readonly looks: () => Promise<void>;
+    /** What the store has said is passed on. */
+    readonly held: { isHeld: boolean };
+    readonly release: () => void;
+  }
+
+  /** A keeper that hears of changes of usage when the test lets it. */
+  async function world(): Promise<World> {
+    const store = await stores.open('lmdb');
+    await put(store, { id: 'd-1' }, { id: 'other', plan: 'default' });
+    const time = { elapsed: 0, pulse: 0, counted: Number.POSITIVE_INFINITY };
+    const held = { isHeld: false };
+    const late: (() => void)[] = [];
+    const slow: StateStore = {
+      ...interposed(store, {}),
+      watch: (changed) =>
+        store.watch((table, key) => (held.isHeld && table === 'usage' ? late.push(() => changed(table, key)) : changed(table, key))),
+    };
+    const events: object[] = [];
+    let pulses = 0;
+    const made = new SilenceKeeper({
+      store: slow,
+      record: (device, event) => events.push({ device, ...event }),
+      now: () => NOW + time.elapsed,
+      elapsed: () => time.elapsed,
+      counted: async () => time.counted,
+      pulse() {
+        pulses++;
+        return time.pulse;
+      },
+      log: silentLog,
+      everyMs: 5,
+    });
+    made.start();
+    keepers.push(made);
+    const looks = async (): Promise<void> => {
+      for (let n = 0; n < 4; n++) {
+        // Each look asks for the pulse a few times.
+        const before = pulses;
+        await eventually(() => expect(pulses).toBeGreaterThan(before + 20));
+        time.pulse += 1_000;
+      }
+    };
+    return {
+      store,
+      time,
+      looks,
+      held,
+      types: () => of(events, 'd-1').map((event) => Reflect.get(event, 'type')),
+      release: () => {
+        held.isHeld = false;
+        for (const one of late.splice(0)) one();
+      },
+    };
+  }
+
+  const LONG = AFTER_S * 1_000 + 1;
+
+  it.each<[string, (all: World) => Promise<void>, readonly string[]]>([
+    [
+      'a device that says nothing while all goes well is silent',
+      async ({ time, looks }) => {
+        time.elapsed += LONG;
+        await looks();
+      },
+      ['device_silent'],
+    ],
+    [
+      '3: the supervisor was stopped: what was said meanwhile comes behind the next look',
+      async ({ store, time, looks, held, release }) => {
+        held.isHeld = true;
+        await speaks(store, 'd-1');
+        time.elapsed += LONG;
+        time.pulse += LONG;
+        await looks();
+        release();
+        await looks();
+      },
+      [],
+    ],
+    [
+      '3: it was stopped, and the device has been silent from then on',
+      async ({ time, looks }) => {
+        time.elapsed += LONG;
+        time.pulse += LONG;
+        await looks();
+        time.elapsed += LONG;
+        await looks();
+      },
+      ['device_silent'],
+    ],
+    [
+      '4: the shipper was stopped: usage is counted later than the plan allows',
+      async ({ store, time, looks }) => {
+        time.counted = NOW + time.elapsed;
+        time.elapsed += LONG;
+        await looks();
+        await speaks(store, 'd-1');
+        time.counted = Number.POSITIVE_INFINITY;
+        await looks();
+      },
+      [],
+    ],
+    [
+      '5: a change that gets here late, of before the silence, is no return',
+      async ({ store, time, looks, held, release }) => {
+        held.isHeld = true;
+        await speaks(store, 'd-1');
+        time.elapsed += LONG;
+        await looks();
+        release();
+        await looks();
+      },
+      ['device_silent'],
+    ],
+    [
+      '5: what comes behind the silence is one',
+      async ({ store, time, looks }) => {
+        await speaks(store, 'd-1');
+        await looks();
+        time.elapsed += LONG;
+        await looks();
+        await speaks(store, 'd-1');
+        await looks();
+      },
+      ['device_silent', 'device_back'],
+    ],
+  ])('%s', async (_name, happens, expected) => {
+    const all = await world();
+    await all.looks();
+    await happens(all);
+    await all.looks();
+    expect(all.types()).toEqual(expected);
   });
 });
 
