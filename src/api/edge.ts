@@ -28,7 +28,9 @@ export interface EdgeOptions {
 }
 
 export function guardEdge(server: FastifyInstance, options: EdgeOptions): void {
-  const names = new Set(['localhost', options.host.toLowerCase(), URL.parse(options.publicUrl)?.hostname ?? '']);
+  const known = ['localhost', options.host.toLowerCase(), URL.parse(options.publicUrl)?.hostname ?? ''];
+  // Without a public URL, a request without a name is not one for this server.
+  const names = new Set(known.filter((name) => name !== ''));
   const isOpen = !LOOPBACK.test(options.host);
   server.addHook('onRequest', async (request, reply) => {
     const { hostname } = request;

@@ -65,8 +65,14 @@ describe('the edge of HTTP', () => {
     for (const path of ['/healthz', '/metrics', '/v1/devices', '/docs', '/nothing']) expectProblem(await raw(get(path, 'evil.test')), 421);
     expectProblem(await raw(get('/healthz', '127.0.0.1', 'X-Forwarded-Host: evil.test\r\n')), 421);
     expect(await raw(get('/healthz', '127.0.0.1', 'X-Forwarded-Host: fixgate.example.org\r\n'))).toContain('HTTP/1.1 200');
-    expectProblem(await raw('GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n'), 400);
-    expect(await raw('GET /healthz HTTP/1.0\r\n\r\n')).toContain('HTTP/1.1 200');
+  });
+
+  it.each([
+    ['with a public URL', (): Api => api],
+    ['without one', (): Api => open],
+  ])('1: refuses a request without a name, but of HTTP/1.0: %s', async (_, to) => {
+    expectProblem(await raw('GET /docs HTTP/1.1\r\nConnection: close\r\n\r\n', to()), 400);
+    expect(await raw('GET /docs HTTP/1.0\r\n\r\n', to())).toContain('HTTP/1.1 200');
   });
 
   it('1: machines that look after it call it what they like when it listens for others', async () => {

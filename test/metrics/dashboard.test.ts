@@ -33,6 +33,6 @@ describe('the dashboard', () => {
           expect([panel, label, ['instance', 'le', ...labels].includes(label)]).toEqual([panel, label, true]);
     }
     const left = metrics.map(({ name }) => name).filter((name) => !asked.has(name));
-    expect(left).toEqual(['fixgate_lookalikes_total']);
+    expect(left, 'add a panel to deploy/grafana/fixgate.json').toEqual(['fixgate_lookalikes_total']);
   });
 });
