@@ -44,8 +44,8 @@ export function Explained({ hex, explain }: { readonly hex: string; readonly exp
             {explain.map((one, index) => (
               <tr key={`${one.at} ${one.name}`} class={index === marked ? 'marked' : ''} onMouseEnter={() => mark(index)}>
                 <th scope="row">{one.name}</th>
-                <td class="mono">{one.raw}</td>
-                <td>
+                <td class="mono plain">{one.raw}</td>
+                <td class="plain">
                   <Plain value={one.value ?? ''} />
                 </td>
               </tr>
