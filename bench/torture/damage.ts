@@ -106,8 +106,10 @@ async function newestSegment(slot: string): Promise<string | undefined> {
 /** By slot, the last sequence that ClickHouse and Redis both have. */
 async function deliveredEverywhere(rig: Rig): Promise<Map<string, number>> {
   const directory = join(rig.dataDir, 'cursor');
-  const [file] = readdirSync(directory).filter((name) => name.endsWith('.json'));
-  const table = await Cursor.load(join(directory, file ?? 'none'));
+  const file = readdirSync(directory).find((name) => name.startsWith('clickhouse-') && name.endsWith('.json'));
+  // Nothing has reached the table yet.
+  if (file === undefined) return new Map();
+  const table = await Cursor.load(join(directory, file));
   const instance = readFileSync(join(rig.dataDir, 'instance'), 'utf8').trim();
   const client = rig.redisClient();
   try {
