@@ -72,8 +72,12 @@ function at({ lat, lon }: Spot): Uint8Array {
 async function replies(id: string, device: TcpDevice, { lat, lon }: Spot): Promise<void> {
   const text = `GPS:1 Sat:7 Lat:${lat} Long:${lon} Alt:147`;
   const body = { type: 'custom', parameters: { text: 'getgps' } };
-  const { status, body: made } = await server.call('POST', `/v1/devices/${id}/commands`, body);
-  expect(status).toBe(201);
+  // It has said who it is; its record comes a moment later.
+  const { body: made } = await eventually(async () => {
+    const answer = await server.call('POST', `/v1/devices/${id}/commands`, body);
+    expect(answer).toMatchObject({ status: 201 });
+    return answer;
+  });
   await device.until(({ received }) => received.length > 5);
   device.send(reply(text));
   await eventually(async () =>
