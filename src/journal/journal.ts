@@ -48,6 +48,8 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 /** Invariant 12. */
 const PACED_ENTRIES = 32;
+/** What gathers was appended at most so long before it is written. */
+const GATHERED_MS = 1_000;
 /** Room is looked for in one turn of so many while nothing is written. */
 const REST_TURNS = 10;
 const FIRST_GATHER_BYTES = 256 * 1024;
@@ -184,6 +186,11 @@ export class Journal extends JournalStats {
   /** How long the commit in flight has been at it, ms; 0 when there is none. */
   get stalledMs(): number {
     return this.#flightSince < 0 ? 0 : this.#clock.elapsed() - this.#flightSince;
+  }
+
+  /** Everything that was appended up to then is durable, or was reported failed. `now` and the result: ms of one clock. */
+  settledUntil(now: number): number {
+    return this.pendingBytes === 0 ? now : now - this.stalledMs - GATHERED_MS;
   }
 
   /**

@@ -20,6 +20,8 @@ export interface Totals {
   readonly sinkLag: Map<string, number>;
   /** By sink: before what everything is delivered, s since 1970; the earliest, where several processes say one. */
   readonly deliveredUntil: Map<string, number>;
+  /** By slot: before what everything is on the disk, s since 1970. */
+  readonly settledUntil: Map<string, number>;
   readonly sinkEntries: Map<string, number>;
   readonly sinkRows: Map<string, number>;
   readonly parked: Map<string, number>;
@@ -45,6 +47,7 @@ export function totalsOf(all: Iterable<readonly [process: string, metrics: Metri
     malformed: new Map(),
     sinkLag: new Map(),
     deliveredUntil: new Map(),
+    settledUntil: new Map(),
     sinkEntries: new Map(),
     sinkRows: new Map(),
     parked: new Map(),
@@ -101,6 +104,9 @@ const ADDING: Readonly<Record<string, Adding>> = {
   fixgate_sink_delivered_until_seconds({ deliveredUntil }, value, label) {
     const sink = label('sink');
     deliveredUntil.set(sink, Math.min(value, deliveredUntil.get(sink) ?? value));
+  },
+  fixgate_journal_settled_until_seconds({ settledUntil }, value, label) {
+    settledUntil.set(label('slot'), value);
   },
   fixgate_stream_group_lag_entries(totals, value, label) {
     group(totals, label('stream'), label('group')).lag = value;

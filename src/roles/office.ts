@@ -57,6 +57,7 @@ import { StatementTable } from '../out/sink/clickhouse/statements.ts';
 import { StatementKeeper } from '../out/sink/state/statements.ts';
 import { openState, type State } from '../state/open.ts';
 import { campaignerOf, testerOf } from './control-centre.ts';
+import { Counted } from './counted.ts';
 import { Exclusion } from './exclusion.ts';
 import { firstValues } from './first-values.ts';
 import { stateOptions } from './lifecycle.ts';
@@ -163,12 +164,13 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     record,
     log,
   });
+  const counted = new Counted(config.workers, ['state'], now);
   const silence = new SilenceKeeper({
     store: state,
     record,
     now,
     elapsed: () => systemClock.elapsed(),
-    counted: async () => 1000 * (totalsOf(await options.facts.metrics()).deliveredUntil.get('state') ?? 0),
+    counted: async () => counted.look(totalsOf(await options.facts.metrics())),
     log,
   });
   const exclusion = new Exclusion(config.dataDir);
@@ -385,26 +387,19 @@ function eraserOf(options: OfficeOptions, state: State, deviceRecords: DeviceRec
   });
 }
 
-/** Usage that is noted arrives so much later at the most, unless it waits for a sink. */
-const NOTED_MS = 60_000;
-
 function statementsOf(
-  { facts, instance, log }: OfficeOptions,
+  { config, facts, instance, log }: OfficeOptions,
   store: State,
   history: UsageHistory,
   table: StatementTable,
 ): StatementKeeper {
+  const counted = new Counted(config.workers, ['state', 'clickhouse'], now);
   return new StatementKeeper({
     store,
     history,
     table,
     instance,
-    async delivered() {
-      // As the shipper has seen it, not reckoned from now: one that hangs, or has just begun, says nothing new.
-      const { deliveredUntil } = totalsOf(await facts.metrics());
-      const [sums, rows] = [deliveredUntil.get('state'), deliveredUntil.get('clickhouse')];
-      return sums === undefined || rows === undefined ? 0 : 1000 * Math.min(sums, rows) - NOTED_MS;
-    },
+    delivered: async () => counted.look(totalsOf(await facts.metrics())),
     now,
     log,
   });

@@ -38,6 +38,8 @@ export function sample(metrics: Metrics, journal: Journal, host: ListenHost, vit
     bytes = journal.bytesWritten;
     entries = journal.entries;
     metrics.journalRefusing.set({ slot: String(slot) }, journal.state === JournalState.Open ? 0 : 1);
+    // While it refuses, marks may be missing that the shipper reads up to.
+    if (journal.accepting) metrics.journalSettledUntil.set({ slot: String(slot) }, journal.settledUntil(host.clock.now()) / 1000);
     metrics.journalSize.set(journal.directoryBytes);
     metrics.sessions.set(host.sessions.size);
     metrics.workerSessions.set({ process: `worker-${slot}` }, host.sessions.size);

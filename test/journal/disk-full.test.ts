@@ -262,6 +262,8 @@ describe('sick disk (promise 5)', () => {
     await slot.it.check();
     expect(slot.it.state).toBe('sick');
     expect(slot.it.stalledMs).toBe(1001);
+    // What gathers behind it, or was appended just before it, is not older.
+    expect(slot.it.settledUntil(5_000)).toBe(5_000 - 1_001 - 1_000);
     expect(slot.append('c')).toBe(-1);
     expect(slot.durable).toEqual([]);
     held.release();
@@ -269,6 +271,7 @@ describe('sick disk (promise 5)', () => {
     await slot.it.check();
     expect(slot.it.state).toBe('open');
     expect(slot.durable).toEqual([1, 2]);
+    expect(slot.it.settledUntil(5_000)).toBe(5_000);
     await slot.it.close();
   });
 

@@ -112,6 +112,12 @@ export function createMetrics() {
     entries: counter('fixgate_journal_entries_total', 'Entries made durable.'),
     journalFailures: counter('fixgate_journal_failures_total', 'Commits that failed; nothing in them was answered as stored.'),
     journalRefusing: gauge('fixgate_journal_refusing', '1 while a journal refuses writes: full or failing disk.', ['slot'], 'max'),
+    journalSettledUntil: gauge(
+      'fixgate_journal_settled_until_seconds',
+      'Time, in seconds since 1970, before which everything that the worker received is on the disk. Statements rest on it.',
+      ['slot'],
+      'min',
+    ),
     texts: counter('fixgate_texts_total', 'Text messages from gateways, by what became of them.', ['outcome']),
     journalSize: gauge('fixgate_journal_size_bytes', 'Bytes of journal segments on disk.', [], 'max'),
     dataFree: gauge('fixgate_data_free_bytes', 'Free space of the file system that holds the data directory.', [], 'max'),

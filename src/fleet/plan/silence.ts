@@ -19,7 +19,8 @@ import { inForce, PLANS, type PlanHistory, UNLIMITED_HISTORY } from './versions.
  * 2. A silence is told once, and its end once, also by several servers on one store and over a restart: it stands in the table `silent`
  *    from the one to the other, and is put there and taken out on the condition that no other did it.
  * 3. While this process was stopped, or the store was away, it has heard nothing: each device has its whole time again.
- * 4. A device is not silent before its usage is counted: a shipper that was stopped, or waits for the store, makes no device silent.
+ * 4. A device is not silent before its usage is counted: a worker or shipper that was stopped, or waits for a disk or the store,
+ *    makes no device silent.
  * 5. The usage of a device is looked at twice, further apart than a change takes to get here, and a silence is written on the condition that it
  *    has not grown. It stands in the row: what is heard late, of before the silence, does not end it.
  */
