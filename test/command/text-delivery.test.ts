@@ -309,7 +309,7 @@ describe('a gateway that does not take it', () => {
   it('one that does not answer is asked once for a critical command, which is unknown (2)', async () => {
     await delivery.stop();
     double.answer = undefined;
-    delivery = newDelivery(newGateway('twilio', '/Messages.json', 'AC1', 50));
+    delivery = newDelivery(newGateway('twilio', '/Messages.json', 'AC1', 2_000));
     delivery.start();
     const command = await submitted(stop);
     const sent = await eventually(async () => {
