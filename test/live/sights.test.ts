@@ -100,7 +100,7 @@ describe('what a worker has seen', () => {
     expect([tick().length, tick().length]).toEqual([500, 450]);
     pass(14_000);
     expect(tick().length).toBe(405);
-    // Nobody looks any more: ten seconds pass, then the list is told in messages of a thousand.
+    // After the last client has left, ten seconds pass, then the list is told in messages of a thousand.
     for (let second = 1; second < 10; second++) {
       pass(1_000);
       expect([tick().length, sights.isHasty]).toEqual([0, false]);

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('what nobody looks at is told once a second; what somebody looks at ten times, from the moment at which it is asked for', async () => {
+test('without a client it is told once a second; with one ten times, from the moment at which it is asked for', async () => {
   let told = 0;
   let isHasty = false;
   const telling = new Telling(

@@ -33,7 +33,7 @@ function rig() {
   return { file, noticed, change };
 }
 
-test('a file that nobody writes is looked at every two seconds', async () => {
+test('a file that is not written is looked at every two seconds', async () => {
   const { file, noticed } = rig();
   await vi.advanceTimersByTimeAsync(20_000);
   expect(file.looks).toBe(10);
