@@ -96,7 +96,7 @@ describe.each(['lmdb', 'redis'] as const)('a hold, with the state in %s', (kind)
     test('one that has not begun when the hold is answered begins after its end', async () => {
       const [store, other] = [await stores.open(kind), await stores.open(kind)];
       const done: string[] = [];
-      const first = installation(store, 'one', done);
+      const first = installation(store, 'one', []);
       await first.request('d', 'me', 'keep');
       await ended(first);
       expect(await holdsOf(store).set('d', CASE, 'me')).toBeDefined();
