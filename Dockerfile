@@ -10,6 +10,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY codecs codecs
 COPY web web
+COPY tools/build tools/build
 # The link is where a codec package finds fixgate/codec and fixgate/wire.
 RUN npm run build && npm prune --omit=dev && ln -s .. node_modules/fixgate
 

@@ -8,6 +8,7 @@ const { unit, whole, torture } = projects();
  */
 const COMPUTING = 2;
 const WAITING = 5;
+const PROGRAM = './test/support/build-program.ts';
 
 export default defineConfig({
   test: {
@@ -18,8 +19,14 @@ export default defineConfig({
     projects: [
       // Modules are loaded once for all files of a process: they keep nothing that a test could find (`torture` counts processes).
       { extends: true, test: { name: 'unit', include: unit, isolate: false, maxWorkers: COMPUTING, sequence: { groupOrder: 0 } } },
-      { extends: true, test: { name: 'whole', include: whole, isolate: false, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
-      { extends: true, test: { name: 'torture', include: torture, maxWorkers: WAITING, sequence: { groupOrder: 1 } } },
+      {
+        extends: true,
+        test: { name: 'whole', include: whole, globalSetup: PROGRAM, isolate: false, maxWorkers: WAITING, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: { name: 'torture', include: torture, globalSetup: PROGRAM, maxWorkers: WAITING, sequence: { groupOrder: 1 } },
+      },
     ],
   },
 });

@@ -5,6 +5,7 @@ import { longForms } from './test/support/projects.ts';
 export default defineConfig({
   test: {
     include: ['test/long/**/*.long.ts', ...longForms()],
+    globalSetup: './test/support/build-program.ts',
     env: { FIXGATE_TEST_LONG: '1' },
     testTimeout: 3_600_000,
     hookTimeout: 180_000,

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { placesOf } from '../src/cli/page-cache.ts';
+import { licenceOf } from '../tools/build/licences.ts';
 
 /**
  * Builds the pages of the console and the map below the devices, each once: they are cached by what they are made from.
@@ -70,11 +71,10 @@ function licences(): string {
   const require = createRequire(import.meta.url);
   const add = (name: string, from: string): void => {
     const directory = [from, ROOT].map((base) => join(base, 'node_modules', name)).find((path) => existsSync(join(path, 'package.json')));
-    if (directory === undefined || found.has(directory)) return;
+    const licence = directory === undefined || found.has(directory) ? undefined : licenceOf(directory);
+    if (directory === undefined || licence === undefined) return;
+    found.set(directory, licence);
     const facts = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
-    const file = readdirSync(directory).find((one) => /^licen[cs]e/i.test(one));
-    const text = file === undefined ? `Licence: ${facts.license}` : readFileSync(join(directory, file), 'utf8');
-    found.set(directory, `${facts.name} ${facts.version}\n${'-'.repeat(60)}\n${text.trim()}\n`);
     for (const dependency of Object.keys(facts.dependencies ?? {})) if (!dependency.startsWith('@types/')) add(dependency, directory);
   };
   for (const name of ['preact', '@preact/signals', 'maplibre-gl', 'pmtiles']) add(name, dirname(require.resolve('../package.json')));

@@ -12,7 +12,8 @@ export interface Refusal {
 /** What a child of the server does. */
 export type Role = 'worker' | 'shipper';
 
-const BIN = fileURLToPath(new URL('../../bin/fixgate.js', import.meta.url));
+/** The tests of it have one that was built. */
+const BIN = process.env['TESTED_PROGRAM'] ?? fileURLToPath(new URL('../../bin/fixgate.js', import.meta.url));
 /** A service manager's pause before it starts again what ended. */
 const RESTART_MS = 1000;
 const START_MS = 180_000;

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { run } from '../../src/cli/index.ts';
+import { tested } from '../support/program.ts';
 
 /** The real program in a process of its own, as a user runs it. */
-export const BIN = fileURLToPath(new URL('../../bin/fixgate.js', import.meta.url));
+export const BIN = tested();
 
 export interface Outcome {
   readonly code: number | null;

@@ -6,13 +6,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Random } from '../../src/simulate/random.ts';
 import { Server } from '../helpers/server.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { tested } from '../support/program.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, moment, until } from '../support/wait.ts';
 
 /** What is proved does not depend on them. */
 const DEVICES = rounds(60, 300);
 const SECONDS = rounds(8, 30);
-const BIN = join(import.meta.dirname, '../../bin/fixgate.js');
 const CODECS = ['teltonika', 'gt06', 'h02'];
 
 interface Summary {
@@ -37,7 +37,7 @@ async function simulate(codec: string, seed: number): Promise<Summary> {
   const port = await server?.port(codec);
   const args = ['simulate', '--protocol', codec, '--target', `127.0.0.1:${port}`, '--devices', String(DEVICES / CODECS.length)];
   args.push('--interval', '500ms', '--duration', `${SECONDS}s`, '--seed', String(seed), '--ledger', join(ledgers, codec), '--json');
-  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [tested(), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk) => {
     output += chunk;

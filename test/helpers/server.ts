@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { CHECKOUT, tested } from '../support/program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const BIN = join(ROOT, 'bin/fixgate.js');
 
 export interface Logged {
   readonly level: number;
@@ -28,7 +28,9 @@ export class Server {
     this.#ownsData = dataDir === undefined;
     this.#password = env['FIXGATE_CLICKHOUSE_PASSWORD'];
     this.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), 'fixgate-server-'));
-    const [program = process.execPath, ...args] = [...under, process.execPath, BIN, 'serve'];
+    // A checkout builds its pages itself.
+    const file = env['FIXGATE_HTTP_CONSOLE'] === 'true' ? CHECKOUT : tested();
+    const [program = process.execPath, ...args] = [...under, process.execPath, file, 'serve'];
     this.#child = spawn(program, args, {
       cwd: ROOT,
       env: {

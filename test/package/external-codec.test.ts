@@ -77,6 +77,7 @@ beforeAll(async () => {
     'codecs',
     'bin',
     'web',
+    'tools/build',
     'package.json',
     'package-lock.json',
     'tsconfig.json',
@@ -129,7 +130,7 @@ describe('the package', () => {
     expect(
       paths.filter(
         (path) =>
-          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|dist\/console\/(index\.html|icon\.svg|licences\.txt|assets\/[\w-]+\.(js|css))(\.br)?|dist\/console\/maps\/world\.pmtiles|((package|fixgate\.schema)\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
+          !/^(bin\/fixgate\.js|dist\/(src|codecs)\/.+\.(js|d\.ts)|dist\/src\/state\/lua\/\w+\.lua|dist\/licences\.txt|dist\/console\/(index\.html|icon\.svg|licences\.txt|assets\/[\w-]+\.(js|css))(\.br)?|dist\/console\/maps\/world\.pmtiles|((package|fixgate\.schema)\.json|README\.md|LICENSE|CHANGELOG\.md))$/.test(
             path,
           ),
       ),
