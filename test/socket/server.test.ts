@@ -2,9 +2,10 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { crc16X25, putU16be } from '../../src/base/wire/index.ts';
 import { clickHouseSecret } from '../../src/embedded/secret.ts';
+import { fixgate } from '../cli/command.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
@@ -20,19 +21,37 @@ async function login(server: Server): Promise<TcpDevice> {
   return device;
 }
 
-const servers: Server[] = [];
-function track(server: Server): Server {
-  servers.push(server);
-  return server;
+/** GT06: 0x01 with the zone +08:00, 0x01 without any, 0x12 in local time (fixtures `login-east-8`, `location-12-manual`). */
+const gt06 = new Map(frameLines('gt06').map((line) => [line.id, bytesOf(line.hex)]));
+const bare = bytesOf('78780d010752533678900242000100000d0a').slice();
+putU16be(bare, 14, crc16X25(bare, 2, 14));
+
+async function reportOfGt06(server: Server, hello: Uint8Array | undefined): Promise<void> {
+  const device = await TcpDevice.connect(await server.port('gt06'));
+  device.send(hello ?? new Uint8Array(0));
+  await device.until((d) => d.received.length === 10);
+  device.send(gt06.get('location-12-manual') ?? new Uint8Array(0));
+  device.send(gt06.get('heartbeat-manual') ?? new Uint8Array(0));
+  await device.until((d) => d.received.length === 20);
 }
 
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.stop();
-});
+const metrics = async (server: Server): Promise<string> => (await server.http('/metrics')).text();
+const recordsOf = (server: Server): Promise<string> => server.query(`SELECT count() FROM fixgate.positions FINAL WHERE device = '${IMEI}'`);
 
+/** One data directory, and the servers that have it one after the other. */
 describe('a whole server', () => {
-  it('answers, delivers, drains on SIGTERM with exit code 0, and leaves nothing running', async () => {
-    const server = track(await Server.start());
+  const ONE_WORKER = { FIXGATE_WORKERS: '1' };
+  const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-server-'));
+  let server: Server;
+  beforeAll(async () => {
+    server = await Server.start(ONE_WORKER, dataDir);
+  });
+  afterAll(async () => {
+    await server.stop();
+    server.removeData();
+  });
+
+  it('answers and delivers', async () => {
     const device = await login(server);
     expect(device.received.toString('hex')).toBe('01');
     const time = Date.UTC(2026, 9, 1);
@@ -48,96 +67,77 @@ describe('a whole server', () => {
       const readiness = await server.http('/readyz');
       expect([readiness.status, await readiness.json()]).toMatchObject([200, { status: 'ready' }]);
     });
-    await eventually(async () =>
-      expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
-    );
+    // The totals reach the supervisor once a second.
+    await eventually(async () => expect(await metrics(server)).toContain('fixgate_records_total{codec="teltonika"} 1'));
+  });
+
+  it('is the only one on its data directory', async () => {
+    const { code, line } = await refusal({ FIXGATE_DATA_DIR: server.dataDir });
+    expect(code).not.toBe(0);
+    expect(line).toMatch(/in use by another fixgate/);
+  });
+
+  it('drains on SIGTERM with exit code 0, leaves nothing running, and knows after a restart what a device has taught', async () => {
+    // The zone of an earlier login.
+    await reportOfGt06(server, gt06.get('login-east-8'));
     const children = [...server.children('worker'), ...server.children('shipper'), ...server.children('clickhouse')];
-    expect(children).toHaveLength(2 + (await workers(server)));
-    expect(await server.stop()).toBe(0);
+    expect(children).toHaveLength(3);
+    server.signal('SIGTERM');
+    expect(await server.exited).toBe(0);
     for (const pid of children) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
     expect(server.stderr).toBe('');
+    server = await Server.start(ONE_WORKER, dataDir);
+    await reportOfGt06(server, bare);
+    // The same fix in the same zone is the same record.
+    await eventually(async () => expect(await server.query("SELECT count() FROM fixgate.statuses WHERE protocol = 'gt06'")).toBe('2\n'));
+    expect(await server.query("SELECT toString(time, 'UTC') FROM fixgate.positions FINAL WHERE protocol = 'gt06'")).toBe(
+      '2011-08-29 09:46:16.000\n',
+    );
   });
 
   it('restarts each process that is killed, and keeps the totals of the dead', async () => {
-    const server = track(await Server.start({ FIXGATE_WORKERS: '1' }));
     const device = await login(server);
-    device.send(packet(Date.UTC(2026, 9, 1)));
+    device.send(packet(Date.UTC(2026, 9, 2)));
     await device.until((d) => d.received.length === 5);
-    // The totals reach the supervisor once a second.
-    await eventually(async () =>
-      expect(await (await server.http('/metrics')).text()).toContain('fixgate_records_total{codec="teltonika"} 1'),
-    );
+    await eventually(async () => expect(await metrics(server)).toContain('fixgate_records_total{codec="teltonika"} 1'));
     for (const role of ['worker', 'shipper', 'clickhouse'] as const) {
       const [pid = 0] = server.children(role);
       process.kill(pid, 'SIGKILL');
-      await eventually(() => expect(server.children(role)).not.toContain(pid));
+      // Another one is there, so that what is said to be ready is not the dead one.
+      await eventually(() => expect(server.children(role).filter((other) => other !== pid)).toHaveLength(1));
       await eventually(async () => expect(await (await server.http('/readyz')).json()).toMatchObject({ status: 'ready' }));
     }
     const again = await login(server);
-    again.send(packet(Date.UTC(2026, 9, 2)));
+    again.send(packet(Date.UTC(2026, 9, 3)));
     await again.until((d) => d.received.length === 5);
-    await eventually(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('2\n'));
+    await eventually(async () => expect(await recordsOf(server)).toBe('3\n'));
     await eventually(async () => {
-      const text = await (await server.http('/metrics')).text();
+      const text = await metrics(server);
       expect(text).toContain('fixgate_records_total{codec="teltonika"} 2');
       expect(text).toContain('fixgate_process_restarts_total{process="worker"} 1');
     });
   });
 
   it('does not outlive its supervisor, and goes on with the same data', async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-server-'));
-    const first = await Server.start({}, dataDir);
-    const device = await login(first);
-    device.send(packet(Date.UTC(2026, 9, 1)));
+    const device = await login(server);
+    device.send(packet(Date.UTC(2026, 9, 4)));
     await device.until((d) => d.received.length === 5);
-    first.signal('SIGKILL');
-    await first.exited;
-    const second = track(await Server.start({}, dataDir));
-    await eventually(async () => expect(await second.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'));
-    await second.stop();
-    rmSync(dataDir, { recursive: true });
+    server.signal('SIGKILL');
+    await server.exited;
+    server = await Server.start(ONE_WORKER, dataDir);
+    await eventually(async () => expect(await recordsOf(server)).toBe('4\n'));
   });
 });
 
-describe('what a device has taught', () => {
-  /** GT06: 0x01 with the zone +08:00, 0x01 without any, 0x12 in local time (fixtures `login-east-8`, `location-12-manual`). */
-  const frames = new Map(frameLines('gt06').map((line) => [line.id, bytesOf(line.hex)]));
-  const bare = bytesOf('78780d010752533678900242000100000d0a').slice();
-  putU16be(bare, 14, crc16X25(bare, 2, 14));
-
-  async function report(server: Server, hello: Uint8Array): Promise<void> {
-    const device = await TcpDevice.connect(await server.port('gt06'));
-    device.send(hello);
-    await device.until((d) => d.received.length === 10);
-    device.send(frames.get('location-12-manual') ?? new Uint8Array(0));
-    device.send(frames.get('heartbeat-manual') ?? new Uint8Array(0));
-    await device.until((d) => d.received.length === 20);
-  }
-
-  it('is known after a restart: the zone of an earlier login', async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-server-'));
-    const env = { FIXGATE_WORKERS: '1' };
-    const first = await Server.start(env, dataDir);
-    await report(first, frames.get('login-east-8') ?? new Uint8Array(0));
-    expect(await first.stop()).toBe(0);
-    const second = track(await Server.start(env, dataDir));
-    await report(second, bare);
-    // The same fix in the same zone is the same record.
-    await eventually(async () => expect(await second.query("SELECT count() FROM fixgate.statuses WHERE protocol = 'gt06'")).toBe('2\n'));
-    expect(await second.query("SELECT toString(time, 'UTC') FROM fixgate.positions FINAL")).toBe('2011-08-29 09:46:16.000\n');
-    await second.stop();
-    rmSync(dataDir, { recursive: true });
-  });
-});
+async function refusal(env: Record<string, string>): Promise<{ code: number | null; line: string }> {
+  const server = Server.spawn({ FIXGATE_WORKERS: '1', ...env });
+  await server.exited;
+  const code = await server.stop();
+  expect(server.stderr.trim().split('\n')).toHaveLength(1);
+  return { code, line: server.stderr };
+}
 
 describe('a server that cannot start says why in one line', () => {
-  async function refusal(env: Record<string, string>): Promise<{ code: number | null; line: string }> {
-    const server = track(Server.spawn(env));
-    const code = await server.exited;
-    expect(server.stderr.trim().split('\n')).toHaveLength(1);
-    return { code, line: server.stderr };
-  }
-
   it('another program holds a port', async () => {
     const other = net.createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
@@ -155,32 +155,27 @@ describe('a server that cannot start says why in one line', () => {
     other.close();
   });
 
-  it('an unwritable data directory', async () => {
-    const parent = mkdtempSync(join(tmpdir(), 'fixgate-unwritable-'));
-    const file = join(parent, 'file');
-    writeFileSync(file, '');
-    chmodSync(file, 0o444);
-    const { code, line } = await refusal({ FIXGATE_DATA_DIR: join(file, 'data') });
-    expect(code).not.toBe(0);
-    expect(line).toMatch(/^fixgate: dataDir: cannot write in .*FIXGATE_DATA_DIR/);
-    rmSync(parent, { recursive: true });
-  });
-
-  it('a wrong configuration key, or a codec that is not there', async () => {
+  it('a wrong configuration key', async () => {
     expect(await refusal({ FIXGATE_LISTNE: 'gt06:0' })).toMatchObject({
       code: 78,
       line: expect.stringContaining('did you mean FIXGATE_LISTEN?'),
     });
-    const unknown = await refusal({ FIXGATE_LISTEN: 'gt6:0' });
-    expect(unknown.code).not.toBe(0);
-    expect(unknown.line).toMatch(/listeners\.0\.codec: no codec gt6; did you mean gt06\?/);
   });
 
-  it('another server on the same data directory', async () => {
-    const server = track(await Server.start());
-    const { code, line } = await refusal({ FIXGATE_DATA_DIR: server.dataDir });
-    expect(code).not.toBe(0);
-    expect(line).toMatch(/in use by another fixgate/);
+  it('what fixgate check-config finds, which reads the same: an unwritable data directory, a codec that is not there', async () => {
+    const parent = mkdtempSync(join(tmpdir(), 'fixgate-unwritable-'));
+    const file = join(parent, 'file');
+    writeFileSync(file, '');
+    chmodSync(file, 0o444);
+    for (const [env, line] of [
+      [{ FIXGATE_DATA_DIR: join(file, 'data') }, /dataDir: cannot write in .*FIXGATE_DATA_DIR/],
+      [{ FIXGATE_DATA_DIR: parent, FIXGATE_LISTEN: 'gt6:0' }, /listeners\.0\.codec: no codec gt6; did you mean gt06\?/],
+    ] as const) {
+      const { code, error } = await fixgate(['check-config'], '', env);
+      expect(code).not.toBe(0);
+      expect(error).toMatch(line);
+    }
+    rmSync(parent, { recursive: true });
   });
 });
 
@@ -193,8 +188,11 @@ describe('a ClickHouse that does not answer', () => {
     await new Promise((resolve) => gate.close(resolve));
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-clickhouse-'));
     const secret = await clickHouseSecret(directory);
-    const env = { FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${port}`, FIXGATE_CLICKHOUSE_PASSWORD: secret.reveal() };
-    const server = track(await Server.start(env));
+    const env = { FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${port}`, FIXGATE_CLICKHOUSE_PASSWORD: secret.reveal() };
+    const server = await Server.start(env);
+    onTestFinished(async () => {
+      await server.stop();
+    });
     const device = await login(server);
     device.send(packet(Date.UTC(2026, 9, 1)));
     await device.until((d) => d.received.length === 5);
@@ -213,8 +211,3 @@ describe('a ClickHouse that does not answer', () => {
     rmSync(directory, { recursive: true });
   });
 });
-
-async function workers(server: Server): Promise<number> {
-  const { parts } = Object(await (await server.http('/readyz')).json());
-  return Object.keys(parts).filter((name) => name.startsWith('worker-')).length;
-}
