@@ -1,7 +1,9 @@
 import dgram from 'node:dgram';
+import { mkdtempSync } from 'node:fs';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeStorage } from '../../src/base/files.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { secretUrl } from '../../src/base/secret.ts';
@@ -26,16 +28,6 @@ import { eventually, moment, pause, until } from '../support/wait.ts';
 
 /** What a killed worker may have taken with it of one device (docs/plans.md): 16 KiB, and a few of these devices' packets. */
 const LOST_AT_A_KILL = 16_384 + 4_096;
-
-let server: Server | undefined;
-let redis: RedisServer | undefined;
-
-afterEach(async () => {
-  await server?.stop();
-  await redis?.stop();
-  server = undefined;
-  redis = undefined;
-});
 
 /** A TCP device that counts what its socket does. */
 class Client {
@@ -147,10 +139,94 @@ function h02(device: string): Buffer {
   );
 }
 
+/** Kills workers and the shipper of a server whose devices report, and makes of history what the sums were. */
+async function throughKills(running: Server, stateUrl = ''): Promise<void> {
+  const port = await running.port('teltonika');
+  let over = false;
+  const clients = Array.from({ length: 4 }, () => new Client());
+  const devices = clients.map(async (client, index) => {
+    for (let n = 0; !over; ) {
+      try {
+        await client.connect(port);
+      } catch {
+        await pause(50);
+        continue;
+      }
+      let good = await client.ask(handshake(String(356307042441000 + index)), 1);
+      while (good && !over) {
+        good = await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n++), 4);
+        await pause(10);
+      }
+      client.close();
+    }
+  });
+  /** Every device has got some more answers. */
+  const going = async (): Promise<void> => {
+    const before = clients.map(({ received }) => received);
+    await until(() => clients.every(({ received }, index) => received > (before[index] ?? 0) + 40));
+  };
+  const random = new Random(8);
+  let kills = 0;
+  for (let round = 0; round < rounds(2, 12); round++) {
+    await going();
+    await moment(random, 0, 500);
+    const role = round % 2 === 0 ? 'worker' : 'shipper';
+    await until(() => running.children(role).length > 0);
+    const pids = running.children(role);
+    process.kill(pids[round % pids.length] ?? 0, 'SIGKILL');
+    if (role === 'worker') kills++;
+  }
+  await going();
+  over = true;
+  await Promise.all(devices);
+  // What was not noted when the devices went is noted in 5 s.
+  const sums = await eventually(async () => {
+    const found = await agreed(running, stateUrl);
+    clients.forEach((client, index) => {
+      const sum = found.get(String(356307042441000 + index)) ?? NOTHING;
+      const [lostIn, lostOut] = [client.sent - sum.bytes_in, client.received - sum.bytes_out];
+      expect(lostIn).toBeGreaterThanOrEqual(0);
+      // A killed worker may have written an answer that never arrived.
+      expect(lostOut).toBeGreaterThanOrEqual(-4 * 2 * kills);
+      expect(lostIn + lostOut).toBeLessThanOrEqual(kills * LOST_AT_A_KILL);
+      expect(sum.bytes_in).toBeGreaterThan(0);
+    });
+    return found;
+  });
+  const env = {
+    FIXGATE_DATA_DIR: running.dataDir,
+    ...(stateUrl === '' ? {} : { FIXGATE_STATE_URL: stateUrl }),
+  };
+  const rebuild = (...args: string[]) => fixgate(['usage', 'rebuild', ...args, '--json'], '', env);
+  expect(await rebuild('--all', '--dry-run')).toMatchObject({ code: 0, out: '' });
+  // And when a sum is wrong, it is found and set right.
+  const store = await openState({
+    url: secretUrl(stateUrl),
+    prefix: 'fixgate:',
+    directory: join(running.dataDir, 'state'),
+    log: silentLog,
+  });
+  const key = `356307042441000 ${cycleOf(UNLIMITED, Date.now()).start}`;
+  await store.write([{ table: 'usage', key, add: { bytes_in: 12_345 } }]);
+  expect(await rebuild('--device', '356307042441000', '--dry-run')).toMatchObject({ code: 1 });
+  const done = await rebuild('--all');
+  expect([done.code, done.lines.length]).toEqual([0, 1]);
+  expect(countersOf(await store.get('usage', key))).toEqual(sums.get('356307042441000'));
+  await store.close();
+}
+
 describe('a whole server meters', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-metering-'));
+  let running: Server;
+  beforeAll(async () => {
+    running = await Server.start({ FIXGATE_WORKERS: '2' }, dataDir);
+  });
+  afterAll(async () => {
+    await running.stop();
+    running.removeData();
+  });
+
   it('to the byte what passed the sockets of devices on TCP and UDP, garbage included, and what a switch divides', async () => {
-    const running = await Server.start({ FIXGATE_WORKERS: '2' });
-    server = running;
     const [tcp, auto, switching] = [new Client(), new Client(), new Client()];
     await tcp.connect(await running.port('teltonika'));
     expect(await tcp.ask(handshake('356307042441013'), 1)).toBe(true);
@@ -218,124 +294,61 @@ describe('a whole server meters', () => {
     udp.close();
   });
 
+  it('through kill -9 of workers and the shipper, with the sums in lmdb; and history rebuilds the same', () => throughKills(running));
+
   it('what drains with it: nothing is lost on SIGTERM', async () => {
-    const first = await Server.start({ FIXGATE_WORKERS: '1' });
     const client = new Client();
-    await client.connect(await first.port('teltonika'));
-    await client.ask(handshake('356307042441013'), 1);
+    await client.connect(await running.port('teltonika'));
+    await client.ask(handshake('356307042441039'), 1);
     for (let n = 0; n < 10; n++) await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n), 4);
-    first.signal('SIGTERM');
-    expect(await first.exited).toBe(0);
-    expect((await inStore(first)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, bytes_out: client.received, records: 10 });
-    first.removeData();
+    running.signal('SIGTERM');
+    expect(await running.exited).toBe(0);
+    expect((await inStore(running)).get('356307042441039')).toMatchObject({
+      bytes_in: client.sent,
+      bytes_out: client.received,
+      records: 10,
+    });
+  });
+});
+
+describe('a whole server whose state store is a Redis meters', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-metering-'));
+  let redis: RedisServer;
+  let env: Readonly<Record<string, string>>;
+  let running: Server;
+  beforeAll(async () => {
+    redis = await RedisServer.start('--appendonly', 'yes');
+    env = { FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: redis.url, FIXGATE_DRAIN_MS: '2000' };
+    running = await Server.start(env, dataDir);
+  });
+  afterAll(async () => {
+    await running.stop();
+    running.removeData();
+    await redis.stop();
   });
 
   it('while the state store is away: nobody else waits for it, and it gets what it has missed', async () => {
-    redis = await RedisServer.start('--appendonly', 'yes');
-    const env = { FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: redis.url, FIXGATE_DRAIN_MS: '2000' };
-    const first = await Server.start(env);
     await redis.kill();
     const client = new Client();
-    await client.connect(await first.port('teltonika'));
+    await client.connect(await running.port('teltonika'));
     expect(await client.ask(handshake('356307042441013'), 1)).toBe(true);
     for (let n = 0; n < 10; n++) expect(await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n), 4)).toBe(true);
     client.close();
     await eventually(async () =>
-      expect((await inClickHouse(first)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, records: 10 }),
+      expect((await inClickHouse(running)).get('356307042441013')).toMatchObject({ bytes_in: client.sent, records: 10 }),
     );
     await eventually(async () =>
-      expect(await (await first.http('/readyz')).json()).toMatchObject({
+      expect(await (await running.http('/readyz')).json()).toMatchObject({
         parts: { state: { state: 'degraded' }, clickhouse: { state: 'up' } },
       }),
     );
-    first.signal('SIGTERM');
-    expect(await first.exited).toBe(0);
+    running.signal('SIGTERM');
+    expect(await running.exited).toBe(0);
     await redis.up('--appendonly', 'yes');
-    server = await Server.start(env, first.dataDir);
-    const sums = await agreed(server, redis.url);
+    running = await Server.start(env, running.dataDir);
+    const sums = await agreed(running, redis.url);
     expect(sums.get('356307042441013')).toMatchObject({ bytes_in: client.sent, bytes_out: client.received, records: 10 });
-    await server.stop();
-    first.removeData();
   });
 
-  it.each(['lmdb', 'redis'])(
-    'through kill -9 of workers and the shipper, with the sums in %s; and history rebuilds the same',
-    async (kind) => {
-      if (kind === 'redis') redis = await RedisServer.start('--appendonly', 'yes');
-      const stateUrl = redis?.url ?? '';
-      const running = await Server.start({ FIXGATE_WORKERS: '2', ...(stateUrl === '' ? {} : { FIXGATE_STATE_URL: stateUrl }) });
-      server = running;
-      const port = await running.port('teltonika');
-      let over = false;
-      const clients = Array.from({ length: 8 }, () => new Client());
-      const devices = clients.map(async (client, index) => {
-        for (let n = 0; !over; ) {
-          try {
-            await client.connect(port);
-          } catch {
-            await pause(50);
-            continue;
-          }
-          let good = await client.ask(handshake(String(356307042441000 + index)), 1);
-          while (good && !over) {
-            good = await client.ask(packet(Date.UTC(2026, 9, 1) + 1000 * n++), 4);
-          }
-          client.close();
-        }
-      });
-      /** Every device has got some more answers. */
-      const going = async (): Promise<void> => {
-        const before = clients.map(({ received }) => received);
-        await until(() => clients.every(({ received }, index) => received > (before[index] ?? 0) + 40));
-      };
-      const random = new Random(8);
-      let kills = 0;
-      for (let round = 0; round < rounds(4, 12); round++) {
-        await going();
-        await moment(random, 0, 500);
-        const role = round % 2 === 0 ? 'worker' : 'shipper';
-        await until(() => running.children(role).length > 0);
-        const pids = running.children(role);
-        process.kill(pids[round % pids.length] ?? 0, 'SIGKILL');
-        if (role === 'worker') kills++;
-      }
-      await going();
-      over = true;
-      await Promise.all(devices);
-      // What was not noted when the devices went is noted in 5 s.
-      const sums = await eventually(async () => {
-        const found = await agreed(running, stateUrl);
-        clients.forEach((client, index) => {
-          const sum = found.get(String(356307042441000 + index)) ?? NOTHING;
-          const [lostIn, lostOut] = [client.sent - sum.bytes_in, client.received - sum.bytes_out];
-          expect(lostIn).toBeGreaterThanOrEqual(0);
-          // A killed worker may have written an answer that never arrived.
-          expect(lostOut).toBeGreaterThanOrEqual(-4 * 2 * kills);
-          expect(lostIn + lostOut).toBeLessThanOrEqual(kills * LOST_AT_A_KILL);
-          expect(sum.bytes_in).toBeGreaterThan(0);
-        });
-        return found;
-      });
-      const env = {
-        FIXGATE_DATA_DIR: running.dataDir,
-        ...(stateUrl === '' ? {} : { FIXGATE_STATE_URL: stateUrl }),
-      };
-      const rebuild = (...args: string[]) => fixgate(['usage', 'rebuild', ...args, '--json'], '', env);
-      expect(await rebuild('--all', '--dry-run')).toMatchObject({ code: 0, out: '' });
-      // And when a sum is wrong, it is found and set right.
-      const store = await openState({
-        url: secretUrl(stateUrl),
-        prefix: 'fixgate:',
-        directory: join(running.dataDir, 'state'),
-        log: silentLog,
-      });
-      const key = `356307042441000 ${cycleOf(UNLIMITED, Date.now()).start}`;
-      await store.write([{ table: 'usage', key, add: { bytes_in: 12_345 } }]);
-      expect(await rebuild('--device', '356307042441000', '--dry-run')).toMatchObject({ code: 1 });
-      const done = await rebuild('--all');
-      expect([done.code, done.lines.length]).toEqual([0, 1]);
-      expect(countersOf(await store.get('usage', key))).toEqual(sums.get('356307042441000'));
-      await store.close();
-    },
-  );
+  it('through kill -9 of workers and the shipper; and history rebuilds the same', () => throughKills(running, redis.url));
 });
