@@ -1,13 +1,14 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { newOwner, readOwner, writeOwner } from '../../src/base/lock/owner.ts';
+import { isAlive } from '../../src/base/lock/process.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
-import { eventually, until } from '../support/wait.ts';
-import { KILLS, killedSupervisor } from './killed-supervisor.ts';
+import { eventually, pause, until } from '../support/wait.ts';
+import { killedSupervisor, processesOf } from './killed-supervisor.ts';
 
 const IMEI = '356307042441013';
 const DAY_MS = 86_400_000;
@@ -42,38 +43,63 @@ async function login(server: Server): Promise<TcpDevice> {
   return device;
 }
 
-it('a second server in another network namespace is refused, and what the first one acknowledged arrives', async () => {
-  const dataDir = freshData();
-  const first = track(await Server.start(ONE_LISTENER, dataDir));
-  const device = await login(first);
-  const second = Server.spawn({ ...ONE_LISTENER, FIXGATE_HTTP_HOST: '0.0.0.0' }, dataDir, ['unshare', '--map-root-user', '--net']);
-  let over = false;
-  const code = second.exited.then((ended) => {
-    over = true;
-    return ended;
+describe('one data directory', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-owner-'));
+  let first: Server;
+  afterAll(async () => {
+    await first.stop();
+    first.removeData();
   });
-  let acknowledged = 0;
-  while (!over || acknowledged === 0) {
-    device.send(packet(Date.UTC(2026, 0, 1) + acknowledged * 1000));
-    await device.until((d) => d.received.length === 1 + 4 * (acknowledged + 1));
-    acknowledged++;
-  }
-  expect(await code).toBe(73);
-  const owner = (await readOwner(dataDir))?.owner;
-  expect(second.stderr).toBe(
-    `fixgate: ${dataDir} is in use by another fixgate: process ${first.pid} on host ${owner?.host}, since ${owner?.since}; stop it or set FIXGATE_DATA_DIR to another directory\n`,
-  );
-  // Killed, the first one has the directory no more at once.
-  first.signal('SIGKILL');
-  await first.exited;
-  const third = track(await Server.start(ONE_LISTENER, dataDir));
-  await eventually(async () => expect(await third.query('SELECT count() FROM fixgate.positions FINAL')).toBe(`${acknowledged}\n`));
+
+  it('has no process and no lock of a supervisor that was killed, three times while it started', async () => {
+    first = await killedSupervisor(dataDir, 3, (server) => server);
+  });
+
+  it('is refused to a second server in another network namespace, and what the first one acknowledged arrives, though it is killed', async () => {
+    const device = await login(first);
+    const second = Server.spawn({ ...ONE_LISTENER, FIXGATE_HTTP_HOST: '0.0.0.0' }, dataDir, ['unshare', '--map-root-user', '--net']);
+    let over = false;
+    const code = second.exited.then((ended) => {
+      over = true;
+      return ended;
+    });
+    let acknowledged = 0;
+    while (!over || acknowledged === 0) {
+      device.send(packet(Date.UTC(2026, 0, 1) + acknowledged * 1000));
+      await device.until((d) => d.received.length === 1 + 4 * (acknowledged + 1));
+      acknowledged++;
+      await pause(20);
+    }
+    expect(await code).toBe(73);
+    const owner = (await readOwner(dataDir))?.owner;
+    expect(second.stderr).toBe(
+      `fixgate: ${dataDir} is in use by another fixgate: process ${first.pid} on host ${owner?.host}, since ${owner?.since}; stop it or set FIXGATE_DATA_DIR to another directory\n`,
+    );
+    await eventually(async () => expect(Number(await first.query('SELECT count() FROM fixgate.positions FINAL'))).toBeGreaterThan(0));
+    const children = processesOf(first);
+    // Killed, the first one has the directory no more at once.
+    first.signal('SIGKILL');
+    await first.exited;
+    const third = track(await Server.start(ONE_LISTENER, dataDir));
+    await eventually(async () => expect(await third.query('SELECT count() FROM fixgate.positions FINAL')).toBe(`${acknowledged}\n`));
+    await eventually(() => expect(children.filter(isAlive)).toEqual([]));
+  });
 });
 
-it('a worker that finds the record of another server ends without answering, and so does the server', async () => {
+it('a worker that is killed while the server starts is started again; one that finds the record of another server ends without answering, and so does the server', async () => {
   const dataDir = freshData();
-  const server = track(await Server.start({ ...ONE_LISTENER, ...NO_CLICKHOUSE }, dataDir));
+  const server = track(Server.spawn({ ...ONE_LISTENER, ...NO_CLICKHOUSE }, dataDir));
+  const [unlucky = 0] = await eventually(() => {
+    const found = server.children('worker');
+    expect(found).toHaveLength(1);
+    return found;
+  });
+  process.kill(unlucky, 'SIGKILL');
+  await server.logged('a process was killed during its start; restarting it');
+  await server.logged('listening');
   const device = await login(server);
+  expect(device.received.toString('hex')).toBe('01');
+
   const [worker = 0] = server.children('worker');
   // The supervisor stands still, so that the worker has to find out for itself; and the worker, until what it knew is old.
   server.signal('SIGSTOP');
@@ -92,26 +118,6 @@ it('a worker that finds the record of another server ends without answering, and
   expect(await server.exited).toBe(73);
   expect(server.stderr).toContain(`${dataDir} is in use by another fixgate: process 7 on host other-host`);
   expect((await readOwner(dataDir))?.owner).toEqual(foreign);
-});
-
-it(
-  `a supervisor that is killed leaves no process and no lock behind, ${KILLS} times`,
-  () => killedSupervisor(freshData(), KILLS, track),
-  400_000,
-);
-
-it('a worker that is killed while the server starts is started again', async () => {
-  const server = track(Server.spawn({ ...ONE_LISTENER, ...NO_CLICKHOUSE }, freshData()));
-  const [worker = 0] = await eventually(() => {
-    const found = server.children('worker');
-    expect(found).toHaveLength(1);
-    return found;
-  });
-  process.kill(worker, 'SIGKILL');
-  await server.logged('a process was killed during its start; restarting it');
-  await server.logged('listening');
-  const device = await login(server);
-  expect(device.received.toString('hex')).toBe('01');
 });
 
 it('npx fixgate serve ends in order when npx is told to end', async () => {
