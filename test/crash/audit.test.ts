@@ -1,34 +1,44 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/simulate/random.ts';
 import { fixgate } from '../cli/command.ts';
 import { chdbInstalled } from '../embedded/child.ts';
-import type { Server } from '../helpers/server.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { rounds } from '../support/thorough.ts';
 import { eventually, moment } from '../support/wait.ts';
 
 /** The audit of a whole server, over `kill -9` and an erasure: docs/audit.md. */
 
-let server: Server | undefined;
-let redis: RedisServer | undefined;
+/** Each of them starts the server once more. */
+const KILLS = rounds(1, 3);
 
-afterEach(async () => {
-  await server?.stop();
-  await redis?.stop();
-  server = undefined;
-  redis = undefined;
+let redis: RedisServer;
+let dataDir = '';
+let api: ApiServer;
+
+beforeAll(async () => {
+  if (!chdbInstalled) return;
+  redis = await RedisServer.start('--appendonly', 'yes');
+  dataDir = mkdtempSync(join(tmpdir(), 'fixgate-audit-'));
+  api = await start();
+});
+afterAll(async () => {
+  if (!chdbInstalled) return;
+  await api.running.stop();
+  await redis.stop();
+  rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
-async function start(env: Readonly<Record<string, string>>, dataDir: string, known?: string): Promise<ApiServer> {
-  const started = await ApiServer.start(env, { dataDir, ...(known === undefined ? {} : { known }) });
-  server = started.running;
-  return started;
+/** What is audited is written by the supervisor. */
+function start(known?: string): Promise<ApiServer> {
+  const env = { FIXGATE_REDIS_URL: redis.url, FIXGATE_WORKERS: '1' };
+  return ApiServer.start(env, { dataDir, ...(known === undefined ? {} : { known }) });
 }
 
-async function entriesOf(api: ApiServer, query: string): Promise<Record<string, unknown>[]> {
+async function entriesOf(query: string): Promise<Record<string, unknown>[]> {
   const { status, body } = await api.call('GET', `/v1/audit?limit=1000&${query}`);
   expect(status).toBe(200);
   return Array.isArray(body['entries']) ? body['entries'] : [];
@@ -36,14 +46,9 @@ async function entriesOf(api: ApiServer, query: string): Promise<Record<string, 
 
 describe.skipIf(!chdbInstalled)('the audit of a server', () => {
   it('no change is without its entry, whenever the server is killed', async () => {
-    redis = await RedisServer.start('--appendonly', 'yes');
-    const env = { FIXGATE_REDIS_URL: redis.url };
-    const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-audit-'));
-    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
     const random = new Random(18);
-    let api = await start(env, dataDir);
     const answered: string[] = [];
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < KILLS; round++) {
       const running = api;
       let killed = false;
       const change = async (lane: number): Promise<void> => {
@@ -59,7 +64,7 @@ describe.skipIf(!chdbInstalled)('the audit of a server', () => {
       api.running.signal('SIGKILL');
       await Promise.all(lanes);
       await api.running.exited;
-      api = await start(env, dataDir, api.token);
+      api = await start(api.token);
     }
     const { plans } = (await api.call('GET', '/v1/plans')).body;
     const made = (Array.isArray(plans) ? plans : []).map(({ name }) => `plans/${name}`).filter((name) => name !== 'plans/default');
@@ -83,9 +88,6 @@ describe.skipIf(!chdbInstalled)('the audit of a server', () => {
   });
 
   it('stays when a device is erased, and says whose data a token has read', async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-audit-'));
-    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
-    const api = await start({}, dataDir);
     await api.call('POST', '/v1/devices', { id: 'd-01', account: 'acme' });
     await api.call('POST', '/v1/devices', { id: 'd-02' });
     const reader = await api.as('read', 'locations');
@@ -100,14 +102,12 @@ describe.skipIf(!chdbInstalled)('the audit of a server', () => {
       expect(erased.status).toBe(200);
     });
     await eventually(async () => {
-      const kinds = (await entriesOf(api, 'device=d-01')).map(({ operation, by: of }) => `${operation} ${of === by}`);
+      const kinds = (await entriesOf('device=d-01')).map(({ operation, by: of }) => `${operation} ${of === by}`);
       expect(kinds).toContain('GET /v1/devices/{id}/positions true');
       expect(kinds).toContain('POST /v1/devices false');
       expect(kinds).toContain('DELETE /v1/devices/{id}/data false');
-      expect(await entriesOf(api, 'account=acme&type=change')).toContainEqual(
-        expect.objectContaining({ object: 'devices/d-01', status: 201 }),
-      );
-      expect(await entriesOf(api, `by=${by}&type=refused`)).toMatchObject([{ operation: 'GET /v1/audit', status: 403 }]);
+      expect(await entriesOf('account=acme&type=change')).toContainEqual(expect.objectContaining({ object: 'devices/d-01', status: 201 }));
+      expect(await entriesOf(`by=${by}&type=refused`)).toMatchObject([{ operation: 'GET /v1/audit', status: 403 }]);
       const { body } = await api.call('GET', `/v1/audit/exposure?token=${by}`);
       expect(body['devices']).toMatchObject([
         { device: 'd-01', accounts: ['acme'], operations: ['GET /v1/devices/{id}/positions'], count: 1 },
