@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { Fleet } from '../../src/simulate/fleet.ts';
 import { fixgate } from '../cli/command.ts';
@@ -13,17 +12,11 @@ import { rounds } from '../support/thorough.ts';
 import { eventually, remains } from '../support/wait.ts';
 import { ObedientDevice } from './device.ts';
 
-let server: Server | undefined;
-let redis: RedisServer | undefined;
 const devices: ObedientDevice[] = [];
 const ENVELOPE = ['version', 'id', 'kind', 'device', 'account', 'time', 'received', 'protocol', 'type', 'data'];
 
-afterEach(async () => {
+afterEach(() => {
   for (const device of devices.splice(0)) device.stop();
-  await server?.stop();
-  await redis?.stop();
-  server = undefined;
-  redis = undefined;
 });
 
 /** One server for all tests that only talk to it, each with devices of its own. */
@@ -44,14 +37,8 @@ async function shared(scopes = ['read', 'commands']): Promise<Started> {
   return { running, api: await common.as(...scopes), port: await running.port('teltonika') };
 }
 
-async function start(env: Readonly<Record<string, string>> = {}, scopes = ['read', 'commands']): Promise<Started> {
-  const api = await ApiServer.start(env, { scopes });
-  server = api.running;
-  return { running: server, api, port: await server.port('teltonika') };
-}
-
 /** A multiple of eight. */
-const FLEET = rounds(64, 200);
+const FLEET = rounds(32, 200);
 const imei = (n: number): string => String(356307042000000 + n);
 const parameter = (text: string): string => (text.startsWith('setdigout') ? 'DOUT1:0' : `Param ID:${text.split(' ')[1]} Value:1`);
 
@@ -168,26 +155,6 @@ describe('commands over HTTP', () => {
     expect([nobody?.status, nobody?.headers.get('content-type')]).toEqual([401, 'application/problem+json; charset=utf-8']);
     expect(devices[0]?.got).toEqual([]);
   });
-
-  it('grave ones need their scope, and where it is configured a second request', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'fixgate-confirm-'));
-    onTestFinished(() => rmSync(directory, { recursive: true }));
-    const config = join(directory, 'fixgate.yaml');
-    writeFileSync(config, 'commands:\n  confirm: true\n');
-    const { api, port } = await start({ FIXGATE_CONFIG: config }, ['read', 'commands', 'engine']);
-    const obedient = device(port, 1);
-    const path = `/v1/devices/${imei(1)}/commands`;
-    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika', when: 'any', reason: 'a test' };
-    const asked = await api.call('POST', path, wanted);
-    expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
-    expect(await api.call('POST', path, { ...wanted, parameters: { output: 2 }, confirm: asked.body['confirm'] })).toMatchObject({
-      status: 428,
-    });
-    const again = await api.call('POST', path, wanted);
-    expect(await api.call('POST', path, { ...wanted, confirm: again.body['confirm'] })).toMatchObject({ status: 201 });
-    await eventually(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']));
-    expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
-  });
 });
 
 describe('an engine stop', () => {
@@ -246,8 +213,17 @@ describe('fixgate send', () => {
   });
 });
 
-describe('commands from the Redis stream', () => {
-  it('are queued once, echo their reference, and what is malformed is an event and acknowledged', async () => {
+describe('a server with a Redis stream of commands, where grave ones are confirmed', () => {
+  let redis: RedisServer;
+  let api: ApiServer;
+  let port = 0;
+
+  afterAll(async () => {
+    await api.running.stop();
+    await redis.stop();
+  });
+
+  it('queues those of the stream once, echoes their reference, and what is malformed is an event and acknowledged', async () => {
     redis = await RedisServer.start('--appendonly', 'yes');
     const client = redis.client();
     await client.xadd(
@@ -269,7 +245,11 @@ describe('commands from the Redis stream', () => {
     const bell = ['device', imei(1), 'type', 'get_parameter', 'parameters', '{"id":8}', 'reason', 'bell\u0007', 'ref', 'a4'];
     await client.xadd('fixgate:commands', '*', ...bell, 'protocol', 'teltonika');
     await client.xadd('fixgate:commands', '*', 'colour', 'red');
-    const { port } = await start({ FIXGATE_REDIS_URL: redis.url });
+    const config = join(redis.directory, 'confirm.yaml');
+    writeFileSync(config, 'commands:\n  confirm: true\n');
+    const env = { FIXGATE_WORKERS: '1', FIXGATE_CONFIG: config, FIXGATE_REDIS_URL: redis.url };
+    api = await ApiServer.start(env, { scopes: ['read', 'commands', 'engine'] });
+    port = await api.running.port('teltonika');
     const obedient = device(port, 1);
     const events = async (): Promise<string[]> =>
       (await client.xrange('fixgate:events', '-', '+')).flatMap(([, fields]) => {
@@ -296,6 +276,21 @@ describe('commands from the Redis stream', () => {
     );
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 7']);
     expect((await client.xpending('fixgate:commands', 'fixgate'))[0]).toBe(0);
+  });
+
+  it('asks for a scope for grave ones, and for a second request', async () => {
+    const obedient = device(port, 2);
+    const path = `/v1/devices/${imei(2)}/commands`;
+    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika', when: 'any', reason: 'a test' };
+    const asked = await api.call('POST', path, wanted);
+    expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
+    expect(await api.call('POST', path, { ...wanted, parameters: { output: 2 }, confirm: asked.body['confirm'] })).toMatchObject({
+      status: 428,
+    });
+    const again = await api.call('POST', path, wanted);
+    expect(await api.call('POST', path, { ...wanted, confirm: again.body['confirm'] })).toMatchObject({ status: 201 });
+    await eventually(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']));
+    expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
   });
 });
 
@@ -378,15 +373,17 @@ describe('simulated devices of every protocol', () => {
 });
 
 describe('five commands to each of many devices', () => {
+  const FIRST = 2000;
+
   it('over two workers, with reconnects and a worker that is killed: each ends in its true state, in order, none lost', async () => {
-    const { running, api, port } = await start();
-    const fleet = Array.from({ length: FLEET }, (_, n) => device(port, n, 5 + (n % 20)));
+    const { running, api, port } = await shared();
+    const fleet = Array.from({ length: FLEET }, (_, n) => device(port, FIRST + n, 5 + (n % 20)));
     const wanted = Array.from({ length: 5 }, (_, round) => fleet.map((_, n) => ({ n, id: 1000 + round * FLEET + n }))).flat();
     let killed = 0;
     const submit = async (from: number): Promise<void> => {
       for (let i = from; i < wanted.length; i += 8) {
         const { n, id } = wanted[i] ?? { n: 0, id: 0 };
-        const { status } = await api.call('POST', `/v1/devices/${imei(n)}/commands`, {
+        const { status } = await api.call('POST', `/v1/devices/${imei(FIRST + n)}/commands`, {
           type: 'get_parameter',
           parameters: { id },
           protocol: 'teltonika',
@@ -404,7 +401,7 @@ describe('five commands to each of many devices', () => {
     expect(killed).toBeGreaterThan(0);
     for (const [n, obedient] of fleet.entries()) {
       const ids = wanted.filter((one) => one.n === n).map(({ id }) => id);
-      const path = `/v1/devices/${imei(n)}/commands`;
+      const path = `/v1/devices/${imei(FIRST + n)}/commands`;
       await eventually(async () => expect((await api.call('GET', path)).body).toMatchObject({ open: [], ended: { length: 5 } }));
       const { ended } = (await api.call('GET', path)).body;
       const states = Array.isArray(ended)
