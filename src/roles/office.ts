@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { ApiOffice } from '../api/office.ts';
 import { every } from '../base/beat.ts';
 import { systemClock } from '../base/clock.ts';
@@ -263,7 +263,7 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     explainer,
     traces,
     replayer,
-    parked: new ParkedDesk({ ...packed, instance: options.instance }, exclusion),
+    parked: new ParkedDesk(join(config.dataDir, 'parked'), { ...packed, instance: options.instance }, exclusion),
     settled: () => exclusion.settled(),
     isConnected: options.isConnected,
     connections: options.connections,

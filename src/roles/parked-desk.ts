@@ -1,13 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import type { ParkedList } from '../api/office.ts';
 import { AppError, type ErrorCode } from '../base/errors.ts';
+import { nodeStorage } from '../base/files.ts';
 import { modulePath } from '../cluster/child-process.ts';
 import type { PackedAccess } from '../cluster/messages.ts';
 import type { Exclusion } from './exclusion.ts';
 
 /**
  * What sinks have set aside, for the API. Runs in the supervisor; files are read and entries decoded in a thread for each request, one at
- * a time: there may be many, and some are there because they are hard to read.
+ * a time: there may be many, and some are there because they are hard to read. Where the sink has set nothing aside no thread
+ * starts.
  */
 export interface ParkedThreadData {
   /** Packed. */
@@ -31,16 +33,20 @@ export type FromParked =
   | { readonly code: ErrorCode; readonly message: string };
 
 export class ParkedDesk {
+  readonly #directory: string;
   readonly #data: Omit<ParkedThreadData, 'work'>;
   readonly #exclusion: Exclusion;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(data: Omit<ParkedThreadData, 'work'>, exclusion: Exclusion) {
+  /** `directory`: of what was set aside. */
+  constructor(directory: string, data: Omit<ParkedThreadData, 'work'>, exclusion: Exclusion) {
+    this.#directory = directory;
     this.#data = data;
     this.#exclusion = exclusion;
   }
 
   async list(sink: string, after: string, limit: number): Promise<ParkedList> {
+    if (await this.#isEmpty(sink)) return { entries: [], total: 0 };
     const answer = await this.#ask({ sink, after, limit, retries: false, id: undefined });
     if (!('listed' in answer)) throw new RangeError('another answer was expected');
     return answer.listed;
@@ -48,9 +54,14 @@ export class ParkedDesk {
 
   /** Without `id`, all of the sink. */
   async retry(sink: string, id?: string): Promise<{ delivered: number; refused: number }> {
+    if (await this.#isEmpty(sink)) return { delivered: 0, refused: 0 };
     const answer = await this.#exclusion.writing(() => this.#ask({ sink, after: '', limit: 0, retries: true, id }));
     if (!('retried' in answer)) throw new RangeError('another answer was expected');
     return answer.retried;
+  }
+
+  async #isEmpty(sink: string): Promise<boolean> {
+    return !(await nodeStorage.list(this.#directory)).some((name) => name.startsWith(`${sink}.`));
   }
 
   #ask(work: Work): Promise<Exclude<FromParked, { code: ErrorCode }>> {

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-const MANY = rounds(20_000, 100_000);
+const MANY = rounds(4000, 100_000);
 const NDJSON = { 'content-type': 'application/x-ndjson' };
 const CSV = { 'content-type': 'text/csv' };
 const bulk = (lines: readonly unknown[]) =>
@@ -138,7 +138,7 @@ describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
     const answer = await api.call('POST', '/v1/devices/bulk', text, NDJSON);
     expect(answer.body).toEqual({ lines: MANY, created: MANY, changed: 0, unchanged: 0, failed: 0, problems: [] });
     expect(api.events).toHaveLength(MANY);
-    expect(await device('a-17777')).toMatchObject({ id: 'd-17777', account: 'a77' });
+    expect(await device('a-3777')).toMatchObject({ id: 'd-3777', account: 'a77' });
     expect((await api.call('GET', '/v1/devices/export?format=csv')).text.split('\n')).toHaveLength(MANY + 2);
   });
 
