@@ -2,11 +2,14 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/simulate/random.ts';
+import { rounds } from '../support/thorough.ts';
 import { moment } from '../support/wait.ts';
 import { ask, chdbInstalled, cleanUp, freshDirectory, type Running, start } from './child.ts';
 
 const TABLE = `CREATE TABLE t (id UInt64, month UInt8) ENGINE = MergeTree PARTITION BY month ORDER BY id
   SETTINGS non_replicated_deduplication_window = 1000`;
+
+const KILLS = rounds(3, 20);
 
 function insert(running: Running, token: string, rows: string) {
   return ask(running.url, rows, { query: 'INSERT INTO t FORMAT CSV', insert_deduplication_token: token });
@@ -73,14 +76,14 @@ describe.skipIf(!chdbInstalled)('kill -9', () => {
     const killer = (async () => {
       while (!finished) {
         await moment(random, 40, 160);
-        if (finished || kills === 8) return;
+        if (finished || kills === KILLS) return;
         await running.end('SIGKILL');
         kills++;
         running = await start(directory, port);
       }
     })();
     let batches = 0;
-    for (; batches < 40 || kills < 8; batches++) {
+    for (; batches < 5 * KILLS || kills < KILLS; batches++) {
       const rows = Array.from({ length: 1000 }, (_, i) => `${batches * 1000 + i},${i % 3}`).join('\n');
       for (let status = 0; status !== 200; )
         status = await insert(running, `batch ${batches}`, rows).then(
