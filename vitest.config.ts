@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/support/verdict.ts'],
     pool: 'forks',
+    // Node reads the files itself: no test replaces a module.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     testTimeout: 300_000,
     hookTimeout: 600_000,
     projects: [

@@ -10,6 +10,8 @@ export default defineConfig({
     testTimeout: 3_600_000,
     hookTimeout: 180_000,
     pool: 'forks',
+    // Node reads the files itself: no test replaces a module.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     maxWorkers: 1,
     reporters: ['default', './test/support/verdict.ts'],
   },
