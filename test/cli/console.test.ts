@@ -18,12 +18,18 @@ async function signIn(link: string): Promise<{ status: number; body: Record<stri
   return { status: answer.status, body: Object(await answer.json()) };
 }
 
+/** No ClickHouse, and nobody waits for it. */
+const ENV = { FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
+
 describe('fixgate console', () => {
   let server: ApiServer;
   beforeAll(async () => {
-    server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
+    server = await ApiServer.start(ENV);
   });
-  afterAll(() => server.running.stop());
+  afterAll(async () => {
+    await server.running.stop();
+    server.running.removeData();
+  });
 
   const run = (...args: string[]) =>
     fixgate(['console', ...args], '', { FIXGATE_DATA_DIR: server.running.dataDir, FIXGATE_URL: server.url });
@@ -99,20 +105,18 @@ describe('fixgate console', () => {
     expect(sent.split('\u001b[2J')).toHaveLength(2);
   });
 
-  it('refuses where no server runs', async () => {
-    const before = await ApiServer.start({ FIXGATE_WORKERS: '1' });
-    const { dataDir } = before.running;
-    before.running.signal('SIGTERM');
-    await before.running.exited;
+  it('refuses where no server runs any more', async () => {
+    const { dataDir } = server.running;
+    server.running.signal('SIGTERM');
+    await server.running.exited;
     const { code, error } = await fixgate(['console'], '', { FIXGATE_DATA_DIR: dataDir });
-    before.running.removeData();
     expect([code, error]).toEqual([73, expect.stringContaining(`no server runs on ${dataDir}`)]);
   });
 });
 
 it('a server that starts on a terminal prints the link there, and its log has no code', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-terminal-'));
-  const env = { FIXGATE_DATA_DIR: dataDir, FIXGATE_HTTP_PORT: '0', FIXGATE_CLICKHOUSE_PORT: '0', FIXGATE_WORKERS: '1' };
+  const env = { ...ENV, FIXGATE_DATA_DIR: dataDir, FIXGATE_HTTP_PORT: '0' };
   const listen = 'teltonika@127.0.0.1:0';
   const terminal = spawn('script', ['-qfec', `'${process.execPath}' '${BIN}' serve`, '/dev/null'], {
     env: cleanEnvironment({ ...env, FIXGATE_LISTEN: listen }),

@@ -10,11 +10,13 @@ import { BIN, cleanEnvironment, fixgate } from './command.ts';
 /** Commands that follow a server until Ctrl-C, when it ends and comes back. */
 
 const IMEI = '356307042441013';
+/** No ClickHouse, and nobody waits for it. */
+const ENV = { FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
 let server: ApiServer;
 const children: ChildProcess[] = [];
 const devices: TcpDevice[] = [];
 beforeAll(async () => {
-  server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
+  server = await ApiServer.start(ENV);
 });
 afterAll(async () => {
   for (const device of devices) device.close();
@@ -68,7 +70,7 @@ async function kill(signal: NodeJS.Signals): Promise<void> {
 /** On the same port, with the same data. */
 async function startAgain(): Promise<void> {
   const { dataDir } = server.running;
-  server = await ApiServer.start({ FIXGATE_WORKERS: '1', FIXGATE_HTTP_PORT: new URL(server.url).port }, { dataDir, known: server.token });
+  server = await ApiServer.start({ ...ENV, FIXGATE_HTTP_PORT: new URL(server.url).port }, { dataDir, known: server.token });
 }
 
 /** Why it is away depends on how far it has come with ending. */
@@ -78,29 +80,40 @@ const away = (text: string): number => text.split('\n').filter((line) => line.st
 const back = (text: string): number => text.split('fixgate: the server is back\n').length - 1;
 
 describe.each(['SIGTERM', 'SIGKILL'] as const)('a server that ends by %s and comes back', (signal) => {
-  it('is said once each by tail, trace and top, which go on; on standard error', async () => {
+  it('is said once each by tail, trace and top, which go on; on standard error, and on a terminal in the first line of top', async () => {
     const all = [
       ['tail', '--json'],
       ['trace', IMEI, '--json'],
       ['top', '--json'],
     ].map((args) => follow(process.execPath, BIN, ...args));
     const [tail, trace, top] = all;
-    await report();
+    const look = `stty rows 40 cols 200; exec '${process.execPath}' '${BIN}' top`;
+    const terminal = follow('script', '-qfec', look, '/dev/null');
+    const drawn = (): string[] => terminal.written().split('\u001b[H').slice(1);
+    await eventually(() => expect(drawn()[0]).toContain('loudest devices'));
     await eventually(async () => {
       await report();
       for (const one of [tail, trace]) expect(one?.written()).toContain(IMEI.slice(1));
-      expect(top?.written()).toContain('"ready"');
+      expect(top?.written()).toContain('"degraded"');
     });
     await kill(signal);
     await eventually(() => expect(all.map(({ said }) => away(said()))).toEqual([1, 1, 1]));
+    // Over what was there before.
+    await eventually(() => expect(drawn().at(-1)).toMatch(new RegExp(`^${AWAY.source}\u001b\\[K\r\ndevices `)));
     const before = all.map(({ written }) => written().length);
     await startAgain();
     await eventually(() => expect(all.map(({ said }) => back(said()))).toEqual([1, 1, 1]));
+    await eventually(() => expect(drawn().at(-1)).toMatch(/^fixgate \S+ {2}\w+/));
+    await terminal.stop();
     expect(trace?.said()).toContain('the trace goes on; what came meanwhile is not in it\n');
     await eventually(async () => {
       await report();
       const since = all.map(({ written }, i) => written().slice(before[i]));
-      expect(since).toEqual([expect.stringContaining('"device"'), expect.stringContaining('"frame"'), expect.stringContaining('"ready"')]);
+      expect(since).toEqual([
+        expect.stringContaining('"device"'),
+        expect.stringContaining('"frame"'),
+        expect.stringContaining('"degraded"'),
+      ]);
     });
     for (const one of all) {
       expect([away(one.said()), back(one.said())]).toEqual([1, 1]);
@@ -111,18 +124,6 @@ describe.each(['SIGTERM', 'SIGKILL'] as const)('a server that ends by %s and com
 });
 
 describe('a server that is away', () => {
-  it('stands in the first line of top on a terminal, over what was there before', async () => {
-    const look = `stty rows 40 cols 200; exec '${process.execPath}' '${BIN}' top`;
-    const top = follow('script', '-qfec', look, '/dev/null');
-    const drawn = (): string[] => top.written().split('\u001b[H').slice(1);
-    await eventually(() => expect(drawn()[0]).toContain('loudest devices'));
-    await kill('SIGTERM');
-    await eventually(() => expect(drawn().at(-1)).toMatch(new RegExp(`^${AWAY.source}\u001b\\[K\r\ndevices `)));
-    await startAgain();
-    await eventually(() => expect(drawn().at(-1)).toMatch(/^fixgate \S+ {2}\w+/));
-    await top.stop();
-  });
-
   it('has answered 503 as long as it could be asked', async () => {
     const statuses = new Set<number>();
     server.running.signal('SIGTERM');

@@ -153,16 +153,10 @@ describe('the package', () => {
     }
   });
 
-  it('runs by the command of the image, which has no embedded ClickHouse', async () => {
-    const command = /^CMD (.*)$/m.exec(readFileSync(join(ROOT, 'Dockerfile'), 'utf8'))?.[1] ?? '[]';
-    const [, ...args]: readonly string[] = JSON.parse(command);
-    const cwd = join(app, 'node_modules/fixgate');
+  it('is refused by the command of the image without a ClickHouse: it has none of its own', async () => {
     const settings = { FIXGATE_DATA_DIR: join(temporary, 'image'), FIXGATE_LISTEN: 'auto@127.0.0.1:0', FIXGATE_HTTP_HOST: '127.0.0.1' };
-    const refused = await run(process.execPath, args, { cwd, env: environment(settings) }).catch((error) => error);
+    const refused = await run(process.execPath, imageCommand(), { cwd: installed(), env: environment(settings) }).catch((error) => error);
     expect(refused).toMatchObject({ code: 78, stderr: expect.stringContaining('FIXGATE_CLICKHOUSE_URL') });
-    const { http } = await serve(await unusedPort(), args, { cwd, ...settings });
-    expect(await (await fetch(`${http}/healthz`)).json()).toEqual({ status: 'ok' });
-    expect(await stop()).toBe(0);
   });
 
   it('gives types to a codec’s author, who needs no type package beside it', async () => {
@@ -254,7 +248,6 @@ describe('a codec package', () => {
     writeFileSync(own, readFileSync(own, 'utf8').replace('a small harbour', 'another shore'));
     expect(await about('fixgate-codec-buoy', elsewhere)).toBe('weather buoys of another shore');
     expect(await about('./node_modules/fixgate-codec-buoy/index.js', elsewhere)).toBe('weather buoys of another shore');
-    expect(await about('fixgate-codec-buoy', app)).toBe('weather buoys of a small harbour');
   });
 
   it('that cannot be loaded is named in one line with the reason and the remedy', async () => {
@@ -284,8 +277,9 @@ describe('a codec package', () => {
     expect(await refused('fixgate-codec-bad')).toEqual({ code: 78, stderr: expect.stringContaining('defineCodec') });
   });
 
-  it('answers devices of a server whose ClickHouse is away, its own simulated ones at the port of auto among them', async () => {
+  it('answers devices of a server that runs by the command of the image and whose ClickHouse is away, its own simulated ones at the port of auto among them', async () => {
     const { listeners, http } = await serve(await unusedPort());
+    expect(await (await fetch(`${http}/healthz`)).json()).toEqual({ status: 'ok' });
     // The pages of the console, as they were built.
     await eventually(async () => expect(await (await fetch(http)).text()).toContain('/assets/'));
     const device = await TcpDevice.connect(Number(/^buoy tcp 127\.0\.0\.1:(\d+)$/.exec(listeners[0] ?? '')?.[1]));
@@ -315,7 +309,7 @@ describe('a codec package', () => {
     expect(both['buoy']?.acknowledged).toBeGreaterThan(0);
     expect(Object.keys(await simulated('buoy', '--config', 'fixgate.yaml'))).toEqual(['buoy']);
     expect(await stop()).toBe(0);
-    expect(existsSync(join(app, 'data/journal/0'))).toBe(true);
+    expect(existsSync(join(installed(), 'data/journal/0'))).toBe(true);
   });
 });
 
@@ -340,16 +334,22 @@ let server: ChildProcess | undefined;
 let ended: Promise<number | null> = Promise.resolve(null);
 afterAll(stop);
 
-/** The installed server, started in the application's directory with its data there. */
-async function serve(
-  clickhousePort: number,
-  args: readonly string[] = [join(app, 'node_modules/.bin/fixgate'), 'serve', '--config', 'fixgate.yaml'],
-  { cwd = app, ...settings }: { readonly cwd?: string; readonly [variable: string]: string | undefined } = {},
-): Promise<{ listeners: string[]; http: string }> {
-  const child = spawn(process.execPath, args, {
-    cwd,
+/** Where the image starts the server. */
+const installed = (): string => join(app, 'node_modules/fixgate');
+
+/** What the image runs. */
+function imageCommand(): readonly string[] {
+  const command = /^CMD (.*)$/m.exec(readFileSync(join(ROOT, 'Dockerfile'), 'utf8'))?.[1] ?? '[]';
+  const [, ...args]: readonly string[] = JSON.parse(command);
+  return args;
+}
+
+/** The installed server as the image starts it, with its data there. */
+async function serve(clickhousePort: number): Promise<{ listeners: string[]; http: string }> {
+  const child = spawn(process.execPath, imageCommand(), {
+    cwd: installed(),
     env: environment({
-      ...settings,
+      FIXGATE_CONFIG: join(app, 'fixgate.yaml'),
       FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${clickhousePort}`,
       FIXGATE_HTTP_PORT: '0',
       FIXGATE_WORKERS: '1',
