@@ -43,6 +43,8 @@ export interface Look {
   readonly dark?: boolean;
   /** What the API says is kept, for `knownTo`. */
   readonly records?: boolean;
+  /** Open for more than one test: `leave` does not close it. */
+  readonly stays?: boolean;
   /** Another window beside the one of this page, with the same session. A tab behind another would be hidden. */
   readonly beside?: Page;
 }
@@ -51,6 +53,8 @@ export interface Look {
 export class Chromium {
   readonly #browser: Browser;
   readonly #faults: string[] = [];
+  /** What `leave` closes. */
+  readonly #contexts = new Set<BrowserContext>();
 
   private constructor(browser: Browser) {
     this.#browser = browser;
@@ -63,8 +67,9 @@ export class Chromium {
     );
   }
 
-  async open(url: string, { width = 1280, height = 800, dark = false, records = false, beside }: Look = {}): Promise<Seen> {
+  async open(url: string, { width = 1280, height = 800, dark = false, records = false, stays = false, beside }: Look = {}): Promise<Seen> {
     const context: BrowserContext = beside?.browserContext() ?? (await this.#browser.createBrowserContext());
+    if (beside === undefined && !stays) this.#contexts.add(context);
     const page = await context.newPage({ type: beside === undefined ? 'tab' : 'window' });
     page.setDefaultTimeout(PATIENCE_MS);
     const faults: string[] = [];
@@ -86,6 +91,12 @@ export class Chromium {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }]);
     await page.goto(url);
     return { page, faults };
+  }
+
+  /** Closes what one test has opened: a page that nobody looks at any more goes on drawing. */
+  async leave(): Promise<void> {
+    await Promise.all([...this.#contexts].map((context) => context.close()));
+    this.#contexts.clear();
   }
 
   /** Rejects when something went wrong in any of its pages. */

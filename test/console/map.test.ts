@@ -1,26 +1,34 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Page } from 'puppeteer-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { BIN, cleanEnvironment, fixgate } from '../cli/command.ts';
+import { BIN, cleanEnvironment } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
 import { buildPages } from './pages.ts';
+import { enter, show } from './person.ts';
 
 /** Devices on the map: what a newcomer is promised, in a real browser with simulated devices. */
 const COUNT = 6;
+/** One is erased. */
+const LEFT = COUNT - 1;
 const ENV = { FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' };
 let server: ApiServer;
 let browser: Chromium;
 const drivers: ChildProcess[] = [];
+/** As small as it may be with the list beside the map. */
+const WINDOW = { width: 800, height: 600 };
+/** A window for all tests that can do with it: a map costs most when it is opened. */
+let seen: Seen;
 
 beforeAll(async () => {
   buildPages();
   server = await ApiServer.start(ENV);
   browser = await Chromium.launch();
 });
+afterEach(() => browser.leave());
 // The last is the first to run: the server ends whatever the browser says.
 afterAll(async () => {
   await server.running.stop();
@@ -54,14 +62,8 @@ async function drive(count = COUNT): Promise<{ stop: () => Promise<void> }> {
   };
 }
 
-async function open(screen: string, by: Chromium = browser, ...scopes: string[]): Promise<Seen> {
-  const args = ['console', ...scopes.flatMap((scope) => ['--scope', scope])];
-  const { out } = await fixgate(args, '', { FIXGATE_DATA_DIR: server.running.dataDir, FIXGATE_URL: server.url });
-  const seen = await by.open(out.trim());
-  await seen.page.waitForSelector('nav');
-  await seen.page.evaluate(`location.hash = '#/${screen}'`);
-  await seen.page.waitForSelector('main h1');
-  return seen;
+function open(screen: string, by: Chromium = browser, ...scopes: string[]): Promise<Seen> {
+  return enter(server, by, screen, { ...WINDOW, scopes });
 }
 
 /** The list and the map, from afar, have the same devices, so many, by their ids; returns those. */
@@ -112,17 +114,14 @@ function towns(page: Page): Promise<unknown> {
 }
 
 /** What it draws there when all of it comes. */
-async function townsOfWhole(): Promise<unknown> {
-  const { page } = await open('map');
+async function townsOfWhole(page: Page): Promise<unknown> {
   await page.waitForSelector('.map[data-ready]');
   await page.evaluate(`new Promise((resolve) => {
     const { map } = document.querySelector('.map');
     map.once('idle', resolve);
     map.jumpTo(${JSON.stringify(CLOSE)});
   })`);
-  const all = await towns(page);
-  await page.close();
-  return all;
+  return towns(page);
 }
 
 /** Looks there while it does not come: what is far away is drawn in its place. */
@@ -152,8 +151,11 @@ async function onMap(page: Page): Promise<Record<string, string>> {
 }
 
 describe('the map', () => {
-  it('shows simulated devices as they move, the same as the list, and is used by keys', async () => {
-    const { page, faults } = await open('map');
+  let whole: unknown;
+
+  it('shows simulated devices as they move, the same as the list, changes its colours with the page, and is used by keys', async () => {
+    seen = await enter(server, browser, 'map', { ...WINDOW, stays: true });
+    const { page, faults } = seen;
     const requests: string[] = [];
     page.on('request', (request) => requests.push(request.url()));
     await reads(page, '0 devices with a position');
@@ -172,9 +174,20 @@ describe('the map', () => {
     const before = await place();
     await eventually(async () => expect(await place()).not.toBe(before));
     await agreed(page, COUNT);
+    await page.select('select[aria-label=Colours]', 'dark');
+    await eventually(async () => expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark'));
+    await page.evaluate("delete document.querySelector('.map').dataset.devices");
+    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: String(COUNT) }));
     await page.focus('[role=listbox]');
     await page.keyboard.press('Enter');
     await eventually(async () => expect(await page.evaluate('location.hash')).toBe(`#/device/${device}`));
+    // Its command comes back answered.
+    await page.waitForSelector('nav.tabs');
+    await page.evaluate("[...document.querySelectorAll('nav.tabs a')].find((a) => a.textContent === 'Commands').click()");
+    await page.waitForSelector('form[aria-label="Send a command"] select');
+    await page.select('form[aria-label="Send a command"] select', 'version');
+    await press(page, 'form[aria-label="Send a command"] button.main');
+    await page.waitForSelector('td .answered');
     await driven.stop();
     expect(requests.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url))).toEqual([]);
     expect(requests.filter((url) => url.includes('/maps/')).length).toBeLessThanOrEqual(40);
@@ -182,7 +195,8 @@ describe('the map', () => {
   });
 
   it('filters by state and id, in the address', async () => {
-    const { page, faults } = await open('map?state=alarm');
+    const { page, faults } = seen;
+    await show(page, 'map?state=alarm');
     await eventually(async () => expect((await textOf(page)).match(/\d+ devices? with a position/)).not.toBeNull());
     expect(await page.$eval('select[aria-label=State]', (select) => Reflect.get(select, 'value'))).toBe('alarm');
     await page.select('select[aria-label=State]', '');
@@ -195,41 +209,37 @@ describe('the map', () => {
     await reads(page, '0 devices with a position');
     await agreed(page, 0);
     await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: '0' }));
+    await page.click('input[type=search]', { count: 3 });
+    await page.keyboard.press('Backspace');
+    await reads(page, `${COUNT} devices with a position`);
     expect(faults).toEqual([]);
   });
 
   it('loses a device that is erased while one looks', async () => {
-    const { page } = await open('map');
+    const { page } = seen;
     await reads(page, `${COUNT} devices with a position`);
     const { body } = await server.call('GET', '/v1/devices?limit=1');
     const [first] = Array.isArray(body['devices']) ? body['devices'] : [];
     expect(await server.call('DELETE', `/v1/devices/${first.id}/data?registry=remove`)).toMatchObject({ body: { device: first.id } });
-    await reads(page, `${COUNT - 1} devices with a position`);
+    await reads(page, `${LEFT} devices with a position`);
     expect(await textOf(page)).not.toContain(first.id);
-    expect(await agreed(page, COUNT - 1)).not.toContain(first.id);
+    expect(await agreed(page, LEFT)).not.toContain(first.id);
   });
 
-  it('is one click away from a device, whose command comes back answered', async () => {
-    const driven = await drive();
-    const { page, faults } = await open('map');
-    await page.waitForSelector('[role=option]');
+  it('is one click away from a device', async () => {
+    const { page, faults } = seen;
+    whole = await townsOfWhole(page);
     await press(page, '[role=option]');
-    await page.waitForSelector('.panel a');
     await press(page, '.panel a');
     await page.waitForSelector('nav.tabs');
-    await page.evaluate("[...document.querySelectorAll('nav.tabs a')].find((a) => a.textContent === 'Commands').click()");
-    await page.waitForSelector('form[aria-label="Send a command"] select');
-    await page.select('form[aria-label="Send a command"] select', 'version');
-    await press(page, 'form[aria-label="Send a command"] button.main');
-    await page.waitForSelector('td .answered');
-    await driven.stop();
     expect(faults).toEqual([]);
   });
 
   it('has the track of a device, point by point, and its events', async () => {
     const { body } = await server.call('GET', '/v1/devices?limit=1');
     const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
-    const { page, faults } = await open(`device/${device.id}`);
+    const { page, faults } = seen;
+    await show(page, `device/${device.id}`);
     // It is in ClickHouse a second after it came, and an event a second after that.
     await eventually(async () => {
       const events = await server.call('GET', `/v1/events?device=${device.id}&type=disconnected`);
@@ -257,7 +267,8 @@ describe('the map', () => {
   it('says on the track of a device that ClickHouse is away, and has the track when it is back', async () => {
     const { body } = await server.call('GET', '/v1/devices?limit=1');
     const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
-    const { page, faults } = await open(`device/${device.id}`);
+    const { page, faults } = seen;
+    await show(page, `device/${device.id}`);
     await reads(page, 'Point ');
     const [killed = 0] = server.running.children('clickhouse');
     process.kill(killed, 'SIGKILL');
@@ -274,18 +285,7 @@ describe('the map', () => {
     process.kill(next, 'SIGCONT');
     await reads(page, 'Point ');
     expect(faults).toEqual([]);
-  });
-
-  it('changes its colours with the page', async () => {
-    const { page, faults } = await open('map');
-    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
-    await page.select('select[aria-label=Colours]', 'dark');
-    await eventually(async () => expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark'));
-    await page.evaluate("delete document.querySelector('.map').dataset.devices");
-    const driven = await drive();
-    await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: expect.stringMatching(/^[1-9]/) }));
-    await driven.stop();
-    expect(faults).toEqual([]);
+    await page.close();
   });
 
   it('is a list where a browser draws nothing', async () => {
@@ -303,16 +303,16 @@ describe('the map', () => {
     expect(await page.$$eval('nav a', (links) => links.map(({ textContent }) => textContent))).not.toContain('Map');
   });
 
-  it('is live in four windows of nine, and the API answers in all of them', async () => {
+  it('is live in four windows of seven, and the API answers in all of them', async () => {
     const { page, faults } = await open('now');
     const tabs = [page];
     // All at once: a browser has six connections to a host.
-    const more = await Promise.all(Array.from({ length: 8 }, () => browser.open(`${server.url}/#/now`, { beside: page })));
+    const more = await Promise.all(Array.from({ length: 6 }, () => browser.open(`${server.url}/#/now`, { ...WINDOW, beside: page })));
     tabs.push(...more.map((one) => one.page));
     const states = (): Promise<string[]> =>
       Promise.all(tabs.map(async (tab) => String(await tab.evaluate("document.querySelector('header [role=status]').textContent"))));
     await eventually(async () =>
-      expect((await states()).sort()).toEqual([...Array(5).fill('○ paused: click to go on'), ...Array(4).fill('● live')]),
+      expect((await states()).sort()).toEqual([...Array(3).fill('○ paused: click to go on'), ...Array(4).fill('● live')]),
     );
     // Each of them is answered what it asks for.
     for (const tab of tabs) {
@@ -324,11 +324,9 @@ describe('the map', () => {
     await tabs[paused]?.evaluate("dispatchEvent(new Event('focus'))");
     await eventually(async () => expect((await states())[paused]).toBe('● live'));
     expect([...faults, ...more.flatMap((one) => one.faults)]).toEqual([]);
-    await Promise.all(more.map((one) => one.page.close()));
   });
 
   it('draws what was refused for a moment as if it never had been', async () => {
-    const whole = await townsOfWhole();
     const { page, faults } = await open('map');
     await page.waitForSelector('.map[data-ready]');
     await page.setRequestInterception(true);
@@ -345,18 +343,17 @@ describe('the map', () => {
   });
 
   it('stays right over a restart of the server', async () => {
-    const whole = await townsOfWhole();
     const { page, faults } = await open('map');
-    const beside = await browser.open(`${server.url}/#/now`, { beside: page });
+    const beside = await browser.open(`${server.url}/#/now`, { ...WINDOW, beside: page });
     await reads(beside.page, '● live');
-    await agreed(page, COUNT);
+    await agreed(page, LEFT);
     const [asset = ''] = /assets\/[^"]+\.js/.exec(await (await fetch(server.url)).text()) ?? [];
     const { dataDir } = server.running;
     server.running.signal('SIGTERM');
     await server.running.exited;
     await reads(page, 'The server does not answer');
     await reads(page, 'reconnecting');
-    await agreed(page, COUNT);
+    await agreed(page, LEFT);
     // What is asked for now does not come: a screen, and a part of the map below the devices.
     await beside.page.evaluate("location.hash = '#/decode'");
     await reads(beside.page, 'cannot be loaded');
@@ -370,7 +367,7 @@ describe('the map', () => {
     server = await starting;
     const driven = await drive(COUNT + 1);
     await driven.stop();
-    await reads(page, `${COUNT} devices with a position`);
+    await reads(page, `${LEFT} devices with a position`);
     await page.setOfflineMode(false);
     await reads(page, `${COUNT + 1} devices with a position`);
     await eventually(async () => expect(await towns(page)).toEqual(whole));

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { openState } from '../../src/state/open.ts';
 import { entries } from '../../src/state/pages.ts';
@@ -9,13 +9,15 @@ import { Chromium, loaded, press, reads, textOf } from './chromium.ts';
 import { enterWith, linkTo, show } from './person.ts';
 
 /** The way in, in a real browser against a whole server that builds its pages itself. */
+const ENV = { FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
 let server: ApiServer;
 let browser: Chromium;
 
 beforeAll(async () => {
-  server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
+  server = await ApiServer.start(ENV);
   browser = await Chromium.launch();
 });
+afterEach(() => browser.leave());
 // The last is the first to run: the server ends whatever the browser says.
 afterAll(() => server.running.stop());
 afterAll(async () => {
@@ -62,7 +64,7 @@ describe('a person', () => {
 
   it('is signed out of every tab when the token is revoked, also where nothing but the stream tells', async () => {
     const made = await server.call('POST', '/v1/tokens', { name: 'visitor', scopes: ['read', 'locations'] });
-    const { page, faults } = await enterWith(String(made.body['token']), server, browser);
+    const { page, faults } = await enterWith(String(made.body['token']), server, browser, { width: 800, height: 600 });
     await show(page, 'map');
     await reads(page, '● live');
     const beside = await browser.open(`${server.url}/#/events`, { beside: page });
@@ -77,7 +79,7 @@ describe('a person', () => {
     expect([...faults, ...beside.faults]).toEqual([]);
   });
 
-  it('without a session sees the sign-in page, whatever the address', async () => {
+  it('without a session sees the sign-in page, whatever the address; a token that is pasted opens the rest', async () => {
     const { page, faults } = await browser.open(`${server.url}/#/map`);
     await reads(page, 'npx fixgate console');
     expect(await page.$$('nav')).toEqual([]);
@@ -87,11 +89,8 @@ describe('a person', () => {
     await page.type('input', 'not-a-code');
     await page.keyboard.press('Enter');
     await reads(page, 'invalid code');
-    expect(faults).toEqual([]);
-  });
-
-  it('signs in with a token that is pasted, and out again', async () => {
-    const { page, faults } = await browser.open(server.url);
+    // In the same window with a token that is pasted, and out again.
+    await page.goto(server.url);
     await page.waitForSelector('input');
     await page.type('input', server.token);
     await page.keyboard.press('Enter');
@@ -125,7 +124,7 @@ describe('a person', () => {
 });
 
 describe('every page', () => {
-  it('takes keys, and none while one types', async () => {
+  it('takes keys, and fits a screen of 320 pixels', async () => {
     const { page, faults } = await browser.open(await link());
     await reads(page, 'No device yet');
     await page.keyboard.press('Tab');
@@ -136,12 +135,9 @@ describe('every page', () => {
     await page.waitForSelector('dialog[open]');
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog[open]', { hidden: true });
-    expect(faults).toEqual([]);
-  });
-
-  it('fits a screen of 320 pixels', async () => {
-    const { page } = await browser.open(await link(), { width: 320, height: 640 });
+    await page.setViewport({ width: 320, height: 640 });
     await reads(page, 'No device yet');
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(320);
+    expect(faults).toEqual([]);
   });
 });

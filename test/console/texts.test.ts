@@ -4,7 +4,7 @@ import { ObedientDevice } from '../command/device.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
-import { Chromium, reads } from './chromium.ts';
+import { Chromium, reads, type Seen } from './chromium.ts';
 import { buildPages } from './pages.ts';
 import { enter, show } from './person.ts';
 
@@ -15,16 +15,20 @@ const H02_STRANGER = '4209951234';
 const ACCOUNT = printable(64);
 const MARK = '<img src=x onerror=alert(1)>';
 const WIDTHS = [1280, 768, 320];
+const HEIGHT = 480;
 
 let server: ApiServer;
 let browser: Chromium;
 let device: ObedientDevice;
+/** One window for all of it. */
+let seen: Seen;
 
 beforeAll(async () => {
   buildPages();
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1', FIXGATE_REGISTRY: 'closed' });
   await write();
   browser = await Chromium.launch();
+  seen = await enter(server, browser, 'now', { stays: true });
 });
 // The last is the first to run: the server ends whatever the browser says.
 afterAll(() => server.running.stop());
@@ -95,7 +99,6 @@ async function knock(codec: string, bytes: Buffer): Promise<void> {
 /** Where something hostile is read, and what there is of it. */
 const SCREENS: readonly (readonly [screen: string, text: string])[] = [
   ['now', 'Deliveries'],
-  ['map', 'devices with a position'],
   ['devices', MARK],
   [`device/${DEVICE}`, MARK],
   [`device/${DEVICE}/commands`, MARK],
@@ -143,9 +146,28 @@ async function harmOf(page: Page): Promise<unknown> {
   })()`);
 }
 
+/** It is opened once: that is what it costs. */
+it('the map is not wider than the window, whatever that is', async () => {
+  const { page, faults } = seen;
+  await show(page, 'map');
+  await reads(page, 'devices with a position');
+  for (const width of WIDTHS) {
+    await page.setViewport({ width, height: HEIGHT });
+    await eventually(async () =>
+      expect([width, await page.evaluate('innerWidth'), await harmOf(page)]).toEqual([
+        width,
+        width,
+        { elements: 0, isWide: false, over: [] },
+      ]),
+    );
+  }
+  expect(faults).toEqual([]);
+});
+
 describe.each(WIDTHS)('in a window of %i pixels', (width) => {
   it('is text on every screen, and nothing is wider than the window', async () => {
-    const { page, faults } = await enter(server, browser, 'now', { width });
+    const { page, faults } = seen;
+    await page.setViewport({ width, height: HEIGHT });
     const harm: unknown[] = [];
     for (const [screen, text] of SCREENS) {
       await show(page, screen);
@@ -161,7 +183,9 @@ describe.each(WIDTHS)('in a window of %i pixels', (width) => {
   });
 
   it('is text in frames that come while one looks, field by field', async () => {
-    const { page, faults } = await enter(server, browser, `trace/${DEVICE}`, { width });
+    const { page, faults } = seen;
+    await page.setViewport({ width, height: HEIGHT });
+    await show(page, `trace/${DEVICE}`);
     await reads(page, 'Pause');
     const body = { type: 'custom', protocol: 'teltonika', parameters: { text: `shown ${width}` } };
     await eventually(async () => {

@@ -71,7 +71,8 @@ export class DevicesMap {
       maxPitch: 0,
       dragRotate: false,
       attributionControl: false,
-      fadeDuration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 200,
+      // Labels that fade in are drawn again and again, with every report of a device.
+      fadeDuration: 0,
     });
     // For who looks at the page from outside, such as a test.
     Object.assign(container, { map: this.#map });
