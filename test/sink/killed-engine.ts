@@ -72,10 +72,11 @@ class Between {
 }
 
 /**
- * A running server gets one fresh engine after the other; each is killed at a statement of its first migration, every `step`th of
- * them in turn, and started again. Resolves when each has its row; returns how many were killed.
+ * A running server gets one fresh engine after the other; each is killed at statements of its first migration, so many (`kills`) one
+ * after the other, and started again each time. Every `step`th statement has its turn. Resolves when each engine has its row; returns how
+ * often one was killed.
  */
-export async function killedAtFirstMigration(step: number): Promise<number> {
+export async function killedAtFirstMigration({ step, kills }: { readonly step: number; readonly kills: number }): Promise<number> {
   const proxy = new Between();
   await proxy.open();
   const server = await Server.start({ FIXGATE_CLICKHOUSE_URL: proxy.url, FIXGATE_WORKERS: '1', FIXGATE_DRAIN_MS: '500' });
@@ -94,16 +95,19 @@ export async function killedAtFirstMigration(step: number): Promise<number> {
     await arrived(whole);
     await whole.end();
     const statements = proxy.seen.filter((_, index) => index % step === 0);
-    for (const [index, statement] of statements.entries()) {
+    for (let from = 0; from < statements.length; from += kills) {
       const directory = await freshDirectory();
-      proxy.engine = await start(directory);
-      const killed = proxy.arm(statement, index % 2 === 0 ? 'during' : 'after');
-      await report();
-      await killed;
-      const again = await start(directory);
-      proxy.engine = again;
-      await arrived(again);
-      await again.end();
+      for (const [index, statement] of statements.slice(from, from + kills).entries()) {
+        const engine = await start(directory);
+        const killed = proxy.arm(statement, (from + index) % 2 === 0 ? 'during' : 'after');
+        proxy.engine = engine;
+        if (index === 0) await report();
+        await killed;
+      }
+      const last = await start(directory);
+      proxy.engine = last;
+      await arrived(last);
+      await last.end();
     }
     device.close();
     return statements.length;
