@@ -539,7 +539,7 @@ describe('after a restart', () => {
     expect(await server.running.exited).toBe(0);
     await eventually(() => expect(stream.of('ended')).toHaveLength(1));
     const known = server.token;
-    server = await ApiServer.start({}, { dataDir, known });
+    server = await ApiServer.start({ FIXGATE_WORKERS: '1' }, { dataDir, known });
     await eventually(async () => {
       const { body } = await server.call('GET', `/v1/positions?device=${imei}`);
       expect(body['hydrated']).toBe(true);

@@ -24,7 +24,7 @@ const span = { from: T, to: Date.now() + 3_600_000 };
 
 beforeAll(async () => {
   if (!chdbInstalled) return;
-  server = await ApiServer.start();
+  server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
   for (const imei of [MENDED, HELD, CLOSED]) {
     const device = await TcpDevice.connect(await server.running.port('teltonika'));
     device.send(handshake(imei));

@@ -8,7 +8,7 @@ import { fixgate, fixgateProcess } from '../cli/command.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake } from '../helpers/teltonika.ts';
 import { ApiServer } from '../support/api-server.ts';
-import { eventually, until } from '../support/wait.ts';
+import { eventually, pause, until } from '../support/wait.ts';
 import { PROTOCOLS, settled, Unit } from './month-unit.ts';
 
 /** A device of the month: an account's, with one unit after the other in it. */
@@ -183,6 +183,8 @@ export class World {
     return eventually(async () => {
       const { statements } = await this.call('GET', `/v1/accounts/${account}/statements/${month}`);
       const rows: readonly Row[] = Object(statements);
+      // Those that are not frozen are computed anew at each look.
+      if (rows.some(({ provisional }) => provisional)) await pause(1_000);
       expect(rows.filter(({ provisional }) => provisional).map(({ device }) => device)).toEqual([]);
       expect(rows.length).toBeGreaterThan(0);
       return rows;
