@@ -149,45 +149,36 @@ const syncFails: Fault = {
   },
 };
 
-const tornEntry: Fault = {
-  name: 'torn last entry',
-  side: 'server',
-  lastsMs: 0,
-  async run(rig, _lastsMs, random) {
-    let bytes = 0;
-    await rig.server.down(async () => {
-      bytes = await tearTails(rig, random);
-    });
-    return `${bytes} bytes behind the last entries`;
-  },
-};
+/** Something done to the files of a server that is down, and what happened. */
+type Damage = (rig: Rig, random: Random) => Promise<string>;
 
-const flippedBit: Fault = {
-  name: 'flipped bit',
-  side: 'server',
-  lastsMs: 0,
-  async run(rig, _lastsMs, random) {
-    let bits = 0;
-    await rig.server.down(async () => {
-      bits = await flipBit(rig, random, systemClock.now() - SETTLED_MS);
-    });
-    return `${bits} in a delivered entry`;
-  },
-};
+const tear: Damage = async (rig, random) => `${await tearTails(rig, random)} bytes behind the last entries`;
+const flip: Damage = async (rig, random) => `${await flipBit(rig, random, systemClock.now() - SETTLED_MS)} in a delivered entry`;
+const cut: Damage = async (rig) => `${await takeBackUnsynced(rig)} bytes lost`;
 
-/** Everything dies at once, and what was not synchronised is gone. */
-const powerCut: Fault = {
-  name: 'power cut',
-  side: 'server',
-  lastsMs: 0,
-  async run(rig) {
-    let bytes = 0;
-    await rig.server.down(async () => {
-      bytes = await takeBackUnsynced(rig);
-    });
-    return `${bytes} bytes lost`;
-  },
-};
+/** Everything dies at once; then the damages are done, in this order. */
+function damaged(name: string, ...damages: readonly Damage[]): Fault {
+  return {
+    name,
+    side: 'server',
+    lastsMs: 0,
+    async run(rig, _lastsMs, random) {
+      const said: string[] = [];
+      await rig.server.down(async () => {
+        for (const damage of damages) said.push(await damage(rig, random));
+      });
+      return said.join(', ');
+    },
+  };
+}
+
+const tornEntry = damaged('torn last entry', tear);
+const flippedBit = damaged('flipped bit', flip);
+/** What was not synchronised is gone. */
+const powerCut = damaged('power cut', cut);
+/** Every damage with one start of the server, which is what costs. */
+export const wreck = damaged('power cut, torn last entry, flipped bit', cut, tear, flip);
+export const DAMAGES: readonly Fault[] = [tornEntry, flippedBit, powerCut];
 
 /** Ahead or back, and then right again: one of the two is a step back. */
 const clockStep: Fault = {
@@ -273,9 +264,7 @@ export const FAULTS: readonly Fault[] = [
   stopChild('shipper'),
   diskFull,
   syncFails,
-  tornEntry,
-  flippedBit,
-  powerCut,
+  ...DAMAGES,
   clockStep,
   secondServer,
   noDescriptors,
@@ -296,8 +285,15 @@ export function faultsOf(side: Side): Fault[] {
   return FAULTS.filter((fault) => fault.side === side);
 }
 
-export function faultNamed(name: string): Fault {
-  const fault = FAULTS.find((one) => one.name === name);
-  if (fault === undefined) throw new Error(`no fault is called "${name}"`);
-  return fault;
+/** Two faults that begin at once, one on each side. */
+export function together(server: Fault, stores: Fault): Fault {
+  return {
+    name: `${server.name}, ${stores.name}`,
+    side: 'server',
+    lastsMs: Math.max(server.lastsMs, stores.lastsMs),
+    async run(rig, lastsMs, random) {
+      const said = await Promise.all([server, stores].map((one) => one.run(rig, one.lastsMs === 0 ? 0 : lastsMs, random)));
+      return said.filter((text) => text !== '').join(', ');
+    },
+  };
 }

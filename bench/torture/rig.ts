@@ -167,6 +167,15 @@ export class Rig {
     else writeFileSync(path, content);
   }
 
+  /** The last warnings and errors of the server. */
+  lastWords(): string {
+    const log = lines(readFileSync(join(this.directory, 'server.log'), 'utf8'));
+    return log
+      .filter((line) => !line.startsWith('{') || /"level":[456]0/.test(line))
+      .slice(-10)
+      .join('\n');
+  }
+
   /** Directories of the slots. */
   slots(): string[] {
     const journal = join(this.dataDir, 'journal');
