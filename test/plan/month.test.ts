@@ -292,7 +292,7 @@ describe.skipIf(!chdbInstalled)('the months of two accounts', () => {
       Object(networks).some((one: { roaming: boolean; mcc?: number }) => one.roaming && one.mcc === 262),
     );
     expect(roaming.map(({ device }) => device).sort()).toEqual(ROAMING.map((number) => world.place(number).id).sort());
-    await days('2026-11', 1, 2);
+    await days('2026-11', 2, 2);
     await day('2026-11-03');
     await world.call('PATCH', `/v1/devices/${world.place(CANCELLED).id}`, { expires_at: null, reason: 'back' });
     await eventually(async () =>
