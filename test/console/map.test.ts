@@ -150,6 +150,19 @@ async function onMap(page: Page): Promise<Record<string, string>> {
   return Object(await page.evaluate("({ ...document.querySelector('.map')?.dataset })"));
 }
 
+/** The first device of the list moves, as its panel says; returns its id. The list has the keys; the map follows the choice. */
+async function moves(page: Page): Promise<string> {
+  await page.waitForSelector('[role=option]');
+  await page.focus('[role=listbox]');
+  await page.keyboard.press('j');
+  await page.waitForSelector('.panel');
+  const device = String(await page.evaluate("document.querySelector('.panel b').textContent"));
+  const place = (): Promise<unknown> => page.evaluate("document.querySelector('.panel p.mono').textContent");
+  const before = await place();
+  await eventually(async () => expect(await place()).not.toBe(before));
+  return device;
+}
+
 describe('the map', () => {
   let whole: unknown;
 
@@ -165,14 +178,7 @@ describe('the map', () => {
     await eventually(async () =>
       expect(await onMap(page)).toMatchObject({ devices: String(COUNT), marks: expect.stringMatching(/^[1-9]/) }),
     );
-    // The list has the keys; the map follows the choice.
-    await page.focus('[role=listbox]');
-    await page.keyboard.press('j');
-    await page.waitForSelector('.panel');
-    const device = String(await page.evaluate("document.querySelector('.panel b').textContent"));
-    const place = (): Promise<unknown> => page.evaluate("document.querySelector('.panel p.mono').textContent");
-    const before = await place();
-    await eventually(async () => expect(await place()).not.toBe(before));
+    const device = await moves(page);
     await agreed(page, COUNT);
     await page.select('select[aria-label=Colours]', 'dark');
     await eventually(async () => expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark'));
@@ -219,12 +225,13 @@ describe('the map', () => {
   it('loses a device that is erased while one looks', async () => {
     const { page } = seen;
     await reads(page, `${COUNT} devices with a position`);
-    const { body } = await server.call('GET', '/v1/devices?limit=1');
-    const [first] = Array.isArray(body['devices']) ? body['devices'] : [];
-    expect(await server.call('DELETE', `/v1/devices/${first.id}/data?registry=remove`)).toMatchObject({ body: { device: first.id } });
+    const { body } = await server.call('GET', '/v1/devices');
+    // Those that are left are the first, which can be driven again.
+    const last = Array.isArray(body['devices']) ? body['devices'].at(-1) : undefined;
+    expect(await server.call('DELETE', `/v1/devices/${last.id}/data?registry=remove`)).toMatchObject({ body: { device: last.id } });
     await reads(page, `${LEFT} devices with a position`);
-    expect(await textOf(page)).not.toContain(first.id);
-    expect(await agreed(page, LEFT)).not.toContain(first.id);
+    expect(await textOf(page)).not.toContain(last.id);
+    expect(await agreed(page, LEFT)).not.toContain(last.id);
   });
 
   it('is one click away from a device', async () => {
@@ -265,7 +272,7 @@ describe('the map', () => {
     expect(faults).toEqual([]);
   });
 
-  it('says on the track of a device that ClickHouse is away, and has the track when it is back', async () => {
+  it('says that ClickHouse is away, on a track and on Now, moves meanwhile, and has the track when it is back', async () => {
     const { body } = await server.call('GET', '/v1/devices?limit=1');
     const [device] = Array.isArray(body['devices']) ? body['devices'] : [];
     const { page, faults } = seen;
@@ -283,7 +290,15 @@ describe('the map', () => {
     await press(page, 'button[aria-pressed=true]');
     await page.waitForSelector('main .refused');
     expect(await textOf(page)).toContain('ClickHouse');
+    const driven = await drive(LEFT);
+    await show(page, 'now');
+    const problems = await page.waitForSelector('section[aria-label=Problems]');
+    expect(await problems?.evaluate((section) => section.textContent)).toContain('clickhouse');
+    await show(page, 'map');
+    await moves(page);
+    await driven.stop();
     process.kill(next, 'SIGCONT');
+    await show(page, `device/${device.id}`);
     await reads(page, 'Point ');
     expect(faults).toEqual([]);
     await page.close();
