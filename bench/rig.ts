@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import puppeteer, { type Browser } from 'puppeteer-core';
 import { systemClock } from '../src/base/clock.ts';
 import { Latency, type LatencyData } from '../src/simulate/latency.ts';
 import { type FleetSettings, LoadFleet } from './load/fleet.ts';
@@ -211,6 +212,15 @@ export class Rig {
         return lookedOf(await looked);
       },
     };
+  }
+
+  /** Debian's Chromium. It counts as load. */
+  async browser(): Promise<Browser> {
+    const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+    const browser = await puppeteer.launch({ executablePath: '/usr/bin/chromium', headless: true, args, protocolTimeout: DRAIN_MS });
+    const child = browser.process();
+    if (child !== null) this.#track(child, 'devices');
+    return browser;
   }
 
   #track(child: ChildProcess, role: Role): void {

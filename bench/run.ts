@@ -11,6 +11,7 @@ import { API } from './scenarios/api.ts';
 import { DELIVERED } from './scenarios/delivered.ts';
 import { IDLE } from './scenarios/idle.ts';
 import { LOOKING } from './scenarios/looking.ts';
+import { PAGE } from './scenarios/page.ts';
 import type { Figure, Scenario } from './scenarios/scenario.ts';
 import { WAY_IN } from './scenarios/way-in.ts';
 
@@ -23,7 +24,7 @@ import { WAY_IN } from './scenarios/way-in.ts';
  * 3. A figure is marked when other programs used the machine meanwhile.
  * 4. Goals are printed beside, not enforced. A comparison fails when a figure with a goal is worse beyond doubt.
  */
-const SCENARIOS: readonly Scenario[] = [...WAY_IN, ...DELIVERED, ...IDLE, ...API, ...LOOKING];
+const SCENARIOS: readonly Scenario[] = [...WAY_IN, ...DELIVERED, ...IDLE, ...API, ...LOOKING, ...PAGE];
 /** What a comparison measures when nothing is named. */
 const COMPARED = ['way-in-1', 'way-in-10', 'moderate', 'delivered-1', 'delivered-10'];
 
