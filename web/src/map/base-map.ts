@@ -22,6 +22,9 @@ addProtocol('pmtiles', protocol.tile);
 
 /** A source that never says that it is loaded must not stop the devices. */
 const LOAD_MS = 3000;
+/** The pause after an update of the devices, as a multiple of what it took, and at most. */
+const REST = 3;
+const MOST_REST_MS = 2000;
 const CLOSE_ZOOM = 12;
 /** After this long what did not come of the map below is asked for again. */
 const RETRY_MS = 5000;
@@ -43,6 +46,7 @@ export interface MapHooks {
  * The map with devices on it. Throws without WebGL.
  *
  * 1. At most one update of the devices is under way: the next waits until the last is loaded, and takes the newest rows.
+ * 2. Updates have a quarter of the time at most: however many devices there are, the page is there for who uses it.
  */
 export class DevicesMap {
   readonly #map: MapLibre;
@@ -58,6 +62,7 @@ export class DevicesMap {
   /** By source of the map below: the tiles that did not come. None of a source whose header did not come. */
   readonly #torn = new Map<string, TilePlace[]>();
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #rest: ReturnType<typeof setTimeout> | undefined;
 
   constructor(container: HTMLElement, isDark: boolean, maps: readonly MapFile[], hooks: MapHooks) {
     this.#container = container;
@@ -162,6 +167,8 @@ export class DevicesMap {
 
   remove(): void {
     clearTimeout(this.#retry);
+    clearTimeout(this.#rest);
+    this.#isStyled = false;
     this.#map.remove();
   }
 
@@ -183,13 +190,14 @@ export class DevicesMap {
       if (image !== undefined && !this.#map.hasImage(state)) this.#map.addImage(state, image, { pixelRatio: PIXEL_RATIO });
     }
     this.#isStyled = true;
+    clearTimeout(this.#rest);
     this.#isBusy = false;
     this.#flush();
     this.trail(this.#trail);
     this.select(this.#selected);
   }
 
-  /** Invariant 1. */
+  /** Invariants 1 and 2. */
   #flush(): void {
     if (!this.#isStyled) return;
     if (this.#isBusy) {
@@ -200,13 +208,17 @@ export class DevicesMap {
     if (!(source instanceof GeoJSONSource)) return;
     this.#isBusy = true;
     this.#isDirty = false;
+    const begun = performance.now();
     const features = this.#rows.map(point);
     const done = (): void => {
       clearTimeout(timer);
       this.#map.off('sourcedata', heard);
       this.#container.dataset.devices = String(features.length);
-      this.#isBusy = false;
-      if (this.#isDirty) this.#flush();
+      const rest = (): void => {
+        this.#isBusy = false;
+        if (this.#isDirty) this.#flush();
+      };
+      this.#rest = setTimeout(rest, Math.min(MOST_REST_MS, REST * (performance.now() - begun)));
     };
     const heard = (event: { readonly sourceId?: string; readonly isSourceLoaded?: boolean }): void => {
       if (event.sourceId === 'devices' && event.isSourceLoaded === true) done();
