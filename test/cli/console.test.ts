@@ -18,7 +18,7 @@ async function signIn(link: string): Promise<{ status: number; body: Record<stri
   return { status: answer.status, body: Object(await answer.json()) };
 }
 
-/** No ClickHouse, and nobody waits for it. */
+/** Without ClickHouse, whose start these tests do not need. */
 const ENV = { FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
 
 describe('fixgate console', () => {

@@ -10,7 +10,7 @@ import { BIN, cleanEnvironment, fixgate } from './command.ts';
 /** Commands that follow a server until Ctrl-C, when it ends and comes back. */
 
 const IMEI = '356307042441013';
-/** No ClickHouse, and nobody waits for it. */
+/** Without ClickHouse, whose start these tests do not need. */
 const ENV = { FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
 let server: ApiServer;
 const children: ChildProcess[] = [];

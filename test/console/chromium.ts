@@ -93,7 +93,7 @@ export class Chromium {
     return { page, faults };
   }
 
-  /** Closes what one test has opened: a page that nobody looks at any more goes on drawing. */
+  /** Closes what one test has opened: an open page goes on drawing. */
   async leave(): Promise<void> {
     await Promise.all([...this.#contexts].map((context) => context.close()));
     this.#contexts.clear();

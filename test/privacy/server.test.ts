@@ -148,7 +148,7 @@ describe.skipIf(!chdbInstalled)('a device with privacy relay', () => {
       expect(await rowsOf(running, 'positions', PASSED_ON)).toBe(stored);
     });
     expect(await relayed()).toBe(sent - stored);
-    // The slots of workers that are replaced are written by nobody any more, so it need not wait for the minute.
+    // No process writes to the slots of workers that were replaced, so it need not wait for the minute.
     running.signal('SIGHUP');
     await eventually(async () => expect(await relayed()).toBe(0));
     expect(await rowsOf(running, 'positions', PASSED_ON)).toBe(stored);

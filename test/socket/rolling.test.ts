@@ -136,7 +136,7 @@ async function replaced(workers: '1' | '2'): Promise<void> {
 describe('SIGHUP replaces the only worker', () => {
   serverWith('1');
 
-  it('and nobody is refused, and what is acknowledged is stored, once', () => replaced('1'));
+  it('and no connection is refused, and what is acknowledged is stored, once', () => replaced('1'));
 });
 
 describe('two workers', () => {

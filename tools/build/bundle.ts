@@ -37,7 +37,8 @@ const PACKAGE = /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//;
 const moduleUrls: Plugin = {
   name: 'module-urls',
   transform(code, id) {
-    if (!code.includes('import.meta.url') || PACKAGE.test(relative(ROOT, id))) return null;
+    if (!code.includes('import.meta.') || PACKAGE.test(relative(ROOT, id))) return null;
+    if (/import\.meta\.(dirname|filename|main)\b/.test(code)) throw new Error(`${id}: of import.meta only url means the same in a bundle`);
     return code.replaceAll('import.meta.url', `${MODULE_URL}(${JSON.stringify(relative(ROOT, id).replace(/\.ts$/, '.js'))})`);
   },
   renderChunk(code, { fileName }) {
