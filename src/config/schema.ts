@@ -283,7 +283,7 @@ export const configSchema = z
       .prefault({}),
     evidence: z
       .strictObject({
-        keepDays: z.int().min(1).max(36_500).default(400).describe('how long raw frames of evidence are kept, days'),
+        keepDays: z.int().min(1).max(36_500).default(400).describe('how long raw frames of evidence are kept at most, days'),
       })
       .prefault({}),
     retention: z
@@ -292,7 +292,7 @@ export const configSchema = z
           .int()
           .min(1000)
           .default(86_400_000)
-          .describe('how often what has been kept for `keep_days` of its account or plan is removed'),
+          .describe('how often what has been kept for `keep_days` of its account or plan, or for `evidence.keepDays`, is removed'),
       })
       .prefault({}),
     canary: z

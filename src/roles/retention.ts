@@ -24,6 +24,7 @@ export function retentionOf(
     now,
     log,
     everyMs: config.retention.everyMs,
+    rawDays: config.evidence.keepDays,
     async plans() {
       const found = new Map<string, Rule>();
       for await (const [name, history] of PLANS.entries(store)) found.set(name, inForce(history, now()).plan);

@@ -14,7 +14,6 @@ import { ownedStorage } from '../cluster/owned-storage.ts';
 import { codecOptions, loadCodecs } from '../codec/registry.ts';
 import type { Config } from '../config/schema.ts';
 import { DevicePlans } from '../fleet/plan/device-plans.ts';
-import { heldDevices } from '../fleet/privacy/hold.ts';
 import { DEVICES, type Device } from '../fleet/registry/device.ts';
 import { RecipientRoutes } from '../fleet/registry/recipient-routes.ts';
 import type { EventJson } from '../out/record/event.ts';
@@ -34,7 +33,6 @@ import { LoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectStat
 /** Events are told to the supervisor together. */
 const GATHER_MS = 100;
 const MOST_EVENTS = 500;
-const DAY_MS = 86_400_000;
 
 /** What the shipper is told. */
 export interface ShippingStart {
@@ -90,8 +88,6 @@ export async function startShipping({ config, instance, owner, orderOffset, clic
     instance,
     evidence: new Evidence(clickhouse),
     erased: () => erasures.of('clickhouse'),
-    held: () => heldDevices(state, systemClock.now()),
-    keepMs: config.evidence.keepDays * DAY_MS,
     now: () => systemClock.now(),
     log,
     ready: () => shipper.health()['clickhouse']?.state === 'up',

@@ -42,6 +42,12 @@ async function history(device: string, account: string, days: readonly number[])
   }
 }
 
+/** One that evidence rests on, received so many days ago. */
+async function rawFrame(device: string, days: number): Promise<void> {
+  const row = `'${device}', fromUnixTimestamp64Milli(toInt64(${Date.now() - days * DAY})), '${String(days).padStart(16, '0')}', '00'`;
+  await server.running.query(`INSERT INTO fixgate.raw (device, time, id, frame) VALUES (${row})`);
+}
+
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-retention-'));
   const config = join(directory, 'fixgate.yaml');
@@ -74,7 +80,10 @@ describe.skipIf(!chdbInstalled)('retention', () => {
     await history(OTHER, 'bolt', [400, 31, 1]);
     const hold = { reference: 'AZ 7/2027', reason: 'court order' };
     expect((await server.call('PUT', `/v1/devices/${HELD}/hold`, hold)).status).toBe(201);
-    // Nothing goes while nobody has said how long it is kept.
+    // Nothing goes while no rule says how long it is kept, but raw frames of evidence.
+    for (const id of [OWN, HELD, OTHER]) for (const days of [401, 399]) await rawFrame(id, days);
+    await eventually(async () => expect([await rows('raw', OWN), await rows('raw', OTHER)]).toEqual([1, 1]));
+    expect(await rows('raw', HELD)).toBe(2);
     expect([await rows('positions', OWN), await rows('positions', OTHER)]).toEqual([5, 3]);
     expect((await server.call('POST', '/v1/accounts', { id: 'acme', retention: { keep_days: 30 } })).status).toBe(201);
     await eventually(async () => {

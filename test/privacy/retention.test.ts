@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { Holds } from '../../src/fleet/privacy/hold.ts';
 import { RETAINED } from '../../src/fleet/privacy/retained.ts';
 import { type Cutoff, type OldRows, Retention } from '../../src/fleet/privacy/retention.ts';
@@ -23,6 +24,8 @@ const CASE = { reference: 'AZ 1', reason: 'court order' };
 
 /** What a run has asked the tables and the eraser for. */
 interface Asked {
+  /** Before when: of all tables, and of `raw`. */
+  readonly looked: (readonly [before: number | undefined, rawBefore: number])[];
   readonly removed: { table: string; cutoffs: readonly Cutoff[] }[];
   readonly erased: { id: string; account: string }[];
   readonly events: object[];
@@ -51,16 +54,20 @@ function retaining(
     refuses?: boolean;
   } = {},
 ): { retention: Retention; asked: Asked } {
-  const asked: Asked = { removed: [], erased: [], events: [], last: [], held: 0 };
+  const asked: Asked = { looked: [], removed: [], erased: [], events: [], last: [], held: 0 };
   const retention = new Retention({
     store,
     instance,
     now,
     log: silentLog,
     everyMs: DAY,
+    rawDays: loadConfig({ env: {} }).config.evidence.keepDays,
     plans: async () => new Map(Object.entries(plans)),
     tables: {
-      old: async () => old,
+      async old(...before) {
+        asked.looked.push(before);
+        return old;
+      },
       async remove(table, cutoffs) {
         await remove(table);
         asked.removed.push({ table, cutoffs });
@@ -139,6 +146,37 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
       ['gone', '', 400],
     ]);
     expect(more.asked.events).toMatchObject([{ type: 'retention', removed: { positions: 3, last_positions: 1 }, devices: 2, held: 0 }]);
+  });
+
+  test('1: raw frames of evidence go after 400 days where no rule says less, and nothing else is asked for then', async () => {
+    const store = await stores.open(kind);
+    const old = [row('raw', 'car', 'acme', 401), row('raw', 'van', 'acme', 399)];
+    const { retention, asked } = retaining(store, old);
+    await retention.run();
+    const before = NOW - 400 * DAY;
+    expect(asked.looked).toEqual([[undefined, before]]);
+    expect(asked.removed).toEqual([{ table: 'raw', cutoffs: [{ device: 'car', account: 'acme', before, billed: before }] }]);
+    expect(asked.events).toMatchObject([{ type: 'retention', removed: { raw: 1 }, held: 0 }]);
+    // Earlier where a rule says so, and no later where it says more.
+    const short = retaining(store, old, { plans: { default: { keep_days: 30 } } });
+    await short.retention.run();
+    expect(short.asked.looked).toEqual([[NOW - 30 * DAY, NOW - 30 * DAY]]);
+    expect(short.asked.removed[0]?.cutoffs.map(({ device }) => device)).toEqual(['car', 'van']);
+    const long = retaining(store, old, { plans: { default: { keep_days: 900 } } });
+    await long.retention.run();
+    expect(long.asked.looked).toEqual([[NOW - 900 * DAY, before]]);
+    expect(long.asked.removed[0]?.cutoffs.map(({ device }) => device)).toEqual(['car']);
+  });
+
+  test('2: raw frames of what is under a hold stay, and none can be set while they go', async () => {
+    const store = await stores.open(kind);
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined });
+    await holds.set('van', CASE, 'me');
+    const { retention, asked } = retaining(store, [row('raw', 'car', '', 401), row('raw', 'van', '', 401)], {
+      remove: async () => expect(await holds.set('car', CASE, 'me')).toBeUndefined(),
+    });
+    await retention.run();
+    expect([asked.removed.flatMap(({ cutoffs }) => cutoffs.map(({ device }) => device)), asked.held]).toEqual([['car'], 1]);
   });
 
   test('2: what is under a hold stays; while rows go, none can be set', async () => {

@@ -55,7 +55,7 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     await add('positions', 'car', 'bolt', 40, place);
     await add('positions', 'car', 'acme', 20, place);
     await add('positions', "o'van\\", 'acme', 40, place);
-    expect(await tables.old(NOW - 30 * DAY)).toEqual([
+    expect(await tables.old(NOW - 30 * DAY, 0)).toEqual([
       { table: 'positions', device: 'car', account: 'acme', oldest: NOW - 40 * DAY },
       { table: 'positions', device: 'car', account: 'bolt', oldest: NOW - 40 * DAY },
       { table: 'positions', device: "o'van\\", account: 'acme', oldest: NOW - 40 * DAY },
@@ -65,6 +65,18 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     expect(await tables.remove('positions', cutoffs, soon())).toBe(2);
     expect(await left('positions', 'account')).toEqual(['acme', 'bolt']);
     expect(await tables.remove('positions', cutoffs, soon())).toBe(0);
+  });
+
+  it('are those of raw frames alone where nothing else is old', async () => {
+    for (const days of [401, 399]) await add('raw', 'car', 'acme', days, { time: seconds(days) });
+    await add('statuses', 'car', 'acme', 900);
+    const before = NOW - 400 * DAY;
+    expect(await tables.old(undefined, before)).toEqual([{ table: 'raw', device: 'car', account: 'acme', oldest: NOW - 401 * DAY }]);
+    expect(await tables.remove('raw', [{ device: 'car', account: 'acme', before, billed: before }], soon())).toBe(1);
+    expect(await left('raw', 'toDate(time)')).toEqual([new Date(NOW - 399 * DAY).toISOString().slice(0, 10)]);
+    // ClickHouse was not reached yet: there are no tables.
+    const other = new OldTables({ ...accessOf(server.url), database: 'other' });
+    expect(await other.old(NOW, NOW)).toEqual([]);
   });
 
   it('stay when their time to go is over before ClickHouse comes to it', async () => {

@@ -112,11 +112,3 @@ export function heldText({ device, reference, until }: Hold): string {
 export function stands({ until }: Hold, now: number): boolean {
   return until === undefined || now < until;
 }
-
-/** Every id of devices under a hold that stands at `now`, epoch ms; of one that cannot be read, too. */
-export async function heldDevices(store: StateStore, now: number): Promise<string[]> {
-  const held: string[] = [];
-  for await (const [key, value] of entries(store, 'holds'))
-    if ((HOLDS.read(value)?.until ?? Number.POSITIVE_INFINITY) > now) held.push(key);
-  return held;
-}

@@ -18,7 +18,7 @@ import { DAY_MS, type Rule, Rules } from './retention-rules.ts';
  * Removes what has been kept long enough, once a day (docs/privacy.md); in the supervisor.
  *
  * 1. What was received before `keep_days` ago goes from the tables of devices, and what has ended before it from the state store: commands,
- *    installation tests, cases of recovery, results of campaigns.
+ *    installation tests, cases of recovery, results of campaigns. Raw frames of evidence go after `rawDays` at the latest, whatever rule there is.
  * 2. A hold wins: what is under one stays, and is counted. Rows are removed only while `retained` says so, which is written on the condition
  *    that there is no hold; a hold is written on the condition that it does not say so. Each run has a claim of its own there, and what it asks of
  *    ClickHouse does nothing any more before the claim has run out: a run may be stopped, and a mutation may wait, for as long as they like.
@@ -34,6 +34,8 @@ export interface RetentionOptions {
   readonly now: () => number;
   readonly log: Log;
   readonly everyMs: number;
+  /** How long raw frames of evidence are kept at most, days. */
+  readonly rawDays: number;
   /** Of plans, as they are in force. */
   readonly plans: () => Promise<ReadonlyMap<string, Rule>>;
   readonly tables: OldTables;
@@ -69,8 +71,11 @@ export interface Cutoff {
 }
 
 interface OldTables {
-  /** Rejects with AppError when the database does not answer. */
-  old(before: number): Promise<readonly OldRows[]>;
+  /**
+   * What was received before `before`, of the table `raw` before `rawBefore`; undefined: of that table only. Rejects with AppError when the
+   * database does not answer.
+   */
+  old(before: number | undefined, rawBefore: number): Promise<readonly OldRows[]>;
   /** How many rows went. From `until` on, monotonic ms, none goes any more, also of what was asked for before. */
   remove(table: string, cutoffs: readonly Cutoff[], until: number): Promise<number>;
 }
@@ -161,18 +166,20 @@ export class Retention {
   }
 
   async #dueOf(rules: Rules): Promise<Map<string, Due>> {
-    const { now, tables } = this.#o;
+    const { now, rawDays, tables } = this.#o;
     const at = now();
     const { shortest } = rules;
     const due = new Map<string, Due>();
-    if (shortest === undefined) return due;
+    const first = shortest === undefined ? undefined : at - shortest * DAY_MS;
+    const raw = at - rawDays * DAY_MS;
     const of = (id: string): Due => {
       const one = due.get(id) ?? { cutoffs: new Map<string, Cutoff[]>(), keys: [], usage: 0 };
       due.set(id, one);
       return one;
     };
-    for (const { table, device, account, oldest } of await tables.old(at - shortest * DAY_MS)) {
-      const before = rules.cutoff(device, account === '' ? rules.accountAt(device, oldest) : account, at);
+    for (const { table, device, account, oldest } of await tables.old(first, Math.max(raw, first ?? raw))) {
+      const ruled = rules.cutoff(device, account === '' ? rules.accountAt(device, oldest) : account, at);
+      const before = table === 'raw' ? Math.max(raw, ruled) : ruled;
       if (oldest >= before) continue;
       const billed = table === 'usage' || table === 'events' ? Math.min(before, await this.#billedUntil(device)) : before;
       if (table === 'usage' && oldest >= billed) continue;
@@ -180,6 +187,7 @@ export class Retention {
       if (table === 'usage') one.usage = Math.max(one.usage, billed);
       one.cutoffs.set(table, [...(one.cutoffs.get(table) ?? []), { device, account, before, billed }]);
     }
+    if (first === undefined) return due;
     for await (const [table, key, time] of this.#oldState()) {
       const device = table === 'campaign_devices' ? key.slice(key.indexOf(' ') + 1) : key.slice(0, key.lastIndexOf(' '));
       if (time < rules.cutoff(device, rules.accountAt(device, time), at)) of(device).keys.push({ table, key });

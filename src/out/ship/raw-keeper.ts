@@ -20,18 +20,14 @@ import { isSlot } from './watermarks.ts';
  *
  * 1. The same frame is the same row: what was copied before a crash is copied again.
  * 2. What is marked relay is not copied, nor what was erased; an erasure that comes while frames are on their way is made again behind them.
- * 3. Frames go after `keepMs`, those of devices under a hold stay.
  */
 export interface RawKeeperOptions {
   /** Directory of the slots. */
   readonly journal: string;
   readonly storage: Storage;
   readonly instance: string;
-  readonly evidence: Pick<Evidence, 'instances' | 'add' | 'erase' | 'expire'>;
+  readonly evidence: Pick<Evidence, 'instances' | 'add' | 'erase'>;
   readonly erased: () => Erased;
-  /** Ids of devices whose data must be kept. */
-  readonly held: () => Promise<readonly string[]>;
-  readonly keepMs: number;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
   readonly log: Log;
@@ -41,7 +37,6 @@ export interface RawKeeperOptions {
 }
 
 const EVERY_MS = 30_000;
-const EXPIRE_MS = 3_600_000;
 /** Events may be delivered so late. */
 const LOOK_BACK_MS = 7 * 86_400_000;
 /** Instances that are remembered as done. */
@@ -66,7 +61,6 @@ export class RawKeeper {
   readonly #trouble = new Seldom('raw frames of evidence cannot be kept; retrying', systemClock);
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
-  #expiredAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: RawKeeperOptions) {
@@ -92,9 +86,9 @@ export class RawKeeper {
       });
   }
 
-  /** Copies what is to be copied, and removes what is old. */
+  /** Copies what is to be copied. What is old goes by retention (`fleet/privacy/retention.ts`). */
   async keep(): Promise<void> {
-    const { evidence, now, held, keepMs } = this.#o;
+    const { evidence, now } = this.#o;
     const instances = (await evidence.instances(undefined, now() - LOOK_BACK_MS, now() + LOOK_BACK_MS)).filter(
       ({ id }) => !this.#done.has(id),
     );
@@ -110,9 +104,6 @@ export class RawKeeper {
       if (this.#done.size <= MOST_DONE) break;
       this.#done.delete(id);
     }
-    if (now() - this.#expiredAt < EXPIRE_MS) return;
-    await evidence.expire(now() - keepMs, await held());
-    this.#expiredAt = now();
   }
 
   async #copy(spans: ReadonlyMap<string, readonly Span[]>): Promise<void> {

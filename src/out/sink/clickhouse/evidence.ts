@@ -92,16 +92,6 @@ WHERE ${of(devices)} AND ${within(from, to + 1)} ORDER BY time, id`,
     await this.#with(ERASE_MS, (client) => eraseFromTables(client, this.#access.database ?? 'fixgate', devices, ['raw']));
   }
 
-  /** Removes frames received before `before`, epoch ms, but for those of some devices. */
-  async expire(before: number, held: readonly string[]): Promise<void> {
-    const where = `time < ${moment(before)}${held.length === 0 ? '' : ` AND NOT ${of(held)}`}`;
-    const [[count] = [0]] = await this.#rows<[number]>(`SELECT count() FROM ${this.#database}.raw WHERE ${where}`);
-    if (count === 0) return;
-    await this.#with(ERASE_MS, (client) =>
-      client.command({ query: `ALTER TABLE ${this.#database}.raw DELETE WHERE ${where}`, clickhouse_settings: { mutations_sync: '2' } }),
-    );
-  }
-
   async #rows<R>(query: string): Promise<R[]> {
     return this.#with(REQUEST_MS, async (client) => {
       const result = await client.query({ query, format: 'JSONCompactEachRow', ...SETTINGS });

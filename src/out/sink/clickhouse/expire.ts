@@ -22,6 +22,14 @@ interface Cutoff {
   readonly billed: number;
 }
 
+/** Of a table. */
+interface Columns {
+  readonly received: string;
+  readonly account: string;
+  /** Not before ClickHouse was reached for the first time. */
+  readonly isThere: boolean;
+}
+
 const LOOK_MS = 120_000;
 const REMOVE_MS = 600_000;
 const SETTINGS = { clickhouse_settings: { output_format_json_quote_64bit_integers: 0 } } as const;
@@ -35,22 +43,25 @@ const IS_BILLED = `(type IN ('plan_step', 'plan_step_ended') OR type = 'command'
 export class OldTables {
   readonly #access: ClickHouseAccess;
   readonly #database: string;
-  readonly #columns = new Map<string, { received: string; account: string }>();
+  readonly #columns = new Map<string, Columns>();
 
   constructor(access: ClickHouseAccess) {
     this.#access = access;
     this.#database = access.database ?? 'fixgate';
   }
 
-  async old(before: number): Promise<OldRows[]> {
+  /** What was received before `before`, undefined: never mind that; and raw frames of evidence that were before `rawBefore`. */
+  async old(before: number | undefined, rawBefore: number): Promise<OldRows[]> {
     return this.#with(LOOK_MS, async (client) => {
       const found: OldRows[] = [];
-      for (const table of ERASED_TABLES) {
-        const { received, account } = await this.#columnsOf(client, table);
+      for (const table of before === undefined ? ['raw'] : ERASED_TABLES) {
+        const { received, account, isThere } = await this.#columnsOf(client, table);
+        if (!isThere) continue;
+        const end = table === 'raw' ? rawBefore : (before ?? 0);
         const rows = await select<[string, string, number]>(
           client,
           `SELECT device, toString(${account}) AS a, toUnixTimestamp64Milli(min(${received})) FROM ${this.#name(table)}
-WHERE ${received} < ${moment(before)} GROUP BY device, a ORDER BY device, a`,
+WHERE ${received} < ${moment(end)} GROUP BY device, a ORDER BY device, a`,
         );
         for (const [device, of, oldest] of rows) found.push({ table, device, account: of, oldest });
       }
@@ -86,13 +97,14 @@ WHERE ${received} < ${moment(before)} GROUP BY device, a ORDER BY device, a`,
     return `${quoteName(this.#database)}.${quoteName(table)}`;
   }
 
-  async #columnsOf(client: ClickHouseClient, table: string): Promise<{ received: string; account: string }> {
+  async #columnsOf(client: ClickHouseClient, table: string): Promise<Columns> {
     const known = this.#columns.get(table);
     if (known !== undefined) return known;
     const where = `database = ${quoteText(this.#database)} AND table = ${quoteText(table)}`;
     const names = new Set((await select<[string]>(client, `SELECT name FROM system.columns WHERE ${where}`)).map(([name]) => name));
-    const columns = { received: names.has('received') ? 'received' : 'time', account: names.has('account') ? 'account' : "''" };
-    if (names.size > 0) this.#columns.set(table, columns);
+    const isThere = names.size > 0;
+    const columns = { received: names.has('received') ? 'received' : 'time', account: names.has('account') ? 'account' : "''", isThere };
+    if (isThere) this.#columns.set(table, columns);
     return columns;
   }
 
@@ -109,7 +121,7 @@ WHERE ${received} < ${moment(before)} GROUP BY device, a ORDER BY device, a`,
 }
 
 /** Those of one moment together. */
-function conditionOf(cutoffs: readonly Cutoff[], table: string, { received, account }: { received: string; account: string }): string {
+function conditionOf(cutoffs: readonly Cutoff[], table: string, { received, account }: Columns): string {
   const groups = new Map<string, string[]>();
   for (const { device, account: of, before, billed } of cutoffs) {
     const older = `${received} < ${moment(table === 'usage' ? billed : before)}`;
