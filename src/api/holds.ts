@@ -65,13 +65,13 @@ export const HOLD_ROUTES: readonly Route[] = [
         .min(0)
         .max(120)
         .default(30)
-        .describe('seconds to wait for the end of an erasure, or of retention, that is under way'),
+        .describe('seconds to wait for the end of an erasure, of retention or of a replay that is under way'),
     }),
     body,
     answers: {
       200: { about: 'changed', schema: hold, example },
       201: { about: 'set', schema: hold, example },
-      409: { about: 'an erasure, or retention, is under way' },
+      409: { about: 'an erasure, retention or a replay is under way' },
       422: { about: '`until` has passed' },
     },
     async run({ params: { id }, query, body: wanted, token, office, call, reply }) {
@@ -81,7 +81,6 @@ export const HOLD_ROUTES: readonly Route[] = [
       for (;;) {
         const set = await office.holds.set(id, wanted, token.name);
         if (set !== undefined) {
-          await office.settled();
           changedInto(call, `devices/${set.hold.device}/hold`, set.before, set.hold);
           return reply.code(set.before === undefined ? 201 : 200).send(set.hold);
         }
@@ -91,7 +90,7 @@ export const HOLD_ROUTES: readonly Route[] = [
       return problem(
         reply,
         409,
-        `an erasure of device ${id}, or retention, is under way: what is left of it cannot be kept yet; GET /v1/devices/${id}/data shows an erasure`,
+        `an erasure of device ${id}, retention or a replay is under way: what is left of it cannot be kept yet; GET /v1/devices/${id}/data shows an erasure`,
       );
     },
   }),

@@ -86,8 +86,6 @@ export interface ApiOffice {
     list(sink: string, after: string, limit: number): Promise<ParkedList>;
     retry(sink: string, id?: string): Promise<{ readonly delivered: number; readonly refused: number }>;
   };
-  /** What a replay or a retry is writing now has been written. */
-  settled(): Promise<void>;
   /** Reads bytes for people. */
   readonly explainer: Explainer;
   isConnected(device: string): boolean;

@@ -175,7 +175,8 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
   });
   const exclusion = new Exclusion(config.dataDir);
   const packed = packedOf(options);
-  const replayer = new Replayer({ packed, exclusion, store: state, check: recordOptions(codecs), now });
+  const main = (id: string): Promise<string> => deviceRecords.idOf(id);
+  const replayer = new Replayer({ packed, exclusion, store: state, main, check: recordOptions(codecs), now });
   const eraser = eraserOf(options, state, deviceRecords, exclusion);
   const retention = retentionOf(options, state, eraser, (device) => live.positions.remove(device));
   const stream = await streamOf(options, state, commandIntake);
@@ -264,7 +265,6 @@ export async function openOffice(given: OfficeOptions): Promise<Office> {
     traces,
     replayer,
     parked: new ParkedDesk(join(config.dataDir, 'parked'), { ...packed, instance: options.instance }, exclusion),
-    settled: () => exclusion.settled(),
     isConnected: options.isConnected,
     connections: options.connections,
     disconnect: options.disconnect,

@@ -48,7 +48,7 @@ class Anew {
   }
 
   /** Compares the piece with what is stored, and writes what differs if that was asked for. */
-  async go({ held, closed }: Extract<ToReplay, { step: 'go' }>): Promise<FromReplay> {
+  async go({ held, closed, until }: Extract<ToReplay, { step: 'go' }>): Promise<FromReplay> {
     const piece = this.#piece;
     const { rows } = piece;
     const counts: ReplayCounts = { ...noCounts(), frames: piece.frames, unreadable: piece.unreadable.length };
@@ -70,7 +70,7 @@ class Anew {
     const { changes, same } = compare(rows, takes, stored);
     counts.same = same;
     const wanted = await this.#wanted(changes, counts);
-    if (request.apply) await this.#write(wanted);
+    if (request.apply) await this.#write(wanted, until);
     const lines = piece.unreadable.map((one) => this.#line({ change: 'unreadable', ...one }));
     for (const change of wanted) {
       counts[change.change]++;
@@ -125,14 +125,17 @@ class Anew {
     });
   }
 
-  async #write(changes: readonly Change[]): Promise<void> {
+  async #write(changes: readonly Change[], until: number): Promise<void> {
     const { rows } = this.#piece;
     const written = changes.filter(({ row }) => row >= 0).map(({ row }) => row);
-    await this.#tables.write(rows, written, `replay ${this.#run} ${++this.#pieces}`);
+    await this.#tables.write(rows, written, `replay ${this.#run} ${++this.#pieces}`, until);
     const old: StoredRecord[] = changes.flatMap(({ old: one }) => (one === undefined ? [] : [one]));
     const kept = new Set(written.map((row) => keyOf(rowKey(rows, row))));
-    await this.#tables.remove(old.filter((one) => !kept.has(keyOf(one))));
-    await this.#tables.renewLast(old);
+    await this.#tables.remove(
+      old.filter((one) => !kept.has(keyOf(one))),
+      until,
+    );
+    await this.#tables.renewLast(old, until);
   }
 
   #placeOf({ row, old }: Change, places: ReadonlyMap<string, FramePlace>): FramePlace {

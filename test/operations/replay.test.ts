@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { STATEMENTS, type Statement } from '../../src/fleet/plan/statement.ts';
+import { Holds } from '../../src/fleet/privacy/hold.ts';
 import { openState } from '../../src/state/open.ts';
 import { fixgate } from '../cli/command.ts';
 import { chdbInstalled } from '../embedded/child.ts';
@@ -161,6 +162,29 @@ describe.skipIf(!chdbInstalled)('fixgate replay', () => {
     expect(summaryOf(lines)).toMatchObject({ added: 0, changed: 0, removed: 0, held: 3, closed: 3 });
     expect(await rows('positions', HELD)).toEqual(SPOILT);
     expect(await rows('positions', CLOSED)).toEqual(SPOILT);
+  });
+
+  it('is waited for by a hold, on whichever server, and by that of no other device', async () => {
+    await spoil(MENDED);
+    await server.running.query('SYSTEM STOP MERGES fixgate.positions');
+    const replaying = replay('apply', { ...span, device: MENDED });
+    await eventually(async () =>
+      expect(await server.running.query("SELECT count() FROM system.mutations WHERE NOT is_done AND table = 'positions'")).toBe('1\n'),
+    );
+    const hold = { reference: 'AZ 2', reason: 'court' };
+    const here = (): Promise<{ status: number }> => server.call('PUT', `/v1/devices/${MENDED}/hold?wait=0`, hold);
+    const store = await openState({ url: undefined, prefix: '', directory: join(server.running.dataDir, 'state'), log: silentLog });
+    const there = new Holds({ store, now: Date.now, device: async () => undefined });
+    expect(await there.set(MENDED, hold, 'them')).toBeUndefined();
+    expect((await here()).status).toBe(409);
+    expect(await there.set(CLOSED, hold, 'them')).toMatchObject({ hold });
+    await server.running.query('SYSTEM START MERGES fixgate.positions');
+    expect(summaryOf(await replaying)).toMatchObject({ changed: 1, added: 1, removed: 1 });
+    expect(await there.set(MENDED, hold, 'them')).toMatchObject({ hold });
+    expect((await here()).status).toBe(200);
+    expect(await rows('positions', MENDED)).toEqual(TRUE);
+    for (const device of [MENDED, CLOSED]) await there.end(device);
+    await store.close();
   });
 
   it('reads under another option, and moves what gets another time', async () => {

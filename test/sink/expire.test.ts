@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { OldTables } from '../../src/out/sink/clickhouse/expire.ts';
 import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
+import { ReplayTables } from '../../src/out/sink/clickhouse/replayed.ts';
 import { accessOf, chdbInstalled } from '../embedded/child.ts';
 import { ClickHouseServer } from '../ship/rig.ts';
 import { eventually } from '../support/wait.ts';
@@ -95,6 +96,25 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     expect(await left('positions')).toContain('late');
     expect(await tables.remove('positions', cutoffs, soon())).toBe(1);
     expect(await left('positions')).not.toContain('late');
+  });
+
+  it('so do rows that a replay replaces', async () => {
+    await add('positions', 'anew', 'acme', 1, { lat: 1, lon: 2, valid: false });
+    const [{ id } = { id: '' }] = await (
+      await server.client.query({ query: `SELECT toString(id) AS id FROM fixgate.positions WHERE device = 'anew'`, format: 'JSONEachRow' })
+    ).json<{ id: string }>();
+    const key = { table: 'positions', device: 'anew', time: NOW - 9_000 * DAY, id } as const;
+    const replayed = new ReplayTables(accessOf(server.url));
+    await expect(replayed.remove([key], systemClock.elapsed())).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
+    await server.client.command({ query: 'SYSTEM STOP MERGES fixgate.positions' });
+    const until = systemClock.elapsed() + 2_000;
+    const removing = expect(replayed.remove([key], until)).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
+    await eventually(() => expect(systemClock.elapsed()).toBeGreaterThan(until));
+    await server.client.command({ query: 'SYSTEM START MERGES fixgate.positions' });
+    await removing;
+    expect(await left('positions')).toContain('anew');
+    await replayed.remove([key], soon());
+    expect(await left('positions')).not.toContain('anew');
   });
 
   it('stay where a statement is still to be made of them', async () => {

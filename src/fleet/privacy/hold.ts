@@ -12,7 +12,7 @@ import { isRetaining, RETAINED } from './retained.ts';
  *
  * 1. While it stands nothing of the device is erased, by any installation. Each begins its part of an erasure on the condition that there is
  *    no hold, and a hold is written on the condition that no erasure has begun and not ended anywhere, so that one of the two is refused or
- *    waits. So it is with what retention removes (`retention.ts`).
+ *    waits. So it is with what retention removes and a replay replaces (`claims.ts`).
  * 2. One with `until` ends by itself.
  */
 export const holdSchema = z.object({
@@ -42,7 +42,7 @@ export class Holds {
     this.#o = options;
   }
 
-  /** Sets or changes it. Undefined: an erasure is under way, or retention removes something of it. */
+  /** Sets or changes it. Undefined: an erasure is under way, or something of it is removed or replaced under a claim (`claims.ts`). */
   async set(
     id: string,
     wanted: Pick<Hold, 'reference' | 'reason' | 'until'>,

@@ -4,14 +4,12 @@ import { messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import type { Log } from '../../base/log.ts';
 import { Seldom } from '../../base/seldom.ts';
-import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { entries } from '../../state/pages.ts';
-import type { Op, StateStore, Table } from '../../state/store.ts';
+import type { StateStore, Table } from '../../state/store.ts';
 import { Share } from '../registry/owners.ts';
+import { Claims } from './claims.ts';
 import type { Eraser } from './eraser.ts';
 import { ERASURES, stretchesIn } from './erasure.ts';
-import { HOLDS, stands } from './hold.ts';
-import { othersRunning, RETAINED } from './retained.ts';
 import { DAY_MS, type Rule, Rules } from './retention-rules.ts';
 
 /**
@@ -19,9 +17,8 @@ import { DAY_MS, type Rule, Rules } from './retention-rules.ts';
  *
  * 1. What was received before `keep_days` ago goes from the tables of devices, and what has ended before it from the state store: commands,
  *    installation tests, cases of recovery, results of campaigns. Raw frames of evidence go after `rawDays` at the latest, whatever rule there is.
- * 2. A hold wins: what is under one stays, and is counted. Rows are removed only while `retained` says so, which is written on the condition
- *    that there is no hold; a hold is written on the condition that it does not say so. Each run has a claim of its own there, and what it asks of
- *    ClickHouse does nothing any more before the claim has run out: a run may be stopped, and a mutation may wait, for as long as they like.
+ * 2. A hold wins: what is under one stays, and is counted. Rows are removed only under a claim (`claims.ts`), and what is asked of ClickHouse
+ *    does nothing any more before the claim has run out: a run may be stopped, and a mutation may wait, for as long as they like.
  * 3. What a statement is still to be made of stays until it is frozen; what of the usage was removed stands in `retained`.
  * 4. So long after the end of a service or an account, or after the device went to another account, what is of that time is erased as by
  *    request (`eraser.ts`).
@@ -90,18 +87,13 @@ interface Due {
 
 /** One time through everything. */
 interface Run {
-  /** Who claims. */
-  readonly by: string;
-  readonly rules: Rules;
+  readonly claims: Claims;
   /** How much of what went. */
   readonly removed: Record<string, number>;
 }
 
 /** Devices of one step. */
 const CHUNK = 500;
-/** How long rows of one table may go; what is begun by then has the rest of the claim to end. */
-const REMOVE_MS = 600_000;
-const LEASE_MS = 900_000;
 const LOOK_MS = 60_000;
 /** Tables of the state store whose rows are old some time after their `ended`. */
 const OLD_STATE = ['finished', 'tests', 'cases'] as const;
@@ -151,7 +143,8 @@ export class Retention {
     const rules = await Rules.read(store, await plans());
     const due = await this.#dueOf(rules);
     // What a run that was killed or failed has asked ClickHouse for may go on: its claims are not this one's.
-    const run: Run = { by: `${instance} ${randomUUID()}`, rules, removed: {} };
+    const claims = new Claims({ store, by: `${instance} ${randomUUID()}`, now, main: (id) => rules.device(id)?.id });
+    const run: Run = { claims, removed: {} };
     const { removed } = run;
     const held: string[] = [];
     const devices = [...due.keys()];
@@ -221,11 +214,14 @@ export class Retention {
   /** Returns those that are under a hold. */
   async #step(due: ReadonlyMap<string, Due>, run: Run): Promise<string[]> {
     const { tables, count, forgetLast } = this.#o;
-    let { free, held, until } = await this.#claim([...due.keys()], run);
+    const { claims } = run;
+    let { free, held, until } = await claims.take([...due.keys()]);
     const claimed = free;
+    // Invariant 3.
+    const usage = new Map([...due].map(([id, one]) => [id, one.usage]));
     // The claim may run out while ClickHouse is busy: a hold that is set then wins.
-    const renew = async (usage?: ReadonlyMap<string, Due>): Promise<void> => {
-      const again = await this.#claim(free, run, usage);
+    const renew = async (table?: string): Promise<void> => {
+      const again = await claims.take(free, table === 'usage' ? usage : undefined);
       ({ free, until } = again);
       held = [...held, ...again.held];
     };
@@ -236,7 +232,7 @@ export class Retention {
     const cutoffs = byTable(due, free);
     const last = new Map((cutoffs.get('last_positions') ?? []).map(({ device, before }) => [device, before]));
     for (const [table, list] of cutoffs) {
-      await renew(table === 'usage' ? due : undefined);
+      await renew(table);
       const still = new Set(free);
       const those = list.filter(({ device }) => still.has(device));
       if (those.length > 0) add(table, await tables.remove(table, those, until));
@@ -244,75 +240,11 @@ export class Retention {
     await renew();
     for (const id of held) last.delete(id);
     if (last.size > 0) await forgetLast(last);
-    const { keys, held: more } = await this.#finish(claimed, due, run);
-    for (const { table } of keys) add(table, 1);
-    return [...held, ...more];
-  }
-
-  /** Invariants 2 and 3. */
-  async #claim(
-    ids: readonly string[],
-    { by, rules }: Run,
-    usage?: ReadonlyMap<string, Due>,
-  ): Promise<{ free: string[]; held: string[]; until: number }> {
-    const { store, now } = this.#o;
-    return attempt('the removal of what was kept long enough', async () => {
-      const [free, held]: [string[], string[]] = [[], []];
-      const ops: Op[] = [];
-      const until = systemClock.elapsed() + REMOVE_MS;
-      for (const key of ids) {
-        const { isHeld, same } = await this.#holdOf(key, rules);
-        if (isHeld) {
-          held.push(key);
-          continue;
-        }
-        free.push(key);
-        const text = await store.get('retained', key);
-        const known = RETAINED.parse(key, text);
-        const running = [...othersRunning(known, by, now()), { by, until: now() + LEASE_MS }];
-        const row = { usage: Math.max(known?.usage ?? 0, usage?.get(key)?.usage ?? 0), running };
-        ops.push(...same, RETAINED.expect(text, key), RETAINED.put(row, key));
-      }
-      return ops.length === 0 || (await store.write(ops)) ? { free, held, until } : CONTENDED;
-    });
-  }
-
-  /** What is old in the state store goes, and the claims end; where one has run out and a hold was set, nothing goes. */
-  async #finish(ids: readonly string[], due: ReadonlyMap<string, Due>, { by, rules }: Run): Promise<{ keys: Due['keys']; held: string[] }> {
-    const { store, now } = this.#o;
-    return attempt('the removal of what was kept long enough', async () => {
-      const keys: Due['keys'] = [];
-      const held: string[] = [];
-      const ops: Op[] = [];
-      for (const id of ids) {
-        const { isHeld, same } = await this.#holdOf(id, rules);
-        if (isHeld) held.push(id);
-        else {
-          keys.push(...(due.get(id)?.keys ?? []));
-          ops.push(...same);
-        }
-        const text = await store.get('retained', id);
-        const { usage = 0, ...known } = RETAINED.parse(id, text) ?? {};
-        const running = othersRunning({ usage, ...known }, by, now());
-        const row = { usage, ...(running.length === 0 ? {} : { running }) };
-        ops.push(RETAINED.expect(text, id), usage === 0 && running.length === 0 ? RETAINED.remove(id) : RETAINED.put(row, id));
-      }
-      ops.push(...keys.map(({ table, key }) => ({ table, key, remove: true }) as const));
-      return ops.length === 0 || (await store.write(ops)) ? { keys, held } : CONTENDED;
-    });
-  }
-
-  /** Under this id, which its rows have, or the one of the device that it is an alias of; and the condition that nothing of that has changed. */
-  async #holdOf(key: string, rules: Rules): Promise<{ isHeld: boolean; same: Op[] }> {
-    const { store, now } = this.#o;
-    const same: Op[] = [];
-    for (const id of new Set([key, rules.device(key)?.id ?? key])) {
-      const text = await store.get('holds', id);
-      const hold = HOLDS.parse(id, text);
-      if (hold !== undefined && stands(hold, now())) return { isHeld: true, same };
-      same.push(HOLDS.expect(text, id));
-    }
-    return { isHeld: false, same };
+    // What is old in the state store goes with the claims.
+    const keys = (id: string): Due['keys'] => due.get(id)?.keys ?? [];
+    const kept = await claims.end(claimed, (id) => keys(id).map(({ table, key }) => ({ table, key, remove: true })));
+    for (const { table } of claimed.filter((id) => !kept.includes(id)).flatMap(keys)) add(table, 1);
+    return [...held, ...kept];
   }
 
   /** Invariant 4. */

@@ -1,5 +1,7 @@
 import { Readable } from 'node:stream';
-import type { ClickHouseClient } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
+import { systemClock } from '../../../base/clock.ts';
+import { AppError } from '../../../base/errors.ts';
 import type { Rows } from '../../record/rows.ts';
 import { keyOf, type StoredRecord, storedRecord, type TableName } from './compare.ts';
 import { BlockEncoder } from './encode.ts';
@@ -12,6 +14,8 @@ import { type ClickHouseAccess, connect } from './sink.ts';
  *
  * 1. New rows are written before old ones are removed: an end in between leaves both, and the next replay removes the old ones.
  * 2. What is removed is gone from the disk, as when a device is erased.
+ * 3. Nothing is begun from `until` on, monotonic ms, and a mutation that ClickHouse comes to later does nothing, by its own clock: a hold may
+ *    have been set.
  */
 export type RowKey = Pick<StoredRecord, 'table' | 'device' | 'time' | 'id'>;
 
@@ -70,31 +74,32 @@ export class ReplayTables {
     return found;
   }
 
-  /** Invariant 1. `token` names the write: the same is made once. `list`: numbers of rows. */
-  async write(rows: Rows, list: readonly number[], token: string): Promise<void> {
+  /** Invariants 1 and 3. `token` names the write: the same is made once. `list`: numbers of rows. */
+  async write(rows: Rows, list: readonly number[], token: string, until: number): Promise<void> {
     for (const table of TABLES) {
       const some = Int32Array.from(list.filter((row) => rows.isFix(row) === (table === 'positions')));
       if (some.length === 0) continue;
       const pick = { list: some, from: 0, to: some.length };
       const encoding = table === 'positions' ? this.#encoder.positions(rows, pick) : this.#encoder.statuses(rows, pick);
       for (const _ of encoding);
+      inTime(until);
       await this.#plain(async () => {
         const answer = await this.#client.exec({
           query: `INSERT INTO ${this.#database}.${table} FORMAT Native`,
           values: Readable.from([this.#encoder.writer.written()], { objectMode: false }),
-          clickhouse_settings: { insert_deduplication_token: `${token} ${table}` },
+          clickhouse_settings: { insert_deduplication_token: `${token} ${table}`, max_execution_time: REQUEST_MS / 1000 },
         });
         for await (const _ of answer.stream);
       });
     }
   }
 
-  async remove(keys: readonly RowKey[]): Promise<void> {
-    for (const [table, chunk] of chunks(keys)) await this.#command(`ALTER TABLE ${this.#database}.${table} DELETE WHERE ${among(chunk)}`);
+  async remove(keys: readonly RowKey[], until: number): Promise<void> {
+    for (const [table, chunk] of chunks(keys)) await this.#mutate(`${this.#database}.${table}`, among(chunk), until);
   }
 
   /** What the newest position of a device was made of was among these fixes: it is made anew. */
-  async renewLast(keys: readonly RowKey[]): Promise<void> {
+  async renewLast(keys: readonly RowKey[], until: number): Promise<void> {
     const last = `${this.#database}.last_positions`;
     const isLast = 'valid AND time <= received + INTERVAL 5 MINUTE';
     for (const [table, chunk] of chunks(keys)) {
@@ -103,10 +108,10 @@ export class ReplayTables {
       const rows = await this.#select(`SELECT DISTINCT device FROM ${last} WHERE ${at}`);
       if (rows.length === 0) continue;
       const devices = rows.map((row) => quoteText(String(row['device']))).join(', ');
-      await this.#command(`ALTER TABLE ${last} DELETE WHERE ${at}`);
+      await this.#mutate(last, at, until);
       const newest = `SELECT device, argMax((time, received, lat, lon, speed_kmh, course_deg), time) AS l FROM ${this.#database}.positions FINAL
 WHERE ${isLast} AND device IN (${devices}) GROUP BY device`;
-      await this.#command(`INSERT INTO ${last} (${LAST}) SELECT device, l.1, l.2, l.3, l.4, l.5, l.6 FROM (${newest})`);
+      await this.#command(`INSERT INTO ${last} (${LAST}) SELECT device, l.1, l.2, l.3, l.4, l.5, l.6 FROM (${newest})`, {});
     }
   }
 
@@ -123,8 +128,18 @@ WHERE ${isLast} AND device IN (${devices}) GROUP BY device`;
     });
   }
 
-  async #command(query: string): Promise<void> {
-    await this.#plain(() => this.#client.command({ query, clickhouse_settings: { mutations_sync: '2' } }));
+  /** Invariant 3. */
+  async #mutate(table: string, where: string, until: number): Promise<void> {
+    inTime(until);
+    const [{ theirs = 0 } = {}] = await this.#select('SELECT toUnixTimestamp64Milli(now64(3)) AS theirs');
+    const end = moment(Number(theirs) + until - systemClock.elapsed());
+    const settings = { mutations_sync: '2', allow_nondeterministic_mutations: 1 } as const;
+    await this.#command(`ALTER TABLE ${table} DELETE WHERE now64(3) < ${end} AND (${where})`, settings);
+    inTime(until);
+  }
+
+  async #command(query: string, settings: ClickHouseSettings): Promise<void> {
+    await this.#plain(() => this.#client.command({ query, clickhouse_settings: settings }));
   }
 
   async #plain<T>(work: () => Promise<T>): Promise<T> {
@@ -134,6 +149,11 @@ WHERE ${isLast} AND device IN (${devices}) GROUP BY device`;
       throw plainError(error, this.#access);
     }
   }
+}
+
+function inTime(until: number): void {
+  if (systemClock.elapsed() >= until)
+    throw new AppError('SINK_UNREACHABLE', 'ClickHouse takes too long to write what was read anew; repeat it for the rest');
 }
 
 function* chunks(keys: readonly RowKey[]): Generator<readonly [TableName, readonly RowKey[]]> {
