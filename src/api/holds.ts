@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
-import { holdSchema } from '../fleet/privacy/hold.ts';
 import { changedInto } from '../fleet/privacy/trail.ts';
 import { deviceId } from '../fleet/registry/device.ts';
+import { holdSchema } from '../fleet/registry/hold.ts';
 import { problem } from './problem.ts';
 import { NO_BODY, NOTHING, type Route, route } from './route.ts';
 

@@ -7,7 +7,9 @@ import type { Command, CommandRequest } from '../../src/fleet/command/command.ts
 import { CRITICAL_TYPES, isCritical } from '../../src/fleet/command/critical.ts';
 import { Ledger } from '../../src/fleet/command/ledger.ts';
 import { Shadow } from '../../src/fleet/command/shadow.ts';
+import { Holds } from '../../src/fleet/privacy/hold.ts';
 import { LmdbStore } from '../../src/state/lmdb.ts';
+import { interposed } from '../helpers/interposed-store.ts';
 
 /** Numbers quote the invariants of src/fleet/command/ledger.ts. */
 
@@ -151,6 +153,43 @@ describe('the ledger', () => {
     await ledger.cancelled(await queued(ledger, 'c001', { device: 'd02' }), '');
     const kept = await ledger.finished('d01');
     expect([kept.length, kept[0]?.id, kept.at(-1)?.id, (await ledger.finished('d02')).length]).toEqual([100, 'c120', 'c219', 1]);
+  });
+});
+
+describe('ended commands of a device under a hold', () => {
+  const CASE = { reference: 'AZ 1', reason: 'court order' };
+  const holds = (): Holds => new Holds({ store, now: () => now, device: async () => undefined });
+  const endsOf = async (ledger: Ledger, from: number, to: number): Promise<void> => {
+    for (let n = from; n < to; n++) await ledger.cancelled(await queued(ledger, `c${n}`), '');
+  };
+  const kept = async (ledger: Ledger): Promise<(string | number | undefined)[]> => {
+    const all = await ledger.finished('d01');
+    return [all.length, all[0]?.id, all.at(-1)?.id];
+  };
+
+  it('6: are all kept while it stands, and then go again', async () => {
+    const ledger = open();
+    await holds().set('d01', { ...CASE, until: now + 1_000 }, 'me');
+    await endsOf(ledger, 100, 310);
+    expect(await kept(ledger)).toEqual([210, 'c100', 'c309']);
+    now += 1_000;
+    await endsOf(ledger, 310, 312);
+    expect(await kept(ledger)).toEqual([100, 'c212', 'c311']);
+  });
+
+  it('6: are kept where it is set while they are being counted, and where it cannot be read', async () => {
+    const ledger = open();
+    await endsOf(ledger, 100, 200);
+    const set = (): Promise<unknown> => holds().set('d01', CASE, 'me');
+    // The end of the command itself is the first write to the table.
+    let writes = 0;
+    const beforeWrite = (tables: readonly string[]): unknown => (tables.includes('finished') && ++writes === 2 ? set() : undefined);
+    const late = new Ledger(interposed(store, { beforeWrite }), () => now, 3);
+    await late.cancelled(await queued(ledger, 'c200'), '');
+    expect([writes, await kept(ledger)]).toEqual([2, [101, 'c100', 'c200']]);
+    await store.write([{ table: 'holds', key: 'd01', put: 'damaged' }]);
+    await endsOf(ledger, 201, 202);
+    expect(await kept(ledger)).toEqual([102, 'c100', 'c201']);
   });
 });
 

@@ -2,9 +2,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import type { Command } from '../../src/fleet/command/command.ts';
 import type { Draft } from '../../src/fleet/command/intake.ts';
+import { putTest, type TestRow, testsOf } from '../../src/fleet/installation/test-records.ts';
 import { type HeardFrame, InstallationTester } from '../../src/fleet/installation/tester.ts';
+import { Holds } from '../../src/fleet/privacy/hold.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -143,6 +146,36 @@ describe.each(['lmdb', 'redis'] as const)('installation tests, with the state in
       await eventually(() => expect(events).toHaveLength(2 + i));
     }
     expect(await tester.list('d-1')).toHaveLength(20);
+  });
+
+  it('are all kept while the device is under a hold, also one that is set in that moment', async () => {
+    const store = await stores.open(kind);
+    const holds = new Holds({ store, now: () => NOW, device: async () => undefined });
+    const hold = (): Promise<unknown> => holds.set('d-1', { reference: 'AZ 1', reason: 'court order' }, 'me');
+    const row = (n: number): TestRow => ({
+      ...{
+        id: `t${n}`,
+        device: 'd-1',
+        by: 'me',
+        profile: 'basic',
+        seconds: 5,
+        started: NOW + n,
+        ended: NOW + n,
+        state: 'passed',
+        items: [],
+      },
+      ...{ server: 'one', relay: [] },
+    });
+    const ids = async (): Promise<string[]> => (await testsOf(store, 'd-1')).map(({ id }) => id);
+    for (let n = 100; n < 121; n++) expect(await putTest(store, row(n))).toBe(true);
+    expect([(await ids()).length, (await ids())[0]]).toEqual([20, 't101']);
+    // Between the look at the hold and the write.
+    expect(await putTest(interposed(store, { beforeWrite: times(1, 'tests', hold) }), row(121))).toBe(true);
+    for (let n = 122; n < 170; n++) await putTest(store, row(n));
+    expect([(await ids()).length, (await ids())[0], (await ids()).at(-1)]).toEqual([69, 't101', 't169']);
+    await holds.end('d-1');
+    await putTest(store, row(170));
+    expect([(await ids()).length, (await ids())[0]]).toEqual([20, 't151']);
   });
 
   it('3: the relay is tested last, and a stop that may have left is followed by its resume', async () => {

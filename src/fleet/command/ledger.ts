@@ -1,5 +1,6 @@
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import type { Op, StateStore } from '../../state/store.ts';
+import { unheld } from '../registry/hold.ts';
 import { isPassedOn, type Noted, stillOf } from '../registry/owners.ts';
 import {
   areOpposite,
@@ -35,7 +36,7 @@ import { Shadow } from './shadow.ts';
  * 4. A critical command is transmitted at most once: its mark is on disk before its first byte, and without a reply it becomes
  *    unknown. It ends by a late reply, or when a person says how it came out.
  * 5. The settings shadow changes in the same write: no reader sees one without the other.
- * 6. Kept: the last 100 ended commands of each device, and all unknown ones.
+ * 6. Kept: the last 100 ended commands of each device, all that end while it is under a hold or are there then, and all unknown ones.
  * 7. Handing in is one step: what it was decided by (the device's open commands) is still so when it is written. Earlier commands
  *    that do the opposite and have not left are cancelled in the same write.
  */
@@ -123,7 +124,9 @@ export class Ledger {
 
   /** Ended commands of a device, oldest first. */
   async finished(device: string): Promise<Command[]> {
-    return this.#list(FINISHED, device, 2 * KEPT);
+    const found: Command[] = [];
+    for await (const [, command] of FINISHED.entries(this.#store, { prefix: `${device} ` })) found.push(command);
+    return found;
   }
 
   /** One that is damaged does not hide the others. */
@@ -275,7 +278,11 @@ export class Ledger {
   async #forget(device: string): Promise<void> {
     const all = await this.#store.list('finished', { prefix: `${device} `, limit: 2 * KEPT });
     if (all.length <= KEPT) return;
-    await this.#store.write(all.slice(0, all.length - KEPT).map(({ key }) => ({ table: 'finished', key, remove: true })));
+    const isUnheld = await unheld(this.#store, device, this.#now());
+    // Where a hold is set meanwhile nothing is removed; where very many were kept, some go with each that ends.
+    if (isUnheld === undefined) return;
+    const gone = all.slice(0, all.length - KEPT).map(({ key }): Op => ({ table: 'finished', key, remove: true }));
+    await this.#store.write([isUnheld, ...gone]);
   }
 }
 

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { attempt, CONTENDED } from '../../state/attempt.ts';
 import type { StateStore } from '../../state/store.ts';
 import { rowsOf, TypedTable } from '../../state/table.ts';
-import { type Noted, stillOf } from '../registry/owners.ts';
+import { unheld } from '../registry/hold.ts';
+import { isPassedOn, type Noted, stillOf } from '../registry/owners.ts';
 import { ITEM_STATES, ITEMS, PROFILES, type Profile } from './checklist.ts';
 
 /** Installation tests as they are kept: the table `tests`, by device and id. Times in epoch ms. */
@@ -65,23 +67,29 @@ export const TESTS = new TypedTable<TestRow, [device: string, id: string]>({
   parse: rowsOf(rowSchema),
 });
 
-/** Tests that are kept of a device. */
+/** Tests that are kept of a device, but for one under a hold. */
 const KEPT = 20;
 /** A test that has not ended so long after its time was of a server that has ended. */
 const GRACE_MS = 60_000;
 
 /** Those of a device, oldest first. */
 export async function testsOf(store: Pick<StateStore, 'list'>, device: string): Promise<TestRow[]> {
-  const found = await store.list('tests', { prefix: `${device} `, limit: 2 * KEPT });
-  return found.flatMap(({ value }) => TESTS.read(value) ?? []);
+  const found: TestRow[] = [];
+  for await (const [, row] of TESTS.entries(store, { prefix: `${device} ` })) found.push(row);
+  return found;
 }
 
 /** Puts a new one, in place of the oldest where there are many; false when the device was passed on since `owners` was read. */
-export async function putTest(store: Pick<StateStore, 'list' | 'write'>, row: TestRow, owners?: Noted): Promise<boolean> {
+export async function putTest(store: Pick<StateStore, 'get' | 'list' | 'write'>, row: TestRow, owners?: Noted): Promise<boolean> {
   const { device, id } = row;
-  const known = await testsOf(store, device);
-  const gone = known.slice(0, Math.max(0, known.length + 1 - KEPT)).map((one) => TESTS.remove(device, one.id));
-  return store.write([...stillOf(device, owners), ...gone, TESTS.put(row, device, id)]);
+  return attempt(`the tests of device ${device}`, async () => {
+    if (await isPassedOn(store, device, owners)) return false;
+    const known = await testsOf(store, device);
+    const old = known.slice(0, Math.max(0, known.length + 1 - KEPT)).map((one) => TESTS.remove(device, one.id));
+    const isUnheld = old.length === 0 ? undefined : await unheld(store, device, row.started);
+    const gone = isUnheld === undefined ? [] : [isUnheld, ...old];
+    return (await store.write([...stillOf(device, owners), ...gone, TESTS.put(row, device, id)])) || CONTENDED;
+  });
 }
 
 export function isRunning({ state, started, seconds }: TestRow, now: number): boolean {

@@ -1,7 +1,7 @@
 import { systemClock } from '../../base/clock.ts';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import type { Op, StateStore } from '../../state/store.ts';
-import { HOLDS, stands } from './hold.ts';
+import { unheld } from '../registry/hold.ts';
 import { othersRunning, RETAINED } from './retained.ts';
 
 /**
@@ -119,10 +119,9 @@ export class Claims {
     const { store, now, main } = this.#o;
     const same: Op[] = [];
     for (const id of new Set([key, (await main(key)) ?? key])) {
-      const text = await store.get('holds', id);
-      const hold = HOLDS.parse(id, text);
-      if (hold !== undefined && stands(hold, now())) return { isHeld: true, same };
-      same.push(HOLDS.expect(text, id));
+      const is = await unheld(store, id, now());
+      if (is === undefined) return { isHeld: true, same };
+      same.push(is);
     }
     return { isHeld: false, same };
   }

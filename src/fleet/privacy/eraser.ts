@@ -5,9 +5,10 @@ import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { type Following, follow } from '../../state/follow.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import type { Device } from '../registry/device.ts';
+import { HOLDS, type Hold, stands } from '../registry/hold.ts';
 import type { Share } from '../registry/owners.ts';
 import { ERASURES, type Erasure, stretchesIn } from './erasure.ts';
-import { HOLDS, type Hold, heldText, stands } from './hold.ts';
+import { heldText } from './hold.ts';
 import type { Subject } from './subjects.ts';
 
 /**

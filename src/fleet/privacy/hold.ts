@@ -1,32 +1,21 @@
-import { z } from 'zod';
 import { attempt, CONTENDED } from '../../state/attempt.ts';
 import { entries } from '../../state/pages.ts';
 import type { Op, StateStore } from '../../state/store.ts';
-import { byId, rowsOf, TypedTable } from '../../state/table.ts';
 import type { Device } from '../registry/device.ts';
+import { HOLDS, type Hold, stands } from '../registry/hold.ts';
 import { ERASURES, isUnderWay } from './erasure.ts';
 import { isRetaining, RETAINED } from './retained.ts';
 
 /**
- * That a device's data must be kept, for a court or an insurer: the table `holds`, by its id and by each of its aliases.
+ * Sets and ends holds (`fleet/registry/hold.ts`).
  *
  * 1. While it stands nothing of the device is erased, by any installation. Each begins its part of an erasure on the condition that there is
  *    no hold, and a hold is written on the condition that no erasure has begun and not ended anywhere, so that one of the two is refused or
  *    waits. So it is with what retention removes and a replay replaces (`claims.ts`).
  * 2. One with `until` ends by itself.
+ * 3. Lists of the state store that are cut at a number (ended commands, installation tests) are not cut while it stands: that is a condition of
+ *    the cut.
  */
-export const holdSchema = z.object({
-  device: z.string(),
-  reference: z.string().describe('number of the case'),
-  reason: z.string(),
-  until: z.int().optional().describe('epoch ms; absent: until it is ended'),
-  since: z.int().describe('epoch ms'),
-  by: z.string().describe('the token that asked'),
-});
-export type Hold = z.infer<typeof holdSchema>;
-
-export const HOLDS = new TypedTable<Hold>({ name: 'holds', key: byId, parse: rowsOf(holdSchema) });
-
 export interface HoldsOptions {
   readonly store: StateStore;
   /** Wall clock, epoch ms. */
@@ -107,8 +96,4 @@ export class Holds {
 export function heldText({ device, reference, until }: Hold): string {
   const end = until === undefined ? '' : ` until ${new Date(until).toISOString()}`;
   return `device ${device} is under the hold "${reference}"${end}: nothing of it is erased`;
-}
-
-export function stands({ until }: Hold, now: number): boolean {
-  return until === undefined || now < until;
 }
