@@ -11,6 +11,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { AppError, messageOf, systemCode } from '../base/errors.ts';
+import { Places } from './places.ts';
 import { findOrphanNotes, replaceFiles } from './repair.ts';
 import { type InsertStatement, quoteName, quoteText } from './statement.ts';
 
@@ -199,9 +200,11 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
+const PARAMETER = /^\{\w+:Identifier\}$/;
+
 /** The name as a text for a comparison; one that is a parameter of the request stays that. */
 function nameText(name: string): string {
-  return /^\{\w+:Identifier\}$/.test(name) ? name.replace(':Identifier', ':String') : quoteText(name);
+  return PARAMETER.test(name) ? name.replace(':Identifier', ':String') : quoteText(name);
 }
 
 export class Engine {
@@ -210,6 +213,7 @@ export class Engine {
   readonly #connectionArgs: readonly string[];
   /** Keeps the engine and its lock on the directory while no request is running. */
   readonly #keeper: ChdbSession;
+  readonly #places = new Places();
 
   private constructor(chdb: Chdb, path: string, connectionArgs: readonly string[]) {
     this.#chdb = chdb;
@@ -288,7 +292,11 @@ export class Engine {
    * Runs `sql` after `setup` (SET and USE statements, each with its `;`), on a fresh connection.
    * @throws Error with ClickHouse's message.
    */
-  async run(sql: string, setup: string, format: string, mark = ''): Promise<EngineResult> {
+  run(sql: string, setup: string, format: string, mark = ''): Promise<EngineResult> {
+    return this.#places.around(sql, () => this.#run(sql, setup, format, mark));
+  }
+
+  async #run(sql: string, setup: string, format: string, mark: string): Promise<EngineResult> {
     const session = this.#connect();
     try {
       const result = await session.queryAsync(`${setup}${mark}${sql}`, { format });
@@ -323,15 +331,24 @@ export class Engine {
    */
   async insert(sql: string, setup: string, insert: InsertStatement): Promise<EngineResult> {
     const result = await this.run(sql, setup, 'Null');
-    const database = insert.database === '' ? 'currentDatabase()' : nameText(insert.database);
-    const where = `WHERE database = ${database} AND name = ${nameText(insert.table)}`;
-    const paths = await this.#rows(`SELECT arrayJoin(data_paths) FROM system.tables ${where}`, setup);
-    for (const [path = ''] of paths) {
+    for (const path of await this.#pathsOf(insert, setup)) {
       await syncFile(path);
       const logs = join(path, 'deduplication_logs');
       for (const name of await readdir(logs).catch(() => [])) await syncFile(join(logs, name));
     }
     return result;
+  }
+
+  /** Directories of the table that an insert names. */
+  async #pathsOf({ database, table }: InsertStatement, setup: string): Promise<readonly string[]> {
+    const find = async (): Promise<readonly string[]> => {
+      const where = `WHERE database = ${database === '' ? 'currentDatabase()' : nameText(database)} AND name = ${nameText(table)}`;
+      const rows = await this.#rows(`SELECT arrayJoin(data_paths) FROM system.tables ${where}`, setup);
+      return rows.map(([path = '']) => path);
+    };
+    // What the name means depends on the request.
+    if (database === '' || PARAMETER.test(database) || PARAMETER.test(table)) return find();
+    return this.#places.of(JSON.stringify([database, table]), find);
   }
 
   /** A comment that finds a running query again. */
