@@ -1,11 +1,17 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { ObedientDevice } from '../command/device.ts';
+import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually, remains } from '../support/wait.ts';
 
-/** What rests on no frames is evidence, too, in a whole server: a setting that is another than asked for, and silence and its end. */
+/**
+ * Evidence in a whole server: what rests on no frames (a setting that is another than asked for, silence and its end), and a connection that
+ * carries something else.
+ */
 
 const IMEI = '356307042441013';
+const HONEST = '4106011661';
+const MODEM = '4106011662';
 
 it('a drifted setting, a silence and its end are events, and instances of the report', async () => {
   const server = await ApiServer.start();
@@ -52,4 +58,36 @@ it('a drifted setting, a silence and its end are events, and instances of the re
   const { instances } = (await server.call('GET', `${path}/evidence`)).body;
   const types: string[] = Object(instances).map(({ type }: { type: string }) => type);
   expect(types.slice(0, 3)).toEqual(['settings_drift', 'device_silent', 'device_back']);
+});
+
+it('a device whose connection carries something else than tracking is told of once, and one that sends as much of tracking is not', async () => {
+  const server = await ApiServer.start();
+  onTestFinished(async () => {
+    await server.running.stop();
+  });
+  const port = await server.running.port('h02');
+  const stored = (id: string): Promise<string> =>
+    server.running.query(`SELECT count() FROM fixgate.positions FINAL WHERE device = '${id}'`);
+  /** Sends so many positions, each behind bytes that are no frame. */
+  const drive = async (id: string, records: number, noise: (n: number) => string): Promise<void> => {
+    const device = await TcpDevice.connect(port);
+    onTestFinished(() => device.close());
+    for (let n = 0; n < records; n++) {
+      const [year, month, day, hour, minute, second] =
+        new Date(Date.now() - 5_000 * (records - n)).toISOString().match(/\d\d/g)?.slice(1) ?? [];
+      const at = `${hour}${minute}${second},A,2229.8284,N,11355.2480,E,000.00,000,${day}${month}${year}`;
+      device.send(Buffer.from(`${noise(n)}*HQ,${id},V1,${at},FFFFFFFF#`));
+    }
+    await eventually(async () => expect(await stored(id)).toBe(`${records}\n`));
+  };
+  // More bytes than are allowed of anything else, nearly all of them tracking: a modem says something now and then.
+  await drive(HONEST, 300, (n) => (n % 30 === 0 ? 'AT+CSQ: 12,99\r\n' : ''));
+  await drive(MODEM, 20, () => 'x'.repeat(1_500));
+  const of = async (id: string): Promise<unknown> => (await server.call('GET', `/v1/devices/${id}/evidence`)).body;
+  await eventually(async () => expect(await of(MODEM)).toMatchObject({ counts: { other_bytes: 1 } }));
+  const { events } = Object((await server.call('GET', '/v1/events?type=other_bytes')).body);
+  expect(events).toMatchObject([{ device: MODEM, data: { allowed: 16_384, window_s: 3_600 } }]);
+  expect(events[0].data.bytes).toBeGreaterThan(16_384);
+  expect(await of(MODEM)).toMatchObject({ instances: [{ type: 'other_bytes' }] });
+  await eventually(async () => expect(await of(HONEST)).toMatchObject({ device: HONEST, instances: [] }));
 });
