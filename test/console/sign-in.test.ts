@@ -95,6 +95,15 @@ describe('a person', () => {
     await page.type('input', server.token);
     await page.keyboard.press('Enter');
     await reads(page, 'No device yet');
+    await reads(page, '● live');
+    // Once, not again because the stream is there: only after a pause.
+    const asked = `performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/v1/status')).map((one) => one.startTime)`;
+    const times: unknown = await page.evaluate(asked);
+    const pauses = (Array.isArray(times) ? times : []).map(
+      (at, index, all) => Number(all[index + 1] ?? Number.POSITIVE_INFINITY) - Number(at),
+    );
+    expect(pauses.length).toBeGreaterThan(0);
+    expect(Math.min(...pauses)).toBeGreaterThan(5000);
     await press(page, '::-p-text(Sign out)');
     await reads(page, 'paste a code or a token');
     expect(await page.evaluate("localStorage.getItem('fixgate.session')")).toBeNull();

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { get, Refusal } from '../api.ts';
 import { clock } from '../format.ts';
 
@@ -19,21 +19,29 @@ const RETRY_MS = 5000;
 /** Asks again every `everyMs` while the tab is seen, and after a refusal that passes. An empty path asks nothing. */
 export function useData<T>(path: string, everyMs = 0): Data<T> {
   const [state, set] = useState<{ path: string; value?: T; refusal?: Refusal; at: number }>({ path, at: 0 });
+  // An answer counts when none that was asked for later has come: of a slow server each comes after the next request.
   const asked = useRef(0);
+  const shown = useRef(0);
   const reload = useCallback(() => {
     if (path === '') return;
     const mine = ++asked.current;
+    const isNewest = (): boolean => {
+      if (mine < shown.current) return false;
+      shown.current = mine;
+      return true;
+    };
     get<T>(path).then(
       (value) => {
-        if (mine === asked.current) set({ path, value, at: Date.now() });
+        if (isNewest()) set({ path, value, at: Date.now() });
       },
       (error: unknown) => {
         const refusal = error instanceof Refusal ? error : new Refusal(0, { title: String(error) });
-        if (mine === asked.current) set((before) => ({ ...(before.path === path ? before : { path, at: 0 }), refusal }));
+        if (isNewest()) set((before) => ({ ...(before.path === path ? before : { path, at: 0 }), refusal }));
       },
     );
   }, [path]);
-  useEffect(() => {
+  // Before the page is painted for the first time: without a graphics processor that takes as long as the answer.
+  useLayoutEffect(() => {
     reload();
     if (everyMs === 0) return;
     const timer = setInterval(() => {

@@ -1,7 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { bytes, clock, number, seconds } from '../format.ts';
-import { connection, status as liveStatus } from '../live.ts';
+import { status as liveStatus } from '../live.ts';
+import { onReturn } from '../load.ts';
 import { Chart } from '../parts/chart.tsx';
 import { Loaded, useData } from '../parts/data.tsx';
 import { Facts, Table } from '../parts/table.tsx';
@@ -22,11 +23,8 @@ export function Now(): JSX.Element {
   const first = useData<{ readonly devices: readonly unknown[] }>('/v1/devices?limit=1', REFRESH_MS);
   const isEmpty = first.value?.devices.length === 0;
   // When the stream comes back, so may the rest.
-  const state = connection.value;
   const { reload } = whole;
-  useEffect(() => {
-    if (state === 'live') reload();
-  }, [state, reload]);
+  useEffect(() => onReturn(reload), [reload]);
   return (
     <>
       <h1>Now</h1>
