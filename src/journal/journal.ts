@@ -48,7 +48,7 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
 
 /** Invariant 12. */
 const PACED_ENTRIES = 32;
-/** What gathers was appended at most so long before it is written. */
+/** An entry may have been received so long before one that was appended earlier. */
 const GATHERED_MS = 1_000;
 /** Room is looked for in one turn of so many while nothing is written. */
 const REST_TURNS = 10;
@@ -80,6 +80,9 @@ export class Journal extends JournalStats {
   #gather = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
   #spare = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
   #at = 0;
+  /** When the first of what gathered was received, and of what is in flight. */
+  #received = 0;
+  #flightReceived = 0;
   /** Some of what gathered is marked relay. */
   #relayed = false;
   readonly #numbering = new Numbering();
@@ -188,9 +191,9 @@ export class Journal extends JournalStats {
     return this.#flightSince < 0 ? 0 : this.#clock.elapsed() - this.#flightSince;
   }
 
-  /** Everything that was appended up to then is durable, or was reported failed. `now` and the result: ms of one clock. */
+  /** Everything that was received up to then is durable, or was reported failed; epoch ms, as `now`, which may be set while the disk hangs. */
   settledUntil(now: number): number {
-    return this.pendingBytes === 0 ? now : now - this.stalledMs - GATHERED_MS;
+    return this.pendingBytes === 0 ? now : Math.min(now, this.#flightBytes > 0 ? this.#flightReceived : this.#received) - GATHERED_MS;
   }
 
   /**
@@ -220,6 +223,7 @@ export class Journal extends JournalStats {
     const sequence = this.#next++;
     const order = this.#order === undefined ? 1000 * received : this.#order();
     const number = this.#numbering.number(origin.definition);
+    if (this.#at === 0) this.#received = received;
     this.#at += writeEntry(
       this.#gather,
       this.#at,
@@ -333,6 +337,7 @@ export class Journal extends JournalStats {
       this.#at = 0;
       this.#from = this.#next;
       this.#flightBytes = bytes;
+      this.#flightReceived = this.#received;
       this.#flightSince = this.#clock.elapsed();
       const relayed = this.#relayed;
       this.#relayed = false;

@@ -63,11 +63,11 @@ export class World {
     });
   }
 
-  static async start(devices: number, at: number): Promise<World> {
+  static async start(devices: number, at: number, more: Readonly<Record<string, string>> = {}): Promise<World> {
     const directory = mkdtempSync(join(tmpdir(), 'fixgate-month-'));
     const file = join(directory, 'clock');
     writeFileSync(file, String(at - Date.now()));
-    const env = { FIXGATE_TEST_CLOCK: file, FIXGATE_WORKERS: '2' };
+    const env = { FIXGATE_TEST_CLOCK: file, FIXGATE_WORKERS: '2', ...more };
     const server = await ApiServer.start(env, { dataDir: join(directory, 'data') });
     return new World(directory, file, env, server, devices);
   }
