@@ -178,7 +178,18 @@ describe('the map', () => {
     await eventually(async () =>
       expect(await onMap(page)).toMatchObject({ devices: String(COUNT), marks: expect.stringMatching(/^[1-9]/) }),
     );
+    // While no device is selected, nothing is drawn for that.
+    await page.evaluate(`{
+      window.marked = 0;
+      document.querySelector('.map').map.on('sourcedata', ({ sourceId }) => { if (sourceId === 'selected') window.marked++; });
+    }`);
+    for (let updates = 0; updates < 2; updates++) {
+      await page.evaluate("delete document.querySelector('.map').dataset.devices");
+      await eventually(async () => expect(await onMap(page)).toMatchObject({ devices: String(COUNT) }));
+    }
+    expect(await page.evaluate('window.marked')).toBe(0);
     const device = await moves(page);
+    await eventually(async () => expect(await page.evaluate('window.marked')).not.toBe(0));
     await agreed(page, COUNT);
     await page.select('select[aria-label=Colours]', 'dark');
     await eventually(async () => expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark'));

@@ -107,8 +107,9 @@ export class DevicesMap {
   }
 
   select(row: Row | undefined): void {
+    if (row === this.#selected) return;
     this.#selected = row;
-    this.#put('selected', row === undefined ? [] : [point(row, 0)]);
+    this.#mark();
   }
 
   trail(points: readonly Position[]): void {
@@ -194,7 +195,7 @@ export class DevicesMap {
     this.#isBusy = false;
     this.#flush();
     this.trail(this.#trail);
-    this.select(this.#selected);
+    this.#mark();
   }
 
   /** Invariants 1 and 2. */
@@ -226,6 +227,11 @@ export class DevicesMap {
     const timer = setTimeout(done, LOAD_MS);
     this.#map.on('sourcedata', heard);
     source.setData(collection(features));
+  }
+
+  /** The selected device. Each time draws the whole map again. */
+  #mark(): void {
+    this.#put('selected', this.#selected === undefined ? [] : [point(this.#selected, 0)]);
   }
 
   #put(name: string, features: FeatureCollection['features']): void {
