@@ -298,6 +298,11 @@ describe('intake', () => {
     const noisy = connect();
     for (let i = 0; i < 10; i++) noisy.intake.push(new Uint8Array(1000).fill(0x20));
     expect(noisy.link.closes[0]).toBe('noise');
+    const between = connect();
+    between.intake.push(login);
+    const noise = new Uint8Array(1000).fill(0x20);
+    between.intake.push(Buffer.concat(Array.from({ length: 20 }, (_, n) => [noise, toyAlive(n)]).flat()));
+    expect(between.link.closes).toEqual([]);
     const long = connect();
     const header = toyAlive(1);
     header[6] = 0xff;

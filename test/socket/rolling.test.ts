@@ -129,8 +129,7 @@ async function replaced(workers: '1' | '2'): Promise<void> {
   const acknowledged = devices.reduce((sum, device) => sum + device.acknowledged, 0);
   const counted = `SELECT count() >= ${acknowledged}, count() = uniqExact(device, time, id) FROM fixgate.positions FINAL WHERE device < '${imei(10)}' FORMAT TSV`;
   await eventually(async () => expect(await server.query(counted)).toBe('1\t1\n'));
-  const ready = await server.http('/readyz');
-  expect(await ready.json()).toMatchObject({ status: 'ready' });
+  await eventually(async () => expect(await (await server.http('/readyz')).json()).toMatchObject({ status: 'ready' }));
 }
 
 describe('SIGHUP replaces the only worker', () => {

@@ -90,7 +90,8 @@ export class Cutter {
   }
 
   good(): void {
-    this.#strikes.good(this.#noise);
+    // Up to this frame: more of it may be in the same chunk.
+    this.#strikes.good(this.#splitter?.noise ?? this.#noise);
   }
 
   /** True when that was one bad frame too many. */
