@@ -80,8 +80,8 @@ export class Journal extends JournalStats {
   #gather = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
   #spare = Buffer.allocUnsafeSlow(FIRST_GATHER_BYTES);
   #at = 0;
-  /** When the first of what gathered was received, and of what is in flight. */
-  #received = 0;
+  /** When the earliest of what gathered was received, and of what is in flight. The wall clock may be set back between two. */
+  #received = Number.POSITIVE_INFINITY;
   #flightReceived = 0;
   /** Some of what gathered is marked relay. */
   #relayed = false;
@@ -191,9 +191,9 @@ export class Journal extends JournalStats {
     return this.#flightSince < 0 ? 0 : this.#clock.elapsed() - this.#flightSince;
   }
 
-  /** Everything that was received up to then is durable, or was reported failed; epoch ms, as `now`, which may be set while the disk hangs. */
+  /** Everything received up to then is durable, or was reported failed; epoch ms, as `now`, which may be set while the disk hangs. */
   settledUntil(now: number): number {
-    return this.pendingBytes === 0 ? now : Math.min(now, this.#flightBytes > 0 ? this.#flightReceived : this.#received) - GATHERED_MS;
+    return this.pendingBytes === 0 ? now : Math.min(now, this.#flightBytes > 0 ? this.#flightReceived : now, this.#received) - GATHERED_MS;
   }
 
   /**
@@ -223,7 +223,7 @@ export class Journal extends JournalStats {
     const sequence = this.#next++;
     const order = this.#order === undefined ? 1000 * received : this.#order();
     const number = this.#numbering.number(origin.definition);
-    if (this.#at === 0) this.#received = received;
+    this.#received = Math.min(this.#received, received);
     this.#at += writeEntry(
       this.#gather,
       this.#at,
@@ -337,7 +337,7 @@ export class Journal extends JournalStats {
       this.#at = 0;
       this.#from = this.#next;
       this.#flightBytes = bytes;
-      this.#flightReceived = this.#received;
+      [this.#flightReceived, this.#received] = [this.#received, Number.POSITIVE_INFINITY];
       this.#flightSince = this.#clock.elapsed();
       const relayed = this.#relayed;
       this.#relayed = false;
