@@ -8,7 +8,7 @@ import { spreadOf } from './stats.ts';
 
 const CHARTS: Readonly<Record<ChartName, { readonly title: string; readonly across: string }>> = {
   load: { title: 'Cost over load (1 000 devices)', across: 'packets/s' },
-  devices: { title: 'Cost over devices (2 000 packets/s)', across: 'devices' },
+  devices: { title: 'Cost over devices (2 000 packets/s, two workers)', across: 'devices' },
 };
 const WIDTH = 460;
 const HEIGHT = 300;

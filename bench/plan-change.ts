@@ -10,8 +10,8 @@ import { handshake, packet } from '../test/helpers/teltonika.ts';
 import { freePort, startServer, wait } from './load/server.ts';
 
 /**
- * `npm run bench:plan`: a plan changes, and all connected devices are on it. How many are treated by it after a while? Each device
- * has used one record; the change caps records at one, with `discard`. Everything on one machine.
+ * `npm run bench:plan`: the account of all connected devices is suspended and resumed, then their plan changes. How many are treated by it
+ * two seconds later? Each device has used one record by then; the change caps records at one, with `discard`. Everything on one machine.
  */
 const DEVICES = Number(process.argv[2] ?? 10_000);
 const AFTER_MS = 2_000;
@@ -44,10 +44,32 @@ function open(n: number): Promise<void> {
   });
 }
 
+async function call(token: string, method: string, path: string, body: string, type = 'application/json'): Promise<void> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': type };
+  const answer = await fetch(`http://127.0.0.1:${http}${path}`, { method, headers, body });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
+/** Sends a record of each device `AFTER_MS` after `changed`. Returns how many of them were withheld for that reason. */
+async function withheld(reason: string, changed: number): Promise<number> {
+  const count = (): Promise<number> => server.metric('fixgate_withheld_records_total', `reason="${reason}"`);
+  await wait(Math.max(0, AFTER_MS - (performance.now() - changed)));
+  const before = await count();
+  const answered = sockets.map((socket) => new Promise<void>((resolve) => socket.once('data', () => resolve())));
+  for (const socket of sockets) socket.write(packet(systemClock.now()));
+  await Promise.all(answered);
+  // The workers' counters reach the supervisor once a second.
+  await wait(2500);
+  return (await count()) - before;
+}
+
 try {
   await server.ready();
   const store = new LmdbStore({ directory: join(dataDir, 'state'), log: silentLog });
   const token = await createToken(store, { name: 'bench', scopes: ['admin'], created: systemClock.now() });
+  await call(token, 'POST', '/v1/accounts', JSON.stringify({ id: 'bench' }));
+  const registered = Array.from({ length: DEVICES }, (_, n) => JSON.stringify({ id: String(356307042000000 + n), account: 'bench' }));
+  await call(token, 'POST', '/v1/devices/bulk', registered.join('\n'), 'application/x-ndjson');
   for (let n = 0; n < DEVICES; n += AT_ONCE)
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, DEVICES - n) }, (_, k) => open(n + k)));
   // Until every record has been counted.
@@ -56,30 +78,29 @@ try {
     if (usage.filter(({ value }) => /"records":[1-9]/.test(value)).length >= DEVICES) break;
     await wait(500);
   }
+
+  const suspended = performance.now();
+  await call(token, 'POST', '/v1/accounts/bench/suspend', JSON.stringify({ reason: 'bench' }));
+  const stopped = await withheld('suspended', suspended);
+  const resumed = performance.now();
+  await call(token, 'POST', '/v1/accounts/bench/resume', '{}');
+  const still = await withheld('suspended', resumed);
+
   const changed = performance.now();
-  const answer = await fetch(`http://127.0.0.1:${http}/v1/plans/default`, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ records_cap: 1, steps: [{ action: 'discard', at_pct: 100 }] }),
-  });
-  if (!answer.ok) throw new Error(await answer.text());
+  await call(token, 'PUT', '/v1/plans/default', JSON.stringify({ records_cap: 1, steps: [{ action: 'discard', at_pct: 100 }] }));
   let written = 0;
   while (written < DEVICES && performance.now() - changed < AFTER_MS) {
     await wait(20);
     written = (await store.list('policies', { limit: DEVICES + 1 })).length;
   }
   const decided = performance.now() - changed;
-  await wait(Math.max(0, AFTER_MS - (performance.now() - changed)));
-  const before = await server.metric('fixgate_withheld_records_total');
-  const answered = sockets.map((socket) => new Promise<void>((resolve) => socket.once('data', () => resolve())));
-  for (const socket of sockets) socket.write(packet(systemClock.now()));
-  await Promise.all(answered);
-  await wait(2500);
-  const treated = (await server.metric('fixgate_withheld_records_total')) - before;
+  const capped = await withheld('discard', changed);
   await store.close();
-  process.stdout.write(`${DEVICES} connected devices on two workers; the plan changes\n`);
-  process.stdout.write(`decided for ${written} after ${Math.round(decided)} ms\n`);
-  process.stdout.write(`a record sent ${AFTER_MS} ms after the change was treated by the new plan: ${treated} of ${DEVICES}\n`);
+  process.stdout.write(`${DEVICES} connected devices on two workers; a record of each, ${AFTER_MS} ms after the change\n`);
+  process.stdout.write(`their account is suspended: ${stopped} of ${DEVICES} withheld; it is resumed: ${still} still withheld\n`);
+  process.stdout.write(
+    `their plan changes: decided for ${written} after ${Math.round(decided)} ms; treated by the new one: ${capped} of ${DEVICES}\n`,
+  );
 } finally {
   for (const socket of sockets) socket.destroy();
   await server.stop();

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { LoadFleet } from './load/fleet.ts';
-import { wait } from './load/server.ts';
+import { type Server, wait } from './load/server.ts';
 import { type Role, rolesOf } from './machine.ts';
 import { Rig } from './rig.ts';
 
@@ -15,6 +15,8 @@ import { Rig } from './rig.ts';
  *
  * Tables of fixed size are filled before anything is measured: the resend windows of the shipper take their last pages when more than
  * 524 288 records were delivered (src/out/ship/window.ts).
+ *
+ * The lag of a sink is what is on the disk and not delivered to it, over what comes in a second.
  */
 const HELP = `npm run soak -- [--minutes 30] [--rate 500] [--fill 1200000] [--fill-rate 8000]
 
@@ -24,7 +26,8 @@ const HELP = `npm run soak -- [--minutes 30] [--rate 500] [--fill 1200000] [--fi
   --fill-rate <n>  records per second of these, default 8000
 
 Exit code 1 when the memory that a process holds (anonymous and shared) rises in the last third above 1.05 times its
-highest in the second third, when its descriptors differ by more than 10, or when a record was lost or doubled.
+highest in the second third, when its descriptors differ by more than 10, when the mean lag of a sink is half a second
+longer than in the second third, or when a record was lost or doubled.
 `;
 const SAMPLE_MS = 5000;
 const RECORDS = 10;
@@ -32,6 +35,8 @@ const DEVICES = 200;
 const ATTRIBUTES = 14;
 const GROWTH = 1.05;
 const DESCRIPTORS = 10;
+const LAG_S = 0.5;
+const SINKS = ['clickhouse', 'redis-stream'];
 
 const { values } = parseArgs({
   options: {
@@ -55,6 +60,8 @@ interface Sample {
   /** The same with the pages of files. */
   readonly resident: ReadonlyMap<Role, number>;
   readonly descriptors: ReadonlyMap<Role, number>;
+  /** Seconds, by sink. */
+  readonly lag: ReadonlyMap<string, number>;
 }
 
 if (values.help || !(runMs > 0) || !(rate > 0) || !(fillRate > 0) || !(fillRecords >= 0)) process.stdout.write(HELP);
@@ -78,7 +85,7 @@ async function soak(): Promise<number> {
     });
     for (let next = SAMPLE_MS; !over; next += SAMPLE_MS) {
       await wait(Math.max(0, began + next - performance.now()));
-      samples.push(sample(subject.server.pid, performance.now() - began));
+      samples.push(await sample(subject.server, performance.now() - began));
       if (next % 60_000 === 0) say(samples);
     }
     const result = await running;
@@ -86,7 +93,8 @@ async function soak(): Promise<number> {
     const records = filled + result.records;
     const lost = records - (subject.redis?.added() ?? 0);
     await fleet.close();
-    process.stdout.write(`${records} records acknowledged, ${lost} not in the stream, ${result.unsent} packets not sent in time\n`);
+    const differ = lost < 0 ? `${-lost} in the stream twice` : `${lost} not in the stream`;
+    process.stdout.write(`${records} records acknowledged, ${differ}, ${result.unsent} packets not sent in time\n`);
     return verdict(samples) && lost === 0 ? 0 : 1;
   } finally {
     await rig.close();
@@ -105,16 +113,17 @@ async function fill(fleet: LoadFleet): Promise<number> {
   return sent;
 }
 
-function sample(server: number, at: number): Sample {
+async function sample(server: Server, at: number): Promise<Sample> {
   const [held, resident, descriptors] = [new Map<Role, number>(), new Map<Role, number>(), new Map<Role, number>()];
-  for (const [pid, role] of rolesOf(new Map([[server, 'supervisor']]))) {
+  for (const [pid, role] of rolesOf(new Map([[server.pid, 'supervisor']]))) {
     const use = useOf(pid);
     if (use === undefined) continue;
     held.set(role, Math.max(held.get(role) ?? 0, use.held));
     resident.set(role, Math.max(resident.get(role) ?? 0, use.resident));
     descriptors.set(role, Math.max(descriptors.get(role) ?? 0, use.descriptors));
   }
-  return { at, held, resident, descriptors };
+  const behind = await Promise.all(SINKS.map((sink) => server.metric('fixgate_sink_undelivered_entries', `"${sink}"`)));
+  return { at, held, resident, descriptors, lag: new Map(SINKS.map((sink, n) => [sink, (behind[n] ?? 0) / rate])) };
 }
 
 /** Bytes and descriptors of a process; undefined when it has ended meanwhile. */
@@ -136,7 +145,8 @@ function say(samples: readonly Sample[]): void {
     const resident = megabytes(last.resident.get(role) ?? 0);
     return `${role} ${megabytes(bytes)} MB (${resident} with files), ${last.descriptors.get(role)} descriptors`;
   });
-  process.stderr.write(`${Math.round(last.at / 60_000)} min: ${roles.join('; ')}\n`);
+  const lag = [...last.lag].map(([sink, seconds]) => `${sink} ${seconds.toFixed(2)} s behind`);
+  process.stderr.write(`${Math.round(last.at / 60_000)} min: ${[...roles, ...lag].join('; ')}\n`);
 }
 
 /** Prints a row for each role; true when none has grown. */
@@ -154,6 +164,14 @@ function verdict(samples: readonly Sample[]): boolean {
     flat &&= fine;
     const text = `${grown(held)}, with files ${grown(resident)}, ${descriptors.join(' → ')} descriptors`;
     process.stdout.write(`${role.padEnd(11)} ${text}${fine ? '' : '  GROWS'}\n`);
+  }
+  for (const sink of SINKS) {
+    const [before = 0, after = 0] = [middle, last].map(
+      (part) => part.reduce((sum, { lag }) => sum + (lag.get(sink) ?? 0), 0) / part.length,
+    );
+    const fine = after <= before + LAG_S;
+    flat &&= fine;
+    process.stdout.write(`${sink.padEnd(12)} ${before.toFixed(2)} → ${after.toFixed(2)} s behind, mean${fine ? '' : '  GROWS'}\n`);
   }
   return flat;
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { descriptorLimit } from '../../src/base/descriptors.ts';
 import { Latency } from '../../src/simulate/latency.ts';
 import { type FleetOrder, type FromLoad, isFromLoad, type RunReport, type ToLoad } from './messages.ts';
 
@@ -31,8 +32,9 @@ export class LoadFleet {
     this.lost = lost;
   }
 
-  /** Connects and logs in the devices, shared out over so many processes. */
-  static async connect(settings: FleetSettings, processes: number): Promise<LoadFleet> {
+  /** Connects and logs in the devices, shared out over so many processes, or as many as have descriptors enough. */
+  static async connect(settings: FleetSettings, least: number): Promise<LoadFleet> {
+    const processes = Math.max(least, Math.ceil((2 * settings.devices) / descriptorLimit()));
     const each = Math.ceil(settings.devices / processes);
     const children = Array.from({ length: processes }, () => fork(MODULE));
     const said = await Promise.all(

@@ -5,7 +5,7 @@ import jt808 from '../../codecs/jt808/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { type Codec, checkOptions, type Options } from '../../src/codec/index.ts';
 import { areOpposite } from '../../src/fleet/command/command.ts';
-import { type CriticalType, type Meaning, meaningOf } from '../../src/fleet/command/critical.ts';
+import { type CriticalType, type Meaning, meaningOf, switchingsOf } from '../../src/fleet/command/critical.ts';
 
 function meaning(codec: Codec, type: string, parameters: Options = {}): Meaning {
   const rules = codec.commands.find((rule) => rule.type === type)?.parameters;
@@ -62,6 +62,14 @@ describe('a command that does what a critical one does is as critical', () => {
     const codec = { ...gt06, commands: gt06.commands.map((rule) => ({ ...rule, actsAs: fails })) };
     expect(meaning(codec, 'status')).toMatchObject({ critical: 'engine_stop', switches: [{ immobilises: true }] });
   });
+});
+
+it('an output of a codec that does not say what it switches may be the one that immobilises', () => {
+  const switched = [true, false, undefined].map((on) =>
+    switchingsOf(undefined, 'set_output', on === undefined ? { output: 2 } : { output: 2, on }, {}),
+  );
+  expect(switched).toEqual([true, false, false].map((on) => [{ output: 2, on, immobilises: on }]));
+  expect(switchingsOf(undefined, 'status', { on: true }, {})).toEqual([]);
 });
 
 it('jt808: a parameter that says where the device connects to is as critical as set_server', () => {

@@ -148,6 +148,14 @@ describe('what is withheld', () => {
     expect(taken(link)).toEqual(['00', '03', '03', '01']);
   });
 
+  it('14: what has no records of a device that was erased is from now', () => {
+    erasedBefore = 1000 * 1_793_491_200 - 5_000;
+    const { intake } = connect();
+    intake.push(login);
+    intake.push(toyReply(2, 1, 'ok'));
+    expect(frames()).toEqual(['0 all']);
+  });
+
   it('12: what a unit measured before it was put into the device, whatever else holds: answered, and not stored', async () => {
     const newest = 1000 * 1_793_491_200 - 10_000;
     device = record({ unit: 'u-1', unit_since: newest + 1 });

@@ -271,6 +271,26 @@ describe('usage entries', () => {
     expect(journal.used).toHaveLength(2);
   });
 
+  it('1: of which only some are lost are made again, those and no other', () => {
+    const sessions = [A, B, C].map((device) => {
+      const { intake } = connect();
+      intake.push(toyLogin(device, false));
+      return intake;
+    });
+    meters.flush();
+    const [, second] = journal.used;
+    expect(journal.used.map(({ device }) => device)).toEqual([A, B, C]);
+    meters.failed(second?.sequence ?? 0, second?.sequence ?? 0);
+    meters.flush();
+    expect(journal.used.map(({ device }) => device)).toEqual([A, B, C, B]);
+    // The others are durable: nothing of them is left to be made again.
+    meters.durable(journal.used[3]?.sequence ?? 0);
+    meters.failed(0, Number.MAX_SAFE_INTEGER);
+    meters.flush();
+    expect(journal.used).toHaveLength(4);
+    for (const intake of sessions) intake.closed('device');
+  });
+
   it('are read back as written, and nothing else is one', () => {
     const { intake } = connect();
     intake.push(toyLogin(A, false));

@@ -203,7 +203,7 @@ describe('networks', () => {
 });
 
 describe('another unit', () => {
-  it('is the device; the one before is refused with an event once a minute, and does not disturb it', async () => {
+  it('is the device; the one before is refused with an event, and does not disturb it', async () => {
     registry.put('12345678', { unit: '87654321', account: 'acme' });
     const inside = connect();
     inside.intake.push(other);
@@ -223,6 +223,20 @@ describe('another unit', () => {
     expect(journal.events.filter(({ type }) => type === 'unit_refused')[0]).toEqual(refused);
     expect(await rejects()).toEqual({ unit_replaced: 3 });
     expect([registry.noted, registry.seenIds]).toEqual([[], ['12345678']]);
+  });
+
+  it('is told of once a minute', () => {
+    const known = new DeviceLookup('12345678', undefined, false, false, true);
+    host = { ...host, registry: { lookup: (_id, found) => found(known), seen: () => {} } };
+    const refusals = (): number => {
+      for (let n = 0; n < 3; n++) connect().intake.push(login);
+      return journal.events.filter(({ type }) => type === 'unit_refused').length;
+    };
+    expect(refusals()).toBe(1);
+    clock.step(59_000);
+    expect(refusals()).toBe(1);
+    clock.step(1000);
+    expect(refusals()).toBe(2);
   });
 
   it('behind the new one on a shared connection the one before is passed over', () => {

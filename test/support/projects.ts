@@ -8,7 +8,7 @@ import { dirname, join, relative } from 'node:path';
 const ROOT = join(import.meta.dirname, '../..');
 const TESTS = join(ROOT, 'test');
 const OUTSIDE =
-  /from '(node:(child_process|net|dgram|http|https)|[./]+\/src\/(api\/server|simulate\/fleet|in\/listen\/[a-z-]+|base\/lock\/lock)\.ts)'/;
+  /from '(node:(child_process|net|dgram|http|https)|[./]+\/src\/(api\/server|simulate\/fleet|in\/listen\/[a-z-]+|cluster\/running|base\/lock\/lock)\.ts)'/;
 
 export type ProjectName = 'unit' | 'whole' | 'torture';
 

@@ -58,6 +58,18 @@ describe('what of a device is shared', () => {
     expect([a.isCurrent, a.since, b.isCurrent, b.since]).toEqual([true, 30, false, Number.POSITIVE_INFINITY]);
   });
 
+  it('is of two times when it was somebody else’s between, for however short', () => {
+    const passedOn = [
+      { account: 'a', from: 10, to: 20 },
+      { account: 'b', from: 20, to: 20 },
+      { account: 'a', from: 20 },
+    ];
+    expect(new Share('d-1', passedOn, new Set(['a'])).spans).toEqual([
+      { from: 10, to: 20, measured: 0 },
+      { from: 20, to: Number.POSITIVE_INFINITY, measured: 20 },
+    ]);
+  });
+
   it('is one time for who sees both accounts', () => {
     const both = share('a', 'b');
     expect([both.spans, both.since]).toEqual([[{ from: 10, to: Number.POSITIVE_INFINITY, measured: 0 }], 0]);

@@ -40,7 +40,7 @@ export class Sightings {
   }
 
   /** Tells where the device of the session is, unless that was told less than so long before. */
-  add({ device, peer, record, terms }: Spoken, motion: Motion | undefined, afterMs: number): void {
+  add({ device, peer, record, terms }: Spoken, motion: Pick<Motion, 'news'> | undefined, afterMs: number): void {
     const place = motion?.news(afterMs);
     if (place === undefined) return;
     this.#gathered.push({ device, account: record?.account ?? '', peer, ...place, mostKmh: terms.mostKmh });

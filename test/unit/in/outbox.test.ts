@@ -87,4 +87,15 @@ describe('outbox', () => {
     expect(outbox.waitsFor(5, 5)).toBe(true);
     expect(outbox.waitsFor(6, 9)).toBe(false);
   });
+
+  it('one that is let go of waits for its turn only, and takes no room of what is not on the disk', () => {
+    const outbox = new Outbox();
+    for (const sequence of [5, 6, 7]) outbox.owe(sequence, Settled.Stored, 1, 0, frame(sequence), 10);
+    outbox.free(6);
+    expect([outbox.count, outbox.bytes, outbox.waitsFor(6, 6)]).toEqual([3, 20, false]);
+    expect(taken(outbox, 5)).toEqual([5, 6]);
+    expect(outbox.bytes).toBe(10);
+    expect(taken(outbox, 7)).toEqual([7]);
+    expect(outbox.bytes).toBe(0);
+  });
 });

@@ -27,8 +27,9 @@ describe('calendar', () => {
     expect(epochMs(2026, 11, 1, 0, 0, 0)).toBe(1793491200000);
   });
 
-  it('knows every leap rule', () => {
+  it('knows the length of every month, and every leap rule', () => {
     expect([1900, 2000, 2023, 2024].map((year) => daysInMonth(year, 2))).toEqual([28, 29, 28, 29]);
+    expect(Array.from({ length: 12 }, (_, n) => daysInMonth(2023, n + 1))).toEqual([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]);
     expect([epochMs(2023, 2, 29, 0, 0, 0), epochMs(2024, 2, 29, 0, 0, 0)]).toEqual([Number.NaN, Date.UTC(2024, 1, 29)]);
   });
 
