@@ -35,6 +35,12 @@ export class FaultStorage implements Storage {
   roomBytes = Number.POSITIVE_INFINITY;
   /** What `freeBytes` answers; NaN asks the real disk. */
   free = Number.NaN;
+  /** Files that were opened and not closed. */
+  openFiles = 0;
+  /** What failed by `failNth`, as in the log. */
+  failed: string | undefined;
+  /** Operations until one fails. */
+  #untilFailure = Number.POSITIVE_INFINITY;
   #rules: Rule[] = [];
   #holds: Hold[] = [];
   readonly #disk = new Map<string, Disk>();
@@ -42,6 +48,12 @@ export class FaultStorage implements Storage {
   /** The next `times` operations on paths that match reject with the code. */
   fail(operation: Operation, path: RegExp, code: string, times = Number.POSITIVE_INFINITY): void {
     this.#rules.push({ operation, path, code, left: times });
+  }
+
+  /** Of all operations from now on, the one number `n`, from 0, rejects with EIO. */
+  failNth(n: number): void {
+    this.#untilFailure = n;
+    this.failed = undefined;
   }
 
   /** No more failures and no end of room. */
@@ -104,6 +116,10 @@ export class FaultStorage implements Storage {
       hold.reached();
       await hold.released;
     }
+    if (this.#untilFailure-- === 0) {
+      this.failed = this.log.at(-1);
+      throw systemError('EIO', operation);
+    }
     const rule = this.#rules.find((one) => one.operation === operation && one.left > 0 && one.path.test(path));
     if (rule === undefined) return;
     rule.left--;
@@ -132,6 +148,7 @@ export class FaultStorage implements Storage {
       this.#disk.set(path, { synced: Buffer.alloc(0), named: there });
       if (there) await this.wasSynced(path, file);
     }
+    this.openFiles++;
     return new FaultFile(this, path, file);
   }
 
@@ -212,6 +229,7 @@ class FaultFile implements StorageFile {
   }
 
   close(): Promise<void> {
+    this.#storage.openFiles--;
     return this.#file.close();
   }
 }
