@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { LoadFleet } from './load/fleet.ts';
-import { type Server, wait } from './load/server.ts';
+import { type Server, SINKS, wait } from './load/server.ts';
 import { type Role, rolesOf } from './machine.ts';
 import { Rig } from './rig.ts';
 
@@ -36,7 +36,6 @@ const ATTRIBUTES = 14;
 const GROWTH = 1.05;
 const DESCRIPTORS = 10;
 const LAG_S = 0.5;
-const SINKS = ['clickhouse', 'redis-stream'];
 
 const { values } = parseArgs({
   options: {
@@ -122,7 +121,7 @@ async function sample(server: Server, at: number): Promise<Sample> {
     resident.set(role, Math.max(resident.get(role) ?? 0, use.resident));
     descriptors.set(role, Math.max(descriptors.get(role) ?? 0, use.descriptors));
   }
-  const behind = await Promise.all(SINKS.map((sink) => server.metric('fixgate_sink_undelivered_entries', `"${sink}"`)));
+  const behind = await Promise.all(SINKS.map((sink) => server.metric('fixgate_sink_undelivered_entries', `sink="${sink}"`)));
   return { at, held, resident, descriptors, lag: new Map(SINKS.map((sink, n) => [sink, (behind[n] ?? 0) / rate])) };
 }
 

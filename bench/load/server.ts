@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/base/clock.ts';
 
+/** The sinks of a measured server, as its metrics name them. */
+export const SINKS = ['clickhouse', 'redis'] as const;
+
 /** `fixgate serve` as a child of a demo or a benchmark. */
 export interface Server {
   readonly pid: number;
@@ -17,7 +20,7 @@ export interface Server {
   /** Resolves when devices are served; rejects when it ended first. `sinks`: wait until these take data, too. */
   ready(sinks?: boolean): Promise<void>;
   /** Sum of a metric over the series whose text contains `label`; 0 when there is none. */
-  metric(name: string, label?: string): Promise<number>;
+  metric(name: string, label?: `sink="${(typeof SINKS)[number]}"` | `reason="${string}"`): Promise<number>;
   /** Asks it to finish, and kills it when it does not. */
   stop(): Promise<void>;
 }
@@ -86,11 +89,12 @@ export function startServer(settings: Readonly<Record<string, string>>, httpPort
       }
       throw new Error(`the server did not start: ${said.trim().split('\n').at(-1)}`);
     },
-    async metric(name, label = '') {
+    async metric(name, label) {
       const text = await fetch(`http://127.0.0.1:${httpPort}/metrics`).then((response) => response.text());
       let sum = 0;
       for (const line of text.split('\n'))
-        if (new RegExp(`^${name}[ {]`).test(line) && line.includes(label)) sum += Number(line.slice(line.lastIndexOf(' ')));
+        if (new RegExp(`^${name}[ {]`).test(line) && (label === undefined || line.includes(label)))
+          sum += Number(line.slice(line.lastIndexOf(' ')));
       return sum;
     },
     async stop() {

@@ -1,4 +1,4 @@
-import { freePort, wait } from '../load/server.ts';
+import { freePort, SINKS, wait } from '../load/server.ts';
 import type { Rig, Subject } from '../rig.ts';
 import { byRole, higher, lower, microseconds, plain, type Scenario } from './scenario.ts';
 
@@ -82,8 +82,7 @@ async function sustainedRate(rig: Rig, subject: Subject): Promise<number> {
   const fleet = await rig.fleet({ port: subject.port, devices: DEVICES, records: 10, attributes: USUAL });
   const running = fleet.run(0, rig.ms(20_000));
   await wait(rig.ms(6000));
-  const rows = (): Promise<number>[] =>
-    ['clickhouse', 'redis-stream'].map((sink) => subject.server.metric('fixgate_sink_rows_total', `"${sink}"`));
+  const rows = (): Promise<number>[] => SINKS.map((sink) => subject.server.metric('fixgate_sink_rows_total', `sink="${sink}"`));
   const from = performance.now();
   const before = await Promise.all(rows());
   await wait(rig.ms(12_000));
@@ -138,13 +137,13 @@ async function catchUp(rig: Rig, subject: Subject, packetsPerS: number, load: ()
   const running = load();
   process.kill(redis.pid, 'SIGSTOP');
   await wait(rig.ms(8000));
-  const before = await server.metric('fixgate_sink_rows_total', '"redis-stream"');
+  const before = await server.metric('fixgate_sink_rows_total', 'sink="redis"');
   process.kill(redis.pid, 'SIGCONT');
   const from = performance.now();
-  const behind = (): Promise<number> => server.metric('fixgate_sink_undelivered_entries', '"redis-stream"');
+  const behind = (): Promise<number> => server.metric('fixgate_sink_undelivered_entries', 'sink="redis"');
   await wait(1500);
   while ((await behind()) > 2 * packetsPerS) await wait(100);
-  const rate = (1000 * ((await server.metric('fixgate_sink_rows_total', '"redis-stream"')) - before)) / (performance.now() - from);
+  const rate = (1000 * ((await server.metric('fixgate_sink_rows_total', 'sink="redis"')) - before)) / (performance.now() - from);
   await running;
   await rig.drained(subject);
   return rate;
