@@ -212,7 +212,7 @@ function identities(b: Bytes, p: number, out: FrameResult): void {
 
 /** Items E4 (2), E5 (1) and E6 (1) stand in front of this E7. */
 function isC5(b: Bytes, p: number): boolean {
-  return p >= 12 && b[p - 5] === 0xe6 && b[p - 4] === 1 && b[p - 8] === 0xe5 && b[p - 7] === 1 && b[p - 12] === 0xe4 && b[p - 11] === 2;
+  return b[p - 5] === 0xe6 && b[p - 4] === 1 && b[p - 8] === 0xe5 && b[p - 7] === 1 && b[p - 12] === 0xe4 && b[p - 11] === 2;
 }
 
 /** (id 1, length 1, value)…: 13 light, 14 air pressure, 15 humidity × 10, 16 temperature × 10 + 500 */

@@ -80,9 +80,9 @@ function items(b: Bytes, p: number, q: number, cell: number, out: FrameResult, r
   }
 }
 
-/** Digits `DDMMmmmm` behind `whole` digits of degrees; NaN for others. */
+/** `whole` digits of degrees and `MMmmmm`; NaN where a digit of them was none. */
 function degrees(text: string, whole: number): number {
-  return /^\d+$/.test(text) ? Number(text.slice(0, whole)) + Number(text.slice(whole)) / 600_000 : Number.NaN;
+  return text.length === whole + 6 && /^\d+$/.test(text) ? Number(text.slice(0, whole)) + Number(text.slice(whole)) / 600_000 : Number.NaN;
 }
 
 /** `(phone,1,number,BASE,2,TIME)` asks for the time; others are texts (protocol.md section 9.9). */

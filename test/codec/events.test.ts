@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
-import { enclose } from '../../codecs/jt808/frame.ts';
 import jt808 from '../../codecs/jt808/index.ts';
 import queclink from '../../codecs/queclink/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
@@ -9,6 +8,7 @@ import { crc16Arc, crc16X25, putU16be } from '../../src/base/wire/index.ts';
 import type { Codec } from '../../src/codec/index.ts';
 import { Random } from '../../src/codec/kit/index.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
+import { jt808Frame } from '../helpers/jt808.ts';
 
 /**
  * Every alarm that rises is told at once by exactly one event, whatever else rises with it; two that mean the same are told by one. Words of
@@ -60,17 +60,12 @@ function expectEdges(seed: number, bits: readonly number[], open: () => Connecti
 }
 
 describe('JT/T 808: alarms that rise together', () => {
-  const sealed = (content: string): Uint8Array => {
-    const bytes = bytesOf(content);
-    const out = new Uint8Array(2 * bytes.length + 8);
-    return out.slice(0, enclose(bytes, bytes.length, false, out, 0));
-  };
   /** A body of 2026-10-01, the n-th second of the day. */
   const body = (alarms: number, n: number, items = ''): string => {
     const time = [n / 3600, (n / 60) % 60, n % 60].map((part) => String(Math.floor(part)).padStart(2, '0')).join('');
     return `${hex(alarms, 8)}000000030311f0c80001f338001000000000261001${time}${items}`;
   };
-  const message = (id: string, content: string): Uint8Array => sealed(`${id}${hex(content.length / 2, 4)}0138123456780001${content}`);
+  const message = (id: string, content: string): Uint8Array => jt808Frame(`${id}${hex(content.length / 2, 4)}0138123456780001${content}`);
   const report = (word: number, n: number): Uint8Array => message('0200', body(word, n));
   /** 9 to 14 share one bit of the memo; 30 means the same as 29. */
   const BITS = Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => bit < 9 || (bit > 14 && bit !== 30));
@@ -84,7 +79,7 @@ describe('JT/T 808: alarms that rise together', () => {
       2,
       BITS,
       () => new Connection(jt808),
-      (word, n) => sealed(`0200401c01000000000138123456780001${body(word, n)}`),
+      (word, n) => jt808Frame(`0200401c01000000000138123456780001${body(word, n)}`),
     );
   });
 
@@ -100,7 +95,7 @@ describe('JT/T 808: alarms that rise together', () => {
   it('are all told by a lock', () => {
     // Behind its fixed part: product 3, status 2.
     const frame = (word: number, n: number): Uint8Array =>
-      sealed(`550100257001608180000127061008045${n % 10}22332880113555602e050031010000000608000010931435030002${hex(word, 4)}`);
+      jt808Frame(`550100257001608180000127061008045${n % 10}22332880113555602e050031010000000608000010931435030002${hex(word, 4)}`);
     expectEdges(4, [0, 1, 2, 3, 5, 6], () => new Connection(jt808), frame);
   });
 

@@ -1,20 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { enclose } from '../../codecs/jt808/frame.ts';
 import jt808 from '../../codecs/jt808/index.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
+import { jt808Frame, jt808Report as report } from '../helpers/jt808.ts';
 
 /** What a connection learns: alarms that are on, and the maker. */
 
 const lines = new Map(frameLines('jt808').map((line) => [line.id, line.hex]));
-
-/** A report of 2026-10-01 08:00:00 (UTC+8) with this alarm word and items. */
-function report(alarms: number, items = '', serial = 1): Uint8Array {
-  const hex = (n: number, width: number): string => n.toString(16).padStart(width, '0');
-  const body = `${hex(alarms, 8)}000000030311f0c80001f33800100000000026100108000${serial % 10}${items}`;
-  const content = bytesOf(`0200${hex(body.length / 2, 4)}013812345678${hex(serial, 4)}${body}`);
-  const out = new Uint8Array(512);
-  return out.slice(0, enclose(content, content.length, false, out, 0));
-}
 
 function connect(settings: { adopt?: number; options?: Record<string, string> } = {}): RecordFeed {
   return new RecordFeed(jt808, 'tcp', settings);
@@ -114,9 +105,7 @@ describe('alarm bits', () => {
     const connection = connect();
     const frame = (alarms: string): Uint8Array => {
       const body = `27061008045322332880113555602e050031010000000608000010931435030002${alarms}`;
-      const content = bytesOf(`5501002370016081800001${body}`);
-      const out = new Uint8Array(256);
-      return out.slice(0, enclose(content, content.length, false, out, 0));
+      return jt808Frame(`5501002370016081800001${body}`);
     };
     const events = ['0001', '0009', '0009', '0000', '0001'].map((alarms) => eventOf(connection, frame(alarms)));
     expect(events).toEqual(['overspeed', 'low_battery', undefined, undefined, 'overspeed']);
