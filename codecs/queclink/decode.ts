@@ -5,7 +5,20 @@ import { A } from './attributes.ts';
 import { decodeBinary } from './binary.ts';
 import { obdBlock } from './can.ts';
 import { extended } from './extended.ts';
-import { count, fieldFrom, fieldTo, hexadecimal, isDigits, isHex, splitFields, textOf, timeAt, whole, width } from './fields.ts';
+import {
+  count,
+  dropFields,
+  fieldFrom,
+  fieldTo,
+  hexadecimal,
+  isDigits,
+  isHex,
+  splitFields,
+  textOf,
+  timeAt,
+  whole,
+  width,
+} from './fields.ts';
 import { Format, formatAt } from './frame.ts';
 import { HEAD, readHead } from './head.ts';
 import { information, query } from './information.ts';
@@ -89,7 +102,9 @@ function decodeText(bytes: Bytes, start: number, end: number, state: QueclinkSta
     return;
   }
   const sent = counted ? timeAt(bytes, count - 2) : Number.NaN;
-  read(report, bytes, counted ? count - 2 : truncatedEnd(bytes), sent, state, out);
+  const behind = counted ? count - 2 : truncatedEnd(bytes);
+  dropFields(behind);
+  read(report, bytes, behind, sent, state, out);
   if (out.rows === 0) return;
   finishRows(at, last, first === BUFFERED, state.utc(sent), out);
   finishReport(report, bytes, at, out);

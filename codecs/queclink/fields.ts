@@ -32,6 +32,11 @@ export function splitFields(bytes: Bytes, start: number, end: number): void {
   AT[count] = stop + 1;
 }
 
+/** Fields from k on are there no more: no reader takes them for a value. */
+export function dropFields(k: number): void {
+  count = k;
+}
+
 export function fieldFrom(k: number): number {
   return AT[k]!;
 }

@@ -35,7 +35,7 @@ export function readState(code: number, out: FrameResult): boolean {
 }
 
 function isState(code: number): boolean {
-  return code >= 0 && SAID[code] !== 0;
+  return SAID[code] !== 0;
 }
 
 /** State of two hex digits in field k, -1 if it is not a state. */

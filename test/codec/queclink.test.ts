@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { crc8, crc16Ccitt } from '../../codecs/queclink/crc.ts';
+import { splitFields, textOf, timeAt } from '../../codecs/queclink/fields.ts';
 import queclink from '../../codecs/queclink/index.ts';
-import { bytesOf, fixtureTests, hostileLines, RecordFeed } from '../helpers/fixtures.ts';
+import { modelByCode, modelOf } from '../../codecs/queclink/model.ts';
+import { BY_NAME } from '../../codecs/queclink/report.ts';
+import { putU16be, putU32be } from '../../src/base/wire/index.ts';
+import { bytesOf, fixtureTests, frameLines, hostileLines, RecordFeed } from '../helpers/fixtures.ts';
 import { type ExpectedValue, type VectorValue, vectorTests } from '../helpers/vectors.ts';
 
 function named(name: string, convert: (value: VectorValue) => unknown = (value) => value): (value: VectorValue) => ExpectedValue {
@@ -52,5 +57,324 @@ describe('an identity that is none', () => {
       'malformed bad_id',
       'malformed bad_id',
     ]);
+  });
+});
+
+const LINES = new Map(frameLines('queclink').map((line) => [line.id, line.hex]));
+
+/** A fixture in which these bytes stand at this place, sealed anew. */
+function patched(id: string, at: number, bytes: string): Uint8Array {
+  const frame = bytesOf(LINES.get(id) ?? '');
+  frame.set(bytesOf(bytes), at);
+  return sealed(frame);
+}
+
+/** With its length and its checksum (codecs/queclink/protocol.md section 10). */
+function sealed(frame: Uint8Array): Uint8Array {
+  const end = frame.length;
+  if (frame[1] === 0) frame[end - 2] = crc8(frame, 0, end - 2);
+  else putU16be(frame, end - 4, crc16Ccitt(frame, 4, end - 4));
+  return frame;
+}
+
+/** The first record of a connection that is sent this, its attributes beside its fields. */
+function read(frame: Uint8Array): Record<string, unknown> {
+  const connection = new RecordFeed(queclink, 'tcp', {});
+  connection.feed.push(frame);
+  const [record = {}] = connection.records.flat();
+  return { ...record, ...Object(record['attrs']) };
+}
+
+const report = (name: string, fields: string, version = '2F0101'): Uint8Array =>
+  Buffer.from(`+RESP:GT${name},${version},135790246811220,,${fields}20260214013300,0123$`);
+
+describe('a place at the limits of the globe', () => {
+  const word = (degrees: number): string => {
+    const bytes = new Uint8Array(4);
+    putU32be(bytes, 0, Math.round(degrees * 1e6) >>> 0);
+    return Buffer.from(bytes).toString('hex');
+  };
+  const text = (lon: number, lat: number): Uint8Array =>
+    report('FRI', `0,0,1,1,4.3,92,70.0,${lon.toFixed(6)},${lat.toFixed(6)},20260214013254,0460,0000,18d8,6141,204.7,92,`, '2C0402');
+  const FORMS = {
+    text,
+    binary: (lon: number, lat: number) => patched('binary-fri-fix', 39, word(lon) + word(lat)),
+    track: (lon: number, lat: number) => patched('binary-track', 34, word(lon) + word(lat)),
+    pro: (lon: number, lat: number) => patched('pro-record', 31, word(lon) + word(lat)),
+  };
+  const cases = Object.entries(FORMS).flatMap(([form, make]) =>
+    [
+      [180, 90, true],
+      [-180, -90, true],
+      [180.000001, 0, false],
+      [-180.000001, 0, false],
+      [0, 90.000001, false],
+      [0, -90.000001, false],
+      [0, 0.000001, true],
+    ].map(([lon, lat, isPlace]) => [form, Number(lon), Number(lat), isPlace, make] as const),
+  );
+  it.each(cases)('%s: %d, %d is one: %s', (_, lon, lat, isPlace, make) => {
+    // Of a track a point without a place is none.
+    const record = read(make(lon, lat));
+    const found = [record['lon'], record['lat']];
+    if (isPlace) expect(found).toEqual([lon, lat]);
+    else expect(found).not.toEqual([lon, lat]);
+    expect(Math.abs(Number(record['lat'] ?? 0))).toBeLessThanOrEqual(90);
+  });
+
+  it.each(['text', 'binary', 'pro'] as const)('%s: zeros are none', (form) => {
+    const record = read(FORMS[form](0, 0));
+    expect([record['lon'], record['lat']]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('a value of a binary report at its limits', () => {
+  it.each([
+    ['battery_pct', 24, '64', 100],
+    ['battery_pct', 24, '65', undefined],
+    ['satellites', 28, '1f', 15],
+    ['speed_kmh', 32, '03e709', 999.9],
+    ['speed_kmh', 32, '03e80a', undefined],
+    ['speed_kmh', 32, '03e800', undefined],
+    ['speed_kmh', 32, '00000a', undefined],
+    ['course_deg', 35, '0168', 360],
+    ['course_deg', 35, '0169', undefined],
+    ['time', 47, '07da01010000', Date.UTC(2010, 0, 1, 0, 0, 42)],
+    ['cells', 54, '0200', [{ mcc: 200, mnc: 3, lac: 6300, cid: 6853 }]],
+    ['cells', 54, '0799', [{ mcc: 799, mnc: 3, lac: 6300, cid: 6853 }]],
+    ['cells', 54, '0199', undefined],
+    ['cells', 54, '0800', undefined],
+    ['cells', 54, '020a', undefined],
+    ['cells', 54, '02a0', undefined],
+    ['cells', 56, '000a', undefined],
+    ['cells', 58, '0000', undefined],
+    ['cells', 58, 'ffff', undefined],
+    ['cells', 60, '0000', undefined],
+    ['cells', 60, 'ffff', undefined],
+    ['odometer_m', 66, '0000000109', 1900],
+    ['odometer_m', 66, '000000010a', undefined],
+    ['engine_hours_s', 74, '000000013b3b', 7199],
+    ['engine_hours_s', 74, '000000013c00', undefined],
+    ['engine_hours_s', 74, '00000001003c', undefined],
+  ])('%s at byte %d from %s: %j', (name, at, bytes, value) => {
+    expect(read(patched('binary-fri-fix', at, bytes))[name]).toEqual(value);
+  });
+
+  it('a year before 2010 is no time', () => {
+    expect(read(patched('binary-fri-fix', 47, '07d9'))['flags']).toEqual(['no_time']);
+  });
+});
+
+describe('what an event has in front of its positions', () => {
+  /** An event of this type and device, with this in front of the number of positions. */
+  const event = (type: number, device: string, insert: string): Record<string, unknown> => {
+    const bytes = bytesOf(LINES.get('binary-ignition') ?? '');
+    const frame = Uint8Array.from([...bytes.subarray(0, 29), ...bytesOf(insert), ...bytes.subarray(36)]);
+    frame[4] = type;
+    putU16be(frame, 9, frame.length);
+    frame.set(bytesOf(device), 11);
+    return read(sealed(frame));
+  };
+  it.each([
+    ['IGN', 13, '4b', 4],
+    ['IGF', 14, '4b', 4],
+    ['VGN', 50, '4b', 7],
+    ['VGF', 51, '4b', 7],
+    ['VGN', 45, '45', 7],
+    ['VGF', 46, '45', 7],
+  ])('%s (%d of %s): a duration where there are %d bytes', (name, type, device, needed) => {
+    for (let n = 0; n <= 8; n++) {
+      const record = event(type, device, '02'.repeat(n));
+      expect(record, `${name} with ${n}`).toMatchObject({ kind: 'fix', lat: 39.611162 });
+      expect(record['previous_state_s'], `${name} with ${n}`).toBe(n < needed ? undefined : 0x02020202);
+    }
+  });
+
+  it.each([
+    [6, '4b', '09c3', { battery_v: undefined }],
+    [6, '4b', '09c4', { battery_v: 2.5 }],
+    [6, '4b', '1388', { battery_v: 5 }],
+    [6, '4b', '1389', { battery_v: undefined }],
+    [6, '4b', '0f', { battery_v: undefined }],
+    [25, '4b', '0201', { output_number: 2, output_on: true }],
+    [25, '4b', '0200', { output_number: 2, output_on: false }],
+    [25, '4b', '0202', { output_number: 2, output_on: undefined }],
+    [25, '4b', '02', { output_number: undefined, output_on: undefined }],
+    [32, '4b', '00', { roaming: false }],
+    [32, '4b', '01', { roaming: true }],
+    [32, '4b', '02', { roaming: undefined }],
+    [32, '4b', '', { roaming: undefined }],
+    [34, '4b', '02', { event: 'jamming' }],
+    [34, '4b', '03', { event: undefined }],
+    [31, '4b', '0003', { event: 'jamming' }],
+    [31, '4b', '0002', { event: undefined }],
+    [31, '4b', '03', { event: undefined }],
+  ])('%d of %s with %s: %j', (type, device, insert, expected) => {
+    const record = event(type, device, insert);
+    expect(Object.fromEntries(Object.keys(expected).map((name) => [name, record[name]]))).toEqual(expected);
+  });
+});
+
+describe('a binary message of a unit that waits for +SACK', () => {
+  it.each(['binary-fri-fix', 'binary-ignition', 'binary-track', 'binary-information', 'binary-ack', 'binary-login'])('%s', (id) => {
+    const frame = bytesOf(LINES.get(id) ?? '');
+    const count = Buffer.from(frame.subarray(-6, -4)).toString('hex').toUpperCase();
+    const answer = (options: Record<string, string>): string | null | undefined =>
+      new RecordFeed(queclink, 'tcp', { options }).feed.push(frame)[0]?.answer;
+    expect(answer({ sack: 'on' })).toBe(Buffer.from(`+SACK:${count}$`).toString('hex'));
+    expect(answer({ sack: 'off' })).toBeNull();
+  });
+});
+
+describe('values of a vehicle bus', () => {
+  const can = (mask: string, fields: string): Record<string, unknown> => read(report('CAN', `0,1,${mask},${fields}`));
+  it.each([
+    ['00000004', 'H123.5,', { can_odometer_m: 12_350 }],
+    ['00000004', 'I123,', {}],
+    ['00000004', 'H,', {}],
+    ['00000004', 'H-1,', {}],
+    ['00000080', 'L/H1.5,', { fuel_rate_lph: 1.5 }],
+    ['00000080', 'M12,', { fuel_consumption: 12 }],
+    ['00000080', 'L12,', {}],
+    ['00000080', 'X12,', {}],
+    ['00000100', 'P50,', { fuel_pct: 50 }],
+    ['00000100', 'L50,', { fuel_l: 50 }],
+    ['00000100', 'X50,', {}],
+    ['00000002', '0,', { ignition: false }],
+    ['00000002', '2,', { ignition: true }],
+    ['00000002', '3,', {}],
+    // Fewer fields than bits: neither the position nor the send time and the count are one of them.
+    ['00000012', '2,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,', { ignition: true }],
+    [
+      '00000016',
+      '2,H123,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,',
+      { ignition: true, can_odometer_m: 12_300 },
+    ],
+    ['00000012', '2,', { ignition: true }],
+    ['00000032', '2,', { ignition: true }],
+    ['00000010', '', {}],
+    ['20000002', '2,00008001,P55.5,', { ignition: true, adblue_pct: 55.5 }],
+    ['20000002', '2,00000001,X55.5,', { ignition: true }],
+  ])('CAN %s with %s: %j', (mask, fields, attrs) => {
+    expect(can(mask, fields)['attrs']).toEqual({ can_state: 1, ...attrs });
+  });
+
+  it.each([
+    ['000012', '1,', { obd_connected: true }],
+    ['000012', '1,800,', { obd_connected: true, rpm: 800 }],
+    // Bit 20 stands for a position: not the send time and the count.
+    ['100012', '1,800,', { obd_connected: true, rpm: 800 }],
+  ])('OBD %s with %s: %j', (mask, fields, attrs) => {
+    const record = read(report('OBD', `0,${mask},${fields}`));
+    expect(record['attrs']).toEqual(attrs);
+    expect([record['speed_kmh'], record['course_deg'], record['altitude_m']]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+it('no report takes its send time or its count for a value, however short it is', () => {
+  const wrong: string[] = [];
+  for (const name of [...BY_NAME.values()].map((known) => known.name.slice(2)))
+    for (const version of ['2F0101', '2C0402', '110101', '1F0101', '040101', '990101'])
+      for (const fill of ['', '11'])
+        for (let n = 0; n <= 24; n++) {
+          const record = JSON.stringify(read(report(name, `${fill},`.repeat(n), version)));
+          // As a number, as a text, and as a hexadecimal number.
+          if (/[:"](123|0123|291|20260214013300)[,"}]/.test(record)) wrong.push(`${name} ${version} ${n} x ${fill}: ${record}`);
+        }
+  expect(wrong).toEqual([]);
+});
+
+describe('a field', () => {
+  it('of a time has digits only', () => {
+    const time = '20260214013254';
+    const at = (text: string): number => {
+      const bytes = Buffer.from(text);
+      splitFields(bytes, 0, bytes.length);
+      return timeAt(bytes, 0);
+    };
+    expect(at(time)).toBe(Date.UTC(2026, 1, 14, 1, 32, 54));
+    for (let k = 0; k < time.length; k++)
+      for (const wrong of ['/', ':', ' ', '-', 'A', '~'])
+        expect(at(time.slice(0, k) + wrong + time.slice(k + 1)), `${wrong} at ${k}`).toBeNaN();
+    for (const none of [
+      '20261314013254',
+      '20260230013254',
+      '20260214240000',
+      '20260214016000',
+      '20260214010060',
+      '20091231235959',
+      '20200101000000',
+    ])
+      expect(at(none), none).toBeNaN();
+  });
+
+  it('as text has points for what is not printable', () => {
+    const bytes = Uint8Array.from({ length: 256 }, (_, k) => (k === 0x2c ? 0x2b : k));
+    splitFields(bytes, 0, bytes.length);
+    const text = textOf(bytes, 0, 1);
+    expect(text.slice(0, 0x20)).toBe('.'.repeat(0x20));
+    expect(text.slice(0x20, 0x7f)).toBe(Buffer.from(bytes.subarray(0x20, 0x7f)).toString());
+    expect(text.slice(0x7f)).toBe('.'.repeat(0x81));
+  });
+});
+
+describe('the model of a binary frame', () => {
+  it.each(['02', '0F', '1A', '2f', '4B', '45', 'FC', '8203'])('%s is that of a text with this type', (prefix) => {
+    expect(modelByCode(Number.parseInt(prefix, 16)).name).toBe(modelOf(`${prefix}0101`).name);
+    expect(modelOf(`${prefix}0101`).name).not.toBe('');
+  });
+});
+
+describe('a unit that repeats itself', () => {
+  it.each([
+    ['auto', { sack: 'on' }],
+    ['on', {}],
+    ['off', {}],
+  ])('is remembered to wait for +SACK where that is not set: %s', (sack, remembered) => {
+    const connection = new RecordFeed(queclink, 'tcp', { options: { sack } });
+    const first = report('FRI', '0,0,1,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,204.7,92,', '2C0402');
+    const second = report('FRI', '0,0,1,1,4.3,92,70.0,121.354335,31.222073,20260214013354,0460,0000,18d8,6141,204.7,92,', '2C0402');
+    second.set(Buffer.from('0124'), second.length - 5);
+    for (const chunk of [first, first, second]) connection.feed.push(chunk);
+    expect(queclink.tcp?.describeMemo?.(queclink.tcp.memo?.(connection.feed.state) ?? 0)).toEqual(remembered);
+  });
+});
+
+describe('explain', () => {
+  const notes = (bytes: Uint8Array): [name: string, raw: string, value: string | undefined][] => {
+    const list: [string, string, string | undefined][] = [];
+    let next = 0;
+    queclink.tcp?.explain?.(bytes, 0, bytes.length, new RecordFeed(queclink, 'tcp', {}).feed.state, (at, length, name, raw, value) => {
+      expect(at, `gap or overlap before ${name}`).toBe(next);
+      next = at + length;
+      list.push([name, raw, value]);
+    });
+    expect(next).toBe(bytes.length);
+    return list;
+  };
+
+  it('has one note for each byte of every frame at hand', () => {
+    for (const { hex } of frameLines('queclink')) notes(bytesOf(hex));
+  });
+
+  it.each([
+    ['q23', ['report', 'protocol version', 'IMEI', 'device name', 'field 4', 'serial number', 'send time', 'count number', 'end']],
+    ['ack-interval', ['report', 'protocol version', 'IMEI', 'device name', 'serial number', 'send time', 'count number', 'end']],
+    ['refused', ['report', 'protocol version', 'IMEI', 'device name', 'field 4', 'serial number', 'send time', 'count number', 'end']],
+    ['q22', ['report', 'protocol version', 'IMEI', 'device name', 'send time', 'count number', 'end']],
+    ['binary-fri', ['header', 'body']],
+    ['pro-heartbeat', ['header', 'body']],
+  ])('names the fields of %s', (id, names) => {
+    expect(notes(bytesOf(LINES.get(id) ?? '')).map(([name]) => name)).toEqual(names);
+  });
+
+  it('says what the fields of a report mean', () => {
+    const list = notes(report('FRI', '0,0,1,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,204.7,92,', '2C0402'));
+    const named = new Map(list.map(([name, raw, value]) => [name, value ?? raw]));
+    expect(named.get('protocol version')).toBe('GL300W');
+    expect(named.get('longitude')).toBe('121.354335');
+    expect(named.get('GPS UTC time')).toBe('2026-02-14T01:32:54.000Z');
+    expect(named.get('send time')).toBe('2026-02-14T01:33:00.000Z');
+    expect(named.get('count number')).toBe('0123');
   });
 });
