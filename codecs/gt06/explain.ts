@@ -150,7 +150,7 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
     case 0x27:
     case 0xa3:
     case 0xa4:
-      if (size >= 30) alarm(w, number);
+      alarm(w, number, size);
       return;
     case 0x19:
     case 0xa5:
@@ -172,7 +172,7 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
       return;
     case 0x15:
     case 0x81:
-      reply(w);
+      reply(w, long);
       return;
     case 0x21:
       w.block(FLAG).byte('encoding', w.peek(0) === 2 ? 'UTF-16BE' : 'ASCII');
@@ -196,21 +196,28 @@ function located(w: Walk, wide: boolean): void {
   if (w.left === 4) w.block(MILEAGE);
 }
 
-function alarm(w: Walk, number: number): void {
-  w.block(DT6)
-    .block(GPS12)
-    .block(LBS_LENGTH)
-    .lbs(number > 0xa0)
-    .block(STATUS);
+/** With an LBS length of 0 there is no cell, in one length of frame 45 bytes in place of it; two families have other fields behind the position. */
+function alarm(w: Walk, number: number, size: number): void {
+  if (size < 24) return;
+  w.block(DT6).block(GPS12);
+  const none = w.peek(0) === 0 && (size <= 25 || size === 69);
+  const isOther = number === 0x16 && ((size === 31 && w.peek(0) < 0x80) || (size === 33 && w.peek(1) < 0x80));
+  if (isOther || (size < 30 && !none)) return;
+  w.block(LBS_LENGTH);
+  if (!none) w.lbs(number > 0xa0);
+  else if (size === 69) w.bytes(45, 'filler');
+  w.block(STATUS);
   if (number === 0x27 || number === 0xa4) w.block(FENCE);
-  w.block(MILEAGE);
+  if (w.left === 4) w.block(MILEAGE);
 }
 
-function reply(w: Walk): void {
-  w.byte('length')
-    .block(FLAG)
-    .text(w.left - 2, 'text')
-    .bytes(2, 'language');
+/** Length of flag and text: two bytes in a long frame where they fit; one that does not fit says nothing. LANG may be missing. */
+function reply(w: Walk, long: boolean): void {
+  const two = w.peek(0) * 256 + w.peek(1);
+  const wide = long && (two === w.left - 2 || two === w.left - 4);
+  const length = (wide ? two : w.peek(0)) - 4;
+  w.bytes(wide ? 2 : 1, 'length').block(FLAG);
+  w.text(length >= 0 && length <= w.left ? length : w.left - 2, 'text').bytes(2, 'language');
 }
 
 /** GPS18, or the cell alone (17, A7), and the number of the phone that asked. */

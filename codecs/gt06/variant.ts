@@ -378,12 +378,11 @@ export function trx16iLocation(bytes: Bytes, m: Message, state: Gt06State, out: 
 
 /** 0x61 LEN 2E: IMEI 8 | GPS18 | MCC 2, MNC 1, LAC 2, cell 4 | key 6. */
 export function ibutton(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult): void {
-  const { p, q, size } = m;
+  const { p, size } = m;
   if (size !== 41) return;
   const r = record(m, out);
   accOfWord(gps18(bytes, p + 8, state.utcMs, out, r), out);
   lbsLongCell(bytes, p + 26, 1, out);
   const key = u16be(bytes, p + 35) * 4294967296 + u32be(bytes, p + 37);
   if (key !== 0) out.attrText(A.DriverId, String(key));
-  if (p + 41 < q) extra(bytes, p + 41, q, out);
 }

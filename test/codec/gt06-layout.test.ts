@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import * as layouts from '../../codecs/gt06/layouts.ts';
-import { crc16X25, u16be } from '../../src/base/wire/index.ts';
+import { crc16X25, hex, u16be } from '../../src/base/wire/index.ts';
 import type { Layout } from '../../src/codec/index.ts';
 import { Feed } from '../../src/codec/kit/feed.ts';
 import { bytesOf, frameLines, RecordFeed, readLines } from '../helpers/fixtures.ts';
@@ -126,18 +126,73 @@ describe('explain', () => {
     expect(named.get('latitude')?.value).toBe('23.111755 °');
     expect(named.get('course_and_status')?.value).toBe('2°, positioned, north, east');
     expect(named.get('CRC')?.value).toBe('right');
+    expect([named.get('year')?.value, named.get('month')?.raw]).toEqual(['2011', '11']);
   });
 
-  it('covers every byte of every frame', () => {
+  it('has one note for each byte of every frame, which shows it', () => {
     for (const text of samples()) {
       const bytes = bytesOf(text);
-      const covered = new Uint8Array(bytes.length);
-      for (const note of notes(text)) {
-        expect(note.at, text).toBeGreaterThanOrEqual(0);
-        expect(note.at + note.length, text).toBeLessThanOrEqual(bytes.length);
-        covered.fill(1, note.at, note.at + note.length);
+      let next = 0;
+      for (const { at, length, name, raw, value } of notes(text)) {
+        expect(at, `gap or overlap before ${name} of ${text}`).toBe(next);
+        next = at + length;
+        const digits = hex(bytes, at, next);
+        const shown = [digits, String(BigInt(`0x${digits}`)), new TextDecoder('ascii').decode(bytes.subarray(at, next))];
+        expect(shown, `${name} of ${text}`).toContain(raw);
+        expect(value, name).not.toBe('undefined');
       }
-      expect(covered.indexOf(0), text).toBe(-1);
+      expect(next, text).toBe(bytes.length);
     }
+  });
+
+  const GPS18 = '1a070f0c2238cc03a23c24079469a657d913';
+  /** Names behind the position, and the bytes of each. */
+  const behind = (number: number, content: string, long = false): string[] => {
+    const [head, size] = long
+      ? ['7979', (content.length / 2 + 5).toString(16).padStart(4, '0')]
+      : ['7878', (content.length / 2 + 5).toString(16).padStart(2, '0')];
+    const list = notes(`${head}${size}${number.toString(16).padStart(2, '0')}${content}000100000d0a`);
+    return list.slice(3, -3).flatMap(({ name, length }) => (POSITION.has(name) ? [] : [`${name} ${length}`]));
+  };
+  const POSITION = new Set([
+    'year',
+    'month',
+    'day',
+    'hour',
+    'minute',
+    'second',
+    'gps_information',
+    'latitude',
+    'longitude',
+    'speed',
+    'course_and_status',
+  ]);
+  const STATUS = ['terminal_information 1', 'voltage_level 1', 'GSM_signal 1', 'alarm 1', 'language 1'];
+  const LBS = ['LBS_length 1', 'MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3'];
+  it.each([
+    [0x26, '0901cc00287d001f714605040302', [...LBS, ...STATUS]],
+    [0x26, '0901cc00287d001f7146050403020001e240', [...LBS, ...STATUS, 'mileage 4']],
+    [0x27, '0901cc00287d001f714605040302ff', [...LBS, ...STATUS, 'fence_number 1']],
+    [0x26, '004605040302', ['LBS_length 1', ...STATUS]],
+    [0x27, '004605040302ff', ['LBS_length 1', ...STATUS, 'fence_number 1']],
+    [0x16, `00${'00'.repeat(45)}4605040302`, ['LBS_length 1', 'filler 45', ...STATUS]],
+    // The standard alarm and RFID 8; VXT01; SEEWORLD; a length of none.
+    [0x16, '0801cc00287d001f714605040302000001453f920100', [...LBS, ...STATUS, 'content 8']],
+    [0x16, '02d40a0f5e00a1b24604b04a00', ['content 13']],
+    [0x16, '0901cc00287d0012345646503e0102', ['content 15']],
+    [0x26, '0901cc0000', ['content 23']],
+    [0x26, '0901cc00287d001f71', ['content 9']],
+  ])('of an alarm %d with %s behind the position names what decode reads', (number, tail, expected) => {
+    expect(behind(number, GPS18 + tail)).toEqual(expected);
+  });
+
+  it.each([
+    [0x15, false, `07${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
+    [0x15, true, `07${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
+    [0x15, true, `0007${'00000007'}4f4b210002`, ['length 2', 'server_flag 4', 'text 3', 'language 2']],
+    [0x81, true, `0007${'00000007'}4f4b21`, ['length 2', 'server_flag 4', 'text 3']],
+    [0x15, false, `00${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
+  ])('of a reply %d names what decode reads: %s %s', (number, long, content, expected) => {
+    expect(behind(number, content, long)).toEqual(expected);
   });
 });

@@ -3,7 +3,7 @@ import gt06 from '../../codecs/gt06/index.ts';
 import { crc16X25, hex, putU16be, u16be } from '../../src/base/wire/index.ts';
 import { bytesOf, type FrameLine, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 
-/** Invariant 2 of codecs/gt06/decode.ts: a position that shows itself is a fix at any length, and what follows it is kept. */
+/** Invariant 2 of codecs/gt06/decode.ts: a position that shows itself is a fix at any length, and what follows it is kept. Values at their limits. */
 
 const LOGIN = '787811010123456789012345270100020001c2c80d0a';
 /** 2026-07-15 12:34:56, 12 satellites, 33.86882 S 70.64827 W, 87 km/h, 275°, positioned. */
@@ -229,5 +229,182 @@ describe('a long frame of a number that has a short one', () => {
     }
     for (const number of [0x12, 0x13, 0x16, 0x18, 0x19, 0x1a, 0x22, 0x28, 0x29, 0x2c, 0x95, 0xa0, 0xa1, 0xa2, 0xa5])
       expect([...numbers]).toContain(number);
+  });
+});
+
+/** The record of a frame, its attributes beside its fields. */
+function flat(number: number, content: string, long = false): Record<string, unknown> {
+  const [record = {}] = read(frameOf(number, content, long)).records;
+  return { ...record, ...Object(record['attrs']) };
+}
+
+describe('a value at its limits', () => {
+  const block = (place: string, word = 'd913'): string => `${GPS18.slice(0, 14)}${place}57${word}`;
+  it.each([
+    ['09a7ec80134fd900', [90, -180]],
+    ['09a7ec8100000000', [undefined, undefined]],
+    ['00000000134fd901', [undefined, undefined]],
+    ['0000000000000000', [undefined, undefined]],
+    ['0000000000000001', [0, -1 / 1_800_000]],
+  ])('place %s', (place, expected) => {
+    const { lat, lon } = flat(0x22, block(place, 'dd13'));
+    expect([lat, lon]).toEqual(expected);
+  });
+
+  it.each([
+    ['d900', 256],
+    ['d968', 360],
+    ['d969', undefined],
+    ['dbff', undefined],
+  ])('course %s', (word, degrees) => {
+    expect(flat(0x22, block('03a23c24079469a6', word))['course_deg']).toBe(degrees);
+  });
+
+  it.each([
+    ['00', { gsm_level: 0 }],
+    ['04', { gsm_level: 4 }],
+    ['05', { gsm_csq: 5 }],
+    ['1f', { gsm_csq: 31 }],
+    ['20', { gsm_pct: 32 }],
+    ['64', { gsm_pct: 100 }],
+    ['65', {}],
+  ])('signal %s', (signal, expected) => {
+    const { gsm_level, gsm_csq, gsm_pct } = flat(0x23, `460fa0${signal}0002`);
+    expect({ gsm_level, gsm_csq, gsm_pct }).toEqual(expected);
+  });
+
+  it.each([
+    ['00', 0],
+    ['06', 100],
+    ['07', 7],
+    ['64', 100],
+    ['65', undefined],
+  ])('voltage level %s', (level, percent) => {
+    expect(flat(0x13, `46${level}040002`)['battery_pct']).toBe(percent);
+  });
+
+  it.each([
+    // MCC 2, MNC 1, LAC 4, cell 8: a cell of 5G has 36 bits at most.
+    ['01cc01000000010000000fffffffff', [{ mcc: 460, mnc: 1, lac: 1, cid: 0xfffffffff }]],
+    ['01cc01000000010000001000000000', undefined],
+    ['01cc017fffffff0000000000000001', [{ mcc: 460, mnc: 1, lac: 0x7fffffff, cid: 1 }]],
+  ])('cell %s', (cell, cells) => {
+    expect(flat(0xa0, GPS18 + cell)['cells']).toEqual(cells);
+  });
+});
+
+describe('an alarm without a cell', () => {
+  const STATUS = '4605040302';
+  const TOLD = { kind: 'fix', event: 'vibration', battery_pct: 83, gsm_level: 4, event_code: 3, alarm_language: 'en', gps_on: true };
+  it.each([
+    [0x26, '00', '', {}],
+    [0x26, '00', '07', { extra: '07' }],
+    [0x27, '00', 'ff', {}],
+    [0x26, `00${'00'.repeat(45)}`, '', {}],
+  ] as const)('%d has its status behind a length of 0: %s, %s', (number, filler, tail, more) => {
+    const record = flat(number, GPS18 + filler + STATUS + tail);
+    const { cells, extra, geofence, odometer_m } = record;
+    expect(record).toMatchObject(TOLD);
+    expect({ cells, extra, geofence, odometer_m }).toEqual(more);
+  });
+
+  it('names its fence', () => {
+    expect(flat(0x27, `${GPS18}00460504040207`)).toMatchObject({ event: 'geofence_enter', geofence: '7' });
+    expect(flat(0x27, `${GPS18}004605040402ff`)['geofence']).toBeUndefined();
+  });
+
+  it('has one where the length 0 stands in front of a cell', () => {
+    expect(flat(0x26, `${GPS18}0001cc00287d001f71${STATUS}`)).toMatchObject({
+      ...TOLD,
+      cells: [{ mcc: 460, mnc: 0, lac: 10365, cid: 8049 }],
+    });
+  });
+});
+
+describe('a heartbeat of SEEWORLD', () => {
+  it('has its battery as a level in the short form, in percent in the long one', () => {
+    expect(flat(0xa3, '460001030c0c02')).toMatchObject({ battery_pct: 50, gsm_csq: 12, external_v: 12 });
+    const long = (percent: string): Record<string, unknown> => flat(0xa3, `460001030c0c02010200002580${percent}0000000000`);
+    expect(long('64')).toMatchObject({ battery_pct: 100, steps: 0x2580, charging: false, motion: false });
+    expect(long('65')['battery_pct']).toBeUndefined();
+  });
+});
+
+describe('an item of F1', () => {
+  const UNIX = '6a5780f0';
+  it.each([
+    ['00010100', { motion_state: 0, motion: false }],
+    ['00010101', { motion_state: 1, motion: false }],
+    ['00010102', { motion_state: 2, motion: true }],
+    ['00010103', { motion_state: 3, motion: false }],
+    ['00010104', { motion_state: 4, motion: true }],
+    ['00010105', { motion_state: 5, motion: false }],
+    ['00020100', { armed: false }],
+    ['00020102', { armed: true }],
+    ['00040100', { ignition: false }],
+    ['00040102', { ignition: true }],
+    ['0005020531', { external_v: 13.29 }],
+    ['00070100', { charging: false }],
+    ['00070102', { charging: true }],
+    ['000a020578', { charger_v: 14 }],
+    ['000b0200fa', { device_temperature_c: 25 }],
+    ['00030101', {}],
+    // What does not fit ends the list.
+    ['00070201', {}],
+  ])('%s: %j', (item, attrs) => {
+    const [record] = read(frameOf(0xf1, UNIX + item, true)).records;
+    expect(record?.['attrs']).toEqual(attrs);
+  });
+});
+
+describe('a module', () => {
+  const module = (id: string, n: number, fill = '01'): string => `${id}${n.toString(16).padStart(2, '0')}${fill.repeat(n)}`;
+  const attrsOf = (text: string): unknown => read(frameOf(0x37, `${GPS18}01cc00287d001f71000000${text}`, false)).records[0]?.['attrs'];
+  const PLAIN = { ignition: false, upload_mode: 0 };
+
+  it.each([
+    [0, {}],
+    [1, { module_291: 0x01 }],
+    [6, { module_291: 0x010101010101 }],
+    [7, {}],
+  ])('that is not known is a number of up to six bytes: %d', (n, attrs) => {
+    expect(attrsOf(module('0123', n))).toEqual({ ...PLAIN, ...attrs });
+  });
+
+  it.each([
+    ['0016', 1],
+    ['0018', 2],
+    ['0027', 2],
+    ['002e', 4],
+    ['0032', 1],
+    ['0037', 2],
+    ['0038', 2],
+    ['003b', 2],
+    ['006a', 1],
+    ['0001', 8],
+  ])('%s has %d bytes, or is not read', (id, n) => {
+    expect(Object.keys(Object(attrsOf(module(id, n))))).toHaveLength(3);
+    for (const other of [n - 1, n + 1]) expect(attrsOf(module(id, other))).toEqual(PLAIN);
+  });
+
+  it('of a percentage is one', () => {
+    expect(attrsOf('006a0164')).toEqual({ ...PLAIN, battery_pct: 100 });
+    expect(attrsOf('006a0165')).toEqual(PLAIN);
+  });
+});
+
+describe('a location of the NT family', () => {
+  it('has the cell of its own layout', () => {
+    const content = (cell: string): string => `010123456789012345${'180c06142038'}${GPS18}09${cell}460984284c0102000007000171`;
+    expect(flat(0x22, content('01cc00287d001f71'))).toMatchObject({
+      cells: [{ mcc: 460, mnc: 0, lac: 10365, cid: 8049 }],
+      external_v: 24.36,
+      battery_v: 4,
+      gsm_pct: 76,
+      event: 'sos',
+      event_code: 1,
+      odometer_m: 7000,
+      engine_hours_s: 22140,
+    });
   });
 });
