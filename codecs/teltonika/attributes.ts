@@ -339,7 +339,7 @@ const families: (Family | undefined)[] = FAMILIES.map(() => undefined);
 export function familyOf(index: number): Family {
   const known = families[index];
   if (known !== undefined) return known;
-  const built = build(FAMILIES[index]?.[1] ?? 'F');
+  const built = build(FAMILIES[index]![1]);
   families[index] = built;
   return built;
 }

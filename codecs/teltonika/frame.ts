@@ -51,7 +51,7 @@ export function open(options: Options, memo: number): State {
     counts,
     family: familyOf(family),
     memo: 1 | (counts ? 2 : 0) | (family << 2),
-    familyName: FAMILIES[family]?.[0] ?? 'fm',
+    familyName: FAMILIES[family]![0],
     addressed: options['commands'] === 'codec_14',
     smsLogin: String(options['sms_login'] ?? ''),
     smsPassword: String(options['sms_password'] ?? ''),

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import h02 from '../../codecs/h02/index.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 
-/** A text position is a fix whatever follows its status word, and a tail of no known shape is neither a cell nor an attribute (codecs/h02/protocol.md section 5). */
+/**
+ * A text position is a fix whatever follows its status word, and a tail of no known shape is neither a cell nor an attribute (codecs/h02/protocol.md
+ * section 5). What the fields of texts may hold, at its limits.
+ */
 
 const DEVICE = '4106011660';
 const GROUP = '124552,A,5035.3129,N,00431.8211,E,000.20,090,131116,FFFFFBFF';
@@ -35,5 +38,83 @@ describe('a position with n fields behind its status word', () => {
       const [record] = read(`*HQ,${DEVICE},V1,${GROUP}${',GH'.repeat(n)}#`);
       expect(JSON.stringify(record?.['attrs']), String(n)).toContain(Array(n).fill('GH').join(','));
     }
+  });
+});
+
+describe('a value of a text at its limits', () => {
+  const cases: readonly [text: string, name: string, value: unknown][] = [
+    ['HTBT,0', 'battery_pct', 0],
+    ['HTBT,100', 'battery_pct', 100],
+    ['HTBT,101', 'battery_pct', undefined],
+    ['XT,1,101', 'battery_pct', undefined],
+    ['LINK,180902,0,40,100,0,0,240517,FFFFFBFF', 'gsm_csq', 0],
+    ['LINK,180902,31,40,100,0,0,240517,FFFFFBFF', 'gsm_csq', 31],
+    ['LINK,180902,32,40,100,0,0,240517,FFFFFBFF', 'signal_pct', 32],
+    ['LINK,180902,100,40,100,0,0,240517,FFFFFBFF', 'signal_pct', 100],
+    ['LINK,180902,101,40,100,0,0,240517,FFFFFBFF', 'signal_pct', undefined],
+    ['LINK,180902,0,40,100,0,0,240517,FFFFFBFF', 'satellites', 40],
+    ['LINK,180902,0,41,100,0,0,240517,FFFFFBFF', 'satellites', undefined],
+    ['LINK,180902,0,40,100,0,0,240517,FFFFFBFF', 'battery_pct', 100],
+    ['LINK,180902,0,40,101,0,0,240517,FFFFFBFF', 'battery_pct', undefined],
+    ['V4,INFO,80,192.0.2.1,5013,60,1,cmnet,0,100', 'battery_pct', 100],
+    ['V4,INFO,80,192.0.2.1,5013,60,1,cmnet,0,101', 'battery_pct', undefined],
+    ['SMS,VOLT:60.0V', 'external_v', 60],
+    ['SMS,VOLT:60.1V', 'external_v', undefined],
+    ['SMS,VOLT:-1V', 'external_v', undefined],
+    ['SMS,GSM:0', 'gsm_csq', 0],
+    ['SMS,GSM:31', 'gsm_csq', 31],
+    ['SMS,GSM:32', 'gsm_csq', undefined],
+    ['SMS,GSM:x', 'gsm_csq', undefined],
+    ['SMS,GPS:A-99-99', 'satellites_visible', 99],
+    ['SMS,GPS:A-100-99', 'satellites_visible', undefined],
+    ['SMS,GPS:A-99-99', 'satellites', 99],
+    ['SMS,GPS:A-99-100', 'satellites', undefined],
+    [`V8,${GROUP},460,00,1,2,40,31,600,0`, 'satellites', 40],
+    [`V8,${GROUP},460,00,1,2,41,31,600,0`, 'satellites', undefined],
+    [`V8,${GROUP},460,00,1,2,40,31,600,0`, 'gsm_csq', 31],
+    [`V8,${GROUP},460,00,1,2,40,32,600,0`, 'gsm_csq', undefined],
+    [`V8,${GROUP},460,00,1,2,40,31,600,0`, 'external_v', 60],
+    [`V8,${GROUP},460,00,1,2,40,31,601,0`, 'external_v', undefined],
+    [`V8,${GROUP},460,00,1,2,40,31,50,0`, 'external_v', 5],
+    [`V8,${GROUP},460,00,1,2,40,31,49,0`, 'external_v', undefined],
+    [`V1,${GROUP},1000,-128,100.0,19999,1,2`, 'temperature_c_1', -128],
+    [`V1,${GROUP},1000,-129,100.0,19999,1,2`, 'temperature_c_1', undefined],
+    [`V1,${GROUP},1000,127,100.0,19999,1,2`, 'temperature_c_1', 127],
+    [`V1,${GROUP},1000,128,100.0,19999,1,2`, 'temperature_c_1', undefined],
+    [`V1,${GROUP},1000,20,100.0,19999,1,2`, 'fuel_pct', 100],
+    [`V1,${GROUP},1000,20,100.1,19999,1,2`, 'fuel_pct', undefined],
+    [`V1,${GROUP},1000,20,100.0,19999,1,2`, 'altitude_m', 19999],
+    [`V1,${GROUP},1000,20,100.0,20000,1,2`, 'altitude_m', undefined],
+    [`V1,${GROUP},200,00,1,2`, 'cells', [{ mcc: 200, mnc: 0, lac: 1, cid: 2 }]],
+    [`V1,${GROUP},799,999,1,2`, 'cells', [{ mcc: 799, mnc: 999, lac: 1, cid: 2 }]],
+    [`V1,${GROUP},800,00,1,2`, 'cells', undefined],
+    ['V1,124552,A,9000.0000,N,18000.0000,E,0,360,131116,FFFFFBFF', 'lat', 90],
+    ['V1,124552,A,9000.0000,N,18000.0000,E,0,360,131116,FFFFFBFF', 'lon', 180],
+    ['V1,124552,A,9000.0000,N,18000.0000,E,0,360,131116,FFFFFBFF', 'course_deg', 0],
+    ['V1,124552,A,9000.0000,N,18000.0000,E,0,361,131116,FFFFFBFF', 'course_deg', undefined],
+    ['V1,124552,A,9000.0000,N,18000.0000,E,999,0,131116,FFFFFBFF', 'speed_kmh', 1850.15],
+    ['V1,124552,A,9000.0000,N,18000.0000,E,1000,0,131116,FFFFFBFF', 'speed_kmh', undefined],
+    ['V1,124552,A,9000.0001,N,18000.0000,E,0,0,131116,FFFFFBFF', 'lat', undefined],
+    ['V1,124552,A,9000.0000,N,18000.0001,E,0,0,131116,FFFFFBFF', 'lon', undefined],
+    ['V1,124552,A,5060.0000,N,00431.8211,E,0,0,131116,FFFFFBFF', 'lat', undefined],
+    ['V1,124552,A,5059.9999,N,00431.8211,E,0,0,131116,FFFFFBFF', 'lat', 50.9999983],
+  ];
+  it.each(cases)('%s: %s %j', (text, name, value) => {
+    const [record = {}] = read(`*HQ,${DEVICE},${text}#`);
+    expect({ ...record, ...Object(record['attrs']) }[name]).toEqual(value);
+  });
+
+  it.each([
+    ['000001', 1],
+    ['235959', 86_399],
+    ['240000', -1],
+    ['126000', -1],
+    ['120060', -1],
+    ['12000', -1],
+    ['12000a', -1],
+  ])('the time of a command, %s: key %d', (time, key) => {
+    const connection = new RecordFeed(h02, 'tcp', {});
+    const [frame] = connection.feed.push(Buffer.from(`*HQ,${DEVICE},V4,S20,${time},1,1#`));
+    expect(frame).toMatchObject({ kind: 'reply', replyKey: key });
   });
 });

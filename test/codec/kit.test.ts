@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { crc8, crc16Ccitt } from '../../codecs/queclink/crc.ts';
 import { crc16Arc, crc16X25, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
+import { kitOptions } from '../../src/codec/kit/feed.ts';
 import { type CheckSettings, checkCodec, describeFailure, difference, feed, type Sample } from '../../src/codec/kit/index.ts';
 import { bytesOf, frameLines, hostileLines, streamLines } from '../helpers/fixtures.ts';
 import { REPLY_TEXTS } from '../helpers/reply-texts.ts';
@@ -94,6 +95,31 @@ describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s',
     },
     300_000 + 10 * ROUNDS,
   );
+  it('reads the same wherever the bytes stand, and nothing behind them', () => {
+    const front = 7;
+    for (const { name: id, transport, chunks, options } of samplesOf(name)) {
+      const dialect = transport === 'udp' ? codec.udp : codec.tcp;
+      if (dialect === undefined || transport === 'sms') continue;
+      const bytes = chunks.at(-1) ?? new Uint8Array(0);
+      const given = kitOptions(codec, options);
+      const shifted = new Uint8Array(front + bytes.length);
+      shifted.fill(0x31, 0, front).set(bytes, front);
+      const verdicts = (all: Uint8Array, start: number, end: number): unknown[] => [
+        dialect.frame?.(all, start, end, dialect.open(given, 0)),
+        codec.tcp?.salvage?.(all, start, end, codec.tcp.open(given, 0)),
+        codec.recognise(all, start, end),
+      ];
+      for (let end = 1; end <= bytes.length; end++)
+        expect(verdicts(shifted, front, front + end), `${id}, ${end} bytes of it`).toEqual(verdicts(bytes.slice(0, end), 0, end));
+      const notes = (all: Uint8Array, start: number): unknown[] => {
+        const list: unknown[] = [];
+        dialect.explain?.(all, start, start + bytes.length, dialect.open(given, 0), (at, ...note) => list.push([at - start, ...note]));
+        return list;
+      };
+      expect(notes(shifted, front), id).toEqual(notes(bytes, 0));
+    }
+  });
+
   const hostile = hostileLines(name);
   it.each(hostile)('survives $id: $about', (line) => {
     const bytes = line.chunks.map(bytesOf);

@@ -295,6 +295,20 @@ describe('teltonika explain', () => {
     expect(p).toBe(bytes.length);
   });
 
+  it.each([
+    ['ff', [[0, 1, 'ping', 'ff']]],
+    ['00', [[0, 1, 'rest', '00']]],
+    ['31', [[0, 1, 'rest', '31']]],
+    ['ff00', [[0, 2, 'length', '65280']]],
+    ['0000', [[0, 2, 'rest', '0000']]],
+  ])('%s, which is hardly a frame, has notes too', (text, expected) => {
+    const bytes = bytesOf(text);
+    const notes: unknown[] = [];
+    const { state } = new Feed(teltonika, 'tcp');
+    teltonika.tcp?.explain?.(bytes, 0, bytes.length, state, (at, length, name, raw) => notes.push([at, length, name, raw]));
+    expect(notes).toEqual(expected);
+  });
+
   it('names each element with its raw and its scaled value', () => {
     const line = frameLines('teltonika').find(({ id }) => id === 'codec-8e-vin-and-dtc');
     const bytes = bytesOf(line?.hex ?? '');

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { decodeSms24, splitDataSms } from '../../codecs/teltonika/sms.ts';
-import { ascii } from '../../src/base/wire/index.ts';
+import { ascii, putU32be } from '../../src/base/wire/index.ts';
 import { Stop } from '../../src/codec/frame/splitter.ts';
 import { Feed, feed } from '../../src/codec/kit/feed.ts';
-import { bytesOf, fixtureTests, frameLines } from '../helpers/fixtures.ts';
+import { bytesOf, fixtureTests, frameLines, RecordFeed } from '../helpers/fixtures.ts';
+import { enveloped, packetAt } from '../helpers/teltonika.ts';
 import { vectorTests } from '../helpers/vectors.ts';
 
 fixtureTests(teltonika);
@@ -96,6 +97,118 @@ describe('teltonika stream', () => {
     expect(frame?.damaged).toBe('checksum');
     const later = new Feed(teltonika, 'tcp', { options: { integrity: 'verify', family: 'fm' }, memo: frame?.memo ?? 0 });
     expect(later.decode(bad, 0, bad.length).rows).toEqual(frame?.rows);
+  });
+});
+
+/** The first record of a connection that is sent this, its attributes beside its fields. */
+function read(frame: Uint8Array): Record<string, unknown> {
+  const connection = new RecordFeed(teltonika, 'tcp', {});
+  connection.feed.push(frame);
+  const [record = {}] = connection.records.flat();
+  return { ...record, ...Object(record['attrs']) };
+}
+
+describe('teltonika values at their limits', () => {
+  it.each([
+    [90, 180, true],
+    [-90, -180, true],
+    [90.0000001, 0, false],
+    [-90.0000001, 0, false],
+    [0, 180.0000001, false],
+    [0, -180.0000001, false],
+    [0, 0, false],
+    [0, 0.0000001, false],
+    [0, 0.0000002, true],
+  ])('%d, %d is a place: %s', (lat, lon, isPlace) => {
+    const record = read(packetAt(lat, lon, Date.UTC(2026, 9, 1)));
+    expect([record['lat'], record['lon']]).toEqual(isPlace ? [lat, lon] : [undefined, undefined]);
+  });
+
+  /** Time, priority, place, satellites and speed of a record. */
+  const HEAD = '0000019a1b2c3d4e000ac50420235cee8800000000090000';
+  /** A record with an operator, an area and a cell. */
+  const cell = (operator: number): Record<string, unknown> => {
+    const number = (value: number): string => {
+      const bytes = new Uint8Array(4);
+      putU32be(bytes, 0, value);
+      return Buffer.from(bytes).toString('hex');
+    };
+    return read(enveloped(bytesOf(`0801${HEAD}00030002cd0001ce000201f1${number(operator)}0001`)));
+  };
+  it.each([
+    [19_999, { lac: 2, cid: 1 }],
+    [20_000, { mcc: 200, mnc: 0, lac: 2, cid: 1 }],
+    [24_001, { mcc: 240, mnc: 1, lac: 2, cid: 1 }],
+    [99_999, { mcc: 999, mnc: 99, lac: 2, cid: 1 }],
+    [310_260, { mcc: 310, mnc: 260, lac: 2, cid: 1 }],
+    [999_999, { mcc: 999, mnc: 999, lac: 2, cid: 1 }],
+    [1_000_000, { lac: 2, cid: 1 }],
+  ])('operator %d', (operator, expected) => {
+    const record = cell(operator);
+    expect(record['cells']).toEqual([expected]);
+    expect(record['operator']).toBe(String(operator));
+  });
+
+  /** A record with one tag, of which this is said, in the list of those that are near. */
+  const tag = (values: string): Record<string, unknown> => {
+    const hex = (n: number, width: number): string => n.toString(16).padStart(width, '0');
+    const list = `00${hex(values.length / 2, 2)}${values}`;
+    const fields = read(enveloped(bytesOf(`8e01${HEAD}0000000100000000000000000001${'2a4c'}${hex(list.length / 2, 4)}${list}01`)));
+    return Object.fromEntries(Object.entries(fields).filter(([name]) => name.startsWith('tag_')));
+  };
+  const told: readonly (readonly [values: string, attrs: Readonly<Record<string, unknown>>])[] = [
+    ['0001c4', { tag_1_rssi_dbm: -60 }],
+    ['0106aabbccddeeff', { tag_1_id: 'aa:bb:cc:dd:ee:ff' }],
+    ['05024142', { tag_1_name: 'AB' }],
+    ['0602ff06', { tag_1_temperature_c: -2.5 }],
+    ['070132', { tag_1_humidity_pct: 50 }],
+    ['080100', { tag_1_magnet: false }],
+    ['080102', { tag_1_magnet: true }],
+    ['090100', { tag_1_motion: false }],
+    ['090102', { tag_1_motion: true }],
+    ['0a020005', { tag_1_movements: 5 }],
+    ['0b01f6', { tag_1_pitch_deg: -10 }],
+    ['0c02ff9c', { tag_1_roll_deg: -100 }],
+    ['0d0100', { tag_1_low_battery: false }],
+    ['0d0102', { tag_1_low_battery: true }],
+    ['0e020bb8', { tag_1_battery_v: 3 }],
+    // Another length, another type.
+    ...[
+      '0002c4c4',
+      '0105aabbccddee',
+      '060119',
+      '07020032',
+      '08020001',
+      '09020001',
+      '0a0105',
+      '0b0200f6',
+      '0c019c',
+      '0d020001',
+      '0e010b',
+      '030132',
+      '100132',
+    ].map((value) => [value, {}] as const),
+  ];
+  it.each(told)('a tag that says %s: %j', (values, attrs) => {
+    expect(tag(values)).toEqual({ tag_1_proximity: 'near', ...attrs });
+  });
+});
+
+describe('teltonika salvage, where damaged frames are counted', () => {
+  const salvaged = (hex: string, integrity = 'count'): string[] => {
+    const connection = new Feed(teltonika, 'tcp', { options: { integrity } });
+    connection.push(bytesOf(hex));
+    return connection.quiet().map(({ kind, damaged }) => `${kind} ${damaged}`);
+  };
+  const [head, data] = ['00000000', Buffer.from(fixture('codec-8-smallest').subarray(8)).toString('hex')];
+  it('takes a frame whose length is too long, by what its records say', () => {
+    expect(salvaged(`${head}000000ff${data}`)).toEqual(['records length']);
+    expect(salvaged(`${head}000000ff${data.slice(0, 40)}`)).toEqual([]);
+    expect(salvaged(`${head}000000ff${data}`, 'verify')).toEqual([]);
+  });
+  it('takes nothing out of what has another beginning', () => {
+    // A login whose digits read as a codec and a number of records.
+    for (const hex of ['000f35363330373008000000', '000f', '00000000', '00000000000000']) expect(salvaged(hex), hex).toEqual([]);
   });
 });
 

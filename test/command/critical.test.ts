@@ -17,14 +17,16 @@ const custom = (codec: Codec, text: string, timed = true): Meaning => meaning(co
 
 describe('a command that does what a critical one does is as critical', () => {
   const cases: readonly (readonly [Codec, string, Options, CriticalType | ''])[] = [
-    ...[2000, 2001, 2004, 2005, 2006, 2007, 2010, 2016, 2020, 2025, 13_000].map(
+    ...[2000, 2001, 2004, 2005, 2006, 2007, 2010, 2016, 2020, 2021, 2025, 13_000, 13_003].map(
       (id) => [teltonika, 'set_parameter', { id, value: 'a' }, 'set_server'] as const,
     ),
     // FM11xx, its second SIM, FM22xx, FMB630.
-    ...[1240, 1242, 1245, 1246, 1247, 204, 231, 245, 246, 2240, 3242].map(
+    ...[1240, 1242, 1245, 1246, 1247, 202, 204, 205, 206, 209, 231, 240, 245, 246, 247, 2240, 3242, 9247].map(
       (id) => [teltonika, 'set_parameter', { id, value: 'a' }, 'set_server'] as const,
     ),
-    ...[100, 1000, 2011, 3003, 10_050, 11_240, 50_245].map((id) => [teltonika, 'set_parameter', { id, value: '1' }, ''] as const),
+    ...[100, 203, 239, 248, 1000, 1999, 2011, 2239, 2248, 3003, 10_050, 10_240, 11_240, 12_999, 13_004, 50_245].map(
+      (id) => [teltonika, 'set_parameter', { id, value: '1' }, ''] as const,
+    ),
     [teltonika, 'set_server', { host: 'a', port: 1 }, 'set_server'],
     [teltonika, 'reboot', {}, ''],
     [teltonika, 'get_parameter', { id: 2004 }, ''],
@@ -119,6 +121,9 @@ describe('a text amounts to the command whose words it has', () => {
     [h02, 'R1', 'reboot'],
     [h02, 'CQ', 'reboot'],
     [h02, 'CMD,RESTART', 'reboot'],
+    [h02, 'CMD,CQ', 'reboot'],
+    [h02, 'CMD,cq', 'reboot'],
+    [h02, 'CMD,CQX', 'custom'],
     [h02, 'R7', 'clear_alarms'],
     [h02, 'S26', 'custom'],
     [h02, 'constructor', 'custom'],

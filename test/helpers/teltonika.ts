@@ -7,6 +7,15 @@ export function handshake(imei: string): Uint8Array {
   return out;
 }
 
+/** A data field, from codec id to second count, in a frame of TCP. */
+export function enveloped(data: Uint8Array): Uint8Array {
+  const out = new Uint8Array(12 + data.length);
+  putU32be(out, 4, data.length);
+  out.set(data, 8);
+  putU32be(out, 8 + data.length, crc16Arc(out, 8, 8 + data.length));
+  return out;
+}
+
 /** Codec 8 with one record without elements, 59.3293 18.0686 (codecs/teltonika/protocol.md sections 2 and 3). */
 export function packet(time: number, speedKmh = 0): Uint8Array {
   const out = new Uint8Array(45);
