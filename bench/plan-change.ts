@@ -12,6 +12,7 @@ import { freePort, startServer, wait } from './load/server.ts';
 /**
  * `npm run bench:plan`: the account of all connected devices is suspended and resumed, then their plan changes. How many are treated by it
  * two seconds later? Each device has used one record by then; the change caps records at one, with `discard`. Everything on one machine.
+ * Exit code 1 when one of them is not.
  */
 const DEVICES = Number(process.argv[2] ?? 10_000);
 const AFTER_MS = 2_000;
@@ -87,7 +88,12 @@ try {
   const still = await withheld('suspended', resumed);
 
   const changed = performance.now();
-  await call(token, 'PUT', '/v1/plans/default', JSON.stringify({ records_cap: 1, steps: [{ action: 'discard', at_pct: 100 }] }));
+  await call(
+    token,
+    'PUT',
+    '/v1/plans/default?effective=now',
+    JSON.stringify({ records_cap: 1, steps: [{ action: 'discard', at_pct: 100 }] }),
+  );
   let written = 0;
   while (written < DEVICES && performance.now() - changed < AFTER_MS) {
     await wait(20);
@@ -101,6 +107,7 @@ try {
   process.stdout.write(
     `their plan changes: decided for ${written} after ${Math.round(decided)} ms; treated by the new one: ${capped} of ${DEVICES}\n`,
   );
+  if (stopped < DEVICES || still > 0 || capped < DEVICES) process.exitCode = 1;
 } finally {
   for (const socket of sockets) socket.destroy();
   await server.stop();
