@@ -293,6 +293,42 @@ describe('a value at its limits', () => {
   });
 });
 
+describe('another value at its limits', () => {
+  it.each([
+    ['1d', undefined],
+    ['1e', -30],
+    ['78', -120],
+    ['79', undefined],
+  ])('level of a cell %s', (level, rssi_dbm) => {
+    const near = '000000000000'.repeat(6);
+    expect(flat(0x28, `1a070f0c223801cc00287d001f71${level}${near}000002`)['cells']).toEqual([
+      { mcc: 460, mnc: 0, lac: 10365, cid: 8049, rssi_dbm },
+    ]);
+  });
+
+  it.each([
+    ['1a070f173b3b', Date.UTC(2026, 6, 15, 23, 59, 59)],
+    ['1a070f180000', undefined],
+    ['1a070f003c00', undefined],
+    ['1a070f00003c', undefined],
+  ])('date %s', (date, time) => {
+    const record = flat(0x22, date + GPS18.slice(12));
+    expect(String(record['flags']).includes('no_time') ? undefined : record['time']).toBe(time);
+  });
+
+  it.each([
+    ['64', 100],
+    ['65', undefined],
+  ])('percentage %s', (percent, value) => {
+    // Heartbeats of LEN 13 and 15, an alarm of SEEWORLD, a tag of 0x70.
+    expect(flat(0x13, `4000000000${percent}0104b000003c0000`)['battery_pct']).toBe(value);
+    expect(flat(0x13, `4000000000${percent}0104b0000001003c8000`)['battery_pct']).toBe(value);
+    expect(flat(0x16, `${GPS18}0901cc00287d00001f7146${percent}040102`)['battery_pct']).toBe(value);
+    expect(flat(0x16, `${GPS18}0901cc00287d00001f714640${percent}0102`)['gsm_pct']).toBe(value);
+    expect(flat(0x70, `007f000ec4a8284100010bb8${percent}012201dc00`, true)['tag_1_battery_pct']).toBe(value);
+  });
+});
+
 describe('an alarm without a cell', () => {
   const STATUS = '4605040302';
   const TOLD = { kind: 'fix', event: 'vibration', battery_pct: 83, gsm_level: 4, event_code: 3, alarm_language: 'en', gps_on: true };

@@ -1,5 +1,7 @@
+import { expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
-import { fixtureTests } from '../helpers/fixtures.ts';
+import { crc16X25, putU16be } from '../../src/base/wire/index.ts';
+import { bytesOf, fixtureTests, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { type ExpectedValue, type VectorValue, vectorTests } from '../helpers/vectors.ts';
 
 /** Event names by the vectors' words. */
@@ -46,4 +48,33 @@ vectorTests(gt06, {
     if (vector.expect.command !== 'engineStop') return undefined;
     return { command: { type: 'engine_stop', parameters: {} }, key: 0 };
   },
+});
+
+it('no message is read over the end of its content, wherever that is', () => {
+  const byId = new Map(frameLines('gt06').map((line) => [line.id, line.hex]));
+  const sealed = (head: Uint8Array, content: Uint8Array, serial: number): Uint8Array => {
+    const bytes = Uint8Array.from([...head, ...content, 0, 0, 0, 0, 0x0d, 0x0a]);
+    if (head.length === 5) putU16be(bytes, 2, content.length + 5);
+    else bytes[2] = content.length + 5;
+    putU16be(bytes, bytes.length - 6, serial);
+    putU16be(bytes, bytes.length - 4, crc16X25(bytes, 2, bytes.length - 4));
+    return bytes;
+  };
+  for (const { id, hex, needs = [], options = {}, transport } of frameLines('gt06')) {
+    const whole = bytesOf(hex);
+    if (transport === 'sms' || whole.length < 10 || (whole[0] !== 0x78 && whole[0] !== 0x79)) continue;
+    const head = whole.subarray(0, whole[0] === 0x79 ? 5 : 4);
+    const content = whole.subarray(head.length, -6);
+    const recordsOf = (bytes: Uint8Array): unknown => {
+      const connection = new RecordFeed(gt06, 'tcp', { options, device: '123456789012345' });
+      for (const needed of needs) connection.feed.push(bytesOf(byId.get(needed) ?? ''));
+      connection.feed.decode(bytes, 0, bytes.length);
+      return connection.records.at(-1)?.map(({ id: _, ...record }) => record);
+    };
+    for (let n = 0; n <= content.length; n++) {
+      // What stands behind: serial number and checksum.
+      const [one, other] = [0x0101, 0xf7e6].map((serial) => recordsOf(sealed(head, content.subarray(0, n), serial)));
+      expect(one, `${id}, ${n} bytes of ${content.length}`).toEqual(other);
+    }
+  }
 });

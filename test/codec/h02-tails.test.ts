@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { batteryPercent, isCharging } from '../../codecs/h02/field.ts';
 import h02 from '../../codecs/h02/index.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 
@@ -117,4 +118,22 @@ describe('a value of a text at its limits', () => {
     const [frame] = connection.feed.push(Buffer.from(`*HQ,${DEVICE},V4,S20,${time},1,1#`));
     expect(frame).toMatchObject({ kind: 'reply', replyKey: key });
   });
+});
+
+it('a code of the battery is a step, a percentage, or a step while it charges', () => {
+  const codes = [0, 1, 3, 4, 6, 7, 100, 101, 0xf0, 0xf1, 0xf3, 0xf4, 0xf6, 0xf7, -1];
+  expect(codes.map(batteryPercent)).toEqual([-1, 0, 20, 60, 100, 7, 100, -1, -1, 0, 20, 60, 100, -1, -1]);
+  expect([0xf0, 0xf1, 0xf6, 0xf7].map(isCharging)).toEqual([false, true, true, false]);
+});
+
+it.each([
+  ['1,2', [1, 2]],
+  ['16777215,1', [16_777_215, 1]],
+  ['16777216,1', undefined],
+  ['1,68719476735', [1, 68_719_476_735]],
+  ['1,68719476736', undefined],
+])('a cell has 24 bits of area and 36 of its own: %s', (cell, expected) => {
+  const [record] = read(`*HQ,${DEVICE},VP1,V,470,002,${cell},29#`);
+  const [lac, cid] = expected ?? [];
+  expect(record?.['cells']).toEqual(expected === undefined ? undefined : [{ mcc: 470, mnc: 2, lac, cid }]);
 });

@@ -165,6 +165,39 @@ describe('a value of a binary report at its limits', () => {
   });
 });
 
+describe('a value of another report at its limits', () => {
+  const fix = (block: string, version = '2C0402'): Uint8Array => report('FRI', `0,0,1,1,${block},92,`, version);
+  const PLACE = '121.354335,31.222073,20260214013254';
+  it.each([
+    ['speed_kmh', fix(`2000,92,70.0,${PLACE},0460,0000,18d8,6141,204.7`), 2000],
+    ['speed_kmh', fix(`2001,92,70.0,${PLACE},0460,0000,18d8,6141,204.7`), undefined],
+    ['speed_kmh', fix(`-1,92,70.0,${PLACE},0460,0000,18d8,6141,204.7`), 0],
+    ['course_deg', fix(`4.3,360,70.0,${PLACE},0460,0000,18d8,6141,204.7`), 360],
+    ['course_deg', fix(`4.3,361,70.0,${PLACE},0460,0000,18d8,6141,204.7`), undefined],
+    ['altitude_m', fix(`4.3,92,-20000,${PLACE},0460,0000,18d8,6141,204.7`), -20_000],
+    ['altitude_m', fix(`4.3,92,20001,${PLACE},0460,0000,18d8,6141,204.7`), undefined],
+    ['cells', fix(`4.3,92,70.0,${PLACE},0200,0999,7fffffff,ffffffe,204.7`), [{ mcc: 200, mnc: 999, lac: 0x7fffffff, cid: 0xffffffe }]],
+    ['cells', fix(`4.3,92,70.0,${PLACE},0199,0000,18d8,6141,204.7`), undefined],
+    ['cells', fix(`4.3,92,70.0,${PLACE},0799,0000,18d8,6141,204.7`), [{ mcc: 799, mnc: 0, lac: 6360, cid: 24897 }]],
+    ['cells', fix(`4.3,92,70.0,${PLACE},0800,0000,18d8,6141,204.7`), undefined],
+    ['cells', fix(`4.3,92,70.0,${PLACE},0460,1000,18d8,6141,204.7`), undefined],
+    ['cells', fix(`4.3,92,70.0,${PLACE},0460,0000,ffff,6141,204.7`), undefined],
+    ['satellites', fix(`4.3,92,70.0,${PLACE},0460,0000,18d8,6141,01,64,204.7`, '2F0101'), 64],
+    ['satellites', fix(`4.3,92,70.0,${PLACE},0460,0000,18d8,6141,01,65,204.7`, '2F0101'), undefined],
+    ['course_deg', patched('pro-record', 46, '0168'), 360],
+    ['course_deg', patched('pro-record', 46, '0169'), undefined],
+    ['altitude_m', patched('pro-record', 48, '030d40'), 20_000],
+    ['altitude_m', patched('pro-record', 48, '030d41'), undefined],
+    ['altitude_m', patched('pro-record', 48, 'fcf2c0'), -20_000],
+    ['satellites', patched('pro-record', 51, '40'), 64],
+    ['satellites', patched('pro-record', 51, '41'), undefined],
+    ['hdop', patched('pro-record', 45, '01'), 0.1],
+    ['hdop', patched('pro-record', 45, '00'), undefined],
+  ])('%s (%#)', (name, frame, value) => {
+    expect(read(frame)[name]).toEqual(value);
+  });
+});
+
 describe('what an event has in front of its positions', () => {
   /** An event of this type and device, with this in front of the number of positions. */
   const event = (type: number, device: string, insert: string): Record<string, unknown> => {
@@ -377,4 +410,22 @@ describe('explain', () => {
     expect(named.get('send time')).toBe('2026-02-14T01:33:00.000Z');
     expect(named.get('count number')).toBe('0123');
   });
+});
+
+it('no binary message is read over the end of its content, wherever that is', () => {
+  for (const [id, text] of LINES) {
+    const whole = bytesOf(text);
+    const isPro = whole[1] === 0;
+    if (whole[0] === 0x2b && (whole[4] === 0x3a || whole[5] === 0x3a)) continue;
+    // Count and checksum stand behind.
+    const behind = isPro || whole[1] === 0x10 ? 4 : 6;
+    const recordsOf = (n: number, count: number): unknown => {
+      const frame = Uint8Array.from([...whole.subarray(0, n), ...whole.subarray(-behind)]);
+      putU16be(frame, n, count);
+      const connection = new RecordFeed(queclink, 'tcp', {});
+      connection.feed.decode(sealed(frame), 0, frame.length);
+      return connection.records.at(-1)?.map(({ id: _, ...record }) => record);
+    };
+    for (let n = 16; n <= whole.length - behind; n++) expect(recordsOf(n, 0x0101), `${id}, ${n} bytes`).toEqual(recordsOf(n, 0xf7e6));
+  }
 });
