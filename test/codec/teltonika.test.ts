@@ -285,3 +285,19 @@ describe('teltonika names', () => {
     }
   });
 });
+
+it('no teltonika record is read over the end of its data field, wherever that is', () => {
+  for (const { id, hex, transport, options = {} } of frameLines('teltonika')) {
+    const whole = bytesOf(hex);
+    if (transport !== 'tcp' || whole.length < 15 || !hex.startsWith('00000000')) continue;
+    const data = whole.subarray(8, -4);
+    const recordsOf = (n: number, behind: number): unknown => {
+      const bytes = enveloped(data.subarray(0, n));
+      putU32be(bytes, 8 + n, behind);
+      const connection = new RecordFeed(teltonika, 'tcp', { options: { ...options, integrity: 'count' } });
+      connection.feed.decode(bytes, 0, bytes.length);
+      return connection.records.at(-1)?.map(({ id: _, ...record }) => record);
+    };
+    for (let n = 3; n <= data.length; n++) expect(recordsOf(n, 0x01020304), `${id}, ${n} bytes`).toEqual(recordsOf(n, 0xf7e6d5c4));
+  }
+});
