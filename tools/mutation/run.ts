@@ -7,9 +7,9 @@ import { Random } from '../../src/simulate/random.ts';
 /**
  * Do the tests notice when the code changes? `npm run mutation -- [--mutants 600] [--seed 1] [--rooms src/journal,codecs/h02]`
  *
- * Takes a seeded sample of all mutants that Stryker knows of the core, and has Stryker run the tests of the unit project against each: they
- * run in one process, which is where a mutant is active. What survives is in `reports/mutation/survivors.txt`, by place; the last lines are
- * the score of each room.
+ * Takes a seeded sample of all mutants that Stryker knows of the core, and has Stryker run against each those tests that run the core in
+ * their own process, which is where a mutant is active: the unit project, and what needs a real store beside it. What survives is in
+ * `reports/mutation/survivors.txt`, by place; the last lines are the score of each room.
  */
 const ROOT = join(import.meta.dirname, '../..');
 /** Where its own packages are installed: too many for everyone who installs the project. They find vitest above them. */

@@ -14,6 +14,23 @@ it('usage goes by the cap that has less left', () => {
   expect(pct(plan({}), 500, 9)).toBe(0);
 });
 
+it('usage names the caps that the plan has, and how much of each is used', () => {
+  const counters = { ...NOTHING, bytes_in: 500, records: 2 };
+  const shown = (more: object): string => JSON.stringify(usageOf(counters, { id: 'd01', first_seen: 0 }, plan(more), cycle));
+  const caps = (text: string): unknown =>
+    Object.fromEntries(Object.entries(JSON.parse(text)).filter(([name]) => /_(cap|pct)$|^pct$/.test(name)));
+  expect(caps(shown({}))).toEqual({ pct: 0 });
+  expect(caps(shown({ bytes_cap: 1000 }))).toEqual({ bytes_cap: 1000, bytes_pct: 50, pct: 50 });
+  expect(caps(shown({ records_cap: 8 }))).toEqual({ records_cap: 8, records_pct: 25, pct: 25 });
+  expect(caps(shown({ bytes_cap: 1000, records_cap: 2 }))).toEqual({
+    bytes_cap: 1000,
+    bytes_pct: 50,
+    records_cap: 2,
+    records_pct: 100,
+    pct: 100,
+  });
+});
+
 it('caps are smaller in a cycle that began late, where the plan says so', () => {
   expect(pct(plan({ bytes_cap: 1000, prorate: true }), 500, 0, 500)).toBe(100);
   expect(pct(plan({ bytes_cap: 1000 }), 500, 0, 500)).toBe(50);
