@@ -58,7 +58,7 @@ async function lost({ redis }: Subject, acknowledged: number): Promise<number> {
 
 const SMALL_FLEET = 40;
 const SMALL_MS = 10_000;
-/** V8 compiles what has run often: with few packets, most of it is interpreted for the first minute. */
+/** V8 optimises what has run often: with few packets that takes its time. */
 const SMALL_WARM_MS = 60_000;
 
 const smallFleet: Scenario = {
