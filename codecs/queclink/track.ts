@@ -49,7 +49,8 @@ export function readTrack(bytes: Bytes, at: number, end: number, to: number, out
       p += kind === DIFFERENCE ? DIFFERENCE_BYTES : 1;
       continue;
     }
-    if (Math.abs(longitude) > 180e6 || Math.abs(latitude) > 90e6) continue;
+    // Zeros are a unit that has not had a fix.
+    if (Math.abs(longitude) > 180e6 || Math.abs(latitude) > 90e6 || (longitude === 0 && latitude === 0)) continue;
     const r = out.row();
     out.from[r] = from;
     out.to[r] = to;

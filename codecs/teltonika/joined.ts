@@ -134,8 +134,9 @@ function finishCell(out: FrameResult): void {
  * names nothing else is in a network whose cell is not known. No cell has the number 0. Returns the MCC, or -1.
  */
 export function servingCell(operator: number, lac: number, cid: number, out: FrameResult): number {
-  const known = operator >= 20000 && operator <= 999999;
   const unit = operator > 99999 ? 1000 : 100;
+  // No country has a code below 200.
+  const known = operator >= 200 * unit && operator <= 999999;
   const mcc = known ? Math.floor(operator / unit) : -1;
   if (operator > 0) out.attrText(OPERATOR, decimalText(-2, operator));
   if (known || lac > 0 || cid > 0) out.cell(mcc, known ? operator % unit : -1, lac > 0 ? lac : -1, cid > 0 ? cid : -1, 0);
