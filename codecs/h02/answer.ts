@@ -1,6 +1,6 @@
 import { type Bytes, CIVIL, civilFromEpochMs, putAscii, putDecimal, putU16be } from '../../src/base/wire/index.ts';
 import { type AckRequest, type FrameResult, Settled } from '../../src/codec/index.ts';
-import { DUTIES, Duty, MESSAGES, Message } from './message.ts';
+import { DUTIES, Duty, MESSAGES, Message } from './messages.ts';
 import { Answers, type H02State } from './state.ts';
 
 /**

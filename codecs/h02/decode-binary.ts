@@ -4,7 +4,7 @@ import { oweAnswer } from './answer.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, isCharging, KNOT_KMH, knotSecondsToM, plausibleMcc } from './field.ts';
 import { binaryLayout } from './frame.ts';
-import { Message } from './message.ts';
+import { Message } from './messages.ts';
 import { watchRepeats } from './repeats.ts';
 import { BINARY_LENGTHS, type H02State, identify, rememberDate } from './state.ts';
 import { addEvents, applyStatus } from './status.ts';

@@ -4,7 +4,7 @@ import { oweAnswer } from './answer.ts';
 import { Attr } from './attributes.ts';
 import { plausibleMcc } from './field.ts';
 import { findGroup, isGroup, readGroup, readIccid, readPlace, readTime } from './gps-group.ts';
-import { DUTIES, Duty, MESSAGES, Message, messageOf } from './message.ts';
+import { DUTIES, Duty, MESSAGES, Message, messageOf } from './messages.ts';
 import { watchRepeats } from './repeats.ts';
 import { decodeSms, decodeV4 } from './reply.ts';
 import { type H02State, identify, rememberedMonth, rememberedYear } from './state.ts';
@@ -152,7 +152,7 @@ function readId(bytes: Bytes, state: H02State): number {
   return 1;
 }
 
-/** Type as a number (message.ts), 0 when empty. */
+/** Type as a number (messages.ts), 0 when empty. */
 function typeOf(bytes: Bytes): number {
   trim(bytes, 2);
   if (to - from > 6) return -1;

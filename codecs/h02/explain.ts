@@ -3,7 +3,7 @@ import type { Note } from '../../src/codec/index.ts';
 import { batteryPercent, coordinate, KNOT_KMH } from './field.ts';
 import { binaryLayout } from './frame.ts';
 import { layoutOf, statusText } from './layouts.ts';
-import { MESSAGES, Message, messageOf, typeNumber } from './message.ts';
+import { MESSAGES, Message, messageOf, typeNumber } from './messages.ts';
 import { STATUS_BITS } from './status.ts';
 
 /**

@@ -2,7 +2,7 @@ import { ascii, type Bytes, decimal, epochMs } from '../../src/base/wire/index.t
 import { type FrameResult, RowFlag } from '../../src/codec/index.ts';
 import { Attr } from './attributes.ts';
 import { batteryPercent, coordinate, KNOT_KMH } from './field.ts';
-import { Message } from './message.ts';
+import { Message } from './messages.ts';
 import { type H02State, rememberDate } from './state.ts';
 import { applyStatus } from './status.ts';
 import { count, from, isEmpty, isStatus, letter, real, sixDigits, to, trim, whole, word } from './text-fields.ts';

@@ -8,7 +8,7 @@ import { BAD_ID, decodeText, NOT_TEXT } from './decode-text.ts';
 import { explain } from './explain.ts';
 import { frameDatagram, frameStream, MAX_TEXT, recognise, salvage } from './frame.ts';
 import { LAYOUTS } from './layouts.ts';
-import { MESSAGES } from './message.ts';
+import { MESSAGES } from './messages.ts';
 import { readReply } from './read-reply.ts';
 import { sms } from './sms.ts';
 import { ANSWER_PROFILES, adopt, describeMemo, H02State, memoOf, reopen } from './state.ts';

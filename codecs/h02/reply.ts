@@ -3,7 +3,7 @@ import { FrameKind, type FrameResult, RowFlag } from '../../src/codec/index.ts';
 import { Attr } from './attributes.ts';
 import { knotSecondsToM } from './field.ts';
 import { findGroup, readGroup } from './gps-group.ts';
-import { Message, typeNumber } from './message.ts';
+import { Message, typeNumber } from './messages.ts';
 import type { H02State } from './state.ts';
 import { readExtras } from './tails.ts';
 import { count, fieldAt, from, hasPoint, isWord, real, sixDigits, to, trim, whole } from './text-fields.ts';

@@ -1,7 +1,7 @@
 import { type DatagramDialect, readTextMessage } from '../../src/codec/index.ts';
 import { Attr } from './attributes.ts';
 import { encodeText } from './command.ts';
-import { MESSAGES, Message } from './message.ts';
+import { MESSAGES, Message } from './messages.ts';
 import { readLines } from './reply.ts';
 import { H02State } from './state.ts';
 
