@@ -149,13 +149,69 @@ function namesOf(message: Message, pieces: readonly Piece[]): string[] {
       return [...head, 'alarm', ...GROUP, ...CELL, 'battery', 'cells'];
     case Message.ICCID:
       return [...head, 'ICCID'];
-    default:
+    default: {
+      const names = group(5) ? undefined : otherNames(message, pieces.length, raw);
+      if (names !== undefined) return [...head, ...names];
+    }
   }
-  if (!group(5) && message === Message.Unknown) return head;
   const battery = /^\d{1,3}$/.test(raw(11)) && /^\d{6}$/.test(raw(12)) ? ['battery'] : [];
   const extras = pieces.length - 13 - battery.length;
-  const tail = extras >= 4 && extras <= 5 ? [...CELL, 'battery'] : [];
+  const tail = extras >= 4 && extras <= 5 ? [...CELL, 'battery'] : message === Message.VI1 ? [...CELL, 'battery', 'cells'] : [];
   return [...head, ...GROUP.slice(0, 8), ...battery, ...GROUP.slice(8), ...tail];
+}
+
+/** Names behind the type where no GPS group stands there; undefined: of a position that has lost its hemispheres. */
+function otherNames(message: Message, count: number, raw: (k: number) => string): string[] | undefined {
+  switch (message) {
+    case Message.BASE:
+      return ['time', ...CELL, 'date', 'status'];
+    case Message.BS: {
+      const names = ['time', 'MCC', 'MNC'];
+      let k = 6;
+      for (let n = 1; k + 2 < count && !/^$|^[0-9a-fA-F]{8}$/.test(raw(k)); n++, k += 3) names.push(`LAC ${n}`, `CID ${n}`, `level ${n}`);
+      for (; k < count && raw(k) === ''; k++) names.push('empty');
+      return [...names, 'status', 'battery'];
+    }
+    case Message.BC:
+      return ['time', 'length', ...batchNames(count, raw)];
+    case Message.V5:
+      return wifiNames(count, raw);
+    case Message.Unknown:
+    case Message.Downlink:
+    case Message.V0:
+    case Message.Empty:
+      return [];
+    default:
+      return undefined;
+  }
+}
+
+const POINT = [...GROUP.slice(1, 8), 'day and time', 'status', ...CELL];
+
+/** Points divided by `;`: the last field of one and the first of the next are one piece. */
+function batchNames(count: number, raw: (k: number) => string): string[] {
+  const names: string[] = [];
+  for (let k = 5, at = 0; k < count; k++, at++) {
+    const joins = /;./.test(raw(k));
+    names.push(joins ? `${POINT[at] ?? 'extra'}; ${POINT[0]}` : (POINT[at] ?? 'extra'));
+    if (joins) at = 0;
+  }
+  return names;
+}
+
+/** Access points: a MAC with its signal, several of them, or each in a field of its own. */
+function wifiNames(count: number, raw: (k: number) => string): string[] {
+  const names = /^\d{6}$/.test(raw(3)) ? ['time', 'count'] : ['count'];
+  let k = 3 + names.length;
+  for (; k < count && raw(k).length >= 12; k++) {
+    names.push('access points');
+    if (raw(k).length === 12 && /^-?\d{1,3}$/.test(raw(k + 1))) {
+      names.push('signal');
+      k++;
+    }
+  }
+  if (raw(k).length <= 3) names.push('battery %');
+  return [...names, 'date', 'status'];
 }
 
 function cellReport(head: readonly string[], count: number): string[] {

@@ -171,6 +171,34 @@ describe('h02 explain', () => {
     }
   });
 
+  it.each([
+    [
+      'BS,,2d4,a,1b63,1969,26,1b63,10b2,31,,ffffffff,60',
+      'time, MCC, MNC, LAC 1, CID 1, level 1, LAC 2, CID 2, level 2, empty, status, battery',
+    ],
+    ['BASE,101112,0,0,0,0,130721,FFFFFBFF', 'time, MCC, MNC, LAC, CID, date, status'],
+    ['V5,091233,2,A0B1C2D3E4F567,00112233445580,85,051219,FFFFFFFF', 'time, count, access points, access points, battery %, date, status'],
+    ['V5,02,A1B2C3D4E5F6,-71,0A0B0C0D0E0F,83,050226,FFFFFBFF', 'count, access points, signal, access points, signal, date, status'],
+    [
+      'BC,104500,9,A,2235.1777,N,11357.8913,E,10.00,235,13100000,FFFFFFFF;V,2235.1777,N,11357.8913,E,10.00,235,13100100,FFFFFBFF,1cc,0,24a0,2154;',
+      'time, length, validity, latitude, N or S, longitude, E or W, speed, course, day and time, status; validity, latitude, N or S, longitude, E or W, speed, course, day and time, status, MCC, MNC, LAC, CID',
+    ],
+    ['I1,101112,10,1', 'extra 3, extra 4, extra 5'],
+    ['PWM,1,2', 'extra 3, extra 4'],
+    [
+      'VI1,100220,1,5238.26259,N,00507.33983,E,0.25,0,280917,FFFFFFFF,cc,28,db,d75b,6,db-d75c-30',
+      'time, validity, latitude, N or S, longitude, E or W, speed, course, date, status, MCC, MNC, LAC, CID, battery, cells',
+    ],
+    [
+      'V1,000000,V,0.0,0,0.0,0,0.00,0.00,000000,ffffffff',
+      'time, validity, latitude, N or S, longitude, E or W, speed, course, date, status',
+    ],
+  ])('names the fields of %s as they are read', (line, names) => {
+    const list = notes(Uint8Array.from(`*HQ,9170000123,${line}#`, (c) => c.charCodeAt(0)));
+    const fields = list.filter(({ name }) => !name.startsWith('status bit')).map(({ name }) => name);
+    expect(fields.slice(3, -1).join(', ')).toBe(names);
+  });
+
   it('puts each bit of a binary status word at its byte', () => {
     const bytes = bytesOf('24410600082621532131081504419390060740418306000000fffffbfdff0015060000002c02dc0c000000001f');
     for (const note of notes(bytes).filter(({ name }) => name.startsWith('status bit'))) {
