@@ -21,7 +21,7 @@ import { servingCell } from './tails.ts';
  *     12  4  latitude DDMMmmmm             30  …  by length, see below
  *     16  1  battery code
  */
-export const TOO_SHORT = 'too_short';
+export const SHORT = 'short';
 export const BAD_HEADER = 'bad_header';
 export const X_OVER_UDP = 'x_over_udp';
 
@@ -29,7 +29,7 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: H0
   out.name = '$';
   state.tail = 0;
   if (end - start < 32) {
-    out.malformed(TOO_SHORT);
+    out.malformed(SHORT);
     return;
   }
   const layout = binaryLayout(bytes, start, end);
@@ -68,7 +68,7 @@ export function decodeX(bytes: Bytes, start: number, end: number, state: H02Stat
   out.name = 'X';
   state.tail = 0;
   if (end - start < 32) {
-    out.malformed(TOO_SHORT);
+    out.malformed(SHORT);
     return;
   }
   if (binaryLayout(bytes, start, end) !== 32) {

@@ -3,7 +3,7 @@ import { type DatagramDialect, defineCodec, type FrameResult, type Note, type St
 import { encodeAck, MAX_ANSWER } from './answer.ts';
 import { ATTRIBUTES } from './attributes.ts';
 import { COMMANDS, encodeCommand } from './command.ts';
-import { BAD_HEADER, decodeBinary, decodeX, TOO_SHORT, X_OVER_UDP } from './decode-binary.ts';
+import { BAD_HEADER, decodeBinary, decodeX, SHORT, X_OVER_UDP } from './decode-binary.ts';
 import { BAD_ID, decodeText, NOT_TEXT } from './decode-text.ts';
 import { explain } from './explain.ts';
 import { frameDatagram, frameStream, MAX_TEXT, recognise, salvage } from './frame.ts';
@@ -103,7 +103,7 @@ export default defineCodec<H02State>({
   readReply,
   layouts: LAYOUTS,
   messages: MESSAGES,
-  reasons: [TOO_SHORT, BAD_HEADER, X_OVER_UDP, BAD_ID, NOT_TEXT],
+  reasons: [SHORT, BAD_HEADER, X_OVER_UDP, BAD_ID, NOT_TEXT],
   recognise,
   tcp,
   udp,

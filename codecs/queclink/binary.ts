@@ -66,10 +66,10 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: Qu
   }
   if (u16be(bytes, end - END) !== crc16Ccitt(bytes, start + HEADER, end - END)) {
     if (state.verify) {
-      out.malformed(Reason.BadCheck);
+      out.malformed(Reason.Checksum);
       return;
     }
-    out.damaged = Reason.BadCheck;
+    out.damaged = Reason.Checksum;
   }
   switch (head) {
     case 'RSP':

@@ -28,10 +28,10 @@ export function decodePro(bytes: Bytes, start: number, end: number, state: Quecl
   }
   if (bytes[end - 2] !== crc8(bytes, start, end - 2)) {
     if (state.verify) {
-      out.malformed(Reason.BadCheck);
+      out.malformed(Reason.Checksum);
       return;
     }
-    out.damaged = Reason.BadCheck;
+    out.damaged = Reason.Checksum;
   }
   let p = start + 3;
   if (!isHeartbeat) p += 2 + ((bytes[start + 4]! & PACKETS) !== 0 ? 2 : 0);

@@ -1,9 +1,9 @@
 /** Why a frame is not readable. */
 export const Reason = {
   NoFrame: 'no_frame',
-  Short: 'too_short',
+  Short: 'short',
   BadId: 'bad_id',
-  BadCheck: 'bad_checksum',
+  Checksum: 'checksum',
 } as const;
 
 export const REASONS: readonly string[] = Object.values(Reason);

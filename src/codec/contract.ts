@@ -194,7 +194,7 @@ export interface Codec {
   readonly layouts: readonly Layout[];
   /** Vendor's names of the messages, as `out.name` may carry them. */
   readonly messages: readonly string[];
-  /** Reasons that `out.malformed` and `out.damaged` may carry: a bounded set, used as metric labels. */
+  /** Reasons that `out.malformed` and `out.damaged` may carry: a bounded set, used as metric labels. `short`, `length` and `checksum` are called so in every codec. */
   readonly reasons: readonly string[];
   /** Do the first bytes of a connection or datagram look like this protocol? true, false, or undefined: needs more bytes. */
   recognise(bytes: Bytes, start: number, end: number): boolean | undefined;
