@@ -139,6 +139,8 @@ async function devicesOf({ state }: ApiOffice, account: string): Promise<string[
   return [...devices];
 }
 
+const away = { about: 'ClickHouse does not answer' };
+
 /** Statements of billing cycles (docs/plans.md). */
 export const STATEMENT_ROUTES: readonly Route[] = [
   route({
@@ -151,7 +153,7 @@ export const STATEMENT_ROUTES: readonly Route[] = [
     params: z.strictObject({ id: deviceId }),
     query: NOTHING,
     body: NO_BODY,
-    answers: { 200: { about: 'the statements', schema: z.object({ device: z.string(), statements: z.array(statement) }) } },
+    answers: { 200: { about: 'the statements', schema: z.object({ device: z.string(), statements: z.array(statement) }) }, 503: away },
     async run({ params, share, office }) {
       const id = await office.deviceRecords.idOf(params.id);
       return { device: id, statements: await statementsOf(office, id, share) };
@@ -167,7 +169,7 @@ export const STATEMENT_ROUTES: readonly Route[] = [
     params: z.strictObject({ id: deviceId, cycle: day }),
     query: NOTHING,
     body: NO_BODY,
-    answers: { 200: { about: 'the statement', schema: statement }, 404: { about: 'no usage in a cycle that begins then' } },
+    answers: { 200: { about: 'the statement', schema: statement }, 404: { about: 'no usage in a cycle that begins then' }, 503: away },
     async run({ params: { id: asked, cycle }, share, office, reply }) {
       const id = await office.deviceRecords.idOf(asked);
       const found = (await statementsOf(office, id, share)).find((one) => dayOf(one).startsWith(cycle));
@@ -188,6 +190,7 @@ export const STATEMENT_ROUTES: readonly Route[] = [
     answers: {
       200: { about: 'the statement', schema: ofAccount },
       404: { about: 'unknown account, or no usage in cycles that begin then' },
+      503: away,
     },
     async run({ params: { id, cycle }, reach, office, reply }) {
       if (reach?.accounts.has(id) === false) return problem(reply, 404, `account ${id} is not known`);
