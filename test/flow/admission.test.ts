@@ -15,7 +15,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyFixes, toyFrame, toyLogin, toyReply, toyStatus } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
-/** Invariant 12 of src/in/intake/intake.ts: what a device's state and plan mean for its frames. */
+/** Invariant 12 of src/in/intake/keep.ts: what a device's state and plan mean for its frames. */
 
 let journal: MemoryJournal;
 let host: IntakeHost;

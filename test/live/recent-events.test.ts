@@ -1,44 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Views } from '../../src/fleet/privacy/views.ts';
 import { RecentEvents, withoutPlace } from '../../src/live/recent-events.ts';
 import type { EventJson } from '../../src/out/record/event.ts';
-import { type TrackRow, thinned } from '../../src/out/sink/clickhouse/past.ts';
-
-describe('who has looked at a device', () => {
-  it('is recorded once for each device, caller and kind in ten minutes', () => {
-    const recorded: object[] = [];
-    let now = 0;
-    const views = new Views({ now: () => now, record: (device, event) => recorded.push({ device, ...event }) });
-    for (const by of ['a', 'a', 'b']) views.note('d-1', 'track', by);
-    views.note('d-1', 'trace', 'a');
-    views.note('d-2', 'track', 'a');
-    expect(recorded).toEqual([
-      { device: 'd-1', type: 'viewed', what: 'track', by: 'a' },
-      { device: 'd-1', type: 'viewed', what: 'track', by: 'b' },
-      { device: 'd-1', type: 'viewed', what: 'trace', by: 'a' },
-      { device: 'd-2', type: 'viewed', what: 'track', by: 'a' },
-    ]);
-    now = 600_000;
-    views.note('d-1', 'track', 'a');
-    expect(recorded).toHaveLength(5);
-    for (let n = 0; n < 30_000; n++) views.note(`d-${n}`, 'export', 'a');
-    expect(recorded).toHaveLength(30_005);
-  });
-});
-
-describe('a track that is thinned', () => {
-  const row = (minute: number, speedKmh = 10, event = ''): TrackRow => [60_000 * minute, 1, 2, speedKmh, null, null, event, []];
-
-  it('keeps the first of each bucket, both ends of gaps, events, the fastest and the last, invariant 1', () => {
-    const buckets = [
-      [row(0), row(9), row(4, 50)],
-      [row(10), row(19), row(15, 80)],
-      [row(60), row(69), row(61, 20)],
-    ] as const;
-    const times = thinned(buckets, [row(7, 10, 'sos'), row(60)], 600_000).map(([time]) => time / 60_000);
-    expect(times).toEqual([0, 7, 10, 15, 19, 60, 69]);
-  });
-});
 
 describe('events for who may not know where devices are', () => {
   const of = (type: string, data: object): EventJson => {
