@@ -1,4 +1,4 @@
-/** Standard event names (docs/events.md). A FrameResult row carries the index; 0 is "no event". Append only. */
+/** Standard names of alarms (docs/vocabulary.md). A FrameResult row carries the index; 0 is "no event". Append only. */
 export const EVENTS = [
   '',
   'sos',
