@@ -9,6 +9,8 @@ const { unit, whole, torture } = projects();
 const COMPUTING = 2;
 const WAITING = 5;
 const PROGRAM = './test/support/build-program.ts';
+const ENGINE = './test/support/run-engine.ts';
+const DROP = './test/support/drop-databases.ts';
 
 export default defineConfig({
   test: {
@@ -23,7 +25,15 @@ export default defineConfig({
       { extends: true, test: { name: 'unit', include: unit, isolate: false, maxWorkers: COMPUTING, sequence: { groupOrder: 0 } } },
       {
         extends: true,
-        test: { name: 'whole', include: whole, globalSetup: PROGRAM, isolate: false, maxWorkers: WAITING, sequence: { groupOrder: 1 } },
+        test: {
+          name: 'whole',
+          include: whole,
+          globalSetup: [PROGRAM, ENGINE],
+          setupFiles: DROP,
+          isolate: false,
+          maxWorkers: WAITING,
+          sequence: { groupOrder: 1 },
+        },
       },
       {
         extends: true,

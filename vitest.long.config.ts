@@ -5,7 +5,8 @@ import { longForms } from './test/support/projects.ts';
 export default defineConfig({
   test: {
     include: ['test/long/**/*.long.ts', ...longForms()],
-    globalSetup: './test/support/build-program.ts',
+    globalSetup: ['./test/support/build-program.ts', './test/support/run-engine.ts'],
+    setupFiles: './test/support/drop-databases.ts',
     env: { FIXGATE_TEST_LONG: '1' },
     testTimeout: 3_600_000,
     hookTimeout: 180_000,

@@ -82,7 +82,7 @@ async function recovered(id: string): Promise<string> {
 }
 
 const rows = async (id: string): Promise<number> =>
-  Number(await server.running.query(`SELECT count() FROM fixgate.positions WHERE device = '${id}'`));
+  Number(await server.running.query(`SELECT count() FROM positions WHERE device = '${id}'`));
 
 beforeAll(async () => {
   server = await ApiServer.start();

@@ -28,7 +28,7 @@ describe('fixgate console', () => {
   });
   afterAll(async () => {
     await server.running.stop();
-    server.running.removeData();
+    await server.running.removeData();
   });
 
   const run = (...args: string[]) =>

@@ -22,7 +22,7 @@ afterAll(async () => {
   for (const device of devices) device.close();
   for (const child of children) child.kill('SIGKILL');
   await server.running.stop();
-  server.running.removeData();
+  await server.running.removeData();
 });
 
 interface Following {

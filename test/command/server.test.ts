@@ -80,7 +80,7 @@ describe('commands over HTTP', () => {
       ended: [{ state: 'answered' }, { state: 'expired' }, { state: 'cancelled' }, { state: 'answered' }],
     });
     const sql =
-      "SELECT JSONExtractString(data, 'state') FROM fixgate.events FINAL WHERE type = 'command' AND JSONExtractString(data, 'ref') = 'r1' ORDER BY time, id";
+      "SELECT JSONExtractString(data, 'state') FROM events FINAL WHERE type = 'command' AND JSONExtractString(data, 'ref') = 'r1' ORDER BY time, id";
     await eventually(async () => expect((await running.query(sql)).trim().split('\n').sort()).toEqual(['answered', 'queued', 'sent']));
   });
 
@@ -332,7 +332,7 @@ describe('simulated devices of every protocol', () => {
       });
       const known = async (): Promise<string> => {
         // The others are the ones that this file plays by hand.
-        const sql = `SELECT any(device) FROM fixgate.events WHERE type = 'connected' AND protocol = '${protocol}' AND device NOT LIKE '${imei(0).slice(0, 9)}%' FORMAT TSV`;
+        const sql = `SELECT any(device) FROM events WHERE type = 'connected' AND protocol = '${protocol}' AND device NOT LIKE '${imei(0).slice(0, 9)}%' FORMAT TSV`;
         return (await running.query(sql)).trim();
       };
       const id = await eventually(async () => {

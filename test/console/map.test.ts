@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { BIN, cleanEnvironment } from '../cli/command.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
 import { buildPages } from './pages.ts';
@@ -14,7 +15,7 @@ import { enter, show } from './person.ts';
 const COUNT = 6;
 /** One is erased. */
 const LEFT = COUNT - 1;
-const ENV = { FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' };
+const ENV = { ...OWN_ENGINE, FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' };
 let server: ApiServer;
 let browser: Chromium;
 const drivers: ChildProcess[] = [];
@@ -32,7 +33,7 @@ afterEach(() => browser.leave());
 // The last is the first to run: the server ends whatever the browser says.
 afterAll(async () => {
   await server.running.stop();
-  server.running.removeData();
+  await server.running.removeData();
 });
 afterAll(async () => {
   for (const child of drivers) child.kill('SIGKILL');

@@ -49,7 +49,7 @@ beforeAll(async () => {
     await device.until(({ received }) => received.length === 5);
     await replies(id, device, spot);
   }
-  const stored = (): Promise<string> => server.running.query('SELECT DISTINCT device FROM fixgate.positions ORDER BY device');
+  const stored = (): Promise<string> => server.running.query('SELECT DISTINCT device FROM positions ORDER BY device');
   await eventually(async () => expect((await stored()).trim().split('\n')).toEqual([STORED, PASSED]));
 });
 afterEach(() => browser.leave());

@@ -74,7 +74,11 @@ async function dataOf(stream: string): Promise<string[]> {
 /** Runs an example until there is nothing to read; resolves with what it said. */
 async function run(language: string, group: string): Promise<string> {
   const [program, file] = language === 'ts' ? [process.execPath, 'consumer.ts'] : ['/usr/bin/python3', 'consumer.py'];
-  const clickhouse = { CLICKHOUSE_URL: await server.clickhouseUrl(), CLICKHOUSE_PASSWORD: server.clickhousePassword() };
+  const clickhouse = {
+    CLICKHOUSE_URL: await server.clickhouseUrl(),
+    CLICKHOUSE_PASSWORD: server.clickhousePassword(),
+    CLICKHOUSE_DATABASE: server.database,
+  };
   const env = { PATH: process.env['PATH'], REDIS_URL: redis.url, GROUP: group, ONCE: '1', CLAIM_MS: '1', ...clickhouse };
   const child = spawn(program, [join(EXAMPLES, file)], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';

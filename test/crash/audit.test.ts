@@ -7,6 +7,7 @@ import { fixgate } from '../cli/command.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, moment } from '../support/wait.ts';
 
@@ -34,7 +35,7 @@ afterAll(async () => {
 
 /** What is audited is written by the supervisor. */
 function start(known?: string): Promise<ApiServer> {
-  const env = { FIXGATE_REDIS_URL: redis.url, FIXGATE_WORKERS: '1' };
+  const env = { ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url, FIXGATE_WORKERS: '1' };
   return ApiServer.start(env, { dataDir, ...(known === undefined ? {} : { known }) });
 }
 
@@ -71,7 +72,7 @@ describe.skipIf(!chdbInstalled)('the audit of a server', () => {
     expect(made.length).toBeGreaterThanOrEqual(answered.length);
     const entries = new Map<string, unknown>();
     await eventually(async () => {
-      const text = await api.running.query("SELECT object, status FROM fixgate.audit FINAL WHERE operation = 'PUT /v1/plans/{name}'");
+      const text = await api.running.query("SELECT object, status FROM audit FINAL WHERE operation = 'PUT /v1/plans/{name}'");
       for (const [object = '', status] of text.split('\n').map((line) => line.split('\t'))) entries.set(object, status);
       expect(made.filter((name) => !entries.has(name))).toEqual([]);
       // What was answered has its outcome.

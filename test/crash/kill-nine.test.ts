@@ -6,6 +6,7 @@ import { Random } from '../../src/simulate/random.ts';
 import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, moment, until } from '../support/wait.ts';
 
@@ -30,7 +31,7 @@ const ledger: string[] = [];
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url });
+  server = await Server.start({ ...OWN_ENGINE, FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url });
 });
 afterAll(async () => {
   await server.stop();
@@ -67,7 +68,7 @@ async function prove(seed: number, trouble: () => Promise<void>): Promise<Summar
   expect(ledger.length - before).toBeGreaterThan(DEVICES * SECONDS);
   expect(new Set(ledger).size).toBe(ledger.length);
   const table = async (): Promise<string[]> =>
-    (await server.query('SELECT device, toUnixTimestamp64Milli(time), id FROM fixgate.positions FINAL FORMAT TSV'))
+    (await server.query('SELECT device, toUnixTimestamp64Milli(time), id FROM positions FINAL FORMAT TSV'))
       .split('\n')
       .filter(Boolean)
       .sort();

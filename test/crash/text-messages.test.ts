@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Random } from '../../src/simulate/random.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { jsonText, SMS_SECRET } from '../support/text-sender.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, moment } from '../support/wait.ts';
@@ -40,7 +41,7 @@ async function arrives(url: string, message: Message): Promise<boolean> {
 describe('a text message', () => {
   it('is one record, whatever is killed between its receipt and the answer, and however often the gateway repeats it', async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'fixgate-texts-'));
-    const env = { FIXGATE_SMS_KEY: SMS_SECRET, FIXGATE_WORKERS: '1' };
+    const env = { ...OWN_ENGINE, FIXGATE_SMS_KEY: SMS_SECRET, FIXGATE_WORKERS: '1' };
     const random = new Random(3);
     const all: Message[] = [];
     const open = new Set<Message>();
@@ -75,7 +76,7 @@ describe('a text message', () => {
     for (const message of all.slice(-5)) expect(await arrives(api?.url ?? '', message)).toBe(true);
     expect(all.length).toBeGreaterThan(KILLS);
     const rows = async (): Promise<string[]> =>
-      (await api?.running.query(`SELECT texts['reply'] FROM fixgate.positions FINAL WHERE device = '${DEVICE}' FORMAT TSV`))
+      (await api?.running.query(`SELECT texts['reply'] FROM positions FINAL WHERE device = '${DEVICE}' FORMAT TSV`))
         ?.split('\n')
         .filter(Boolean)
         .sort() ?? [];

@@ -13,6 +13,7 @@ import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 import { chdbInstalled, cleanUp, freshDirectory, start } from './child.ts';
 
@@ -68,7 +69,7 @@ class Squatter {
 
 describe.skipIf(!chdbInstalled)('a program of another user that takes the port of an engine that is down', () => {
   it('gets no request of the server or of fixgate sql, and rows arrive once it is gone', async () => {
-    const server = await Server.start();
+    const server = await Server.start(OWN_ENGINE);
     onTestFinished(async () => void (await server.stop()));
     const port = Number((await server.clickhouseUrl()).split(':').at(-1));
     const squatter = await Squatter.start(port);
@@ -89,7 +90,7 @@ describe.skipIf(!chdbInstalled)('a program of another user that takes the port o
     expect(squatter.heard).toEqual([]);
 
     await squatter.end();
-    const rows = 'SELECT count() FROM fixgate.positions FORMAT TSV';
+    const rows = 'SELECT count() FROM positions FORMAT TSV';
     await eventually(async () => expect(await server.query(rows)).toBe('1\n'));
   });
 });

@@ -43,9 +43,9 @@ describe('a Teltonika device', () => {
     }
     expect(received).toEqual(['0100000001', '0100000001', '010000000100000001']);
     await eventually(async () =>
-      expect(
-        await lines(`SELECT device, JSONExtractString(data, 'reason') FROM fixgate.events FINAL WHERE type = 'device_stuck'`),
-      ).toContain('356307042441013\tchecksum'),
+      expect(await lines(`SELECT device, JSONExtractString(data, 'reason') FROM events FINAL WHERE type = 'device_stuck'`)).toContain(
+        '356307042441013\tchecksum',
+      ),
     );
   });
 });
@@ -60,8 +60,8 @@ describe('an H02 device', () => {
     await first.until(({ received }) => received.length > 0);
     const events = (): Promise<string[]> =>
       lines(
-        `SELECT event FROM (SELECT event FROM fixgate.positions FINAL WHERE device = '4106011661' UNION ALL
-         SELECT event FROM fixgate.statuses FINAL WHERE device = '4106011661') WHERE event != '' ORDER BY event`,
+        `SELECT event FROM (SELECT event FROM positions FINAL WHERE device = '4106011661' UNION ALL
+         SELECT event FROM statuses FINAL WHERE device = '4106011661') WHERE event != '' ORDER BY event`,
       );
     await eventually(async () => expect(await events()).toEqual(['power_cut', 'sos']));
     first.close();
@@ -71,9 +71,7 @@ describe('an H02 device', () => {
       await again.until(({ received }) => received.length > 0);
       again.close();
     }
-    await eventually(async () =>
-      expect(await lines(`SELECT time FROM fixgate.positions FINAL WHERE device = '4106011661'`)).toHaveLength(7),
-    );
+    await eventually(async () => expect(await lines(`SELECT time FROM positions FINAL WHERE device = '4106011661'`)).toHaveLength(7));
     expect(await events()).toEqual(['power_cut', 'sos']);
   });
 

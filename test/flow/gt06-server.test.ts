@@ -91,10 +91,10 @@ describe('a GT06 device on a whole server', () => {
     await third.expect([heartbeat(0x46, 42), heartbeat(POWER_CUT, 43)], answerTo('13', 42) + answerTo('13', 43));
     third.close();
     await eventually(async () =>
-      expect(await second.query("SELECT countIf(event = 'power_cut'), countIf(event != '') FROM fixgate.statuses")).toBe('2\t2\n'),
+      expect(await second.query("SELECT countIf(event = 'power_cut'), countIf(event != '') FROM statuses")).toBe('2\t2\n'),
     );
     // However often it came, it is one position.
-    expect(await second.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n');
+    expect(await second.query('SELECT count() FROM positions FINAL')).toBe('1\n');
   });
 
   it('of the Topin dialect has its status, its call for help and its long fix taken and answered', async () => {
@@ -106,10 +106,8 @@ describe('a GT06 device on a whole server', () => {
     );
     unit.close();
     await eventually(async () =>
-      expect(await server.query("SELECT count(), countIf(event = 'sos') FROM fixgate.statuses WHERE device = '359339075005244'")).toBe(
-        '3\t1\n',
-      ),
+      expect(await server.query("SELECT count(), countIf(event = 'sos') FROM statuses WHERE device = '359339075005244'")).toBe('3\t1\n'),
     );
-    expect(await server.query("SELECT count() FROM fixgate.positions WHERE device = '359339075005244'")).toBe('1\n');
+    expect(await server.query("SELECT count() FROM positions WHERE device = '359339075005244'")).toBe('1\n');
   });
 });

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { dropDatabase, sharedClickHouse } from '../support/engine.ts';
 import { CHECKOUT, tested } from '../support/program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -13,7 +14,10 @@ export interface Logged {
   readonly [field: string]: unknown;
 }
 
-/** A whole server, `fixgate serve`, in its own process group, on free ports, with its data in a temporary directory. */
+/**
+ * A whole server, `fixgate serve`, in its own process group, on free ports, with its data in a temporary directory. It writes
+ * to the ClickHouse that the tests share, unless `FIXGATE_CLICKHOUSE_URL` says otherwise (`OWN_ENGINE`: to an embedded one).
+ */
 export class Server {
   readonly dataDir: string;
   readonly log: Logged[] = [];
@@ -21,13 +25,13 @@ export class Server {
   readonly exited: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #ownsData: boolean;
-  readonly #password: string | undefined;
+  readonly #env: Readonly<Record<string, string>>;
   #changed: () => void = () => {};
 
   private constructor(env: Readonly<Record<string, string>>, dataDir: string | undefined, under: readonly string[] = []) {
     this.#ownsData = dataDir === undefined;
-    this.#password = env['FIXGATE_CLICKHOUSE_PASSWORD'];
     this.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), 'fixgate-server-'));
+    this.#env = { ...(env['FIXGATE_CLICKHOUSE_URL'] === undefined ? sharedClickHouse(this.dataDir) : {}), ...env };
     // A checkout builds its pages itself.
     const file = env['FIXGATE_HTTP_CONSOLE'] === 'true' ? CHECKOUT : tested();
     const [program = process.execPath, ...args] = [...under, process.execPath, file, 'serve'];
@@ -43,7 +47,7 @@ export class Server {
         FIXGATE_CANARY: 'false',
         FIXGATE_CLICKHOUSE_PORT: '0',
         FIXGATE_LISTEN: 'teltonika@127.0.0.1:0,gt06@127.0.0.1:0,h02@127.0.0.1:0,queclink@127.0.0.1:0,jt808@127.0.0.1:0,auto@127.0.0.1:0',
-        ...env,
+        ...this.#env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -69,6 +73,12 @@ export class Server {
     const server = new Server(env, dataDir, under);
     await server.logged('listening');
     return server;
+  }
+
+  /** What a command of the command line needs to find its stores. */
+  get stores(): Readonly<Record<string, string>> {
+    const clickHouse = Object.entries(this.#env).filter(([name]) => name.startsWith('FIXGATE_CLICKHOUSE_'));
+    return { ...Object.fromEntries(clickHouse), FIXGATE_DATA_DIR: this.dataDir };
   }
 
   get pid(): number {
@@ -106,18 +116,21 @@ export class Server {
 
   /** The password of its ClickHouse: the configured one, or the embedded one's secret ('' before its first start). */
   clickhousePassword(): string {
-    if (this.#password !== undefined) return this.#password;
+    const password = this.#env['FIXGATE_CLICKHOUSE_PASSWORD'];
+    if (password !== undefined) return password;
     const path = join(this.dataDir, 'clickhouse', 'secret');
     return existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
   }
 
-  /** Runs a statement on the server's ClickHouse and returns the text. */
+  /** Where its tables are. */
+  get database(): string {
+    return this.#env['FIXGATE_CLICKHOUSE_DATABASE'] ?? 'fixgate';
+  }
+
+  /** Runs a statement in the server's database and returns the text. */
   async query(sql: string): Promise<string> {
-    const response = await fetch(await this.clickhouseUrl(), {
-      method: 'POST',
-      headers: { 'x-clickhouse-key': this.clickhousePassword() },
-      body: sql,
-    });
+    const headers = { 'x-clickhouse-key': this.clickhousePassword(), 'x-clickhouse-database': this.database };
+    const response = await fetch(await this.clickhouseUrl(), { method: 'POST', headers, body: sql });
     const text = await response.text();
     if (!response.ok) throw new Error(text);
     return text;
@@ -135,15 +148,16 @@ export class Server {
     this.#child.kill(signal);
   }
 
-  /** SIGTERM, and the exit code. The data goes unless it was given. */
+  /** SIGTERM, and the exit code. The data goes unless its directory was given. */
   async stop(): Promise<number | null> {
     this.signal('SIGTERM');
     const code = await this.exited;
-    if (this.#ownsData) this.removeData();
+    if (this.#ownsData) await this.removeData();
     return code;
   }
 
-  removeData(): void {
+  async removeData(): Promise<void> {
+    await dropDatabase(this.dataDir);
     rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

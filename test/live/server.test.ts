@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const device of devices) device.close();
   // The last test has ended it, as far as it came.
-  if ((await server.running.stop()) !== null) server.running.removeData();
+  if ((await server.running.stop()) !== null) await server.running.removeData();
 });
 
 /** A Teltonika device that has sent these records and has its answers. */
@@ -139,7 +139,7 @@ describe('positions', () => {
   it('of an erased device are gone at once, for those who look, too, and from the table of last positions', async () => {
     const imei = '356307042441062';
     const stored = (): Promise<string> =>
-      server.running.query(`SELECT count() FROM fixgate.last_positions WHERE device = '${imei}'`).then((text) => text.trim());
+      server.running.query(`SELECT count() FROM last_positions WHERE device = '${imei}'`).then((text) => text.trim());
     await device(imei, packet(Date.now() - 1000));
     const stream = await live('?topics=positions');
     await eventually(async () => expect(rowsOf((await server.call('GET', `/v1/positions?device=${imei}`)).body)).toHaveLength(1));
@@ -161,7 +161,7 @@ describe('the past', () => {
     const times = Array.from({ length: minutes }, (_, n) => start + 60_000 * (n < 30 ? n : n + 15));
     await device(imei, ...times.map((time, n) => packet(time, n === 40 ? 99 : 10)));
     await eventually(async () =>
-      expect((await server.running.query(`SELECT count() FROM fixgate.positions FINAL WHERE device = '${imei}'`)).trim()).toBe('60'),
+      expect((await server.running.query(`SELECT count() FROM positions FINAL WHERE device = '${imei}'`)).trim()).toBe('60'),
     );
   });
 
@@ -530,7 +530,7 @@ describe('after a restart', () => {
     const imei = '356307042441070';
     await device(imei, packet(Date.now(), 3));
     await eventually(async () =>
-      expect((await server.running.query(`SELECT speed_kmh FROM fixgate.last_positions FINAL WHERE device = '${imei}'`)).trim()).toBe('3'),
+      expect((await server.running.query(`SELECT speed_kmh FROM last_positions FINAL WHERE device = '${imei}'`)).trim()).toBe('3'),
     );
     const stream = await live('?topics=status');
     const { dataDir } = server.running;
@@ -549,6 +549,6 @@ describe('after a restart', () => {
     // Relayed before the restart, and still not shown.
     expect(rowsOf(body).map(([id]) => id)).not.toContain('356307042441054');
     await server.running.stop();
-    server.running.removeData();
+    await server.running.removeData();
   });
 });

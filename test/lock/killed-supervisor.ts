@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { isAlive, type ProcessId, processOf } from '../../src/base/lock/process.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { Server } from '../helpers/server.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Moments in the life of a server, in their order. */
@@ -20,7 +21,7 @@ export function processesOf(server: Server): ProcessId[] {
 /** Kills supervisors of one data directory, at different moments. Each next one must start, and nothing of the earlier ones stay. */
 export async function killedSupervisor(dataDir: string, times: number, track: (server: Server) => Server): Promise<Server> {
   const random = new Random(1);
-  const env = { FIXGATE_WORKERS: '1', FIXGATE_LISTEN: 'teltonika@127.0.0.1:0' };
+  const env = { ...OWN_ENGINE, FIXGATE_WORKERS: '1', FIXGATE_LISTEN: 'teltonika@127.0.0.1:0' };
   for (let round = 0; round < times; round++) {
     const server = Server.spawn(env, dataDir);
     const moment = MOMENTS[round < MOMENTS.length ? round : random.int(MOMENTS.length)] ?? (() => true);

@@ -7,6 +7,7 @@ import { isAlive } from '../../src/base/lock/process.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually, pause, until } from '../support/wait.ts';
 import { killedSupervisor, processesOf } from './killed-supervisor.ts';
 
@@ -48,7 +49,7 @@ describe('one data directory', () => {
   let first: Server;
   afterAll(async () => {
     await first.stop();
-    first.removeData();
+    await first.removeData();
   });
 
   it('has no process and no lock of a supervisor that was killed, three times while it started', async () => {
@@ -57,7 +58,11 @@ describe('one data directory', () => {
 
   it('is refused to a second server in another network namespace, and what the first one acknowledged arrives, though it is killed', async () => {
     const device = await login(first);
-    const second = Server.spawn({ ...ONE_LISTENER, FIXGATE_HTTP_HOST: '0.0.0.0' }, dataDir, ['unshare', '--map-root-user', '--net']);
+    const second = Server.spawn({ ...ONE_LISTENER, ...OWN_ENGINE, FIXGATE_HTTP_HOST: '0.0.0.0' }, dataDir, [
+      'unshare',
+      '--map-root-user',
+      '--net',
+    ]);
     let over = false;
     const code = second.exited.then((ended) => {
       over = true;
@@ -75,13 +80,13 @@ describe('one data directory', () => {
     expect(second.stderr).toBe(
       `fixgate: ${dataDir} is in use by another fixgate: process ${first.pid} on host ${owner?.host}, since ${owner?.since}; stop it or set FIXGATE_DATA_DIR to another directory\n`,
     );
-    await eventually(async () => expect(Number(await first.query('SELECT count() FROM fixgate.positions FINAL'))).toBeGreaterThan(0));
+    await eventually(async () => expect(Number(await first.query('SELECT count() FROM positions FINAL'))).toBeGreaterThan(0));
     const children = processesOf(first);
     // Killed, the first one has the directory no more at once.
     first.signal('SIGKILL');
     await first.exited;
-    const third = track(await Server.start(ONE_LISTENER, dataDir));
-    await eventually(async () => expect(await third.query('SELECT count() FROM fixgate.positions FINAL')).toBe(`${acknowledged}\n`));
+    const third = track(await Server.start({ ...ONE_LISTENER, ...OWN_ENGINE }, dataDir));
+    await eventually(async () => expect(await third.query('SELECT count() FROM positions FINAL')).toBe(`${acknowledged}\n`));
     await eventually(() => expect(children.filter(isAlive)).toEqual([]));
   });
 });

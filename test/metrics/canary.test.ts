@@ -32,9 +32,9 @@ describe('the canary', () => {
     const status = JSON.parse(fields[fields.indexOf('data') + 1] ?? '');
     expect(status).toMatchObject({ kind: 'status', device: expect.stringMatching(/^canary-/), attrs: { canary: true } });
     expect(status).not.toHaveProperty('flags');
-    const rows = await server.running.query("SELECT countDistinct(device), min(attrs['canary']) FROM fixgate.statuses FORMAT TSV");
+    const rows = await server.running.query("SELECT countDistinct(device), min(attrs['canary']) FROM statuses FORMAT TSV");
     expect(rows).toBe('1\t1\n');
-    expect(await server.running.query('SELECT count() FROM fixgate.positions FORMAT TSV')).toBe('0\n');
+    expect(await server.running.query('SELECT count() FROM positions FORMAT TSV')).toBe('0\n');
   });
 
   it('is in no list, count or sum, invariant 1', async () => {
@@ -42,7 +42,7 @@ describe('the canary', () => {
     expect((await server.call('GET', '/v1/quarantine')).body['devices'] ?? []).toEqual([]);
     expect((await server.call('GET', '/v1/positions')).body['rows']).toEqual([]);
     expect((await server.call('GET', '/v1/status')).body).toMatchObject({ devices: { known: 0, connected: 0, quarantined: 0 } });
-    expect(await server.running.query('SELECT count() FROM fixgate.usage FORMAT TSV')).toBe('0\n');
+    expect(await server.running.query('SELECT count() FROM usage FORMAT TSV')).toBe('0\n');
     const series = seriesOf(await (await server.running.http('/metrics')).text());
     for (const zero of ['fixgate_sessions', 'fixgate_quarantine_devices', 'fixgate_devices{state="active"}'])
       expect([zero, series.get(zero)]).toEqual([zero, 0]);

@@ -10,6 +10,7 @@ import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually, moment, pause, until } from '../support/wait.ts';
 import { EXPRESSIONS } from './dashboard.ts';
 import { Prometheus } from './prometheus.ts';
@@ -46,7 +47,8 @@ beforeAll(async () => {
   writeFileSync(config, JSON.stringify({ journal: { minFreeBytes: 2 ** 50 }, limits: { connections: 1 } }));
   const short = join(redis.directory, 'short.json');
   writeFileSync(short, JSON.stringify({ redis: { maxLength: 1000 } }));
-  server = await Server.start({ FIXGATE_WORKERS: '1', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true', FIXGATE_CONFIG: short });
+  const redisAndCanary = { FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' };
+  server = await Server.start({ ...OWN_ENGINE, ...redisAndCanary, FIXGATE_WORKERS: '1', FIXGATE_CONFIG: short });
   lame = await Server.start({ FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: stateRedis.url, FIXGATE_CONFIG: config });
   for (const one of [server, lame]) instances.set(one, new URL(String((await one.logged('metrics and health'))['http'])).host);
   prometheus = await Prometheus.start(IMPATIENT, [...instances.values()]);
@@ -159,7 +161,7 @@ describe('an alert fires on the fault itself', () => {
 
   it('when ClickHouse refuses records', async () => {
     const imei = '356307042449999';
-    await server.query(`ALTER TABLE fixgate.positions ADD CONSTRAINT refused CHECK device != '${imei}'`);
+    await server.query(`ALTER TABLE positions ADD CONSTRAINT refused CHECK device != '${imei}'`);
     const device = await TcpDevice.connect(await server.port('teltonika'));
     device.send(handshake(imei));
     device.send(packet(Date.UTC(2026, 0, 1)));

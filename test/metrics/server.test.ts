@@ -5,6 +5,7 @@ import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 import { metricOf, seriesOf, typesOf } from './scrape.ts';
 
@@ -16,7 +17,7 @@ beforeAll(async () => {
   redis = await RedisServer.start();
   // Lag and missed entries are of consumer groups, which are the operator's.
   await redis.client().call('XGROUP', 'CREATE', 'fixgate:positions', 'billing', '$', 'MKSTREAM');
-  server = await Server.start({ FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' });
+  server = await Server.start({ ...OWN_ENGINE, FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' });
 });
 afterAll(async () => {
   await server.stop();

@@ -50,7 +50,7 @@ interface Row {
 async function rows(table: string, device: string): Promise<Row[]> {
   const columns = 'toUnixTimestamp64Milli(time) AS at, speed_kmh AS speed';
   const text = await server.running.query(
-    `SELECT ${columns} FROM fixgate.${table} FINAL WHERE device = '${device}' ORDER BY at FORMAT JSONEachRow SETTINGS output_format_json_quote_64bit_integers = 0`,
+    `SELECT ${columns} FROM ${table} FINAL WHERE device = '${device}' ORDER BY at FORMAT JSONEachRow SETTINGS output_format_json_quote_64bit_integers = 0`,
   );
   return text
     .split('\n')
@@ -62,10 +62,10 @@ async function rows(table: string, device: string): Promise<Row[]> {
 async function spoil(device: string): Promise<void> {
   const { running } = server;
   const of = (n: number): string => `device = '${device}' AND toUnixTimestamp64Milli(time) = ${T + 1_000 * n}`;
-  await running.query(`INSERT INTO fixgate.positions SELECT * REPLACE(99 AS speed_kmh) FROM fixgate.positions FINAL WHERE ${of(0)}`);
-  await running.query(`ALTER TABLE fixgate.positions DELETE WHERE ${of(1)} SETTINGS mutations_sync = 2`);
+  await running.query(`INSERT INTO positions SELECT * REPLACE(99 AS speed_kmh) FROM positions FINAL WHERE ${of(0)}`);
+  await running.query(`ALTER TABLE positions DELETE WHERE ${of(1)} SETTINGS mutations_sync = 2`);
   await running.query(
-    `INSERT INTO fixgate.positions SELECT * REPLACE('000000000000fade' AS id, time + INTERVAL 30 MINUTE AS time) FROM (SELECT * FROM fixgate.positions FINAL WHERE ${of(2)})`,
+    `INSERT INTO positions SELECT * REPLACE('000000000000fade' AS id, time + INTERVAL 30 MINUTE AS time) FROM (SELECT * FROM positions FINAL WHERE ${of(2)})`,
   );
 }
 
@@ -166,10 +166,14 @@ describe.skipIf(!chdbInstalled)('fixgate replay', () => {
 
   it('is waited for by a hold, on whichever server, and by that of no other device', async () => {
     await spoil(MENDED);
-    await server.running.query('SYSTEM STOP MERGES fixgate.positions');
+    await server.running.query('SYSTEM STOP MERGES positions');
     const replaying = replay('apply', { ...span, device: MENDED });
     await eventually(async () =>
-      expect(await server.running.query("SELECT count() FROM system.mutations WHERE NOT is_done AND table = 'positions'")).toBe('1\n'),
+      expect(
+        await server.running.query(
+          "SELECT count() FROM system.mutations WHERE NOT is_done AND database = currentDatabase() AND table = 'positions'",
+        ),
+      ).toBe('1\n'),
     );
     const hold = { reference: 'AZ 2', reason: 'court' };
     const here = (): Promise<{ status: number }> => server.call('PUT', `/v1/devices/${MENDED}/hold?wait=0`, hold);
@@ -178,7 +182,7 @@ describe.skipIf(!chdbInstalled)('fixgate replay', () => {
     expect(await there.set(MENDED, hold, 'them')).toBeUndefined();
     expect((await here()).status).toBe(409);
     expect(await there.set(CLOSED, hold, 'them')).toMatchObject({ hold });
-    await server.running.query('SYSTEM START MERGES fixgate.positions');
+    await server.running.query('SYSTEM START MERGES positions');
     expect(summaryOf(await replaying)).toMatchObject({ changed: 1, added: 1, removed: 1 });
     expect(await there.set(MENDED, hold, 'them')).toMatchObject({ hold });
     expect((await here()).status).toBe(200);

@@ -105,7 +105,7 @@ async function inJournal(of: Server): Promise<Sums> {
 
 async function inClickHouse(of: Server): Promise<Sums> {
   const text = await of.query(
-    'SELECT device, sum(bytes_in), sum(bytes_out), sum(segments), sum(datagrams), sum(records) FROM fixgate.usage FINAL GROUP BY device FORMAT TSV',
+    'SELECT device, sum(bytes_in), sum(bytes_out), sum(segments), sum(datagrams), sum(records) FROM usage FINAL GROUP BY device FORMAT TSV',
   );
   const sums: Sums = new Map();
   for (const line of text.split('\n').filter(Boolean)) {
@@ -194,7 +194,7 @@ async function throughKills(running: Server, stateUrl = ''): Promise<void> {
     return found;
   });
   const env = {
-    FIXGATE_DATA_DIR: running.dataDir,
+    ...running.stores,
     ...(stateUrl === '' ? {} : { FIXGATE_STATE_URL: stateUrl }),
   };
   const rebuild = (...args: string[]) => fixgate(['usage', 'rebuild', ...args, '--json'], '', env);
@@ -223,7 +223,7 @@ describe('a whole server meters', () => {
   });
   afterAll(async () => {
     await running.stop();
-    running.removeData();
+    await running.removeData();
   });
 
   it('to the byte what passed the sockets of devices on TCP and UDP, garbage included, and what a switch divides', async () => {
@@ -323,7 +323,7 @@ describe('a whole server whose state store is a Redis meters', () => {
   });
   afterAll(async () => {
     await running.stop();
-    running.removeData();
+    await running.removeData();
     await redis.stop();
   });
 

@@ -123,7 +123,7 @@ export class World {
   async quiet(): Promise<Map<string, Counted>> {
     await eventually(async () => {
       const rows = await this.select<Counted & { device: string }>(
-        'SELECT device, toUInt32(sum(bytes_in)) AS bytes_in, toUInt32(sum(bytes_out)) AS bytes_out FROM fixgate.usage FINAL GROUP BY device',
+        'SELECT device, toUInt32(sum(bytes_in)) AS bytes_in, toUInt32(sum(bytes_out)) AS bytes_out FROM usage FINAL GROUP BY device',
       );
       const stored = new Map(rows.map(({ device, ...counted }) => [device, counted]));
       const wrong = this.places.filter((place) => JSON.stringify(stored.get(place.id)) !== JSON.stringify(this.counted(place)));
@@ -143,7 +143,7 @@ export class World {
   /** Types of events of a device, or of none (''), in their order, without a second telling. */
   async events(device: string, prefix: string): Promise<string[]> {
     const rows = await this.select<{ type: string; data: string }>(
-      `SELECT type, data FROM fixgate.events FINAL WHERE device = '${device}' AND match(type, '^(${prefix})') ORDER BY time, startsWith(type, 'device_'), id`,
+      `SELECT type, data FROM events FINAL WHERE device = '${device}' AND match(type, '^(${prefix})') ORDER BY time, startsWith(type, 'device_'), id`,
     );
     const seen = new Set<string>();
     return rows.flatMap(({ type, data }) => {
@@ -193,13 +193,13 @@ export class World {
 
   /** `fixgate statement verify`. */
   async verify(): Promise<{ readonly code: number | null; readonly out: string }> {
-    const { code, out, error } = await fixgate(['statement', 'verify'], '', { FIXGATE_DATA_DIR: this.dataDir });
+    const { code, out, error } = await fixgate(['statement', 'verify'], '', this.server.running.stores);
     expect(error).toBe('');
     return { code, out };
   }
 
   fixgate(...args: string[]): ReturnType<typeof fixgateProcess> {
-    return fixgateProcess(args, '', { FIXGATE_TEST_CLOCK: this.#file, FIXGATE_DATA_DIR: this.dataDir });
+    return fixgateProcess(args, '', { ...this.server.running.stores, FIXGATE_TEST_CLOCK: this.#file });
   }
 
   /** SIGKILL to the supervisor, and the same data again. */

@@ -3,6 +3,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { openState } from '../../src/state/open.ts';
 import { chdbInstalled } from '../embedded/child.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, moment, pause, remains, until } from '../support/wait.ts';
 import { HOME, Unit } from './month-unit.ts';
@@ -76,7 +77,7 @@ describe.skipIf(!chdbInstalled)('the months of two accounts', () => {
   }
 
   beforeAll(async () => {
-    world = await World.start(DEVICES, berlin('2026-09-30', '06:00'));
+    world = await World.start(DEVICES, berlin('2026-09-30', '06:00'), OWN_ENGINE);
     await world.call('PUT', '/v1/plans/acme', { ...ACME, steps: STEPS }, 201);
     await world.call('PUT', '/v1/plans/bolt', BOLT, 201);
     for (const id of ['acme', 'bolt']) await world.call('POST', '/v1/accounts', { id }, 201);
@@ -132,7 +133,7 @@ describe.skipIf(!chdbInstalled)('the months of two accounts', () => {
     await day('2026-10-02');
     await eventually(async () => expect(await serviceOf(world.place(DATED))).toEqual(['service_started activates_at', 'device_activated']));
     const [{ effective } = { effective: 0 }] = await world.select<{ effective: number }>(
-      `SELECT toUInt64(JSONExtractInt(data, 'effective')) AS effective FROM fixgate.events WHERE device = '${world.place(DATED).id}' AND type = 'service_started'`,
+      `SELECT toUInt64(JSONExtractInt(data, 'effective')) AS effective FROM events WHERE device = '${world.place(DATED).id}' AND type = 'service_started'`,
     );
     expect(Number(effective)).toBe(berlin('2026-10-02', '00:00'));
     await days('2026-10', 3, 4);
@@ -197,7 +198,7 @@ describe.skipIf(!chdbInstalled)('the months of two accounts', () => {
     await world.quiet();
     const stored = async (account: string): Promise<number> => {
       const [{ days = 0 } = {}] = await world.select<{ days: number }>(
-        `SELECT uniqExact(toDate(received)) AS days FROM fixgate.positions WHERE account = '${account}' AND event != 'sos'
+        `SELECT uniqExact(toDate(received)) AS days FROM positions WHERE account = '${account}' AND event != 'sos'
         AND received >= '2026-10-15 00:00:00' AND received < '2026-10-17 00:00:00'`,
       );
       return Number(days);
@@ -345,11 +346,11 @@ describe.skipIf(!chdbInstalled)('the months of two accounts', () => {
     expect(said.code).toBe(0);
     const { id } = world.place(PLAIN);
     const [{ sequence } = { sequence: 0 }] = await world.select<{ sequence: string }>(
-      `SELECT toString(min(sequence)) AS sequence FROM fixgate.usage FINAL WHERE device = '${id}'`,
+      `SELECT toString(min(sequence)) AS sequence FROM usage FINAL WHERE device = '${id}'`,
     );
     const change = (by: string): Promise<string> =>
       world.server.running.query(
-        `ALTER TABLE fixgate.usage UPDATE bytes_in = bytes_in ${by} WHERE device = '${id}' AND sequence = ${sequence} SETTINGS mutations_sync = 2`,
+        `ALTER TABLE usage UPDATE bytes_in = bytes_in ${by} WHERE device = '${id}' AND sequence = ${sequence} SETTINGS mutations_sync = 2`,
       );
     await change('+ 1');
     const found = await world.verify();

@@ -66,8 +66,7 @@ it('a device whose connection carries something else than tracking is told of on
     await server.running.stop();
   });
   const port = await server.running.port('h02');
-  const stored = (id: string): Promise<string> =>
-    server.running.query(`SELECT count() FROM fixgate.positions FINAL WHERE device = '${id}'`);
+  const stored = (id: string): Promise<string> => server.running.query(`SELECT count() FROM positions FINAL WHERE device = '${id}'`);
   /** Sends so many positions, each behind bytes that are no frame. */
   const drive = async (id: string, records: number, noise: (n: number) => string): Promise<void> => {
     const device = await TcpDevice.connect(port);

@@ -264,7 +264,7 @@ it('on a whole server: silent, back, receiver lost and back, once each', async (
     await device.until(({ received }) => received.length === 1);
     const types = async (): Promise<string> =>
       server.running.query(
-        `SELECT type FROM fixgate.events FINAL WHERE device = '${imei}' AND match(type, '^(device_(silent|back)|gnss)') ORDER BY time`,
+        `SELECT type FROM events FINAL WHERE device = '${imei}' AND match(type, '^(device_(silent|back)|gnss)') ORDER BY time`,
       );
     await eventually(async () => expect((await server.call('PATCH', `/v1/devices/${imei}`, { plan: 'watched' })).status).toBe(200));
     await eventually(async () => expect(await types()).toBe('device_silent\n'));
@@ -284,7 +284,7 @@ it('on a whole server: silent, back, receiver lost and back, once each', async (
     await eventually(async () =>
       expect(
         await server.running.query(
-          `SELECT JSONExtractString(data, 'reason') FROM fixgate.events FINAL WHERE device = '${imei}' AND type = 'gnss_lost' ORDER BY time`,
+          `SELECT JSONExtractString(data, 'reason') FROM events FINAL WHERE device = '${imei}' AND type = 'gnss_lost' ORDER BY time`,
         ),
       ).toBe('no_fix\nstuck\n'),
     );

@@ -86,11 +86,14 @@ it('a plan of 20 kB: warned, slowed, decimated, discarded, and never a reconnect
   expect([sent - acknowledged, wrongAnswers, reconnects, refused]).toEqual([0, 0, 0, 0]);
   expect(commands).toBeGreaterThan(0);
   await eventually(async () =>
-    expect(
-      (await rows(`SELECT JSONExtractString(data, 'action') FROM fixgate.events FINAL WHERE type = 'plan_step' FORMAT TSV`)).sort(),
-    ).toEqual(['decimate', 'discard', 'notify', 'slow']),
+    expect((await rows(`SELECT JSONExtractString(data, 'action') FROM events FINAL WHERE type = 'plan_step' FORMAT TSV`)).sort()).toEqual([
+      'decimate',
+      'discard',
+      'notify',
+      'slow',
+    ]),
   );
-  const [id = ''] = await rows(`SELECT any(device) FROM fixgate.events WHERE type = 'plan_step' FORMAT TSV`);
+  const [id = ''] = await rows(`SELECT any(device) FROM events WHERE type = 'plan_step' FORMAT TSV`);
   // It was slowed by a command that it has obeyed.
   expect(await ok('GET', `/v1/devices/${id}/settings`)).toMatchObject({ reported: { interval: 1 } });
 
@@ -106,14 +109,14 @@ it('a plan of 20 kB: warned, slowed, decimated, discarded, and never a reconnect
 
   const between = (from: number, to: number): string => `toUnixTimestamp64Milli(received) BETWEEN ${from} AND ${to}`;
   await eventually(async () => {
-    const later = await rows(`SELECT DISTINCT event FROM fixgate.positions FINAL WHERE ${between(discarded, 9e15)} FORMAT TSV`);
+    const later = await rows(`SELECT DISTINCT event FROM positions FINAL WHERE ${between(discarded, 9e15)} FORMAT TSV`);
     expect(later).toEqual(['sos']);
   });
   // The button was pressed once while records were decimated, and once while they were discarded.
-  expect(await one(`SELECT count() FROM fixgate.positions FINAL WHERE event = 'sos' FORMAT TSV`)).toBeGreaterThanOrEqual(2);
+  expect(await one(`SELECT count() FROM positions FINAL WHERE event = 'sos' FORMAT TSV`)).toBeGreaterThanOrEqual(2);
   // One a minute of what a device reports in seconds.
   expect(
-    await one(`SELECT countIf(event = '') FROM fixgate.positions FINAL WHERE ${between(decimated, discarded)} FORMAT TSV`),
+    await one(`SELECT countIf(event = '') FROM positions FINAL WHERE ${between(decimated, discarded)} FORMAT TSV`),
   ).toBeLessThanOrEqual(5);
   expect(await sample('fixgate_plan_actions_total{action="discard"}')).toBe(1);
   expect(await withheld('discard')).toBeGreaterThanOrEqual(100);

@@ -5,6 +5,7 @@ import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packetAt } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 import { filesWith, traces } from './files.ts';
 
@@ -40,7 +41,7 @@ async function report(device: TcpDevice, place: typeof PLACE_A, time: number): P
 }
 
 const rows = async (of: string, table = 'positions'): Promise<number> =>
-  Number(await server.running.query(`SELECT count() FROM fixgate.${table} FINAL WHERE ${of}`));
+  Number(await server.running.query(`SELECT count() FROM ${table} FINAL WHERE ${of}`));
 
 async function streamed(): Promise<string> {
   const client = redis.client();
@@ -49,7 +50,7 @@ async function streamed(): Promise<string> {
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  server = await ApiServer.start({ FIXGATE_REDIS_URL: redis.url });
+  server = await ApiServer.start({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url });
   for (const [id, account] of [
     [HIS, A],
     [PASSED, A],
@@ -98,7 +99,7 @@ describe.skipIf(!chdbInstalled)('erasing an account', () => {
 
   it('leaves no byte of a place in any file, and all that another account has', async () => {
     // The database keeps what it has replaced for minutes.
-    for (const table of TABLES) await server.running.query(`ALTER TABLE fixgate.${table} MODIFY SETTING old_parts_lifetime = 1`);
+    for (const table of TABLES) await server.running.query(`ALTER TABLE ${table} MODIFY SETTING old_parts_lifetime = 1`);
     expect(filesWith(server.running.dataDir, OF_A)).not.toEqual([]);
     const ofB = await rows(`account = '${B}'`);
     const done = await fixgate(['erase', '--account', A, '--wait', '110'], '', server.env);
@@ -117,7 +118,7 @@ describe.skipIf(!chdbInstalled)('erasing an account', () => {
     for (const table of TABLES) expect([table, await rows(kept[table] ?? `account = '${A}'`, table)]).toEqual([table, 0]);
     await eventually(async () => {
       // It looks for what it may remove ever less often while a table has no work: this makes it look, and there is no such partition.
-      for (const table of TABLES) await server.running.query(`ALTER TABLE fixgate.${table} DROP PARTITION ID '197001'`);
+      for (const table of TABLES) await server.running.query(`ALTER TABLE ${table} DROP PARTITION ID '197001'`);
       expect(filesWith(server.running.dataDir, OF_A)).toEqual([]);
     });
     expect(await streamed()).not.toContain('48.1371');

@@ -28,7 +28,7 @@ let redis: RedisServer;
 let server: ApiServer;
 
 const rows = async (table: string, device: string): Promise<number> =>
-  Number(await server.running.query(`SELECT count() FROM fixgate.${table} FINAL WHERE device = '${device}'`));
+  Number(await server.running.query(`SELECT count() FROM ${table} FINAL WHERE device = '${device}'`));
 
 /** A position of each device and day, with a status and an event beside it. */
 async function history(device: string, account: string, days: readonly number[]): Promise<void> {
@@ -36,16 +36,16 @@ async function history(device: string, account: string, days: readonly number[])
     const at = `fromUnixTimestamp64Milli(toInt64(${Date.now() - n * DAY}))`;
     const head = `'${device}', ${at}, '${String(n).padStart(16, '0')}', ${at}, '${account}', 'teltonika'`;
     const columns = 'device, time, id, received, account, protocol';
-    await server.running.query(`INSERT INTO fixgate.positions (${columns}, lat, lon, valid) VALUES (${head}, 48.1, 11.5, true)`);
-    await server.running.query(`INSERT INTO fixgate.statuses (${columns}) VALUES (${head})`);
-    await server.running.query(`INSERT INTO fixgate.events (${columns}, type, data) VALUES (${head}, 'overspeed', '{}')`);
+    await server.running.query(`INSERT INTO positions (${columns}, lat, lon, valid) VALUES (${head}, 48.1, 11.5, true)`);
+    await server.running.query(`INSERT INTO statuses (${columns}) VALUES (${head})`);
+    await server.running.query(`INSERT INTO events (${columns}, type, data) VALUES (${head}, 'overspeed', '{}')`);
   }
 }
 
 /** One that evidence rests on, received so many days ago. */
 async function rawFrame(device: string, days: number): Promise<void> {
   const row = `'${device}', fromUnixTimestamp64Milli(toInt64(${Date.now() - days * DAY})), '${String(days).padStart(16, '0')}', '00'`;
-  await server.running.query(`INSERT INTO fixgate.raw (device, time, id, frame) VALUES (${row})`);
+  await server.running.query(`INSERT INTO raw (device, time, id, frame) VALUES (${row})`);
 }
 
 beforeAll(async () => {
@@ -74,7 +74,7 @@ describe.skipIf(!chdbInstalled)('retention', () => {
       expect((await server.call('POST', '/v1/devices', { id, account, protocol: 'teltonika' })).status).toBe(201);
     // The tables are as this version has them when the server has first reached ClickHouse.
     await eventually(async () =>
-      expect(await server.running.query('SELECT max(number) FROM fixgate.migrations')).toBe(`${MIGRATIONS.at(-1)?.number}\n`),
+      expect(await server.running.query('SELECT max(number) FROM migrations')).toBe(`${MIGRATIONS.at(-1)?.number}\n`),
     );
     for (const id of [OWN, HELD]) await history(id, 'acme', [400, 40, 31, 29, 1]);
     await history(OTHER, 'bolt', [400, 31, 1]);
@@ -88,7 +88,7 @@ describe.skipIf(!chdbInstalled)('retention', () => {
     expect((await server.call('POST', '/v1/accounts', { id: 'acme', retention: { keep_days: 30 } })).status).toBe(201);
     await eventually(async () => {
       for (const table of ['positions', 'statuses']) expect([table, await rows(table, OWN)]).toEqual([table, 2]);
-      const overspeed = `SELECT count() FROM fixgate.events WHERE type = 'overspeed' AND device = '${OWN}'`;
+      const overspeed = `SELECT count() FROM events WHERE type = 'overspeed' AND device = '${OWN}'`;
       expect(await server.running.query(overspeed)).toBe('2\n');
     });
     for (const table of ['positions', 'statuses'])

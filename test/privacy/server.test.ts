@@ -12,6 +12,7 @@ import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 import { filesWith, traces } from './files.ts';
 import { objects, unzipped } from './zip.ts';
@@ -42,7 +43,7 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
-const env = (): Readonly<Record<string, string>> => ({ FIXGATE_REDIS_URL: redis.url, FIXGATE_DRAIN_MS: '1000' });
+const env = (): Readonly<Record<string, string>> => ({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url, FIXGATE_DRAIN_MS: '1000' });
 
 const RELAYED = '356307042441039';
 const PASSED_ON = '356307042441047';
@@ -69,7 +70,7 @@ async function report(device: TcpDevice, time: number): Promise<void> {
 }
 
 const rowsOf = async (running: Server, table: string, imei: string, where = '1'): Promise<number> =>
-  Number(await running.query(`SELECT count() FROM fixgate.${table} WHERE device = '${imei}' AND (${where})`));
+  Number(await running.query(`SELECT count() FROM ${table} WHERE device = '${imei}' AND (${where})`));
 
 async function streamTimes(name: string, imei: string): Promise<number[]> {
   const client = redis.client();
@@ -229,7 +230,7 @@ describe.skipIf(!chdbInstalled)('DELETE /v1/devices/{id}/data', () => {
     // Nothing is left of it but who was erased and when, and what tells of that.
     for (const table of ['positions', 'statuses', 'usage']) expect([table, await rowsOf(second.running, table, GONE)]).toEqual([table, 0]);
     await eventually(async () =>
-      expect(await second.running.query(`SELECT DISTINCT type FROM fixgate.events WHERE device = '${GONE}' ORDER BY type`)).toBe(
+      expect(await second.running.query(`SELECT DISTINCT type FROM events WHERE device = '${GONE}' ORDER BY type`)).toBe(
         'erase_started\nerased\n',
       ),
     );
@@ -302,12 +303,12 @@ describe.skipIf(!chdbInstalled)('GET /v1/devices/{id}/export', () => {
     await eventually(async () => expect(await rowsOf(running, 'audit', EXPORTED)).toBeGreaterThan(0));
     // Several pages, with many rows of one time, and an unknown device's.
     await running.query(
-      `INSERT INTO fixgate.positions (device, time, id, received, protocol, lat, lon, valid, attrs)
+      `INSERT INTO positions (device, time, id, received, protocol, lat, lon, valid, attrs)
        SELECT '${EXPORTED}', fromUnixTimestamp64Milli(toInt64(${T - 10_000_000} + 1000 * intDiv(number, 700))), leftPad(toString(number), 16, '0'), now64(3), 'teltonika', 1, 2, true, map('rpm', number)
        FROM numbers(9000)`,
     );
     await running.query(
-      `INSERT INTO fixgate.positions (device, time, id, received, protocol, lat, lon, valid) VALUES ('${UNKNOWN}', now64(3), '0000000000000000', now64(3), 'x', 1, 2, true)`,
+      `INSERT INTO positions (device, time, id, received, protocol, lat, lon, valid) VALUES ('${UNKNOWN}', now64(3), '0000000000000000', now64(3), 'x', 1, 2, true)`,
     );
     const response = await api.fetch(`/v1/devices/${EXPORTED}/export`);
     expect([response.status, response.headers.get('content-type'), response.headers.get('content-disposition')]).toEqual([

@@ -61,9 +61,7 @@ it.each(['redis', 'lmdb'].slice(0, rounds(1, 2)))(
     };
     const stored = async (id: string, since: number): Promise<number> =>
       Number(
-        await server.running.query(
-          `SELECT count() FROM fixgate.positions WHERE device = '${id}' AND toUnixTimestamp64Milli(time) > ${since}`,
-        ),
+        await server.running.query(`SELECT count() FROM positions WHERE device = '${id}' AND toUnixTimestamp64Milli(time) > ${since}`),
       );
     /** Records are kept again, or for the first time: what comes before the worker has heard of it is not. */
     const isServed = async (id: string): Promise<void> => {
@@ -117,7 +115,7 @@ it.each(['redis', 'lmdb'].slice(0, rounds(1, 2)))(
     await isServed(B1);
     await eventually(async () => {
       const types = await server.running.query(
-        "SELECT type, JSONExtractString(data, 'account') FROM fixgate.events FINAL WHERE type LIKE 'account_%' ORDER BY time",
+        "SELECT type, JSONExtractString(data, 'account') FROM events FINAL WHERE type LIKE 'account_%' ORDER BY time",
       );
       expect(types.trim().split('\n')).toEqual(['created', 'suspended', 'resumed', 'closed'].map((what) => `account_${what}\tacme`));
     });

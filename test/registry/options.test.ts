@@ -35,7 +35,7 @@ it('time_zone and the like take effect without a reconnect; what was stored keep
   const { running } = api;
   device = await TcpDevice.connect(await running.port('h02'));
   const rows = async (): Promise<string[]> =>
-    (await running.query('SELECT toUnixTimestamp64Milli(time) FROM fixgate.positions FINAL ORDER BY received, time')).trim().split('\n');
+    (await running.query('SELECT toUnixTimestamp64Milli(time) FROM positions FINAL ORDER BY received, time')).trim().split('\n');
   const start = Math.floor(Date.now() / 60_000) * 60_000;
   const first = fix(start);
   device.send(first);
@@ -55,7 +55,7 @@ it('time_zone and the like take effect without a reconnect; what was stored keep
   await eventually(async () => expect(await rows()).toContain(String(last)));
   expect((await rows()).filter((time) => !before.has(time) && Number(time) === start)).toEqual([]);
   const events = await running.query(
-    `SELECT type, JSONExtractRaw(data, 'options') FROM fixgate.events FINAL WHERE type IN ('connected', 'disconnected', 'device_changed') ORDER BY time`,
+    `SELECT type, JSONExtractRaw(data, 'options') FROM events FINAL WHERE type IN ('connected', 'disconnected', 'device_changed') ORDER BY time`,
   );
   expect(events).toBe(`connected\t\ndevice_changed\t{"timeOffset":480}\n`);
   expect(device.ended).toBe(false);
@@ -92,12 +92,12 @@ it('the offset of its clock is learned, and holds on the next connection', async
       expect(
         await running.query(
           `SELECT countIf(device_time IS NULL), countIf(toUnixTimestamp64Milli(device_time) - toUnixTimestamp64Milli(time) = ${EIGHT_HOURS}),
-           toUnixTimestamp64Milli(minIf(time, device_time IS NOT NULL)) FROM fixgate.positions FINAL`,
+           toUnixTimestamp64Milli(minIf(time, device_time IS NOT NULL)) FROM positions FINAL`,
         ),
       ).toBe(`20\t1\t${last}\n`),
     );
     await eventually(async () =>
-      expect(await running.query(`SELECT data FROM fixgate.events FINAL WHERE type = 'clock_offset'`)).toBe(
+      expect(await running.query(`SELECT data FROM events FINAL WHERE type = 'clock_offset'`)).toBe(
         '{"protocol":"h02","minutes":480,"before":0}\n',
       ),
     );

@@ -94,10 +94,10 @@ describe.each(['redis', 'lmdb'].slice(0, rounds(1, 2)))('a closed registry in %s
       await remains(() => expect(third.ended).toBe(false), 700);
     });
     await eventually(async () => {
-      const rows = await api.running.query('SELECT device, count() FROM fixgate.positions FINAL GROUP BY device ORDER BY device');
+      const rows = await api.running.query('SELECT device, count() FROM positions FINAL GROUP BY device ORDER BY device');
       expect(rows.trim().split('\n')).toEqual([`${IMEI}\t1`, `${H02}\t1`]);
       const events = await api.running.query(
-        "SELECT type, count() FROM fixgate.events FINAL WHERE type LIKE 'device_%' OR type = 'connected' GROUP BY type ORDER BY type",
+        "SELECT type, count() FROM events FINAL WHERE type LIKE 'device_%' OR type = 'connected' GROUP BY type ORDER BY type",
       );
       expect(events.trim().split('\n')).toEqual(['connected\t3', 'device_adopted\t3', 'device_unknown\t3']);
     });
@@ -146,9 +146,9 @@ describe('an open registry', () => {
       expect((await api.call('GET', `/v1/devices/${IMEI}`)).body).toMatchObject({ plan: 'default', protocol: 'teltonika' }),
     );
     await eventually(async () => {
-      expect((await running.query('SELECT device FROM fixgate.positions FINAL')).trim()).toBe('truck-7');
+      expect((await running.query('SELECT device FROM positions FINAL')).trim()).toBe('truck-7');
       const event = await running.query(
-        "SELECT JSONExtractString(data, 'alias') FROM fixgate.events FINAL WHERE type = 'connected' AND device = 'truck-7'",
+        "SELECT JSONExtractString(data, 'alias') FROM events FINAL WHERE type = 'connected' AND device = 'truck-7'",
       );
       expect(event.trim()).toBe(alias);
     });
@@ -160,9 +160,9 @@ describe('an open registry', () => {
     await again.until(({ ended }) => ended);
     expect(again.received).toEqual(REFUSED);
     await eventually(async () =>
-      expect(
-        (await running.query("SELECT count() FROM fixgate.events FINAL WHERE type = 'network_refused' AND device = 'truck-7'")).trim(),
-      ).toBe('1'),
+      expect((await running.query("SELECT count() FROM events FINAL WHERE type = 'network_refused' AND device = 'truck-7'")).trim()).toBe(
+        '1',
+      ),
     );
     await api.call('PATCH', '/v1/devices/truck-7', { networks: ['127.0.0.0/8', '::1/128'] });
     await eventually(async () => {
@@ -190,7 +190,7 @@ describe('an open registry', () => {
       return device;
     };
     const count = async (table: string, id: string): Promise<number> =>
-      Number(await api.running.query(`SELECT count() FROM fixgate.${table} FINAL WHERE device = '${id}'`));
+      Number(await api.running.query(`SELECT count() FROM ${table} FINAL WHERE device = '${id}'`));
     const report = async (device: TcpDevice, records: number): Promise<void> => {
       const before = device.received.length;
       for (let n = 0; n < records; n++) device.send(packet((time += 1000)));

@@ -7,6 +7,7 @@ import { connectionsWithin } from '../../src/base/descriptors.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 
 const LIMIT = 256;
@@ -42,7 +43,8 @@ describe('a server that runs out of file descriptors', () => {
   it('closes newcomers, keeps who is connected, says so once, and loses no process', async () => {
     // The silent ones below must not be closed for their silence.
     writeFileSync(join(directory, 'config.yaml'), 'workers: 1\nlimits: { identifyMs: 600000 }\n');
-    server = await Server.start({ FIXGATE_CONFIG: join(directory, 'config.yaml') }, undefined, ['prlimit', `--nofile=${LIMIT}:${LIMIT}`]);
+    const env = { ...OWN_ENGINE, FIXGATE_CONFIG: join(directory, 'config.yaml') };
+    server = await Server.start(env, undefined, ['prlimit', `--nofile=${LIMIT}:${LIMIT}`]);
     const here = server;
     const port = await here.port('teltonika');
     const lines = (message: string): number => here.log.filter(({ msg }) => msg === message).length;
@@ -95,7 +97,7 @@ describe('a server that runs out of file descriptors', () => {
     });
     for (const undo of undone) undo();
     await eventually(async () => expect(JSON.parse(await readiness())).toMatchObject({ status: 'ready' }));
-    await eventually(async () => expect(await here.query('SELECT count() FROM fixgate.positions FINAL')).toBe('9\n'));
+    await eventually(async () => expect(await here.query('SELECT count() FROM positions FINAL')).toBe('9\n'));
   });
 });
 

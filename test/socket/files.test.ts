@@ -18,6 +18,7 @@ import { DATA_NAMES, ownerOnly } from '../../src/cluster/owner-only.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 
 /** Path → mode, of everything below a directory. Symbolic links have no mode of their own. */
@@ -63,13 +64,13 @@ describe('files of a whole server', () => {
   it('are for their owner only, under any umask, and no child inherits those of another', async () => {
     const before = process.umask(0);
     undo.push(() => process.umask(before));
-    const server = await Server.start({ FIXGATE_WORKERS: '2' });
+    const server = await Server.start({ ...OWN_ENGINE, FIXGATE_WORKERS: '2' });
     undo.push(() => server.stop());
     const device = await TcpDevice.connect(await server.port('teltonika'));
     device.send(handshake('356307042441013'));
     device.send(packet(Date.UTC(2026, 9, 1)));
     await device.until((d) => d.received.length === 5);
-    await eventually(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'));
+    await eventually(async () => expect(await server.query('SELECT count() FROM positions FINAL')).toBe('1\n'));
 
     expect(wide(server.dataDir)).toEqual([]);
     const names = readdirSync(server.dataDir);

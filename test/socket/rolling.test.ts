@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet, udpPacket } from '../helpers/teltonika.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, pause, until } from '../support/wait.ts';
 
@@ -13,7 +14,7 @@ let server: Server;
 function serverWith(workers: '1' | '2'): void {
   beforeAll(async () => {
     const listen = workers === '1' ? 'teltonika@127.0.0.1:0' : 'teltonika@127.0.0.1:0,auto@[::]:0';
-    server = await Server.start({ FIXGATE_WORKERS: workers, FIXGATE_LISTEN: listen });
+    server = await Server.start({ ...OWN_ENGINE, FIXGATE_WORKERS: workers, FIXGATE_LISTEN: listen });
   });
   afterAll(async () => {
     await server.stop();
@@ -127,7 +128,7 @@ async function replaced(workers: '1' | '2'): Promise<void> {
   // The change did reach the devices.
   for (const device of devices) expect(device.connections).toBeGreaterThan(1);
   const acknowledged = devices.reduce((sum, device) => sum + device.acknowledged, 0);
-  const counted = `SELECT count() >= ${acknowledged}, count() = uniqExact(device, time, id) FROM fixgate.positions FINAL WHERE device < '${imei(10)}' FORMAT TSV`;
+  const counted = `SELECT count() >= ${acknowledged}, count() = uniqExact(device, time, id) FROM positions FINAL WHERE device < '${imei(10)}' FORMAT TSV`;
   await eventually(async () => expect(await server.query(counted)).toBe('1\t1\n'));
   await eventually(async () => expect(await (await server.http('/readyz')).json()).toMatchObject({ status: 'ready' }));
 }
@@ -162,7 +163,7 @@ describe('two workers', () => {
       await device.until((d) => d.received.length === 9 || d.ended);
     }
     expect(devices.map(({ ended }) => ended)).toEqual([false, false, false, false]);
-    const records = `SELECT count() FROM fixgate.positions FINAL WHERE device = '${TWICE}'`;
+    const records = `SELECT count() FROM positions FINAL WHERE device = '${TWICE}'`;
     await eventually(async () => expect(await server.query(records)).toBe('8\n'));
     for (const device of devices) device.close();
   });

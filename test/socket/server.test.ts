@@ -10,6 +10,7 @@ import { bytesOf, frameLines } from '../helpers/fixtures.ts';
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
+import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 
 const IMEI = '356307042441013';
@@ -36,11 +37,11 @@ async function reportOfGt06(server: Server, hello: Uint8Array | undefined): Prom
 }
 
 const metrics = async (server: Server): Promise<string> => (await server.http('/metrics')).text();
-const recordsOf = (server: Server): Promise<string> => server.query(`SELECT count() FROM fixgate.positions FINAL WHERE device = '${IMEI}'`);
+const recordsOf = (server: Server): Promise<string> => server.query(`SELECT count() FROM positions FINAL WHERE device = '${IMEI}'`);
 
 /** One data directory, and the servers that have it one after the other. */
 describe('a whole server', () => {
-  const ONE_WORKER = { FIXGATE_WORKERS: '1' };
+  const ONE_WORKER = { ...OWN_ENGINE, FIXGATE_WORKERS: '1' };
   const dataDir = mkdtempSync(join(tmpdir(), 'fixgate-server-'));
   let server: Server;
   beforeAll(async () => {
@@ -48,7 +49,7 @@ describe('a whole server', () => {
   });
   afterAll(async () => {
     await server.stop();
-    server.removeData();
+    await server.removeData();
   });
 
   it('answers and delivers', async () => {
@@ -59,7 +60,7 @@ describe('a whole server', () => {
     await device.until((d) => d.received.length === 5);
     expect(device.received.toString('hex')).toBe('0100000001');
     await eventually(async () =>
-      expect(await server.query('SELECT device, toUnixTimestamp64Milli(time), lat, lon FROM fixgate.positions FINAL')).toBe(
+      expect(await server.query('SELECT device, toUnixTimestamp64Milli(time), lat, lon FROM positions FINAL')).toBe(
         `${IMEI}\t${time}\t59.3293\t18.0686\n`,
       ),
     );
@@ -89,8 +90,8 @@ describe('a whole server', () => {
     server = await Server.start(ONE_WORKER, dataDir);
     await reportOfGt06(server, bare);
     // The same fix in the same zone is the same record.
-    await eventually(async () => expect(await server.query("SELECT count() FROM fixgate.statuses WHERE protocol = 'gt06'")).toBe('2\n'));
-    expect(await server.query("SELECT toString(time, 'UTC') FROM fixgate.positions FINAL WHERE protocol = 'gt06'")).toBe(
+    await eventually(async () => expect(await server.query("SELECT count() FROM statuses WHERE protocol = 'gt06'")).toBe('2\n'));
+    expect(await server.query("SELECT toString(time, 'UTC') FROM positions FINAL WHERE protocol = 'gt06'")).toBe(
       '2011-08-29 09:46:16.000\n',
     );
   });
@@ -130,7 +131,7 @@ describe('a whole server', () => {
 });
 
 async function refusal(env: Record<string, string>): Promise<{ code: number | null; line: string }> {
-  const server = Server.spawn({ FIXGATE_WORKERS: '1', ...env });
+  const server = Server.spawn({ ...OWN_ENGINE, FIXGATE_WORKERS: '1', ...env });
   await server.exited;
   const code = await server.stop();
   expect(server.stderr.trim().split('\n')).toHaveLength(1);
@@ -205,7 +206,7 @@ describe('a ClickHouse that does not answer', () => {
     });
     const { startEmbeddedClickHouse } = await import('../../src/embedded/clickhouse.ts');
     const clickhouse = await startEmbeddedClickHouse({ directory, port });
-    await eventually(async () => expect(await server.query('SELECT count() FROM fixgate.positions FINAL')).toBe('1\n'));
+    await eventually(async () => expect(await server.query('SELECT count() FROM positions FINAL')).toBe('1\n'));
     await server.stop();
     await clickhouse.close();
     rmSync(directory, { recursive: true });
