@@ -142,6 +142,14 @@ export function streamLines(codec: string): StreamLine[] {
   return load(codec, 'streams', streamLine);
 }
 
+export function answerLines(codec: string): z.infer<typeof answerLine>[] {
+  return load(codec, 'answers', answerLine);
+}
+
+export function commandLines(codec: string): z.infer<typeof commandLine>[] {
+  return load(codec, 'commands', commandLine);
+}
+
 export function hostileLines(codec: string): HostileLine[] {
   return load(codec, 'hostile', hostileLine);
 }
@@ -192,25 +200,28 @@ function compareFields(actual: unknown, expected: unknown, path: string, problem
     compareFields(left.get(key), right.get(key), path === '' ? key : `${path}.${key}`, problems);
 }
 
+/** A connection on which the frames that this line needs have come. */
+export function opened(
+  codec: Codec,
+  byId: ReadonlyMap<string, FrameLine>,
+  line: { id: string; transport: Transport; needs?: readonly string[] | undefined },
+  settings: FeedSettings,
+  received?: number,
+): RecordFeed {
+  const connection = new RecordFeed(codec, line.transport, settings, received);
+  for (const id of line.needs ?? []) {
+    const needed = byId.get(id);
+    if (needed === undefined) throw new Error(`${line.id} needs ${id}, which is not in frames.jsonl`);
+    connection.feed.push(bytesOf(needed.hex));
+    connection.feed.quiet();
+  }
+  return connection;
+}
+
 /** Registers the tests of every fixture file of a codec that exists. frames.jsonl must. */
 export function fixtureTests(codec: Codec): void {
   const frames = frameLines(codec.name);
   const byId = new Map(frames.map((line) => [line.id, line]));
-
-  const opened = (
-    line: { id: string; transport: Transport; needs?: readonly string[] | undefined },
-    settings: FeedSettings,
-    received?: number,
-  ) => {
-    const connection = new RecordFeed(codec, line.transport, settings, received);
-    for (const id of line.needs ?? []) {
-      const needed = byId.get(id);
-      if (needed === undefined) throw new Error(`${line.id} needs ${id}, which is not in frames.jsonl`);
-      connection.feed.push(bytesOf(needed.hex));
-      connection.feed.quiet();
-    }
-    return connection;
-  };
 
   describe(`${codec.name} fixtures: frames`, () => {
     it('has frames, each with an id of its own', () => {
@@ -218,7 +229,7 @@ export function fixtureTests(codec: Codec): void {
       expect(byId.size).toBe(frames.length);
     });
     it.each(frames)('$id ($source)', (line) => {
-      const connection = opened(line, settingsOf(line), line.received);
+      const connection = opened(codec, byId, line, settingsOf(line), line.received);
       const bytes = bytesOf(line.hex);
       const noise = connection.feed.noise;
       const got = connection.feed.push(bytes);
@@ -258,10 +269,10 @@ export function fixtureTests(codec: Codec): void {
     });
   });
 
-  const answers = load(codec.name, 'answers', answerLine);
+  const answers = answerLines(codec.name);
   describe(`${codec.name} fixtures: answers`, () => {
     it.each(answers)('$id ($source)', (line) => {
-      const { feed } = opened(line, settingsOf(line));
+      const { feed } = opened(codec, byId, line, settingsOf(line));
       const request = new AckRequest();
       request.settled = { stored: Settled.Stored, refused: Settled.Refused, failed: Settled.Failed }[line.settled];
       request.kind = {
@@ -282,10 +293,10 @@ export function fixtureTests(codec: Codec): void {
     });
   });
 
-  const commands = load(codec.name, 'commands', commandLine);
+  const commands = commandLines(codec.name);
   describe(`${codec.name} fixtures: commands`, () => {
     it.each(commands)('$id ($source)', (line) => {
-      const { feed } = opened(line, settingsOf(line));
+      const { feed } = opened(codec, byId, line, settingsOf(line));
       const rule = codec.commands.find((candidate) => candidate.type === line.type);
       if (rule === undefined) throw new Error(`the codec has no command ${line.type}`);
       const problems: string[] = [];
@@ -326,7 +337,7 @@ function checkFrame(frame: FrameSnapshot, records: readonly Record<string, unkno
 }
 
 /** Settings of a line, as the feed takes them. */
-function settingsOf(line: { options?: FeedSettings['options'] | undefined; device?: string | undefined }): FeedSettings {
+export function settingsOf(line: { options?: FeedSettings['options'] | undefined; device?: string | undefined }): FeedSettings {
   return { options: line.options ?? {}, device: line.device ?? '' };
 }
 

@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { Form as Gt06Form } from '../../codecs/gt06/answer.ts';
+import { LONG, NAMES, Plain } from '../../codecs/gt06/messages.ts';
+import { Form as Jt808Form } from '../../codecs/jt808/answer.ts';
+import { nameOf } from '../../codecs/jt808/messages.ts';
+import type { Bytes } from '../../src/base/wire/index.ts';
+import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
+import type { Codec, Transport } from '../../src/codec/index.ts';
+import type { FrameSnapshot } from '../../src/codec/kit/index.ts';
+import { answerLines, bytesOf, commandLines, type FrameLine, frameLines, opened, settingsOf, streamLines } from '../helpers/fixtures.ts';
+
+/**
+ * fixtures/ alone holds what each codec can do: every message, every dialect and every kind of answer that a codec lists has a frame there.
+ * Reading the frames is the business of fixtureTests; here is only counted what they are.
+ */
+
+interface Seen {
+  readonly line: FrameLine;
+  readonly bytes: Bytes;
+  readonly frame: FrameSnapshot;
+  /** What the connection has learned behind the frame. */
+  readonly learned: Readonly<Record<string, string>>;
+}
+
+/** One list of a codec: its entries, and the entry or entries that a frame stands for. */
+interface List {
+  readonly about: string;
+  readonly listed: readonly string[];
+  readonly of: (seen: Seen) => readonly string[];
+}
+
+const hex = (n: number, width: number): string => n.toString(16).toUpperCase().padStart(width, '0');
+const numbersTo = (n: number): number[] => Array.from({ length: n }, (_, number) => number);
+
+/** Names of the entries of a table of numbers. */
+function formName(forms: Readonly<Record<string, number>>, value: number): string[] {
+  return Object.keys(forms).filter((name) => forms[name] === value);
+}
+
+/** What answers are, by how they look. A line of answers.jsonl counts as well as a frame. */
+const ANSWERS: Readonly<Record<string, ReadonlyArray<readonly [kind: string, transport: Transport, form: RegExp]>>> = {
+  teltonika: [
+    ['login accepted', 'tcp', /^01$/],
+    ['login refused', 'tcp', /^00$/],
+    ['count of records', 'tcp', /^0000(?!0000)....$/],
+    ['no record accepted', 'tcp', /^00000000$/],
+    ['count of records by datagram', 'udp', /^0005....01....$/],
+    ['the same with an acknowledgement of the channel', 'udp', /^0005....01....0003....02$/],
+  ],
+  h02: [
+    ['echo', 'tcp', /^2a(..)+2c(5630|48544254|585[34]|4943434944)23$/],
+    ['V4', 'tcp', /^2a(..)+2c56342c(..)+23$/],
+    ['R12', 'tcp', /^2a(..)+2c5231322c(..)+23$/],
+  ],
+  queclink: [
+    ['receipt', 'tcp', /^2b5341434b3a(..){4}24$/],
+    ['heartbeat', 'tcp', /^2b5341434b3a47544842442c(..)+2c(..){4}24$/],
+    ['heartbeat without a version', 'tcp', /^2b5341434b3a47544842442c2c(..){4}24$/],
+  ],
+};
+
+/** The lists that only one protocol has. */
+const OWN: Readonly<Record<string, readonly List[]>> = {
+  gt06: [
+    {
+      about: 'message number',
+      listed: numbersTo(256).flatMap((n) => (NAMES[n] === '' ? [] : [hex(n, 2)])),
+      of: ({ bytes }) => (bytes[0] === 0x78 || bytes[0] === 0x79 ? [hex(gt06Number(bytes), 2)] : []),
+    },
+    {
+      about: 'message number answered in a long frame',
+      listed: numbersTo(256).flatMap((n) => (LONG[n] === Plain.None || NAMES[n] === '' ? [] : [hex(n, 2)])),
+      of: ({ bytes }) => (bytes[0] === 0x79 ? [hex(gt06Number(bytes), 2)] : []),
+    },
+    {
+      about: 'form of an answer',
+      listed: Object.keys(Gt06Form),
+      of: ({ frame }) => formName(Gt06Form, Math.floor(frame.tickets[0] / 0x1000000)),
+    },
+    { about: 'dialect', listed: ['topin'], of: ({ learned }) => [learned['dialect'] ?? ''] },
+  ],
+  jt808: [
+    {
+      about: 'message id',
+      listed: numbersTo(0x10000).flatMap((id) => (nameOf(id) === 'unknown' ? [] : [hex(id, 4)])),
+      of: ({ bytes }) => [hex(((bytes[1] ?? 0) << 8) | (bytes[2] ?? 0), 4)],
+    },
+    {
+      about: 'form of an answer',
+      listed: Object.keys(Jt808Form),
+      of: ({ frame }) => formName(Jt808Form, Math.floor(frame.tickets[0] / 0x40000000000)),
+    },
+    {
+      about: 'header',
+      listed: ['2013', '2019', 'E7', 'sentence'],
+      of: ({ bytes }) => [bytes[0] === 0x28 ? 'sentence' : bytes[0] === 0xe7 ? 'E7' : ((bytes[3] ?? 0) & 0x40) !== 0 ? '2019' : '2013'],
+    },
+  ],
+};
+
+function gt06Number(bytes: Bytes): number {
+  return bytes[bytes[0] === 0x79 ? 4 : 3] ?? 0;
+}
+
+/** The lists that every codec has. */
+function common(codec: Codec): List[] {
+  const isRead = ({ frame }: Seen): boolean => frame.kind !== 'malformed';
+  return [
+    { about: 'message', listed: codec.messages, of: (seen) => (isRead(seen) ? [seen.frame.name] : []) },
+    { about: 'reason', listed: codec.reasons, of: ({ frame }) => [frame.reason, frame.damaged] },
+    {
+      about: 'transport',
+      listed: (['tcp', 'udp', 'sms'] as const).filter((transport) => codec[transport] !== undefined),
+      of: ({ line }) => [line.transport],
+    },
+    // Values of an option are dialects: of what devices say, given or learned.
+    ...Object.entries(codec.options).flatMap(([name, { oneOf = [], fallback, decodes }]): List[] =>
+      oneOf.length === 0 || decodes === false
+        ? []
+        : [
+            {
+              about: `option ${name}`,
+              listed: oneOf,
+              of: ({ line, learned }) => [String(line.options?.[name] ?? learned[name] ?? fallback)],
+            },
+          ],
+    ),
+  ];
+}
+
+function seenOf(codec: Codec): Seen[] {
+  const lines = frameLines(codec.name);
+  const byId = new Map(lines.map((line) => [line.id, line]));
+  return lines.flatMap((line) => {
+    const { feed } = opened(codec, byId, line, settingsOf(line), line.received);
+    const bytes = bytesOf(line.hex);
+    const frames = feed.push(bytes);
+    if (frames.length === 0) frames.push(...feed.quiet());
+    const dialect = codec[line.transport];
+    const learned = dialect?.describeMemo?.(dialect.memo?.(feed.state) ?? 0) ?? {};
+    return frames.map((frame) => ({ line, bytes, frame, learned }));
+  });
+}
+
+/** Codecs whose fixtures are. */
+const COMPLETE = BUILTIN_CODECS.filter(({ name }) => ['jt808'].includes(name));
+
+describe('fixtures are complete', () => {
+  it.each(COMPLETE.map((codec) => [codec.name, codec] as const))('of %s', (name, codec) => {
+    const seen = seenOf(codec);
+    const missing = [...common(codec), ...(OWN[name] ?? [])].flatMap(({ about, listed, of }) => {
+      const found = new Set(seen.flatMap(of));
+      return listed.filter((entry) => !found.has(entry)).map((entry) => `${about} ${entry}`);
+    });
+    expect(missing, `fixtures/${name}/frames.jsonl has no line of these; fixtures/README.md says how a line is added`).toEqual([]);
+  });
+
+  it.each(Object.entries(ANSWERS))('kinds of answers of %s', (name, kinds) => {
+    const given = [...answerLines(name), ...frameLines(name).map((line) => ({ transport: line.transport, answer: line.expect.answer }))];
+    const missing = kinds.filter(([, on, form]) => !given.some(({ transport, answer }) => transport === on && form.test(answer ?? '')));
+    expect(
+      missing.map(([kind]) => kind),
+      `fixtures/${name}/answers.jsonl and frames.jsonl have no such answer`,
+    ).toEqual([]);
+  });
+
+  it.each(COMPLETE.map((codec) => [codec.name, codec] as const))('settings of answers and commands of %s', (name, codec) => {
+    const lines = [...frameLines(name), ...answerLines(name), ...streamLines(name), ...commandLines(name)];
+    const missing = Object.entries(codec.options).flatMap(([option, { oneOf, type, fallback, decodes }]) => {
+      if (decodes !== false) return [];
+      const given = new Set(lines.map((line) => String(line.options?.[option] ?? fallback)));
+      const values = oneOf ?? (type === 'boolean' ? ['true', 'false'] : []);
+      return values.filter((value) => !given.has(value)).map((value) => `${option}: ${value}`);
+    });
+    expect(missing, `no line of fixtures/${name}/ has these options`).toEqual([]);
+  });
+});
