@@ -8,7 +8,7 @@ import { modelByCode } from './model.ts';
 import { Reason } from './reason.ts';
 import { BY_NAME, Head, type Report, Special } from './report.ts';
 import type { QueclinkState } from './state.ts';
-import { readState } from './status.ts';
+import { isMoving, readState, saysIgnition } from './status.ts';
 import { readTrack } from './track.ts';
 
 /**
@@ -23,7 +23,7 @@ const HEADER = 4;
 const END = 4;
 
 /** Names of the types of +RSP and +EVT. */
-const RSP: Readonly<Record<number, string>> = {
+export const RSP: Readonly<Record<number, string>> = {
   1: 'TOW',
   3: 'LBC',
   4: 'EPS',
@@ -51,10 +51,13 @@ const EVT: Readonly<Record<number, string>> = {
   31: 'GPJ',
 };
 /** Numbers that differ by model. */
-const EVT_GB100: Readonly<Record<number, string>> = { ...EVT, 45: 'VGN', 46: 'VGF' };
-const EVT_OTHERS: Readonly<Record<number, string>> = { ...EVT, 32: 'RMD', 34: 'JDS', 50: 'VGN', 51: 'VGF' };
+export const EVT_GB100: Readonly<Record<number, string>> = { ...EVT, 45: 'VGN', 46: 'VGF' };
+export const EVT_OTHERS: Readonly<Record<number, string>> = { ...EVT, 32: 'RMD', 34: 'JDS', 50: 'VGN', 51: 'VGF' };
 const COMPRESSED = 100;
 const JAMMING = eventIndex('jamming');
+const MOVEMENT = eventIndex('movement');
+const IGNITION_ON = eventIndex('ignition_on');
+const IGNITION_OFF = eventIndex('ignition_off');
 const GB100 = 0x45;
 
 export function decodeBinary(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
@@ -100,12 +103,14 @@ export function decodeBinary(bytes: Bytes, start: number, end: number, state: Qu
 /** Where the identity stands in frames whose layout differs by model. */
 const ID_PLACES = [11, 12, 13, 14, 15, 16, 18, 20] as const;
 
-/** +INF, +CRD, +CAN, +DAT, +ATI: kept raw; who sent it, and the count in front of the end, are found by their form. */
+/** +INF, +CRD and what was stored of them, +CAN, +DAT, +ATI: kept raw; who sent it, and the count in front of the end, are found by their form. */
 function unread(bytes: Bytes, start: number, end: number, state: QueclinkState, out: FrameResult): void {
   out.kind = FrameKind.Status;
-  out.from[out.row()] = start + HEADER;
+  const r = out.row();
+  out.from[r] = start + HEADER;
+  if (bytes[start + 1] === LETTER_B) out.flags[r] = RowFlag.Buffered;
   for (const at of ID_PLACES) {
-    if (start + at + 8 > end - END) return;
+    if (start + at + 8 > end - END - 2) return;
     if (!isImei(bytes, start + at)) continue;
     identify(bytes, start + at, state, out);
     if (state.answers) oweBinary(u16be(bytes, end - 6), false, out);
@@ -113,7 +118,7 @@ function unread(bytes: Bytes, start: number, end: number, state: QueclinkState, 
   }
 }
 
-/** Two digits a byte, the first of a body that gives such numbers, and the check digit. */
+/** Two digits a byte, the first of a body that gives numbers to these makers (35 or 86), and the check digit. */
 function isImei(bytes: Bytes, at: number): boolean {
   let sum = 0;
   for (let k = 0; k < 8; k++) {
@@ -122,7 +127,7 @@ function isImei(bytes: Bytes, at: number): boolean {
     const doubled = 2 * (value % 10);
     sum += k === 7 ? value : Math.floor(value / 10) + (doubled > 9 ? doubled - 9 : doubled);
   }
-  return bytes[at]! >= 35 && sum % 10 === 0;
+  return (bytes[at] === 35 || bytes[at] === 86) && sum % 10 === 0;
 }
 
 /** Two decimal digits a byte, as numbers; the last byte has one. False when the bytes are a name, as a mask may ask for. */
@@ -242,10 +247,10 @@ function reported(bytes: Bytes, start: number, end: number, state: QueclinkState
   out.to[r] = end - END;
   out.kind = first >= 0 || track ? FrameKind.Records : FrameKind.Status;
   if (bytes[start + 1] === LETTER_B) out.flags.fill(RowFlag.Buffered, 0, out.rows);
-  readLines(bytes, lines, mask, out, r);
+  const motion = readLines(bytes, lines, mask, out, r);
   readMileages(bytes, tail, mask, out);
   if (!isReport && first >= 0) insert(bytes, body, first - 1 - body, name ?? '', out, r);
-  if (report !== undefined) raise(report, isReport ? idAndTypeAt(bytes, body, first, report) : -1, out, r);
+  if (report !== undefined) raise(report, isReport ? idAndTypeAt(bytes, body, first, report) : -1, motion, out, r);
   else if (!track) out.attr(A.EventCode, type);
 }
 
@@ -263,7 +268,7 @@ function nameOf(isReport: boolean, type: number, device: number): string | undef
 
 /** Report ID and type in front of the number of positions, of the reports that have them; -1: none. */
 function idAndTypeAt(bytes: Bytes, body: number, first: number, report: Report): number {
-  return report.head[1] === Head.Type && first >= body + 2 ? bytes[first - 2]! : -1;
+  return report.head.includes(Head.Type) && first >= body + 2 ? bytes[first - 2]! : -1;
 }
 
 /** +RSP of type 100: a track, and behind it the cell. */
@@ -345,11 +350,19 @@ function insert(bytes: Bytes, at: number, n: number, name: string, out: FrameRes
     out.attr(A.OutputId, bytes[at]!);
     if (bytes[at + 1]! <= 1) out.attr(A.OutputOn, bytes[at + 1]!);
   } else if (name === 'RMD' && n >= 1 && bytes[at]! <= 1) out.attr(A.Roaming, bytes[at]!);
-  else if ((name === 'JDS' && n >= 1 && bytes[at] === 2) || (name === 'GPJ' && n >= 2 && bytes[at + 1] === 3)) out.event[r] = JAMMING;
+  else if (name === 'CRA' && n >= 1) out.attr(A.Counter, bytes[at]!);
+  else if (name === 'JDS' && n >= 1) jamming(bytes[at]!, 2, out, r);
+  else if (name === 'GPJ' && n >= 2) jamming(bytes[at + 1]!, 3, out, r);
 }
 
-/** battery % 1, external mV 2, analogue mV 2 each, digital in 1 and out 1, motion state 1, antenna and satellites 1 */
-function readLines(bytes: Bytes, at: number, mask: number, out: FrameResult, r: number): void {
+function jamming(level: number, began: number, out: FrameResult, r: number): void {
+  out.attr(A.Jamming, level);
+  if (level === began) out.event[r] = JAMMING;
+}
+
+/** battery % 1, external mV 2, analogue mV 2 each, digital in 1 and out 1, motion state 1, antenna and satellites 1; returns the motion state, 0: none */
+function readLines(bytes: Bytes, at: number, mask: number, out: FrameResult, r: number): number {
+  let motion = 0;
   let p = at;
   for (const [bit, size] of LINES) {
     if (!has(mask, bit)) continue;
@@ -365,7 +378,8 @@ function readLines(bytes: Bytes, at: number, mask: number, out: FrameResult, r: 
         out.attr(A.Outputs, bytes[p + 1]!);
         break;
       case 18:
-        readState(bytes[p]!, out);
+        motion = bytes[p]!;
+        readState(motion, out);
         break;
       case 19:
         out.satellites[r] = bytes[p]! & 15;
@@ -375,6 +389,7 @@ function readLines(bytes: Bytes, at: number, mask: number, out: FrameResult, r: 
     }
     p += size;
   }
+  return motion;
 }
 
 /** current mileage km 2 and tenths 1, total km 4 and tenths 1, current hour meter 3, total hours 4, minutes 1, seconds 1 */
@@ -389,12 +404,20 @@ function readMileages(bytes: Bytes, at: number, mask: number, out: FrameResult):
     out.attr(A.EngineHoursS, (u32be(bytes, p) * 60 + bytes[p + 4]!) * 60 + bytes[p + 5]!);
 }
 
-function raise(report: Report, idAndType: number, out: FrameResult, r: number): void {
+/** What the name of a report, its id and type and its motion state say, as in the text that it stands for. */
+function raise(report: Report, idAndType: number, motion: number, out: FrameResult, r: number): void {
+  const id = idAndType >> 4;
+  const type = idAndType & 15;
   if (idAndType >= 0) {
-    if (idAndType >> 4 > 0) out.attr(A.ReportId, idAndType >> 4);
-    out.attr(A.ReportType, idAndType & 15);
+    if (report.special === Special.Geofence) out.attrText(A.Geofence, String(id));
+    else if (report.special === Special.Input && id > 0 && type <= 1) out.attr(A.Input + id - 1, type);
+    if (id > 0) out.attr(A.ReportId, id);
+    out.attr(A.ReportType, type);
   }
   if (report.byValue === undefined) out.event[r] = report.event;
-  else if (idAndType >= 0)
-    out.event[r] = report.byValue[idAndType & 15] ?? (report.special === Special.Harsh ? unknownEvent(idAndType & 15) : 0);
+  else if (idAndType >= 0) out.event[r] = report.byValue[type] ?? (report.special === Special.Harsh ? unknownEvent(type) : 0);
+  if (report.special === Special.Motion && isMoving(motion)) out.event[r] = MOVEMENT;
+  if (saysIgnition(motion)) return;
+  if (out.event[r] === IGNITION_ON) out.attr(A.Ignition, 1);
+  else if (out.event[r] === IGNITION_OFF) out.attr(A.Ignition, 0);
 }

@@ -19,6 +19,15 @@ const STATES: ReadonlyMap<number, readonly [ignition: number, motion: number, ab
 const SAID = new Uint8Array(256);
 for (const [code, [ignition, motion]] of STATES) SAID[code] = ((ignition + 2) << 4) | (motion + 2);
 
+/** Does this state say whether the ignition is on? */
+export function saysIgnition(code: number): boolean {
+  return SAID[code]! >> 4 > 1;
+}
+
+export function isMoving(code: number): boolean {
+  return (SAID[code]! & 15) === 3;
+}
+
 export function stateText(code: number): string | undefined {
   return STATES.get(code)?.[2];
 }
