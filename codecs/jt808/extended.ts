@@ -80,11 +80,28 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
       if (n === 15) imei(plain(b, p, p + n), out);
       return true;
     case 0x00d8:
-      if (n === 9) addCell(u16be(b, p), b[p + 2]!, u16be(b, p + 3), u32be(b, p + 5), 0, out);
+      cells(b, p, n, out);
       return true;
     default:
-      return false;
+      return other(id, b, p, n, out);
   }
+}
+
+/** Fields of locators: signal 1, satellites 1, version and ICCID as texts. */
+function other(id: number, b: Bytes, p: number, n: number, out: FrameResult): boolean {
+  if (id === 0x0030 && n === 1 && b[p]! <= 31) out.attr(A.GsmCsq, b[p]!);
+  else if (id === 0x0031 && n === 1) out.satellites[out.rows - 1] = b[p]!;
+  else if (id === 0x00a3) out.attrText(A.Firmware, plain(b, p, p + n).replace(/;+$/, ''));
+  else if (id === 0x00fb && n >= 19 && n <= 22) out.attrText(A.Iccid, plain(b, p, p + n));
+  return false;
+}
+
+/** MCC 2, MNC 1, LAC 2, CID 4; or MCC 2, MNC 2, number 1, n × (LAC 2, CID 4, signal 1) */
+function cells(b: Bytes, p: number, n: number, out: FrameResult): void {
+  if (n === 9) addCell(u16be(b, p), b[p + 2]!, u16be(b, p + 3), u32be(b, p + 5), 0, out);
+  else if (n > 5 && n === 5 + 7 * b[p + 4]!)
+    for (let at = p + 5; at < p + n; at += 7)
+      addCell(u16be(b, p), u16be(b, p + 2), u16be(b, at), u32be(b, at + 2), signal(b[at + 6]!), out);
 }
 
 /** external mV 4, or battery mV 2 */

@@ -2,12 +2,15 @@ import { type Bytes, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A, N } from './attributes.ts';
 import { gbk, imei, plain } from './identity.ts';
-import { cellsGsm, cellsLte, wifiList } from './network.ts';
+import { cellsGsm, cellsLte, cellsOf66, wifiList } from './network.ts';
 import { battery, EVENTS_OF_ITEMS, ITEMS, Level, percent, signed15 } from './said.ts';
 
 /** Items 50 to CF (protocol.md sections 7.2 and 8.1): by length and content. */
 export function vendor(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
   switch (id) {
+    case 0x50:
+      if (n % 7 === 0) wifiList(b, p, n / 7, out);
+      return;
     case 0x51:
       if (n === 2 || n === 16) temperatures(b, p, n, out);
       return;
@@ -50,7 +53,7 @@ function driving(id: number, b: Bytes, p: number, n: number, out: FrameResult): 
       if (n >= 32) assistance(id === 0x64 ? A.Adas : A.Dms, b, p, n, out);
       return;
     case 0x66:
-      tyreAlarm(b, p, n, out);
+      if (!tyreAlarm(b, p, n, out)) cellsOf66(b, p, n, out);
       return;
     case 0x67:
       // 8 bytes are the password of a lock: not read.
@@ -149,10 +152,12 @@ function slaveLocks(b: Bytes, p: number, n: number, out: FrameResult): void {
 
 /**
  * Alarm of driver assistance: id 4, state 1, speed 1, altitude 2, place 8, time 6, vehicle status 2, label 16, count 1, then for each tyre its position 1,
- * alarms 2 and more: the alarms of the first. A lock has networks under this id.
+ * alarms 2 and more: the alarms of the first. False for other bytes: a lock has cells under this id.
  */
-function tyreAlarm(b: Bytes, p: number, n: number, out: FrameResult): void {
-  if (n >= 44 && b[p + 4]! <= 2 && b[p + 40]! > 0 && b[p + 17]! >= 1 && b[p + 17]! <= 0x12) out.attr(A.Tpms, u16be(b, p + 42));
+function tyreAlarm(b: Bytes, p: number, n: number, out: FrameResult): boolean {
+  const isAlarm = n >= 44 && b[p + 4]! <= 2 && b[p + 40]! > 0 && b[p + 17]! >= 1 && b[p + 17]! <= 0x12;
+  if (isAlarm) out.attr(A.Tpms, u16be(b, p + 42));
+  return isAlarm;
 }
 
 /** V × 10 (2), rpm 2, speed 1, throttle 1, load 1, coolant 1, two bytes, consumption × 100 (2), eight bytes, fuel used × 100 (2) */

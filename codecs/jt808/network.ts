@@ -26,6 +26,15 @@ export function cellsLte(b: Bytes, at: number, n: number, out: FrameResult): voi
   for (let i = 0, p = at; i < n; i++, p += 10) addCell(u16be(b, p), b[p + 2]!, u16be(b, p + 3), u32be(b, p + 5), signal(b[p + 9]!), out);
 }
 
+/** MCC 2, n × (signal 1, MNC 2, CID 4, LAC 2), of locks */
+export function cellsOf66(b: Bytes, at: number, length: number, out: FrameResult): void {
+  if (length < 11 || (length - 2) % 9 !== 0) return;
+  for (let p = at + 2; p < at + length; p += 9) {
+    const mnc = u16be(b, p + 1);
+    if (mnc <= 999) addCell(u16be(b, at), mnc, u16be(b, p + 7), u32be(b, p + 3), signal(b[p]!), out);
+  }
+}
+
 /** MCC 2, MNC 2, n × (LAC 3, CID 4, signal 1) */
 export function cellsOfE1(b: Bytes, at: number, length: number, out: FrameResult): void {
   for (let p = at + 4; p + 8 <= at + length; p += 8)
