@@ -4,8 +4,9 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { chdbInstalled, cleanUp, clientOf, type Running, start } from '../embedded/child.ts';
+import { chdbInstalled } from '../embedded/child.ts';
 import { Server } from '../helpers/server.ts';
+import { sharedEngine } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 import { fixgate } from './command.ts';
 
@@ -41,7 +42,6 @@ async function printed(env: Readonly<Record<string, string>>, lines: readonly (r
 }
 
 describe.skipIf(!chdbInstalled)('passwords in URLs', { timeout: 240_000 }, () => {
-  let running: Running;
   let redis: ChildProcess;
   let redisPort = 0;
 
@@ -51,12 +51,8 @@ describe.skipIf(!chdbInstalled)('passwords in URLs', { timeout: 240_000 }, () =>
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     await new Promise<void>((resolve) => redis.stdout?.on('data', (chunk) => String(chunk).includes('Ready to accept') && resolve()));
-    running = await start(join(directory, 'clickhouse'));
   });
-  afterAll(async () => {
-    redis.kill('SIGKILL');
-    await cleanUp();
-  });
+  afterAll(() => void redis.kill('SIGKILL'));
 
   it('are in no output of a server or command, whether the stores are there, refuse them or do not answer', async () => {
     const port = await closedPort();
@@ -93,10 +89,10 @@ describe.skipIf(!chdbInstalled)('passwords in URLs', { timeout: 240_000 }, () =>
   });
 
   it('are in no output of commands on a ClickHouse that is there, and a state store that is not', async () => {
-    const key = clientOf(running.url).password;
+    const { url = '', password: key = '' } = sharedEngine() ?? {};
     const env = {
       FIXGATE_DATA_DIR: join(directory, 'none'),
-      FIXGATE_CLICKHOUSE_URL: running.url.replace('//', `//default:${key}@`),
+      FIXGATE_CLICKHOUSE_URL: url.replace('//', `//default:${key}@`),
       FIXGATE_CLICKHOUSE_DATABASE: 'default',
       FIXGATE_STATE_URL: `redis://me:${PASSWORD}@127.0.0.1:${await closedPort()}`,
     };

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { dropDatabase, sharedClickHouse } from '../support/engine.ts';
+import { databaseOf, dropDatabase, makeDatabase, sharedClickHouse } from '../support/engine.ts';
 import { CHECKOUT, tested } from '../support/program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -28,10 +28,10 @@ export class Server {
   readonly #env: Readonly<Record<string, string>>;
   #changed: () => void = () => {};
 
-  private constructor(env: Readonly<Record<string, string>>, dataDir: string | undefined, under: readonly string[] = []) {
-    this.#ownsData = dataDir === undefined;
-    this.dataDir = dataDir ?? mkdtempSync(join(tmpdir(), 'fixgate-server-'));
-    this.#env = { ...(env['FIXGATE_CLICKHOUSE_URL'] === undefined ? sharedClickHouse(this.dataDir) : {}), ...env };
+  private constructor(env: Readonly<Record<string, string>>, dataDir: string, ownsData: boolean, under: readonly string[] = []) {
+    this.dataDir = dataDir;
+    this.#ownsData = ownsData;
+    this.#env = { ...(env['FIXGATE_CLICKHOUSE_URL'] === undefined ? sharedClickHouse(dataDir) : {}), ...env };
     // A checkout builds its pages itself.
     const file = env['FIXGATE_HTTP_CONSOLE'] === 'true' ? CHECKOUT : tested();
     const [program = process.execPath, ...args] = [...under, process.execPath, file, 'serve'];
@@ -65,12 +65,14 @@ export class Server {
 
   /** Starts and does not wait: for servers that must not come up. `under`: a command that executes the server. */
   static spawn(env: Readonly<Record<string, string>> = {}, dataDir?: string, under?: readonly string[]): Server {
-    return new Server(env, dataDir, under);
+    return new Server(env, dataDir ?? freshData(), dataDir === undefined, under);
   }
 
   /** Starts and waits until it listens. `dataDir` continues another server's data; `under`: a command that executes the server. */
   static async start(env: Readonly<Record<string, string>> = {}, dataDir?: string, under?: readonly string[]): Promise<Server> {
-    const server = new Server(env, dataDir, under);
+    const directory = dataDir ?? freshData();
+    if (env['FIXGATE_CLICKHOUSE_URL'] === undefined) await makeDatabase(databaseOf(directory));
+    const server = new Server(env, directory, dataDir === undefined, under);
     await server.logged('listening');
     return server;
   }
@@ -157,9 +159,13 @@ export class Server {
   }
 
   async removeData(): Promise<void> {
-    await dropDatabase(this.dataDir);
+    await dropDatabase(databaseOf(this.dataDir));
     rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
+}
+
+function freshData(): string {
+  return mkdtempSync(join(tmpdir(), 'fixgate-server-'));
 }
 
 function processes(): { pid: number; parent: number; command: string }[] {

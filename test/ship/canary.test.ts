@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { beat, watchCanary } from '../../src/out/ship/canary.ts';
 import { eventually } from '../support/wait.ts';
-import { ClickHouseServer, clickHouseSink, dataDirectory, INSTANCE, RedisServer, redisSink, Slot, ship, streamed } from './rig.ts';
+import { ClickHouseDatabase, clickHouseSink, dataDirectory, INSTANCE, RedisServer, redisSink, Slot, ship, streamed } from './rig.ts';
 
 /** The synthetic device through a journal into real stores, and back. Numbers quote the invariants of src/out/ship/canary.ts. */
 
@@ -9,20 +9,20 @@ const DEADLINE = 60_000;
 const DEVICE = `canary-${INSTANCE}`;
 
 let redis: RedisServer;
-let clickHouse: ClickHouseServer;
+let clickHouse: ClickHouseDatabase;
 beforeAll(async () => {
-  [redis, clickHouse] = await Promise.all([RedisServer.start(), ClickHouseServer.start()]);
+  [redis, clickHouse] = await Promise.all([RedisServer.start(), ClickHouseDatabase.make()]);
 });
 afterAll(async () => {
   await redis.stop();
-  await clickHouse.stop();
+  await clickHouse.drop();
 });
 
 describe('the canary', () => {
   it('comes out of each sink as a status, invariant 2, and is found behind thousands of others', async () => {
     const data = dataDirectory();
     const slot = await Slot.open(data, 0);
-    const sinks = [clickHouseSink(data, clickHouse.url), redisSink(redis.url)];
+    const sinks = [clickHouseSink(data, clickHouse.access), redisSink(redis.url)];
     const { shipper, said } = ship(data, sinks);
     const now = Date.now();
     beat(slot.journal, INSTANCE, now - 10_000);

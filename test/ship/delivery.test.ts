@@ -3,7 +3,7 @@ import type { StreamDialect } from '../../src/codec/index.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { strictJson } from '../helpers/strict-json.ts';
 import {
-  ClickHouseServer,
+  ClickHouseDatabase,
   clickHouseSink,
   counter,
   dataDirectory,
@@ -22,15 +22,15 @@ if (DIALECT === undefined) throw new Error('tiny is a codec for TCP');
 
 describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
   let redis: RedisServer;
-  let clickHouse: ClickHouseServer;
+  let clickHouse: ClickHouseDatabase;
 
   beforeAll(async () => {
     redis = await RedisServer.start();
-    clickHouse = await ClickHouseServer.start();
+    clickHouse = await ClickHouseDatabase.make();
   });
   afterAll(async () => {
     await redis.stop();
-    await clickHouse.stop();
+    await clickHouse.drop();
   });
 
   test('the table and the stream hold the same records, each once', async () => {
@@ -45,16 +45,16 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
       if (i % 50 === 0) slot?.event(`device-${i % 7}`, T + i, { type: 'connected', transport: 'tcp' });
     }
     for (const slot of slots) await slot.journal.close();
-    const { shipper } = ship(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    const { shipper } = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     onTestFinished(() => shipper.close());
     expect(await shipper.drained(20_000)).toBe(true);
 
-    const table = await tableLedger(clickHouse.client);
+    const table = await tableLedger(clickHouse);
     expect(table).toHaveLength(900);
     expect(await streamLedger(redis.client())).toEqual([...table].sort());
-    expect(await streamLedger(redis.client(), 'fixgate:statuses')).toEqual((await tableLedger(clickHouse.client, 'statuses')).sort());
-    expect(await tableLedger(clickHouse.client, 'statuses')).toHaveLength(100);
-    expect(await streamLedger(redis.client(), 'fixgate:events')).toEqual((await tableLedger(clickHouse.client, 'events')).sort());
+    expect(await streamLedger(redis.client(), 'fixgate:statuses')).toEqual((await tableLedger(clickHouse, 'statuses')).sort());
+    expect(await tableLedger(clickHouse, 'statuses')).toHaveLength(100);
+    expect(await streamLedger(redis.client(), 'fixgate:events')).toEqual((await tableLedger(clickHouse, 'events')).sort());
   });
 
   test('entries of the audit are in the table, the outcome of a change in place of what was asked, and all in the stream', async () => {
@@ -65,10 +65,10 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
     slot.audit(T + 1, { ...asked, status: 200 });
     slot.audit(T + 2, { ...asked, type: 'read', id: '5f0c8a1e9b7d2c44', status: 200, count: 7 });
     await slot.journal.close();
-    const { shipper, metrics } = ship(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    const { shipper, metrics } = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     onTestFinished(() => shipper.close());
     expect(await shipper.drained(20_000)).toBe(true);
-    const query = 'SELECT type, device, account, by, status, toUInt32(count) AS count FROM fixgate.audit FINAL ORDER BY id';
+    const query = 'SELECT type, device, account, by, status, toUInt32(count) AS count FROM audit FINAL ORDER BY id';
     const rows = await (await clickHouse.client.query({ query, format: 'JSONEachRow' })).json();
     const of = { device: 'd', account: 'acme', by: 'desk', status: 200 };
     expect(rows).toEqual([
@@ -99,7 +99,7 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
         expect(out.replyText).toBe(kept);
       },
     };
-    const { shipper } = ship(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)], {
+    const { shipper } = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)], {
       codecs: new Map([['tiny', { ...tiny, tcp }]]),
     });
     onTestFinished(() => shipper.close());
@@ -111,9 +111,9 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
         .map(([, fields]) => strictJson(fields[fields.indexOf('data') + 1] ?? ''));
     const rows = async (query: string): Promise<unknown[]> => (await clickHouse.client.query({ query, format: 'JSONEachRow' })).json();
     expect(await streamedOf('statuses')).toMatchObject([{ attrs: { reply: kept } }]);
-    expect(await rows("SELECT texts['reply'] AS reply FROM fixgate.statuses WHERE device = 'odd'")).toEqual([{ reply: kept }]);
+    expect(await rows("SELECT texts['reply'] AS reply FROM statuses WHERE device = 'odd'")).toEqual([{ reply: kept }]);
     const own = { reply: kept, values: { list: [kept] } };
     expect(await streamedOf('events')).toMatchObject([{ type: 'command', data: own }]);
-    expect(await rows("SELECT data FROM fixgate.events WHERE device = 'odd'")).toEqual([{ data: JSON.stringify(own) }]);
+    expect(await rows("SELECT data FROM events WHERE device = 'odd'")).toEqual([{ data: JSON.stringify(own) }]);
   });
 });

@@ -13,7 +13,7 @@ import { whole } from '../helpers/whole.ts';
 import { moment, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
 import {
-  ClickHouseServer,
+  ClickHouseDatabase,
   clickHouseSink,
   counter,
   dataDirectory,
@@ -215,15 +215,15 @@ describe('a device that is erased', () => {
 
 describe.skipIf(!chdbInstalled)('in both stores', () => {
   let redis: RedisServer;
-  let clickHouse: ClickHouseServer;
+  let clickHouse: ClickHouseDatabase;
 
   beforeAll(async () => {
     redis = await RedisServer.start('--appendonly', 'yes');
-    clickHouse = await ClickHouseServer.start();
+    clickHouse = await ClickHouseDatabase.make();
   });
   afterAll(async () => {
     await redis.stop();
-    await clickHouse.stop();
+    await clickHouse.drop();
   });
 
   /** What each store has of a device, as offsets. */
@@ -231,7 +231,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     const client = redis.client();
     const found: Record<string, number[]> = {};
     for (const name of ['positions', 'statuses', 'events']) {
-      const table = (await tableLedger(clickHouse.client, name, false)).map((line) => line.split('\t'));
+      const table = (await tableLedger(clickHouse, name, false)).map((line) => line.split('\t'));
       found[name] = table.filter(([id]) => id === device).map(([, time]) => Number(time) - T);
       const stream = await streamed(client, `fixgate:${name}`);
       found[`stream ${name}`] = stream.filter((entry) => entry.device === device).map(({ time }) => time - T);
@@ -251,7 +251,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
         if (i % 1000 === 0) slot.usage(device, T + i, { in: 1, out: 1, segments: 1, datagrams: 0, records: 1 });
       }
     await slot.journal.flush();
-    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     expect(await shipper.drained(DEADLINE)).toBe(true);
     const before = await stored('other');
     const client = redis.client();
@@ -291,7 +291,9 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       parked: 0,
       raw: 0,
     });
-    const unfinished = await clickHouse.client.query({ query: 'SELECT count() AS n FROM system.mutations WHERE NOT is_done' });
+    const unfinished = await clickHouse.client.query({
+      query: 'SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done',
+    });
     expect(Number((await unfinished.json<{ n: number }>()).data[0]?.n)).toBe(0);
     // What it has in its memory is not stored again; what is new is.
     slot.fixes('gone', T + 6000, [{ time: T + 10, number: 10 }, { time: T + 5500 }]);
@@ -323,7 +325,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     slot.owned('acme', 'car', T + 200, [{ time: T + 205, number: 300, place: true }]);
     slot.owned('cole', 'car', T + 300, [{ time: T + 150, number: 301, place: true }]);
     await slot.journal.flush();
-    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     expect(await shipper.drained(DEADLINE)).toBe(true);
     const devices = new Map([['car', [ownBefore('acme', T + 100, T + 200, T + 5000)]]]);
     const removed = { positions: 102, last_positions: 0, statuses: 0, events: 0, usage: 100, parked: 0, raw: 0 };
@@ -352,7 +354,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     const data = dataDirectory();
     const client = redis.client();
     await client.flushall();
-    for (const name of ['positions', 'statuses', 'events']) await clickHouse.client.command({ query: `TRUNCATE TABLE fixgate.${name}` });
+    for (const name of ['positions', 'statuses', 'events']) await clickHouse.client.command({ query: `TRUNCATE TABLE ${name}` });
     const slot = await Slot.open(data, 0);
     const expected: string[] = [];
     for (let i = 0; i < 4000; i++) {
@@ -362,27 +364,27 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     await slot.journal.rotate();
     const devices = whole({ gone: T + 10_000 });
     const random = new Random(5);
-    let kill = shipperProcess(data, clickHouse.url, redis.url);
+    let kill = shipperProcess(data, clickHouse.access, redis.url);
     await moment(random, 400, 800);
     await kill();
     for (let life = 0; life < 4; life++) {
       const erasures = await Erasures.load(erasuresPath(data), nodeStorage);
-      const rig = ship(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url, { batchRows: 100 })], { erasures });
+      const rig = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url, { batchRows: 100 })], { erasures });
       const erasing = Promise.allSettled(['clickhouse', 'redis', 'journal'].map((part) => rig.shipper.erase(part, devices)));
       await moment(random, 30, 430);
       await rig.shipper.close();
       await erasing;
-      kill = shipperProcess(data, clickHouse.url, redis.url);
+      kill = shipperProcess(data, clickHouse.access, redis.url);
       await moment(random, 300, 600);
       await kill();
     }
     const erasures = await Erasures.load(erasuresPath(data), nodeStorage);
-    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)], { erasures });
+    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)], { erasures });
     for (const part of ['clickhouse', 'redis', 'journal']) await shipper.erase(part, devices);
     slot.fixes('gone', T + 20_000, [{ time: T + 20_000 }, { time: T }]);
     await slot.journal.close();
     expect(await shipper.drained(DEADLINE)).toBe(true);
-    const table = await tableLedger(clickHouse.client, 'positions', false);
+    const table = await tableLedger(clickHouse, 'positions', false);
     expect(table.filter((line) => line.startsWith('gone')).map((line) => Number(line.split('\t')[1]))).toEqual([T + 20_000]);
     expect(
       table

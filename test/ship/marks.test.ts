@@ -7,7 +7,7 @@ import { chdbInstalled } from '../embedded/child.ts';
 import { moment, remains, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
 import {
-  ClickHouseServer,
+  ClickHouseDatabase,
   clickHouseSink,
   counter,
   dataDirectory,
@@ -179,15 +179,15 @@ describe('what is marked relay in the journal', () => {
 
 describe.skipIf(!chdbInstalled)('in both stores', () => {
   let redis: RedisServer;
-  let clickHouse: ClickHouseServer;
+  let clickHouse: ClickHouseDatabase;
 
   beforeAll(async () => {
     redis = await RedisServer.start('--appendonly', 'yes');
-    clickHouse = await ClickHouseServer.start();
+    clickHouse = await ClickHouseDatabase.make();
   });
   afterAll(async () => {
     await redis.stop();
-    await clickHouse.stop();
+    await clickHouse.drop();
   });
 
   test('thinned and relayed entries come out the same whenever the shipper is killed', async () => {
@@ -213,16 +213,16 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     for (const slot of slots) await slot.journal.close();
     const random = new Random(4);
     for (let life = 0; life < 6; life++) {
-      const kill = shipperProcess(data, clickHouse.url, redis.url);
+      const kill = shipperProcess(data, clickHouse.access, redis.url);
       await moment(random, 300, 700);
       await kill();
     }
-    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.url), redisSink(redis.url)]);
+    const { shipper } = shipping(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     expect(await shipper.drained(DEADLINE)).toBe(true);
     const client = redis.client();
     const inStream = (await streamed(client)).map(({ time }) => time);
     expect(inStream.sort()).toEqual([...kept, ...relayed].sort());
-    const table = await tableLedger(clickHouse.client, 'positions', false);
+    const table = await tableLedger(clickHouse, 'positions', false);
     expect(table.map((line) => Number(line.split('\t')[1])).sort()).toEqual(kept.sort());
     expect((await streamLedger(client)).filter((line) => line.startsWith('d'))).toEqual(table.sort());
     await until(async () => (await client.exists('fixgate:last:p1')) === 1);

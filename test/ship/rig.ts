@@ -1,4 +1,5 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -10,17 +11,18 @@ import { onTestFinished } from 'vitest';
 import { nodeStorage } from '../../src/base/files.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { createMetrics, type Metrics } from '../../src/base/metrics/catalog.ts';
-import { SecretUrl } from '../../src/base/secret.ts';
+import { Secret, SecretUrl } from '../../src/base/secret.ts';
 import { Definition, NO_DEFINITION } from '../../src/journal/definition.ts';
 import { EntryKind, type Marks, Origin } from '../../src/journal/entry.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { encodeUsage, type Traffic } from '../../src/journal/usage.ts';
 import { Erasures, erasuresPath } from '../../src/out/ship/erasures.ts';
 import { type Shipper, type ShipperOptions, startShipper } from '../../src/out/ship/shipper.ts';
-import { createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
+import { type ClickHouseAccess, createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
 import { createRedisStreamSink, type RedisStreamOptions } from '../../src/out/sink/redis-stream/sink.ts';
 import type { Sink } from '../../src/out/sink/sink.ts';
 import { accessOf, clientOf, launch, type Running } from '../embedded/child.ts';
+import { dropDatabase, type Engine, makeDatabase, sharedEngine } from '../support/engine.ts';
 import { NOWHERE, RECORD_BYTES, tiny } from './tiny.ts';
 
 export interface Sample {
@@ -153,10 +155,10 @@ export const INSTANCE = 'rig';
 
 export function clickHouseSink(
   data: string,
-  url: string,
+  access: ClickHouseAccess,
   options: { batchRows?: number; batchAgeMs?: number; database?: string } = {},
 ): Sink {
-  return createClickHouseSink({ ...accessOf(url), cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
+  return createClickHouseSink({ ...access, cursorPath: join(data, 'clickhouse.cursor'), batchAgeMs: 50, ...options });
 }
 
 export function redisSink(url: string, options: Omit<Partial<RedisStreamOptions>, 'url' | 'instance'> = {}): Sink {
@@ -164,8 +166,8 @@ export function redisSink(url: string, options: Omit<Partial<RedisStreamOptions>
 }
 
 /** `device TAB time TAB id`, as a ledger has them. */
-export async function tableLedger(client: ClickHouseClient, table = 'positions', final = true): Promise<string[]> {
-  const query = `SELECT device, toUnixTimestamp64Milli(time) AS ms, id FROM fixgate.${table} ${final ? 'FINAL' : ''} ORDER BY device, ms, id`;
+export async function tableLedger({ client, database }: Tables, table = 'positions', final = true): Promise<string[]> {
+  const query = `SELECT device, toUnixTimestamp64Milli(time) AS ms, id FROM ${database}.${table} ${final ? 'FINAL' : ''} ORDER BY device, ms, id`;
   const result = await client.query({ query, format: 'TabSeparated' });
   return (await result.text()).split('\n').filter((line) => line !== '');
 }
@@ -297,9 +299,62 @@ export class RedisServer {
   }
 }
 
-/** The embedded ClickHouse as a child process. */
-export class ClickHouseServer {
+/** A database, and a client of who may use it. */
+export interface Tables {
+  readonly database: string;
+  readonly client: ClickHouseClient;
+}
+
+/** A database of the test's own, with its tables, in the engine that the tests share. */
+export class ClickHouseDatabase implements Tables {
+  readonly database: string;
+  readonly access: Required<Omit<ClickHouseAccess, 'agent'>>;
+  /** In this database. */
+  readonly client: ClickHouseClient;
+
+  private constructor(database: string, { url, username, password }: Engine) {
+    this.database = database;
+    this.access = { url: new SecretUrl(url), username, password: new Secret(password), database };
+    this.client = createClient({ url, username, password, database, log: { level: ClickHouseLogLevel.OFF } });
+  }
+
+  static async make(database = `fixgate_${randomUUID().slice(0, 8)}`): Promise<ClickHouseDatabase> {
+    const engine = sharedEngine();
+    if (engine === undefined) throw new Error('this run has no engine: test/support/run-engine.ts starts it');
+    await makeDatabase(database);
+    return new ClickHouseDatabase(database, engine);
+  }
+
+  /** The tables stay. */
+  empty(): Promise<void> {
+    return emptyTables(this);
+  }
+
+  /** As before any server has reached it. */
+  dropTables(): Promise<void> {
+    return ofTables(this, "1 ORDER BY engine != 'MaterializedView'", (table) => `DROP TABLE ${table} SYNC`);
+  }
+
+  async drop(): Promise<void> {
+    await this.client.close();
+    await dropDatabase(this.database);
+  }
+}
+
+function emptyTables(tables: Tables): Promise<void> {
+  return ofTables(tables, "engine LIKE '%MergeTree' AND name != 'migrations'", (table) => `TRUNCATE TABLE ${table}`);
+}
+
+async function ofTables({ client, database }: Tables, which: string, statement: (table: string) => string): Promise<void> {
+  const query = `SELECT name FROM system.tables WHERE database = '${database}' AND ${which}`;
+  const tables = await (await client.query({ query, format: 'JSONEachRow' })).json<{ name: string }>();
+  for (const { name } of tables) await client.command({ query: statement(`${database}.${name}`) });
+}
+
+/** An embedded ClickHouse of the test's own as a child process, to be killed. */
+export class ClickHouseServer implements Tables {
   readonly directory: string;
+  readonly database = 'fixgate';
   readonly client: ClickHouseClient;
   readonly url: string;
   #running: Running;
@@ -326,10 +381,12 @@ export class ClickHouseServer {
   }
 
   /** As `drop`, of tables that are as the migrations made them: those take a second to make again. */
-  async empty(): Promise<void> {
-    const query = "SELECT name FROM system.tables WHERE database = 'fixgate' AND engine LIKE '%MergeTree' AND name != 'migrations'";
-    const tables = await (await this.client.query({ query, format: 'JSONEachRow' })).json<{ name: string }>();
-    for (const { name } of tables) await this.client.command({ query: `TRUNCATE TABLE fixgate.${name}` });
+  empty(): Promise<void> {
+    return emptyTables(this);
+  }
+
+  get access(): ClickHouseAccess {
+    return accessOf(this.url);
   }
 
   async drop(): Promise<void> {
@@ -350,9 +407,13 @@ async function begin(directory: string, port: number): Promise<Running> {
 }
 
 /** A shipper in a process of its own, with both sinks, to be killed. */
-export function shipperProcess(data: string, clickHouseUrl: string, redisUrl: string): () => Promise<void> {
-  const env = { ...process.env, CLICKHOUSE_SECRET: clientOf(clickHouseUrl).password };
-  const child = fork(join(import.meta.dirname, 'shipper-child.ts'), [data, clickHouseUrl, redisUrl], { execArgv: [], env });
+export function shipperProcess(
+  data: string,
+  { url, password, database = 'fixgate' }: ClickHouseAccess,
+  redisUrl: string,
+): () => Promise<void> {
+  const env = { ...process.env, CLICKHOUSE_SECRET: password?.reveal() };
+  const child = fork(join(import.meta.dirname, 'shipper-child.ts'), [data, url.reveal(), database, redisUrl], { execArgv: [], env });
   return async () => {
     const ended = once(child, 'exit');
     child.kill('SIGKILL');

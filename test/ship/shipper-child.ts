@@ -1,4 +1,4 @@
-/** Delivers until it is killed: `shipper-child.ts <data> <ClickHouse URL> <Redis URL>`. */
+/** Delivers until it is killed: `shipper-child.ts <data> <ClickHouse URL> <database> <Redis URL>`. */
 import { join } from 'node:path';
 import { nodeStorage } from '../../src/base/files.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -10,8 +10,8 @@ import { createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
 import { createRedisStreamSink } from '../../src/out/sink/redis-stream/sink.ts';
 import { tiny } from './tiny.ts';
 
-const [data = '', clickHouseUrl = '', redisUrl = ''] = process.argv.slice(2);
-const access = { url: new SecretUrl(clickHouseUrl), password: new Secret(process.env['CLICKHOUSE_SECRET'] ?? '') };
+const [data = '', clickHouseUrl = '', database = '', redisUrl = ''] = process.argv.slice(2);
+const access = { url: new SecretUrl(clickHouseUrl), password: new Secret(process.env['CLICKHOUSE_SECRET'] ?? ''), database };
 const defaults = {};
 startShipper({
   erasures: await Erasures.load(erasuresPath(data), nodeStorage),

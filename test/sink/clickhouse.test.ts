@@ -105,7 +105,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
 
     async function deliver(batch: Batch): Promise<void> {
       const data = dataDirectory();
-      const sink = createClickHouseSink({ ...accessOf(server.url), cursorPath: join(data, 'cursor') });
+      const sink = createClickHouseSink({ ...server.access, cursorPath: join(data, 'cursor') });
       await sink.open();
       await sink.deliver(batch, nobodyParks);
       await sink.close();
@@ -295,7 +295,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       ['over more months than an insert may touch by default', 105, 31 * 86_400_000],
     ])('%s, when it is sent again by a process that knows nothing of the first', async (_, size, spread) => {
       for (let again = 0; again < 2; again++) {
-        const sink = createClickHouseSink({ ...accessOf(server.url), cursorPath: join(dataDirectory(), 'cursor') });
+        const sink = createClickHouseSink({ ...server.access, cursorPath: join(dataDirectory(), 'cursor') });
         await sink.open();
         await sink.deliver(batchOf(size, spread, again), nobodyParks);
         await sink.close();
@@ -319,7 +319,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         await slot.journal.flush();
       }
       await slot.journal.close();
-      const rig = ship(data, [clickHouseSink(data, server.url, { batchRows: 1 })], { codecs: new Map([['h02', h02]]) });
+      const rig = ship(data, [clickHouseSink(data, server.access, { batchRows: 1 })], { codecs: new Map([['h02', h02]]) });
       onTestFinished(() => rig.shipper.close());
       expect(await rig.shipper.drained(DEADLINE)).toBe(true);
       const result = await server.client.query({ query: 'SELECT event FROM fixgate.positions FINAL', format: 'TabSeparated' });
@@ -333,7 +333,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       slots[0]?.fixes('d', T, [{ time: T, number: 1 }]);
       slots[1]?.fixes('d', T + 60_000, [{ time: T, number: 1 }]);
       for (const slot of slots) await slot.journal.close();
-      const { shipper } = shipping(data, [clickHouseSink(data, server.url, { batchRows: 1 })]);
+      const { shipper } = shipping(data, [clickHouseSink(data, server.access, { batchRows: 1 })]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
       expect(await count('positions', 'FINAL')).toBe(1);
     });
@@ -345,7 +345,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     onTestFinished(() => redis.stop());
     const rows = (): Promise<number> => count('positions').catch(() => 0);
     const slot = await Slot.open(data, 0);
-    let kill = shipperProcess(data, server.url, redis.url);
+    let kill = shipperProcess(data, server.access, redis.url);
     const random = new Random(3);
     let at = T;
     for (let round = 0; round < KILLS; round++) {
@@ -356,14 +356,14 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       await moment(random, 0, 120);
       if (round % 3 !== 1) await kill();
       if (round % 3 !== 0) await server.kill();
-      if (round % 3 !== 1) kill = shipperProcess(data, server.url, redis.url);
+      if (round % 3 !== 1) kill = shipperProcess(data, server.access, redis.url);
       if (round % 3 !== 0) await server.restart();
     }
     await kill();
     await slot.journal.close();
-    const rig = shipping(data, [clickHouseSink(data, server.url, { batchRows: 400 }), redisSink(redis.url)]);
+    const rig = shipping(data, [clickHouseSink(data, server.access, { batchRows: 400 }), redisSink(redis.url)]);
     expect(await rig.shipper.drained(60_000)).toBe(true);
-    const table = await tableLedger(server.client, 'positions', false);
+    const table = await tableLedger(server, 'positions', false);
     expect(table.length).toBe(2000 * KILLS);
     expect(new Set(table).size).toBe(2000 * KILLS);
     expect(await streamLedger(redis.client())).toEqual([...table].sort());
@@ -375,7 +375,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     onTestFinished(() => redis.stop());
     await server.kill();
     const slot = await Slot.open(data, 0);
-    const rig = shipping(data, [clickHouseSink(data, server.url), redisSink(redis.url)]);
+    const rig = shipping(data, [clickHouseSink(data, server.access), redisSink(redis.url)]);
     for (let i = 0; i < 3000; i++) slot.fixes('d', T + i, [{ time: T + i, number: i }]);
     await slot.journal.close();
     const client = redis.client();
@@ -401,7 +401,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         { time: T + 302, number: 66 },
       ]);
       await slot.journal.close();
-      const rig = shipping(data, [clickHouseSink(data, server.url)]);
+      const rig = shipping(data, [clickHouseSink(data, server.access)]);
       expect(await rig.shipper.drained(DEADLINE)).toBe(true);
       expect(await count('positions')).toBe(299);
       const parked = parkedLines(data, 'clickhouse');
@@ -412,7 +412,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect(await counter(rig.metrics, 'fixgate_sink_parked_entries_total', { sink: 'clickhouse' })).toBe(3);
 
       const retry = async (): Promise<{ delivered: number; refused: number }> => {
-        const sink = createClickHouseSink({ ...accessOf(server.url), cursorPath: join(data, 'parked.cursor') });
+        const sink = createClickHouseSink({ ...server.access, cursorPath: join(data, 'parked.cursor') });
         try {
           return await retryParked(join(data, 'parked'), sink, new Decoder(new Map([['tiny', tiny]]), () => ({})), INSTANCE);
         } finally {
@@ -423,7 +423,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       expect((await listParked(join(data, 'parked'), 'clickhouse')).map(({ sequence }) => sequence)).toEqual([67, 167, 301]);
       await server.client.command({ query: 'ALTER TABLE fixgate.positions DROP CONSTRAINT sane' });
       expect(await retry()).toEqual({ delivered: 3, refused: 0 });
-      expect(await tableLedger(server.client)).toHaveLength(303);
+      expect(await tableLedger(server)).toHaveLength(303);
       expect(await retry()).toEqual({ delivered: 0, refused: 0 });
     });
 
@@ -434,7 +434,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       const slot = await Slot.open(data, 0);
       for (let i = 0; i < 100; i++) slot.fixes('d', T + i, [{ time: T + i, number: 1 }]);
       await slot.journal.close();
-      const rig = shipping(data, [clickHouseSink(data, server.url)]);
+      const rig = shipping(data, [clickHouseSink(data, server.access)]);
       await until(() => reason(rig).includes('469'));
       await server.client.command({ query: 'ALTER TABLE fixgate.positions DROP CONSTRAINT insane' });
       expect(await rig.shipper.drained(DEADLINE)).toBe(true);
@@ -480,7 +480,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
         between.close();
         between.closeAllConnections();
       });
-      const rig = shipping(data, [clickHouseSink(data, `http://127.0.0.1:${Object(between.address()).port}`)]);
+      const rig = shipping(data, [clickHouseSink(data, accessOf(`http://127.0.0.1:${Object(between.address()).port}`))]);
       expect(await rig.shipper.drained(DEADLINE)).toBe(true);
       expect([refusals, await count('positions'), parkedLines(data, 'clickhouse')]).toEqual([3, 4, []]);
     });
@@ -488,7 +488,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     test('a table that was dropped is made again, and what was waiting goes there', async () => {
       const data = dataDirectory();
       const slot = await Slot.open(data, 0);
-      const rig = shipping(data, [clickHouseSink(data, server.url)]);
+      const rig = shipping(data, [clickHouseSink(data, server.access)]);
       slot.fixes('d', T, [{ time: T }]);
       await slot.journal.flush();
       expect(await rig.shipper.drained(DEADLINE)).toBe(true);
@@ -511,7 +511,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     slot.usage('a', T + 3_600_000, '{"in":-1}');
     await slot.journal.close();
     for (let turn = 0; turn < 2; turn++) {
-      const { shipper } = ship(data, [clickHouseSink(dataDirectory(), server.url)]);
+      const { shipper } = ship(data, [clickHouseSink(dataDirectory(), server.access)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
       await shipper.close();
       // Another cursor, and a server that has forgotten the tokens.
@@ -588,7 +588,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       slot.fixes('d', T, [{ time: T }]);
       slot.event('d', T, { type: 'connected' });
       await slot.journal.flush();
-      const first = ship(data, [clickHouseSink(data, server.url)]);
+      const first = ship(data, [clickHouseSink(data, server.access)]);
       expect(await first.shipper.drained(DEADLINE)).toBe(true);
       await first.shipper.close();
       onTestFinished(() => server.drop());
@@ -607,7 +607,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       slot.usage('d', T, { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 });
       slot.event('d', T + 1, { type: 'disconnected', id: 'own' });
       await slot.journal.close();
-      const { shipper } = shipping(data, [clickHouseSink(data, server.url)]);
+      const { shipper } = shipping(data, [clickHouseSink(data, server.access)]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
       expect([await count('positions'), await count('usage'), await count('migrations')]).toEqual([4, 1, 11]);
       expect(await rowsOf("SELECT lat, lon FROM fixgate.last_positions FINAL WHERE device = 'e'")).toEqual([{ lat: 30, lon: 2 }]);
@@ -648,16 +648,16 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
       const slot = await Slot.open(data, 0);
       slot.fixes('d', T, [{ time: T }]);
       await slot.journal.close();
-      const { shipper } = shipping(data, [clickHouseSink(data, server.url, { database: name })]);
+      const { shipper } = shipping(data, [clickHouseSink(data, server.access, { database: name })]);
       expect(await shipper.drained(DEADLINE)).toBe(true);
       expect(await rowsOf('SELECT device FROM `fleet \\`7\\` \\\\ é`.positions')).toEqual([{ device: 'd' }]);
     });
   });
 
   test('a wrong password is said plainly', async () => {
-    const refused = await checkClickHouse({ ...accessOf(server.url), password: new Secret('wrong') });
+    const refused = await checkClickHouse({ ...server.access, password: new Secret('wrong') });
     expect(refused).toMatchObject({ code: 'CLICKHOUSE_REFUSED', message: expect.stringContaining('check user, password and database') });
-    expect(await checkClickHouse(accessOf(server.url))).toBeNull();
+    expect(await checkClickHouse(server.access)).toBeNull();
     expect(await checkClickHouse({ url: new SecretUrl('http://127.0.0.1:1') })).toBeNull();
   });
 });

@@ -6,30 +6,28 @@ import { silentLog } from '../../src/base/log.ts';
 import { hashOf, type Statement } from '../../src/fleet/plan/statement.ts';
 import { RawKeeper } from '../../src/out/ship/raw-keeper.ts';
 import { Evidence } from '../../src/out/sink/clickhouse/evidence.ts';
-import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { StatementTable } from '../../src/out/sink/clickhouse/statements.ts';
-import { accessOf, chdbInstalled } from '../embedded/child.ts';
+import { chdbInstalled } from '../embedded/child.ts';
 import { whole } from '../helpers/whole.ts';
-import { ClickHouseServer, dataDirectory, INSTANCE, Slot } from '../ship/rig.ts';
+import { ClickHouseDatabase, dataDirectory, INSTANCE, Slot } from '../ship/rig.ts';
 
 /** Numbers quote the invariants of src/out/ship/raw-keeper.ts. */
 
 const T = Date.UTC(2026, 9, 1) + 123;
 
 describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
-  let server: ClickHouseServer;
+  let server: ClickHouseDatabase;
   let evidence: Evidence;
 
   beforeAll(async () => {
-    server = await ClickHouseServer.start();
-    await migrate(server.client, 'fixgate', 'me');
-    evidence = new Evidence(accessOf(server.url));
+    server = await ClickHouseDatabase.make();
+    evidence = new Evidence(server.access);
   });
-  afterAll(() => server.stop());
+  afterAll(() => server.drop());
 
   const events = (rows: readonly (readonly [device: string, ms: number, type: string, data: object])[]): Promise<unknown> =>
     server.client.insert({
-      table: 'fixgate.events',
+      table: 'events',
       values: rows.map(([device, ms, type, data], n) => ({
         device,
         time: (ms / 1000).toFixed(3),
@@ -86,7 +84,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
       ['d', T],
       ['d', T + 1700],
     ]);
-    const [[frame, sha256] = []] = await rowsOf(`SELECT frame, sha256 FROM fixgate.raw FINAL ORDER BY time LIMIT 1`);
+    const [[frame, sha256] = []] = await rowsOf(`SELECT frame, sha256 FROM raw FINAL ORDER BY time LIMIT 1`);
     expect(
       createHash('sha256')
         .update(Buffer.from(String(frame), 'hex'))
@@ -103,7 +101,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
   });
 
   it('a statement that was frozen at no whole second is in its table', async () => {
-    const table = new StatementTable(accessOf(server.url));
+    const table = new StatementTable(server.access);
     const statement = { device: 'd', account: 'acme', plan: 'default', plan_version: 1, time_zone: 'UTC', start: T, end: T + 5 };
     const counters = { bytes_in: 1, bytes_out: 0, segments: 0, datagrams: 0, records: 0, overhead_bytes: 0, billed_bytes: 1 };
     const whole: Statement = { ...statement, ...counters, overhead: { segment_bytes: 0, datagram_bytes: 0, round_bytes: 1 } };
@@ -111,9 +109,7 @@ describe.skipIf(!chdbInstalled)('evidence in ClickHouse', () => {
     expect(await table.list()).toEqual([
       { account: 'acme', number: 1, device: 'd', statement: whole, previous: '', hash: hashOf(whole, ''), frozen: T + 7 },
     ]);
-    expect(await rowsOf('SELECT toUnixTimestamp64Milli(frozen), toUnixTimestamp64Milli(start) FROM fixgate.statements')).toEqual([
-      [T + 7, T],
-    ]);
+    expect(await rowsOf('SELECT toUnixTimestamp64Milli(frozen), toUnixTimestamp64Milli(start) FROM statements')).toEqual([[T + 7, T]]);
     await table.close();
   });
 

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { OldTables } from '../../src/out/sink/clickhouse/expire.ts';
-import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { ReplayTables } from '../../src/out/sink/clickhouse/replayed.ts';
-import { accessOf, chdbInstalled } from '../embedded/child.ts';
-import { ClickHouseServer } from '../ship/rig.ts';
+import { chdbInstalled } from '../embedded/child.ts';
+import { ClickHouseDatabase } from '../ship/rig.ts';
 import { eventually } from '../support/wait.ts';
 
 const NOW = Date.UTC(2026, 9, 1);
@@ -13,21 +12,20 @@ const DAY = 86_400_000;
 const soon = (): number => systemClock.elapsed() + 600_000;
 
 describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
-  let server: ClickHouseServer;
+  let server: ClickHouseDatabase;
   let tables: OldTables;
 
   beforeAll(async () => {
-    server = await ClickHouseServer.start();
-    await migrate(server.client, 'fixgate', 'me');
-    tables = new OldTables(accessOf(server.url));
+    server = await ClickHouseDatabase.make();
+    tables = new OldTables(server.access);
   });
-  afterAll(() => server.stop());
+  afterAll(() => server.drop());
 
   const seconds = (days: number): string => ((NOW - days * DAY) / 1000).toFixed(3);
   let ids = 0;
   const add = (table: string, device: string, account: string, days: number, more: object = {}): Promise<unknown> =>
     server.client.insert({
-      table: `fixgate.${table}`,
+      table: `${table}`,
       // The device's own clock is wrong.
       values: [
         {
@@ -44,7 +42,7 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     });
   const left = async (table: string, what = 'device'): Promise<string[]> => {
     const result = await server.client.query({
-      query: `SELECT toString(${what}) AS x FROM fixgate.${table} ORDER BY x`,
+      query: `SELECT toString(${what}) AS x FROM ${table} ORDER BY x`,
       format: 'JSONEachRow',
     });
     return (await result.json<{ x: string }>()).map(({ x }) => x);
@@ -76,7 +74,7 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     expect(await tables.remove('raw', [{ device: 'car', account: 'acme', before, billed: before }], soon())).toBe(1);
     expect(await left('raw', 'toDate(time)')).toEqual([new Date(NOW - 399 * DAY).toISOString().slice(0, 10)]);
     // ClickHouse was not reached yet: there are no tables.
-    const other = new OldTables({ ...accessOf(server.url), database: 'other' });
+    const other = new OldTables({ ...server.access, database: 'fixgate_other' });
     expect(await other.old(NOW, NOW)).toEqual([]);
   });
 
@@ -87,11 +85,11 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
     await expect(tables.remove('positions', cutoffs, systemClock.elapsed())).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
     expect(await left('positions')).toContain('late');
     // Merges, and with them mutations, wait.
-    await server.client.command({ query: 'SYSTEM STOP MERGES fixgate.positions' });
+    await server.client.command({ query: 'SYSTEM STOP MERGES positions' });
     const until = systemClock.elapsed() + 2_000;
     const removing = expect(tables.remove('positions', cutoffs, until)).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
     await eventually(() => expect(systemClock.elapsed()).toBeGreaterThan(until));
-    await server.client.command({ query: 'SYSTEM START MERGES fixgate.positions' });
+    await server.client.command({ query: 'SYSTEM START MERGES positions' });
     await removing;
     expect(await left('positions')).toContain('late');
     expect(await tables.remove('positions', cutoffs, soon())).toBe(1);
@@ -101,16 +99,16 @@ describe.skipIf(!chdbInstalled)('old rows in ClickHouse', () => {
   it('so do rows that a replay replaces', async () => {
     await add('positions', 'anew', 'acme', 1, { lat: 1, lon: 2, valid: false });
     const [{ id } = { id: '' }] = await (
-      await server.client.query({ query: `SELECT toString(id) AS id FROM fixgate.positions WHERE device = 'anew'`, format: 'JSONEachRow' })
+      await server.client.query({ query: `SELECT toString(id) AS id FROM positions WHERE device = 'anew'`, format: 'JSONEachRow' })
     ).json<{ id: string }>();
     const key = { table: 'positions', device: 'anew', time: NOW - 9_000 * DAY, id } as const;
-    const replayed = new ReplayTables(accessOf(server.url));
+    const replayed = new ReplayTables(server.access);
     await expect(replayed.remove([key], systemClock.elapsed())).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
-    await server.client.command({ query: 'SYSTEM STOP MERGES fixgate.positions' });
+    await server.client.command({ query: 'SYSTEM STOP MERGES positions' });
     const until = systemClock.elapsed() + 2_000;
     const removing = expect(replayed.remove([key], until)).rejects.toMatchObject({ code: 'SINK_UNREACHABLE' });
     await eventually(() => expect(systemClock.elapsed()).toBeGreaterThan(until));
-    await server.client.command({ query: 'SYSTEM START MERGES fixgate.positions' });
+    await server.client.command({ query: 'SYSTEM START MERGES positions' });
     await removing;
     expect(await left('positions')).toContain('anew');
     await replayed.remove([key], soon());

@@ -1,10 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
 import { codeBlocks } from '../../tools/docs/code-blocks.ts';
-import { clientOf } from '../embedded/child.ts';
-import { ClickHouseServer } from '../ship/rig.ts';
+import { ClickHouseDatabase } from '../ship/rig.ts';
 
 /** The queries of docs/formats/tables.md, on three devices that have driven for three days, and the statements of other documents. */
 
@@ -28,11 +25,10 @@ const DRIVE = `
   FROM (SELECT number AS n FROM numbers(${(3 * (SECONDS - 7200)) / 30}))`;
 const COLUMNS = 'device, time, id, received, protocol, flags, event, valid, lat, lon, speed_kmh, ignition, external_v, odometer_m, attrs';
 
-let server: ClickHouseServer;
-let client: ClickHouseClient;
+let tables: ClickHouseDatabase;
 beforeAll(async () => {
-  server = await ClickHouseServer.start();
-  await migrate(server.client, 'fixgate', 'the test');
+  // As the documents name it.
+  tables = await ClickHouseDatabase.make('fixgate');
   const event = (type: string, data: object): string =>
     `INSERT INTO fixgate.events (device, time, id, received, type, data) SELECT 'd1', now64(3), '${type.padEnd(16, '0').slice(0, 16)}', now64(3), '${type}', '${JSON.stringify(data)}'`;
   for (const query of [
@@ -41,13 +37,9 @@ beforeAll(async () => {
     event('command', { id: 'c1', command: 'locate', state: 'answered', final: true, attempts: 1, requester: 'desk' }),
     "INSERT INTO fixgate.usage (device, time, id, account, bytes_in, bytes_out) SELECT 'd1', now64(3), '00000000000000aa', 'acme', 5, 6",
   ])
-    await server.client.command({ query });
-  client = createClient({ ...clientOf(server.url), database: 'fixgate' });
+    await tables.client.command({ query });
 });
-afterAll(async () => {
-  await client.close();
-  await server.stop();
-});
+afterAll(() => tables.drop());
 
 describe('the queries', () => {
   it('are twenty and more', () => {
@@ -56,7 +48,7 @@ describe('the queries', () => {
   });
 
   const rowsOf = (sql: string): Promise<Record<string, unknown>[]> =>
-    client.query({ query: sql, format: 'JSONEachRow' }).then((answer) => answer.json<Record<string, unknown>>());
+    tables.client.query({ query: sql, format: 'JSONEachRow' }).then((answer) => answer.json<Record<string, unknown>>());
 
   it.each(QUERIES)('$about', async ({ sql }) => {
     expect((await rowsOf(sql)).length).toBeGreaterThan(0);

@@ -11,8 +11,8 @@ import { createStateSink } from '../../src/out/sink/state/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { openState } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
-import { accessOf, chdbInstalled } from '../embedded/child.ts';
-import { ClickHouseServer, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
+import { chdbInstalled } from '../embedded/child.ts';
+import { ClickHouseDatabase, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
 import { rounds } from '../support/thorough.ts';
 import { moment } from '../support/wait.ts';
 
@@ -25,16 +25,16 @@ const DEADLINE = 120_000;
 /** Of somebody who does sums harm while they are counted. */
 const ROUNDS = rounds(4, 16);
 
-let server: ClickHouseServer;
+let server: ClickHouseDatabase;
 let redis: RedisServer;
 
 beforeAll(async () => {
   if (!chdbInstalled) return;
-  server = await ClickHouseServer.start();
+  server = await ClickHouseDatabase.make();
   redis = await RedisServer.start();
 });
 afterAll(async () => {
-  await server?.stop();
+  await server?.drop();
   await redis?.stop();
 });
 
@@ -55,11 +55,11 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
     });
     const slots = [await Slot.open(data, 0), await Slot.open(data, 1)];
     const sinks = [
-      clickHouseSink(data, server.url),
+      clickHouseSink(data, server.access),
       createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 }),
     ];
     const { shipper } = ship(data, sinks);
-    const history = new UsageHistory(accessOf(server.url));
+    const history = new UsageHistory(server.access);
     onTestFinished(async () => {
       for (const slot of slots) await slot.journal.close();
       await shipper.close();
@@ -171,7 +171,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('sums in %s are rebuilt 
       'ClickHouse lacks usage that was already counted (slot 0 of rig',
     );
     expect(slots).toHaveLength(2);
-    await server.drop();
+    await server.dropTables();
     await expect(rebuild(store, history, { devices: ['a'] })).rejects.toMatchObject({
       code: expect.stringMatching(/SINK_UNREACHABLE|CLICKHOUSE_REFUSED/),
     });

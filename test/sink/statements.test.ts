@@ -13,8 +13,8 @@ import { StatementTable } from '../../src/out/sink/clickhouse/statements.ts';
 import { createStateSink } from '../../src/out/sink/state/sink.ts';
 import { StatementKeeper, verifyStatements } from '../../src/out/sink/state/statements.ts';
 import { openState } from '../../src/state/open.ts';
-import { accessOf, chdbInstalled } from '../embedded/child.ts';
-import { ClickHouseServer, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
+import { chdbInstalled } from '../embedded/child.ts';
+import { ClickHouseDatabase, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
 
 /** Numbers quote the invariants of src/out/sink/state/statements.ts. */
 
@@ -29,19 +29,19 @@ const OLD = `{"account":"","billed_bytes":480,"bytes_cap":250,"bytes_in":400,"by
 const OLD_HASH = 'aecfdbbbef08c077e5cf48ba77eed706fb61c1d5b7cb3ef637282a1197c78ac4';
 
 describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (kind) => {
-  let server: ClickHouseServer;
+  let server: ClickHouseDatabase;
   let redis: RedisServer;
 
   beforeAll(async () => {
-    server = await ClickHouseServer.start();
+    server = await ClickHouseDatabase.make();
     redis = await RedisServer.start();
   });
   afterAll(async () => {
-    await server.stop();
+    await server.drop();
     await redis.stop();
   });
   afterEach(async () => {
-    await server.client.command({ query: 'DROP DATABASE IF EXISTS fixgate' });
+    await server.empty();
     await redis.client().flushall();
   });
 
@@ -52,11 +52,11 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     const slot = await Slot.open(data, 0);
     const plans = new DevicePlans(store, silentLog);
     const { shipper } = ship(data, [
-      clickHouseSink(data, server.url),
+      clickHouseSink(data, server.access),
       createStateSink({ store, plans, instance: INSTANCE, batchAgeMs: 20 }),
     ]);
-    const history = new UsageHistory(accessOf(server.url));
-    const table = new StatementTable(accessOf(server.url));
+    const history = new UsageHistory(server.access);
+    const table = new StatementTable(server.access);
     onTestFinished(async () => {
       await slot.journal.close();
       await shipper.close();
@@ -167,19 +167,19 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     clock.delivered = NOVEMBER;
     await keeper().freeze();
     expect(await verify()).toEqual(['1 right', '2 right', '3 right']);
-    await command(`ALTER TABLE fixgate.usage UPDATE bytes_in = 99 WHERE device = 'car-a'`);
+    await command(`ALTER TABLE usage UPDATE bytes_in = 99 WHERE device = 'car-a'`);
     expect(await verify()).toEqual(['1 usage', '2 right', '3 right']);
-    await command(`ALTER TABLE fixgate.usage UPDATE bytes_in = 100 WHERE device = 'car-a'`);
-    await command(`ALTER TABLE fixgate.usage DELETE WHERE device = 'car-b'`);
+    await command(`ALTER TABLE usage UPDATE bytes_in = 100 WHERE device = 'car-a'`);
+    await command(`ALTER TABLE usage DELETE WHERE device = 'car-b'`);
     await store.write([{ table: 'erasures', key: 'car-b', put: JSON.stringify({ device: 'car-b', ids: ['car-b'], before: NOVEMBER }) }]);
     expect(await verify()).toEqual(['1 right', '2 erased', '3 right']);
-    await command(`ALTER TABLE fixgate.statements UPDATE statement = replace(statement, '"records":3', '"records":2') WHERE number = 1`);
+    await command(`ALTER TABLE statements UPDATE statement = replace(statement, '"records":3', '"records":2') WHERE number = 1`);
     expect(await verify()).toEqual(['1 missing', '1 right', '2 erased', '3 right']);
     await store.update('statements', `car-c ${OCTOBER}`, (text) => text?.replace('"records":3', '"records":2'));
     expect((await verify()).at(-1)).toBe('3 hash');
     await store.write([{ table: 'statements', key: `car-c ${OCTOBER}`, remove: true }]);
     expect((await verify()).at(-1)).toBe('3 chain');
-    await command(`TRUNCATE TABLE fixgate.usage`);
+    await command(`TRUNCATE TABLE usage`);
     expect((await verify()).slice(1, 3)).toEqual(['1 expired', '2 erased']);
     expect(HEADS.read(await store.get('statement_heads', HEADS.key('')))?.number).toBe(3);
   });
@@ -235,7 +235,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       evidence: { clone: 2, over_cap: 1, gnss_lost: 1 },
     });
     expect(await verify()).toEqual(['1 right']);
-    await command(`ALTER TABLE fixgate.usage UPDATE roaming = 0 WHERE device = 'car-a'`);
+    await command(`ALTER TABLE usage UPDATE roaming = 0 WHERE device = 'car-a'`);
     expect(await verify()).toEqual(['1 usage']);
     // As the version before wrote it: only what it had is compared.
     expect(canonical(old)).toBe(OLD);
@@ -249,7 +249,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       { table: 'statement_heads', key: HEADS.key(account), put: JSON.stringify({ number, hash }) },
       { table: 'statement_copies', key: `car-a ${OCTOBER}`, put: '1' },
     ]);
-    await command('TRUNCATE TABLE fixgate.statements');
+    await command('TRUNCATE TABLE statements');
     await keeper('another').freeze();
     expect(await verify()).toEqual(['1 right']);
   });

@@ -25,6 +25,7 @@ export default defineConfig({
     include: [...projects().unit, ...projects().whole.filter(runsCore)].filter(
       (file) => !OUT.some((name) => file === `test/${name}.test.ts`),
     ),
+    globalSetup: join(ROOT, 'test/support/run-engine.ts'),
     testTimeout: 60_000,
   },
 });
