@@ -40,7 +40,7 @@ export function alarm(bytes: Bytes, m: Message, zoneMs: number, wide: boolean, s
   }
   if (q - at === 4) out.attr(A.OdometerM, u32be(bytes, at));
   else extra(bytes, at, q, out);
-  if (fence && state.fenceAs26) ticket(out, Form.Short, 0x26, m.serial);
+  if (fence && state.fenceAs26) ticket(out, m.long ? Form.Long : Form.Short, 0x26, m.serial);
 }
 
 /** TERM, VOLT, GSM, ALARM, LANG, for the row opened last. `variant`: the family that the frame is read as. */

@@ -23,11 +23,12 @@ interface Seen {
   readonly learned: Readonly<Record<string, string>>;
 }
 
-/** One list of a codec: its entries, and the entry or entries that a frame stands for. */
+/** One list of a codec: its entries, the entry or entries that a frame stands for, and those of a ticket. */
 interface List {
   readonly about: string;
   readonly listed: readonly string[];
-  readonly of: (seen: Seen) => readonly string[];
+  readonly of?: (seen: Seen) => readonly string[];
+  readonly ofTicket?: (ticketA: number) => readonly string[];
 }
 
 const hex = (n: number, width: number): string => n.toString(16).toUpperCase().padStart(width, '0');
@@ -76,7 +77,7 @@ const OWN: Readonly<Record<string, readonly List[]>> = {
     {
       about: 'form of an answer',
       listed: Object.keys(Gt06Form),
-      of: ({ frame }) => formName(Gt06Form, Math.floor(frame.tickets[0] / 0x1000000)),
+      ofTicket: (ticketA) => formName(Gt06Form, Math.floor(ticketA / 0x1000000)),
     },
     { about: 'dialect', listed: ['topin'], of: ({ learned }) => [learned['dialect'] ?? ''] },
   ],
@@ -89,7 +90,7 @@ const OWN: Readonly<Record<string, readonly List[]>> = {
     {
       about: 'form of an answer',
       listed: Object.keys(Jt808Form),
-      of: ({ frame }) => formName(Jt808Form, Math.floor(frame.tickets[0] / 0x40000000000)),
+      ofTicket: (ticketA) => formName(Jt808Form, Math.floor(ticketA / 0x40000000000)),
     },
     {
       about: 'header',
@@ -164,16 +165,20 @@ function seenOf(codec: Codec): Seen[] {
 }
 
 /** Codecs whose fixtures are. */
-const COMPLETE = BUILTIN_CODECS.filter(({ name }) => ['jt808', 'queclink'].includes(name));
+const COMPLETE = BUILTIN_CODECS.filter(({ name }) => ['gt06', 'jt808', 'queclink'].includes(name));
 
 describe('fixtures are complete', () => {
   it.each(COMPLETE.map((codec) => [codec.name, codec] as const))('of %s', (name, codec) => {
     const seen = seenOf(codec);
-    const missing = [...common(codec), ...(OWN[name] ?? [])].flatMap(({ about, listed, of }) => {
-      const found = new Set(seen.flatMap(of));
+    const tickets = [...seen.map(({ frame }) => frame.tickets[0]), ...answerLines(name).map((line) => line.tickets[0])];
+    const missing = [...common(codec), ...(OWN[name] ?? [])].flatMap(({ about, listed, of, ofTicket }) => {
+      const found = new Set([...(of === undefined ? [] : seen.flatMap(of)), ...(ofTicket === undefined ? [] : tickets.flatMap(ofTicket))]);
       return listed.filter((entry) => !found.has(entry)).map((entry) => `${about} ${entry}`);
     });
-    expect(missing, `fixtures/${name}/frames.jsonl has no line of these; fixtures/README.md says how a line is added`).toEqual([]);
+    expect(
+      missing,
+      `fixtures/${name}/frames.jsonl has no line of these (an answer that needs a command before it: answers.jsonl); see fixtures/README.md`,
+    ).toEqual([]);
   });
 
   it.each(Object.entries(ANSWERS))('kinds of answers of %s', (name, kinds) => {
