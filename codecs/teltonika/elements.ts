@@ -208,7 +208,7 @@ export const ELEMENTS = `
 100 axle_weight_kg_12 uint 1 2 S 0:32766!
 101 can_module_id_8b hex 1 8 F -
 101 axle_weight_kg_13 uint 1 2 S 0:32766!
-102 engine_hours_s uint 60 4 F 0:1677215
+102 engine_hours_s uint 60 4 F 0:16777215
 102 axle_weight_kg_14 uint 1 2 S 0:32766!
 103 can_engine_worktime_counted_min uint 1 4 F 0:16777215
 103 axle_weight_kg_15 uint 1 2 S 0:32766!
@@ -346,11 +346,11 @@ export const ELEMENTS = `
 185 tacho_driver_2_working_state uint 1 1 S 0:7
 186 can_distance_during_salting_km uint 1 4 F 0:167722
 186 tachograph_over_speed uint 1 1 S 0:3
-187 can_load_weight_kg uint 1 4 F 0:16772215
+187 can_load_weight_kg uint 1 4 F 0:16777215
 187 tacho_driver_1_card_presence uint 1 1 S 0:3
 188 can_retarder_load_pct uint 1 1 F 0:130
 188 tacho_driver_2_card_presence uint 1 1 S 0:3
-189 can_cruise_time_min uint 1 4 F 0:16772215
+189 can_cruise_time_min uint 1 4 F 0:16777215
 189 tacho_driver_1_time_related_states uint 1 1 S 0:15
 190 geofence_zone_24 uint 1 1 FATK 0:3
 190 tacho_driver_2_time_related_states uint 1 1 S 0:15
@@ -431,7 +431,7 @@ export const ELEMENTS = `
 231 tacho_vehicle_registration_number_part_1 plate_1 1 8 S -
 232 can_cng_status bool 1 1 F 0:1
 232 tacho_vehicle_registration_number_part_2 plate_2 1 8 S -
-233 can_cng_used_kg uint 1 4 F 0:16772215
+233 can_cng_used_kg uint 1 4 F 0:16777215
 233 tacho_vehicle_identification_number_part_1 vin_1 1 8 S -
 234 can_cng_level_pct uint 1 1 F 0:100
 234 tacho_vehicle_identification_number_part_2 vin_2 1 8 S -
@@ -439,7 +439,7 @@ export const ELEMENTS = `
 235 tacho_vehicle_identification_number_part_3 vin_3 1 1 S -
 236 alarm uint 1 1 FATK 0:1
 236 acceleration_x_g int 0.001 2 S -8000:8000
-237 network_type uint 1 1 FX 0:1
+237 network_type uint 1 1 FX 0:4
 237 acceleration_y_g int 0.001 2 S -8000:8000
 238 user_id hex 1 8 F -
 238 acceleration_z_g int 0.001 2 S -8000:8000
@@ -460,7 +460,7 @@ export const ELEMENTS = `
 248 immobilizer uint 1 1 FATK 0:2
 248 geofence_zone_over_speeding uint 1 1 S 0:255
 249 jamming uint 1 1 FSATK 0:1
-250 trip uint 1 1 FSATKL 0:1
+250 trip uint 1 1 FSATKL 0:9
 251 idling uint 1 1 FATK 0:1
 251 immobilizer uint 1 1 S 0:3
 252 unplug uint 1 1 FATK 0:1

@@ -51,7 +51,7 @@ export const VALUES = `
 247 1=real crash detected (device is calibrated)|2=limited crash trace (device not calibrated)|3=limited crash trace (device is calibrated)|4=full crash trace (device not calibrated)|5=full crash trace (device is calibrated)|6=real crash detected (device not calibrated)
 248 0=iButton not connected|1=iButton connected (immobilizer)|2=iButton connected (authorized driving)
 249 0=jamming stop|1=jamming start
-250 0=trip stop|1=trip start|2=business status|3=private status|4=9 – custom statuses
+250 0=trip stop|1=trip start|2=business status|3=private status|4=custom status|5=custom status|6=custom status|7=custom status|8=custom status|9=custom status
 65787 0=iButton not connected|1=iButton connected (immobilizer)|2=iButton connected (authorized driving)|3=authorization timeout
 252 0=battery present|1=battery unplugged
 65788 0=iButton not connected|1=authorized iButton connected|2=non authorized ibutton attached|3=authorization timeout

@@ -21,8 +21,24 @@ import { elementsSource, snakeCase, UNCLEAR_UNITS, UNITS, valuesSource } from '.
 
 const ROOT = new URL('../../', import.meta.url);
 
-const dictionaryLine = z.object({ definitions: z.array(z.object({ unit: z.string().optional(), scale: z.number().optional() })) });
-type Definition = z.infer<typeof dictionaryLine>['definitions'][number];
+const dictionaryLine = z.object({
+  id: z.number(),
+  definitions: z.array(
+    z.object({
+      name: z.string(),
+      unit: z.string().optional(),
+      scale: z.number().optional(),
+      rawRange: z.array(z.number()).optional(),
+      values: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
+});
+/** The lines behind the first, which has the families. */
+const DICTIONARY = readFileSync(new URL('tools/teltonika/elements.jsonl', ROOT), 'utf8')
+  .trim()
+  .split('\n')
+  .slice(1)
+  .map((line) => dictionaryLine.parse(JSON.parse(line)));
 
 /** Units of one quantity, and how many of the first one they have. */
 const SIZE: Readonly<Record<string, string>> = { mA: 'A', mV: 'V', mg: 'g', mAh: 'Ah', '%RH': '%', min: 's', h: 's', km: 'm' };
@@ -77,11 +93,7 @@ describe('teltonika elements', () => {
   });
 
   it('say their unit in the name, and one name has one unit', () => {
-    const definitions = readFileSync(new URL('tools/teltonika/elements.jsonl', ROOT), 'utf8')
-      .trim()
-      .split('\n')
-      .slice(1)
-      .flatMap((line): Definition[] => dictionaryLine.parse(JSON.parse(line)).definitions);
+    const definitions = DICTIONARY.flatMap((line) => line.definitions);
     const lines = ELEMENTS.trim()
       .split('\n')
       .map((line) => line.split(' '));
@@ -136,6 +148,19 @@ describe('teltonika elements', () => {
       });
     });
     expect(shown).toEqual([]);
+  });
+
+  it('take every value that the dictionary names, unless it names it "not available" or "unknown"', () => {
+    const outside = DICTIONARY.flatMap(({ id, definitions }) =>
+      definitions.flatMap(({ name, values, rawRange }) =>
+        Object.entries(values ?? {})
+          .filter(
+            ([raw, meaning]) => rawRange !== undefined && Number(raw) > (rawRange[1] ?? 0) && !/^(not available|unknown)$/.test(meaning),
+          )
+          .map(([raw]) => `${id} ${name} ${raw}`),
+      ),
+    );
+    expect(outside).toEqual([]);
   });
 
   it('have an event rule only where there is an element', () => {
