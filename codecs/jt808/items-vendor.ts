@@ -134,8 +134,9 @@ function events57(b: Bytes, p: number): void {
 
 /** alarm id 4, state 1, type 1 */
 function alarm70(type: number, out: FrameResult): void {
-  const { acceleration, braking, cornering, collision } = EVENTS_OF_ITEMS;
-  const event = type === 1 ? acceleration : type === 2 ? braking : type === 3 ? cornering : type === 0x16 ? collision : 0;
+  const { acceleration, braking, cornering, collision, idle } = EVENTS_OF_ITEMS;
+  const event =
+    type === 1 ? acceleration : type === 2 ? braking : type === 3 ? cornering : type === 4 ? idle : type === 0x16 ? collision : 0;
   if (event === 0) out.attr(A.EventCode, type);
   else ITEMS.tell(event, type);
 }

@@ -67,7 +67,7 @@ function levelsOf(alarms: number): number {
   return levels;
 }
 
-/** (id 1, length 1, value)…: 02 altitude, 0A MCC 2 MNC 1 of the cell at `cell`, FC zone. 0B holds a password and is not read. */
+/** (id 1, length 1, value)…: 02 altitude, 0A MCC 2 MNC 1 of the cell at `cell`, 0B command, 0C tilt, 10 what woke the lock, FC zone. */
 function items(b: Bytes, p: number, q: number, cell: number, out: FrameResult, r: number): void {
   for (let at = p; at + 2 <= q; ) {
     const n = b[at + 1]!;
@@ -75,9 +75,19 @@ function items(b: Bytes, p: number, q: number, cell: number, out: FrameResult, r
     if (value + n > q) return;
     if (b[at] === 0x02 && n === 2) out.altitudeM[r] = i16be(b, value);
     else if (b[at] === 0x0a && n === 3) addCell(u16be(b, value), b[value + 2]!, u16be(b, cell + 4), u32be(b, cell), 0, out);
+    else if (b[at] === 0x0b && n >= 1 && n <= 8) command(b, value, n, out);
+    else if (b[at] === 0x0c && n === 6) for (let axis = 0; axis < 3; axis++) out.attr(A.Tilt + axis, i16be(b, value + 2 * axis));
+    else if (b[at] === 0x10 && n === 1) out.attr(A.WakeSource, b[value]!);
     else if (b[at] === 0xfc && n === 1) out.attrText(A.Geofence, String(b[value]!));
     at = value + n;
   }
+}
+
+/** command 1, [card 4 | password 6], [result 1]. The password is a secret: not read. */
+function command(b: Bytes, p: number, n: number, out: FrameResult): void {
+  out.attr(A.LockCommand, b[p]!);
+  if (n === 5 || n === 6) out.attrText(A.LockCard, String(u32be(b, p + 1)));
+  if (n % 2 === 0) out.attr(A.LockResult, b[p + n - 1]!);
 }
 
 /** `whole` digits of degrees and `MMmmmm`; NaN where a digit of them was none. */

@@ -63,6 +63,9 @@ const WORDS: ReadonlyMap<number, readonly [attribute: number, less: number]> = n
   [0x000e, [A.ThrottleByte, 0]],
   [0x0100, [A.TripHundredM, 0]],
   [0x0102, [A.TripFuelDeci, 0]],
+  [0x0112, [A.Accelerations, 0]],
+  [0x0113, [A.Decelerations, 0]],
+  [0x0114, [A.Cornerings, 0]],
 ]);
 
 /** (id 2, length 1, value)…, read only when the list ends where the item does. */

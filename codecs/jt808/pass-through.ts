@@ -27,8 +27,12 @@ const ALARMS: ReadonlyMap<number, number> = new Map([
   [0x31, eventIndex('door')],
   [0x32, eventIndex('door')],
 ]);
-/** Events of F0 sub 15. */
+/** Events of F0 sub 15: the numbers stand in the document without their base. */
 const EVENTS: ReadonlyMap<number, number> = new Map([
+  [51, eventIndex('harsh_acceleration')],
+  [52, eventIndex('harsh_braking')],
+  [53, eventIndex('harsh_cornering')],
+  [56, COLLISION],
   [0x51, eventIndex('harsh_acceleration')],
   [0x52, eventIndex('harsh_braking')],
   [0x53, eventIndex('harsh_cornering')],
@@ -172,13 +176,20 @@ function troubleCodes(b: Bytes, p: number, q: number, out: FrameResult): number 
     let left = u16be(b, at + 4);
     for (at += 6; left > 0; left--) {
       if (at + 10 > q || at + 10 + u16be(b, at + 8) > q) return -1;
-      const code = plain(b, at, at + 4);
-      codes.push(code.length === 4 ? code : hex(b, at, at + 4));
+      codes.push(troubleCode(b, at, at + 10 + u16be(b, at + 8)));
       at += 10 + u16be(b, at + 8);
     }
   }
   if (codes.length > 0) out.attrText(A.Dtc, codes.join(','));
   return at;
+}
+
+/** code 4, state 4, length 2, text: the text where it begins with a code of five characters, else the first field. */
+function troubleCode(b: Bytes, at: number, end: number): string {
+  const text = /^[PCBU][0-9A-F]{4}/.exec(plain(b, at + 10, Math.min(end, at + 32)))?.[0];
+  if (text !== undefined) return text;
+  const code = plain(b, at, at + 4);
+  return code.length === 4 ? code : hex(b, at, at + 4);
 }
 
 /** Behind property 1, number 4 and start 6: end 6, places 16, flags 1, times idle 2, s idle 2, 0.1 km 2, 0.01 l 2 */

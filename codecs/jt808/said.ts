@@ -78,6 +78,7 @@ export const EVENTS_OF_ITEMS = {
   cornering: eventIndex('harsh_cornering'),
   collision: eventIndex('collision'),
   tamper: eventIndex('tamper'),
+  idle: eventIndex('idle'),
 } as const;
 
 export function external(id: number, value: number, out: FrameResult): void {
