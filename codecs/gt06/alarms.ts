@@ -177,5 +177,7 @@ export const LOW_BATTERY = eventIndex('low_battery');
 export const POWER_OFF = eventIndex('power_off');
 export const TAMPER = eventIndex('tamper');
 export const SOS = eventIndex('sos');
+export const POWER_CUT = eventIndex('power_cut');
+export const POWER_RESTORED = eventIndex('power_restored');
 export const VIBRATION = eventIndex('vibration');
 export const DRIVER_IDENTIFIED = eventIndex('driver_identified');

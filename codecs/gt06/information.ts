@@ -138,8 +138,15 @@ function setting(key: string, bytes: Bytes, at: number, end: number, out: FrameR
   }
   const text = SETTING_TEXTS.get(key);
   if (text === undefined) return;
-  const value = ascii(bytes, at, end).trim();
+  const value = ascii(bytes, at, text === A.Iccid ? withoutFiller(bytes, at, end) : end).trim();
   if (value !== '') out.attrText(text, value);
+}
+
+/** The end of the digits of an ICCID, behind which F fills the last byte. */
+function withoutFiller(bytes: Bytes, at: number, end: number): number {
+  let to = end;
+  while (to > at && (bytes[to - 1]! | 0x20) === 0x66) to--;
+  return to;
 }
 
 /** 94/05: DT6 or nothing | bits: 0 door open, 1 trigger polarity, 2 IO level. */

@@ -1,6 +1,6 @@
 import { type Bytes, bcdDigits, u16be, u24be, u32be } from '../../src/base/wire/index.ts';
 import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
-import { SOS, VIBRATION } from './alarms.ts';
+import { POWER_CUT, POWER_RESTORED, SOS, VIBRATION } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import { accOfWord, addCell, dateBcd, dbm, extra, GPS18, gps18, gsm, identity, mac } from './blocks.ts';
@@ -56,6 +56,11 @@ export function topin(bytes: Bytes, start: number, end: number, isLogin: boolean
     case 0x57:
       if (!state.topin && length >= 5) return false;
       out.name = 'settings';
+      return true;
+    case 0x82:
+    case 0x83:
+      if (!state.topin) return false;
+      charger(bytes, start, q, out);
       return true;
     case 0x94:
     case 0x99: {
@@ -119,6 +124,16 @@ function status(bytes: Bytes, start: number, q: number, state: Gt06State, out: F
   for (let k = 0; k < echo; k++) out.ticketB = out.ticketB * 256 + bytes[p + k]!;
   out.ticketC = echo * 256 + bytes[start + 2]!;
   return true;
+}
+
+/** 82: the charger is connected; 83: it is not any more. */
+function charger(bytes: Bytes, start: number, q: number, out: FrameResult): void {
+  const connected = bytes[start + 3] === 0x82;
+  const r = row(start, q, FrameKind.Status, out);
+  out.name = 'alarm';
+  out.attr(A.Charging, connected ? 1 : 0);
+  out.event[r] = connected ? POWER_RESTORED : POWER_CUT;
+  extra(bytes, start + 4, q, out);
 }
 
 /** BCD date 6 | n × (MAC 6, RSSI 1), n by LEN | m 1 | MCC 2, MNC 1 | m × (LAC, cell, RSSI 1) | perhaps more. */
