@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Form as Gt06Form } from '../../codecs/gt06/answer.ts';
 import { LONG, NAMES, Plain } from '../../codecs/gt06/messages.ts';
+import { BINARY_LENGTHS } from '../../codecs/h02/state.ts';
 import { Form as Jt808Form } from '../../codecs/jt808/answer.ts';
 import { nameOf } from '../../codecs/jt808/messages.ts';
 import { EVT_GB100, EVT_OTHERS, RSP } from '../../codecs/queclink/binary.ts';
@@ -29,6 +30,8 @@ interface List {
   readonly listed: readonly string[];
   readonly of?: (seen: Seen) => readonly string[];
   readonly ofTicket?: (ticketA: number) => readonly string[];
+  /** A frame that is refused counts, too. */
+  readonly refused?: boolean;
 }
 
 const hex = (n: number, width: number): string => n.toString(16).toUpperCase().padStart(width, '0');
@@ -98,6 +101,13 @@ const OWN: Readonly<Record<string, readonly List[]>> = {
       of: ({ bytes }) => [bytes[0] === 0x28 ? 'sentence' : bytes[0] === 0xe7 ? 'E7' : ((bytes[3] ?? 0) & 0x40) !== 0 ? '2019' : '2013'],
     },
   ],
+  h02: [
+    {
+      about: 'bytes of a binary frame',
+      listed: [...BINARY_LENGTHS, 42].map(String),
+      of: ({ bytes, frame }) => (bytes[0] === 0x24 && frame.kind !== 'malformed' ? [String(bytes.length)] : []),
+    },
+  ],
   queclink: [
     { about: 'binary report', listed: Object.keys(RSP), of: ({ bytes }) => binaryTypes(bytes, '+RSP') },
     {
@@ -118,17 +128,17 @@ function gt06Number(bytes: Bytes): number {
 }
 
 /** Reasons of frames that no `frame` and no datagram gives: stored bytes that are none. */
-const NEVER_CUT: ReadonlySet<string> = new Set(['queclink no_frame']);
+const NEVER_CUT: ReadonlySet<string> = new Set(['h02 bad_header', 'queclink no_frame']);
 
 /** The lists that every codec has. */
 function common(codec: Codec): List[] {
-  const isRead = ({ frame }: Seen): boolean => frame.kind !== 'malformed';
   return [
-    { about: 'message', listed: codec.messages, of: (seen) => (isRead(seen) ? [seen.frame.name] : []) },
+    { about: 'message', listed: codec.messages, of: ({ frame }) => [frame.name] },
     {
       about: 'reason',
       listed: codec.reasons.filter((reason) => !NEVER_CUT.has(`${codec.name} ${reason}`)),
       of: ({ frame }) => [frame.reason, frame.damaged],
+      refused: true,
     },
     {
       about: 'transport',
@@ -144,6 +154,7 @@ function common(codec: Codec): List[] {
               about: `option ${name}`,
               listed: oneOf,
               of: ({ line, learned }) => [String(line.options?.[name] ?? learned[name] ?? fallback)],
+              refused: true,
             },
           ],
     ),
@@ -164,21 +175,25 @@ function seenOf(codec: Codec): Seen[] {
   });
 }
 
-/** Codecs whose fixtures are. */
-const COMPLETE = BUILTIN_CODECS.filter(({ name }) => ['gt06', 'jt808', 'queclink'].includes(name));
-
 describe('fixtures are complete', () => {
-  it.each(COMPLETE.map((codec) => [codec.name, codec] as const))('of %s', (name, codec) => {
+  it.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('of %s', (name, codec) => {
     const seen = seenOf(codec);
     const tickets = [...seen.map(({ frame }) => frame.tickets[0]), ...answerLines(name).map((line) => line.tickets[0])];
-    const missing = [...common(codec), ...(OWN[name] ?? [])].flatMap(({ about, listed, of, ofTicket }) => {
-      const found = new Set([...(of === undefined ? [] : seen.flatMap(of)), ...(ofTicket === undefined ? [] : tickets.flatMap(ofTicket))]);
+    const read = seen.filter(({ frame }) => frame.kind !== 'malformed');
+    const missing = [...common(codec), ...(OWN[name] ?? [])].flatMap(({ about, listed, of, ofTicket, refused }) => {
+      const found = new Set(of === undefined ? [] : (refused === true ? seen : read).flatMap(of));
+      if (ofTicket !== undefined) for (const ticket of tickets) for (const entry of ofTicket(ticket)) found.add(entry);
       return listed.filter((entry) => !found.has(entry)).map((entry) => `${about} ${entry}`);
     });
     expect(
       missing,
       `fixtures/${name}/frames.jsonl has no line of these (an answer that needs a command before it: answers.jsonl); see fixtures/README.md`,
     ).toEqual([]);
+  });
+
+  it('every codec has its kinds of answers listed here', () => {
+    const without = BUILTIN_CODECS.filter(({ name }) => !(name in ANSWERS) && !OWN[name]?.some(({ ofTicket }) => ofTicket !== undefined));
+    expect(without.map(({ name }) => name)).toEqual([]);
   });
 
   it.each(Object.entries(ANSWERS))('kinds of answers of %s', (name, kinds) => {
@@ -190,7 +205,7 @@ describe('fixtures are complete', () => {
     ).toEqual([]);
   });
 
-  it.each(COMPLETE.map((codec) => [codec.name, codec] as const))('settings of answers and commands of %s', (name, codec) => {
+  it.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('settings of answers and commands of %s', (name, codec) => {
     const lines = [...frameLines(name), ...answerLines(name), ...streamLines(name), ...commandLines(name)];
     const missing = Object.entries(codec.options).flatMap(([option, { oneOf, type, fallback, decodes }]) => {
       if (decodes !== false) return [];
