@@ -1,11 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { beat, watchCanary } from '../../src/out/ship/canary.ts';
 import { eventually } from '../support/wait.ts';
-import { ClickHouseDatabase, clickHouseSink, dataDirectory, INSTANCE, RedisServer, redisSink, Slot, ship, streamed } from './rig.ts';
+import {
+  ClickHouseDatabase,
+  clickHouseSink,
+  DEADLINE,
+  dataDirectory,
+  INSTANCE,
+  RedisServer,
+  redisSink,
+  Slot,
+  ship,
+  streamed,
+} from './rig.ts';
 
 /** The synthetic device through a journal into real stores, and back. Numbers quote the invariants of src/out/ship/canary.ts. */
 
-const DEADLINE = 60_000;
 const DEVICE = `canary-${INSTANCE}`;
 
 let redis: RedisServer;

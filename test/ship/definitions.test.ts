@@ -15,7 +15,7 @@ import { Decoder } from '../../src/out/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/out/ship/parked.ts';
 import { nth, places, segments } from '../journal/slot.ts';
 import { MemorySink } from './memory-sink.ts';
-import { dataDirectory, INSTANCE, parkedLines, Slot, ship } from './rig.ts';
+import { DEADLINE, dataDirectory, INSTANCE, parkedLines, Slot, ship } from './rig.ts';
 
 const DEVICE = '123456789012345';
 const codecs = new Map([['gt06', gt06]]);
@@ -43,7 +43,7 @@ function append(slot: Slot, from: Origin, n: number, received = T): number {
 
 async function delivered(data: string, optionsOf: ReturnType<typeof codecOptions>, sink = new MemorySink()): Promise<MemorySink> {
   const { shipper } = ship(data, [sink], { codecs, optionsOf });
-  expect(await shipper.drained(20_000)).toBe(true);
+  expect(await shipper.drained(DEADLINE)).toBe(true);
   await shipper.close();
   return sink;
 }
@@ -144,7 +144,7 @@ describe('a stored frame reads the same for ever', () => {
     const expected = timesOf((await delivered(data, UTC)).rows);
     const sink = new MemorySink();
     const broken = ship(data, [sink], { codecs: new Map(), optionsOf: UTC });
-    expect(await broken.shipper.drained(20_000)).toBe(true);
+    expect(await broken.shipper.drained(DEADLINE)).toBe(true);
     await broken.shipper.close();
     expect(parkedLines(data, 'memory')).toMatchObject([{ options: { time_zone: 'utc' }, account: 'acme', format: 3 }]);
     expect(JSON.stringify(parkedLines(data, 'memory'))).not.toContain('relay');

@@ -6,6 +6,7 @@ import {
   ClickHouseDatabase,
   clickHouseSink,
   counter,
+  DEADLINE,
   dataDirectory,
   RedisServer,
   redisSink,
@@ -47,7 +48,7 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
     for (const slot of slots) await slot.journal.close();
     const { shipper } = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     onTestFinished(() => shipper.close());
-    expect(await shipper.drained(20_000)).toBe(true);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
 
     const table = await tableLedger(clickHouse);
     expect(table).toHaveLength(900);
@@ -67,7 +68,7 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
     await slot.journal.close();
     const { shipper, metrics } = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url)]);
     onTestFinished(() => shipper.close());
-    expect(await shipper.drained(20_000)).toBe(true);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
     const query = 'SELECT type, device, account, by, status, toUInt32(count) AS count FROM audit FINAL ORDER BY id';
     const rows = await (await clickHouse.client.query({ query, format: 'JSONEachRow' })).json();
     const of = { device: 'd', account: 'acme', by: 'desk', status: 200 };
@@ -103,7 +104,7 @@ describe.skipIf(!chdbInstalled)('journal to both sinks', () => {
       codecs: new Map([['tiny', { ...tiny, tcp }]]),
     });
     onTestFinished(() => shipper.close());
-    expect(await shipper.drained(20_000)).toBe(true);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
     const client = redis.client();
     const streamedOf = async (name: string): Promise<unknown[]> =>
       (await client.xrange(`fixgate:${name}`, '-', '+'))

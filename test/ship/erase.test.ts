@@ -16,6 +16,7 @@ import {
   ClickHouseDatabase,
   clickHouseSink,
   counter,
+  DEADLINE,
   dataDirectory,
   frameOf,
   INSTANCE,
@@ -33,7 +34,6 @@ import {
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 120_000;
 
 function shipping(...args: Parameters<typeof ship>): Rig {
   const rig = ship(...args);

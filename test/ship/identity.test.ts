@@ -7,7 +7,7 @@ import { rewriteSegment } from '../../src/journal/rewrite.ts';
 import { Decoder } from '../../src/out/ship/decoder.ts';
 import { retryParked } from '../../src/out/ship/parked.ts';
 import { MemorySink } from './memory-sink.ts';
-import { dataDirectory, frameOf, INSTANCE, Slot, ship } from './rig.ts';
+import { DEADLINE, dataDirectory, frameOf, INSTANCE, Slot, ship } from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 6, 15, 12, 0, 0);
@@ -16,7 +16,7 @@ const codecs = new Map([['tiny', tiny]]);
 
 async function delivered(data: string, sink = new MemorySink(), options: Parameters<typeof ship>[2] = {}): Promise<MemorySink> {
   const { shipper } = ship(data, [sink], options);
-  expect(await shipper.drained(60_000)).toBe(true);
+  expect(await shipper.drained(DEADLINE)).toBe(true);
   await shipper.close();
   return sink;
 }

@@ -10,6 +10,7 @@ import {
   ClickHouseDatabase,
   clickHouseSink,
   counter,
+  DEADLINE,
   dataDirectory,
   INSTANCE,
   parkedLines,
@@ -26,7 +27,6 @@ import {
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 120_000;
 
 function shipping(...args: Parameters<typeof ship>): Rig {
   const rig = ship(...args);

@@ -152,6 +152,8 @@ export function ship(data: string, sinks: readonly Sink[], options: Partial<Ship
 }
 
 export const INSTANCE = 'rig';
+/** Until all is delivered, ms: no machine reaches it. */
+export const DEADLINE = 120_000;
 
 export function clickHouseSink(
   data: string,

@@ -10,11 +10,10 @@ import { listParked, retryParked } from '../../src/out/ship/parked.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { eventually, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
-import { counter, dataDirectory, frameOf, INSTANCE, parkedLines, type Rig, Slot, ship } from './rig.ts';
+import { counter, DEADLINE, dataDirectory, frameOf, INSTANCE, parkedLines, type Rig, Slot, ship } from './rig.ts';
 import { tiny } from './tiny.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 120_000;
 
 /** Starts a shipper that is closed with the test. */
 function shipping(...args: Parameters<typeof ship>): Rig {

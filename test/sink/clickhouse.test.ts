@@ -20,6 +20,7 @@ import {
   ClickHouseServer,
   clickHouseSink,
   counter,
+  DEADLINE,
   dataDirectory,
   INSTANCE,
   parkedLines,
@@ -37,7 +38,6 @@ import { rounds } from '../support/thorough.ts';
 import { moment, until } from '../support/wait.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 120_000;
 /** Of the shipper, of ClickHouse, and of both, in turn. */
 const KILLS = rounds(3, 12);
 
@@ -362,7 +362,7 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     await kill();
     await slot.journal.close();
     const rig = shipping(data, [clickHouseSink(data, server.access, { batchRows: 400 }), redisSink(redis.url)]);
-    expect(await rig.shipper.drained(60_000)).toBe(true);
+    expect(await rig.shipper.drained(DEADLINE)).toBe(true);
     const table = await tableLedger(server, 'positions', false);
     expect(table.length).toBe(2000 * KILLS);
     expect(new Set(table).size).toBe(2000 * KILLS);

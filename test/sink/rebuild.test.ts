@@ -12,7 +12,7 @@ import { Random } from '../../src/simulate/random.ts';
 import { openState } from '../../src/state/open.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { chdbInstalled } from '../embedded/child.ts';
-import { ClickHouseDatabase, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
+import { ClickHouseDatabase, clickHouseSink, DEADLINE, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
 import { rounds } from '../support/thorough.ts';
 import { moment } from '../support/wait.ts';
 
@@ -20,7 +20,6 @@ const OCTOBER = Date.UTC(2026, 9, 1);
 const T = Date.UTC(2026, 9, 20);
 const ONE = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
 const TIMES = (n: number) => ({ bytes_in: n * 100, bytes_out: n * 10, segments: n * 2, datagrams: n, records: n * 3 });
-const DEADLINE = 120_000;
 
 /** Of somebody who does sums harm while they are counted. */
 const ROUNDS = rounds(4, 16);

@@ -14,13 +14,12 @@ import { Random } from '../../src/simulate/random.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { whole } from '../helpers/whole.ts';
 import { Stores } from '../registry/stores.ts';
-import { dataDirectory, frameOf, RedisServer, redisSink, Slot, ship, streamed } from '../ship/rig.ts';
+import { DEADLINE, dataDirectory, frameOf, RedisServer, redisSink, Slot, ship, streamed } from '../ship/rig.ts';
 import { moment } from '../support/wait.ts';
 
 /** Streams of recipients. Numbers quote the invariants of src/fleet/registry/recipient-routes.ts and redis-stream/recipients.ts. */
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 120_000;
 
 const stores = new Stores();
 let server: RedisServer;

@@ -10,11 +10,22 @@ import { type StreamGroup, streamGroups } from '../../src/out/sink/redis-stream/
 import { Witness } from '../../src/out/sink/redis-stream/witness.ts';
 import type { Sink } from '../../src/out/sink/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
-import { counter, dataDirectory, RedisServer, type Rig, redisSink, type Sample, Slot, ship, streamed, streamLedger } from '../ship/rig.ts';
+import {
+  counter,
+  DEADLINE,
+  dataDirectory,
+  RedisServer,
+  type Rig,
+  redisSink,
+  type Sample,
+  Slot,
+  ship,
+  streamed,
+  streamLedger,
+} from '../ship/rig.ts';
 import { eventually, moment, until } from '../support/wait.ts';
 
 const T = Date.UTC(2026, 9, 1);
-const DEADLINE = 120_000;
 
 let server: RedisServer;
 let redis: Redis;

@@ -14,13 +14,12 @@ import { createStateSink } from '../../src/out/sink/state/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
 import { openState } from '../../src/state/open.ts';
 import type { Op, StateStore } from '../../src/state/store.ts';
-import { dataDirectory, INSTANCE, parkedLines, RedisServer, type Rig, Slot, ship } from '../ship/rig.ts';
+import { DEADLINE, dataDirectory, INSTANCE, parkedLines, RedisServer, type Rig, Slot, ship } from '../ship/rig.ts';
 import { moment, until } from '../support/wait.ts';
 
 const T = Date.UTC(2026, 9, 15);
 const OCTOBER = Date.UTC(2026, 9, 1);
 const NOVEMBER = Date.UTC(2026, 10, 1);
-const DEADLINE = 120_000;
 const ONE: Traffic = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
 
 let redis: RedisServer;

@@ -14,7 +14,7 @@ import { createStateSink } from '../../src/out/sink/state/sink.ts';
 import { StatementKeeper, verifyStatements } from '../../src/out/sink/state/statements.ts';
 import { openState } from '../../src/state/open.ts';
 import { chdbInstalled } from '../embedded/child.ts';
-import { ClickHouseDatabase, clickHouseSink, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
+import { ClickHouseDatabase, clickHouseSink, DEADLINE, dataDirectory, INSTANCE, RedisServer, Slot, ship } from '../ship/rig.ts';
 
 /** Numbers quote the invariants of src/out/sink/state/statements.ts. */
 
@@ -23,7 +23,6 @@ const NOVEMBER = Date.UTC(2026, 10, 1);
 const DECEMBER = Date.UTC(2026, 11, 1);
 const DAY = 86_400_000;
 const ONE = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
-const DEADLINE = 120_000;
 /** A statement as the first version made it, in canonical JSON, and its hash. */
 const OLD = `{"account":"","billed_bytes":480,"bytes_cap":250,"bytes_in":400,"bytes_out":40,"datagrams":4,"device":"car-a","end":${NOVEMBER},"over_bytes":230,"overhead":{"datagram_bytes":0,"round_bytes":1,"segment_bytes":5},"overhead_bytes":40,"plan":"basic","plan_version":1,"records":12,"segments":8,"start":${OCTOBER},"time_zone":"UTC"}`;
 const OLD_HASH = 'aecfdbbbef08c077e5cf48ba77eed706fb61c1d5b7cb3ef637282a1197c78ac4';
