@@ -97,7 +97,7 @@ function consumption(bytes: Bytes, k: number, out: FrameResult): void {
   else if (first === LETTER_M) out.attr(A.FuelConsumption, value);
 }
 
-/** Of the second mask: AdBlue, and who drives. */
+/** Of the second mask: AdBlue, axles, how the vehicle is driven, and its drivers. */
 function secondMask(bytes: Bytes, k: number, end: number, out: FrameResult): number {
   const mask = hexadecimal(bytes, k);
   let p = k + 1;
@@ -105,11 +105,25 @@ function secondMask(bytes: Bytes, k: number, end: number, out: FrameResult): num
     if (((mask >>> bit) & 1) === 0) continue;
     const text = width(p) > 0 && width(p) <= 64;
     if (bit === 0 && firstOf(bytes, p) === LETTER_P && realBehind(bytes, p, 1) >= 0) out.attr(A.AdBlue, realBehind(bytes, p, 1));
+    else if (bit in DRIVING && !Number.isNaN(real(bytes, p))) out.attr(DRIVING[bit] ?? 0, real(bytes, p));
     else if (text && bit in DRIVERS) out.attrText(DRIVERS[bit] ?? 0, ascii(bytes, fieldFrom(p), fieldTo(p)).trim());
     p++;
   }
   return p;
 }
+
+const DRIVING: Readonly<Record<number, number>> = {
+  1: A.AxleOne,
+  2: A.AxleThree,
+  3: A.AxleFour,
+  8: A.EngineBraking,
+  9: A.PedalBraking,
+  10: A.KickDowns,
+  11: A.EffectiveSpeedHours,
+  12: A.CruiseHours,
+  13: A.KickDownHours,
+  14: A.BrakeApplications,
+};
 
 const DRIVERS: Readonly<Record<number, number>> = {
   15: A.DriverId,

@@ -147,7 +147,7 @@ function read(report: Report, bytes: Bytes, end: number, sent: number, state: Qu
       position(report, bytes, base, end, state, out);
       break;
     case Kind.Can:
-      canReport(bytes, base, end, out);
+      canReport(bytes, base, end, state, out);
       break;
     case Kind.Obd:
       obd(bytes, base, end, out);
@@ -165,13 +165,13 @@ function read(report: Report, bytes: Bytes, end: number, sent: number, state: Qu
       wifiReport(bytes, end, out);
       break;
     case Kind.Data:
-      dataReport(bytes, end, out);
+      dataReport(bytes, end, state, out);
       break;
     case Kind.Transparent:
-      transparent(bytes, end, out);
+      transparent(bytes, end, state, out);
       break;
     case Kind.Accessory:
-      accessoryReport(bytes, base, end, out);
+      accessoryReport(report, bytes, base, end, state, out);
       break;
     case Kind.Output:
       outputReport(bytes, base, end, out);

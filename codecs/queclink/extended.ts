@@ -23,7 +23,7 @@ export function extended(bytes: Bytes, mask: number, s: number, end: number, sta
   }
   if ((mask & 0x18) !== 0) k = fuelBlocks(bytes, k, end, mask, out);
   if ((mask & 0xe0) !== 0) return;
-  if ((mask & 0x100) !== 0) accessories(bytes, k, end, out);
+  if ((mask & 0x100) !== 0) accessories(bytes, k + 1, whole(bytes, k), LEAD, end, out);
 }
 
 /** One hexadecimal value; newer units: number, n × (type, value), of which some have two fields in front of the value. */
@@ -72,25 +72,55 @@ function put(bytes: Bytes, k: number, id: number, out: FrameResult): void {
   if (!Number.isNaN(value)) out.attr(id, value);
 }
 
-/** number, n × (index, type, model, raw data, append mask 4, a field a bit) */
-function accessories(bytes: Bytes, k: number, end: number, out: FrameResult): void {
-  const tags = whole(bytes, k);
-  let p = k + 1;
-  for (let n = 0; n < tags && n < N && p + 4 < end; n++) {
-    if (width(p + 3) > 0) out.attrText(A.TagData + n, ascii(bytes, fieldFrom(p + 3), fieldTo(p + 3)));
-    const mask = isHex(bytes, p + 4, 4) ? hexadecimal(bytes, p + 4) : 0;
-    p = accessory(bytes, p + 5, mask, n, out);
+/** Fields in front of the mask of an accessory in GTERI: index, type, model, raw data. */
+const LEAD = 4;
+
+/**
+ * `tags` accessories from field k on: `lead` fields, append mask 4, a field a bit. Some bits have several fields, on some units one: what ends at
+ * `end` holds.
+ */
+export function accessories(bytes: Bytes, k: number, tags: number, lead: number, end: number, out: FrameResult): void {
+  const wide = behind(bytes, k, tags, lead, true) === end || behind(bytes, k, tags, lead, false) !== end;
+  let p = k;
+  for (let n = 0; n < tags && n < N && p + lead < end; n++) {
+    if (lead === LEAD && width(p + 3) > 0) out.attrText(A.TagData + n, ascii(bytes, fieldFrom(p + 3), fieldTo(p + 3)));
+    p = accessory(bytes, p + lead, wide, n, out);
   }
 }
 
-/** The fields of one accessory, by its mask; returns the field behind. */
-export function accessory(bytes: Bytes, k: number, mask: number, n: number, out: FrameResult): number {
+/** Fields of a bit: inputs and outputs, event, magnet (number, counter, state), relay. */
+const SEVERAL: Readonly<Record<number, number>> = { 7: 3, 8: 2, 12: 3, 14: 2 };
+
+function fieldsOf(bit: number, wide: boolean): number {
+  return wide ? (SEVERAL[bit] ?? 1) : 1;
+}
+
+/** The field behind so many accessories. */
+function behind(bytes: Bytes, k: number, tags: number, lead: number, wide: boolean): number {
   let p = k;
+  for (let n = 0; n < tags && n < N && p < count; n++) {
+    const mask = maskAt(bytes, p + lead);
+    p += lead + 1;
+    for (let bit = 0; bit < 16; bit++) if (((mask >> bit) & 1) === 1) p += fieldsOf(bit, wide);
+  }
+  return p;
+}
+
+function maskAt(bytes: Bytes, k: number): number {
+  return isHex(bytes, k, 4) ? hexadecimal(bytes, k) : 0;
+}
+
+/** The fields of one accessory behind its mask in field k; returns the field behind. */
+function accessory(bytes: Bytes, k: number, wide: boolean, n: number, out: FrameResult): number {
+  const mask = maskAt(bytes, k);
+  let p = k + 1;
   const fine = (mask & 0x800) !== 0;
   for (let bit = 0; bit < 16; bit++) {
     if (((mask >> bit) & 1) === 0) continue;
-    if (p < count && width(p) > 0) accessoryField(bytes, p, bit, n, fine, out);
-    p++;
+    const next = p + fieldsOf(bit, wide);
+    // Of several fields the last is what the accessory says.
+    if (next <= count && width(next - 1) > 0) accessoryField(bytes, next - 1, bit, n, fine, out);
+    p = next;
   }
   return p;
 }

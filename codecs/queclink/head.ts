@@ -43,6 +43,7 @@ for (const [field, attribute, most] of [
   [Head.LightType, A.ReportType, ANY],
   [Head.Counter, A.Counter, ANY],
   [Head.WarningType, A.WarningType, ANY],
+  [Head.FatigueDegree, A.FatigueDegree, ANY],
   [Head.SupplyMv, A.ExternalMv, ANY],
   [Head.AnalogMv, A.Analog, ANY],
   [Head.ReportId, A.ReportId, ANY],

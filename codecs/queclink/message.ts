@@ -2,17 +2,19 @@ import { ascii, type Bytes, decimal, hexDigit } from '../../src/base/wire/index.
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
 import { canBlock } from './can.ts';
-import { accessory } from './extended.ts';
+import { accessories } from './extended.ts';
 import { fieldFrom, fieldTo, hexadecimal, isHex, textOf, whole, width } from './fields.ts';
 import { cells } from './network.ts';
-import { accessPoints, block, findPlace, LONGITUDE } from './position.ts';
+import { accessPoints, block, findPlace, LONGITUDE, trailer } from './position.ts';
+import type { Report } from './report.ts';
+import type { QueclinkState } from './state.ts';
 import { readState, stateAt } from './status.ts';
 import { percent } from './tail.ts';
 
 /** Reports that are not a head, a position and a tail. */
 
 /** report type, CAN device state, mask 8 hex, a field a bit; accuracy to UTC and cells are found from their place (protocol.md section 6.7). */
-export function canReport(bytes: Bytes, base: number, end: number, out: FrameResult): void {
+export function canReport(bytes: Bytes, base: number, end: number, state: QueclinkState, out: FrameResult): void {
   const r = out.row();
   const mask = firstMask(bytes, base, end);
   const place = findPlace(bytes, base + LONGITUDE, end);
@@ -20,7 +22,12 @@ export function canReport(bytes: Bytes, base: number, end: number, out: FrameRes
     if (whole(bytes, mask - 1) >= 0) out.attr(A.CanState, whole(bytes, mask - 1));
     canBlock(bytes, mask, place < 0 ? end : place - LONGITUDE, out);
   }
-  if (place >= 0) block(bytes, place - LONGITUDE, true, out, r);
+  placed(bytes, place, state, out, r);
+}
+
+/** The position whose longitude stands in field `place`, -1 for none. */
+function placed(bytes: Bytes, place: number, state: QueclinkState, out: FrameResult, r: number): void {
+  if (place >= 0) trailer(bytes, block(bytes, place - LONGITUDE, true, out, r), state, out, r);
 }
 
 function firstMask(bytes: Bytes, base: number, end: number): number {
@@ -50,23 +57,37 @@ export function wifiReport(bytes: Bytes, end: number, out: FrameResult): void {
 }
 
 /** GTDAT: data; or type, two reserved, data, a position. The data may have commas. */
-export function dataReport(bytes: Bytes, end: number, out: FrameResult): void {
+export function dataReport(bytes: Bytes, end: number, state: QueclinkState, out: FrameResult): void {
   const r = out.row();
   const place = findPlace(bytes, 4 + LONGITUDE, end);
   const long = place >= 4 + 3 + 1 + LONGITUDE;
   const text = textOf(bytes, long ? 7 : 4, place < 0 ? end : place - LONGITUDE);
   if (text !== '') out.attrText(A.Data, text);
-  if (place >= 0) block(bytes, place - LONGITUDE, true, out, r);
+  placed(bytes, place, state, out, r);
 }
 
-/** GTDTT: reserved, data type, length, data in hex of that length; the reserved ones differ in number. */
-export function transparent(bytes: Bytes, end: number, out: FrameResult): void {
-  out.row();
+/** GTDTT: reserved, data type, length, data of that length or twice that in hex; the reserved ones differ in number. Some have a position behind it. */
+export function transparent(bytes: Bytes, end: number, state: QueclinkState, out: FrameResult): void {
+  const r = out.row();
+  const place = findPlace(bytes, 4 + LONGITUDE, end);
+  transparentData(bytes, place < 0 ? end : place - LONGITUDE, out);
+  placed(bytes, place, state, out, r);
+}
+
+function transparentData(bytes: Bytes, end: number, out: FrameResult): void {
   for (let k = Math.min(10, end - 2); k >= 5; k--) {
     const length = whole(bytes, k);
-    if (length <= 0 || width(k + 1) !== 2 * length) continue;
-    const text = unhexed(bytes, fieldFrom(k + 1), fieldTo(k + 1));
-    out.attrText(A.Data, text === '' ? ascii(bytes, fieldFrom(k + 1), fieldTo(k + 1)) : text);
+    if (length <= 0) continue;
+    const from = fieldFrom(k + 1);
+    if (width(k + 1) === 2 * length) {
+      const text = unhexed(bytes, from, fieldTo(k + 1));
+      out.attrText(A.Data, text === '' ? ascii(bytes, from, fieldTo(k + 1)) : text);
+      fuelSensor(text, out);
+      return;
+    }
+    if (fieldTo(end - 1) - from !== length) continue;
+    const text = textOf(bytes, k + 1, end);
+    out.attrText(A.Data, text);
     fuelSensor(text, out);
     return;
   }
@@ -93,12 +114,19 @@ function fuelSensor(text: string, out: FrameResult): void {
   if (level !== undefined) out.attr(A.FuelSensor, Number(level));
 }
 
-/** GTBID: number, model, append mask, a field a bit (as in GTERI), a position. */
-export function accessoryReport(bytes: Bytes, base: number, end: number, out: FrameResult): void {
+/**
+ * GTBID: number, n × (model, append mask, a field a bit). GTBAA: index, type, model, type of the alarm, append mask, a field a bit. Both as in GTERI,
+ * and a position behind them.
+ */
+export function accessoryReport(report: Report, bytes: Bytes, base: number, end: number, state: QueclinkState, out: FrameResult): void {
   const r = out.row();
   const place = findPlace(bytes, base + LONGITUDE, end);
-  if (isHex(bytes, base + 2, 4)) accessory(bytes, base + 3, hexadecimal(bytes, base + 2), 0, out);
-  if (place >= 0) block(bytes, place - LONGITUDE, true, out, r);
+  const stop = place < 0 ? end : place - LONGITUDE;
+  if (report.name === 'GTBAA') {
+    if (hexadecimal(bytes, base + 3) >= 0) out.attr(A.EventCode, hexadecimal(bytes, base + 3));
+    accessories(bytes, base + 4, 1, 0, stop, out);
+  } else accessories(bytes, base + 1, Math.max(1, whole(bytes, base)), 1, stop, out);
+  placed(bytes, place, state, out, r);
 }
 
 /** GTDOS: output, state. */

@@ -38,6 +38,7 @@ export const Head = {
   SupplyMv: 28,
   AnalogMv: 29,
   Counter: 30,
+  FatigueDegree: 31,
 } as const;
 export type Head = (typeof Head)[keyof typeof Head];
 
@@ -74,6 +75,7 @@ export const HEAD_NAMES: Readonly<Record<Head, string>> = {
   [Head.SupplyMv]: 'supply, mV',
   [Head.AnalogMv]: 'analogue input, mV',
   [Head.Counter]: 'counter',
+  [Head.FatigueDegree]: 'degree of fatigue',
 };
 
 /** Reports with a reader of their own. */
@@ -198,6 +200,7 @@ export const REPORTS: readonly Report[] = [
   at('CRA', [Head.Counter], 'collision'),
   at('ANT', [Head.Antenna], ['', 'gnss_antenna_cut', 'gnss_antenna_short']),
   at('RMD', [Head.Roaming]),
+  at('FLA', [], 'fuel_drop'),
   at('GSS', [Head.GnssOk, Head.Satellites, Head.Skip, Head.Skip]),
   at('IDN', [Head.Skip, Head.Skip], 'idle'),
   at('IDF', [Head.Skip, Head.Duration]),
@@ -206,7 +209,7 @@ export const REPORTS: readonly Report[] = [
   at('IDA', [Head.Skip, Head.DriverId, Head.Authorised, Head.Number], 'driver_identified'),
   at('STR', [Head.ReportId, Head.Type, Head.State, Head.Temperature, Head.BatteryPct]),
   at('CTN', [Head.ReportId, Head.Type, Head.State, Head.Temperature, Head.BatteryPct]),
-  at('DAR', [Head.WarningType, Head.Skip, Head.Skip, Head.Skip]),
+  at('DAR', [Head.WarningType, Head.FatigueDegree, Head.Skip, Head.Skip]),
   report('ERI', Kind.Extended, [Head.EriMask, ...GENERAL]),
   of(Kind.Can, 'CAN'),
   of(Kind.Obd, 'OBD'),
@@ -217,6 +220,7 @@ export const REPORTS: readonly Report[] = [
   of(Kind.Data, 'DAT'),
   of(Kind.Transparent, 'DTT'),
   of(Kind.Accessory, 'BID'),
+  of(Kind.Accessory, 'BAA'),
   of(Kind.Plain, 'PNA', 'power_on'),
   of(Kind.Plain, 'PFA', 'power_off'),
   of(Kind.Plain, 'PDP'),
