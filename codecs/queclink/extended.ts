@@ -77,15 +77,16 @@ const LEAD = 4;
 
 /**
  * `tags` accessories from field k on: `lead` fields, append mask 4, a field a bit. Some bits have several fields, on some units one: what ends at
- * `end` holds.
+ * `end` holds. Returns the field behind.
  */
-export function accessories(bytes: Bytes, k: number, tags: number, lead: number, end: number, out: FrameResult): void {
+export function accessories(bytes: Bytes, k: number, tags: number, lead: number, end: number, out: FrameResult): number {
   const wide = behind(bytes, k, tags, lead, true) === end || behind(bytes, k, tags, lead, false) !== end;
   let p = k;
   for (let n = 0; n < tags && n < N && p + lead < end; n++) {
     if (lead === LEAD && width(p + 3) > 0) out.attrText(A.TagData + n, ascii(bytes, fieldFrom(p + 3), fieldTo(p + 3)));
     p = accessory(bytes, p + lead, wide, n, out);
   }
+  return p;
 }
 
 /** Fields of a bit: inputs and outputs, event, magnet (number, counter, state), relay. */

@@ -4,8 +4,8 @@ import { A } from './attributes.ts';
 import { canBlock } from './can.ts';
 import { accessories } from './extended.ts';
 import { fieldFrom, fieldTo, hexadecimal, isHex, textOf, whole, width } from './fields.ts';
-import { cells } from './network.ts';
-import { accessPoints, block, findPlace, LONGITUDE, trailer } from './position.ts';
+import { cell, cells } from './network.ts';
+import { accessPoints, BLOCK, block, findPlace, LONGITUDE, trailer } from './position.ts';
 import type { Report } from './report.ts';
 import type { QueclinkState } from './state.ts';
 import { readState, stateAt } from './status.ts';
@@ -21,6 +21,8 @@ export function canReport(bytes: Bytes, base: number, end: number, state: Quecli
   if (mask >= 0) {
     if (whole(bytes, mask - 1) >= 0) out.attr(A.CanState, whole(bytes, mask - 1));
     canBlock(bytes, mask, place < 0 ? end : place - LONGITUDE, out);
+    // Of a unit without a fix the cell stands where it always does: at the end, a reserved field behind it.
+    if (place < 0 && hexadecimal(bytes, mask) >= 0x80000000) cell(bytes, end - 5, out);
   }
   placed(bytes, place, state, out, r);
 }
@@ -122,11 +124,13 @@ export function accessoryReport(report: Report, bytes: Bytes, base: number, end:
   const r = out.row();
   const place = findPlace(bytes, base + LONGITUDE, end);
   const stop = place < 0 ? end : place - LONGITUDE;
-  if (report.name === 'GTBAA') {
-    if (hexadecimal(bytes, base + 3) >= 0) out.attr(A.EventCode, hexadecimal(bytes, base + 3));
-    accessories(bytes, base + 4, 1, 0, stop, out);
-  } else accessories(bytes, base + 1, Math.max(1, whole(bytes, base)), 1, stop, out);
-  placed(bytes, place, state, out, r);
+  const isAlarm = report.name === 'GTBAA';
+  if (isAlarm && hexadecimal(bytes, base + 3) >= 0) out.attr(A.EventCode, hexadecimal(bytes, base + 3));
+  const behind = isAlarm
+    ? accessories(bytes, base + 4, 1, 0, stop, out)
+    : accessories(bytes, base + 1, Math.max(1, whole(bytes, base)), 1, stop, out);
+  if (place >= 0) placed(bytes, place, state, out, r);
+  else if (behind + BLOCK <= end) trailer(bytes, block(bytes, behind, false, out, r), state, out, r);
 }
 
 /** GTDOS: output, state. */
