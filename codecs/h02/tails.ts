@@ -27,7 +27,12 @@ export function readExtras(bytes: Bytes, k: number, hex: boolean, listed: boolea
   while (n > k && isEmpty(bytes, n - 1)) n--;
   const fields = n - k;
   if (fields >= 4 && readShape(bytes, k, n, hex, listed, out)) return;
-  if (fields > 0) out.attrText(Attr.Extra, ascii(bytes, fieldAt(k), Math.min(fieldAt(k) + MOST_EXTRA, fieldAt(n) - 1)));
+  keep(bytes, k, n, out);
+}
+
+/** Fields from `at` to n − 1 that nothing is known of, as they came. */
+function keep(bytes: Bytes, at: number, n: number, out: FrameResult): void {
+  if (at < n) out.attrText(Attr.Extra, ascii(bytes, fieldAt(at), Math.min(fieldAt(at) + MOST_EXTRA, fieldAt(n) - 1)));
 }
 
 /** A tail of fields k to n − 1 that has one of the shapes; false: it has none. */
@@ -38,14 +43,15 @@ function readShape(bytes: Bytes, k: number, n: number, hex: boolean, listed: boo
     return true;
   }
   if (fields >= 6 && (readCellList(bytes, k + 2, k, n, out) || readCellList(bytes, k + 1, k, n, out))) return true;
-  // Behind the cell one field more (battery or ICCID), or the mileage and voltage of V5.
+  // Behind the cell one field more (battery or ICCID), or two, which are the mileage and voltage of V5 on one make.
   if (fields > 6 || (fields === 6 && !listed && !startsDecimal(bytes, k))) return false;
   const serving = out.cells;
   if (!readCell(bytes, k, hex, out)) return false;
-  if (fields === 4 || (fields === 6 && !listed)) return true;
-  if (width(bytes, k + 4) >= 15) readIccid(bytes, k + 4, out);
-  else batteryStep(bytes, k + 4, out);
-  if (fields === 6 && out.cells > serving) readNeighbours(bytes, k + 5, serving, hex || !startsDecimal(bytes, k), out);
+  let read = k + 4;
+  if (width(bytes, read) >= 15) readIccid(bytes, read++, out);
+  else if ((fields === 5 || listed) && batteryStep(bytes, read, out)) read++;
+  if (!listed) keep(bytes, read, n, out);
+  else if (fields === 6 && out.cells > serving) readNeighbours(bytes, k + 5, serving, hex || !startsDecimal(bytes, k), out);
   return true;
 }
 
@@ -184,7 +190,10 @@ export function signalDbm(bytes: Bytes, k: number): number {
   return level < 0 && level > -200 ? level : 0;
 }
 
-export function batteryStep(bytes: Bytes, k: number, out: FrameResult): void {
-  const percent = batteryPercent(whole(bytes, k));
+/** The battery code in field k (protocol.md section 5.2); false: something else stands there. */
+export function batteryStep(bytes: Bytes, k: number, out: FrameResult): boolean {
+  const code = whole(bytes, k);
+  const percent = batteryPercent(code);
   if (percent >= 0) out.attr(Attr.BatteryPct, percent);
+  return percent >= 0 || code === 0;
 }

@@ -42,6 +42,26 @@ describe('a position with n fields behind its status word', () => {
   });
 });
 
+describe('behind a cell', () => {
+  const CELL = '460,00,10342,4283';
+  it.each([
+    ['V1', '', undefined],
+    ['V1', ',0', undefined],
+    ['V1', ',6', undefined],
+    ['V5', ',2921283', '2921283'],
+    ['V5', ',1000,125', '1000,125'],
+    ['V1', ',5,12.6', '5,12.6'],
+    ['V6', ',89610000000000000001F', undefined],
+    ['V6', ',89610000000000000001F,', undefined],
+    ['V6', ',89610000000000000001F,85', '85'],
+  ])('%s with%s: what is not known of it is kept', (type, tail, extra) => {
+    const [record = {}] = read(`*HQ,${DEVICE},${type},${GROUP},${CELL}${tail}#`);
+    expect(record['cells']).toEqual([{ mcc: 460, mnc: 0, lac: 10342, cid: 4283 }]);
+    expect(Object(record['attrs'])['extra']).toEqual(extra);
+    expect(Object(record['attrs'])['iccid']).toEqual(tail.startsWith(',8961') ? '89610000000000000001' : undefined);
+  });
+});
+
 describe('a value of a text at its limits', () => {
   const cases: readonly [text: string, name: string, value: unknown][] = [
     ['HTBT,0', 'battery_pct', 0],
