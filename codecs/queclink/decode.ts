@@ -174,7 +174,7 @@ function read(report: Report, bytes: Bytes, end: number, sent: number, state: Qu
       accessoryReport(report, bytes, base, end, state, out);
       break;
     case Kind.Output:
-      outputReport(bytes, base, end, out);
+      outputReport(bytes, base, end, state, out);
       break;
     case Kind.Updated:
       out.row();

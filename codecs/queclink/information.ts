@@ -155,10 +155,12 @@ function version(bytes: Bytes, k: number): string {
   return value < 0 ? textOf(bytes, k, k + 1) : `${value >> 8}.${String(value & 255).padStart(2, '0')}`;
 }
 
-/** External power 0/1, reserved, battery %, volts, charging, LED: found by their range. */
+/** External power 0/1, its mV (vehicle units), battery %, volts, charging, LED: found by their range. */
 function battery(bytes: Bytes, end: number, out: FrameResult): void {
   const external = whole(bytes, 4);
   if (external === 0 || external === 1) out.attr(A.ExternalPower, external);
+  const mv = end > 5 ? whole(bytes, 5) : -1;
+  if (mv > 1000 && mv <= 100_000) out.attr(A.ExternalMv, mv);
   const b = batteryField(bytes, 5, Math.min(end, 12));
   if (b === 0) return;
   out.attr(A.BatteryV, real(bytes, b));

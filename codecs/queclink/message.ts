@@ -133,9 +133,10 @@ export function accessoryReport(report: Report, bytes: Bytes, base: number, end:
   else if (behind + BLOCK <= end) trailer(bytes, block(bytes, behind, false, out, r), state, out, r);
 }
 
-/** GTDOS: output, state. */
-export function outputReport(bytes: Bytes, base: number, end: number, out: FrameResult): void {
-  out.row();
+/** GTDOS: output, state, a position (some). */
+export function outputReport(bytes: Bytes, base: number, end: number, state: QueclinkState, out: FrameResult): void {
+  const r = out.row();
+  placed(bytes, findPlace(bytes, base + LONGITUDE, end), state, out, r);
   if (base + 1 >= end) return;
   const output = width(base) <= 2 ? decimal(bytes, fieldFrom(base), fieldTo(base)) : -1;
   const on = whole(bytes, base + 1);
