@@ -1,6 +1,6 @@
 import { ascii, type Bytes, crc16X25, hex, u16be } from '../../src/base/wire/index.ts';
 import type { Layout, Note } from '../../src/codec/index.ts';
-import { networkSize } from './blocks.ts';
+import { lbsSize, networkSize } from './blocks.ts';
 import { declared, stops } from './frame.ts';
 import {
   ACCESS_POINT,
@@ -93,6 +93,11 @@ class Walk {
     if (this.left < 4) return this;
     const narrow = networkSize(this.#bytes, this.#at) === 3;
     return this.block(wide ? (narrow ? LBS15 : LBS16) : narrow ? LBS8 : LBS9);
+  }
+
+  /** Bytes of the cell that begins `ahead` of this place. */
+  lbsBytes(ahead: number, wide: boolean): number {
+    return lbsSize(this.#bytes, this.#at + ahead, wide);
   }
 
   network(): this {
@@ -196,15 +201,19 @@ function located(w: Walk, wide: boolean): void {
   if (w.left === 4) w.block(MILEAGE);
 }
 
-/** With an LBS length of 0 there is no cell, in one length of frame 45 bytes in place of it; two families have other fields behind the position. */
+/**
+ * With an LBS length of 0 there is no cell, in one length of frame 45 bytes in place of it; two families have other fields behind the
+ * position. Where the cell and the status do not fit, nothing behind the position is read.
+ */
 function alarm(w: Walk, number: number, size: number): void {
   if (size < 24) return;
   w.block(DT6).block(GPS12);
   const none = w.peek(0) === 0 && (size <= 25 || size === 69);
   const isOther = number === 0x16 && ((size === 31 && w.peek(0) < 0x80) || (size === 33 && w.peek(1) < 0x80));
-  if (isOther || (size < 30 && !none)) return;
+  const wide = number > 0xa0;
+  if (isOther || w.left < 1 + (none ? 0 : w.lbsBytes(1, wide)) + STATUS.bytes) return;
   w.block(LBS_LENGTH);
-  if (!none) w.lbs(number > 0xa0);
+  if (!none) w.lbs(wide);
   else if (size === 69) w.bytes(45, 'filler');
   w.block(STATUS);
   if (number === 0x27 || number === 0xa4) w.block(FENCE);

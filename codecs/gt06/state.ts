@@ -185,7 +185,7 @@ export class Gt06State {
 
   /** A frame was seen that only this variant explains. */
   learn(variant: Variant): void {
-    if (!this.whole || this.fixedVariant !== Variant.Auto || this.variant === variant) return;
+    if (!this.whole || this.fixedVariant !== Variant.Auto) return;
     if (this.#candidate !== variant) {
       this.#candidate = variant;
       this.#count = 0;

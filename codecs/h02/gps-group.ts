@@ -84,12 +84,10 @@ export function readPlace(bytes: Bytes, lat: number, row: number, out: FrameResu
 export function readTime(bytes: Bytes, timeField: number, dateField: number, row: number, state: H02State, out: FrameResult): number {
   const hms = sixDigits(bytes, timeField);
   const dmy = sixDigits(bytes, dateField);
-  let time = Number.NaN;
-  if (hms >= 0 && dmy >= 0) {
-    const month = Math.floor(dmy / 100) % 100;
-    const minute = Math.floor(hms / 100) % 100;
-    time = epochMs(2000 + (dmy % 100), month, Math.floor(dmy / 10000), Math.floor(hms / 10000), minute, hms % 100);
-  }
+  const month = Math.floor(dmy / 100) % 100;
+  const minute = Math.floor(hms / 100) % 100;
+  // Of a field that is not six digits, -1, each part is negative: NaN.
+  const time = epochMs(2000 + (dmy % 100), month, Math.floor(dmy / 10000), Math.floor(hms / 10000), minute, hms % 100);
   if (Number.isNaN(time)) {
     out.flags[row] = RowFlag.NoTime;
     return 0;

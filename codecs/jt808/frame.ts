@@ -130,10 +130,13 @@ export class Content {
   }
 }
 
-/** The byte that two stand for, -1 if they are not an escape: then the first stands for itself, and the checksum decides. */
+/**
+ * The byte that two stand for, -1 if they are not an escape: then the first stands for itself, and the checksum decides. In the standard
+ * alphabet `first` is 7D.
+ */
 function escaped(first: number, second: number, e7: boolean): number {
   if (second !== 1 && second !== 2) return -1;
-  if (!e7) return first === 0x7d ? 0x7c + second : -1;
+  if (!e7) return 0x7c + second;
   if (first === 0xe6) return 0xe5 + second;
   return first === 0x3e ? 0x3f - second : -1;
 }

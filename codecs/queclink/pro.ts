@@ -67,7 +67,7 @@ export function decodePro(bytes: Bytes, start: number, end: number, state: Quecl
 function identify(bytes: Bytes, at: number, state: QueclinkState): boolean {
   if (state.knows(bytes, at, at + 8)) return true;
   const digits = bcdDigits(bytes, at, at + 8);
-  if (digits === '' || !digits.startsWith('0')) return false;
+  if (!digits.startsWith('0')) return false;
   state.keep(bytes, at, at + 8, digits.slice(1));
   return true;
 }

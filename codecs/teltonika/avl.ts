@@ -343,7 +343,6 @@ function finishEvent(eventId: number, priority: number, family: Family, r: numbe
   const found = find(eventId, firstAttr, out);
   // A value that is not a measurement reports nothing (invariant 5).
   if (found < 0) out.event[r] = isRaw(eventId, firstAttr, out) ? 0 : rule.absent;
-  else if (rule.text) out.event[r] = rule.beyond;
   else out.event[r] = rule.byValue[out.attrNum[found]!] ?? rule.beyond;
   const zone = family.zones.get(eventId);
   if (zone !== undefined) out.attrText(GEOFENCE, zone);

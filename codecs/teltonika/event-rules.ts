@@ -11,8 +11,6 @@ export interface EventRule {
   readonly beyond: number;
   /** When the element itself is not among the record's: legal (protocol.md section 3.8). */
   readonly absent: number;
-  /** The element is a text: that it is there, is the event `beyond`. */
-  readonly text: boolean;
 }
 
 function rule(values: Readonly<Record<number, EventName>>, beyond?: EventName, absent?: EventName): EventRule {
@@ -21,7 +19,6 @@ function rule(values: Readonly<Record<number, EventName>>, beyond?: EventName, a
     byValue: Array.from({ length: last + 1 }, (_, value) => indexOf(values[value])),
     beyond: indexOf(beyond),
     absent: indexOf(absent),
-    text: false,
   };
 }
 
@@ -36,7 +33,7 @@ function on(name: EventName): EventRule {
 
 /** Any value but 0 is the event. */
 function any(name: EventName): EventRule {
-  return { byValue: [0], beyond: indexOf(name), absent: indexOf(name), text: false };
+  return { byValue: [0], beyond: indexOf(name), absent: indexOf(name) };
 }
 
 const DOORS = ['front_left_door_open', 'front_right_door_open', 'rear_left_door_open', 'rear_right_door_open', 'trunk_door_open'];
@@ -62,7 +59,8 @@ export const EVENT_RULES: ReadonlyMap<string, EventRule> = new Map([
   ['man_down', on('fall_down')],
   ['motorcycle_fall_detection', on('fall_down')],
   ['immobilizer', rule({ 1: 'driver_identified', 2: 'driver_identified' })],
-  ['driver_id', { byValue: [], beyond: indexOf('driver_identified'), absent: 0, text: true }],
+  // A text: that it is there, is the event.
+  ['driver_id', { byValue: [], beyond: indexOf('driver_identified'), absent: 0 }],
   ['tamper_record_event', any('tamper')],
   ['can_door_status', any('door')],
   ...DOORS.map((door): [string, EventRule] => [`can_ssf_${door}`, rule({ 1: 'door' })]),

@@ -28,7 +28,7 @@ function frame(bytes: Bytes, start: number, end: number, state: State): number {
   if (u16be(bytes, start + 2) !== 0) return LOST;
   if (end - start < 8) return 0;
   const length = u32be(bytes, start + 4);
-  if (length >= 3) return length > MAX_FRAME - ENVELOPE ? LOST : ENVELOPE + length;
+  if (length >= 3) return ENVELOPE + length;
   if (!state.counts) return LOST;
   const n = measure(bytes, start, end, 4);
   return n < 0 ? LOST : n;

@@ -182,6 +182,16 @@ describe('explain', () => {
     [0x16, '0901cc00287d0012345646503e0102', ['content 15']],
     [0x26, '0901cc0000', ['content 23']],
     [0x26, '0901cc00287d001f71', ['content 9']],
+    // A byte of the status is missing, of each form of the cell.
+    [0x26, '0901cc00287d001f7146050403', ['content 13']],
+    [0x27, '0981cc0001287d001f7146050403', ['content 14']],
+    [0x26, '0901cc00287d001f71460504', ['content 12']],
+    [0xa4, `0901cc00${'0000287d'}${'0000000000001f71'}46050403`, ['content 20']],
+    [
+      0xa4,
+      `0901cc00${'0000287d'}${'0000000000001f71'}4605040302ff`,
+      ['LBS_length 1', 'MCC 2', 'MNC 1', 'LAC 4', 'cell_id 8', ...STATUS, 'fence_number 1'],
+    ],
   ])('of an alarm %d with %s behind the position names what decode reads', (number, tail, expected) => {
     expect(behind(number, GPS18 + tail)).toEqual(expected);
   });
@@ -192,6 +202,10 @@ describe('explain', () => {
     [0x15, true, `0007${'00000007'}4f4b210002`, ['length 2', 'server_flag 4', 'text 3', 'language 2']],
     [0x81, true, `0007${'00000007'}4f4b21`, ['length 2', 'server_flag 4', 'text 3']],
     [0x15, false, `00${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
+    [0x15, false, `09${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 5']],
+    [0x15, false, `0a${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
+    [0x15, false, `03${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
+    [0x15, true, `ffff${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 4', 'language 2']],
   ])('of a reply %d names what decode reads: %s %s', (number, long, content, expected) => {
     expect(behind(number, content, long)).toEqual(expected);
   });

@@ -80,6 +80,34 @@ describe('a position in a message of any length', () => {
       }
   });
 
+  it('of locks, up to whatever block it goes, keeps what is behind it where the blocks do not end in front of a status', () => {
+    const cell = '01cc00287d001f7146';
+    const lock = (gps: string, main: string, near: string, wifi: string, behind: string): Record<string, unknown> => {
+      const content = `${GPS18.slice(0, 12)}${gps}${GPS18.slice(12)}${main}${cell}${near}${wifi}aabbccddeeffc4${behind}`;
+      const [record = {}] = read(frameOf(0x32, content, true)).records;
+      return Object(record['attrs'] ?? {});
+    };
+    expect(lock('0c', '09', '00', '07', '0200')).toMatchObject({ status: 2 });
+    expect(lock('0c', '09', '00', '07', '02')).toMatchObject({ status: 2 });
+    expect(lock('0c', '09', '00', '07', '0200')['extra']).toBeUndefined();
+    for (const [main, near, wifi, behind] of [
+      ['09', '00', '07', ''],
+      ['09', '00', '09', '0200'],
+      ['09', '00', '0a', '0200'],
+      ['09', '09', '07', '0200'],
+      ['09', 'ff', '07', '0200'],
+      ['14', '00', '07', '0200'],
+      ['ff', '00', '07', '0200'],
+      ['08', '00', '07', '0200'],
+      ['01', '00', '07', '0200'],
+    ] as const) {
+      const attrs = lock('0c', main, near, wifi, behind);
+      expect(attrs['status'], `${main} ${near} ${wifi} ${behind}`).toBeUndefined();
+      expect(attrs['extra'], `${main} ${near} ${wifi} ${behind}`).toBe(`${main}${cell}${near}${wifi}aabbccddeeffc4${behind}`);
+    }
+    expect(lock('0b', '09', '00', '07', '0200')).toEqual({});
+  });
+
   it('keeps what no layout explains', () => {
     for (const number of [0x16, 0x26, 0x31, 0x32, 0x1a, 0x2a, 0x24, 0x37]) {
       const [record = {}] = read(frameOf(number, `${GPS18}0102030405`, false)).records;

@@ -59,6 +59,17 @@ describe('a variant', () => {
     expect(attrsOf(connect({ variant: 'r11' }), R11)['external_v']).toBe(12.58);
   });
 
+  it('is not given up for another that came between its own frames', () => {
+    const connection = connect();
+    for (let n = 0; n < 3; n++) attrsOf(connection, text('location-seeworld'));
+    const learned = (): string | undefined => gt06.tcp?.describeMemo?.(gt06.tcp.memo?.(connection.feed.state) ?? 0)['variant'];
+    const other = text('16-4');
+    for (const frame of [other, other, text('location-seeworld'), other]) attrsOf(connection, frame);
+    expect(learned()).toBe('seeworld');
+    for (let n = 0; n < 2; n++) attrsOf(connection, other);
+    expect(learned()).toBe('trx16i');
+  });
+
   it('stays with its own connection when two are interleaved', () => {
     const r11 = connect();
     const plain = connect();
@@ -146,6 +157,12 @@ describe('the zone', () => {
     const before = timeOf(connection, 'location-12-manual');
     connection.feed.push(bytesOf(command('TimeZone:E,8,0;')));
     expect(timeOf(connection, 'location-12-manual')).toBe(Number(before) - 8 * 3600_000);
+    // A zone word that is none gave none, and takes none away.
+    const untold = new RecordFeed(gt06, 'tcp', { memo: 1024 + 60 });
+    untold.feed.push(bytesOf(seal('787811010123456789012345270103d0000100000d0a')));
+    expect(timeOf(untold, 'location-12-manual')).toBe(Number(before) - 3600_000);
+    untold.feed.push(bytesOf(command('TimeZone:E,8,0;')));
+    expect(timeOf(untold, 'location-12-manual')).toBe(Number(before) - 8 * 3600_000);
     // The login's zone wins.
     const told = connect();
     told.feed.push(bytesOf(command('TimeZone:E,8,0;')));

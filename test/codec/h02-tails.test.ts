@@ -62,6 +62,11 @@ describe('behind a cell', () => {
   });
 });
 
+it.each(['460', '460,00', '460,00,10365', ',,7', '0,1'])('a tail of too few fields for a cell is kept: %s', (tail) => {
+  const [record] = read(`*HQ,${DEVICE},V1,${GROUP},${tail}#`);
+  expect([record?.['cells'], record?.['attrs']]).toMatchObject([undefined, { extra: tail }]);
+});
+
 describe('a value of a text at its limits', () => {
   const cases: readonly [text: string, name: string, value: unknown][] = [
     ['HTBT,0', 'battery_pct', 0],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import jt808 from '../../codecs/jt808/index.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
-import { jt808Frame, jt808Report as report } from '../helpers/jt808.ts';
+import { jt808Frame, jt808Message, jt808Report as report } from '../helpers/jt808.ts';
 
 /** What a connection learns: alarms that are on, and the maker. */
 
@@ -128,6 +128,71 @@ describe('the maker', () => {
     expect(jt808.tcp?.describeMemo?.(memoBehind(connection))).toMatchObject({ dialect: 'jimi' });
     const again = connect({ adopt: memoBehind(connection) });
     expect(jt808.tcp?.describeMemo?.(memoBehind(again))).toMatchObject({ dialect: 'jimi' });
+  });
+
+  const dialectBehind = (frame: Uint8Array): string => {
+    const connection = connect();
+    connection.feed.push(frame);
+    return jt808.tcp?.describeMemo?.(memoBehind(connection))['dialect'] ?? '';
+  };
+  it.each([
+    ['JC371', 'jimi'],
+    ['VL502', 'jimi'],
+    ['VL402', ''],
+    ['XJC371', ''],
+    ['XVL502', ''],
+    ['BSJ-A6', 'bsj'],
+    ['XBSJ-A6', ''],
+    ['C5', 'c5'],
+    ['C5L', 'c5'],
+    ['C5LX', ''],
+    ['XC5', ''],
+    ['W15L', 'seeworld'],
+    ['W15L-A', 'seeworld'],
+    ['W15', ''],
+    ['XW15L', ''],
+    ['G10LS', 'g10ls'],
+    ['XG10LS', ''],
+    ['G-360P', 'padlock'],
+    ['G508P', 'padlock'],
+    ['G-361P', ''],
+    ['XG-360P', ''],
+    ['MV710G', 'mv'],
+    ['MV810G', 'mv'],
+    ['MV910G', ''],
+    ['XMV710G', ''],
+  ])('is told by the model %s: "%s"', (model, dialect) => {
+    const name = Buffer.from(model.padEnd(20, '\0')).toString('hex');
+    const register = `002c012c3730313131${name}${Buffer.from('A000001').toString('hex')}00${'00'.repeat(4)}`;
+    expect(dialectBehind(jt808Message('0100', register))).toBe(dialect);
+  });
+
+  it.each([
+    ['6102000bf30101', 'g10ls'],
+    ['6102000bf4020001', 'g10ls'],
+    ['f30101', ''],
+    ['f4020001', ''],
+    ['6102000bf303010203', ''],
+    ['6102000bf407aabbccddeeffc4', ''],
+  ])('is told by items that only a G10LS sends together: %s: "%s"', (items, dialect) => {
+    expect(dialectBehind(report(0, items))).toBe(dialect);
+  });
+
+  const none = { mode: undefined, charging: undefined };
+  it.each([
+    ['g10ls', 'f60405000001', { mode: 5, charging: true }],
+    ['g10ls', 'f60405000002', { mode: 5, charging: false }],
+    ['g10ls', 'f603050000', none],
+    ['g10ls', 'f6050500000100', none],
+    ['standard', 'f60405000001', none],
+    ['bsj', 'f60405000001', none],
+    ['aovx', 'f604020100c8', { ...none, event_code: 2, motion: true }],
+    ['standard', 'f6020064', { ...none, air_pressure: 100 }],
+  ])('changes what F6 means: %s, %s: %j', (dialect, items, expected) => {
+    const connection = connect({ options: { dialect } });
+    connection.feed.push(report(0, items));
+    const attrs: Record<string, unknown> = { ...Object(connection.records.at(-1)?.[0]?.['attrs']) };
+    expect(Object.fromEntries(Object.keys(expected).map((name) => [name, attrs[name]]))).toEqual(expected);
   });
 
   it('named by the operator is not learned over, and is in no memo', () => {

@@ -159,6 +159,75 @@ it('a sentence begins with a digit', () => {
     expect(frame(Buffer.from(text), 0, text.length), text).toBe(length);
 });
 
+it.each([
+  ['12345', 'malformed'],
+  ['123456', 'heartbeat'],
+  ['12345678901234', 'heartbeat'],
+  ['123456789012345', 'heartbeat'],
+  ['1234567890123456', 'malformed'],
+  ['1234a6', 'malformed'],
+])('a sentence says who it is from: %s is %s', (phone, kind) => {
+  const [frame] = new RecordFeed(jt808, 'tcp', {}).feed.push(Buffer.from(`(${phone},1,001,BASE,2,TIME)`));
+  expect(frame).toMatchObject({ kind, reason: kind === 'malformed' ? 'short' : '' });
+});
+
+it.each([
+  [undefined, ''],
+  [undefined, '7e'],
+  [undefined, '7e0002'],
+  [undefined, `7e${'00'.repeat(2098)}`],
+  [false, `7e${'00'.repeat(2099)}`],
+  [true, `7e${'00'.repeat(13)}7e`],
+  [false, `7e${'00'.repeat(12)}7e`],
+  [false, `7e${'00'.repeat(12)}017e`],
+  [false, 'e7'],
+  [false, `e7${'00'.repeat(13)}e7`],
+  [false, '2831323334353629'],
+  [false, '00'],
+])('whether a stream is of this codec: %s (%#)', (expected, hex) => {
+  expect(jt808.recognise(bytesOf(hex), 0, hex.length / 2)).toBe(expected);
+});
+
+describe('a text of a serial port', () => {
+  it.each([
+    ['40', undefined],
+    ['400102', undefined],
+    ['40010241', 'A'],
+    ['41', undefined],
+    ['4141', 'A'],
+    ['4241', 'A'],
+    ['4341', undefined],
+  ])('in %s: %s', (body, text) => {
+    const record = read(jt808Message('0900', body));
+    expect([record['kind'], record['external_data']]).toEqual([text === undefined ? undefined : 'status', text]);
+  });
+});
+
+it('the identity of a vehicle stands behind the mark that it is known, and is whole', () => {
+  const vin = (mark: string, digits: string): unknown =>
+    read(jt808Message('0900', `f026102917311000000b${mark}${Buffer.from(digits).toString('hex')}`))['vin'];
+  const whole = 'WVWZZZ1JZXW000001';
+  expect([vin('01', whole), vin('ff', whole), vin('00', whole), vin('01', whole.slice(1))]).toEqual([whole, whole, undefined, undefined]);
+});
+
+describe('an area or a route', () => {
+  // Item 12: kind 1, id 4, direction 1.
+  const item = (direction: string): string => `1206${'01'}${'00000007'}${direction}`;
+  it.each([
+    [0x100000, '', 'geofence_enter'],
+    [0x200000, '', 'geofence_enter'],
+    [0x100000, item('00'), 'geofence_enter'],
+    [0x200000, item('00'), 'geofence_enter'],
+    [0x100000, item('01'), 'geofence_exit'],
+    [0x200000, item('01'), 'geofence_exit'],
+    [0x800000, item('00'), 'geofence_exit'],
+    // A direction changes no other alarm.
+    [0x2, item('01'), 'overspeed'],
+  ])('of alarm word %d with item "%s" is %s', (word, items, event) => {
+    expect(read(jt808Report(word, items))['event']).toBe(event);
+  });
+});
+
 it('the alarm of an assistant is read where its state and its date can be', () => {
   // Id 4, state, speed, altitude 2, place 8, time 6 whose month is the second, vehicle 2, label 16, count, position and alarms of a tyre.
   const tyre = (state: string, month: string, count: string): unknown =>

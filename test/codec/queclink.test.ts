@@ -5,6 +5,7 @@ import queclink from '../../codecs/queclink/index.ts';
 import { modelByCode, modelOf } from '../../codecs/queclink/model.ts';
 import { BY_NAME } from '../../codecs/queclink/report.ts';
 import { putU16be, putU32be } from '../../src/base/wire/index.ts';
+import { KIT_NOW } from '../../src/codec/kit/index.ts';
 import { bytesOf, fixtureTests, frameLines, hostileLines, RecordFeed } from '../helpers/fixtures.ts';
 import { type ExpectedValue, type VectorValue, vectorTests } from '../helpers/vectors.ts';
 
@@ -72,7 +73,7 @@ function patched(id: string, at: number, bytes: string): Uint8Array {
 /** With its length and its checksum (codecs/queclink/protocol.md section 10). */
 function sealed(frame: Uint8Array): Uint8Array {
   const end = frame.length;
-  if (frame[1] === 0) frame[end - 2] = crc8(frame, 0, end - 2);
+  if (frame[1] === 0 || frame[1] === 0x10) frame[end - 2] = crc8(frame, 0, end - 2);
   else putU16be(frame, end - 4, crc16Ccitt(frame, 4, end - 4));
   return frame;
 }
@@ -356,6 +357,52 @@ describe('the model of a binary frame', () => {
   it.each(['02', '0F', '1A', '2f', '4B', '45', 'FC', '8203'])('%s is that of a text with this type', (prefix) => {
     expect(modelByCode(Number.parseInt(prefix, 16)).name).toBe(modelOf(`${prefix}0101`).name);
     expect(modelOf(`${prefix}0101`).name).not.toBe('');
+  });
+});
+
+describe('a frame of the format Pro', () => {
+  const behind = (frame: Uint8Array): string => {
+    const connection = new RecordFeed(queclink, 'tcp', {});
+    connection.feed.decode(sealed(frame), 0, frame.length);
+    return connection.feed.frames.map(({ kind, reason }) => `${kind} ${reason}`).join();
+  };
+  it('that ends within its head is short', () => {
+    const heartbeat = bytesOf(LINES.get('pro-heartbeat') ?? '');
+    expect(behind(heartbeat)).toBe('heartbeat ');
+    // Flags that announce a packet number, in 24 bytes and in 25.
+    const record = (bytes: number): Uint8Array => {
+      const frame = new Uint8Array(bytes);
+      frame.set([0x2b, 0, 0, bytes, 0x80, 0, 0, 0x01, 0x23, 0x45, 0x67, 0x89, 0x01, 0x23, 0x45]);
+      frame[bytes - 1] = 0x24;
+      return frame;
+    };
+    expect([23, 24, 25].map((bytes) => behind(record(bytes)))).toEqual(['malformed short', 'malformed short', 'status ']);
+  });
+
+  it.each(['1135790246811220', '0a35790246811220', '013579024681122f', 'ffffffffffffffff'])(
+    'has an identity of digits behind a 0: not %s',
+    (id) => {
+      expect(behind(patched('pro-heartbeat', 3, id))).toBe('malformed bad_id');
+    },
+  );
+});
+
+describe('a command', () => {
+  const encoded = (key: number, password: string): string => {
+    const out = new Uint8Array(256);
+    const state = new RecordFeed(queclink, 'tcp', { options: { password, model: 'gv300' } }).feed.state;
+    const length = queclink.tcp?.encodeCommand?.({ type: 'locate', parameters: {} }, key, state, out, 0, KIT_NOW) ?? 0;
+    return Buffer.from(out.subarray(0, length)).toString();
+  };
+  it.each([
+    [1, 'abc', 'AT+GTRTO=abc,1,,,,,,0001$'],
+    [0xffff, '', 'AT+GTRTO=gv300,1,,,,,,FFFF$'],
+    [0x10000, 'abc', ''],
+    [1, 'a'.repeat(20), `AT+GTRTO=${'a'.repeat(20)},1,,,,,,0001$`],
+    [1, 'a'.repeat(21), ''],
+    [1, 'a,b', ''],
+  ])('has a serial of four digits and a password of letters and digits: %d %s', (key, password, text) => {
+    expect(encoded(key, password)).toBe(text);
   });
 });
 

@@ -63,11 +63,17 @@ describe('teltonika stream', () => {
     ['HTTP', '474554202f20485454502f312e310d0a'],
     ['a length of zero', '00000000000000000801'],
     ['a length of 4 GiB', '00000000ffffffff0801'],
+    ['a length of one byte more than the longest', '00000000000028010801'],
     ['a preamble that is not zero', '0000000100000036'],
     ['21 digits', `0015${'31'.repeat(21)}`],
   ])('is lost behind %s', (_what, hex) => {
     const connection = feed(teltonika, 'tcp', [bytesOf(hex)]);
     expect([connection.stopped, connection.frames.length]).toEqual([Stop.TooLong, 0]);
+  });
+
+  it('waits for the longest data field', () => {
+    const connection = feed(teltonika, 'tcp', [bytesOf('00000000000028000801')]);
+    expect([connection.stopped, connection.pending]).toEqual([Stop.None, 10]);
   });
 
   it('reads a record without a fix, whatever came before it on another connection', () => {

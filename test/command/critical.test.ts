@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import jt808 from '../../codecs/jt808/index.ts';
+import queclink from '../../codecs/queclink/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { type Codec, checkOptions, type Options } from '../../src/codec/index.ts';
 import { areOpposite } from '../../src/fleet/command/command.ts';
@@ -83,6 +84,28 @@ it.each(['RELAY,1#', 'RELAY,223456,1#', 'prelay,1', 'DYD#', 'DYD,000000#'])('jt8
   expect(custom(jt808, text).switches).toMatchObject([{ immobilises: true }]);
 });
 
+it.each([
+  ['GTOUT=1,0,0', [[1, true]]],
+  ['AT+GTOUT=0,0,0,,,,,,,,,,,,,', [[1, false]]],
+  [
+    'gtout= 1 ,,,0,0,0,2,0,0,0,0,0,,,,',
+    [
+      [1, true],
+      [2, false],
+      [3, true],
+      [4, false],
+    ],
+  ],
+  ['GTOUT=,,,,,,,,,1,0,0,,,,', [[4, true]]],
+  // What stands behind the fourth output is none.
+  ['GTOUT=,,,,,,,,,,,,1,0,0', []],
+  ['GTOUT=12,0,0,x', []],
+  ['GTOUT', []],
+  ['GTRTO=1,0,0', []],
+] as const)('queclink: what %s switches, and that it may immobilise', (text, expected) => {
+  expect(custom(queclink, text).switches).toEqual(expected.map(([output, on]) => ({ output, on, immobilises: on })));
+});
+
 describe('a text amounts to the command whose words it has', () => {
   const cases: readonly [Codec, text: string, actsAs: string][] = [
     [jt808, 'SERVER,1,example.org,5015,0#', 'set_server'],
@@ -90,6 +113,15 @@ describe('a text amounts to the command whose words it has', () => {
     [jt808, 'SERVER#', 'custom'],
     [jt808, 'FACTORY#', 'set_server'],
     [jt808, 'RESET#', 'reboot'],
+    [queclink, 'GTSRI=3,,1,gps.example.com,5004,,,,10,1,,,,', 'set_server'],
+    [queclink, 'AT+GTQSS=internet,,,3,,1,gps.example.com,5004', 'set_server'],
+    [queclink, 'gtbsi=internet,,', 'set_server'],
+    [queclink, 'GTRTO=3,,,,,', 'reboot'],
+    [queclink, 'GTRTO=4,,,,,', 'set_server'],
+    [queclink, 'GTRTO=5,,,,,', 'set_server'],
+    [queclink, 'GTRTO=1,,,,,', 'custom'],
+    [queclink, 'GTRTO=33,,,,,', 'custom'],
+    [queclink, 'GTFRI=3,,,,,', 'custom'],
     [teltonika, 'setparam 2004:example.org;2005:5027', 'set_server'],
     [teltonika, 'setparam 10050:30;2001:internet', 'set_server'],
     [teltonika, 'SETPARAM 1245 192.0.2.1', 'set_server'],
