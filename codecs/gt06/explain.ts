@@ -1,6 +1,6 @@
 import { ascii, type Bytes, crc16X25, hex, u16be } from '../../src/base/wire/index.ts';
 import type { Layout, Note } from '../../src/codec/index.ts';
-import { lbsSize, networkSize } from './blocks.ts';
+import { isGps18, lbsSize, networkSize } from './blocks.ts';
 import { declared, stops } from './frame.ts';
 import {
   ACCESS_POINT,
@@ -95,6 +95,11 @@ class Walk {
     return this.block(wide ? (narrow ? LBS15 : LBS16) : narrow ? LBS8 : LBS9);
   }
 
+  /** Is this a position, with a date and a place that can be? */
+  get beginsWithFix(): boolean {
+    return isGps18(this.#bytes, this.#at, this.#end);
+  }
+
   /** Bytes of the cell that begins `ahead` of this place. */
   lbsBytes(ahead: number, wide: boolean): number {
     return lbsSize(this.#bytes, this.#at + ahead, wide);
@@ -144,7 +149,7 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
     case 0x22:
     case 0x2d:
     case 0xa0:
-      located(w, number === 0xa0);
+      located(w, number, size);
       return;
     case 0x13:
     case 0x23:
@@ -159,7 +164,7 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
       return;
     case 0x19:
     case 0xa5:
-      w.lbs(number === 0xa5).block(STATUS);
+      lbsAlarm(w, number === 0xa5, size);
       return;
     case 0x18:
     case 0x28:
@@ -167,13 +172,13 @@ function content(w: Walk, number: number, long: boolean, size: number): void {
     case 0x2c:
     case 0xa1:
     case 0xa2:
-      cells(w, number === 0xa1 || number === 0xa2, number === 0x2c || number === 0xa2);
+      cells(w, number, size);
       return;
     case 0x17:
     case 0x1a:
     case 0x2a:
     case 0xa7:
-      addressRequest(w, number);
+      addressRequest(w, number, size);
       return;
     case 0x15:
     case 0x81:
@@ -195,8 +200,12 @@ function heartbeat(w: Walk, number: number, size: number): void {
   if (number === 0x23 && size === 6) w.block(HEARTBEAT_VOLTAGE);
 }
 
-function located(w: Walk, wide: boolean): void {
-  w.block(DT6).block(GPS12).lbs(wide);
+/** In some lengths families have another cell behind the position, or no position in front. */
+function located(w: Walk, number: number, size: number): void {
+  if (((number !== 0x12 && size === 55) || (number === 0x12 && size === 34)) && !w.beginsWithFix) return;
+  w.block(DT6).block(GPS12);
+  if ((number === 0x22 || number === 0x2d) && size === 42) return;
+  w.lbs(number === 0xa0);
   if (w.left === 3 || w.left === 7) w.block(UPLOAD);
   if (w.left === 4) w.block(MILEAGE);
 }
@@ -220,6 +229,12 @@ function alarm(w: Walk, number: number, size: number): void {
   if (w.left === 4) w.block(MILEAGE);
 }
 
+/** The cell and the status, where both fit; a longer message without the wide cell is one of another family. */
+function lbsAlarm(w: Walk, wide: boolean, size: number): void {
+  if (size < 8 || (!wide && size >= 18) || size < w.lbsBytes(0, wide) + STATUS.bytes) return;
+  w.lbs(wide).block(STATUS);
+}
+
 /** Length of flag and text: two bytes in a long frame where they fit; one that does not fit says nothing. LANG may be missing. */
 function reply(w: Walk, long: boolean): void {
   const two = w.peek(0) * 256 + w.peek(1);
@@ -229,15 +244,28 @@ function reply(w: Walk, long: boolean): void {
   w.text(length >= 0 && length <= w.left ? length : w.left - 2, 'text').bytes(2, 'language');
 }
 
-/** GPS18, or the cell alone (17, A7), and the number of the phone that asked. */
-function addressRequest(w: Walk, number: number): void {
+/** GPS18, or the cell alone (17, A7), and the number of the phone that asked. In two lengths 17 is a position with a card. */
+function addressRequest(w: Walk, number: number, size: number): void {
+  if (number === 0x17 && (size === 34 || size === 35)) {
+    w.block(DT6).block(GPS12).lbs(false);
+    return;
+  }
   if (number === 0x17 || number === 0xa7) w.lbs(number === 0xa7);
   else w.block(DT6).block(GPS12);
   w.block(PHONE);
 }
 
-function cells(w: Walk, wide: boolean, wifi: boolean): void {
-  w.block(DT6).network();
+/** In one length each, 18 has the area once for all its cells, and A2 is a position. */
+function cells(w: Walk, number: number, size: number): void {
+  const wide = number === 0xa1 || number === 0xa2;
+  const wifi = number === 0x2c || number === 0xa2;
+  w.block(DT6);
+  if (number === 0xa2 && size === 59) {
+    w.block(GPS12).lbs(true);
+    return;
+  }
+  w.network();
+  if (number === 0x18 && size === 32) return;
   for (let i = 0; i < 7; i++) w.block(wide ? CELL_WIDE : CELL);
   w.byte('timing advance');
   if (!wifi) {

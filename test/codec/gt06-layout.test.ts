@@ -197,6 +197,27 @@ describe('explain', () => {
   });
 
   it.each([
+    // The cell of a SEEWORLD has four bytes; NT and QH302R begin otherwise.
+    [0x22, `${GPS18}01cc00287d00001f71${'00'.repeat(15)}`, ['content 24']],
+    [0x22, `01${'0123456789012345'}${'00'.repeat(46)}`, ['content 55']],
+    [0x12, `${'81'.repeat(34)}`, ['content 34']],
+    [0x12, `${GPS18}01cc00287d001f71${'00'.repeat(8)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', 'content 8']],
+    // The first manual: one area, cells of three bytes. Six bytes of a date, then a network.
+    [0x18, `${GPS18.slice(0, 12)}01cc00287d${'1f7146'.repeat(7)}`, ['MCC 2', 'MNC 1', 'content 23']],
+    // LW4G.
+    [0xa2, `${GPS18}01cc000000287d0000000000001f71${'00'.repeat(26)}`, ['MCC 2', 'MNC 1', 'LAC 4', 'cell_id 8', 'content 26']],
+    // A position with a card.
+    [0x17, `${GPS18}01cc00287d001f71${'00'.repeat(9)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', 'content 9']],
+    // Cell and status; a byte less; the SPACE10X.
+    [0x19, '01cc00287d001f714605040302', ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', ...STATUS]],
+    [0x19, '01cc00287d001f7146050403', ['content 12']],
+    [0x19, `01cc00287d001f714605040302${'00'.repeat(5)}`, ['content 18']],
+    [0xa5, `01cc000000287d0000000000001f714605040302`, ['MCC 2', 'MNC 1', 'LAC 4', 'cell_id 8', ...STATUS]],
+  ])('of a message %d with a layout of a family names no other: %s', (number, content, expected) => {
+    expect(behind(number, content)).toEqual(expected);
+  });
+
+  it.each([
     [0x15, false, `07${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
     [0x15, true, `07${'00000007'}4f4b210002`, ['length 1', 'server_flag 4', 'text 3', 'language 2']],
     [0x15, true, `0007${'00000007'}4f4b210002`, ['length 2', 'server_flag 4', 'text 3', 'language 2']],
