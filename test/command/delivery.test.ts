@@ -373,6 +373,17 @@ describe('commands on their way down', () => {
     expect(await comesTo(third, 'answered')).toMatchObject({ attempts: 1, values: { valid: false } });
   });
 
+  it('5: when such a text was the reply, the next one is that of the next command', async () => {
+    const device = new Device({ ...teltonika, replyMs: 150 });
+    for (const reply of ['Firmware of another family', 'Firmware of yet another']) {
+      const sent = device.sent.length;
+      const command = await queue('version');
+      await device.got(sent + 1);
+      device.reply(reply);
+      expect(await comesTo(command, 'answered')).toMatchObject({ reply, attempts: 1 });
+    }
+  });
+
   it("5: such a text may be the late reply to another command, and is nobody's then", async () => {
     const device = new Device({ ...teltonika, replyMs: 150 });
     const lost = await queue('status');
@@ -423,6 +434,32 @@ describe('commands on their way down', () => {
     const device = new Device();
     await comesTo(command, 'unknown');
     await comesTo(await queue('version', { expires: Date.now() + 50, when: 'moving' }), 'expired');
+    expect(device.sent).toEqual([]);
+  });
+
+  it('3: one that an earlier version has sent once, and put back, does not go again', async () => {
+    const command = await queue('engine_stop');
+    await store.update('commands', `d01 ${command.id}`, (text) => JSON.stringify({ ...JSON.parse(text ?? ''), attempts: 1 }));
+    const device = new Device();
+    expect((await comesTo(command, 'unknown')).history.at(-1)?.note).toBe('sent once by an earlier version');
+    expect(device.sent).toEqual([]);
+  });
+
+  it('3: one that is marked and has not left is as if it was not, when the connection ends', async () => {
+    const device = new Device();
+    const marked = ledger.sending.bind(ledger);
+    vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
+      const claimed = await marked(command, key);
+      device.clear = false;
+      return claimed;
+    });
+    const command = await queue('engine_stop');
+    await eventually(() => expect(device.waits).toBe(true));
+    expect((await ledger.get('d01', command.id))?.state).toBe('sent');
+    delivery.detached(device);
+    expect(await comesTo(command, 'queued')).toMatchObject({ attempts: 0 });
+    const back = new Device();
+    await back.got(1);
     expect(device.sent).toEqual([]);
   });
 

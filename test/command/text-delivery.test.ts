@@ -207,6 +207,12 @@ describe('a command by text message', () => {
     expect(events.at(-1)).toMatchObject({ state: 'answered', reply: '[VERSION]NT06E_10' });
   });
 
+  it('ends as sent when the device does not reply to it', async () => {
+    const command = await submitted({ type: 'reboot' });
+    const done = await reaches(command, 'sent', 1, `${TOOK}; the device does not reply to this`);
+    expect(done.ended).toBeGreaterThan(0);
+  });
+
   it('is answered by the reply in a message that is a frame (4)', async () => {
     const command = await submitted({ device: GL300 });
     await reaches(command, 'sent', 1, TOOK);

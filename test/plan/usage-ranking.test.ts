@@ -79,6 +79,21 @@ describe.each(['lmdb', 'redis'] as const)('the loudest devices, %s', (kind) => {
     expect(ids(await ranking.loudest('records', { ...even, limit: 20 }))).toEqual(some);
   });
 
+  it('nearest to a cap are of the plans that have one, of either kind', async () => {
+    const store = await stores.open(kind);
+    const plans = [
+      { ...UNLIMITED, name: 'bytes', bytes_cap: 1_000 },
+      { ...UNLIMITED, name: 'records', records_cap: 10 },
+    ];
+    for (const plan of plans) await store.write([PLANS.put(firstOf(plan, 0, 'test'), plan.name)]);
+    for (const plan of ['bytes', 'records', 'default', 'nowhere'])
+      await store.write([
+        DEVICES.put(deviceSchema.parse({ id: `d-${plan}`, plan }), `d-${plan}`),
+        { table: 'usage', key: usageKey(`d-${plan}`, cycle), add: { bytes_in: 500, records: 9 } },
+      ]);
+    expect(ids(await new UsageRanking(store, () => NOW).nearest())).toEqual(['d-records', 'd-bytes']);
+  });
+
   it('cost no scan of devices, and one of the sums in a minute, invariant 1', async () => {
     const reads = { devices: 0, sums: 0, lists: new Map<string, number>() };
     const store = interposed(await stores.open(kind), {

@@ -1,8 +1,11 @@
+import net, { type AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { defineCodec } from '../../src/codec/index.ts';
 import { ConnectionLimit } from '../../src/in/listen/connection-limit.ts';
 import type { ListenLimits } from '../../src/in/listen/listen-host.ts';
+import { Listeners } from '../../src/in/listen/listeners.ts';
 import { listenTcp, type TcpListener } from '../../src/in/listen/tcp.ts';
 import { openHost } from '../helpers/listen-host.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
@@ -147,6 +150,48 @@ describe('a TCP listener', () => {
     }
     await closed;
     expect(await world.count('closes', { reason: 'drain' })).toBe(50);
+  });
+
+  it('invariant 5: ends faster when the time would not do, each connection well before the deadline', async () => {
+    let now = 0;
+    world = await openHost([toy]);
+    listener = await listenTcp(
+      { codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 },
+      { ...world.host, clock: { ...systemClock, elapsed: () => now } },
+    );
+    for (let n = 0; n < 6; n++) {
+      const device = await connect();
+      device.send(toyLogin(String(10_000_000 + n), false));
+      await device.until((d) => d.received.length === ANSWER);
+    }
+    const closed = listener.close(10);
+    now = 1;
+    await eventually(() => expect(devices.filter(({ ended }) => ended)).toHaveLength(2));
+    now = 6;
+    await eventually(() => expect(devices.filter(({ ended }) => ended)).toHaveLength(6));
+    for (const device of devices) device.close();
+    await closed;
+  });
+
+  it('takes a connection that another process has accepted; for a listener that is not there it is closed', async () => {
+    await listen(toy);
+    const plan = { codec: 'toy', transport: 'tcp', host: '127.0.0.1', port: 0, idleMs: 60_000 } as const;
+    const listeners = new Listeners([plan], new Map([['toy', toy]]), world.host);
+    await listeners.openAll();
+    let index = 0;
+    const acceptor = net.createServer((socket) => listeners.adopt(index, socket));
+    await new Promise<void>((resolve) => acceptor.listen(0, '127.0.0.1', resolve));
+    const { port } = acceptor.address() as AddressInfo;
+    const taken = await TcpDevice.connect(port);
+    taken.send(login);
+    await taken.until((d) => d.received.length === ANSWER || d.ended);
+    expect(taken.received).toHaveLength(ANSWER);
+    index = 1;
+    const lost = await TcpDevice.connect(port);
+    await lost.until((d) => d.ended);
+    taken.close();
+    acceptor.close();
+    await listeners.close(1000, () => {});
   });
 
   it('meters for nobody what never said who it is, and for the device what comes while its connection ends', async () => {

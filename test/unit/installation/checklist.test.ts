@@ -63,6 +63,14 @@ test('1: a good unit passes every item', () => {
   expect(isComplete(items)).toBe(true);
 });
 
+test('supply and signal are as the last record tells them', () => {
+  const mended = evaluate(
+    WANTED,
+    seen({}, (i) => record(i, {}, i < 7 ? { external_v: 9.1, gsm_level: 1 } : {})),
+  );
+  expect([stateOf(mended, 'power'), stateOf(mended, 'signal')]).toEqual(['passed: 12.4 V', 'passed: 4 of 5']);
+});
+
 test('nothing passes before anything has come', () => {
   const items = evaluate(WANTED, seen({ frames: 0, known: false, protocol: '', records: [], command: undefined }));
   expect(items.every(({ state }) => state === 'waiting')).toBe(true);

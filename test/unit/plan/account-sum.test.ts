@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+import { accountSum, type Statement } from '../../../src/fleet/plan/statement.ts';
+
+const ONE: Statement = {
+  device: 'd-1',
+  account: 'acme',
+  plan: 'default',
+  plan_version: 1,
+  time_zone: 'UTC',
+  start: 0,
+  end: 1,
+  bytes_in: 1,
+  bytes_out: 2,
+  segments: 3,
+  datagrams: 4,
+  records: 5,
+  overhead: { segment_bytes: 0, datagram_bytes: 0, round_bytes: 1 },
+  overhead_bytes: 0,
+  billed_bytes: 3,
+};
+const frozen = { ...ONE, provisional: false, number: 1, hash: 'a' };
+const open = { ...ONE, device: 'd-2', provisional: true };
+
+it.each([
+  ['all statements of a cycle that is over', [frozen, { ...frozen, number: 2, hash: 'b' }], true, false],
+  ['one of several is still to be made', [frozen, open], true, true],
+  ['none is made', [open], true, true],
+  ['another may come', [frozen], false, true],
+])('the sum of an account is final, and has a hash, only when every statement is: %s', (_, all, isWhole, provisional) => {
+  const sum = accountSum(all, isWhole);
+  expect([sum.provisional, 'hash' in sum]).toEqual([provisional, !provisional]);
+  expect(sum).toMatchObject({ records: 5 * all.length, billed_bytes: 3 * all.length });
+});
