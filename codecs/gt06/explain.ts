@@ -231,7 +231,7 @@ function alarm(w: Walk, number: number, size: number): void {
 
 /** The cell and the status, where both fit; a longer message without the wide cell is one of another family. */
 function lbsAlarm(w: Walk, wide: boolean, size: number): void {
-  if (size < 8 || (!wide && size >= 18) || size < w.lbsBytes(0, wide) + STATUS.bytes) return;
+  if ((!wide && size >= 18) || size < w.lbsBytes(0, wide) + STATUS.bytes) return;
   w.lbs(wide).block(STATUS);
 }
 

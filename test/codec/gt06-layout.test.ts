@@ -168,6 +168,7 @@ describe('explain', () => {
     'course_and_status',
   ]);
   const STATUS = ['terminal_information 1', 'voltage_level 1', 'GSM_signal 1', 'alarm 1', 'language 1'];
+  const CELLS = ['LAC 2', 'cell_id 3', 'RSSI 1', 'LAC 2', 'cell_id 3', 'RSSI 1', 'LAC 2', 'cell_id 3', 'RSSI 1'];
   const LBS = ['LBS_length 1', 'MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3'];
   it.each([
     [0x26, '0901cc00287d001f714605040302', [...LBS, ...STATUS]],
@@ -208,11 +209,23 @@ describe('explain', () => {
     [0xa2, `${GPS18}01cc000000287d0000000000001f71${'00'.repeat(26)}`, ['MCC 2', 'MNC 1', 'LAC 4', 'cell_id 8', 'content 26']],
     // A position with a card.
     [0x17, `${GPS18}01cc00287d001f71${'00'.repeat(9)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', 'content 9']],
+    [0x17, `${GPS18}01cc00287d001f71${'00'.repeat(8)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', 'content 8']],
     // Cell and status; a byte less; the SPACE10X.
     [0x19, '01cc00287d001f714605040302', ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', ...STATUS]],
     [0x19, '01cc00287d001f7146050403', ['content 12']],
     [0x19, `01cc00287d001f714605040302${'00'.repeat(5)}`, ['content 18']],
     [0xa5, `01cc000000287d0000000000001f714605040302`, ['MCC 2', 'MNC 1', 'LAC 4', 'cell_id 8', ...STATUS]],
+    // The standard layouts in the same lengths.
+    [0x22, `${GPS18}01cc00287d001f71${'00'.repeat(29)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', 'content 29']],
+    [0x12, `${GPS18}01cc00287d001f71${'00'.repeat(16)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', 'content 16']],
+    [0x12, `${'81'.repeat(55)}`, ['MCC 2', 'MNC 2', 'LAC 2', 'cell_id 3', 'content 28']],
+    [0x2d, `${GPS18}01cc00287d00001f71${'00'.repeat(15)}`, ['content 24']],
+    [
+      0x28,
+      `${GPS18.slice(0, 12)}01cc00${'287d001f7146'.repeat(3)}${'00'.repeat(5)}`,
+      ['MCC 2', 'MNC 1', ...CELLS, 'timing advance 1', 'language 2', 'content 2'],
+    ],
+    [0x19, `01cc00287d001f714605040302${'00'.repeat(4)}`, ['MCC 2', 'MNC 1', 'LAC 2', 'cell_id 3', ...STATUS, 'content 4']],
   ])('of a message %d with a layout of a family names no other: %s', (number, content, expected) => {
     expect(behind(number, content)).toEqual(expected);
   });
