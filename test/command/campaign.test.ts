@@ -177,8 +177,8 @@ describe.each(['lmdb', 'redis'] as const)('campaigns, with the state in %s', (ki
     const id = await begin(first, { canary_pct: 0, rate: 60 });
     await slow.promise;
     expect(sentTo(shared)).toEqual(['d-0']);
-    // Its lease has run out.
-    shared.now += 31_000;
+    // Its lease runs out in this moment.
+    shared.now += 30_000;
     const second = server(await stores.open(kind), shared, 'two');
     await eventually(() => expect(sentTo(shared)).toHaveLength(2));
     await second.stop();

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -27,6 +27,7 @@ let now: number;
 let counts: string[];
 let events: { device: string; state: unknown }[];
 let poked: string[];
+let warned: (string | undefined)[];
 const devices = new Map<string, Device>();
 const included = new Map<string, readonly string[]>();
 /** What others do while a command is handed in. */
@@ -37,7 +38,7 @@ beforeEach(() => {
   store = new LmdbStore({ directory, log: silentLog });
   now = NOW;
   ledger = new Ledger(store, () => now, 3);
-  [counts, events, poked] = [[], [], []];
+  [counts, events, poked, warned] = [[], [], [], []];
   devices.clear();
   included.clear();
   meanwhile = async () => {};
@@ -55,7 +56,7 @@ beforeEach(() => {
       await meanwhile();
       return included.get(plan);
     },
-    log: silentLog,
+    log: { ...silentLog, warn: (_fields, message) => void warned.push(message) },
     poke: (device) => poked.push(device),
     record: (device, event) => events.push({ device, state: Reflect.get(event, 'state') }),
     count: (state) => counts.push(state),
@@ -249,6 +250,27 @@ describe('a command that waits', () => {
     now = NOW + 1001;
     await eventually(async () => expect(await states()).toEqual(['expired', 'expired', 'expired']));
     expect(counts.filter((state) => state === 'expired')).toHaveLength(3);
+  });
+
+  it('4: that another process has ended in the same moment is left as it is, and holds no other up', async () => {
+    const first = await accepted(draft({ expires: NOW + 1000 }));
+    const second = await accepted(draft({ expires: NOW + 1000, again: true }));
+    const get = ledger.get.bind(ledger);
+    vi.spyOn(ledger, 'get').mockImplementationOnce(async (device, id) => {
+      const found = await get(device, id);
+      await ledger.cancelled(found ?? first, 'by another');
+      return found;
+    });
+    intake.start();
+    now = NOW + 1000;
+    await eventually(async () =>
+      expect((await Promise.all([first, second].map(({ id }) => get('d-1', id)))).map((one) => one?.state).toSorted()).toEqual([
+        'cancelled',
+        'expired',
+      ]),
+    );
+    await intake.stop();
+    expect(warned).toEqual([]);
   });
 
   it('4: that was sent has a minute more for its reply; a critical one is unknown then, until a person says how it came out', async () => {

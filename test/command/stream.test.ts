@@ -54,6 +54,7 @@ it('a lost consumer group does not give the commands of the past again', async (
   if (stores.redis === undefined || client === undefined) throw new Error('no Redis');
   onTestFinished(() => client.disconnect());
   const taken: unknown[] = [];
+  const warned: unknown[] = [];
   const reading = (): CommandStream => {
     const stream = new CommandStream({
       url: new SecretUrl(stores.redis?.url ?? ''),
@@ -62,13 +63,13 @@ it('a lost consumer group does not give the commands of the past again', async (
       commandIntake: {
         submit: async ({ ref }) => {
           taken.push(ref);
-          return { refused: 'invalid', problems: [] };
+          return { refused: 'invalid', problems: [{ field: 'type', problem: 'not today' }] };
         },
       },
       store,
       allows: [],
       record: () => {},
-      log: silentLog,
+      log: { ...silentLog, warn: (fields) => void warned.push(fields) },
     });
     stream.start();
     return stream;
@@ -76,9 +77,12 @@ it('a lost consumer group does not give the commands of the past again', async (
   const add = (ref: string): Promise<string | null> =>
     client.xadd('fixgate:commands', '*', 'device', '356307042440001', 'type', 'version', 'ref', ref);
 
-  await add('before any group');
+  const entry = await add('before any group');
   const first = reading();
   await eventually(() => expect(taken).toEqual(['before any group']));
+  // An operator finds the entry, and what is wrong with it.
+  const problems = [{ field: 'type', problem: 'not today' }];
+  await eventually(() => expect(warned).toEqual([{ stream: 'fixgate:commands', entry, problems }]));
   await add('second');
   await eventually(async () =>
     expect(await store.get('cursors', 'commands stream')).toBe((await client.xrevrange('fixgate:commands', '+', '-', 'COUNT', 1))[0]?.[0]),

@@ -186,6 +186,7 @@ describe('what is withheld', () => {
     expect(frames()).toEqual(['3 02']);
     expect((await metrics.withheld.get()).values).toMatchObject([{ labels: { reason: 'discard' }, value: 3 }]);
     expect(intake.session?.meter.records).toBe(1);
+    expect((await metrics.records.get()).values.map(({ value }) => value)).toEqual([1]);
   });
 
   it('by `decimate`: all but every event and one in a while, also over connections, and backlogs by their own times', () => {

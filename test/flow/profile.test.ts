@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import h02 from '../../codecs/h02/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
@@ -48,6 +48,8 @@ const ANALOG = 'analog_1';
 function loginOf(imei: string): Uint8Array {
   return sealed(`78780d010${imei}0001`);
 }
+
+const { adopt: _adopt, ...plainDialect } = toyDialect;
 
 let second = 0;
 
@@ -152,6 +154,16 @@ describe('7: what a device has taught', () => {
       knots.closed('device');
     }
     expect(profiles.writes).toBe(1);
+  });
+
+  it.each([
+    ['a protocol that learns', toyDialect, '', 1],
+    ['one that has an option for the zone of its clock', plainDialect, 'integrity', 1],
+    ['no other', plainDialect, '', 0],
+  ])('is asked for by %s', (_what, tcp, zoneOption, times) => {
+    const asked = vi.spyOn(profiles, 'findProfile');
+    connect(defineCodec({ ...toyDefinition, zoneOption, tcp })).push(toyLogin('12345678', false));
+    expect(asked).toHaveBeenCalledTimes(times);
   });
 
   it('is ignored when another codec learned it', () => {

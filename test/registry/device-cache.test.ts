@@ -64,6 +64,21 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     await eventually(async () => expect((await lookup(registry, 'alias-1')).refusal('192.0.2.1:1')).toBe('unknown_device'));
   });
 
+  it('2: one change is told once', async () => {
+    const store = await stores.open(kind);
+    const changed: (string | undefined)[] = [];
+    registryOf(store).onChange((id) => changed.push(id));
+    const change = (id: string): Promise<unknown> => store.write([DEVICES.put(device(id), id)]);
+    let begun = 0;
+    await eventually(async () => {
+      await change(`begun-${begun++}`);
+      expect(changed).toContainEqual(expect.stringMatching(/^begun/));
+    });
+    for (const id of ['d-1', 'd-2']) await change(id);
+    await eventually(() => expect(changed).toContain('d-2'));
+    expect(changed.filter((id) => id === 'd-1')).toEqual(['d-1']);
+  });
+
   it('2: many changes at once are told as one, and looked at anew', async () => {
     const store = await stores.open(kind);
     const registry = registryOf(store);
@@ -97,6 +112,10 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     const deviceRecords = deviceRecordsOf(store);
     await deviceRecords.create(device('p-1', { state: 'pending' }), 'test');
     await deviceRecords.create(device('p-2', { state: 'pending', activates_at: NOW + 1 }), 'test');
+    const before = { state: 'pending', protocol: 'h02', transport: 'tcp' };
+    await deviceRecords.create(device('p-3', { ...before, activates_at: NOW }), 'test');
+    registry.seen(await lookup(registry, 'p-3'), 'h02', 'tcp', () => {});
+    await eventually(async () => expect(DEVICES.read(await store.get('devices', 'p-3'))?.state).toBe('active'));
     const events: object[] = [];
     for (const id of ['p-1', 'p-2']) registry.seen(await lookup(registry, id), 'h02', 'tcp', (event) => events.push(event));
     await eventually(async () => expect(DEVICES.read(await store.get('devices', 'p-1'))?.state).toBe('active'));

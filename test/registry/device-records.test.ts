@@ -218,6 +218,21 @@ describe('the list of devices', () => {
 describe('many devices brought in together', () => {
   const row = (n: number, patch: object = {}): Upsert => ({ line: n, id: `u-${String(n).padStart(4, '0')}`, patch: { ...patch } });
 
+  it('are told of with what they were, those that have changed', async () => {
+    const counts = { created: 0, changed: 0, unchanged: 0 };
+    const told: unknown[] = [];
+    const rows = [
+      { line: 1, id: 'd-1', patch: { account: 'bolt' } },
+      { line: 2, id: 'd-2', patch: {} },
+      { line: 3, id: 'd-3', patch: {} },
+    ];
+    await records.upsert(rows, 'me', counts, new Map(), (before, after) => told.push([before?.account, after.id, after.account]));
+    expect(told).toEqual([
+      ['acme', 'd-1', 'bolt'],
+      [undefined, 'd-3', undefined],
+    ]);
+  });
+
   it.each([1, 199, 200, 201, 401])('%i of them are created, then changed, then unchanged', async (count) => {
     for (const [account, expected] of [
       ['one', { created: count, changed: 0, unchanged: 0 }],

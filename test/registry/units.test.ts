@@ -187,6 +187,13 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
     expect((await records.list({}, undefined, 10)).devices.map(({ id }) => id)).toEqual(['van-1', 'van-2', 'van-3']);
   });
 
+  it('an alias that is a device of its own is refused by its place among the aliases, also where there is a unit', async () => {
+    await records.create(device('van-2'), 'me');
+    await swap('new-1');
+    const problems = [{ field: 'aliases.1', problem: expect.stringMatching(/remove device van-2/) }];
+    expect(await records.patch('van-1', { aliases: ['old-3', 'van-2'] }, 'me')).toMatchObject({ refused: 'conflict', problems });
+  });
+
   it('the telephone number goes with the unit before; one that is given then stands for the device', async () => {
     await records.patch('van-1', { phone: '+46701234567' }, 'me');
     const registry = registryOf(store);

@@ -107,7 +107,7 @@ export class CommandPort implements DeliveryPort {
     if (!this.wantsFix) return;
     const row = frame.rows - 1;
     const [lat = Number.NaN, lon = Number.NaN, time = Number.NaN] = [frame.latitude[row], frame.longitude[row], frame.time[row]];
-    if (row < 0 || Number.isNaN(lat) || Number.isNaN(lon) || Number.isNaN(time)) return;
+    if (Number.isNaN(lat) || Number.isNaN(lon) || Number.isNaN(time)) return;
     const speed = frame.speedKmh[row] ?? Number.NaN;
     const more = Number.isNaN(speed) ? {} : { speed_kmh: speed };
     this.#delivery.fixed(this, { time, valid: frame.valid[row] === 1, lat, lon, ...more });
