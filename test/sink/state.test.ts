@@ -80,6 +80,28 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
     expect(await usage(store, `b ${NOVEMBER}`)).toEqual(times(2));
   });
 
+  it('is noted as the last of its journal also behind records that hold none', async () => {
+    const store = await open();
+    const slot = await Slot.open(data, 0);
+    const cursor = async (): Promise<unknown> => {
+      const [{ value } = { value: '' }] = await store.list('cursors', { limit: 10 });
+      return JSON.parse(value);
+    };
+    const { shipper } = shipping(store);
+    slot.fixes('a', NOVEMBER, [{ time: T }]);
+    await slot.journal.flush();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await cursor()).toEqual({ delivered: 1, usage: 0, time: 0 });
+    slot.usage('a', NOVEMBER + 1, ONE);
+    await slot.journal.flush();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await cursor()).toEqual({ delivered: 2, usage: 2, time: NOVEMBER + 1 });
+    slot.fixes('a', NOVEMBER + 2, [{ time: T + 1 }]);
+    await slot.journal.close();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await cursor()).toEqual({ delivered: 3, usage: 2, time: NOVEMBER + 1 });
+  });
+
   it('belongs to the cycle of the plan that the device has', async () => {
     const store = await open();
     const plan = planSchema.parse({ name: 'berlin', anchor_day: 15, time_zone: 'Europe/Berlin', bytes_cap: 1000, prorate: true });

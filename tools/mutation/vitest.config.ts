@@ -1,22 +1,31 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { projects } from '../../test/support/projects.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+const TESTS = join(ROOT, 'test/');
 
 /** Not here: tests of the text of the sources, which Stryker changes, and those of what only a process can do. */
 const OUT = ['architecture', 'documents', 'references', 'words', 'support/discipline', 'journal/known-errors', 'plan/month'];
-/** Rooms of the core of which tests run it beside real stores. */
-const ROOMS = /^test\/(command|flow|installation|journal|lock|plan|privacy|registry|ship|sink|state)\//;
-/** A test that imports a module of the core runs it itself, */
-const IMPORTS_CORE = /^import (?!type)[^;]*from '[./]+\/(src\/(base|codec|journal|state|fleet|in|out)|codecs)\//m;
+/** Of what these are about, tests run the core beside real stores. */
+const ROOMS = /^test\/(api|command|flow|installation|journal|lock|plan|privacy|registry|ship|sink|socket|state)\//;
+/** A test runs the core itself when it imports a module of it, on its own or by its rig, */
+const IMPORTS_CORE = /^(import|export) (?!type)[^;]*from '[./]+\/(src\/(base|codec|journal|state|fleet|in|out)|codecs)\//m;
 /** unless it starts a server: there the mutant is not active. */
-const STARTS_SERVER = /\/(helpers\/(server|whole)|support\/(program|api-server))\.ts'/;
+const STARTS_SERVER = /\/(helpers\/server|support\/(program|api-server))\.ts'/;
 
 function runsCore(file: string): boolean {
-  const source = readFileSync(join(ROOT, file), 'utf8');
-  return ROOMS.test(file) && IMPORTS_CORE.test(source) && !STARTS_SERVER.test(source);
+  const sources = [...reached(join(ROOT, file), new Set())].map((path) => readFileSync(path, 'utf8'));
+  return ROOMS.test(file) && sources.some((text) => IMPORTS_CORE.test(text)) && !sources.some((text) => STARTS_SERVER.test(text));
+}
+
+/** The file, and those of the tests that it imports. */
+function reached(file: string, seen: Set<string>): Set<string> {
+  if (!file.startsWith(TESTS) || seen.has(file)) return seen;
+  seen.add(file);
+  for (const [, from = ''] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g)) reached(join(dirname(file), from), seen);
+  return seen;
 }
 
 /** Stryker switches mutants on in the thread that runs the tests: those of the unit project, and those that run the core beside real stores. */
