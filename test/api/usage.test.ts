@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { cycleOf } from '../../src/fleet/plan/cycle.ts';
 import { UNLIMITED } from '../../src/fleet/plan/plan.ts';
+import { eventually } from '../support/wait.ts';
 import { Api } from './rig.ts';
 
 let api: Api;
@@ -45,6 +46,9 @@ it('GET /v1/usage lists devices by their share of the cap, with a forecast', asy
     [],
     ['d-02'],
   ]);
+  // The accounts of devices are noticed in the store.
+  const { roster } = api.office.live;
+  await eventually(() => expect(['d-01', 'd-02', 'd-03'].map((id) => roster.accountOf(id))).toEqual(['a', 'b', 'a']));
   // The loudest, with a cap or without; one that has used nothing is not among them.
   expect([
     await ids('order=bytes'),
