@@ -83,17 +83,17 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
       cells(b, p, n, out);
       return true;
     default:
-      return other(id, b, p, n, out);
+      locator(id, b, p, n, out);
+      return false;
   }
 }
 
 /** Fields of locators: signal 1, satellites 1, version and ICCID as texts. */
-function other(id: number, b: Bytes, p: number, n: number, out: FrameResult): boolean {
+function locator(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
   if (id === 0x0030 && n === 1 && b[p]! <= 31) out.attr(A.GsmCsq, b[p]!);
   else if (id === 0x0031 && n === 1) out.satellites[out.rows - 1] = b[p]!;
   else if (id === 0x00a3) out.attrText(A.Firmware, plain(b, p, p + n).replace(/;+$/, ''));
   else if (id === 0x00fb && n >= 19 && n <= 22) out.attrText(A.Iccid, plain(b, p, p + n));
-  return false;
 }
 
 /** MCC 2, MNC 1, LAC 2, CID 4; or MCC 2, MNC 2, number 1, n × (LAC 2, CID 4, signal 1) */

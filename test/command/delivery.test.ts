@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -134,6 +134,16 @@ async function comesTo(command: Command, state: string): Promise<Command> {
   const found = await ledger.get('d01', command.id);
   if (found === undefined) throw new Error('gone');
   return found;
+}
+
+/** What the device sends next is marked in the ledger, and cannot leave then. */
+function heldBehindMark(device: Device): MockInstance<Ledger['sending']> {
+  const marked = ledger.sending.bind(ledger);
+  return vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
+    const claimed = await marked(command, key);
+    device.clear = false;
+    return claimed;
+  });
 }
 
 const quiet = (): Promise<void> => pause(60);
@@ -447,12 +457,7 @@ describe('commands on their way down', () => {
 
   it('3: one that is marked and has not left is as if it was not, when the connection ends', async () => {
     const device = new Device();
-    const marked = ledger.sending.bind(ledger);
-    vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
-      const claimed = await marked(command, key);
-      device.clear = false;
-      return claimed;
-    });
+    heldBehindMark(device);
     const command = await queue('engine_stop');
     await eventually(() => expect(device.waits).toBe(true));
     expect((await ledger.get('d01', command.id))?.state).toBe('sent');
@@ -498,12 +503,7 @@ describe('commands on their way down', () => {
   it('7: are asked once more in the moment they leave: the vehicle has begun to move', async () => {
     const device = new Device();
     device.moving = false;
-    const marked = ledger.sending.bind(ledger);
-    const sending = vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
-      const claimed = await marked(command, key);
-      device.clear = false;
-      return claimed;
-    });
+    const sending = heldBehindMark(device);
     const command = await queue('engine_stop', { when: 'stopped' });
     await eventually(() => expect(device.waits).toBe(true));
     device.moving = true;
@@ -519,12 +519,7 @@ describe('commands on their way down', () => {
 
   it('7: a stop that is marked and has not left gives way to its resume', async () => {
     const device = new Device();
-    const marked = ledger.sending.bind(ledger);
-    vi.spyOn(ledger, 'sending').mockImplementationOnce(async (command, key) => {
-      const claimed = await marked(command, key);
-      device.clear = false;
-      return claimed;
-    });
+    heldBehindMark(device);
     const stop = await queue('engine_stop', { switches: [{ output: 1, on: true, immobilises: true }] });
     await eventually(() => expect(device.waits).toBe(true));
     const resume = await queue('engine_resume', { switches: [{ output: 1, on: false, immobilises: false }] });

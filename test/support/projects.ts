@@ -10,6 +10,8 @@ const TESTS = join(ROOT, 'test');
 const OUTSIDE =
   /from '(node:(child_process|net|dgram|http|https)|[./]+\/src\/(api\/server|simulate\/fleet|in\/listen\/[a-z-]+|cluster\/running|base\/lock\/lock)\.ts)'/;
 
+const IMPORT = /^(?:import|export) [^;]*?from '(\.[^']+)'/gm;
+
 export type ProjectName = 'unit' | 'whole' | 'torture';
 
 /** Paths from the root of the repository. */
@@ -17,7 +19,7 @@ export function projects(): Readonly<Record<ProjectName, string[]>> {
   const found: Record<ProjectName, string[]> = { unit: [], whole: [], torture: [] };
   for (const file of testFiles()) {
     const name = relative(ROOT, file);
-    found[name.startsWith('test/torture/') ? 'torture' : reachesOutside(file, new Set()) ? 'whole' : 'unit'].push(name);
+    found[name.startsWith('test/torture/') ? 'torture' : reachesOutside(file) ? 'whole' : 'unit'].push(name);
   }
   return found;
 }
@@ -34,13 +36,14 @@ function testFiles(): string[] {
   return names.sort().map((name) => join(TESTS, name));
 }
 
-function reachesOutside(file: string, seen: Set<string>): boolean {
-  if (seen.has(file)) return false;
+function reachesOutside(file: string): boolean {
+  return reached(file).some((text) => OUTSIDE.test(text));
+}
+
+/** The text of a file of the tests, and of those that it imports. */
+export function reached(file: string, seen = new Set<string>()): readonly string[] {
+  if (!file.startsWith(`${TESTS}/`) || seen.has(file)) return [];
   seen.add(file);
   const source = readFileSync(file, 'utf8');
-  if (OUTSIDE.test(source)) return true;
-  return [...source.matchAll(/from '(\.[^']+)'/g)].some(([, from = '']) => {
-    const target = join(dirname(file), from);
-    return target.startsWith(`${TESTS}/`) && reachesOutside(target, seen);
-  });
+  return [source, ...[...source.matchAll(IMPORT)].flatMap(([, from = '']) => reached(join(dirname(file), from), seen))];
 }

@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
-import { projects } from '../../test/support/projects.ts';
+import { projects, reached } from '../../test/support/projects.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const TESTS = join(ROOT, 'test/');
 
 /** Not here: tests of the text of the sources, which Stryker changes, and those of what only a process can do. */
 const OUT = ['architecture', 'documents', 'references', 'words', 'support/discipline', 'journal/known-errors', 'plan/month'];
@@ -16,16 +14,8 @@ const IMPORTS_CORE = /^(import|export) (?!type)[^;]*from '[./]+\/(src\/(base|cod
 const STARTS_SERVER = /\/(helpers\/server|support\/(program|api-server))\.ts'/;
 
 function runsCore(file: string): boolean {
-  const sources = [...reached(join(ROOT, file), new Set())].map((path) => readFileSync(path, 'utf8'));
+  const sources = reached(join(ROOT, file));
   return ROOMS.test(file) && sources.some((text) => IMPORTS_CORE.test(text)) && !sources.some((text) => STARTS_SERVER.test(text));
-}
-
-/** The file, and those of the tests that it imports. */
-function reached(file: string, seen: Set<string>): Set<string> {
-  if (!file.startsWith(TESTS) || seen.has(file)) return seen;
-  seen.add(file);
-  for (const [, from = ''] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g)) reached(join(dirname(file), from), seen);
-  return seen;
 }
 
 /** Stryker switches mutants on in the thread that runs the tests: those of the unit project, and those that run the core beside real stores. */
