@@ -1,18 +1,18 @@
-import { join } from 'node:path';
 import { every } from '../base/beat.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isExhausted } from '../base/descriptors.ts';
 import { AppError, messageOf } from '../base/errors.ts';
-import { isNoSpace, nodeStorage, OpenMode, type Storage, type StorageFile } from '../base/files.ts';
+import { isNoSpace, nodeStorage, type Storage } from '../base/files.ts';
 import { type EntryKind, entrySize, keepBytes, MAX_ENTRY_BYTES, MAX_KEEP_BYTES, type Marks, type Origin, writeEntry } from './entry.ts';
 import { Numbering } from './numbering.ts';
 import type { JournalOptions } from './options.ts';
 import { type Recovery, recover } from './recovery.ts';
 import { Rotation } from './rotation.ts';
 import type { Numbered, SegmentWriter } from './segment-writer.ts';
+import { Settled } from './settled.ts';
 import { Space } from './space.ts';
 import { JournalState, JournalStats } from './stats.ts';
-import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
+import { WatermarkFile } from './watermark.ts';
 
 /**
  * One slot's journal: `append` gathers entries in memory, a commit writes and synchronises all that gathered, and one
@@ -26,7 +26,7 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *  1. `onDurable(w)` is called only when every entry up to `w` that was not reported by `onFailed` is on disk
  *     (promise 1). `w` only rises.
  *  2. Every sequence that `append` returned is settled exactly once: at or below a watermark, or in the range of one
- *     `onFailed`. A range is reported before any watermark above it.
+ *     `onFailed`. A range is reported before any watermark above it. Only what a journal that closes cannot mark is settled by the next start.
  *  3. Sequences rise by one per entry, and none is ever used for other data, across failures and restarts.
  *  4. An entry that was reported failed is not readable: its segment is cut before the watermark passes it. While the
  *     cut does not succeed, nothing is accepted. (A crash in between can bring it back, which is harmless: it was
@@ -42,11 +42,13 @@ import { DURABLE_FILE, watermarkBuffer, writeWatermark } from './watermark.ts';
  *     is in the segment before it is readable.
  * 11. What gathered while a commit failed fails with it: a connection may have entries in both, and the later one must
  *     not be stored in front of the earlier one, which its device sends again (promise 7).
- * 12. A commit begins `paceMs` after the end of the last one at the earliest, unless `PACED_ENTRIES` or a `flush` wait: a commit costs the same for one
+ * 12. The mark is written before `onDurable`: a device whose entry is answered may have its next one in another slot, and the shipper, which
+ *     passes on what is below the marks, must not see that one first (promise 7). While the mark cannot be written, answers wait.
+ * 13. A commit begins `paceMs` after the end of the last one at the earliest, unless `PACED_ENTRIES` or a `flush` wait: a commit costs the same for one
  *     entry as for many. After a pause the first entry is committed at once, and a busy journal is not held back.
  */
 
-/** Invariant 12. */
+/** Invariant 13. */
 const PACED_ENTRIES = 32;
 /** An entry may have been received so long before one that was appended earlier. */
 const GATHERED_MS = 1_000;
@@ -58,7 +60,7 @@ const MIB = 1024 * 1024;
 export class Journal extends JournalStats {
   /** What was found on start. */
   readonly recovery: Recovery;
-  /** Every entry up to here that was not reported failed is on disk. */
+  /** Every entry up to here that was not reported failed is on disk, and the mark says so. */
   durable: number;
 
   readonly #options: JournalOptions;
@@ -93,7 +95,7 @@ export class Journal extends JournalStats {
   #flightSince = -1;
   /** A commit is scheduled or in flight. */
   #busy = false;
-  /** The next commit waits for its time (invariant 12). */
+  /** The next commit waits for its time (invariant 13). */
   #paced: NodeJS.Timeout | undefined;
   /** When the last commit ended, monotonic ms. */
   #ended = Number.NEGATIVE_INFINITY;
@@ -104,22 +106,23 @@ export class Journal extends JournalStats {
 
   /** A dead segment that still holds entries reported failed. */
   #uncut: SegmentWriter | null = null;
-  #mark: StorageFile;
-  readonly #markBytes = watermarkBuffer();
+  #mark: WatermarkFile;
+  /** Every entry up to here that was not reported failed is on disk: `durable`, unless the mark cannot be written. */
+  #onDisk: number;
   /** Commits failed since the last that did not. */
   #strikes = 0;
   /** Counts what speaks against the disk, so that a check knows whether something happened while it looked. */
   #troubles = 0;
   #checking: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
-  /** Every sequence up to here is durable or failed. */
-  #settled: number;
-  #waiting: { readonly upTo: number; readonly resolve: () => void }[] = [];
+  /** What is on the disk or failed. */
+  readonly #settled: Settled;
 
-  private constructor(options: JournalOptions, recovery: Recovery, firstSequence: number, mark: StorageFile) {
+  private constructor(options: JournalOptions, recovery: Recovery, firstSequence: number, mark: WatermarkFile) {
     super();
     this.recovery = recovery;
     this.durable = recovery.durable;
+    this.#onDisk = recovery.durable;
     this.#options = options;
     this.#directory = options.directory;
     this.#storage = options.storage ?? nodeStorage;
@@ -146,7 +149,7 @@ export class Journal extends JournalStats {
     this.#paceMs = options.paceMs ?? 0;
     this.#next = firstSequence;
     this.#from = firstSequence;
-    this.#settled = firstSequence - 1;
+    this.#settled = new Settled(firstSequence - 1);
     this.#mark = mark;
     this.#stopChecks = every(options.checkMs ?? 1000, () => this.#turn());
   }
@@ -160,7 +163,7 @@ export class Journal extends JournalStats {
     try {
       await storage.makeDirectory(options.directory);
       const recovery = await recover(options.directory, storage);
-      const mark = await storage.open(join(options.directory, DURABLE_FILE), OpenMode.Update);
+      const mark = await WatermarkFile.open(options.directory, storage);
       const first = Math.max(recovery.nextSequence, recovery.durable === 0 ? (options.firstSequence ?? 1) : 1);
       const journal = new Journal(options, recovery, first, mark);
       await journal.check();
@@ -176,7 +179,7 @@ export class Journal extends JournalStats {
     }
   }
 
-  /** Bytes appended and not durable. */
+  /** Bytes appended and not on the disk. */
   get pendingBytes(): number {
     return this.#flightBytes + this.#at;
   }
@@ -247,16 +250,14 @@ export class Journal extends JournalStats {
     return sequence;
   }
 
-  /** Resolves when everything appended so far is durable or failed. A hanging disk keeps it waiting. */
+  /** Resolves when everything appended so far is on the disk or failed. A hanging disk keeps it waiting. */
   flush(): Promise<void> {
-    const upTo = this.#next - 1;
-    if (this.#settled >= upTo) return Promise.resolve();
     if (this.#paced !== undefined) this.#hurry();
-    return new Promise((resolve) => this.#waiting.push({ upTo, resolve }));
+    return this.#settled.wait(this.#next - 1);
   }
 
   /**
-   * Resolves when everything appended so far is durable or failed, and no segment that holds any of it is written any more: a
+   * Resolves when everything appended so far is on the disk or failed, and no segment that holds any of it is written any more: a
    * newer one is there. A disk that is full or hangs keeps it waiting.
    */
   async rotate(): Promise<void> {
@@ -315,7 +316,7 @@ export class Journal extends JournalStats {
     if (this.#busy || (this.#at === 0 && !this.#rotation.renew)) return;
     this.#busy = true;
     const wait = this.#paceMs - (this.#clock.elapsed() - this.#ended);
-    const mayWait = this.#waiting.length === 0 && this.#next - this.#from < PACED_ENTRIES;
+    const mayWait = !this.#settled.isAwaited && this.#next - this.#from < PACED_ENTRIES;
     if (wait > 0 && mayWait) this.#paced = setTimeout(this.#startCommit, wait);
     else setImmediate(this.#startCommit);
   }
@@ -365,26 +366,32 @@ export class Journal extends JournalStats {
   }
 
   async #release(to: number, bytes: number): Promise<void> {
-    // The shipper, another process, reads up to this mark: it must not fall behind what devices were told for long.
-    await this.#writeMark(to);
+    this.#onDisk = to;
+    const isMarked = await this.#writeMark();
     this.commits++;
     this.bytesWritten += bytes;
     this.commitMs = this.#clock.elapsed() - this.#flightSince;
     this.#strikes = 0;
     this.#flightBytes = 0;
-    this.durable = to;
-    this.#options.onDurable(to);
-    this.#settle(to);
+    if (isMarked) this.#announce();
+    this.#settled.reach(to);
   }
 
-  async #writeMark(watermark: number): Promise<void> {
+  /** Invariant 12. */
+  async #writeMark(): Promise<boolean> {
     try {
-      await writeWatermark(this.#mark, this.#markBytes, watermark);
+      await this.#mark.write(this.#onDisk);
+      return true;
     } catch (error) {
-      // The entries are safe all the same, so their answers go out; recovery, or the next probe, catches up.
       this.#troubles++;
       this.#refuse(JournalState.Sick, `the watermark cannot be written: ${messageOf(error)}`);
+      return false;
     }
+  }
+
+  #announce(): void {
+    this.durable = this.#onDisk;
+    this.#options.onDurable(this.durable);
   }
 
   async #fail(from: number, error: AppError): Promise<void> {
@@ -406,7 +413,7 @@ export class Journal extends JournalStats {
         this.#giveUp(JournalState.Sick, this.#from, new AppError('JOURNAL_FAILED', reason, cause));
       }
     }
-    this.#settle(this.#from - 1);
+    this.#settled.reach(this.#from - 1);
   }
 
   /** Refuses from now on, and drops what is waiting. */
@@ -423,14 +430,6 @@ export class Journal extends JournalStats {
     this.#numbering.take();
     this.#from = this.#next;
     if (from <= to) this.#options.onFailed(from, to, error);
-  }
-
-  #settle(upTo: number): void {
-    this.#settled = upTo;
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter((waiter) => waiter.upTo > upTo);
-    for (const waiter of waiting) if (waiter.upTo <= upTo) waiter.resolve();
   }
 
   #refuse(state: JournalState, reason: string): void {
@@ -471,8 +470,9 @@ export class Journal extends JournalStats {
     this.#busy = true;
     try {
       await this.#mark.close().catch(() => undefined);
-      this.#mark = await this.#storage.open(join(this.#directory, DURABLE_FILE), OpenMode.Update);
-      await writeWatermark(this.#mark, this.#markBytes, this.durable);
+      this.#mark = await WatermarkFile.open(this.#directory, this.#storage);
+      await this.#mark.write(this.#onDisk);
+      if (this.durable < this.#onDisk) this.#announce();
     } finally {
       this.#busy = false;
       this.#schedule();
@@ -488,6 +488,7 @@ export class Journal extends JournalStats {
     await this.#rotation.segment?.seal();
     await this.#uncut?.cut().catch(() => undefined);
     await this.#uncut?.seal();
+    if (this.durable < this.#onDisk && (await this.#writeMark())) this.#announce();
     await this.#mark.close();
   }
 }

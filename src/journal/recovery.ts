@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { nodeStorage, OpenMode, type Storage } from '../base/files.ts';
 import { ENTRY_HEAD_BYTES, EntryKind, EntryView } from './entry.ts';
 import { type Damage, listSegments, relayName, SegmentReader, WINDOW_BYTES } from './segment.ts';
-import { DURABLE_FILE, readDurable, watermarkBuffer, writeWatermark } from './watermark.ts';
+import { readDurable, WatermarkFile } from './watermark.ts';
 
 export interface Recovery {
   /** Sound entries in the segments that were verified: the last one, and any above the old watermark. */
@@ -98,9 +97,9 @@ async function cut(path: string, size: number, storage: Storage): Promise<void> 
 }
 
 async function writeDurable(directory: string, value: number, storage: Storage): Promise<void> {
-  const file = await storage.open(join(directory, DURABLE_FILE), OpenMode.Update);
+  const file = await WatermarkFile.open(directory, storage);
   try {
-    await writeWatermark(file, watermarkBuffer(), value);
+    await file.write(value);
     await file.sync();
   } finally {
     await file.close();

@@ -288,22 +288,79 @@ describe('sick disk (promise 5)', () => {
     expect(texts(await read(path))).toEqual(['a', 'bb', 'c'.repeat(200)]);
   });
 
-  it('1: a watermark that cannot be written holds no answer back, and is caught up with', async () => {
+  it('12: while the watermark cannot be written no answer goes out; once it can, they do', async () => {
+    const path = await directory();
+    const storage = new FaultStorage();
+    const slot = await open(path, { storage });
+    slot.append('a');
+    await slot.it.flush();
+    // The disk fills up in the middle of it.
+    const held = storage.hold('write', /durable$/);
+    slot.append('b');
+    await held.reached;
+    storage.roomBytes = 8;
+    held.release();
+    await slot.it.flush();
+    expect([slot.durable, slot.failed, slot.it.durable, slot.it.state]).toEqual([[1], [], 1, 'sick']);
+    // What others read is what it said before.
+    expect(await readDurable(path)).toBe(1);
+    expect(texts(await read(path))).toEqual(['a']);
+    storage.roomBytes = 0;
+    await slot.it.check();
+    expect([slot.durable, slot.it.state]).toEqual([[1], 'full']);
+    storage.heal();
+    await slot.it.check();
+    expect([slot.durable, slot.it.state]).toEqual([[1, 2], 'open']);
+    expect(await readDurable(path)).toBe(2);
+    expect(texts(await read(path))).toEqual(['a', 'b']);
+    await slot.it.close();
+    expect(slot.durable).toEqual([1, 2]);
+  });
+
+  it('12: what gathered meanwhile is marked with what waits, or fails alone, and a close marks what it can', async () => {
+    const path = await directory();
+    const storage = new FaultStorage();
+    const slot = await open(path, { storage });
+    const unmarked = async (text: string): Promise<void> => {
+      const held = storage.hold('write', /durable$/);
+      storage.fail('write', /durable$/, 'EIO', 1);
+      slot.append(text);
+      await held.reached;
+      held.release();
+    };
+    await unmarked('a');
+    slot.append('b');
+    await slot.it.flush();
+    expect([slot.durable, slot.it.state]).toEqual([[2], 'sick']);
+    await slot.it.check();
+    expect([slot.durable, slot.it.state]).toEqual([[2], 'open']);
+    await unmarked('c');
+    storage.fail('sync', /seg$/, 'EIO', 1);
+    slot.append('d');
+    await slot.it.flush();
+    expect([slot.durable, slot.failed.map(({ from, to }) => [from, to])]).toEqual([[2], [[4, 4]]]);
+    await slot.it.check();
+    expect([slot.durable, slot.it.state]).toEqual([[2, 3], 'open']);
+    storage.fail('write', /durable$/, 'EIO', 1);
+    slot.append('e');
+    await slot.it.flush();
+    expect(slot.durable).toEqual([2, 3]);
+    await slot.it.close();
+    expect(slot.durable).toEqual([2, 3, 5]);
+    expect(texts(await read(path))).toEqual(['a', 'b', 'c', 'e']);
+  });
+
+  it('12: what a closing journal cannot mark is no answer, and the next start has it', async () => {
     const path = await directory();
     const storage = new FaultStorage();
     const slot = await open(path, { storage });
     storage.fail('write', /durable$/, 'EIO');
     slot.append('a');
-    await slot.it.flush();
-    expect(slot.durable).toEqual([1]);
-    expect(slot.it.state).toBe('sick');
-    expect(await readDurable(path)).toBe(0);
-    storage.heal();
-    await slot.it.check();
-    expect(slot.it.state).toBe('open');
-    expect(await readDurable(path)).toBe(1);
-    expect(texts(await read(path))).toEqual(['a']);
     await slot.it.close();
+    expect([slot.durable, slot.failed]).toEqual([[], []]);
+    expect(await readDurable(path)).toBe(0);
+    await (await open(path)).it.close();
+    expect(texts(await read(path))).toEqual(['a']);
   });
 
   it('a segment removed from under the writer is noticed, and the next commit goes to a new one', async () => {

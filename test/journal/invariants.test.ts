@@ -196,7 +196,7 @@ describe('journal invariants', () => {
     await slot.it.close();
   });
 
-  it('12: while little comes a commit waits for the pace, and not when many wait, on a flush, or after a pause', async () => {
+  it('13: while little comes a commit waits for the pace, and not when many wait, on a flush, or after a pause', async () => {
     const slot = await open(await directory(), { paceMs: 600_000 });
     slot.append('after a pause');
     await eventually(() => expect(slot.durable).toEqual([1]));
@@ -212,7 +212,7 @@ describe('journal invariants', () => {
     expect(slot.durable).toEqual([1, 33, 34, 35]);
   });
 
-  it('12: the pace is over by itself', async () => {
+  it('13: the pace is over by itself', async () => {
     const slot = await open(await directory(), { paceMs: 5 });
     for (const text of ['a', 'b', 'c']) {
       slot.append(text);
@@ -221,7 +221,7 @@ describe('journal invariants', () => {
     await slot.it.close();
   });
 
-  it('12: a pace that is over finds what a failed commit dropped gone', async () => {
+  it('13: a pace that is over finds what a failed commit dropped gone', async () => {
     const storage = new FaultStorage();
     const slot = await open(await directory(), { storage, paceMs: 5 });
     slot.append('a');

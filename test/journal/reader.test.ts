@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { appendFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { nodeStorage } from '../../src/base/files.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
 import { type Damage, JournalReader, readDurable } from '../../src/journal/reader.ts';
 import { recover } from '../../src/journal/recovery.ts';
+import { WatermarkFile } from '../../src/journal/watermark.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { pause } from '../support/wait.ts';
 import { directory, drain, entryPlaces, nth, ORIGIN, open, read, seeded, segments } from './slot.ts';
@@ -294,27 +295,71 @@ describe('reader', () => {
     }
   });
 
-  it('a watermark with any bit flipped is no watermark, recovery finds it again, and one without a checksum is read', async () => {
+  it('a watermark with any bit flipped is the one before, or none; recovery finds it again', async () => {
     const path = await directory();
-    await filled(path, 5);
+    const slot = await open(path);
+    for (let n = 1; n <= 5; n++) {
+      slot.append(`${n}`);
+      await slot.it.flush();
+    }
+    await slot.it.close();
     const file = join(path, 'durable');
     const sound = await readFile(file);
-    expect(sound.length).toBe(16);
+    expect(sound.length).toBe(32);
+    const found = new Set<number>();
     for (let bit = 0; bit < 8 * sound.length; bit++) {
       const flipped = Buffer.from(sound);
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       await writeFile(file, flipped);
-      expect(await readDurable(path), `bit ${bit}`).toBe(0);
+      found.add(await readDurable(path));
     }
+    expect(found).toEqual(new Set([4, 5]));
+    await writeFile(file, Buffer.alloc(32, 7));
+    expect(await readDurable(path)).toBe(0);
     expect(await recover(path)).toMatchObject({ durable: 5, entries: 5, missing: false });
-    expect(await readFile(file)).toEqual(sound);
-    await writeFile(file, sound.subarray(0, 8));
     expect(await readDurable(path)).toBe(5);
-    const slot = await open(path);
-    slot.append('next');
-    await slot.it.close();
-    expect((await readFile(file)).length).toBe(16);
-    expect(await readDurable(path)).toBe(6);
+  });
+
+  it('each write of a watermark leaves the one before, also where the last was left half done', async () => {
+    const path = await directory();
+    const file = join(path, 'durable');
+    const both = async (): Promise<bigint[]> => [0, 16].map((at) => (at < bytes.length ? bytes.readBigUInt64LE(at) : 0n));
+    let bytes: Buffer;
+    let mark = await WatermarkFile.open(path, nodeStorage);
+    const seen: bigint[][] = [];
+    for (const [n, half] of [1, 2, 3, 4, 5].map((n) => [n, n === 3] as const)) {
+      await mark.write(n);
+      bytes = await readFile(file);
+      seen.push(await both());
+      if (!half) continue;
+      // Of a process that has ended.
+      await mark.close();
+      bytes.fill(0, 8, 16);
+      await writeFile(file, bytes);
+      expect(await readDurable(path)).toBe(2);
+      mark = await WatermarkFile.open(path, nodeStorage);
+    }
+    await mark.close();
+    expect(seen).toEqual([
+      [1n, 0n],
+      [1n, 2n],
+      [3n, 2n],
+      [4n, 2n],
+      [4n, 5n],
+    ]);
+  });
+
+  it('watermarks of earlier versions are read and gone on from: one copy, and one without a checksum', async () => {
+    for (const name of ['watermark-v1.bin', 'watermark-v2.bin']) {
+      const path = await directory();
+      await copyFile(join(import.meta.dirname, '../../fixtures/journal', name), join(path, 'durable'));
+      expect(await readDurable(path)).toBe(5);
+      const slot = await open(path);
+      expect(slot.append('next')).toBe(6);
+      await slot.it.close();
+      expect(await readDurable(path)).toBe(6);
+      expect((await readFile(join(path, 'durable'))).length).toBe(32);
+    }
   });
 });
 

@@ -8,7 +8,7 @@ import { DURABLE_FILE, readWatermark, watermarkBuffer } from '../../journal/wate
 /**
  * How far every slot's journal is durable. The workers are other processes, so their watermark files are looked at. When the system says
  * that one was written, those who wait are woken, and have it looked at when they are about to read: what is written meanwhile costs no look
- * of its own. One look is a read or two of sixteen bytes per slot. While nothing moves, files are looked at, and slots looked for, each
+ * of its own. One look is a read or two of a few bytes per slot. While nothing moves, files are looked at, and slots looked for, each
  * `REST_MS`; the system says that there is a new one.
  *
  * Where the system does not say it (some network file systems), what has moved is found by the look of each second; after three such
@@ -26,8 +26,6 @@ const LIST_MS = 1_000;
 const REST_MS = 10_000;
 /** Nothing has moved for so long. */
 const REST_AFTER_MS = 5_000;
-/** A watermark that is torn is read again so often in a look. */
-const READS = 4;
 /** So many moves that nothing was said of: the system does not say them. */
 const MOST_UNSAID = 3;
 
@@ -213,9 +211,7 @@ export class Watermarks {
     const moved = new Map<string, number>();
     for (const [slot, { file }] of files) {
       await this.#guard(slot, async () => {
-        let mark: number | undefined;
-        // Torn: it is being written. To pass over what it said before would be to pass on later entries of other slots first.
-        for (let k = 0; k < READS && mark === undefined; k++) mark = await readWatermark(file, this.#bytes);
+        const mark = await readWatermark(file, this.#bytes);
         if (mark !== undefined && mark > (this.durable.get(slot) ?? 0)) moved.set(slot, mark);
       });
     }
