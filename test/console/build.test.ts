@@ -7,7 +7,7 @@ import { VectorTile } from '@mapbox/vector-tile';
 import { PbfReader } from 'pbf';
 import { PMTiles, type Source } from 'pmtiles';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPages } from './pages.ts';
+import { buildPages } from '../support/pages.ts';
 
 /** What `web/build.ts` makes, by its bytes. */
 const temporary = mkdtempSync(join(tmpdir(), 'fixgate-console-'));

@@ -8,7 +8,6 @@ import { ApiServer } from '../support/api-server.ts';
 import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually, until } from '../support/wait.ts';
 import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
-import { buildPages } from './pages.ts';
 import { enter, show } from './person.ts';
 
 /** Devices on the map: what a newcomer is promised, in a real browser with simulated devices. */
@@ -25,7 +24,6 @@ const WINDOW = { width: 800, height: 600 };
 let seen: Seen;
 
 beforeAll(async () => {
-  buildPages();
   server = await ApiServer.start(ENV);
   browser = await Chromium.launch();
 });

@@ -6,7 +6,6 @@ import { handshake, packet, reply } from '../helpers/teltonika.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
 import { Chromium, knownTo, reads, textOf } from './chromium.ts';
-import { buildPages } from './pages.ts';
 import { enter, enterWith, show } from './person.ts';
 
 /** What people may not see is nowhere: not in an answer of the API, not on the page, not in what the browser keeps. */
@@ -32,7 +31,6 @@ let browser: Chromium;
 const devices: TcpDevice[] = [];
 
 beforeAll(async () => {
-  buildPages();
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
   browser = await Chromium.launch();
   expect((await server.call('PUT', `/v1/devices/${RELAYED}`, { privacy: 'relay' })).status).toBe(201);

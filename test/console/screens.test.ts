@@ -6,9 +6,8 @@ import { z } from 'zod';
 import { ObedientDevice } from '../command/device.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
-import { eventually, until } from '../support/wait.ts';
+import { eventually } from '../support/wait.ts';
 import { Chromium, press, reads, type Seen, textOf } from './chromium.ts';
-import { buildPages } from './pages.ts';
 import { enter, show } from './person.ts';
 
 /** Every screen, in a real browser against a whole server that has devices. */
@@ -48,8 +47,6 @@ let browser: Chromium;
 let light: Seen;
 
 beforeAll(async () => {
-  // Built before the server starts, so that no page comes before the map.
-  buildPages();
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1' });
   await writeHostileTexts();
   browser = await Chromium.launch();
@@ -96,11 +93,6 @@ async function settled(page: Page): Promise<void> {
   await eventually(async () =>
     expect(await page.evaluate(`document.querySelector('main h1') !== null && !/Loading…/.test(document.body.innerText)`)).toBe(true),
   );
-}
-
-/** Past the page that waits for the build. */
-function built(url: string): Promise<void> {
-  return until(async () => (await (await fetch(url)).text()).includes('/assets/'));
 }
 
 /** The window that is open already, at another screen. */
@@ -242,7 +234,6 @@ describe('the screens', () => {
     await device.until((d) => d.received.length >= 5);
     const scopes = ['read', 'locations', 'commands', 'devices', 'plans', 'erase', 'admin'];
     const made = await server.call('POST', '/v1/tokens', { name: 'desk', scopes, accounts: [account] });
-    await built(server.url);
     const { page, faults } = await browser.open(server.url);
     const asked = new Set<HTTPRequest>();
     const refused: string[] = [];

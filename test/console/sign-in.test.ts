@@ -4,12 +4,19 @@ import { silentLog } from '../../src/base/log.ts';
 import { openState } from '../../src/state/open.ts';
 import { entries } from '../../src/state/pages.ts';
 import { ApiServer } from '../support/api-server.ts';
+import { CHECKOUT, TESTED } from '../support/program.ts';
 import { eventually } from '../support/wait.ts';
 import { Chromium, loaded, press, reads, textOf } from './chromium.ts';
 import { enterWith, linkTo, show } from './person.ts';
 
-/** The way in, in a real browser against a whole server that builds its pages itself. */
-const ENV = { FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9', FIXGATE_DRAIN_MS: '500' };
+/** The way in, in a real browser against a whole server of the checkout, which builds its pages itself. */
+const ENV = {
+  [TESTED]: CHECKOUT,
+  FIXGATE_HTTP_CONSOLE: 'true',
+  FIXGATE_WORKERS: '1',
+  FIXGATE_CLICKHOUSE_URL: 'http://127.0.0.1:9',
+  FIXGATE_DRAIN_MS: '500',
+};
 let server: ApiServer;
 let browser: Chromium;
 

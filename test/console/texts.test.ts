@@ -5,7 +5,6 @@ import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/wait.ts';
 import { Chromium, reads, type Seen } from './chromium.ts';
-import { buildPages } from './pages.ts';
 import { enter, show } from './person.ts';
 
 /** What devices, integrators and operators write is text on every screen, in windows of three widths: nothing of it runs, and nothing makes the page wider. */
@@ -24,7 +23,6 @@ let device: ObedientDevice;
 let seen: Seen;
 
 beforeAll(async () => {
-  buildPages();
   server = await ApiServer.start({ FIXGATE_HTTP_CONSOLE: 'true', FIXGATE_WORKERS: '1', FIXGATE_REGISTRY: 'closed' });
   await write();
   browser = await Chromium.launch();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { databaseOf, dropDatabase, makeDatabase, sharedClickHouse } from '../support/engine.ts';
-import { CHECKOUT, tested } from '../support/program.ts';
+import { TESTED, tested } from '../support/program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -32,16 +32,14 @@ export class Server {
     this.dataDir = dataDir;
     this.#ownsData = ownsData;
     this.#env = { ...(env['FIXGATE_CLICKHOUSE_URL'] === undefined ? sharedClickHouse(dataDir) : {}), ...env };
-    // A checkout builds its pages itself.
-    const file = env['FIXGATE_HTTP_CONSOLE'] === 'true' ? CHECKOUT : tested();
-    const [program = process.execPath, ...args] = [...under, process.execPath, file, 'serve'];
+    const [program = process.execPath, ...args] = [...under, process.execPath, env[TESTED] ?? tested(), 'serve'];
     this.#child = spawn(program, args, {
       cwd: ROOT,
       env: {
         PATH: process.env['PATH'],
         FIXGATE_DATA_DIR: this.dataDir,
         FIXGATE_HTTP_PORT: '0',
-        // Its pages are built by a process of their own.
+        // Most look at no page.
         FIXGATE_HTTP_CONSOLE: 'false',
         // Tests count rows and entries.
         FIXGATE_CANARY: 'false',

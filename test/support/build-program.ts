@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { bundle } from '../../tools/build/bundle.ts';
+import { buildPages } from './pages.ts';
 import { TESTED } from './program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const SOURCES = ['src', 'codecs', 'bin', 'tools/build', 'package.json', 'package-lock.json'];
+const SOURCES = ['src', 'codecs', 'bin', 'web', 'tools/build', 'package.json', 'package-lock.json'];
 /** Of earlier sources: some may be those of a run that is under way. */
 const MOST_KEPT = 8;
 
@@ -15,6 +16,7 @@ export default async function setup(): Promise<void> {
   if (!existsSync(directory)) {
     const beside = `${directory}.${process.pid}`;
     await bundle(join(beside, 'dist'));
+    buildPages(join(beside, 'dist/console'));
     for (const name of ['bin', 'package.json']) cpSync(join(ROOT, name), join(beside, name), { recursive: true });
     try {
       renameSync(beside, directory);
