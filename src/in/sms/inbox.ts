@@ -144,7 +144,7 @@ export class TextInbox {
     const { known, isStranger } = await this.#sender(text.from);
     const device = known.id;
     const reading = await this.#read(known, bytes);
-    const reason = known.device === undefined ? known.refusal('') || this.#excess(known) : '';
+    const reason = known.device === undefined ? known.refusal('') || this.#excess() : '';
     if (reason !== '') {
       metrics.rejects.inc({ reason });
       quarantine.noted(device, reading.codec.name, SMS, bytes, 0, bytes.length, reason === 'new_id_rate');
@@ -187,8 +187,8 @@ export class TextInbox {
     return known;
   }
 
-  #excess(known: DeviceLookup): '' | 'new_id_rate' {
-    return known.isNew && this.#o.newcomers.admit(GATEWAY) !== 'admitted' ? 'new_id_rate' : '';
+  #excess(): '' | 'new_id_rate' {
+    return this.#o.newcomers.admit(GATEWAY) === 'admitted' ? '' : 'new_id_rate';
   }
 
   /** By the protocol that the device speaks, as far as that reads texts, and what is known of its clock. */
@@ -226,9 +226,9 @@ export class TextInbox {
   }
 
   /** Invariant 3: a text that names another device is read as words. */
-  #names({ unit, reported, device }: DeviceLookup): boolean {
+  #names({ unit, device }: DeviceLookup): boolean {
     const { deviceId } = this.#frame;
-    return deviceId === '' || [unit, reported, ...(device?.aliases ?? [])].includes(deviceId);
+    return deviceId === '' || [unit, ...(device?.aliases ?? [])].includes(deviceId);
   }
 
   #tell(sights: Sights): void {
