@@ -123,12 +123,6 @@ export class CommandStream {
     }
   }
 
-  #permits(type: string, critical: CriticalType): Problem | undefined {
-    if (isAllowed(critical, this.#o.allows)) return undefined;
-    const what = critical === type ? type : `this ${type}, which acts as ${critical},`;
-    return { field: 'type', problem: `${what} does not come this way unless commands.streamAllows names ${critical}` };
-  }
-
   async #group(redis: Redis): Promise<void> {
     try {
       const last = await this.#o.store.get('cursors', CURSOR);
@@ -145,7 +139,7 @@ export class CommandStream {
     if (bytes > MAX_BYTES) problems.push({ field: 'entry', problem: `has ${bytes} bytes; a command has ${MAX_BYTES} at most` });
     const draft = problems.length > 0 ? undefined : draftOf(id, fields, problems);
     if (draft !== undefined) {
-      const outcome = await this.#submitted({ ...draft, permits: (critical) => this.#permits(draft.type, critical) });
+      const outcome = await this.#submitted({ ...draft, permits: (critical) => permits(draft.type, critical, this.#o.allows) });
       if ('command' in outcome) return;
       problems.push(...outcome.problems);
     }
@@ -175,6 +169,13 @@ export class CommandStream {
     this.#said = systemClock.elapsed();
     this.#o.log.warn({ stream: this.#key, error: this.#o.url.scrub(messageOf(error)) }, 'commands cannot be read from Redis; retrying');
   }
+}
+
+/** Why a command that amounts to this critical type may not come by the stream, which allows these. */
+export function permits(type: string, critical: CriticalType, allows: readonly string[]): Problem | undefined {
+  if (isAllowed(critical, allows)) return undefined;
+  const what = critical === type ? type : `this ${type}, which acts as ${critical},`;
+  return { field: 'type', problem: `${what} does not come this way unless commands.streamAllows names ${critical}` };
 }
 
 /** Undefined, with what is wrong added to `problems`, if the entry is not a command. */
