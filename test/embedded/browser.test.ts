@@ -8,7 +8,6 @@ import { ask, chdbInstalled, cleanUp, freshDirectory, keyOf, type Running, start
 
 /** A real browser, a page of another origin, and an engine that could write files: invariant 1. */
 const FLAGS = [
-  '--headless',
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -57,7 +56,7 @@ describe.skipIf(!chdbInstalled)('a web page', () => {
 
   async function open(...args: string[]): Promise<string> {
     const profile = `--user-data-dir=${join(directory, `profile-${args.length}`)}`;
-    browser = spawn('chromium', [...FLAGS, profile, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+    browser = spawn('chromium-headless-shell', [...FLAGS, profile, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
     let text = '';
     browser.stdout?.on('data', (chunk) => {
       text += String(chunk);
