@@ -11,7 +11,7 @@ const TOOLS: readonly {
   readonly ask?: string | readonly string[];
 }[] = [
   { command: 'redis-server', packageName: 'redis-server', why: 'streams and the state store' },
-  { command: 'chromium-headless-shell', packageName: 'chromium-headless-shell', why: 'the console, and web pages that attack the embedded ClickHouse' },
+  { command: 'chromium-headless-shell', packageName: 'chromium-headless-shell', why: 'pages of the console and of attackers' },
   { command: 'nginx', packageName: 'nginx', why: 'the reverse proxy of docs/http.md', ask: '-v' },
   { command: 'openssl', packageName: 'openssl', why: 'a certificate for that proxy', ask: 'version' },
   { command: 'promtool', packageName: 'prometheus', why: 'alerts and dashboard' },
