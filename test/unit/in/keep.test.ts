@@ -194,6 +194,15 @@ describe('without decimation', () => {
     expect(keep.marks !== undefined).toBe(kept.includes(true) && kept.includes(false));
   });
 
+  it('each frame is counted by itself', async () => {
+    for (const rows of [MIXED, MIXED]) judged(frameOf(rows), { ...SUSPENDED, since: START + 1000 });
+    judged(frameOf([[5, 'fix', false]]), { ...SUSPENDED, since: START + 1000 });
+    expect([await withheld(), (await metrics.alarmsPassed.get()).values.map(({ value }) => value)]).toEqual([
+      { unit: 2, suspended: 5 },
+      [2],
+    ]);
+  });
+
   it('a reply passes, whatever holds', async () => {
     const frame = frameOf([[0, 'status', true]]);
     frame.kind = FrameKind.Reply;
