@@ -1,5 +1,6 @@
 import { jsonOf } from '../../../base/json.ts';
 import type { Rows } from '../../record/rows.ts';
+import { isTime } from './encode.ts';
 
 /**
  * What a new reading of frames changes of what is stored of them.
@@ -103,7 +104,7 @@ export function storedRecord(table: TableName, row: StoredRow): StoredRecord {
   if (table === 'positions') for (const name of ['valid', 'lat', 'lon']) put(name, row[name]);
   if (sizeOf(row['flags']) > 0) fields['flags'] = row['flags'];
   const cells = cellsOf(row);
-  if (cells.length > 0) fields['cells'] = cells;
+  if (cells.some(isKnown)) fields['cells'] = cells;
   if (sizeOf(row['wifi']) > 0) fields['wifi'] = listOf(row['wifi']).map((one) => present(one, 'rssi_dbm'));
   for (const name of ATTRIBUTES) put(`attrs.${name}`, row[name]);
   for (const map of ['attrs', 'texts'])
@@ -123,8 +124,8 @@ function fieldsOf(rows: Rows, row: number): Fields {
   const { id: _, device: __, attrs, ...fields }: Record<string, unknown> = Object(jsonOf(rows.json(row)));
   if (typeof fields['satellites'] === 'number') fields['satellites'] = Math.min(MOST_SATELLITES, fields['satellites']);
   if (fields['account'] === '') delete fields['account'];
-  const cells = listOf(fields['cells']).filter((cell) => Object.keys(cell).length > 0);
-  if (cells.length === 0) delete fields['cells'];
+  if (typeof fields['device_time'] === 'number' && !isTime(fields['device_time'])) delete fields['device_time'];
+  if (!listOf(fields['cells']).some(isKnown)) delete fields['cells'];
   for (const [name, value] of Object.entries(Object(attrs)))
     if (value !== null && !(name === 'driver_id' && value === '')) fields[`attrs.${name}`] = value;
   return fields;
@@ -151,8 +152,11 @@ function isSame(name: string, a: unknown, b: unknown): boolean {
 function cellsOf(row: StoredRow): object[] {
   const cells = listOf(row['cells']);
   if (cells.length > 0) return cells.map((cell) => present(cell, 'rssi_dbm'));
-  const serving = Object.fromEntries(CELL.flatMap((name) => (row[name] == null ? [] : [[name, Number(row[name])]])));
-  return Object.keys(serving).length === 0 ? [] : [serving];
+  return [Object.fromEntries(CELL.flatMap((name) => (row[name] == null ? [] : [[name, Number(row[name])]])))];
+}
+
+function isKnown(cell: object): boolean {
+  return Object.keys(cell).length > 0;
 }
 
 /** Without what is unknown: a negative number, and 0 of `zero`. */

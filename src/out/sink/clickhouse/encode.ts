@@ -443,7 +443,7 @@ function firstCell(rows: Rows, values: Int32Array | Float64Array, row: number, m
   return value <= max ? value : -1;
 }
 
-function isTime(value: number | undefined): boolean {
+export function isTime(value: number | undefined): boolean {
   return value !== undefined && value >= MIN_TIME && value <= MAX_TIME;
 }
 
