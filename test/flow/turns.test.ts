@@ -223,6 +223,7 @@ describe('while a device that is not admitted has its turn', () => {
       ['connected', A],
       ['disconnected', C],
     ]);
+    expect(journal.events[0]).toEqual({ device: A, type: 'connected', transport: 'tcp', protocol: 'h02' });
   });
 });
 
