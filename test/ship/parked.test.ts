@@ -138,14 +138,14 @@ describe('a retry', () => {
   });
 
   it('takes what the shipper has set aside behind what an earlier one has left, each once', async () => {
-    write('retry', line({ reason: 'earlier' }));
-    write('taken', line({ reason: 'later' }), line({ sequence: 2 }), line({ sequence: 2, reason: 'twice' }), line({ slot: '1' }));
+    write('retry', line({ tries: 2 }));
+    write('taken', line({ tries: 1 }), line({ sequence: 2 }), line({ sequence: 2, reason: 'twice' }), line({ slot: '1' }));
     write('', line({ sequence: 7 }));
     expect(await retried({}, [])).toEqual({ delivered: 0, refused: 3 });
     const reason = 'codec "tiny" is not installed';
     // What came in meanwhile waits for the next one.
     expect(await left()).toEqual([
-      ['0.1', 0, reason],
+      ['0.1', 2, reason],
       ['0.2', 0, reason],
       ['1.1', 0, reason],
       ['0.7', 0, reason],
