@@ -1,29 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RespWriter } from '../../src/out/sink/redis-stream/resp.ts';
-
-/** The arguments of one command, read as Redis does; throws when a byte is left or missing. */
-function parsed(bytes: Buffer): string[] {
-  let at = 0;
-  const line = (): string => {
-    const end = bytes.indexOf('\r\n', at);
-    const text = bytes.toString('latin1', at, end);
-    at = end + 2;
-    return text;
-  };
-  const count = Number(line().slice(1));
-  const args = Array.from({ length: count }, () => {
-    const length = line();
-    expect(length).toMatch(/^\$(0|[1-9]\d*)$/);
-    const size = Number(length.slice(1));
-    const text = bytes.toString('utf8', at, at + size);
-    at += size;
-    expect(bytes.toString('latin1', at, at + 2)).toBe('\r\n');
-    at += 2;
-    return text;
-  });
-  expect(at).toBe(bytes.length);
-  return args;
-}
+import { argumentsOf } from '../support/resp-arguments.ts';
 
 describe('a command of the Redis protocol', () => {
   it('has each argument with its length in bytes, whatever that takes', () => {
@@ -50,7 +27,7 @@ describe('a command of the Redis protocol', () => {
       }
       const [from, to] = ends[4] ?? [0, 0];
       out.copy(out.bytes, from, to);
-      expect(parsed(out.written())).toEqual(['EVAL', 'return 1', '2', 'k1', 'k2', ...texts, 'ß'.repeat(50)]);
+      expect(argumentsOf(out.written())).toEqual(['EVAL', 'return 1', '2', 'k1', 'k2', ...texts, 'ß'.repeat(50)]);
       for (const [k, [begin, end]] of ends.entries()) expect(out.bytes.toString('utf8', begin, end)).toBe(texts[k]);
     }
   });

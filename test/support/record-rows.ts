@@ -59,8 +59,7 @@ export interface Said {
 }
 
 /** Rows of these records, as decoding makes them. An attribute is the one of its name and of its value's type. */
-export function recordRows(records: readonly Said[]): Rows {
-  const rows = new Rows();
+export function recordRows(records: readonly Said[], rows = new Rows()): Rows {
   for (const record of records) {
     const bytes = Buffer.from(record.bytes ?? 'bytes');
     const frame = new FrameResult();
