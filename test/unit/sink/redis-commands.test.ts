@@ -119,7 +119,7 @@ describe('the last position', () => {
   const at = (ms: number, more: Said = {}): Said => ({ ...FIX, time: T + ms, columns: { speedKmh: 1 }, ...more });
   it.each<[what: string, records: readonly Said[], row: number]>([
     ['is the newest, whenever it came', [at(5), at(9), at(7)], 1],
-    ['is the later one of two of a time', [at(5), at(5)], 1],
+    ['is the later one of two of a time', [at(5), at(5, { attrs: { rpm: 1 } })], 1],
     ['is none that the device does not vouch for', [at(5), at(9, { valid: false })], 0],
     ['is a place', [at(5), { time: T + 9, valid: true }], 0],
     ['is no older for a time that is just believed', [at(1_000 + AHEAD), at(2_000)], 0],
@@ -207,6 +207,7 @@ describe('copies for recipients', () => {
     [['lat', 'lon', 'valid'], {}, undefined],
     [['door'], { attrs: { rpm: 1 } }, undefined],
     [['place'], { at: [Number.NaN, 0] }, undefined],
+    [['place', 'rpm'], { at: [Number.NaN, 0], attrs: { rpm: 1 } }, { kind: 'status', ...WHO, attrs: { rpm: 1 } }],
     [['speed_kmh'], { flags: 4 }, { kind: 'status', ...WHO, flags: ['rollover'], speed_kmh: 9, attrs: {} }],
     [['cells'], { cells: [[1, 2, 3, 4, 0]] }, { kind: 'status', ...WHO, cells: [{ mcc: 1, mnc: 2, lac: 3, cid: 4 }], attrs: {} }],
   ])('of a consent to %j have these fields (3)', (fields, said, record) => {

@@ -143,7 +143,7 @@ function isSame(name: string, a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a === 'object' || typeof b === 'object') return JSON.stringify(a) === JSON.stringify(b);
   if (typeof a === 'string' || typeof b === 'string') return false;
-  // A map of numbers keeps true as 1. What is absent is no number.
+  // A map of numbers keeps true as 1.
   const [x, y] = [Number(a), Number(b)];
   return x === y || (SINGLE.has(name) && Math.fround(x) === Math.fround(y));
 }
