@@ -138,14 +138,14 @@ function setting(key: string, bytes: Bytes, at: number, end: number, out: FrameR
   }
   const text = SETTING_TEXTS.get(key);
   if (text === undefined) return;
-  const value = ascii(bytes, at, text === A.Iccid ? withoutFiller(bytes, at, end) : end).trim();
+  const value = ascii(bytes, at, text === A.Iccid ? withoutFiller(bytes, end) : end).trim();
   if (value !== '') out.attrText(text, value);
 }
 
-/** The end of the digits of an ICCID, behind which F fills the last byte. */
-function withoutFiller(bytes: Bytes, at: number, end: number): number {
+/** The end of the digits of an ICCID, behind which F fills the last byte. In front of them stands `=`. */
+function withoutFiller(bytes: Bytes, end: number): number {
   let to = end;
-  while (to > at && (bytes[to - 1]! | 0x20) === 0x66) to--;
+  while ((bytes[to - 1]! | 0x20) === 0x66) to--;
   return to;
 }
 

@@ -46,6 +46,12 @@ const GSM = ['none', 'extremely weak', 'weak', 'good', 'strong'] as const;
 const language = (raw: number): string =>
   raw === 0 ? 'no reply needed' : (raw & 15) === 1 ? 'Chinese' : (raw & 15) === 2 ? 'English' : 'other';
 
+function zone(raw: number): string {
+  const minutes = zoneMinutes(raw);
+  const ahead = Number.isNaN(minutes) ? 'no time zone' : `${minutes} min ahead of UTC`;
+  return `${ahead}${(raw & 2) !== 0 ? ', English' : (raw & 1) !== 0 ? ', Chinese' : ''}`;
+}
+
 const TERM: Field = { name: 'terminal_information', type: 'u8', show: term };
 const VOLT: Field = { name: 'voltage_level', type: 'u8', show: (raw) => VOLTS[raw] ?? `${raw} %` };
 const SIGNAL: Field = { name: 'GSM_signal', type: 'u8', show: (raw) => GSM[raw] ?? String(raw) };
@@ -115,7 +121,7 @@ export const ZONE = defineLayout('zone', `${DOCUMENT} 6.1`, [
   {
     name: 'time_zone_and_language',
     type: 'u16',
-    show: (raw) => `${zoneMinutes(raw)} min ahead of UTC${(raw & 2) !== 0 ? ', English' : (raw & 1) !== 0 ? ', Chinese' : ''}`,
+    show: zone,
   },
 ]);
 export const HEARTBEAT = defineLayout('heartbeat', `${DOCUMENT} 6.2`, [TERM, VOLT, SIGNAL, ALARM, LANGUAGE]);

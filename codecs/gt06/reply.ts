@@ -28,7 +28,7 @@ export function reply(bytes: Bytes, m: Message, state: Gt06State, out: FrameResu
     const told = flagAt + length;
     to = length >= 4 && told <= q ? told : Math.max(from, q - 2);
     wide = everySecondZero(bytes, from, to);
-    if (!wide) for (let k = from; k < to; k++) if (bytes[k] === 0 && length === 0) to = k;
+    if (!wide && length === 0) for (let k = from; k < to; k++) if (bytes[k] === 0) to = k;
   }
   const text = wide ? utf16(bytes, from, to) : asciiText(bytes, from, to);
   const flag = u32be(bytes, flagAt);

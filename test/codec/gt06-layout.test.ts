@@ -94,6 +94,38 @@ describe('layouts', () => {
     expect(compared).toBeGreaterThan(20);
   });
 
+  it.each([
+    [layouts.STATUS, '4606040301', { language: 'Chinese', voltage_level: 'full', GSM_signal: 'strong' }],
+    [layouts.STATUS, '0007050302', { language: 'English', voltage_level: '7 %', GSM_signal: '5' }],
+    [layouts.STATUS, '0000000312', { language: 'English', voltage_level: 'no power', GSM_signal: 'none' }],
+    [layouts.STATUS, '0000000300', { language: 'no reply needed', terminal_information: 'none; alarm: none' }],
+    [layouts.STATUS, 'bf00000303', { language: 'other', terminal_information: 'armed, ACC on, charging, fuel cut; alarm: removal' }],
+    [layouts.HEARTBEAT_VOLTAGE, '050f92040001', { language: 'Chinese', voltage: '39.86 V' }],
+    [layouts.ZONE, '3200', { time_zone_and_language: '480 min ahead of UTC' }],
+    [layouts.ZONE, '3201', { time_zone_and_language: '480 min ahead of UTC, Chinese' }],
+    [layouts.ZONE, '3202', { time_zone_and_language: '480 min ahead of UTC, English' }],
+    [layouts.ZONE, '12ca', { time_zone_and_language: '-180 min ahead of UTC, English' }],
+    [layouts.ZONE, '03d0', { time_zone_and_language: 'no time zone' }],
+    [layouts.UPLOAD, '000001', { ACC: 'off', upload_mode: 'time interval', re_upload: 'stored' }],
+    [layouts.UPLOAD, '010f00', { ACC: 'on', upload_mode: 'leaving tracking mode', re_upload: 'live' }],
+    [layouts.UPLOAD, '011000', { ACC: 'on', upload_mode: 'unknown' }],
+    [layouts.FENCE, 'ff', { fence_number: 'none' }],
+    [layouts.FENCE, '00', { fence_number: '0' }],
+    [layouts.LBS9, '81cc0002287d001f71', { MCC: '460' }],
+    [
+      layouts.GPS12,
+      'cc03a23c24079469a657d913',
+      { gps_information: '12 satellites', course_and_status: '275°, positioned, south, west, ACC on' },
+    ],
+    [layouts.GPS12, 'c003a23c24079469a6576413', { course_and_status: '19°, not positioned, differential, north, east, ACC off' }],
+  ])('say what their bytes mean: %o', (layout, bytes, expected) => {
+    const shown: Record<string, string | undefined> = {};
+    layout.explain(bytesOf(bytes), 0, (_at, _length, name, _raw, value) => {
+      shown[name] = value;
+    });
+    expect(shown).toMatchObject(expected);
+  });
+
   it('of status, heartbeat and login agree too', () => {
     const bytes = bytesOf('787825160b0b0f0e241dcf027ac8870c4657e60014020901cc00287d001f726506040101003656a40d0a');
     expect(layouts.STATUS.parse(bytes, 31)).toEqual({ terminal_information: 0x65, voltage_level: 6, GSM_signal: 4, alarm: 1, language: 1 });

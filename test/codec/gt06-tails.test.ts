@@ -206,6 +206,17 @@ describe('a reply in either kind of frame', () => {
     expect(frame).toMatchObject({ kind: 'reply', replyKey: 7, replyText: 'Battery:4.10V; ACC:ON' });
   });
 
+  it.each([
+    ['ends at its first NUL without a length', '00', '4f4b00414243', '0002', 'OK'],
+    ['ends in front of LANG without a length and a NUL', '00', '4f4b414243', '0002', 'OKABC'],
+    ['shows a NUL as a space within its length', '0a', '4f4b00414243', '0002', 'OK ABC'],
+    ['is UTF-16 also without a length', '00', '004f004b', '0002', 'OK'],
+  ])('%s', (_, size, said, language, expected) => {
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    connection.feed.push(bytesOf(LOGIN));
+    expect(connection.feed.push(frameOf(0x15, size + flag + said + language, false))[0]).toMatchObject({ replyText: expected });
+  });
+
   it('a text longer than a short frame', () => {
     const long = 'AB'.repeat(300);
     const content = `${(long.length + 4).toString(16).padStart(4, '0')}${flag}${Buffer.from(long).toString('hex')}0001`;
@@ -471,4 +482,95 @@ describe('a location of the NT family', () => {
       engine_hours_s: 22140,
     });
   });
+});
+
+describe('a message of a single family', () => {
+  const LBS8 = '01cc00287d001f71';
+
+  it.each([
+    ['0000000012345678', '01', { driver_id: '0000000012345678', card_state: 1 }],
+    ['0000000012345678', '', { driver_id: '0000000012345678' }],
+    ['1234567800000000', '', { driver_id: '1234567800000000' }],
+    ['0000000000000000', '01', { card_state: 1 }],
+  ])('17 with the card %s, validity %j', (card, validity, expected) => {
+    const { driver_id, card_state } = flat(0x17, GPS18 + LBS8 + card + validity);
+    expect({ driver_id, card_state }).toEqual(expected);
+  });
+
+  it.each([
+    ['00000012d687', '1234567'],
+    ['000100000000', '4294967296'],
+    ['000000000000', undefined],
+  ])('61 with the key %s', (key, driver) => {
+    expect(flat(0x61, `0123456789012345${GPS18}01cc00287d00001f71${key}`)['driver_id']).toBe(driver);
+  });
+
+  it.each([
+    [0, '000a000b', {}],
+    [1, '000a000b', { analog_v_1: 0.1 }],
+    [2, '000a000b', { analog_v_1: 0.1, analog_v_2: 0.11 }],
+    [3, '000a000b', { analog_v_1: 0.1, analog_v_2: 0.11 }],
+    [3, '000a000b0c', { analog_v_1: 0.1, analog_v_2: 0.11 }],
+  ])('34 of an X1 that counts %d analog values in front of %s', (analogs, tail, expected) => {
+    const ports = `00${analogs.toString(16)}00000`;
+    const content = `00000000${GPS18}0000${'00000000'}01cc00287d00001f71${'00000000'}019a04d3${ports}0000${tail}`;
+    const { analog_v_1, analog_v_2, analog_v_3, driver_id } = flat(0x34, content);
+    expect({ analog_v_1, analog_v_2, analog_v_3, driver_id }).toEqual(expected);
+  });
+
+  it.each([
+    ['00', { kind: 'status', cells: [{ mcc: 460, mnc: 0, lac: 4660, cid: 8049, rssi_dbm: -70 }], timing_advance: 1 }],
+    ['01', { kind: 'fix', satellites: 1, speed_kmh: 0x71 }],
+  ])('24 of a WanWay whose cell could be a place, when the last byte is %s', (last, expected) => {
+    const record = flat(0x24, `${GPS18.slice(0, 12)}0101cc00011234001f7146${'00'.repeat(26)}${last}`);
+    expect(record).toMatchObject({ time: PLACE.time, ...expected });
+  });
+});
+
+it('the serving cell of a module has its MNC in one byte or two, by the length', () => {
+  const cellsOf = (cell: string): unknown =>
+    flat(0x37, `${GPS18}01cc00287d001f71000000${`0011${(cell.length / 2).toString(16).padStart(2, '0')}${cell}`}`)['cells'];
+  const behind = [{ mcc: 460, mnc: 0, lac: 10365, cid: 8049 }];
+  const of = (mnc: number): unknown => [...behind, { mcc: 404, mnc, lac: 5102, cid: 24682, rssi_dbm: -52 }];
+  expect(cellsOf('01946213ee00606a34')).toEqual(of(0x62));
+  expect(cellsOf('0194016213ee00606a34')).toEqual(of(0x162));
+  expect(cellsOf('019413ee00606a34')).toEqual(behind);
+  expect(cellsOf('0194016213ee00606a3400')).toEqual(behind);
+});
+
+it('information of a sub-type alone is a record of it', () => {
+  expect(read(frameOf(0x94, '08', true)).records).toMatchObject([{ kind: 'status' }]);
+  expect(read(frameOf(0x94, '', true)).records).toEqual([]);
+  expect(read(frameOf(0x94, '01', false)).records).toEqual([]);
+});
+
+it('84 is a heartbeat without content only', () => {
+  const kindOf = (content: string): unknown => {
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    return connection.feed.push(frameOf(0x84, content, true))[0]?.kind;
+  };
+  expect([kindOf(''), kindOf('00')]).toEqual(['heartbeat', 'ignored']);
+});
+
+it('the filler behind an ICCID is no part of it, however long', () => {
+  const iccidOf = (value: string): unknown => flat(0x94, `04${Buffer.from(`ICCID=${value};`).toString('hex')}`, true)['iccid'];
+  expect(['8986011234567890123F', '8986011234567890123f', 'FFFF', ''].map(iccidOf)).toEqual([
+    '8986011234567890123',
+    '8986011234567890123',
+    undefined,
+    undefined,
+  ]);
+});
+
+it('a frame with a wrong length is no Topin one before a login of Topin', () => {
+  const read = (text: string): unknown => {
+    const feed = new RecordFeed(gt06, 'tcp', {}).feed;
+    const bytes = bytesOf(text);
+    const { name, kind, damaged } = feed.decode(bytes, 0, bytes.length);
+    return { name, kind, damaged };
+  };
+  for (const number of ['57', '30']) {
+    expect(read(`787804${number}01020304050d0a`)).toMatchObject({ damaged: '' });
+    expect(read(`787805${number}01020304050d0a`)).toMatchObject({ damaged: 'length' });
+  }
 });

@@ -38,6 +38,26 @@ describe('a variant', () => {
     expect(attrsOf(connection, R11)['external_v']).toBe(12.58);
   });
 
+  it.each([
+    ['12-4', 'vxt01'],
+    ['16-2', 'vxt01'],
+    ['12-5', 'benway'],
+    ['location-seeworld', 'seeworld'],
+    ['alarm-seeworld', 'seeworld'],
+    ['heartbeat-seeworld', 'seeworld'],
+    ['heartbeat-seeworld-long', 'seeworld'],
+    ['a2-1', 'lw'],
+    ['16-4', 'trx16i'],
+    ['36-trx16i', 'trx16i'],
+    ['heartbeat-r11', 'r11'],
+    ['location-22-manual', undefined],
+  ])('is learned from %s: %s', (id, variant) => {
+    const connection = connect();
+    for (let n = 0; n < 3; n++) attrsOf(connection, text(id));
+    const learned = gt06.tcp?.describeMemo?.(gt06.tcp.memo?.(connection.feed.state) ?? 0)['variant'];
+    expect(learned).toBe(variant);
+  });
+
   it('is not learned from frames with a wrong checksum', () => {
     const connection = connect();
     for (let n = 0; n < 5; n++) attrsOf(connection, spoilt(R11));
