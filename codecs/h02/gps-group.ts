@@ -107,10 +107,10 @@ function readV19(bytes: Bytes, k: number, out: FrameResult): number {
   return k + 3;
 }
 
-/** ICCIDs end in a filler, `F` or `?`. */
+/** ICCIDs end in a filler, `F` or `?`. In front of a field stands a comma or a blank. */
 export function readIccid(bytes: Bytes, k: number, out: FrameResult): void {
   trim(bytes, k);
   let end = to;
-  while (end > from && (bytes[end - 1] === 70 || bytes[end - 1] === 102 || bytes[end - 1] === 63)) end--;
+  while (bytes[end - 1] === 70 || bytes[end - 1] === 102 || bytes[end - 1] === 63) end--;
   if (end > from) out.attrText(Attr.Iccid, ascii(bytes, from, end));
 }
