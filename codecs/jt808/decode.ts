@@ -39,7 +39,7 @@ const HEADER = new Header();
 
 export function decode(bytes: Bytes, start: number, end: number, state: Jt808State, out: FrameResult): void {
   state.chain = state.alarms;
-  if (end - start >= 2 && bytes[start] === 0x28) {
+  if (bytes[start] === 0x28) {
     sentence(bytes, start, end, out);
     return;
   }

@@ -48,6 +48,7 @@ describe('alarm bits', () => {
   it('7 is the battery of a unit that tells its own voltage only', () => {
     expect(eventOf(connect(), report(0x80))).toBe('low_external');
     expect(eventOf(connect(), report(0x80, '69020190'))).toBe('low_battery');
+    expect(eventOf(connect(), report(0x80, '690201900104000027100302000a'))).toBe('low_battery');
     expect(eventOf(connect(), report(0x80, '6902019061020500'))).toBe('low_external');
   });
 

@@ -188,6 +188,21 @@ it.each([
   expect(jt808.recognise(bytesOf(hex), 0, hex.length / 2)).toBe(expected);
 });
 
+it.each([
+  ['6006', '', undefined],
+  ['6006', '00', ''],
+  ['6006', '004f4b', 'OK'],
+  ['6006', '01004f004b', 'OK'],
+  ['1300', '00', undefined],
+  ['1300', '0007', ''],
+  ['1300', '0007004f004b', 'OK'],
+  ['0701', '00000000', undefined],
+  ['0701', '000000024f4b', 'OK'],
+  ['0701', '000000024f08', undefined],
+])('a text in %s is as long as its body: %j', (number, body, text) => {
+  expect(read(jt808Message(number, body))['reply']).toBe(text);
+});
+
 describe('a text of a serial port', () => {
   it.each([
     ['40', undefined],

@@ -75,6 +75,7 @@ describe('an item of a location, at the limits of its values', () => {
     ['ee06202ee00fa00c', { external_v: 12, battery_v: 4 }],
     ['060164', { battery_pct: 100 }],
     ['060165', {}],
+    ['0603640000', {}],
     ['d40164', { battery_pct: 100 }],
     ['d40165', {}],
     ['d401ff', { charging: true }],
