@@ -66,7 +66,6 @@ export function readTrack(bytes: Bytes, at: number, end: number, to: number, out
 
 /** Do as many points as are announced end where the cells begin? */
 function fits(bytes: Bytes, at: number, end: number): boolean {
-  if (at + 2 > end) return false;
   let p = at + 2;
   let timed = false;
   for (let n = u16be(bytes, at); n > 0 && p < end; n--) {

@@ -112,6 +112,7 @@ describe('a place at the limits of the globe', () => {
       [0, 90.000001, false],
       [0, -90.000001, false],
       [0, 0.000001, true],
+      [0.000001, 0, true],
     ].map(([lon, lat, isPlace]) => [form, Number(lon), Number(lat), isPlace, make] as const),
   );
   it.each(cases)('%s: %d, %d is one: %s', (_, lon, lat, isPlace, make) => {
@@ -167,6 +168,21 @@ describe('a value of a binary report at its limits', () => {
   });
 });
 
+it.each([
+  ['speed_kmh', 0x01, 32, 3],
+  ['course_deg', 0x02, 35, 2],
+  ['altitude_m', 0x04, 37, 2],
+  ['cells', 0x08, 54, 9],
+] as const)('a binary report whose mask has no %s has the rest in its place', (name, bit, at, bytes) => {
+  const whole = patched('binary-fri-fix', 32, '0001' + '05' + '0002' + '0003');
+  const frame = Uint8Array.from([...whole.subarray(0, at), ...whole.subarray(at + bytes)]);
+  frame[8] = 0xbf & ~bit;
+  putU16be(frame, 9, frame.length);
+  const { id: _, [name]: without, ...rest } = read(whole);
+  expect(without).toBeDefined();
+  expect(read(sealed(frame))).toEqual({ ...rest, id: expect.any(String) });
+});
+
 describe('a value of another report at its limits', () => {
   const fix = (block: string, version = '2C0402'): Uint8Array => report('FRI', `0,0,1,1,${block},92,`, version);
   const PLACE = '121.354335,31.222073,20260214013254';
@@ -186,6 +202,8 @@ describe('a value of another report at its limits', () => {
     ['cells', fix(`4.3,92,70.0,${PLACE},0460,0000,ffff,6141,204.7`), undefined],
     ['satellites', fix(`4.3,92,70.0,${PLACE},0460,0000,18d8,6141,01,64,204.7`, '2F0101'), 64],
     ['satellites', fix(`4.3,92,70.0,${PLACE},0460,0000,18d8,6141,01,65,204.7`, '2F0101'), undefined],
+    ['speed_kmh', patched('pro-record', 43, '0001'), 0.1],
+    ['speed_kmh', patched('pro-record', 43, '03e8'), 100],
     ['course_deg', patched('pro-record', 46, '0168'), 360],
     ['course_deg', patched('pro-record', 46, '0169'), undefined],
     ['altitude_m', patched('pro-record', 48, '030d40'), 20_000],
@@ -319,6 +337,18 @@ it('no report takes its send time or its count for a value, however short it is'
   expect(wrong).toEqual([]);
 });
 
+describe('where a text ends', () => {
+  it.each(['RESP', 'BUFF', 'NACK', 'ACK'])('is in front of the next +%s:GT, and nowhere else', (next) => {
+    const inside = (text: string): number[] => {
+      const bytes = Buffer.from(`+RESP:GTDTT,2F0101,135790246811220,,1,${text},20260214013300,0123$`);
+      return new RecordFeed(queclink, 'tcp', {}).feed.push(bytes).map(({ length }) => length);
+    };
+    expect(inside(`+${next}:GTFRI,1`)).toHaveLength(2);
+    for (const none of [`+${next}:GO,1234567`, `+${next}:gtfri,1234`, `+${next} GTFRI,1`, `+${next}`])
+      expect(inside(none), none).toHaveLength(1);
+  });
+});
+
 describe('a field', () => {
   it('of a time has digits only', () => {
     const time = '20260214013254';
@@ -361,6 +391,17 @@ describe('the model of a binary frame', () => {
 });
 
 describe('a frame of the format Pro', () => {
+  it.each([
+    [23, false],
+    [24, true],
+    [4096, true],
+    [4097, false],
+  ])('has 24 to 4096 bytes: %d', (length, fits) => {
+    const bytes = Uint8Array.of(0x2b, 0, length >> 8, length & 255, 0, 0);
+    expect(queclink.recognise(bytes, 0, bytes.length)).toBe(fits);
+    expect(queclink.tcp?.frame(bytes, 0, bytes.length, {})).toBe(fits ? length : -6);
+  });
+
   const behind = (frame: Uint8Array): string => {
     const connection = new RecordFeed(queclink, 'tcp', {});
     connection.feed.decode(sealed(frame), 0, frame.length);
