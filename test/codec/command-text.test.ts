@@ -221,6 +221,13 @@ describe('what a reply means', () => {
     ],
     [
       'gt06',
+      'status',
+      'Battery:12.345V,NORMAL; GPS:Successful positioning, SVS Used in fix:12(14); ACC:OFF; Defense:ON',
+      'done',
+      { battery_v: 12.345, satellites: 12, satellites_visible: 14, ignition: false, armed: true },
+    ],
+    [
+      'gt06',
       'custom',
       'IMEI:868120145233604;TIMER:20,30; SENDS:5; SOS:,,; Center Number:; Sensorset:10,1,5,1; Defense time:10; TimeZone:E,8,0;',
       'done',
@@ -265,6 +272,8 @@ describe('what a reply means', () => {
     ['jt808', 'custom', '8300 ok', 'unclear', {}],
     ['jt808', 'custom', '8300 not supported', 'refused', {}],
     ['jt808', 'custom', 'BAT:4.01V;OK', 'done', {}],
+    ['jt808', 'custom', 'Command error!', 'refused', {}],
+    ['jt808', 'engine_stop', 'RELAY: not supported', 'refused', {}],
     ['jt808', 'status', '8104 ok', 'unclear', {}],
     ['jt808', 'status', '0x0001=180, 0x0029=30', 'done', { heartbeat_interval: 180, interval: 30 }],
     ['jt808', 'version', 'attributes C5L, C5L_V2.6', 'done', {}],

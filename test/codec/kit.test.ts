@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { crc8, crc16Ccitt } from '../../codecs/queclink/crc.ts';
 import { crc16Arc, crc16X25, putU16be, putU32be } from '../../src/base/wire/index.ts';
 import { BUILTIN_CODECS } from '../../src/codec/builtin.ts';
-import { kitOptions } from '../../src/codec/kit/feed.ts';
+import { Feed, kitOptions } from '../../src/codec/kit/feed.ts';
 import { type CheckSettings, checkCodec, describeFailure, difference, feed, type Sample } from '../../src/codec/kit/index.ts';
 import { bytesOf, frameLines, hostileLines, streamLines } from '../helpers/fixtures.ts';
 import { REPLY_TEXTS } from '../helpers/reply-texts.ts';
@@ -117,6 +117,26 @@ describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s',
         return list;
       };
       expect(notes(shifted, front), id).toEqual(notes(bytes, 0));
+    }
+  });
+
+  it('decodes the same wherever the bytes stand, and nothing in front of them or behind them', () => {
+    const front = 1500;
+    for (const { name: id, transport, chunks, options } of samplesOf(name)) {
+      const bytes = chunks.at(-1) ?? new Uint8Array(0);
+      const opened = (): Feed => {
+        const connection = new Feed(codec, transport, { options });
+        for (const chunk of chunks.slice(0, -1)) connection.push(chunk);
+        return connection;
+      };
+      const [alone, amid] = [opened(), opened()];
+      const shifted = new Uint8Array(front + bytes.length + front).fill(0x31);
+      for (let n = 1; n <= bytes.length; n++) {
+        shifted.set(bytes.subarray(0, n), front);
+        const { offset: _, ...expected } = alone.decode(bytes.slice(0, n), 0, n);
+        const { offset: __, ...frame } = amid.decode(shifted, front, front + n);
+        expect(difference(frame, expected), `${id}, ${n} bytes of it`).toBe('');
+      }
     }
   });
 
