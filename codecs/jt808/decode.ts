@@ -45,10 +45,6 @@ export function decode(bytes: Bytes, start: number, end: number, state: Jt808Sta
   }
   const c = CONTENT;
   const h = HEADER;
-  if (end - start < 3) {
-    out.malformed(Reason.Short);
-    return;
-  }
   c.open(bytes, start, end);
   if (!h.read(c)) {
     out.malformed(Reason.Short);
