@@ -324,6 +324,15 @@ describe('values of a vehicle bus', () => {
   });
 });
 
+it.each([
+  ['040101', ''],
+  ['1F0101', '11,11,'],
+])('a report of the version %s with a head of too few fields, %j, has none of those in front of it', (version, head) => {
+  const place = '1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,';
+  expect(read(report('FRI', head + place, version))).toMatchObject({ kind: 'fix', lat: 31.222073, attrs: {} });
+  expect(read(report('FRI', head + place, version))['attrs']).toEqual({});
+});
+
 it('no report takes its send time or its count for a value, however short it is', () => {
   const wrong: string[] = [];
   for (const name of [...BY_NAME.values()].map((known) => known.name.slice(2)))
@@ -339,13 +348,14 @@ it('no report takes its send time or its count for a value, however short it is'
 
 describe('where a text ends', () => {
   it.each(['RESP', 'BUFF', 'NACK', 'ACK'])('is in front of the next +%s:GT, and nowhere else', (next) => {
-    const inside = (text: string): number[] => {
-      const bytes = Buffer.from(`+RESP:GTDTT,2F0101,135790246811220,,1,${text},20260214013300,0123$`);
-      return new RecordFeed(queclink, 'tcp', {}).feed.push(bytes).map(({ length }) => length);
+    const front = '+RESP:GTFRI,2F0101,135790246811220,,1,';
+    const inside = (text: string): number => {
+      const bytes = Buffer.from(`${front}${text},20260214013300,0123$`);
+      const whole = queclink.tcp?.frame(bytes, 0, bytes.length, {}) ?? 0;
+      return whole === bytes.length ? 0 : whole;
     };
-    expect(inside(`+${next}:GTFRI,1`)).toHaveLength(2);
-    for (const none of [`+${next}:GO,1234567`, `+${next}:gtfri,1234`, `+${next} GTFRI,1`, `+${next}`])
-      expect(inside(none), none).toHaveLength(1);
+    expect(inside(`+${next}:GTFRI,1`)).toBe(front.length);
+    for (const none of [`+${next}:GO,1234567`, `+${next}:gtfri,1234`, `+${next} GTFRI,1`, `+${next}`]) expect(inside(none), none).toBe(0);
   });
 });
 
