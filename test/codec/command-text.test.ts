@@ -202,6 +202,9 @@ describe('what a reply means', () => {
       'done',
       { lat: 54.71473, lon: 25.30304, satellites: 7, time: Date.UTC(2007, 7, 24, 13, 4, 36) },
     ],
+    ['teltonika', 'version', 'Data IMEI:356307042441013', 'unclear', {}],
+    ['teltonika', 'get_parameter', 'Param ID:2001 Value:New value x', 'done', { parameter_2001: 'New value x' }],
+    ['teltonika', 'set_parameter', 'New value 2001:;10050:60', 'done', { parameter_2001: '', parameter_10050: 60, interval: 60 }],
     ['teltonika', 'version', 'refused: the command names another IMEI', 'refused', {}],
     // codecs/gt06/protocol.md sections 9.3 to 9.6
     [
