@@ -133,10 +133,14 @@ describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s',
       const [alone, amid] = [opened(), opened()];
       const shifted = new Uint8Array(front + bytes.length + front).fill(0x31);
       for (let n = 1; n <= bytes.length; n++) {
-        shifted.set(bytes.subarray(0, n), front);
-        const { offset: _, ...expected } = alone.decode(bytes.slice(0, n), 0, n);
-        const { offset: __, ...frame } = amid.decode(shifted, front, front + n);
-        expect(difference(frame, expected), `${id}, ${n} bytes of it`).toBe('');
+        const sealed = bytes.slice(0, n);
+        RESEAL[name]?.(sealed, transport, true);
+        for (const part of [bytes.slice(0, n), sealed]) {
+          shifted.set(part, front);
+          const { offset: _, ...expected } = alone.decode(part, 0, n);
+          const { offset: __, ...frame } = amid.decode(shifted, front, front + n);
+          expect(difference(frame, expected), `${id}, ${n} bytes of it`).toBe('');
+        }
       }
     }
   });
