@@ -99,7 +99,7 @@ export function authenticate(c: Content, h: Header, out: FrameResult): void {
   const b = c.bytes;
   const { p, q } = h;
   out.kind = FrameKind.Login;
-  const isLong = h.is2019 && q - p >= 1 && p + 1 + b[p]! + 15 <= q;
+  const isLong = h.is2019 && p + 1 + b[p]! + 15 <= q;
   const at = isLong ? p + 1 + b[p]! : q;
   if (plain(b, isLong ? p + 1 : p, at) !== codeOf(b, h.phoneAt, h.phoneBytes)) ticket(out, Form.OtherCode, h, b);
   if (!isLong) return;

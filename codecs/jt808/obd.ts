@@ -70,7 +70,6 @@ const WORDS: ReadonlyMap<number, readonly [attribute: number, less: number]> = n
 
 /** (id 2, length 1, value)…, read only when the list ends where the item does. */
 export function obdFields(b: Bytes, p: number, q: number, out: FrameResult): void {
-  if (q - p < 3) return;
   let at = p;
   while (at + 3 <= q) at += 3 + b[at + 2]!;
   if (at !== q) return;

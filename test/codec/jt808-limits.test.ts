@@ -189,6 +189,17 @@ it.each([
 });
 
 it.each([
+  ['0104', '0007', 'ignored'],
+  ['0104', '000700', 'reply'],
+  ['0702', '', 'ignored'],
+  ['0702', '02', 'status'],
+  ['0704', '', 'malformed'],
+  ['0704', '0001', 'malformed'],
+])('a message %s of %j is as much as its body has room for: %s', (number, body, kind) => {
+  expect(new RecordFeed(jt808, 'tcp', {}).feed.push(jt808Message(number, body))[0]?.kind).toBe(kind);
+});
+
+it.each([
   ['6006', '', undefined],
   ['6006', '00', ''],
   ['6006', '004f4b', 'OK'],
