@@ -124,7 +124,7 @@ function settingsOf(mutate: readonly string[]): object {
     coverageAnalysis: 'perTest',
     concurrency: 2,
     timeoutMS: 20_000,
-    dryRunTimeoutMinutes: 20,
+    dryRunTimeoutMinutes: 60,
     tempDirName: relative(ROOT, SANDBOX),
     ignorePatterns: ['data', 'dist', 'reports'],
     reporters: ['json', 'progress-append-only'],
