@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { eventually } from '../support/wait.ts';
 
 /** Debian's, the same Chromium without its own windows and bars, which take a third of the processor time. */
-const PROGRAM = '/usr/bin/chromium-headless-shell';
+const PROGRAM = '/usr/lib/chromium/chromium-headless-shell';
 /** Beyond every machine: the test's own limit ends it. */
 const PATIENCE_MS = 240_000;
 /** Of a page at its start: refusals of its policy are errors of the console. */

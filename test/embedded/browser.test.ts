@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, chdbInstalled, cleanUp, freshDirectory, keyOf, type Running, start } from './child.ts';
 
+/** The program itself: the command of the package is a script that leaves it running when it is killed. */
+const BROWSER = '/usr/lib/chromium/chromium-headless-shell';
 /** A real browser, a page of another origin, and an engine that could write files: invariant 1. */
 const FLAGS = [
   '--no-sandbox',
@@ -56,7 +58,7 @@ describe.skipIf(!chdbInstalled)('a web page', () => {
 
   async function open(...args: string[]): Promise<string> {
     const profile = `--user-data-dir=${join(directory, `profile-${args.length}`)}`;
-    browser = spawn('chromium-headless-shell', [...FLAGS, profile, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+    browser = spawn(BROWSER, [...FLAGS, profile, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
     let text = '';
     browser.stdout?.on('data', (chunk) => {
       text += String(chunk);
