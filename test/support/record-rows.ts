@@ -25,7 +25,8 @@ const ATTRIBUTES = [
 ] as const;
 const IDS = new Map<string, number>(ATTRIBUTES.map(([id, name, type]) => [`${name} ${type}`, id]));
 
-const codec = defineCodec({
+/** The codec of these records. */
+export const rowsCodec = defineCodec({
   name: 'rows',
   about: 'tests',
   maxFrameBytes: 100,
@@ -37,6 +38,11 @@ const codec = defineCodec({
   recognise: () => true,
   tcp: { open: () => ({}), frame: () => 0, decode: () => {}, encodeAck: () => 0 },
 });
+
+/** Of a name without its own, as `io_99`, the number in it. */
+export function attributeId(name: string, type: string): number {
+  return IDS.get(`${name} ${type}`) ?? Number(name.slice(3));
+}
 
 type Cell = readonly [mcc: number, mnc: number, lac: number, cid: number, rssiDbm: number];
 
@@ -72,14 +78,14 @@ export function recordRows(records: readonly Said[], rows = new Rows()): Rows {
     frame.flags[r] = record.flags ?? 0;
     frame.event[r] = record.event ?? 0;
     for (const [name, value] of Object.entries(record.attrs ?? {})) {
-      const id = IDS.get(`${name} ${typeof value === 'string' ? 'text' : typeof value}`) ?? Number(name.slice(3));
+      const id = attributeId(name, typeof value === 'string' ? 'text' : typeof value);
       if (typeof value === 'string') frame.attrText(id, value);
       else frame.attr(id, Number(value));
     }
     for (const cell of record.cells ?? []) frame.cell(...cell);
     for (const wifi of record.wifi ?? []) frame.wifi(...wifi);
     const { device = 'd1', received = T + 1_000, account = '' } = record;
-    rows.append(frame, codec, device, received, 1, bytes, -1, [], '', 0, account);
+    rows.append(frame, rowsCodec, device, received, 1, bytes, -1, [], '', 0, account);
   }
   return rows;
 }

@@ -43,7 +43,7 @@ export class TextRig {
   readonly devices: Device[] = [];
   readonly profiles = new Map<string, Profile>();
   now = NOW;
-  /** An id that nobody has: `open` makes a device of it. */
+  /** Whether the registry makes a device of an unknown id (`open`) or refuses it. */
   mode: 'open' | 'closed' = 'open';
   /** Reported ids that the registry cannot look up, and one whose unit was taken out of its device. */
   unread: readonly string[] = [];

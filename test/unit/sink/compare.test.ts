@@ -1,36 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import { defineCodec, FrameResult, RowFlag } from '../../../src/codec/index.ts';
+import { FrameResult, RowFlag } from '../../../src/codec/index.ts';
 import { Rows } from '../../../src/out/record/rows.ts';
 import { compare, rowKey, type StoredRow, storedRecord, type TableName } from '../../../src/out/sink/clickhouse/compare.ts';
+import { attributeId, rowsCodec, T } from '../../support/record-rows.ts';
 
 /** Numbers quote the invariants of src/out/sink/clickhouse/compare.ts. */
 
 type Fill = (frame: FrameResult, row: number) => unknown;
 
-const ATTR = { ignition: 1, external_v: 2, odometer_m: 3, driver_id: 4, vin: 5, coolant_c: 6, door: 7 };
-const attribute = (name: string, type: 'number' | 'boolean' | 'text') => ({ name, type });
-const codec = defineCodec({
-  name: 'rows',
-  about: 'tests',
-  maxFrameBytes: 100,
-  maxAnswerBytes: 0,
-  attributePrefix: 'io_',
-  attributes: new Map([
-    [ATTR.ignition, attribute('ignition', 'boolean')],
-    [ATTR.external_v, attribute('external_v', 'number')],
-    [ATTR.odometer_m, attribute('odometer_m', 'number')],
-    [ATTR.driver_id, attribute('driver_id', 'text')],
-    [ATTR.vin, attribute('vin', 'text')],
-    [ATTR.coolant_c, attribute('coolant_c', 'number')],
-    [ATTR.door, attribute('door', 'boolean')],
-  ]),
-  messages: [],
-  reasons: [],
-  recognise: () => true,
-  tcp: { open: () => ({}), frame: () => 0, decode: () => {}, encodeAck: () => 0 },
-});
-
-const RECORD_TIME = Date.UTC(2026, 9, 1);
+const ATTR = {
+  ignition: attributeId('ignition', 'boolean'),
+  external_v: attributeId('external_v', 'number'),
+  odometer_m: attributeId('odometer_m', 'number'),
+  driver_id: attributeId('driver_id', 'text'),
+  vin: attributeId('vin', 'text'),
+  rpm: attributeId('rpm', 'number'),
+  door: attributeId('door', 'boolean'),
+};
 
 /** Records of a frame each, that `bytes` name. */
 function rowsOf(records: readonly { readonly account?: string; readonly bytes?: string; readonly fill?: Fill }[]): Rows {
@@ -40,9 +26,9 @@ function rowsOf(records: readonly { readonly account?: string; readonly bytes?: 
     const named = Buffer.from(bytes);
     frame.reset(0, named.length);
     const row = frame.row();
-    frame.time[row] = RECORD_TIME;
+    frame.time[row] = T;
     fill?.(frame, row);
-    rows.append(frame, codec, 'd-1', RECORD_TIME, 1, named, -1, [], '', 0, account);
+    rows.append(frame, rowsCodec, 'd-1', T, 1, named, -1, [], '', 0, account);
   }
   return rows;
 }
@@ -122,7 +108,7 @@ describe('a record is the same as what is stored (2)', () => {
     ['with a driver', attrText(ATTR.driver_id, 'X1'), { driver_id: 'X1' }],
     ['without a driver, which it says', attrText(ATTR.driver_id, ''), {}],
     ['with an empty text', attrText(ATTR.vin, ''), { texts: { vin: '' } }],
-    ['with a number that is none', attr(ATTR.coolant_c, Number.POSITIVE_INFINITY), {}],
+    ['with a number that is none', attr(ATTR.rpm, Number.POSITIVE_INFINITY), {}],
     ['with flags', (f, r) => (f.flags[r] = RowFlag.Buffered), { flags: ['buffered'] }],
     ['with an odometer', attr(ATTR.odometer_m, 1.1), { odometer_m: 1.1 }],
     ['with one cell, in its columns, numbers as text', (f) => f.cell(262, 1, 7, 9, 0), { mcc: 262, mnc: 1, lac: 7, cid: '9' }],
@@ -176,10 +162,10 @@ describe('a record is another than what is stored: only what differs is told', (
     ['not valid before', place, { ...placed, valid: false }, { valid: false }, { valid: true }],
     [
       'a number in full precision',
-      attr(ATTR.coolant_c, 1.1),
-      { attrs: { coolant_c: fround(1.1) } },
-      { 'attrs.coolant_c': fround(1.1) },
-      { 'attrs.coolant_c': 1.1 },
+      attr(ATTR.rpm, 1.1),
+      { attrs: { rpm: fround(1.1) } },
+      { 'attrs.rpm': fround(1.1) },
+      { 'attrs.rpm': 1.1 },
     ],
     [
       'a speed beyond single precision',
@@ -191,16 +177,10 @@ describe('a record is another than what is stored: only what differs is told', (
     ['fewer satellites', (f, r) => (f.satellites[r] = 254), { satellites: 255 }, { satellites: 255 }, { satellites: 254 }],
     ['true and false', attr(ATTR.door, 1), { attrs: { door: 0 } }, { 'attrs.door': 0 }, { 'attrs.door': true }],
     ['a text that was a number', attrText(ATTR.vin, '1'), { attrs: { vin: 1 } }, { 'attrs.vin': 1 }, { 'attrs.vin': '1' }],
-    [
-      'a number that was a text',
-      attr(ATTR.coolant_c, 1),
-      { texts: { coolant_c: '1' } },
-      { 'attrs.coolant_c': '1' },
-      { 'attrs.coolant_c': 1 },
-    ],
+    ['a number that was a text', attr(ATTR.rpm, 1), { texts: { rpm: '1' } }, { 'attrs.rpm': '1' }, { 'attrs.rpm': 1 }],
     ['another text', attrText(ATTR.vin, 'W2'), { texts: { vin: 'W1' } }, { 'attrs.vin': 'W1' }, { 'attrs.vin': 'W2' }],
-    ['what was not stored', attr(ATTR.coolant_c, 0), {}, {}, { 'attrs.coolant_c': 0 }],
-    ['what is not read any more', () => {}, { attrs: { coolant_c: 0 } }, { 'attrs.coolant_c': 0 }, {}],
+    ['what was not stored', attr(ATTR.rpm, 0), {}, {}, { 'attrs.rpm': 0 }],
+    ['what is not read any more', () => {}, { attrs: { rpm: 0 } }, { 'attrs.rpm': 0 }, {}],
     ['a driver that was none', attrText(ATTR.driver_id, 'X1'), {}, {}, { 'attrs.driver_id': 'X1' }],
     ['an account', () => {}, { account: 'acme' }, { account: 'acme' }, {}],
     ['flags', (f, r) => (f.flags[r] = RowFlag.Buffered), {}, {}, { flags: ['buffered'] }],
@@ -222,7 +202,7 @@ describe('of several records', () => {
     const [two, three_] = [storedOf(rows, { event: 'sos' }, 1), storedOf(rows, placed, 2)];
     const gone = { ...storedOf(rows, { event: 'door' }, 0), id: 'f'.repeat(16) };
     const { changes, same } = compare(rows, all, [gone, two, three_]);
-    const kept = { kind: 'status', protocol: 'rows', time: RECORD_TIME, received: RECORD_TIME };
+    const kept = { kind: 'status', protocol: 'rows', time: T, received: T };
     expect(changes).toEqual([
       { change: 'added', row: 0, old: undefined, was: {}, now: kept },
       { change: 'changed', row: 1, old: two, was: { event: 'sos' }, now: {} },
@@ -238,8 +218,8 @@ describe('of several records', () => {
   });
 
   it('of one that a frame holds twice, the last stands', () => {
-    const rows = rowsOf([{}, { fill: attr(ATTR.coolant_c, 5) }]);
-    expect(compare(rows, all, []).changes.map(({ row, now }) => [row, now['attrs.coolant_c']])).toEqual([[1, 5]]);
+    const rows = rowsOf([{}, { fill: attr(ATTR.rpm, 5) }]);
+    expect(compare(rows, all, []).changes.map(({ row, now }) => [row, now['attrs.rpm']])).toEqual([[1, 5]]);
   });
 
   it('one that had no place before is changed, not another', () => {

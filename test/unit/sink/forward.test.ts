@@ -407,7 +407,7 @@ describe('master data (5)', () => {
     expect(authority.masters).toHaveLength(3);
   });
 
-  it('are asked for by nobody before the sink is open', async () => {
+  it('are not asked for before the sink is open', async () => {
     const sink = createForwardSink({ adapter: authority, directory, callsPerMinute: 60, subjects, log: silentLog, count: () => {} });
     await sink.check();
     expect(authority.masters).toEqual([]);
