@@ -289,6 +289,7 @@ describe('a gateway that does not take it', () => {
     ],
     ['a redirect fails', { status: 302, headers: { location: '/elsewhere' } }, 'failed', 1, 'the gateway answered 302'],
     ['its own error leaves open whether it went', { status: 500 }, 'sent', 1, 'the gateway answered 500'],
+    ['a time-out of its own, too', { status: 408 }, 'sent', 1, 'the gateway answered 408'],
   ])('%s', async (_what, answer, state, attempts, note) => {
     double.answer = answer;
     const command = await submitted(stop);

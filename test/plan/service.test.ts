@@ -13,6 +13,7 @@ import { AccountRecords } from '../../src/fleet/registry/account-records.ts';
 import { deviceSchema } from '../../src/fleet/registry/device.ts';
 import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
 import { openState, type State } from '../../src/state/open.ts';
+import { interposed, times } from '../helpers/interposed-store.ts';
 import { RedisServer } from '../ship/rig.ts';
 import { eventually, remains } from '../support/wait.ts';
 
@@ -311,6 +312,18 @@ describe.each(['lmdb', 'Redis'])('life of a service, on %s', (kind) => {
     keeper.told('d-1');
     await keeper.look('d-1', { ...deviceSchema.parse(await records().get('d-1')), first_seen: now }, now, 7);
     await until(['service_started', 'service_suspended', 'service_resumed']);
+  });
+
+  it('1: a look that another server was faster than says nothing, and is done again soon', async () => {
+    await records().create(deviceSchema.parse({ id: 'd-1', activates_at: NOW }), 'desk');
+    const device = await records().get('d-1');
+    const other = new ServiceKeeper({ store, instance: 'two', record });
+    const moment = times(1, 'service', () => other.look('d-1', device, now, 7));
+    const keeper = new ServiceKeeper({ store: interposed(store, { beforeWrite: moment }), instance: 'one', record });
+    const again = await keeper.look('d-1', device, now, 7);
+    expect([types(), again]).toEqual([['service_started'], now + 1_000]);
+    expect(await keeper.look('d-1', device, again, 7)).toBeGreaterThan(again);
+    expect(types()).toEqual(['service_started']);
   });
 
   it('a device that is put to wait is not activated, and the reason of a caller is said once', async () => {

@@ -198,6 +198,7 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await used(100);
     await until(['d01 plan_step notify 80', 'd01 plan_step slow 90']);
     await eventually(() => expect(asked).toEqual(['d01 600 plan basic']));
+    reported = 600;
     await used(300);
     await eventually(async () => expect(await held()).toEqual(['notify', 'slow', 'discard']));
     await used(50);

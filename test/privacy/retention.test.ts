@@ -450,6 +450,21 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     expect(over.asked.erased).toEqual([{ id: 'car', account: 'bolt' }]);
   });
 
+  test('4: so long after the end as the plan says, where the account says nothing', async () => {
+    const store = await stores.open(kind);
+    await store.write([
+      ACCOUNTS.put(accountSchema.parse({ id: 'bolt' }), 'bolt'),
+      DEVICES.put(deviceSchema.parse({ id: 'car', account: 'bolt', plan: 'gold', first_seen: 1 }), 'car'),
+    ]);
+    const ended = { car: NOW - 11 * DAY };
+    const { retention, asked } = retaining(store, [], { ended, plans: { gold: { erase_after_end_days: 10 } } });
+    await retention.run();
+    expect(asked.erased).toEqual([{ id: 'car', account: 'bolt' }]);
+    const early = retaining(store, [], { ended, plans: { gold: { erase_after_end_days: 12 } } });
+    await early.retention.run();
+    expect(early.asked.erased).toEqual([]);
+  });
+
   test('4: an account that is reopened while rows are removed keeps what it has', async () => {
     const store = await stores.open(kind);
     await fleet(store);

@@ -213,6 +213,17 @@ describe('the stream of an account', () => {
     expect(await shipper.drained(DEADLINE)).toBe(true);
     expect(await at('acme')).toEqual(['a-1 10', 'a-1 20', 'a-1 206']);
   });
+
+  test('2: has nothing of a device whose periods cannot be read, and the others of theirs', async () => {
+    await recipient('acme', { account: 'acme' });
+    await store.write([{ table: 'owners', key: 'a-1', put: '{"half' }]);
+    fix('a-1', 'acme', T + 10);
+    fix('a-2', 'acme', T + 20);
+    await slot.journal.flush();
+    const { shipper } = await shipping();
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(await at('acme')).toEqual(['a-2 20']);
+  });
 });
 
 test('kills of Redis and of connections lose and double nothing, in any stream', async () => {

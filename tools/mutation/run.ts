@@ -122,7 +122,8 @@ function settingsOf(mutate: readonly string[]): object {
     disableTypeChecks: false,
     ignoreStatic: true,
     coverageAnalysis: 'perTest',
-    concurrency: 2,
+    // The tests wait more than they compute.
+    concurrency: 4,
     timeoutMS: 20_000,
     dryRunTimeoutMinutes: 60,
     tempDirName: relative(ROOT, SANDBOX),
