@@ -13,10 +13,9 @@ const BEACON = [10, 2, 2, 2, 2, 6, 2, 2] as const;
 
 /** F3: mask 1, n × (MAC 6, RSSI s8, fields). */
 export function aovxBeacons(b: Bytes, p: number, q: number, out: FrameResult): void {
-  if (q - p < 8) return;
-  const mask = b[p]!;
   let at = p + 1;
   for (let i = 0; i < N && at + 7 <= q; i++) {
+    const mask = b[p]!;
     let size = 7;
     for (let bit = 0; bit < 8; bit++) if (((mask >> bit) & 1) === 1) size += BEACON[bit]!;
     if (at + size > q) return;

@@ -12,11 +12,11 @@ import type { Jt808State } from './state.ts';
  */
 export function extended(b: Bytes, p: number, q: number, state: Jt808State, out: FrameResult): void {
   const n = q - p;
-  if (n >= 3 && b[p] === 0x55 && b[p + 1] === 0x54 && b[p + 2] === 0x43) {
+  if (n < 4) return;
+  if (b[p] === 0x55 && b[p + 1] === 0x54 && b[p + 2] === 0x43) {
     zone(plain(b, p, q), state, out);
     return;
   }
-  if (n < 4) return;
   if (u16be(b, p) > 200 && (n - 3) % 5 === 0) {
     for (let at = p + 3; at < q; at += 5) addCell(u16be(b, p), b[p + 2]!, u16be(b, at), u16be(b, at + 2), signal(b[at + 4]!), out);
     return;

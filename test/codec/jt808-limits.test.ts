@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Content, frame, Header } from '../../codecs/jt808/frame.ts';
+import { identityOf } from '../../codecs/jt808/identity.ts';
 import jt808 from '../../codecs/jt808/index.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { jt808Frame, jt808Message, jt808Report } from '../helpers/jt808.ts';
@@ -67,6 +68,251 @@ describe('a percentage and a signal', () => {
     ['ff', -1],
   ])('of a cell, as it comes: %s', (signal, rssi_dbm) => {
     expect(read(jt808Report(0, `53090101cc00287d1f71${signal}`))['cells']).toEqual([{ mcc: 460, mnc: 0, lac: 10365, cid: 8049, rssi_dbm }]);
+  });
+});
+
+const byte = (n: number): string => n.toString(16).padStart(2, '0');
+/** What the items of a report say: all but the fields that every report here has. */
+function said(items: string, options: Record<string, string> = {}): Record<string, unknown> {
+  const { status_bits: _bits, ignition: _ignition, ...attrs } = Object(recordOf(items, options)['attrs']);
+  const { satellites, hdop, event, cells, wifi } = recordOf(items, options);
+  return Object.fromEntries(Object.entries({ ...attrs, satellites, hdop, event, cells, wifi }).filter(([, value]) => value !== undefined));
+}
+function recordOf(items: string, options: Record<string, string>): Record<string, unknown> {
+  const connection = new RecordFeed(jt808, 'tcp', { options });
+  connection.feed.push(jt808Report(0, items));
+  return connection.records.flat()[0] ?? {};
+}
+function dialectBehind(items: string): unknown {
+  const connection = new RecordFeed(jt808, 'tcp', {});
+  connection.feed.push(jt808Report(0, items));
+  return jt808.tcp?.describeMemo?.(jt808.tcp.memo?.(connection.feed.state) ?? 0)['dialect'];
+}
+
+describe('a field of item E8 2005', () => {
+  const item = (id: string, value: string, declared = value.length / 2): string =>
+    `e8${byte(value.length / 2 + 6)}2005${byte(value.length / 2 + 3)}${id}${byte(declared)}${value}`;
+  const ICCID = '89860012345678901234';
+  it.each([
+    ['0001', '019f', { battery_v: 4.15 }],
+    ['0003', '32', { battery_pct: 50 }],
+    ['0004', '00', { charging: true }],
+    // The first 19 of its digits.
+    ['0005', ICCID, { iccid: ICCID.slice(0, 19) }],
+    ['0007', '000c', { hdop: 1.2 }],
+    ['2001', '007d', { external_v: 12.5 }],
+    ['0006', '01', {}],
+  ])('%s is read with its own length only: %s', (id, value, expected) => {
+    expect(said(item(id, value))).toEqual(expected);
+    for (const other of [value.slice(2), `${value}00`]) expect(said(item(id, other)), other).toEqual({});
+    // One that says to be longer than the item is not read, whatever stands behind.
+    expect(said(`${item(id, value.slice(2), value.length / 2)}01${byte(4)}00000000`)['odometer_m'], 'behind').toBe(0);
+    expect(Object.keys(said(`${item(id, value.slice(2), value.length / 2)}01${byte(4)}00000000`))).toEqual(['odometer_m']);
+  });
+});
+
+describe('a field of the list in item EB', () => {
+  const entry = (id: string, value: string): string => `${(value.length / 2 + 2).toString(16).padStart(4, '0')}${id}${value}`;
+  const item = (list: string): string => `eb${byte(list.length / 2)}${list}`;
+  const cell = { mcc: 460, mnc: 0, lac: 10365, cid: 8049 };
+  const digits = (n: number): string => '31'.repeat(n);
+  /** Id, a byte that fills it, the lengths that are read, and those by which the maker is known. */
+  const LENGTHS: readonly (readonly [id: string, fill: string, lengths: readonly number[], sure: readonly number[]])[] = [
+    ['0001', '01', [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23], []],
+    ['0023', '31', [6], []],
+    ['002d', '0f', [2, 4], [2, 4]],
+    ['0030', '01', [1], []],
+    ['0031', '01', [1], []],
+    ['0089', '00', [], [4]],
+    ['0089', '01', [4], [4]],
+    ['00b2', '11', [10], [10]],
+    ['00c5', '00', [4], [4]],
+    ['00fb', '31', [19, 20, 21, 22], []],
+  ];
+  const ALL = Array.from({ length: 24 }, (_, n) => n);
+  it.each(LENGTHS)('%s of %s is read, and names the maker, with its own lengths', (id, fill, lengths, sure) => {
+    const of = (n: number): string => item(entry(id, fill.repeat(n)));
+    expect(ALL.filter((n) => Object.keys(said(of(n))).length > 0)).toEqual(lengths);
+    expect(ALL.filter((n) => dialectBehind(of(n)) === 'bsj')).toEqual(sure);
+  });
+  it.each([
+    ['0024', '01', []],
+    ['00a8', '01', ALL.slice(1)],
+    ['00b9', '01', []],
+    ['00c6', '03', [1]],
+    ['00ce', '01', [2]],
+    ['00d5', '31', [15]],
+    ['00d8', '01', [9, 12]],
+    ['00e1', '01', ALL.slice(1)],
+  ] as const)('%s of %s names the maker with every length', (id, fill, lengths) => {
+    const of = (n: number): string => item(entry(id, fill.repeat(n)));
+    expect(ALL.filter((n) => Object.keys(said(of(n))).length > 0)).toEqual(lengths);
+    expect(ALL.filter((n) => dialectBehind(of(n)) !== 'bsj')).toEqual([]);
+  });
+
+  it.each([
+    ['0001', '0064', { fuel_l: 10 }],
+    ['002d', '00002ee0', { external_v: 12 }],
+    ['002d', '0fa5', { battery_v: 4.005 }],
+    ['0030', '1f', { gsm_csq: 31 }],
+    ['0030', '20', {}],
+    ['00a3', '41423b3b', { firmware: 'AB' }],
+    ['00c6', '02', {}],
+    ['00c6', '03', { event: 'low_battery' }],
+    ['00c6', '04', { event: 'low_battery' }],
+    ['00c6', '05', {}],
+    ['00d5', digits(15), { imei: '1'.repeat(15) }],
+    ['00d8', '01cc00287d00001f71', { cells: [cell] }],
+    ['00d8', '01cc000001287d00001f7180', { cells: [{ ...cell, rssi_dbm: -128 }] }],
+    ['00d8', '01cc000002287d00001f7180', {}],
+    ['00d8', '01cc000000', {}],
+    ['00b9', `00${Buffer.from('aa:bb:cc:dd:ee:ff,-60').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff', rssi_dbm: -60 }] }],
+    ['00b9', `00${Buffer.from('AABBCCDDEEFF,-128').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff', rssi_dbm: -128 }] }],
+    ['00b9', `00${Buffer.from('aabbccddeeff,-129').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff' }] }],
+    ['00b9', `00${Buffer.from('aabbccddeeff,0').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff' }] }],
+    ['00b9', `00${Buffer.from('aabbccddeeff').toString('hex')}`, {}],
+  ])('%s %s: %j', (id, value, expected) => {
+    expect(said(item(entry(id, value)))).toEqual(expected);
+  });
+
+  it('is one wherever the item stands, as are cells and the zone', () => {
+    for (let front = 0; front < 6; front++) {
+      const before = `7b${byte(front)}${'00'.repeat(front)}`;
+      expect(said(`${before}${item(entry('00c6', '03'))}`), 'list').toEqual({ event: 'low_battery' });
+      expect(said(`${before}${item('01cc00287d1f7180')}`), 'cells').toEqual({ cells: [{ ...cell, rssi_dbm: -128 }] });
+      expect(said(`${before}${item(Buffer.from('UTC+08:00').toString('hex'))}`), 'zone').toEqual({ time_zone: '+08:00' });
+    }
+  });
+
+  it('is not read over the end of the item', () => {
+    const whole = entry('00a8', '32');
+    for (let n = 0; n < whole.length / 2; n++)
+      expect(said(`eb${byte(n)}${whole.slice(0, 2 * n)}${'320432'.repeat(2)}`)['battery_pct'], `${n} bytes`).toBeUndefined();
+    expect(dialectBehind(`eb04${'000200a8'}`), 'without a value').toBe('bsj');
+    expect(said(item(`${whole}0003`)), 'one and a half').toEqual({ battery_pct: 50 });
+    // A list whose first length is below 2, and a list whose first number is 200, are no cells.
+    expect(said(item(`0001${'00a832'}`))).toEqual({});
+    expect(said(item(`00c800287d1f7180`))).toEqual({});
+    expect(said(item(`00c900287d1f7180`))).toEqual({ cells: [{ ...cell, mcc: 201, rssi_dbm: -128 }] });
+  });
+});
+
+it.each([
+  ['6 digits in BCD', '013812345678', '13812345678'],
+  ['an IMEI without its check digit, as a number', '2005ce55946d', '352093086403655'],
+  ['the greatest of 14 digits', '5af3107a3fff', '999999999999994'],
+  ['one more', '5af3107a4000', '5af3107a4000'],
+  ['10 bytes of BCD', '00000000013812345678', '13812345678'],
+  ['10 bytes with another digit', '0000000001381234567f', '0000000001381234567f'],
+  ['zeros', '000000000000', ''],
+])('the identity in a phone field of %s', (_, field, expected) => {
+  // Other bytes around it are none of it.
+  const bytes = bytesOf(`99${field}99`);
+  expect(identityOf(bytes, 1, field.length / 2)).toBe(expected);
+});
+
+describe('an item of an AOVX', () => {
+  const read = (items: string): Record<string, unknown> => said(items, { dialect: 'aovx' });
+  const tag = { tag_1_id: 'aa:bb:cc:dd:ee:01', tag_1_rssi_dbm: -60 };
+  const BEACON = 'aabbccddee01c4';
+  it.each([
+    ['', {}],
+    ['00', {}],
+    [`00${BEACON.slice(2)}`, {}],
+    [`00${BEACON}`, tag],
+    [`00${BEACON}${BEACON.slice(2)}`, tag],
+    [`04${BEACON}0b`, {}],
+    [`04${BEACON}0bb8`, { ...tag, tag_1_battery_v: 3 }],
+    // What has no meaning of ours takes its place: version 2, acceleration 6, and two of 2.
+    [`e6${BEACON}01020bb8${'11'.repeat(10)}`, { ...tag, tag_1_battery_v: 3 }],
+    [`e6${BEACON}01020bb8${'11'.repeat(9)}`, {}],
+  ])('F3 of "%s": %j', (value, expected) => {
+    expect(read(`f3${byte(value.length / 2)}${value}`)).toEqual(expected);
+    // What stands behind is another item.
+    expect(read(`f3${byte(value.length / 2)}${value}310104${'300104'}`)).toEqual({ ...expected, satellites: 4, gsm_csq: 4 });
+  });
+
+  it('F3 has 16 beacons', () => {
+    for (const n of [16, 17]) {
+      const items = `f3${byte(1 + 7 * n)}00${BEACON.repeat(n)}`;
+      expect(Object.keys(read(items)).filter((name) => name.endsWith('_id'))).toHaveLength(16);
+    }
+  });
+
+  const AXES = { acceleration_x_g: 0.001, acceleration_y_g: -0.002, acceleration_z_g: 1 };
+  it.each([
+    ['', {}],
+    ['02', {}],
+    ['0200', { event_code: 2, motion: true }],
+    ['0300', { event_code: 3 }],
+    ['000100', {}],
+    ['0001000a', { illuminance: 10 }],
+    ['00080001fffe03e8', AXES],
+    ['00080001fffe03', {}],
+    [`0038${'0001fffe03e8'}${'11'.repeat(10)}03e8`, { ...AXES, air_pressure: 1000 }],
+    [`0030${'11'.repeat(10)}03`, {}],
+    ['0020', {}],
+    // Bits 6 and 7 are none.
+    ['00c003e8', {}],
+  ])('F6 of "%s": %j', (value, expected) => {
+    expect(read(`f6${byte(value.length / 2)}${value}310104${'300104'}`)).toEqual({ ...expected, satellites: 4, gsm_csq: 4 });
+  });
+
+  it.each([
+    ['0004000c', { hdop: 1.2 }],
+    ['000400', {}],
+    ['0007000000000000000000' + '0c', { hdop: 1.2 }],
+    [`002c000c${'11'.repeat(6)}${'22'.repeat(8)}`, { hdop: 1.2 }],
+    [`006c000c${'11'.repeat(6)}${'22'.repeat(8)}00c800000000`, { hdop: 1.2, temperature_c_3: 20 }],
+    [`006c000c${'11'.repeat(6)}${'22'.repeat(8)}00c8000000`, { hdop: 1.2 }],
+    ['00', {}],
+  ])('F9 of "%s": %j', (value, expected) => {
+    expect(read(`f9${byte(value.length / 2)}${value}310104${'300104'}`)).toEqual({ ...expected, satellites: 4, gsm_csq: 4 });
+  });
+});
+
+describe('what an AOVX passes through', () => {
+  const PLACE = '0000000302df9d3000f9d82800aa012c000a261029173110';
+  const NODE = 'aabbccddee01c4';
+  const attrs = (type: string, content: string): Record<string, unknown>[] => {
+    const connection = new RecordFeed(jt808, 'tcp', {});
+    connection.feed.push(jt808Message('0900', `${type}${PLACE}${content}`));
+    return connection.records.flat().map((record) => {
+      const { status_bits: _bits, ignition: _ignition, ...rest } = Object(record['attrs']);
+      return rest;
+    });
+  };
+  const node = (n: number, data = {}): Record<string, unknown> => ({
+    [`tag_${n}_id`]: 'aa:bb:cc:dd:ee:01',
+    [`tag_${n}_rssi_dbm`]: -60,
+    ...data,
+  });
+  it.each([
+    ['', {}],
+    ['01', {}],
+    [`0100${NODE}`, {}],
+    [`0100${NODE}00`, node(1)],
+    [`0100${NODE}01`, {}],
+    [`0100${NODE}01ab`, node(1, { tag_1_data: 'ab' })],
+    [`0200${NODE}01ab0f${NODE}00`, { ...node(1, { tag_1_data: 'ab' }), ...node(16) }],
+    // More than there are numbers for: the ones behind are read.
+    [`0210${NODE}01ab01${NODE}00`, node(2)],
+  ])('nodes "%s": %j', (content, expected) => {
+    expect(attrs('53', content)).toEqual([expected]);
+  });
+
+  const TIME = '261029173000';
+  it.each([
+    ['', []],
+    [`0000${TIME.slice(2)}`, []],
+    [`0000${TIME}`, [{}]],
+    [`0001${TIME}01`, []],
+    [`0001${TIME}0123`, [{ illuminance: 291 }]],
+    // 5 fields at most: bits behind are none.
+    [`ffe0${TIME}`, [{}]],
+    [`0010${TIME}03e80002${TIME}00fb0258`, [{ air_pressure: 1000 }, { temperature_c_1: 25.1, humidity_pct_1: 60 }]],
+  ])('samples "%s": %j', (content, expected) => {
+    expect(attrs('54', content)).toEqual([{}, ...expected]);
   });
 });
 
@@ -197,6 +443,59 @@ it.each([
   ['0704', '0001', 'malformed'],
 ])('a message %s of %j is as much as its body has room for: %s', (number, body, kind) => {
   expect(new RecordFeed(jt808, 'tcp', {}).feed.push(jt808Message(number, body))[0]?.kind).toBe(kind);
+});
+
+it.each([
+  ['0004', true],
+  ['0006', true],
+  ['7fff', true],
+  // From 8000 on they are a platform's, but for the vendors' own.
+  ['8000', false],
+  ['8888', true],
+  ['dfff', false],
+  ['e000', true],
+  ['efff', true],
+  ['f000', false],
+])('a message %s is answered: %s', (number, answered) => {
+  expect(new RecordFeed(jt808, 'tcp', {}).feed.push(jt808Message(number, '0000'))[0]?.answer !== null).toBe(answered);
+});
+
+it('the serial number that a position replies to is whole, whatever stands behind the body', () => {
+  const PLACE = '00000000000000030311f0c80001f338001000000000261001080000';
+  const keyOf = (body: string, serial: number): unknown =>
+    new RecordFeed(jt808, 'tcp', {}).feed.push(jt808Message('0201', body, serial))[0]?.replyKey;
+  for (const serial of [1, 2, 3]) {
+    expect([keyOf('', serial), keyOf('12', serial)]).toEqual([-1, -1]);
+    expect([keyOf(`1234${PLACE}`, serial), keyOf(`0000${PLACE}`, serial)]).toEqual([0x1234, -1]);
+  }
+});
+
+describe('a picture', () => {
+  const HEAD = '0000000700000001';
+  const PLACE = '00000000000000030311f0c80001f338001000000000261001080000';
+  const pictures = (body: string, serial = 1): { kind: string; bytes: unknown; lat: unknown } => {
+    const connection = new RecordFeed(jt808, 'tcp', {});
+    const [frame] = connection.feed.push(jt808Message('0801', body, serial));
+    const [record = {}] = connection.records.flat();
+    return { kind: frame?.kind ?? '', bytes: Object(record['attrs'])['image_bytes'], lat: record['lat'] };
+  };
+  it('has a place where a whole one stands in front of it', () => {
+    expect(pictures(`${HEAD}${PLACE}`)).toEqual({ kind: 'records', bytes: 0, lat: 51.5074 });
+    expect(pictures(`${HEAD}${PLACE}ffd8ff`)).toEqual({ kind: 'records', bytes: 3, lat: 51.5074 });
+  });
+  // With some serial number the checksum behind the body is a second.
+  it.each([PLACE, '00'.repeat(28)])('has none where that ends a byte before: %s', (place) => {
+    for (let serial = 1; serial < 256; serial++)
+      expect(pictures(`${HEAD}${place.slice(0, -2)}`, serial), String(serial)).toEqual({ kind: 'status', bytes: 27, lat: undefined });
+  });
+  it('is no part of the place in front of it', () => {
+    const record = (course: string, picture: string): Record<string, unknown> =>
+      read(jt808Message('0801', `${HEAD}${PLACE.slice(0, 40)}${course}${PLACE.slice(44)}${picture}`));
+    // What reads as item 31, satellites.
+    expect(record('0000', '31010c')['satellites']).toBeUndefined();
+    expect(record('0000', '31010c')['id']).toBe(record('0000', 'ffd8ff')['id']);
+    expect(record('0000', '31010c')['id']).not.toBe(record('0001', '31010c')['id']);
+  });
 });
 
 it.each([
