@@ -47,7 +47,8 @@ function hexValue(bytes: Bytes, k: number, n: number, out: FrameResult): void {
 function oneWire(bytes: Bytes, k: number, end: number, out: FrameResult): number {
   const sensors = whole(bytes, k);
   let p = k + 1;
-  for (let n = 0; n < sensors && n < N && p + 2 < end; n++, p += 3) {
+  for (let n = 0; n < sensors && p + 2 < end; n++, p += 3) {
+    if (n >= N) continue;
     if (width(p) > 0 && width(p) <= 16) out.attrText(A.SensorId + n, ascii(bytes, fieldFrom(p), fieldTo(p)));
     const value = isHex(bytes, p + 2, 4) ? hexadecimal(bytes, p + 2) : -1;
     if (value >= 0 && whole(bytes, p + 1) === 1) out.attr(A.TemperatureSixteenth + n, value >= 0x8000 ? value - 0x10000 : value);
@@ -58,11 +59,12 @@ function oneWire(bytes: Bytes, k: number, end: number, out: FrameResult): number
 /** number, n × (type, percent by bit 3, volume by bit 4) */
 function fuelBlocks(bytes: Bytes, k: number, end: number, mask: number, out: FrameResult): number {
   const sensors = whole(bytes, k);
+  const each = 1 + ((mask >> 3) & 1) + ((mask >> 4) & 1);
   let p = k + 1;
-  for (let n = 0; n < sensors && n < N && p < end; n++) {
-    p++;
-    if ((mask & 8) !== 0) put(bytes, p++, A.FuelSensorPct + n, out);
-    if ((mask & 16) !== 0) put(bytes, p++, A.FuelSensorVolume + n, out);
+  for (let n = 0; n < sensors && p < end; n++, p += each) {
+    if (n >= N) continue;
+    if ((mask & 8) !== 0) put(bytes, p + 1, A.FuelSensorPct + n, out);
+    if ((mask & 16) !== 0) put(bytes, p + each - 1, A.FuelSensorVolume + n, out);
   }
   return p;
 }
@@ -80,13 +82,15 @@ const LEAD = 4;
  * `end` holds. Returns the field behind.
  */
 export function accessories(bytes: Bytes, k: number, tags: number, lead: number, end: number, out: FrameResult): number {
-  const wide = behind(bytes, k, tags, lead, true) === end || behind(bytes, k, tags, lead, false) !== end;
+  const several = behind(bytes, k, tags, lead, true);
+  const one = behind(bytes, k, tags, lead, false);
+  const wide = several === end || one !== end;
   let p = k;
   for (let n = 0; n < tags && n < N && p + lead < end; n++) {
     if (lead === LEAD && width(p + 3) > 0) out.attrText(A.TagData + n, ascii(bytes, fieldFrom(p + 3), fieldTo(p + 3)));
     p = accessory(bytes, p + lead, wide, n, out);
   }
-  return p;
+  return wide ? several : one;
 }
 
 /** Fields of a bit: inputs and outputs, event, magnet (number, counter, state), relay. */
@@ -96,10 +100,11 @@ function fieldsOf(bit: number, wide: boolean): number {
   return wide ? (SEVERAL[bit] ?? 1) : 1;
 }
 
-/** The field behind so many accessories. */
+/** The field behind so many accessories; NaN when what would be the mask of one is none. */
 function behind(bytes: Bytes, k: number, tags: number, lead: number, wide: boolean): number {
   let p = k;
-  for (let n = 0; n < tags && n < N && p < count; n++) {
+  for (let n = 0; n < tags && p < count; n++) {
+    if (width(p + lead) > 0 && !isHex(bytes, p + lead, 4)) return Number.NaN;
     const mask = maskAt(bytes, p + lead);
     p += lead + 1;
     for (let bit = 0; bit < 16; bit++) if (((mask >> bit) & 1) === 1) p += fieldsOf(bit, wide);

@@ -1,7 +1,7 @@
 import { type Bytes, hexDigit } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
-import { count, fieldFrom, fieldTo, firstOf, hasPoint, isDigits, isHex, real, timeAt, whole, width } from './fields.ts';
+import { fieldFrom, fieldTo, firstOf, hasPoint, isDigits, isHex, real, timeAt, whole, width } from './fields.ts';
 import { cell } from './network.ts';
 import type { QueclinkState } from './state.ts';
 
@@ -85,7 +85,7 @@ function mac(bytes: Bytes, at: number): string {
 
 /** Reads the trailer and what its mask appends; returns the field behind. */
 export function trailer(bytes: Bytes, k: number, state: QueclinkState, out: FrameResult, r: number): number {
-  if (k >= count || width(k) === 0) return k + 1;
+  if (width(k) === 0) return k + 1;
   if (hasPoint(bytes, k)) {
     const odometer = real(bytes, k);
     if (odometer >= 0) out.attr(A.OdometerKm, odometer);

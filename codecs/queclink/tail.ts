@@ -1,7 +1,7 @@
 import { type Bytes, decimal } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A, N } from './attributes.ts';
-import { count, fieldFrom, fieldTo, firstOf, hasPoint, hexadecimal, holds, real, realBehind, whole, width } from './fields.ts';
+import { fieldFrom, fieldTo, firstOf, hasPoint, hexadecimal, holds, real, realBehind, whole, width } from './fields.ts';
 import type { QueclinkState } from './state.ts';
 import { isStatus, readStatus } from './status.ts';
 
@@ -84,7 +84,7 @@ export function mileage(bytes: Bytes, k: number, out: FrameResult): void {
 /** HHHHH:MM:SS */
 function hourMeter(bytes: Bytes, k: number, out: FrameResult): void {
   const to = fieldTo(k);
-  if (k >= count || width(k) < 8 || width(k) > 13 || bytes[to - 3] !== COLON || bytes[to - 6] !== COLON) return;
+  if (width(k) < 8 || width(k) > 13 || bytes[to - 3] !== COLON || bytes[to - 6] !== COLON) return;
   const hours = decimal(bytes, fieldFrom(k), to - 6);
   const minutes = decimal(bytes, to - 5, to - 3);
   const seconds = decimal(bytes, to - 2, to);

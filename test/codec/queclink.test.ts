@@ -355,7 +355,176 @@ describe('where a text ends', () => {
       return whole === bytes.length ? 0 : whole;
     };
     expect(inside(`+${next}:GTFRI,1`)).toBe(front.length);
-    for (const none of [`+${next}:GO,1234567`, `+${next}:gtfri,1234`, `+${next} GTFRI,1`, `+${next}`]) expect(inside(none), none).toBe(0);
+    for (const none of [
+      `+${next}:GO,1234567`,
+      `+${next}:HTFRI,12`,
+      `+${next}:GXFRI,12`,
+      `+${next}:GTF I,12`,
+      `+${next}:GTFRIX12`,
+      `+${next}:gtfri,1234`,
+      `+${next} GTFRI,1`,
+      `+${next}`,
+    ])
+      expect(inside(none), none).toBe(0);
+  });
+});
+
+it('a text ends at its NUL, whatever stands behind', () => {
+  const text = '+RESP:GTFRI,2F0101,135790246811220,,1,20260214013300,0123';
+  for (const behind of ['', '\r\n', '$', '+RESP:GTFRI,', `${text}$`]) {
+    const bytes = Buffer.from(`${text}\0${behind}`);
+    expect(queclink.tcp?.frame(bytes, 0, bytes.length, {}), JSON.stringify(behind)).toBe(text.length + 1);
+  }
+});
+
+it('the name of a unit is not its count number', () => {
+  const answer = (text: string): string | null | undefined =>
+    new RecordFeed(queclink, 'tcp', { options: { sack: 'on' } }).feed.push(Buffer.from(text))[0]?.answer;
+  const sack = (count: string): string => Buffer.from(`+SACK:${count}$`).toString('hex');
+  for (const name of ['FRI', 'INF', 'RTL']) {
+    expect(answer(`+RESP:GT${name},2F0101,135790246811220,0123$`), name).toBeNull();
+    expect(answer(`+RESP:GT${name},2F0101,135790246811220,,0123$`), name).toBe(sack('0123'));
+    expect(answer(`+RESP:GT${name},2F0101,135790246811220,,012G$`), name).toBeNull();
+  }
+  expect(answer('+ACK:GTHBD,2F0101,135790246811220,0123$')).toBeNull();
+  expect(answer('+ACK:GTHBD,2F0101,135790246811220,,0123$')).not.toBeNull();
+});
+
+describe('the identity in a binary message that is kept raw', () => {
+  const deviceOf = (at: number, length: number): string | undefined => {
+    const frame = new Uint8Array(length);
+    frame.set(Buffer.from('+INF'));
+    frame.set(bytesOf('5600000000011709'), at);
+    const connection = new RecordFeed(queclink, 'tcp', {});
+    connection.feed.decode(sealed(frame), 0, length);
+    return connection.feed.frames[0]?.device;
+  };
+  it.each([10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21])('at byte %d ends in front of the count', (at) => {
+    const isPlace = ![10, 17, 19, 21].includes(at);
+    // Identity 8, count 2, CRC 2, end 2.
+    expect([0, 1, 5].map((more) => deviceOf(at, at + 14 + more))).toEqual(new Array(3).fill(isPlace ? '860000000001239' : ''));
+    expect(deviceOf(at, at + 13)).toBe('');
+  });
+});
+
+describe('the battery at the end of a short report', () => {
+  it.each([
+    ['0', 0],
+    ['100', 100],
+    ['101', undefined],
+    ['999', undefined],
+    ['0100', undefined],
+    ['', undefined],
+  ])('%j: %j', (field, value) => {
+    const place = '121.354335,31.222073,20260214013254,0460,0000,18d8,6141';
+    expect(read(report('FRI', `0,0,1,1,4.3,92,70.0,${place},204.7,${field},`, '2C0402'))['battery_pct']).toBe(value);
+  });
+});
+
+describe('the hour meter', () => {
+  it.each([
+    ['0:00:01', undefined],
+    ['00:00:01', 1],
+    ['01138:30:24', 4_098_624],
+    ['9999999:59:59', (9_999_999 * 60 + 59) * 60 + 59],
+    ['99999999:59:59', undefined],
+    ['01138:30.24', undefined],
+    ['01138.30:24', undefined],
+    ['0x138:30:24', undefined],
+    ['01138:3x:24', undefined],
+    ['01138:30:x4', undefined],
+    ['', undefined],
+  ])('%j: %j', (field, value) => {
+    const place = '121.354335,31.222073,20260214013254,0460,0000,18d8,6141';
+    expect(read(report('FRI', `,10,1,1,4.3,92,70.0,${place},00,2000.0,${field},,,80,220100,,,,`))['engine_hours_s']).toBe(value);
+  });
+});
+
+describe('a list of GTERI', () => {
+  /** Behind the type of the serial device (codecs/queclink/protocol.md section 6.5). */
+  const eri = (mask: string, blocks: string): Record<string, unknown> => {
+    const place = '121.354335,31.222073,20260214013254,0460,0000,18d8,6141';
+    return read(report('ERI', `${mask},27822,10,1,1,0.0,92,70.0,${place},00,0.0,01138:30:24,,,83,220104,2,${blocks}`, '060502'));
+  };
+  const numbered = (record: Record<string, unknown>, name: RegExp): [string, unknown][] =>
+    Object.entries(record).filter(([key]) => name.test(key));
+  const many = (n: number, text: (k: number) => string): string => Array.from({ length: n }, (_, k) => text(k + 1)).join('');
+
+  it.each([
+    ['0394,', { fuel_sensor_1_raw: 0x394 }],
+    ['00,', { fuel_sensor_1_raw: 0 }],
+    ['0,', {}],
+    ['1,1,01DF,', { fuel_sensor_1_raw: 0x1df }],
+    ['2,1,01DF,1,0200,', { fuel_sensor_1_raw: 0x1df, fuel_sensor_2_raw: 0x200 }],
+    // Two fields in front of each value.
+    ['1,1,1,01DF,', { fuel_sensor_1_raw: 0x1df }],
+    ['2,1,1,01DF,1,2,0200,', { fuel_sensor_1_raw: 0x1df, fuel_sensor_2_raw: 0x200 }],
+    ['1,1,,01,', { fuel_sensor_1_raw: 1 }],
+    ['2,1,01,12,02,', { fuel_sensor_1_raw: 1, fuel_sensor_2_raw: 2 }],
+    ['2,1,01DF,12,0200,', { fuel_sensor_1_raw: 0x1df, fuel_sensor_2_raw: 0x200 }],
+  ])('fuel sensors %s %j, and what is behind them', (block, expected) => {
+    const record = eri('00000009', `${block}1,4,99.5,`);
+    expect(Object.fromEntries(numbered(record, /^fuel_sensor_\d+_raw$/))).toEqual(expected);
+    expect(numbered(record, /^fuel_sensor_\d+_pct$/)).toEqual([['fuel_sensor_1_pct', 99.5]]);
+  });
+
+  it.each([1, 16, 17, 40])('has %d probes, of which 16 are read, and what is behind them', (n) => {
+    const record = eri('0000000A', `${n},${many(n, (k) => `28FF0000000000${String(k).padStart(2, '0')},1,0190,`)}1,4,99.5,`);
+    const ids = numbered(record, /^sensor_\d+_id$/);
+    expect([ids.length, ids.at(-1)?.[1]]).toEqual([Math.min(n, 16), `28FF0000000000${String(Math.min(n, 16)).padStart(2, '0')}`]);
+    expect(numbered(record, /^temperature_c_\d+$/)).toHaveLength(Math.min(n, 16));
+    expect(record['fuel_sensor_1_pct']).toBe(99.5);
+  });
+
+  it.each([1, 16, 17, 40])('has %d fuel sensors, of which 16 are read, and what is behind them', (n) => {
+    const TAG = '1,00,6,2,,0008,2934,';
+    for (const [mask, fields, expected] of [
+      ['00000108', (k: number) => `${k},`, { pct: 16 }],
+      ['00000110', (k: number) => `${k}.5,`, { volume: 16.5 }],
+      ['00000118', (k: number) => `${k},${k}.5,`, { pct: 16, volume: 16.5 }],
+    ] as const) {
+      const record = eri(mask, `${n},${many(n, (k) => `4,${fields(k)}`)}${TAG}`);
+      const last = Math.min(n, 16);
+      for (const [name, value] of Object.entries({ pct: undefined, volume: undefined, ...expected })) {
+        const found = numbered(record, new RegExp(`^fuel_sensor_\\d+_${name}$`));
+        expect([found.length, found.at(-1)?.[1]], `${mask} ${name}`).toEqual(
+          value === undefined ? [0, undefined] : [last, value - 16 + last],
+        );
+      }
+      expect(record['tag_1_battery_v'], mask).toBe(2.934);
+    }
+  });
+});
+
+describe('accessories', () => {
+  const PLACE = '1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,';
+  const NO_FIX = ',,,,,,,0460,0000,18d8,6141,00,';
+  const volts = (fields: string): unknown[] => {
+    const record = read(report('BID', fields, 'C20105'));
+    return Object.entries(record)
+      .filter(([name]) => /^tag_\d+_battery_v$/.test(name))
+      .map(([, value]) => value);
+  };
+  /** Of each the voltage, and in front of or behind it the fields of its inputs and outputs: three, or on some units one. */
+  const listed = (n: number, lines: string): string => `${n},${`0,0088,2934,${lines},`.repeat(n)}`;
+  it.each([1, 2, 15, 16, 17, 40])('of which there are %d have one field for a bit, or several: what ends where the place begins', (n) => {
+    // Without a place nothing says where they end: they have several.
+    for (const [lines, behind] of [
+      ['5', PLACE],
+      ['1,2,3', PLACE],
+      ['1,2,3', NO_FIX],
+    ] as const) {
+      const fields = `${listed(n, lines)}${behind}`;
+      const record = read(report('BID', fields, 'C20105'));
+      expect(volts(fields), fields).toEqual(new Array(Math.min(n, 16)).fill(2.934));
+      expect(record['cells'], fields).toEqual([{ mcc: 460, mnc: 0, lac: 0x18d8, cid: 0x6141 }]);
+      expect(record['lat'], fields).toBe(behind === PLACE ? 31.222073 : undefined);
+    }
+  });
+
+  it('have several fields where both end there', () => {
+    // With one field the third of the first would be the mask of the second.
+    expect(volts(`2,0,0080,1,0,0007,0,0008,2934,${PLACE}`)).toEqual([2.934]);
   });
 });
 
