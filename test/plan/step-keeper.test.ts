@@ -312,6 +312,17 @@ describe.each(['lmdb', 'Redis'])('steps of plans, on %s', (kind) => {
     await until(['d01 plan_step notify 80']);
   });
 
+  it('one that cannot be read now is looked at again, and what was found of others meanwhile, too', async () => {
+    await put('devices', 'd00', device({ id: 'd00' }));
+    const failing = times(1, 'usage', () => {
+      throw new Error('the store is busy');
+    });
+    const cycle = cycleOf(plan({}), now);
+    for (const id of ['d00', 'd01']) await store.write([{ table: 'usage', key: usageKey(id, cycle), add: { bytes_in: 850 } }]);
+    start(undefined, 'one', interposed(store, { beforeRead: failing }));
+    await eventually(() => expect([...events].sort()).toEqual(['d00 plan_step notify 80', 'd01 plan_step notify 80']));
+  });
+
   it('3: what another server writes while a command is handed in stands', async () => {
     const theirs = JSON.stringify({ cycle: 1, cycle_end: now + 1e9, used_pct: 1, held: [], news: [] });
     let handedIn = 0;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
-import { newAccountSchema } from '../../src/fleet/registry/account.ts';
+import { ACCOUNTS, accountSchema, accountSteps, newAccountSchema } from '../../src/fleet/registry/account.ts';
 import { type AccountChange, AccountRecords } from '../../src/fleet/registry/account-records.ts';
 import { AccountStates } from '../../src/fleet/registry/account-states.ts';
 import { newRecipientSchema, RecipientRecords } from '../../src/fleet/registry/recipient.ts';
@@ -150,6 +150,23 @@ describe.each(['lmdb', 'redis'] as const)('accounts in %s', (kind) => {
     expect(events.map((event) => Reflect.get(event, 'type'))).toEqual(
       ['created', 'suspended', 'resumed', 'ending', 'closed', 'resumed'].map((what) => `account_${what}`),
     );
+  });
+
+  it('of before their changes were noted have those that the record tells of, in their order', async () => {
+    const store = await stores.open(kind);
+    const stepsOf = async (fields: object): Promise<unknown[]> => {
+      await store.write([ACCOUNTS.put(accountSchema.parse({ id: 'old', ...fields }), 'old')]);
+      return (await accountSteps(store, 'old')).map(({ state, at, reason }) => [state, at, reason]);
+    };
+    expect(await accountSteps(store, 'none')).toEqual([]);
+    expect(await stepsOf({})).toEqual([]);
+    expect(await stepsOf({ state: 'suspended', since: 5, reason: 'unpaid' })).toEqual([['suspended', 5, 'unpaid']]);
+    expect(await stepsOf({ ending_since: 7 })).toEqual([['ending', 7, '']]);
+    for (const [since, ending_since, order] of [
+      [9, 7, ['ending', 'suspended']],
+      [5, 7, ['suspended', 'ending']],
+    ] as const)
+      expect((await stepsOf({ state: 'suspended', since, ending_since })).map((step) => Object(step)[0])).toEqual(order);
   });
 
   it('are told to every process as they change; one without a record is active', async () => {

@@ -5,6 +5,7 @@ import { DeviceCache } from '../../src/fleet/registry/device-cache.ts';
 import type { DeviceLookup } from '../../src/fleet/registry/device-lookup.ts';
 import { DeviceRecords } from '../../src/fleet/registry/device-records.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed } from '../helpers/interposed-store.ts';
 import { eventually, remains } from '../support/wait.ts';
 import { Stores } from './stores.ts';
 
@@ -165,6 +166,30 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
   });
 });
 
+it('2: a change while the answer of the store is on its way is looked up anew', async () => {
+  const store = await stores.open('lmdb');
+  await deviceRecordsOf(store).create(device('main-1', { aliases: ['alias-1'] }), 'test');
+  for (const reported of ['main-1', 'alias-1']) {
+    const held: (() => void)[] = [];
+    const slow: StateStore = {
+      ...interposed(store, {}),
+      find: (table, key, found) =>
+        store.find(table, key, (...answer) =>
+          table === 'devices' && held.length === 0 ? held.push(() => found(...answer)) : found(...answer),
+        ),
+    };
+    const registry = registryOf(slow);
+    const changed: (string | undefined)[] = [];
+    registry.onChange((id) => changed.push(id));
+    const known = lookup(registry, reported);
+    await eventually(() => expect(held).toHaveLength(1));
+    await deviceRecordsOf(store).patch('main-1', { name: `for ${reported}` }, 'test');
+    await eventually(() => expect(changed).toContain('main-1'));
+    held[0]?.();
+    expect((await known).device?.name).toBe(`for ${reported}`);
+  }
+});
+
 describe('networks of a device', () => {
   const known = async (networks: string[]): Promise<DeviceLookup> => {
     const store = await stores.open('lmdb');
@@ -203,8 +228,12 @@ describe('a registry whose store does not answer', () => {
     expect(kept).toMatchObject({ id: 'main-1', unread: false });
     expect([served.id, served.unread, served.refusal('192.0.2.1:1')]).toEqual(['alias-1', true, '']);
     expect(refused.refusal('192.0.2.1:1')).toBe('registry_unreachable');
+    // It is not known whether it is new.
+    const events: object[] = [];
+    open.seen(served, 'h02', 'tcp', (event) => events.push(event));
     await stores.redis?.up('--appendonly', 'yes');
     await told('alias-1');
     await eventually(async () => expect((await lookup(open, 'alias-1')).id).toBe('main-1'));
+    await remains(async () => expect([events, await store.get('devices', 'alias-1')]).toEqual([[], undefined]), 300);
   });
 });

@@ -100,6 +100,17 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
     expect(await records.get('old-2')).toBeUndefined();
   });
 
+  it.each([
+    [undefined, undefined, undefined],
+    ['{"desired":{},"reported":{"interval":30},"pending":{}}', undefined, '{"desired":{},"reported":{},"pending":{}}'],
+    ['"damaged"', undefined, '{"desired":{},"reported":{},"pending":{}}'],
+    ['{"desired":{"interval":30},"reported":{},"pending":{}}', true, '{"desired":{"interval":30},"reported":{},"pending":{}}'],
+  ])('1: settings %j are to be asked of the next unit: %j', async (before, fresh, after) => {
+    if (before !== undefined) await store.write([{ table: 'settings', key: 'van-1', put: before }]);
+    await swap('new-1');
+    expect([(await UNITS.get(store, 'van-1'))?.fresh, await store.get('settings', 'van-1')]).toEqual([fresh, after]);
+  });
+
   it('1: options stay with a unit of the same protocol, and those given go before them', async () => {
     expect(await swap('new-1', { protocol: 'gt06' })).toMatchObject({ after: { protocol: 'gt06', options: { variant: 'r11' } } });
     expect(await swap('new-2', { protocol: 'gt06', options: { variant: 'jimi' } })).toMatchObject({

@@ -97,6 +97,7 @@ export class StepKeeper {
   #working: Promise<void> = Promise.resolve();
   #busy = false;
   #stopped = false;
+  /** Monotonic ms: a clock that is set back makes it no longer. */
   #pauseUntil = 0;
   readonly #damage = new Seldom('the steps of a plan cannot be decided for a device', systemClock);
 
@@ -149,12 +150,12 @@ export class StepKeeper {
     if (this.#busy || this.#stopped) return;
     this.#gather ??= setTimeout(() => {
       this.#gather = undefined;
-      if (this.#busy || this.#stopped || this.#o.now() < this.#pauseUntil) return;
+      if (this.#busy || this.#stopped || systemClock.elapsed() < this.#pauseUntil) return;
       this.#busy = true;
       this.#working = this.#work()
         .catch((error: unknown) => {
           this.#o.log.warn({ error: messageOf(error) }, 'plan steps cannot be evaluated; retrying');
-          this.#pauseUntil = this.#o.now() + AGAIN_MS;
+          this.#pauseUntil = systemClock.elapsed() + AGAIN_MS;
         })
         .finally(() => {
           this.#busy = false;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { advance, type ServiceRow, UNOWNED } from '../../../src/fleet/plan/service.ts';
 import { type Device, deviceSchema } from '../../../src/fleet/registry/device.ts';
 
@@ -16,6 +16,12 @@ const at = (row: ServiceRow | undefined, now: number, more: object = {}, cause =
 };
 /** Its news are told. */
 const told = (row: ServiceRow): ServiceRow => ({ ...row, news: [] });
+
+test('a service that has no date starts with the first contact', () => {
+  const state = (now: number, first_seen: number | undefined): string | undefined =>
+    at(undefined, now, { activates_at: undefined, first_seen }).periods.at(-1)?.state;
+  expect([state(T, undefined), state(T - 1, T), state(T, T), state(T + 1, T)]).toEqual(['pending', 'pending', 'active', 'active']);
+});
 
 describe('a clock that is set back', () => {
   const started = at(told(at(undefined, T - HOUR)), T + 5);

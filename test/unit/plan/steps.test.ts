@@ -36,6 +36,20 @@ describe('steps of a plan', () => {
     expect(actions(98.1)).toEqual(['notify', 'slow']);
   });
 
+  it('of one action are told apart by their thresholds', () => {
+    const two = planSchema.parse({
+      ...plan,
+      steps: [
+        { action: 'notify', at_pct: 80 },
+        { action: 'notify', at_pct: 90 },
+      ],
+    });
+    const held = (pct: number, before: Plan['steps']): number[] => stepsHeld(two, pct, before).map(({ at_pct }) => at_pct);
+    expect(held(89, two.steps.slice(0, 1))).toEqual([80]);
+    expect(held(89, two.steps)).toEqual([80, 90]);
+    expect(held(79, two.steps.slice(1))).toEqual([]);
+  });
+
   it('are read back as they were written, and not from anything else', () => {
     const policy = { cycle: 1, cycle_end: 2, used_pct: 81.5, held: stepsHeld(plan, 120, []), slowed: { interval_s: 600, before_s: 30 } };
     expect(POLICIES.read(JSON.stringify(policy))).toEqual({ ...policy, news: [] });
