@@ -517,6 +517,17 @@ describe('commands on their way down', () => {
     expect(sending).toHaveBeenCalledTimes(2);
   });
 
+  it('7: nor does one leave whose time has come', async () => {
+    const device = new Device();
+    heldBehindMark(device);
+    const command = await queue('version', { expires: Date.now() + 200 });
+    await eventually(() => expect(device.waits).toBe(true));
+    await eventually(() => expect(Date.now()).toBeGreaterThan(command.expires));
+    device.open();
+    await comesTo(command, 'expired');
+    expect(device.sent).toEqual([]);
+  });
+
   it('7: a stop that is marked and has not left gives way to its resume', async () => {
     const device = new Device();
     heldBehindMark(device);

@@ -209,6 +209,20 @@ describe('a command that is handed in', () => {
     expect([(await ledger.open('d-1')).length, counts]).toEqual([1, ['queued']]);
   });
 
+  it('under an id that was used, of which nothing is kept any more, is refused', async () => {
+    const first = await accepted(draft({ id: 'mine' }));
+    const enter = ledger.submit.bind(ledger);
+    vi.spyOn(ledger, 'submit').mockImplementationOnce(async (...given) => {
+      const entered = await enter(...given);
+      await store.write([{ table: 'commands', key: `d-1 ${first.id}`, remove: true }]);
+      return entered;
+    });
+    expect(await intake.submit(draft({ id: 'mine', again: true }))).toEqual({
+      refused: 'conflict',
+      problems: [{ field: 'id', problem: 'has been used' }],
+    });
+  });
+
   it('is refused when a device has 100 open ones', async () => {
     for (let n = 0; n < 100; n++) await accepted(draft({ again: true }));
     expect(said(await intake.submit(draft({ again: true })))).toBe('full device');

@@ -156,6 +156,17 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     expect(await lookup(registry, '356307042441014')).toMatchObject({ id: '356307042441014', device: undefined });
   });
 
+  it('does not write over a record that cannot be read', async () => {
+    const store = await stores.open(kind);
+    await store.write([{ table: 'devices', key: 'main-1', put: '{"half' }]);
+    const registry = registryOf(store);
+    const known = await lookup(registry, 'main-1');
+    expect([known.unread, known.refusal('192.0.2.1:1')]).toEqual([true, 'registry_unreachable']);
+    const events: object[] = [];
+    registry.seen(known, 'h02', 'tcp', (event) => events.push(event));
+    await remains(async () => expect([events, await store.get('devices', 'main-1')]).toEqual([[], '{"half']), 300);
+  });
+
   it('does not make a device of what has become an alias meanwhile', async () => {
     const store = await stores.open(kind);
     const registry = registryOf(store);
@@ -228,12 +239,8 @@ describe('a registry whose store does not answer', () => {
     expect(kept).toMatchObject({ id: 'main-1', unread: false });
     expect([served.id, served.unread, served.refusal('192.0.2.1:1')]).toEqual(['alias-1', true, '']);
     expect(refused.refusal('192.0.2.1:1')).toBe('registry_unreachable');
-    // It is not known whether it is new.
-    const events: object[] = [];
-    open.seen(served, 'h02', 'tcp', (event) => events.push(event));
     await stores.redis?.up('--appendonly', 'yes');
     await told('alias-1');
     await eventually(async () => expect((await lookup(open, 'alias-1')).id).toBe('main-1'));
-    await remains(async () => expect([events, await store.get('devices', 'alias-1')]).toEqual([[], undefined]), 300);
   });
 });
