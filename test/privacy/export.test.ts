@@ -21,9 +21,7 @@ const OF_ACME = SOLD - HOUR;
 const OF_BOLT = SOLD + HOUR;
 
 /** `id` is the mark by which a row is found again. */
-const row = (id: string, device: string, time: number, account = ''): Record<string, unknown> => ({
-  ...{ id, device, time, received: time, account },
-});
+const row = (id: string, device: string, time: number, account = '') => ({ id, device, time, received: time, account });
 const TABLES: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   positions: [
     row('a', CAR, OF_ACME, 'acme'),
@@ -35,7 +33,7 @@ const TABLES: Readonly<Record<string, readonly Record<string, unknown>[]>> = {
   raw: [row('frame-a', CAR, OF_ACME), row('frame-b', CAR, OF_BOLT)],
   usage: [row('use-a', CAR, OF_ACME, 'acme'), row('use-b', CAR, OF_BOLT, 'bolt')],
 };
-const EVENTS = [
+const EVENTS: readonly Record<string, unknown>[] = [
   { ...row('c-a queued', CAR, OF_ACME), type: 'command', data: { id: 'c-a', state: 'queued' } },
   { ...row('c-a answered', CAR, OF_BOLT), type: 'command', data: { id: 'c-a', state: 'answered' } },
   { ...row('c-b queued', CAR, OF_BOLT), type: 'command', data: { id: 'c-b', state: 'queued' } },
@@ -56,7 +54,7 @@ const AUDIT = [
   { ...row('all', CAR, OF_BOLT), type: 'device_changed', by: 'the operator' },
   { ...row('refused', CAR, OF_BOLT, 'bolt'), type: 'refused', by: 'you' },
   { ...row('refused', CAR, OF_ACME, 'acme'), type: 'refused', by: 'me' },
-].map((entry) => Object.assign({ type: '', time: 0, account: '' }, entry));
+];
 
 class Rows implements StoredRows {
   async columns(): Promise<object[]> {
