@@ -48,13 +48,16 @@ function bcdText(name: string, raw: string): string | undefined {
     case 'longitude DDDMMmmmm, flags': {
       const flags = Number.parseInt(raw.slice(9), 16);
       const letters = `${(flags & 8) !== 0 ? 'E' : 'W'} ${(flags & 4) !== 0 ? 'N' : 'S'} ${(flags & 2) !== 0 ? 'valid' : 'not valid'}`;
-      return `${degrees(`${raw.slice(0, 5)}.${raw.slice(5, 9)}`, 180)}, ${letters}`;
+      const place = degrees(`${raw.slice(0, 5)}.${raw.slice(5, 9)}`, 180);
+      return place === undefined ? letters : `${place}, ${letters}`;
     }
     case 'speed, course':
-      return `${Number(raw.slice(0, 3))} knots = ${kmh(Number(raw.slice(0, 3)))}, ${Number(raw.slice(3))}°`;
+      return /^\d{6}$/.test(raw)
+        ? `${Number(raw.slice(0, 3))} knots = ${kmh(Number(raw.slice(0, 3)))}, ${Number(raw.slice(3))}°`
+        : undefined;
     case 'odometer':
     case 'mileage':
-      return raw.length === 10 ? String(Number(raw)) : undefined;
+      return /^\d{10}$/.test(raw) ? String(Number(raw)) : undefined;
     default:
       return undefined;
   }
@@ -239,9 +242,9 @@ function meaningOf(name: string, raw: string, bytes: Bytes, at: number): string 
     case 'longitude':
       return shown(coordinate(bytes, from, to, 180));
     case 'speed':
-      return text === '' ? kmh(0) : kmh(Number(text));
+      return text === '' ? kmh(0) : numbered(Number(text), kmh);
     case 'course':
-      return text === '' ? '0°' : `${Number(text)}°`;
+      return text === '' ? '0°' : numbered(Number(text), (course) => `${course}°`);
     case 'status':
       return /^[0-9a-fA-F]{8}$/.test(text) ? statusText(hexNumber(bytes, from, to)) : undefined;
     case 'battery': {
@@ -268,6 +271,10 @@ function degrees(text: string, limit: number): string | undefined {
 
 function shown(value: number): string | undefined {
   return Number.isNaN(value) ? undefined : `${value.toFixed(6)}°`;
+}
+
+function numbered(value: number, say: (value: number) => string): string | undefined {
+  return Number.isNaN(value) ? undefined : say(value);
 }
 
 function kmh(knots: number): string {

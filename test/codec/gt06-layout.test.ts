@@ -275,4 +275,22 @@ describe('explain', () => {
   ])('of a reply %d names what decode reads: %s %s', (number, long, content, expected) => {
     expect(behind(number, content, long)).toEqual(expected);
   });
+
+  const VOLTAGE = ['voltage 2'];
+  const IDENTITIES = ['IMEI 8', 'IMSI 8', 'ICCID 10'];
+  it.each([
+    ['00', '0531', VOLTAGE],
+    ['00', '053101', [...VOLTAGE, 'content 1']],
+    ['0a', '00'.repeat(26), IDENTITIES],
+    ['0a', '00'.repeat(25), ['content 25']],
+    ['0b', '00'.repeat(26), ['content 26']],
+    ['09', '00'.repeat(26), ['content 26']],
+    ['04', Buffer.from('ALM1=45').toString('hex'), ['content 7']],
+  ])('of information %s %s names the fields of its sub-type', (type, data, expected) => {
+    expect(behind(0x94, type + data, true)).toEqual(['sub-type 1', ...expected]);
+  });
+
+  it('of information in a short frame names its voltage', () => {
+    expect(behind(0x94, '0531')).toEqual(VOLTAGE);
+  });
 });

@@ -574,3 +574,173 @@ it('a frame with a wrong length is no Topin one before a login of Topin', () => 
     expect(read(`787805${number}01020304050d0a`)).toMatchObject({ damaged: 'length' });
   }
 });
+
+describe('a temperature with a bit for below zero', () => {
+  /** The attribute of a frame as decode gives it: records show no difference between 0 and -0. */
+  const valueOf = (name: string, number: number, content: string): unknown => {
+    const { feed } = new RecordFeed(gt06, 'tcp', {});
+    const [frame] = feed.push(frameOf(number, content, false));
+    return frame?.rows[0]?.attributes.find(({ id }) => gt06.attributes.get(id)?.name === name)?.value;
+  };
+  const LBS8 = '01cc00287d001f71';
+
+  it.each([
+    ['00', 0],
+    ['19', 25],
+    ['7f', 127],
+    ['80', 0],
+    ['99', -25],
+    ['ff', -127],
+  ])('S5: %s is %d °C', (bits, degrees) => {
+    expect(valueOf('temperature_c_1', 0x12, `${GPS18}${LBS8}4604d304000abc${bits}00001b58`)).toBe(degrees);
+  });
+
+  it.each([
+    ['1000', 0],
+    ['1019', 25],
+    ['11ff', 511],
+    ['1200', 0],
+    ['1219', -25],
+    ['13ff', -511],
+  ])('BENWAY: %s is %d °C', (mask, degrees) => {
+    expect(valueOf('temperature_c_1', 0x12, GPS18 + LBS8 + mask)).toBe(degrees);
+    expect(valueOf('analog_1', 0x12, GPS18 + LBS8 + mask)).toBeUndefined();
+  });
+
+  it.each([
+    ['0000', 0],
+    ['0020', 32],
+    ['7fff', 0x7fff],
+    ['8000', 0],
+    ['8020', -32],
+    ['ffff', -0x7fff],
+  ])('SEEWORLD: %s is %d hundredths', (bits, hundredths) => {
+    const tail = `01cc00287d00001f71000000${'000025d4'}${'00000e10'}${bits}002d`;
+    expect(valueOf('temperature_c_1', 0x22, GPS18 + tail)).toBe(hundredths);
+  });
+});
+
+describe('the mask of a BENWAY', () => {
+  it.each([
+    ['8123', { ignition: true, input_2: false, analog_1: 29.1 }],
+    ['4001', { ignition: false, input_2: true, analog_1: 0.1 }],
+    ['c3ff', { ignition: true, input_2: true, analog_1: 102.3 }],
+    ['23ff', { ignition: false, input_2: false, analog_1: 1023 }],
+    ['d019', { ignition: true, input_2: true, temperature_c_1: 25 }],
+  ])('%s has inputs, and a temperature or an analog value', (mask, expected) => {
+    const { ignition, input_2, analog_1, temperature_c_1 } = flat(0x12, `${GPS18}01cc00287d001f71${mask}`);
+    expect({ ignition, input_2, analog_1, temperature_c_1 }).toEqual(expected);
+  });
+});
+
+describe('a place in the network that says nothing', () => {
+  const cell = (lac: number, cid: number) => [{ mcc: 460, mnc: 0, lac, cid }];
+  it.each([
+    ['0000', '000000', undefined],
+    ['287d', '000000', undefined],
+    ['0000', '00ffff', undefined],
+    ['0000', 'ffffff', undefined],
+    ['ffff', '00ffff', undefined],
+    ['ffff', 'ffffff', undefined],
+    ['0000', '001f71', cell(0, 0x1f71)],
+    ['ffff', '001f71', cell(0xffff, 0x1f71)],
+    ['0000', '00fffe', cell(0, 0xfffe)],
+    ['0001', '00ffff', cell(1, 0xffff)],
+    ['fffe', 'ffffff', cell(0xfffe, 0xffffff)],
+  ])('area %s, cell %s', (lac, cid, cells) => {
+    expect(flat(0x22, `${GPS18}01cc00${lac}${cid}`)['cells']).toEqual(cells);
+  });
+
+  it.each([
+    ['0000', 'ffffffff', undefined],
+    ['ffff', 'ffffffff', undefined],
+    ['0001', 'ffffffff', cell(1, 0xffffffff)],
+    ['0000', 'fffffffe', cell(0, 0xfffffffe)],
+  ])('area %s, cell of four bytes %s', (lac, cid, cells) => {
+    expect(flat(0x31, `${GPS18}01cc0000${lac}${cid}000000`)['cells']).toEqual(cells);
+  });
+});
+
+it('the text of a reply has spaces for control characters, and every other character', () => {
+  const said = (unit: string): unknown => {
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    return connection.feed.push(frameOf(0x21, `0000000702${`0041${unit}0042`}`, false))[0]?.replyText;
+  };
+  for (const control of ['0000', '001f', '0020', '007f', '0080', '009f']) expect(said(control), control).toBe('A B');
+  for (const character of ['~', '\u00a0', '¡', '中', '￮'])
+    expect(said(character.charCodeAt(0).toString(16).padStart(4, '0'))).toBe(`A${character}B`);
+});
+
+describe('a message with seconds since 1970', () => {
+  /** What a message says of its time, and whether it is the same record when it is sent again under another serial. */
+  const told = (number: number, content: string): unknown => {
+    const connection = new RecordFeed(gt06, 'tcp', {});
+    connection.feed.push(bytesOf(LOGIN));
+    for (const serial of [7, 8]) {
+      const bytes = frameOf(number, content, true);
+      putU16be(bytes, bytes.length - 6, serial);
+      putU16be(bytes, bytes.length - 4, crc16X25(bytes, 2, bytes.length - 4));
+      connection.feed.push(bytes);
+    }
+    const [one, other] = connection.records.slice(-2).map(([record = {}]) => record);
+    const time = String(one?.['flags']).includes('no_time') ? undefined : one?.['time'];
+    return { time, isSame: one?.['id'] === other?.['id'] };
+  };
+
+  it.each([
+    [0x41, (seconds: string) => `0123456789012345${seconds}${'00'.repeat(14)}01cc00287d001f71${'00'.repeat(13)}`],
+    [0xf1, (seconds: string) => `${seconds}00010101`],
+  ])('%d has that time, and none where it is 0', (number, content) => {
+    expect(told(number, content('6a5780f0'))).toEqual({ time: 0x6a5780f0 * 1000, isSame: true });
+    expect(told(number, content('00000001'))).toMatchObject({ isSame: true });
+    expect(told(number, content('00000000'))).toEqual({ time: undefined, isSame: false });
+  });
+});
+
+describe('bytes that are no frame', () => {
+  const decoded = (bytes: Uint8Array, start = 0, end = bytes.length): unknown => {
+    const { feed } = new RecordFeed(gt06, 'tcp', {});
+    const { offset: _, ...frame } = feed.decode(bytes, start, end);
+    return frame;
+  };
+
+  it('are too short below six bytes', () => {
+    for (const text of ['787805010d0a', '797900050d0a', '7878080d0a0d'])
+      for (let n = 0; n < 6; n++)
+        expect(decoded(bytesOf(text).subarray(0, n)), `${n} bytes of ${text}`).toMatchObject({ kind: 'malformed', reason: 'short' });
+  });
+
+  it('do not begin with two equal ones', () => {
+    for (const start of ['7879', '7978', '7800', '0078']) {
+      const bytes = bytesOf(LOGIN);
+      bytes.set(bytesOf(start));
+      expect(decoded(bytes), start).toMatchObject({ kind: 'malformed', reason: 'length' });
+    }
+  });
+
+  it('of several frames in one piece the first is read', () => {
+    const first = frameOf(0x22, `${GPS18}01cc00287d001f71000000`, false);
+    const alone = decoded(first);
+    for (const second of [bytesOf(LOGIN), first, frameOf(0x13, '4604040002', false)]) {
+      const frame = decoded(Uint8Array.from([...first, ...second]));
+      expect(frame).toEqual({ ...Object(alone), length: first.length + second.length, damaged: 'length' });
+    }
+  });
+
+  it('end where the frame ends, whatever its LEN says and whatever stands behind', () => {
+    for (const { hex: text, transport } of frameLines('gt06')) {
+      const whole = bytesOf(text);
+      if (transport === 'sms' || whole.length < 6) continue;
+      const lengthAt = whole[0] === 0x79 ? 3 : 2;
+      for (let more = -2; more <= 12; more++) {
+        const bytes = whole.slice();
+        bytes[lengthAt] = (bytes[lengthAt] ?? 0) + more;
+        const alone = decoded(bytes);
+        for (const behind of ['0d0a', '0a0d', '7878'])
+          expect(decoded(Uint8Array.from([...bytes, ...bytesOf(behind.repeat(20))]), 0, bytes.length), `${text}, LEN + ${more}`).toEqual(
+            alone,
+          );
+      }
+    }
+  });
+});

@@ -199,6 +199,25 @@ describe('h02 explain', () => {
     expect(fields.slice(3, -1).join(', ')).toBe(names);
   });
 
+  const B8 = '2421305109380127171003170520046500100286297e003085ffffdfffff03440069129344006400001151415a20';
+  const B10 = '2491700001230815300502263352129206151125580a027084ffffffffff0016090000303901f90112345678007d2c';
+  const B14 = '5800009814991024031101175540227006012321670c000095fffffbffff0033';
+  it.each([
+    ['odometer', B8, 32, '0069129344', '69129344'],
+    ['odometer', B8, 32, '0000000000', '0'],
+    ['odometer', B8, 32, '9999999999', '9999999999'],
+    ['odometer', B8, 32, '00691293a4', undefined],
+    ['mileage', B14, 1, '0000981499', '981499'],
+    // A binary number is its own text.
+    ['mileage', B10, 33, '00003039', undefined],
+    ['mileage', B10, 33, '00000000', undefined],
+  ])('says what the digits of an %s mean, and nothing of what is no digits', (name, frame, at, bytes, meaning) => {
+    const whole = bytesOf(frame);
+    whole.set(bytesOf(bytes), at);
+    const note = notes(whole).find((one) => one.name === name);
+    expect(note).toMatchObject({ at, length: bytes.length / 2, value: meaning });
+  });
+
   it('puts each bit of a binary status word at its byte', () => {
     const bytes = bytesOf('24410600082621532131081504419390060740418306000000fffffbfdff0015060000002c02dc0c000000001f');
     for (const note of notes(bytes).filter(({ name }) => name.startsWith('status bit'))) {

@@ -111,6 +111,10 @@ describe('a value of a text at its limits', () => {
     ['V5,01,A1B2C3D4E5F6,-121,85,050226,FFFFFBFF', 'wifi', [{ mac: 'a1:b2:c3:d4:e5:f6' }]],
     [`V1,${GROUP},16,460,00${',1,2,0'.repeat(16)}`, 'cells', Array(16).fill({ mcc: 460, mnc: 0, lac: 1, cid: 2 })],
     [`V1,${GROUP},17,460,00${',1,2,0'.repeat(17)}`, 'cells', undefined],
+    ['LINK,180902,0,x,100,0,0,240517,FFFFFBFF', 'satellites', undefined],
+    ['LINK,180902,0,,100,0,0,240517,FFFFFBFF', 'satellites', undefined],
+    [`V8,${GROUP},460,00,1,2,x,31,600,0`, 'satellites', undefined],
+    [`V8,${GROUP},460,00,1,2,-1,31,600,0`, 'satellites', undefined],
     ['V4,S32,0.0,000001', 'odometer_m', 0],
     ['V4,S32,-1.0,000001', 'odometer_m', undefined],
     ['HTBT,101', 'battery_pct', undefined],
@@ -203,4 +207,52 @@ it.each([
   const [record] = read(`*HQ,${DEVICE},VP1,V,470,002,${cell},29#`);
   const [lac, cid] = expected ?? [];
   expect(record?.['cells']).toEqual(expected === undefined ? undefined : [{ mcc: 470, mnc: 2, lac, cid }]);
+});
+
+describe('a list of cells', () => {
+  const listed = (text: string): { cells: unknown; battery: unknown } => {
+    const [record = {}] = read(`*HQ,${DEVICE},V1,${GROUP},${text}#`);
+    return { cells: record['cells'], battery: Object(record['attrs'])['battery_pct'] };
+  };
+  const cell = (lac: number, cid: number, rssi_dbm?: number) => ({ mcc: 460, mnc: 0, lac, cid, rssi_dbm });
+
+  it.each([
+    // Area, cell and signal in threes, with a battery in front or without one; signals may be 0, also the last one.
+    ['90,2,460,00,11,12,-70,21,22,-80', [cell(11, 12, -70), cell(21, 22, -80)], 90],
+    ['90,2,460,00,11,12,0,21,22,0', [cell(11, 12), cell(21, 22)], 90],
+    ['2,460,00,11,12,-70,21,22,0', [cell(11, 12, -70), cell(21, 22)], undefined],
+    ['2,460,00,11,12,-70,0,0,0', [cell(11, 12, -70)], undefined],
+    // In pairs behind a battery, of which the last are unused: also as many fields as threes would be.
+    ['90,2,460,00,11,12,21,22', [cell(11, 12), cell(21, 22)], 90],
+    ['90,2,460,00,11,12,21,22,0,0', [cell(11, 12), cell(21, 22)], 90],
+    ['90,3,460,00,11,12,21,22,31,32,0,0', [cell(11, 12), cell(21, 22), cell(31, 32)], 90],
+  ])('%s', (text, cells, battery) => {
+    expect(listed(text)).toEqual({ cells, battery });
+  });
+});
+
+describe('a list of access points', () => {
+  const [ONE, TWO, THREE] = ['a1b2c3d4e5f6', '0a0b0c0d0e0f', '001122334455'];
+  const mac = (digits: string): string => digits.replace(/(..)(?=.)/g, '$1:');
+  const point = (digits: string, rssi_dbm?: number) => ({ mac: mac(digits), rssi_dbm });
+
+  it.each([
+    // Each with its signal in one field, or several in a field: none is read from two fields.
+    [`${ONE}71`, [point(ONE, -71)]],
+    [`${ONE}00`, [point(ONE)]],
+    [`${ONE}7x`, [point(ONE)]],
+    [`${ONE}71,${TWO}83${THREE}90`, [point(ONE, -71), point(TWO, -83), point(THREE, -90)]],
+    [`${ONE}71${TWO}83,${THREE}90`, [point(ONE, -71), point(TWO, -83), point(THREE, -90)]],
+    [`${ONE}71zzzzzzzzzzzz83${THREE}90`, [point(ONE, -71), point(THREE, -90)]],
+    // A MAC in a field of its own, its signal in the next.
+    [`${ONE},-71,${TWO},-83`, [point(ONE, -71), point(TWO, -83)]],
+    [`${ONE},${TWO},-83`, [point(ONE), point(TWO, -83)]],
+    [`${ONE},0,${TWO},120`, [point(ONE), point(TWO, -120)]],
+  ])('%s', (list, wifi) => {
+    for (const head of ['02', '091233,2']) {
+      const [record] = read(`*HQ,${DEVICE},V5,${head},${list},85,050226,FFFFFBFF#`);
+      expect(record, head).toMatchObject({ kind: 'status', attrs: { battery_pct: 85 } });
+      expect(record?.['wifi'], head).toEqual(wifi);
+    }
+  });
 });
