@@ -7,7 +7,7 @@ const { unit, whole, torture } = projects();
  * that hangs; no test may depend on how long something takes.
  */
 const COMPUTING = 2;
-const WAITING = 5;
+const WAITING = 7;
 const PROGRAM = './test/support/build-program.ts';
 const ENGINE = './test/support/run-engine.ts';
 const DROP = './test/support/drop-databases.ts';

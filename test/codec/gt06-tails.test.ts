@@ -577,7 +577,7 @@ it('a frame with a wrong length is no Topin one before a login of Topin', () => 
 
 describe('a temperature with a bit for below zero', () => {
   /** The attribute of a frame as decode gives it: records show no difference between 0 and -0. */
-  const valueOf = (name: string, number: number, content: string): unknown => {
+  const decoded = (name: string, number: number, content: string): unknown => {
     const { feed } = new RecordFeed(gt06, 'tcp', {});
     const [frame] = feed.push(frameOf(number, content, false));
     return frame?.rows[0]?.attributes.find(({ id }) => gt06.attributes.get(id)?.name === name)?.value;
@@ -592,7 +592,7 @@ describe('a temperature with a bit for below zero', () => {
     ['99', -25],
     ['ff', -127],
   ])('S5: %s is %d °C', (bits, degrees) => {
-    expect(valueOf('temperature_c_1', 0x12, `${GPS18}${LBS8}4604d304000abc${bits}00001b58`)).toBe(degrees);
+    expect(decoded('temperature_c_1', 0x12, `${GPS18}${LBS8}4604d304000abc${bits}00001b58`)).toBe(degrees);
   });
 
   it.each([
@@ -603,8 +603,8 @@ describe('a temperature with a bit for below zero', () => {
     ['1219', -25],
     ['13ff', -511],
   ])('BENWAY: %s is %d °C', (mask, degrees) => {
-    expect(valueOf('temperature_c_1', 0x12, GPS18 + LBS8 + mask)).toBe(degrees);
-    expect(valueOf('analog_1', 0x12, GPS18 + LBS8 + mask)).toBeUndefined();
+    expect(decoded('temperature_c_1', 0x12, GPS18 + LBS8 + mask)).toBe(degrees);
+    expect(decoded('analog_1', 0x12, GPS18 + LBS8 + mask)).toBeUndefined();
   });
 
   it.each([
@@ -616,7 +616,7 @@ describe('a temperature with a bit for below zero', () => {
     ['ffff', -0x7fff],
   ])('SEEWORLD: %s is %d hundredths', (bits, hundredths) => {
     const tail = `01cc00287d00001f71000000${'000025d4'}${'00000e10'}${bits}002d`;
-    expect(valueOf('temperature_c_1', 0x22, GPS18 + tail)).toBe(hundredths);
+    expect(decoded('temperature_c_1', 0x22, GPS18 + tail)).toBe(hundredths);
   });
 });
 
