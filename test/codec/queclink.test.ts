@@ -522,6 +522,15 @@ describe('accessories', () => {
     }
   });
 
+  it('with a mask that is none say nothing of where they end: without a place nothing behind them is read', () => {
+    for (const mask of ['xyz1', '08', '00888'])
+      for (const [behind, expected] of [
+        [PLACE, [{ mcc: 460, mnc: 0, lac: 0x18d8, cid: 0x6141 }]],
+        [NO_FIX, undefined],
+      ] as const)
+        expect(read(report('BID', `1,0,${mask},2934,1,2,3,${behind}`, 'C20105'))['cells'], mask + behind).toEqual(expected);
+  });
+
   it('have several fields where both end there', () => {
     // With one field the third of the first would be the mask of the second.
     expect(volts(`2,0,0080,1,0,0007,0,0008,2934,${PLACE}`)).toEqual([2.934]);
