@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 /**
  * Programs that the tests run for real, by Debian package. What is missing is installed with apt when this user may;
  * otherwise the line to type is printed and the tests do not start.
+ * `nginx` is where Debian has it: /usr/sbin is not in the path of a user who is not root.
  */
 const TOOLS: readonly {
   readonly command: string;
@@ -12,7 +13,7 @@ const TOOLS: readonly {
 }[] = [
   { command: 'redis-server', packageName: 'redis-server', why: 'streams and the state store' },
   { command: 'chromium-headless-shell', packageName: 'chromium-headless-shell', why: 'pages of the console and of attackers' },
-  { command: 'nginx', packageName: 'nginx', why: 'the reverse proxy of docs/http.md', ask: '-v' },
+  { command: '/usr/sbin/nginx', packageName: 'nginx', why: 'the reverse proxy of docs/http.md', ask: '-v' },
   { command: 'openssl', packageName: 'openssl', why: 'a certificate for that proxy', ask: 'version' },
   { command: 'promtool', packageName: 'prometheus', why: 'alerts and dashboard' },
   { command: 'systemd-analyze', packageName: 'systemd', why: 'the service of deploy/systemd' },

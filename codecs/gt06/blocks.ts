@@ -203,7 +203,7 @@ export function wifiList(bytes: Bytes, at: number, end: number, n: number, out: 
   const named = at + 7 * n < end;
   let p = at;
   for (let i = 0; i < n && p + 7 <= end; i++) {
-    if (u32be(bytes, p) !== 0 || u16be(bytes, p + 4) !== 0) out.wifi(mac(bytes, p), dbm(bytes[p + 6]!));
+    out.wifi(mac(bytes, p), dbm(bytes[p + 6]!));
     p += 7;
     if (named && p < end) p += 1 + bytes[p]!;
   }

@@ -50,7 +50,6 @@ export function cellsOfF0(b: Bytes, at: number, n: number, out: FrameResult): vo
 /** n × (MAC 6, signal s8) */
 export function wifiList(b: Bytes, at: number, n: number, out: FrameResult): void {
   for (let i = 0, p = at; i < n; i++, p += 7) {
-    if (u32be(b, p) === 0 && u16be(b, p + 4) === 0) continue;
     const dbm = i8(b, p + 6);
     out.wifi(mac(b, p), dbm > 0 ? -dbm : dbm);
   }

@@ -9,6 +9,8 @@ export const ROW_FLAG_NAMES = ['buffered', 'future', 'rollover', 'no_time'] as c
 const ROWS = 64;
 const ITEMS = 1024;
 
+const NO_ADDRESS = '00:00:00:00:00:00';
+
 /**
  * Reused, column-wise result of one decode call; no object per record. A row is a fix when its latitude and longitude
  * are numbers, else a status. Absent is NaN, -1, 0 or '' as each column says.
@@ -203,8 +205,9 @@ export class FrameResult {
     this.cellEnd[this.rows - 1] = this.cells;
   }
 
-  /** Adds a Wi-Fi access point to the last row; unknown signal as 0. */
+  /** Adds a Wi-Fi access point to the last row; unknown signal as 0. An address of zeros is an unused place of a list, and is left out. */
   wifi(mac: string, rssiDbm: number): void {
+    if (mac === NO_ADDRESS) return;
     const k = this.wifis;
     if (k === this.wifiRssiDbm.length) this.wifiRssiDbm = grown(this.wifiRssiDbm, new Int16Array(k * 2));
     this.wifis = k + 1;

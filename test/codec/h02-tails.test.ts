@@ -241,6 +241,9 @@ describe('a list of access points', () => {
     [`${ONE}71`, [point(ONE, -71)]],
     [`${ONE}00`, [point(ONE)]],
     [`${ONE}7x`, [point(ONE)]],
+    // Zeros are an unused place.
+    [`${ONE}71,00000000000071`, [point(ONE, -71)]],
+    [`${ONE},-71,000000000000,-83`, [point(ONE, -71)]],
     [`${ONE}71,${TWO}83${THREE}90`, [point(ONE, -71), point(TWO, -83), point(THREE, -90)]],
     [`${ONE}71${TWO}83,${THREE}90`, [point(ONE, -71), point(TWO, -83), point(THREE, -90)]],
     [`${ONE}71zzzzzzzzzzzz83${THREE}90`, [point(ONE, -71), point(THREE, -90)]],

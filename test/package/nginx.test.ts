@@ -51,7 +51,7 @@ beforeAll(async () => {
     join(directory, 'nginx.conf'),
     `daemon off; master_process off; pid ${directory}/pid; error_log stderr notice;\nevents {}\nhttp { access_log off;\n${paths}\n${site}\n}\n`,
   );
-  const nginx = spawn('nginx', ['-p', directory, '-c', join(directory, 'nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const nginx = spawn('/usr/sbin/nginx', ['-p', directory, '-c', join(directory, 'nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   const listening = new Promise<void>((resolve) => {
     nginx.stderr.on('data', (bytes) => {

@@ -42,6 +42,14 @@ describe('FrameResult', () => {
     });
   });
 
+  it('leaves out an access point without an address', () => {
+    const out = new FrameResult();
+    out.reset(0, 1);
+    out.row();
+    for (const mac of ['00:00:00:00:00:00', '00:00:00:00:00:01', '00:00:00:00:00:00', '01:00:00:00:00:00']) out.wifi(mac, -6);
+    expect([out.wifiMac, out.wifis, out.wifiEnd[0]]).toEqual([['00:00:00:00:00:01', '01:00:00:00:00:00'], 2, 2]);
+  });
+
   it('keeps every value while its columns grow', () => {
     const out = new FrameResult();
     out.reset(0, 9);
