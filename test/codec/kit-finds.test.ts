@@ -392,6 +392,19 @@ describe('each check fails, alone, on a toy that breaks its rule', () => {
     expect(failing(defineCodec({ ...toyDefinition, tcp: dialect, udp: dialect }), { ...SETTINGS, rounds: 10 })).toEqual(['linear']);
   });
 
+  it('linear: not what other work of the process makes costly for a few calls', () => {
+    let calls = 0;
+    const dialect: typeof toyDialect = {
+      ...toyDialect,
+      explain(bytes, start, end, _state, note) {
+        const disturbed = end - start > 32_000 && ++calls <= 7 ? 3 : 1;
+        for (let round = 0; round < 60 * disturbed; round++) for (let p = start; p < end; p++) if (bytes[p] === 0xfe) note(p, 1, 'fe', '');
+      },
+    };
+    expect(failing(defineCodec({ ...toyDefinition, tcp: dialect, udp: dialect }), { ...SETTINGS, rounds: 10 })).toEqual([]);
+    expect(calls).toBeGreaterThan(7);
+  });
+
   it('sanity: a sample without a frame', () => {
     const failures = checkCodec(toy, [{ name: 'nothing', transport: 'tcp', chunks: [bytesOf('0102')] }], SETTINGS);
     expect(failures.map((failure) => failure.check)).toEqual(['sanity']);
