@@ -3,10 +3,10 @@ import { projects } from './test/support/projects.ts';
 
 const { unit, whole, torture } = projects();
 /**
- * On two cores: what computes gets one each, what waits for servers, disks and clocks overlaps. The time limits end a test
- * that hangs; no test may depend on how long something takes.
+ * On two cores: what computes waits a little, for a disk or a thread, and gets three workers; what waits for servers and clocks
+ * overlaps more. The time limits end a test that hangs; no test may depend on how long something takes.
  */
-const COMPUTING = 2;
+const COMPUTING = 3;
 const WAITING = 7;
 const PROGRAM = './test/support/build-program.ts';
 const ENGINE = './test/support/run-engine.ts';

@@ -109,15 +109,17 @@ describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s',
         codec.tcp?.salvage?.(all, start, end, codec.tcp.open(given, 0)),
         codec.recognise(all, start, end),
       ];
-      for (let end = 1; end <= bytes.length; end++)
-        expect(verdicts(shifted, front, front + end), `${id}, ${end} bytes of it`).toEqual(verdicts(bytes.slice(0, end), 0, end));
+      const compare = (there: unknown, here: unknown, n: number): void => {
+        const problem = difference(there, here);
+        if (problem !== '') expect.fail(`${id}, ${n} bytes of it: ${problem}`);
+      };
+      for (let n = 1; n <= bytes.length; n++) compare(verdicts(shifted, front, front + n), verdicts(bytes.slice(0, n), 0, n), n);
       const notes = (all: Uint8Array, start: number, end: number): unknown[] => {
         const list: unknown[] = [];
         dialect.explain?.(all, start, end, dialect.open(given, 0), (at, ...note) => list.push([at - start, ...note]));
         return list;
       };
-      for (let n = 1; n <= bytes.length; n++)
-        expect(difference(notes(shifted, front, front + n), notes(bytes.slice(0, n), 0, n)), `${id}, ${n} bytes of it`).toBe('');
+      for (let n = 1; n <= bytes.length; n++) compare(notes(shifted, front, front + n), notes(bytes.slice(0, n), 0, n), n);
     }
   });
 
@@ -139,7 +141,8 @@ describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s',
           shifted.set(part, front);
           const { offset: _, ...expected } = alone.decode(part, 0, n);
           const { offset: __, ...frame } = amid.decode(shifted, front, front + n);
-          expect(difference(frame, expected), `${id}, ${n} bytes of it`).toBe('');
+          const problem = difference(frame, expected);
+          if (problem !== '') expect.fail(`${id}, ${n} bytes of it: ${problem}`);
         }
       }
     }

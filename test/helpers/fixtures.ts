@@ -160,6 +160,9 @@ export function bytesOf(text: string): Bytes {
   return bytes;
 }
 
+/** As in the shipper, one for all: their columns are large, and nothing of a frame may be left in the next. */
+const rows = new Rows();
+
 /** A connection that also keeps the records of every frame, built as the shipper builds them. */
 export class RecordFeed {
   readonly feed: Feed;
@@ -167,7 +170,7 @@ export class RecordFeed {
 
   constructor(codec: Codec, transport: Transport, settings: FeedSettings, received = KIT_NOW) {
     const onDecoded = (out: FrameResult, bytes: Bytes): void => {
-      const rows = new Rows();
+      rows.clear();
       rows.append(out, codec, this.feed.device, received, out.rows, bytes);
       this.records.push(Array.from({ length: rows.count }, (_, row) => record.parse(JSON.parse(rows.json(row)))));
     };

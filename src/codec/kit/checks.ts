@@ -23,7 +23,7 @@ import { insane, unplainReading } from './sanity.ts';
  * 5. hostile: damaged bytes, checksums repaired, never throw, never cost more than their length, never break rules 1, 2 and 4.
  * 6. answers-fit: an answer stays inside the room that `maxAnswerBytes` promises, however a frame was settled.
  * 7. sanity: every value is in its range and every name in its list, for samples and for damaged bytes alike.
- * 8. linear: whatever takes text or bytes costs at most twelve times the processor time at 64 kB of what it costs at 8 kB: `recognise`,
+ * 8. linear: whatever takes text or bytes costs at most twelve times the processor time at 32 kB of what it costs at 4 kB: `recognise`,
  *    `frame`, `salvage`, `decode`, `explain`, `readReply`, `encodeCommand`, `switches` and `actsAs`.
  */
 export const CHECK_NAMES = [

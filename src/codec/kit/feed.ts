@@ -222,18 +222,21 @@ export function feed(codec: Codec, transport: Transport, chunks: readonly Bytes[
 }
 
 /** Where two snapshots (or any plain values) differ first, as `path: a | b`; '' when they are equal. NaN equals NaN. */
-export function difference(a: unknown, b: unknown, path = ''): string {
+export function difference(a: unknown, b: unknown): string {
+  const found = deepDifference(a, b);
+  return found.startsWith(':') ? `value${found}` : found;
+}
+
+/** The path is put together on the way back: most of what is compared is equal. */
+function deepDifference(a: unknown, b: unknown): string {
   if (Object.is(a, b)) return '';
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return `${path || 'value'}: ${show(a)} | ${show(b)}`;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return `: ${show(a)} | ${show(b)}`;
   const keys = Object.keys(a);
   // Keys that only one of the two has: a missing one reads as undefined.
   if (Object.keys(b).length !== keys.length) keys.push(...Object.keys(b));
   for (const key of keys) {
-    const left: unknown = Reflect.get(a, key);
-    const right: unknown = Reflect.get(b, key);
-    if (Object.is(left, right)) continue;
-    const found = difference(left, right, path === '' ? key : `${path}.${key}`);
-    if (found !== '') return found;
+    const found = deepDifference(Reflect.get(a, key), Reflect.get(b, key));
+    if (found !== '') return found.startsWith(':') ? `${key}${found}` : `${key}.${found}`;
   }
   return '';
 }

@@ -7,12 +7,12 @@ import { COMMAND_ROOM, type FeedSettings, type FrameSnapshot, KIT_NOW, kitOption
  * Does the cost of a text grow with its length, and not with the square of it? Every word of known texts is repeated, with and
  * without what stands in front of it: a pattern that looks for what follows, and does not find it, starts anew at each.
  *
- * Processor time at two lengths, 8 kB and 64 kB, is compared, not measured against a clock: eight times the text may cost twelve
+ * Processor time at two lengths, 4 kB and 32 kB, is compared, not measured against a clock: eight times the text may cost twelve
  * times as much. The best try counts, since other work of the process, such as clearing memory, gets in between: at least five are made
  * before something is said to cost too much, and more of what takes so little time that such work can double it. Frames are made as long
  * as that whatever `maxFrameBytes` is: a splitter would not cut them, but what is linear is so at any length.
  */
-const LONG = 64_000;
+const LONG = 32_000;
 const SHORTER = 8;
 const MOST_RATIO = 12;
 const TRIES = 5;
@@ -112,7 +112,7 @@ function stretched(frame: Bytes, at: number, text: string, reseal: FrameSettings
   return bytes;
 }
 
-/** Makes each size once: a frame of 64 kB costs more to build, and to seal, than most of what is then asked of it. */
+/** Makes each size once: a frame of 32 kB costs more to build, and to seal, than most of what is then asked of it. */
 function once(make: (size: number) => Uint8Array): (size: number) => Uint8Array {
   const made = new Map<number, Uint8Array>();
   return (size) => {

@@ -66,24 +66,22 @@ describe('a billing cycle', () => {
       let before: Cycle | undefined;
       for (let time = Date.UTC(1994, 0, 1); time < Date.UTC(2030, 0, 1); ) {
         const cycle: Cycle = cycleOf(plan, time);
-        expect(cycle.start).toBeLessThanOrEqual(time);
-        expect(cycle.end).toBeGreaterThan(time);
-        if (before !== undefined) expect(cycle.start).toBe(before.end);
         const days = (cycle.end - cycle.start) / 86_400_000;
-        expect(days).toBeGreaterThan(26.9);
-        expect(days).toBeLessThan(32.1);
+        const tiles = cycle.start <= time && cycle.end > time && cycle.start === (before?.end ?? cycle.start);
+        if (!tiles || days < 26.9 || days > 32.1) expect.fail(`${JSON.stringify(cycle)} of ${time}, behind ${JSON.stringify(before)}`);
         // Every moment of it says the same, whatever was asked before.
         const moments = [cycle.end - 1, Math.floor(cycle.start + random.next() * (cycle.end - cycle.start))];
         for (const moment of random.int(rounds(4, 1)) === 0 ? moments : []) {
           cycleOf(plan, Date.UTC(1980, 0, 1));
-          expect(cycleOf(plan, moment)).toEqual(cycle);
+          const { start, end } = cycleOf(plan, moment);
+          if (start !== cycle.start || end !== cycle.end) expect.fail(`${moment}: ${start} to ${end} for ${cycle.start} to ${cycle.end}`);
         }
         // The day has just begun: a moment ago it was an earlier one.
         const [today, earlier] = [date.format(cycle.start), date.format(cycle.start - 1)];
-        expect(earlier < today).toBe(true);
         const [year = 0, month = 0, day = 0] = today.split('-').map(Number);
         const wanted = Math.min(anchor_day, new Date(Date.UTC(year, month, 0)).getUTCDate());
-        if (!BEHIND_SKIPPED.includes(today)) expect(day).toBe(wanted);
+        if (earlier >= today || (day !== wanted && !BEHIND_SKIPPED.includes(today)))
+          expect.fail(`${today} behind ${earlier} for ${wanted}`);
         before = cycle;
         time = cycle.end;
       }

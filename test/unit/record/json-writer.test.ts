@@ -3,8 +3,10 @@ import { asciiBytes, JsonWriter } from '../../../src/out/record/json-writer.ts';
 import { Random } from '../../../src/simulate/random.ts';
 import { rounds } from '../../support/thorough.ts';
 
+/** As in the sinks, one for all. */
+const out = new JsonWriter();
 const written = (write: (out: JsonWriter) => void): string => {
-  const out = new JsonWriter();
+  out.at = 0;
   write(out);
   return out.textFrom(0);
 };
