@@ -347,8 +347,8 @@ export class Journal extends JournalStats {
       if (failure === null) await this.#release(to, bytes);
       else await this.#fail(from, failure);
       this.#flightSince = -1;
-    } else if (this.#rotation.renew) await this.#rotation.begin(from);
-    if (bytes > 0) this.#ended = this.#clock.elapsed();
+      this.#ended = this.#clock.elapsed();
+    } else await this.#rotation.begin(from);
     this.#busy = false;
     this.#schedule();
   }

@@ -75,6 +75,47 @@ describe('cursor', () => {
     }
   });
 
+  it('takes the least and the greatest sequence in the file, and names what holds another', async () => {
+    const path = join(await directory(), 'a.cursor');
+    const loaded = async (positions: unknown, pending: unknown = null): Promise<string> => {
+      await writeFile(path, JSON.stringify({ version: 1, positions, pending }));
+      return Cursor.load(path).then(
+        (cursor) => `${cursor.position('4')} ${JSON.stringify(cursor.pending)}`,
+        (error: unknown) => /damaged \((.*)\)/.exec(String(error))?.[1] ?? String(error),
+      );
+    };
+    const most = Number.MAX_SAFE_INTEGER;
+    for (const [positions, pending, said] of [
+      [{}, null, '0 null'],
+      [{ 4: 0 }, null, '0 null'],
+      [{ 4: most }, {}, `${most} {}`],
+      [{ 4: 7 }, { 4: { from: 0, to: 0 } }, '7 {"4":{"from":0,"to":0}}'],
+      [{ 4: 7 }, { 4: { from: 8, to: most } }, `7 {"4":{"from":8,"to":${most}}}`],
+      [{ 4: most + 1 }, null, 'position of 4'],
+      [{ 4: 0.5 }, null, 'position of 4'],
+      [{ 4: null }, null, 'position of 4'],
+      [[], null, 'no positions'],
+      [{}, [], 'pending batch'],
+      [{}, { 4: [1, 2] }, 'pending batch of 4'],
+      [{}, { 4: { from: -1, to: 2 } }, 'pending batch of 4'],
+      [{}, { 4: { from: 1, to: 2.5 } }, 'pending batch of 4'],
+      [{}, { 4: { from: 1 } }, 'pending batch of 4'],
+      [{}, { 4: { from: 3, to: 2 } }, 'pending batch of 4'],
+    ] as const)
+      expect(await loaded(positions, pending), JSON.stringify([positions, pending])).toBe(said);
+    for (const [text, said] of [
+      ['', 'empty'],
+      ['{', 'not JSON'],
+      ['7', 'not an object'],
+      ['{"positions":{},"pending":null}', 'version undefined, this version reads 1'],
+      ['{"version":1,"positions":{}}', 'pending batch'],
+      ['{"version":2,"positions":{},"pending":null}', 'version 2, this version reads 1'],
+    ] as const) {
+      await writeFile(path, text);
+      await expect(Cursor.load(path), text).rejects.toThrow(`(${said})`);
+    }
+  });
+
   it('a damaged file is refused with its name and what to do, at every length and for every wrong value', async () => {
     const path = join(await directory(), 'a.cursor');
     const cursor = await Cursor.load(path);

@@ -363,6 +363,47 @@ describe('sick disk (promise 5)', () => {
     expect(texts(await read(path))).toEqual(['a']);
   });
 
+  it('6: want of a descriptor says nothing of the disk: what is open stays so, and what is not says why it cannot be looked at', async () => {
+    for (const code of ['EMFILE', 'ENFILE']) {
+      const storage = new FaultStorage();
+      const slot = await open(await directory(), { storage, minFreeBytes: 1000 });
+      storage.fail('free', /./, code);
+      await slot.it.check();
+      expect([slot.it.state, slot.it.reason, slot.states], code).toEqual(['open', '', []]);
+      slot.append('a');
+      await slot.it.flush();
+      expect(slot.durable).toEqual([1]);
+      storage.heal();
+      storage.free = 999;
+      await slot.it.check();
+      storage.fail('free', /./, code);
+      await slot.it.check();
+      expect([slot.it.state, slot.it.reason], code).toEqual(['sick', `${code}: free`]);
+      storage.heal();
+      await slot.it.check();
+      expect([slot.it.state, slot.it.reason, slot.states]).toEqual(['open', '', ['full', 'sick', 'open']]);
+      await slot.it.close();
+    }
+  });
+
+  it('6: a look that fails for another reason stops what is open: for want of room as full, else as sick', async () => {
+    for (const [code, state] of [
+      ['ENOSPC', 'full'],
+      ['EDQUOT', 'full'],
+      ['EIO', 'sick'],
+      ['EACCES', 'sick'],
+    ] as const) {
+      const storage = new FaultStorage();
+      const slot = await open(await directory(), { storage });
+      storage.fail('free', /./, code, 1);
+      await slot.it.check();
+      expect([slot.it.state, slot.it.reason, slot.append('a')]).toEqual([state, `${code}: free`, -1]);
+      await slot.it.check();
+      expect([slot.it.state, slot.append('a')]).toEqual(['open', 1]);
+      await slot.it.close();
+    }
+  });
+
   it('a segment removed from under the writer is noticed, and the next commit goes to a new one', async () => {
     const path = await directory();
     const slot = await open(path);

@@ -9,6 +9,7 @@ import {
   EntryKind,
   EntryView,
   entrySize,
+  MAX_ENTRY_BYTES,
   newFormat,
   Origin,
   placeEntry,
@@ -226,6 +227,68 @@ describe('the format on disk', () => {
       body.writeBigUInt64LE(BigInt(sequence), 0);
       expect(checkEntry(sealed(body, OFFSET), 0, entry.length, FORMAT, OFFSET), `${sequence}`).toBe(size);
     }
+  });
+
+  it('takes no entry whose head ends within its names or behind its end, and no size outside the bounds', () => {
+    const oldFormat = { version: 2, first: SEQUENCE, key: 0, salt: 0, begin: 32 };
+    const oldSealed = (body: Buffer): Buffer => Buffer.concat([u32(body.length + 8), u32(crc32(body)), body]);
+    const withHead = (text: string, head: number): Buffer => {
+      const body = hex(text);
+      body.writeUInt16LE(head, 34 - 8);
+      return body;
+    };
+    const [size, oldSize] = [entry.length, oldEntry.length];
+    for (const [head, verdict] of [
+      [0, -1],
+      [42 + 4 + 6 - 1, -1],
+      [42 + 4 + 6, size],
+      [size, size],
+      [size + 1, -1],
+      [0xffff, -1],
+    ] as const)
+      expect(checkEntry(sealed(withHead(ENTRY, head), OFFSET), 0, size, FORMAT, OFFSET), `head ${head}`).toBe(verdict);
+    for (const [head, verdict] of [
+      [0, -1],
+      [40 + 3 + 4 + 6 - 1, -1],
+      [40 + 3 + 4 + 6, oldSize],
+      [oldSize, oldSize],
+      [oldSize + 1, -1],
+    ] as const)
+      expect(checkEntry(oldSealed(withHead(OLD_ENTRY, head)), 0, oldSize, oldFormat, 0), `old head ${head}`).toBe(verdict);
+
+    const bare = hex(ENTRY).subarray(0, 42 - 8);
+    bare.writeUInt16LE(42, 34 - 8);
+    bare.writeUInt16LE(0, 40 - 8);
+    expect(checkEntry(sealed(bare, OFFSET), 0, 42, FORMAT, OFFSET)).toBe(42);
+    const sized = (bytes: number): Buffer => Buffer.concat([u32((bytes ^ maskOf(OFFSET)) >>> 0), entry.subarray(4)]);
+    for (const [bytes, verdict] of [
+      [0, -1],
+      [41, -1],
+      [MAX_ENTRY_BYTES, 0],
+      [MAX_ENTRY_BYTES + 1, -1],
+      [2 ** 32 - 1, -1],
+    ] as const)
+      expect(checkEntry(sized(bytes), 0, size, FORMAT, OFFSET), `size ${bytes}`).toBe(verdict);
+  });
+
+  it('reads no order and no keep mask that would reach into the bytes', () => {
+    const view = new EntryView();
+    /** With the flags and the head: what is read as the order, and where the mask of the ten records begins. */
+    const aimed = (flags: number, head: number): readonly [order: number, keepAt: number] => {
+      const bytes = Buffer.from(entry);
+      bytes[33] = flags;
+      bytes.writeUInt16LE(head, 34);
+      view.aim(bytes, 0, bytes.length);
+      return [view.order, view.keepAt];
+    };
+    const [order, none] = [SAID.order, 1000 * SAID.received];
+    expect(aimed(0b01, 52 + 8)).toEqual([order, -1]);
+    expect(aimed(0b01, 52 + 7)).toEqual([none, -1]);
+    expect(aimed(0b00, 52 + 8)).toEqual([none, -1]);
+    expect(aimed(0b11, 52 + 8 + 2)).toEqual([order, 60]);
+    expect(aimed(0b11, 52 + 8 + 1)).toEqual([order, -1]);
+    expect(aimed(0b10, 52 + 2)).toEqual([none, 52]);
+    expect(aimed(0b10, 52 + 1)).toEqual([none, -1]);
   });
 
   it('writes and reads a keep mask and the mark of relay as specified', () => {

@@ -103,6 +103,39 @@ describe('recovery', () => {
     }
   });
 
+  it('a segment without a header is cut where only a part of one was written, and kept with its numbers where more was', async () => {
+    const path = await directory();
+    const whole = await readFile(await filled(path, 1));
+    /** The first `length` bytes of zeros, with a byte that says something at each of `written`. */
+    const blank = (length: number, ...written: number[]): Buffer => {
+      const bytes = Buffer.alloc(length);
+      for (const at of written) bytes[at] = 1;
+      return bytes;
+    };
+    const torn = Buffer.from(whole.subarray(0, 4128 - 1));
+    torn[3] = 0;
+    for (const [name, bytes, isCut] of [
+      ['nothing', blank(0), true],
+      ['a part of the first copy', blank(32, 0, 31), true],
+      ['zeros where the first sector was lost', blank(512), true],
+      ['zeros up to the end of the header', blank(4128), true],
+      ['a byte behind the first copy', blank(33, 32), false],
+      ['a byte in the middle', blank(4096, 2000), false],
+      ['a byte at the end of the header', blank(4128, 4127), false],
+      ['zeros longer than a header', blank(4129), false],
+      ['two copies, both damaged', torn, false],
+    ] as const) {
+      const copy = await directory();
+      const file = join(copy, '0000000000000005.seg');
+      await writeFile(file, bytes);
+      const taken = 4 + (isCut ? 0 : 1 + Math.ceil(bytes.length / 42));
+      const damages = isCut ? [] : [{ file, offset: 0, bytes: bytes.length }];
+      const report = { entries: 0, cutBytes: isCut ? bytes.length : 0, damages, nextSequence: taken + 1 };
+      expect(await recover(copy), name).toMatchObject(report);
+      expect((await stat(file)).size, name).toBe(isCut ? 0 : bytes.length);
+    }
+  });
+
   it('cuts a tail of zeros and a tail of garbage', async () => {
     const random = seeded(5);
     for (const tail of [Buffer.alloc(5000), Buffer.from(Array.from({ length: 5000 }, () => random() * 256))]) {
