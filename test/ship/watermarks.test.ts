@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { nodeStorage, type Storage, type StorageFile } from '../../src/base/files.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { WatermarkFile, watermarkBuffer } from '../../src/journal/watermark.ts';
-import { Watermarks } from '../../src/out/ship/watermarks.ts';
+import { isSlot, Watermarks } from '../../src/out/ship/watermarks.ts';
 
 const LOOKS = 1000;
 
@@ -10,19 +10,29 @@ const LOOKS = 1000;
 class Slots {
   readonly marks = new Map<string, number>();
   reads = 0;
+  /** Files that are open. */
+  open = 0;
+  /** What a read does before it reads, and a look for slots before it lists. */
+  before: (slot: string) => Promise<void> = async () => {};
   readonly #tell = new Map<string, () => void>();
 
   readonly storage: Storage = {
     ...nodeStorage,
-    list: async () => [...this.marks.keys()],
+    list: async () => {
+      await this.before('');
+      return [...this.marks.keys()];
+    },
     stat: async () => ({ bytes: 16, modified: 0 }),
     open: async (path) => {
       const slot = String(path.split('/').at(-2));
+      this.open++;
       return {
         ...FILE,
+        close: async () => void this.open--,
         read: async (target) => {
           this.reads++;
           const bytes = await bytesOf(this.marks.get(slot) ?? 0);
+          await this.before(slot);
           target.set(bytes);
           return bytes.length;
         },
@@ -78,9 +88,21 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function watermarks(slots: Slots, watch?: typeof slots.watch): Watermarks {
+function watermarks(slots: Slots, watch?: typeof slots.watch, log = silentLog): Watermarks {
   const clock = { now: () => Date.now(), elapsed: () => Date.now() };
-  return new Watermarks('journal', { storage: slots.storage, clock, order: () => 0, log: silentLog, watch });
+  return new Watermarks('journal', { storage: slots.storage, clock, order: () => 0, log, watch });
+}
+
+/** The next read of a slot's file has what was there and does not come back until it is let go. */
+function held(slots: Slots, slot: string): { readonly reached: Promise<void>; readonly letGo: () => void } {
+  const [reached, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  slots.before = async (one) => {
+    if (one !== slot) return;
+    slots.before = async () => {};
+    reached.resolve();
+    await free.promise;
+  };
+  return { reached: reached.promise, letGo: free.resolve };
 }
 
 test('what the system says is written is told at once, and looked at when it is asked for: nothing else but once a second', async () => {
@@ -198,4 +220,137 @@ test('a slot that is new is found when another moves', async () => {
   await marks.refresh();
   expect(Object.fromEntries(marks.durable)).toEqual({ 0: 2, 1: 7 });
   await marks.close();
+});
+
+test('who asks while a look is under way waits for it, and for one more where something was written since it began', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  await marks.look();
+  slots.write('0', 2);
+  const hold = held(slots, '0');
+  const asked = [marks.refresh()];
+  await hold.reached;
+  let done = 0;
+  asked.push(marks.refresh(), marks.look());
+  for (const one of asked) void one.then(() => done++);
+  await vi.advanceTimersByTimeAsync(LOOKS);
+  expect([done, marks.durable.get('0'), marks.told]).toEqual([0, 1, false]);
+  hold.letGo();
+  await Promise.all(asked);
+  expect([done, marks.durable.get('0'), slots.reads]).toEqual([3, 2, 3]);
+
+  slots.write('0', 3);
+  const next = held(slots, '0');
+  const first = marks.refresh();
+  await next.reached;
+  slots.write('0', 4);
+  const second = marks.refresh();
+  const plain = marks.look();
+  next.letGo();
+  await first;
+  expect(marks.durable.get('0')).toBe(3);
+  await Promise.all([second, plain]);
+  expect([marks.durable.get('0'), marks.told]).toEqual([4, false]);
+  await marks.close();
+});
+
+test('a close waits for the look under way, and leaves no file open', async () => {
+  for (const slot of ['', '0', '1']) {
+    const slots = new Slots();
+    slots.write('0', 1);
+    slots.write('1', 1);
+    const marks = watermarks(slots, slots.watch);
+    const hold = held(slots, slot);
+    marks.start();
+    await hold.reached;
+    let isClosed = false;
+    const closed = marks.close().then(() => {
+      isClosed = true;
+    });
+    await vi.advanceTimersByTimeAsync(LOOKS);
+    expect(isClosed).toBe(false);
+    hold.letGo();
+    await closed;
+    expect([slots.open, slots.watched, vi.getTimerCount()], `held at "${slot}"`).toEqual([0, 0, 0]);
+  }
+  const marks = watermarks(new Slots());
+  marks.start();
+  await vi.advanceTimersByTimeAsync(LOOKS);
+  expect(vi.getTimerCount()).toBe(1);
+  await marks.close();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a slot that cannot be read is said once for each reason, and holds up no other', async () => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  slots.write('1', 1);
+  const said: object[] = [];
+  const error = (fields: object, message: string): void => void said.push({ ...fields, message });
+  const marks = watermarks(slots, slots.watch, { ...silentLog, error });
+  expect([await marks.look(), said]).toEqual([true, []]);
+  let faults: Record<string, string> = { 0: 'EIO: read' };
+  slots.before = async (slot) => {
+    const fault = faults[slot];
+    if (fault !== undefined) throw new Error(fault);
+  };
+  const message = 'a journal watermark cannot be read; delivery of its slot waits';
+  slots.write('0', 2);
+  slots.write('1', 2);
+  expect([await marks.look(), await marks.look()]).toEqual([false, false]);
+  expect(Object.fromEntries(marks.durable)).toEqual({ 0: 1, 1: 2 });
+  expect(said.splice(0)).toEqual([{ slot: '0', reason: 'EIO: read', message }]);
+  faults = { 0: 'EIO: read', 1: 'EIO: read' };
+  await marks.look();
+  expect(said.splice(0)).toEqual([{ slot: '1', reason: 'EIO: read', message }]);
+  faults = { 0: 'ESTALE: read' };
+  await marks.look();
+  expect(said.splice(0)).toEqual([{ slot: '0', reason: 'ESTALE: read', message }]);
+  faults = {};
+  expect([await marks.look(), Object.fromEntries(marks.durable)]).toEqual([true, { 0: 2, 1: 2 }]);
+  faults = { '': 'EACCES: list' };
+  expect([await marks.look(), await marks.look(true), await marks.look(true)]).toEqual([true, false, false]);
+  expect(said.splice(0)).toEqual([{ slot: '', reason: 'EACCES: list', message }]);
+  faults = {};
+  expect([await marks.look(true), said]).toEqual([true, []]);
+  await marks.close();
+});
+
+test.each(['before the look', 'during the look'])('a move that is told %s is none that the system keeps to itself', async (when) => {
+  const slots = new Slots();
+  slots.write('0', 1);
+  const marks = watermarks(slots, slots.watch);
+  await marks.look();
+  if (when === 'before the look') {
+    slots.write('0', 2);
+    await marks.refresh();
+  } else {
+    slots.write('0', 2, false);
+    const hold = held(slots, '0');
+    const look = marks.look();
+    await hold.reached;
+    slots.write('0', 2);
+    hold.letGo();
+    await look;
+    await marks.refresh();
+  }
+  /** How often the file is read in the second behind a move of which nothing is said. */
+  const move = async (mark: number): Promise<number> => {
+    slots.write('0', mark, false);
+    await marks.look();
+    const before = slots.reads;
+    await vi.advanceTimersByTimeAsync(LOOKS);
+    return slots.reads - before;
+  };
+  marks.start();
+  await vi.advanceTimersByTimeAsync(LOOKS / 2);
+  expect([await move(3), await move(4)]).toEqual([1, 1]);
+  expect(await move(5)).toBeGreaterThan(20);
+  await marks.close();
+});
+
+test('a slot is a directory whose name is a number of nine digits at most', () => {
+  const names = ['0', '17', '123456789', '1234567890', '', 'a', '1a', 'a1', '-1', '1.5', 'backup', '0\n'];
+  expect(names.filter(isSlot)).toEqual(['0', '17', '123456789']);
 });
