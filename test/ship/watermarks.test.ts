@@ -229,7 +229,7 @@ test('who asks while a look is under way waits for it, and for one more where so
   await marks.look();
   slots.write('0', 2);
   const hold = held(slots, '0');
-  const asked = [marks.refresh()];
+  const asked: Promise<unknown>[] = [marks.refresh()];
   await hold.reached;
   let done = 0;
   asked.push(marks.refresh(), marks.look());
