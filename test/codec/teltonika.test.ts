@@ -158,13 +158,18 @@ describe('teltonika values at their limits', () => {
     expect(record['operator']).toBe(String(operator));
   });
 
-  /** A record with one tag, of which this is said, in the list of those that are near. */
-  const tag = (values: string): Record<string, unknown> => {
-    const hex = (n: number, width: number): string => n.toString(16).padStart(width, '0');
-    const list = `00${hex(values.length / 2, 2)}${values}`;
-    const fields = read(enveloped(bytesOf(`8e01${HEAD}0000000100000000000000000001${'2a4c'}${hex(list.length / 2, 4)}${list}01`)));
+  const byte = (n: number): string => n.toString(16).padStart(2, '0');
+  /** What a record says of tags with these lists of them, which are not by distance. */
+  const tags = (...lists: readonly string[]): Record<string, unknown> => tagsOf('0224', ...lists);
+  const tagsOf = (id: string, ...lists: readonly string[]): Record<string, unknown> => {
+    const word = (n: number): string => n.toString(16).padStart(4, '0');
+    const elements = lists.map((list) => `${id}${word(list.length / 2 + 1)}00${list}`).join('');
+    const count = word(lists.length);
+    const fields = read(enveloped(bytesOf(`8e01${HEAD}0000${count}0000000000000000${count}${elements}01`)));
     return Object.fromEntries(Object.entries(fields).filter(([name]) => name.startsWith('tag_')));
   };
+  /** A record with one tag, of which this is said, in the list of those that are near. */
+  const tag = (values: string): Record<string, unknown> => tagsOf('2a4c', `${byte(values.length / 2)}${values}`);
   const told: readonly (readonly [values: string, attrs: Readonly<Record<string, unknown>>])[] = [
     ['0001c4', { tag_1_rssi_dbm: -60 }],
     ['0106aabbccddeeff', { tag_1_id: 'aa:bb:cc:dd:ee:ff' }],
@@ -200,6 +205,98 @@ describe('teltonika values at their limits', () => {
   ];
   it.each(told)('a tag that says %s: %j', (values, attrs) => {
     expect(tag(values)).toEqual({ tag_1_proximity: 'near', ...attrs });
+  });
+
+  it.each([
+    // Flags 1: a temperature.
+    [['ff9a08010109c4'], { temperature_c: 25 }],
+    [['094142', 'ff9a08010109c4'], { name: 'AB', temperature_c: 25 }],
+    [['ff9a08010109c4', '094142'], { name: 'AB', temperature_c: 25 }],
+    [['084142', 'ff9a080100'], { name: 'AB' }],
+    [['0a4142', 'ff9a08010109c4'], { temperature_c: 25 }],
+    // Another maker, another version, another type.
+    [['ff9b08010109c4'], {}],
+    [['ff9a09010109c4'], {}],
+    [['ff9a08020109c4'], {}],
+    [['fe9a08010109c4', '094142'], { name: 'AB' }],
+    // What stands behind is neither its version nor its flags nor its temperature.
+    ...['ff', 'ff9a', 'ff9a08', 'ff9a0801', 'ff9a080101', 'ff9a08010109'].map((cut) => [[cut, '094142'], { name: 'AB' }] as const),
+    [['ff9a08', '01010101010101'], {}],
+    // Flags that say all: no magnet, a low battery.
+    [['ff9a080144'], { magnet: false, low_battery: true }],
+    // Its length reads as flags that account for every byte: it is no advertisement unless it is a maker's.
+    [['ff9a08'], {}],
+    [['094142'], { temperature_c: 23.69, humidity_pct: 66 }],
+    [['ff9a0801', '0101010101'], {}],
+    [['09'], {}],
+    [['09', '094142'], { name: 'AB' }],
+    [['09414200'], { name: 'AB' }],
+    [['0900'], {}],
+  ] as const)('a tag with the advertisement %j: %j', (structures, attrs) => {
+    const list = structures.map((one) => byte(one.length / 2) + one).join('');
+    const said = Object.entries(attrs).map(([name, value]) => [`tag_1_${name}`, value]);
+    expect(tag(`02${byte(list.length / 2)}${list}`)).toEqual({ tag_1_proximity: 'near', ...Object.fromEntries(said) });
+  });
+
+  it.each<[what: string, list: string, attrs: Readonly<Record<string, unknown>>]>([
+    ['two tags', '04' + '0602ff06' + '03' + '070132', { tag_1_temperature_c: -2.5, tag_2_humidity_pct: 50 }],
+    ['a tag of which nothing is said', '00' + '03' + '070132', { tag_1_humidity_pct: 50 }],
+    ['values of which nothing is said', '05' + '0600' + '070132', { tag_1_humidity_pct: 50 }],
+    ['a value that runs over its tag into the next', '03' + '0602ff' + '03' + '070132', {}],
+    ['a value that begins in its tag and has no length', '04' + '070132' + '06' + '02' + 'ff06', { tag_1_humidity_pct: 50 }],
+    ['a tag that runs over the list', '04' + '0602ff06' + '04' + '070132', { tag_1_temperature_c: -2.5 }],
+    ['a value that runs over the list', '03' + '0602ff', {}],
+  ])('a list of %s gives what was read to there', (_what, list, attrs) => {
+    expect(tags(list)).toEqual(attrs);
+  });
+
+  it('a list of tags has 255 of them, whatever the lists before it had', () => {
+    const numbers = (...lists: readonly number[]): unknown[] =>
+      Object.values(tags(...lists.map((n) => '03070132'.repeat(n))));
+    expect(numbers(255)).toHaveLength(255);
+    expect(numbers(256)).toEqual(numbers(255));
+    expect(numbers(200, 100)).toEqual(numbers(255));
+    // In the next record they are numbered anew.
+    expect(numbers(2)).toHaveLength(2);
+  });
+});
+
+describe('the event of a teltonika record', () => {
+  const word = (n: number): string => n.toString(16).padStart(4, '0');
+  /** Of codec 8E, with this priority, event and elements of one byte and of eight. */
+  const record = (priority: number, event: number, ones: readonly string[], eights: readonly string[] = []): string => {
+    const groups = [ones, [], [], eights, []].map((group) => word(group.length) + group.join('')).join('');
+    return `0000019a1b2c3d4e0${priority}0ac50420235cee8800000000090000${word(event)}${word(ones.length + eights.length)}${groups}`;
+  };
+  const eventsOf = (...records: readonly string[]): unknown[] => {
+    const connection = new RecordFeed(teltonika, 'tcp', {});
+    connection.feed.push(enveloped(bytesOf(`8e0${records.length}${records.join('')}0${records.length}`)));
+    return connection.records.flat().map(({ event }) => event);
+  };
+  const TOWING = 246;
+  const at = (value: string): string => word(TOWING) + value;
+  const states = {
+    'is not there': [record(1, TOWING, []), 'towing'],
+    'is 1': [record(1, TOWING, [at('01')]), 'towing'],
+    'is 0': [record(1, TOWING, [at('00')]), undefined],
+    'is no measurement': [record(1, TOWING, [at('02')]), undefined],
+    'is eight bytes': [record(1, TOWING, [], [at('0000000000000001')]), undefined],
+  } as const;
+  const pairs = Object.keys(states).flatMap((first) => Object.keys(states).map((second) => [first, second] as const));
+  it.each(pairs as [keyof typeof states, keyof typeof states][])('whose element %s, in front of one whose element %s, is its own', (first, second) => {
+    const [[one, event], [other, otherEvent]] = [states[first], states[second]];
+    expect([eventsOf(one), eventsOf(other)]).toEqual([[event], [otherEvent]]);
+    expect(eventsOf(one, other)).toEqual([event, otherEvent]);
+  });
+
+  const input = (priority: number, id: number, value: number): unknown => eventsOf(record(priority, id, [`${word(id)}0${value}`]))[0];
+  it.each([1, 2, 3, 4])('of input %d is a panic button when it is on and sent with panic priority', (id) => {
+    expect([0, 1, 2].map((priority) => input(priority, id, 1))).toEqual([undefined, undefined, 'sos']);
+    expect(input(2, id, 0)).toBeUndefined();
+    expect(eventsOf(record(2, id, []))).toEqual([undefined]);
+  });
+  it('of another element is none, whatever its priority', () => {
+    expect([0, 1, 2].map((priority) => input(priority, 5, 1))).toEqual([undefined, undefined, undefined]);
   });
 });
 
