@@ -62,6 +62,40 @@ describe('behind a cell', () => {
   });
 });
 
+describe('a list of cells', () => {
+  const cell = (lac: number, cid: number, rssi_dbm?: number): object => ({ mcc: 460, mnc: 0, lac, cid, ...(rssi_dbm && { rssi_dbm }) });
+  const pairs = (n: number): string => Array.from({ length: n }, (_, k) => `,${k + 1},7`).join('');
+  const counted = (n: number): object[] => Array.from({ length: n }, (_, k) => cell(k + 1, 7));
+  it.each<readonly [tail: string, cells: object[] | undefined]>([
+    // Behind a battery in threes, unless the last two say nothing.
+    ['80,2,460,00,1,2,-70,3,4,-71', [cell(1, 2, -70), cell(3, 4, -71)]],
+    ['80,2,460,00,1,2,-70,3,0,-71', [cell(1, 2, -70), cell(3, 0, -71)]],
+    ['80,2,460,00,1,2,-70,3,4,0', [cell(1, 2, -70), cell(3, 4)]],
+    ['80,2,460,00,1,2,3,4,0,0', [cell(1, 2), cell(3, 4)]],
+    // Without one in threes, whatever they say.
+    ['2,460,00,1,2,-70,3,4,-71', [cell(1, 2, -70), cell(3, 4, -71)]],
+    ['2,460,00,1,2,-70,3,0,0', [cell(1, 2, -70), cell(3, 0)]],
+    ['2,460,00,1,2,3,4', undefined],
+    // As many pairs as are counted, or more of which all are read.
+    ['80,2,460,00,1,2,3', undefined],
+    ['80,2,460,00,1,2,3,4', [cell(1, 2), cell(3, 4)]],
+    ['80,2,460,00,1,2,3,4,5', [cell(1, 2), cell(3, 4)]],
+    ['80,1,460,00,1,2,3,4,5,6', [cell(1, 2), cell(3, 4), cell(5, 6)]],
+    [`80,16,460,00${pairs(16)}`, counted(16)],
+    [`80,1,460,00${pairs(16)}`, counted(16)],
+    [`80,1,460,00${pairs(16)},9`, undefined],
+    ['80,0,460,00,1,2', undefined],
+    ['80,x,460,00,1,2', undefined],
+    // In front of the cells no network.
+    ...['ED,00', '199,00', '460,1000', '460,x', '0460,00'].map((network) => [`80,2,${network},1,2,3,4`, undefined] as const),
+  ])('%s', (tail, cells) => {
+    const [record = {}] = read(`*HQ,${DEVICE},V1,${GROUP},${tail}#`);
+    const { battery_pct, extra } = Object(record['attrs']);
+    const battery = tail.startsWith('80') ? 80 : undefined;
+    expect([record['cells'], battery_pct, extra]).toEqual(cells === undefined ? [cells, undefined, tail] : [cells, battery, undefined]);
+  });
+});
+
 it.each(['460', '460,00', '460,00,10365', ',,7', '0,1'])('a tail of too few fields for a cell is kept: %s', (tail) => {
   const [record] = read(`*HQ,${DEVICE},V1,${GROUP},${tail}#`);
   expect([record?.['cells'], record?.['attrs']]).toMatchObject([undefined, { extra: tail }]);
