@@ -497,6 +497,26 @@ describe('a list of GTERI', () => {
 });
 
 describe('accessories', () => {
+  /** Of each everything that is read of one: name, address, voltage, temperature, humidity, the same temperature with a fraction, magnet, percentage. */
+  const everything = (n: number): string =>
+    Array.from(
+      { length: n },
+      (_, k) => `0,383B,T${k},AABBCCDDEE0${k % 10},${2000 + k},-${k},5${k},-${k}.5,1,${k},${k % 2},${60 + k},`,
+    ).join('');
+  it('are 16, of which all is read, and no more', () => {
+    const attrs = (n: number): unknown => read(report('BID', `${n},${everything(n)}${PLACE}`, 'C20105'))['attrs'];
+    const expected = Array.from({ length: 16 }, (_, k) => ({
+      [`tag_${k + 1}_name`]: `T${k}`,
+      [`tag_${k + 1}_id`]: `aabbccddee0${k % 10}`,
+      [`tag_${k + 1}_battery_v`]: (2000 + k) / 1000,
+      [`tag_${k + 1}_temperature_c`]: -k - 0.5,
+      [`tag_${k + 1}_humidity_pct`]: Number(`5${k}`),
+      [`tag_${k + 1}_magnet`]: k % 2 === 1,
+      [`tag_${k + 1}_battery_pct`]: 60 + k,
+    }));
+    for (const n of [1, 16, 17, 33]) expect(attrs(n), `${n}`).toEqual(Object.assign({}, ...expected.slice(0, n)));
+  });
+
   const PLACE = '1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,';
   const NO_FIX = ',,,,,,,0460,0000,18d8,6141,00,';
   const volts = (fields: string): unknown[] => {
