@@ -251,8 +251,7 @@ describe('teltonika values at their limits', () => {
   });
 
   it('a list of tags has 255 of them, whatever the lists before it had', () => {
-    const numbers = (...lists: readonly number[]): unknown[] =>
-      Object.values(tags(...lists.map((n) => '03070132'.repeat(n))));
+    const numbers = (...lists: readonly number[]): unknown[] => Object.values(tags(...lists.map((n) => '03070132'.repeat(n))));
     expect(numbers(255)).toHaveLength(255);
     expect(numbers(256)).toEqual(numbers(255));
     expect(numbers(200, 100)).toEqual(numbers(255));
@@ -283,11 +282,14 @@ describe('the event of a teltonika record', () => {
     'is eight bytes': [record(1, TOWING, [], [at('0000000000000001')]), undefined],
   } as const;
   const pairs = Object.keys(states).flatMap((first) => Object.keys(states).map((second) => [first, second] as const));
-  it.each(pairs as [keyof typeof states, keyof typeof states][])('whose element %s, in front of one whose element %s, is its own', (first, second) => {
-    const [[one, event], [other, otherEvent]] = [states[first], states[second]];
-    expect([eventsOf(one), eventsOf(other)]).toEqual([[event], [otherEvent]]);
-    expect(eventsOf(one, other)).toEqual([event, otherEvent]);
-  });
+  it.each(pairs as [keyof typeof states, keyof typeof states][])(
+    'whose element %s, in front of one whose element %s, is its own',
+    (first, second) => {
+      const [[one, event], [other, otherEvent]] = [states[first], states[second]];
+      expect([eventsOf(one), eventsOf(other)]).toEqual([[event], [otherEvent]]);
+      expect(eventsOf(one, other)).toEqual([event, otherEvent]);
+    },
+  );
 
   const input = (priority: number, id: number, value: number): unknown => eventsOf(record(priority, id, [`${word(id)}0${value}`]))[0];
   it.each([1, 2, 3, 4])('of input %d is a panic button when it is on and sent with panic priority', (id) => {
