@@ -12,7 +12,7 @@ import { FakeClock } from '../helpers/fake-clock.ts';
 import { RecordFeed } from '../helpers/fixtures.ts';
 import { MemoryProfiles } from '../helpers/memory-profiles.ts';
 import { NO_DELIVERY } from '../helpers/no-delivery.ts';
-import toy, { toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
+import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
 /**
@@ -352,6 +352,98 @@ describe('11: while the registry is asked who another device is', () => {
     expect([...cutting]).toMatchObject([{ knots: false, told: true }]);
     for (const answer of owed.splice(0)) answer();
     expect(journal.frames.slice(1)).toMatchObject([{ device: '87654321', memo: 0 }]);
+  });
+});
+
+describe('11: while the registry is asked who the first device is', () => {
+  it('frames are cut by the state that has read what came before', () => {
+    const readBy = new Map<object, number>();
+    const cutting: object[] = [];
+    const watched = defineCodec({
+      ...toyDefinition,
+      tcp: {
+        ...toyDialect,
+        frame(bytes, start, end, state) {
+          cutting.push(state);
+          return toyDialect.frame(bytes, start, end, state);
+        },
+        decode(bytes, start, end, state, out) {
+          readBy.set(state, (readBy.get(state) ?? 0) + 1);
+          toyDialect.decode(bytes, start, end, state, out);
+        },
+      },
+    });
+    devices.set('12345678', deviceSchema.parse({ id: '12345678' }));
+    const intake = connect(watched);
+    push(intake, toyAlive(1));
+    late = true;
+    intake.push(toyLogin('12345678', false));
+    cutting.length = 0;
+    intake.push(toyFixes(3, 1));
+    expect(cutting.map((state) => readBy.get(state))).toEqual([2]);
+    for (const answer of owed.splice(0)) answer();
+    expect(journal.frames.map(({ device }) => device)).toEqual(['12345678']);
+  });
+});
+
+describe('an answer of the registry about a session', () => {
+  /** Asks about the session of A, and answers when this has happened. */
+  const answeredBehind = (happens: (intake: Intake) => void): Intake => {
+    const intake = connect();
+    push(intake, position(A, CALM));
+    late = true;
+    intake.session?.reconsider();
+    late = false;
+    const answers = owed.splice(0);
+    expect(answers).toHaveLength(1);
+    happens(intake);
+    for (const answer of answers) answer();
+    return intake;
+  };
+
+  it('ends the connection of a device that is not served any more', () => {
+    answeredBehind(() => devices.delete(A));
+    expect(link.finishes).toEqual(['unknown_device']);
+  });
+
+  it('says nothing of the device that has the turn by now', () => {
+    const intake = answeredBehind((on) => {
+      push(on, position(C, CALM));
+      devices.delete(A);
+    });
+    expect([link.finishes, intake.session?.device]).toEqual([[], C]);
+    intake.closed('device');
+    expect(journal.events.at(-1)).toMatchObject({ type: 'disconnected', device: C });
+  });
+
+  it('says nothing of the id under which the device reports by now', () => {
+    const intake = answeredBehind((on) => {
+      devices.set(A, deviceSchema.parse({ id: A, aliases: [B] }));
+      push(on, position(B, CALM));
+      devices.delete(A);
+    });
+    expect([link.finishes, intake.session?.device, intake.session?.reported]).toEqual([[], A, B]);
+  });
+
+  it('that could not be read changes nothing', () => {
+    let unread = false;
+    const { lookup } = host.registry;
+    host = {
+      ...host,
+      registry: {
+        ...host.registry,
+        lookup: (id, found) => (unread ? found(new DeviceLookup(id, undefined, false, true)) : lookup(id, found)),
+      },
+    };
+    devices.set(A, deviceSchema.parse({ id: A, account: 'acme' }));
+    const intake = connect();
+    push(intake, position(A, CALM));
+    unread = true;
+    intake.session?.reconsider();
+    unread = false;
+    push(intake, position(A, CALM));
+    expect([link.finishes, intake.session?.record?.account]).toEqual([[], 'acme']);
+    expect(journal.frames.map(({ account }) => account)).toEqual(['acme', 'acme']);
   });
 });
 

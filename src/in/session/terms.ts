@@ -88,7 +88,7 @@ export class Terms {
     const row = frame.rows - 1;
     const cell = firstCell(frame, row);
     const mcc = frame.cellMcc[cell] ?? frame.networkMcc;
-    if (mcc < 0 || mcc > MOST_CODE) return before;
+    if (!isCountry(mcc)) return before;
     judgeTime(frame.time[row] ?? Number.NaN, received, frame.flags[row] ?? 0);
     if ((JUDGED.flags & RowFlag.NoTime) === 0 && Math.abs(received - JUDGED.time) > LIVE_MS) return before;
     const mnc = frame.cellMnc[cell] ?? frame.networkMnc;
@@ -139,7 +139,7 @@ export class Terms {
 
   #watchCountry(mcc: number, at: number, home: readonly number[], notices: Notices): void {
     const { territory } = this.seen;
-    if (territory === undefined || home.length === 0 || mcc < 0 || !territory.saw(mcc, at, home)) return;
+    if (territory === undefined || home.length === 0 || !isCountry(mcc) || !territory.saw(mcc, at, home)) return;
     this.service.roams(this.device, territory.roaming);
     notices.event({ type: territory.roaming ? 'roaming_started' : 'roaming_ended', mcc });
   }
@@ -148,6 +148,11 @@ export class Terms {
     const served = combined(this.#record, this.service.accountState(this.#record?.account), this.#plan);
     return treatmentOf(served, this.#plan, this.service.policy(this.device), now);
   }
+}
+
+/** A mobile country code has three digits, and none is 000: a device that knows no network may say so. -1: it has said nothing. */
+function isCountry(mcc: number): boolean {
+  return mcc > 0 && mcc <= MOST_CODE;
 }
 
 /** Place of the row's first cell; -1: it has none. */

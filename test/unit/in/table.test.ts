@@ -129,6 +129,32 @@ describe('session table', () => {
     expect(moves).toEqual(['a01 1', 'a01 1,3', 'a01 3', 'a01 ']);
   });
 
+  it.each([
+    ['before it moved here', 99, false, 0],
+    ['when it moved here', 100, false, 0],
+    ['since', 101, false, 1],
+    ['since, from where it is', 101, true, 0],
+  ])('counts a move of the way of commands to a session here that the directory has made %s', (_when, movedAt, stays, counted) => {
+    let taken = 0;
+    const table = new SessionTable<Session>({ now: () => 100, takenOver: () => taken++ });
+    const [older, newer, rival] = [new Session(1), new Session(3), new Session(2)];
+    table.claim('a01', older);
+    table.claim('a01', newer);
+    expect([taken, table.get('a01')]).toEqual([1, newer]);
+    taken = 0;
+    table.rivals('a01', { claims: [rival], leader: stays ? newer : older, known: 5, movedAt });
+    expect([taken, table.get('a01')]).toEqual([counted, stays ? newer : older]);
+  });
+
+  it('does not count a move of the way of commands to a session on another worker: that one does', () => {
+    let taken = 0;
+    const table = new SessionTable<Session>({ now: () => 100, takenOver: () => taken++ });
+    const rival = new Session(2);
+    table.claim('a01', new Session(1));
+    table.rivals('a01', { claims: [rival], leader: rival, known: 5, movedAt: 101 });
+    expect([taken, table.get('a01')]).toEqual([0, undefined]);
+  });
+
   it('3: between live sessions the way of commands moves once in a while', () => {
     let now = 0;
     let moved = 0;
