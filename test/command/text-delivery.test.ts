@@ -7,7 +7,7 @@ import gt06 from '../../codecs/gt06/index.ts';
 import queclink from '../../codecs/queclink/index.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { Secret, SecretUrl } from '../../src/base/secret.ts';
-import { FrameResult } from '../../src/codec/index.ts';
+import { FrameKind, FrameResult } from '../../src/codec/index.ts';
 import type { Command } from '../../src/fleet/command/command.ts';
 import { CommandIntake, type Draft } from '../../src/fleet/command/intake.ts';
 import { Ledger } from '../../src/fleet/command/ledger.ts';
@@ -81,12 +81,15 @@ let double: Gateway;
 let now: number;
 let connected: boolean;
 let events: object[];
+/** States that were counted, and what ended, with what the device said where that is kept from the ledger. */
+let counted: string[];
+let ended: unknown[];
 const devices = new Map<string, Device>();
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'fixgate-texts-'));
   store = new LmdbStore({ directory, log: silentLog });
-  [now, connected, events] = [NOW, false, []];
+  [now, connected, events, counted, ended] = [NOW, false, [], [], []];
   devices.clear();
   devices.set('d-1', deviceSchema.parse({ id: 'd-1', protocol: 'gt06', transport: 'tcp', phone: PHONE }));
   devices.set('d-2', deviceSchema.parse({ id: 'd-2', protocol: 'gt06', transport: 'tcp' }));
@@ -143,8 +146,8 @@ function newDelivery(gateway: TextGateway): TextDelivery {
     now: () => now,
     log: silentLog,
     record: (_, event) => events.push(event),
-    count: () => {},
-    ended: () => {},
+    count: (state) => counted.push(state),
+    ended: (...of) => ended.push(of),
   });
 }
 
@@ -235,6 +238,69 @@ describe('a command by text message', () => {
     await replied('Good morning');
     await replied('[VERSION]NT06E_10');
     expect(await reaches(another, 'answered', 1, 'by text message')).toMatchObject({ reply: '[VERSION]NT06E_10' });
+  });
+
+  it('is answered once, by the first of two replies at once: counted, told and ended', async () => {
+    const command = await submitted();
+    await reaches(command, 'sent', 1, TOOK);
+    expect([counted, ended]).toEqual([['sent', 'sent'], []]);
+    await Promise.all([replied('[VERSION]NT06E_10'), replied('[VERSION]NT06E_10')]);
+    expect(events.map((event) => 'state' in event && event.state)).toEqual(['queued', 'sent', 'sent', 'answered']);
+    expect([counted, ended]).toEqual([['sent', 'sent', 'answered'], [['d-1', command.id, undefined]]]);
+  });
+
+  it('hands what a relayed device replies to who waits for it', async () => {
+    const command = await submitted();
+    await reaches(command, 'sent', 1, TOOK);
+    await replied('[VERSION]NT06E_10', true);
+    expect(ended).toMatchObject([['d-1', command.id, { reply: '[VERSION]NT06E_10' }]]);
+  });
+
+  it('has the last place of the message that answers it, if there is one', async () => {
+    const none = Number.NaN;
+    /** Latitude, longitude, time, valid. */
+    type Row = readonly [lat: number, lon: number, time: number, valid: 0 | 1];
+    const cases: readonly (readonly [rows: readonly Row[], place: object])[] = [
+      [[], {}],
+      [[[none, none, NOW, 0]], {}],
+      [[[59, none, NOW, 1]], {}],
+      [[[none, 18, NOW, 1]], {}],
+      [[[59, 18, NOW, 1]], { lat: 59, lon: 18, time: NOW, valid: true }],
+      [[[0, 0, none, 0]], { lat: 0, lon: 0, valid: false }],
+      [
+        [
+          [1, 2, NOW, 1],
+          [59, 18, NOW, 1],
+        ],
+        { lat: 59, lon: 18, time: NOW, valid: true },
+      ],
+      [
+        [
+          [1, 2, NOW, 1],
+          [none, none, NOW, 0],
+        ],
+        {},
+      ],
+    ];
+    const valuesOf = async (rows: readonly Row[], k: number): Promise<Command['values']> => {
+      const device = `place-${k}`;
+      devices.set(device, deviceSchema.parse({ id: device, protocol: 'gt06', transport: 'tcp', phone: `+4670123460${k}` }));
+      const command = await submitted({ device });
+      await reaches(command, 'sent', 1, TOOK);
+      const frame = new FrameResult();
+      frame.reset(0, 1);
+      frame.kind = FrameKind.Reply;
+      for (const [lat, lon, time, valid] of rows) {
+        const r = frame.row();
+        [frame.latitude[r], frame.longitude[r], frame.time[r], frame.valid[r]] = [lat, lon, time, valid];
+      }
+      await delivery.replied(device, frame, '[VERSION]NT06E_10', false);
+      return (await reaches(command, 'answered', 1, 'by text message')).values;
+    };
+    const found = await Promise.all(cases.map(([rows], k) => valuesOf(rows, k)));
+    const { lat, lon, time, valid, ...said } = found[0] ?? {};
+    expect([lat, lon, time, valid]).toEqual([undefined, undefined, undefined, undefined]);
+    expect(found).toEqual(cases.map(([, place]) => ({ ...said, ...place })));
   });
 
   it('that any way may take waits for a connection first (1)', async () => {

@@ -265,10 +265,10 @@ function changedAt({ history, created }: Command): number {
   return history.at(-1)?.time ?? created;
 }
 
-/** The last position of the message. */
+/** The last position of the message; without a row the columns give none. */
 function placeOf(frame: FrameResult): Command['values'] | undefined {
   const row = frame.rows - 1;
   const [lat = Number.NaN, lon = Number.NaN, time = Number.NaN] = [frame.latitude[row], frame.longitude[row], frame.time[row]];
-  if (row < 0 || Number.isNaN(lat) || Number.isNaN(lon)) return undefined;
+  if (Number.isNaN(lat) || Number.isNaN(lon)) return undefined;
   return { ...(Number.isNaN(time) ? {} : { time }), valid: frame.valid[row] === 1, lat, lon };
 }
