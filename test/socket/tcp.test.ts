@@ -53,6 +53,8 @@ describe('a TCP listener', () => {
     expect(world.journal.durable).toBeGreaterThanOrEqual(2);
     expect(await world.count('records')).toBe(3);
     expect(await world.count('connections')).toBe(1);
+    expect(await world.count('bytes', { transport: 'tcp', direction: 'in' })).toBe(login.length + toyFixes(2, 3).length);
+    expect(await world.count('bytes', { transport: 'tcp', direction: 'out' })).toBe(2 * ANSWER);
   });
 
   it('invariant 1: every connection ends with one counted reason', async () => {
@@ -108,6 +110,41 @@ describe('a TCP listener', () => {
     await silent.until((d) => d.ended);
     for (const reason of ['identify_timeout', 'frame_timeout', 'idle'])
       await eventually(async () => expect(await world.count('closes', { reason })).toBe(1));
+  });
+
+  it.each<[reason: string, limits: Partial<ListenLimits>, idleMs: number, sends: readonly Uint8Array[]]>([
+    ['identify_timeout', { identifyMs: 10_000 }, 60_000, []],
+    ['frame_timeout', { identifyMs: 60_000, frameMs: 10_000, quietMs: 60_000 }, 60_000, [login, toyFixes(2, 3).subarray(0, 10)]],
+    // Nothing of a frame is in progress, which no frame takes.
+    ['idle', { identifyMs: 5_000, frameMs: 5_000 }, 10_000, [login]],
+  ])('invariant 3: closes for %s when the time is over, and not before', async (reason, limits, idleMs, sends) => {
+    let now = 999;
+    world = await openHost([toy], limits);
+    const clock = { ...systemClock, elapsed: () => now };
+    listener = await listenTcp({ codec: toy, host: '127.0.0.1', port: 0, idleMs }, { ...world.host, clock });
+    let bytes = 0;
+    const begin = async (): Promise<TcpDevice> => {
+      const device = await connect();
+      await eventually(async () => expect(await world.count('accepts')).toBe(devices.length));
+      for (const chunk of sends) {
+        device.send(chunk);
+        bytes += chunk.length;
+        await eventually(async () => expect(await world.count('bytes', { direction: 'in' })).toBe(bytes));
+      }
+      return device;
+    };
+    const first = await begin();
+    now = 1000;
+    const second = await begin();
+    // Both are looked at: the time of the first is over by a millisecond.
+    now = 11_000;
+    await first.until((d) => d.ended);
+    await eventually(async () => expect(await world.count('closes', { reason })).toBe(1));
+    expect(second.ended).toBe(false);
+    now = 11_250;
+    await second.until((d) => d.ended);
+    await eventually(async () => expect(await world.count('closes', { reason })).toBe(2));
+    expect(await world.count('closes')).toBe(2);
   });
 
   it('invariant 4: a device that closes its side first gets the answers it earned', async () => {
