@@ -7,7 +7,7 @@ const { unit, whole, torture } = projects();
  * overlaps more. The time limits end a test that hangs; no test may depend on how long something takes.
  */
 const COMPUTING = 3;
-const WAITING = 7;
+const WAITING = 9;
 const PROGRAM = './test/support/build-program.ts';
 const ENGINE = './test/support/run-engine.ts';
 const DROP = './test/support/drop-databases.ts';
