@@ -282,7 +282,7 @@ test('a close waits for the look under way, and leaves no file open', async () =
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a slot that cannot be read is said once for each reason, and holds up no other', async () => {
+test('a slot that cannot be read is said once for each reason until it is over, and holds up no other', async () => {
   const slots = new Slots();
   slots.write('0', 1);
   slots.write('1', 1);
@@ -314,6 +314,15 @@ test('a slot that cannot be read is said once for each reason, and holds up no o
   expect(said.splice(0)).toEqual([{ slot: '', reason: 'EACCES: list', message }]);
   faults = {};
   expect([await marks.look(true), said]).toEqual([true, []]);
+  // What comes again when it was over is said again.
+  faults = { 0: 'ESTALE: read' };
+  await marks.look();
+  faults = { '': 'EACCES: list' };
+  await marks.look(true);
+  expect(said).toEqual([
+    { slot: '0', reason: 'ESTALE: read', message },
+    { slot: '', reason: 'EACCES: list', message },
+  ]);
   await marks.close();
 });
 

@@ -212,6 +212,7 @@ export class Watermarks {
     for (const [slot, { file }] of files) {
       await this.#guard(slot, async () => {
         const mark = await readWatermark(file, this.#bytes);
+        this.#troubles.delete(slot);
         if (mark !== undefined && mark > (this.durable.get(slot) ?? 0)) moved.set(slot, mark);
       });
     }
@@ -221,7 +222,9 @@ export class Watermarks {
   /** Opens the watermark files that are not open. */
   #discover(): Promise<void> {
     return this.#guard('', async () => {
-      for (const slot of (await this.#storage.list(this.#directory)).filter(isSlot)) {
+      const names = await this.#storage.list(this.#directory);
+      this.#troubles.delete('');
+      for (const slot of names.filter(isSlot)) {
         if (this.#files.has(slot)) continue;
         await this.#guard(slot, async () => {
           const path = join(this.#directory, slot, DURABLE_FILE);
@@ -233,7 +236,7 @@ export class Watermarks {
     });
   }
 
-  /** One slot's trouble is not another's, and is said once. */
+  /** One slot's trouble is not another's, and is said once until it is over; '' is that of the list of slots. */
   async #guard(slot: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
