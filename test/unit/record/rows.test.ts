@@ -41,6 +41,28 @@ function rowsOf(frame: FrameResult, accepted = frame.rows, received = T): Rows {
 const json = (rows: Rows, row = 0): Record<string, unknown> => JSON.parse(rows.json(row));
 
 describe('json', () => {
+  test('of each record has the cells and access points of that record alone', () => {
+    const rows = rowsOf(
+      frameWith((frame) => {
+        for (const macs of [['a', 'b'], [], ['c'], ['d', 'e']]) {
+          frame.row();
+          for (const mac of macs) {
+            frame.wifi(mac.repeat(2), 0);
+            frame.cell(246, 1, 2, mac.charCodeAt(0), 0);
+          }
+        }
+      }),
+    );
+    const wifi = (...macs: string[]): object => macs.map((mac) => ({ mac }));
+    const cells = (...cids: number[]): object => cids.map((cid) => ({ mcc: 246, mnc: 1, lac: 2, cid }));
+    expect([0, 1, 2, 3].map((row) => [json(rows, row)['wifi'], json(rows, row)['cells']])).toEqual([
+      [wifi('aa', 'bb'), cells(97, 98)],
+      [undefined, undefined],
+      [wifi('cc'), cells(99)],
+      [wifi('dd', 'ee'), cells(100, 101)],
+    ]);
+  });
+
   test('has everything that is there, in the order of the design', () => {
     const rows = rowsOf(
       frameWith((frame) => {
