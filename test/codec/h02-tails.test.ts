@@ -62,7 +62,7 @@ describe('behind a cell', () => {
   });
 });
 
-describe('what is a list of cells behind a position, and what is none', () => {
+describe('a list of cells behind a position', () => {
   const cell = (lac: number, cid: number, rssi_dbm?: number): object => ({ mcc: 460, mnc: 0, lac, cid, ...(rssi_dbm && { rssi_dbm }) });
   const pairs = (n: number): string => Array.from({ length: n }, (_, k) => `,${k + 1},7`).join('');
   const counted = (n: number): object[] => Array.from({ length: n }, (_, k) => cell(k + 1, 7));
