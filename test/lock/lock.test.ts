@@ -68,6 +68,14 @@ describe('a directory has one holder (invariant 1)', () => {
     await (await next).close();
   });
 
+  it('is given back by the lock alone: the disk, which may hang, is not written to', async () => {
+    const directory = freshDirectory();
+    const held = await lockDirectory(directory, 0);
+    const before = await readOwner(directory);
+    await held.close();
+    expect(await readOwner(directory)).toEqual(before);
+  });
+
   it('refuses a directory in which it cannot lock', async () => {
     await expect(lockDirectory(join(freshDirectory(), 'none'), 0)).rejects.toMatchObject({
       code: 'DATA_DIR_UNUSABLE',

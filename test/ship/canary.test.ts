@@ -59,6 +59,36 @@ describe('the canary', () => {
     await shipper.close();
   });
 
+  it('is the newest of its statuses in the stream, among ten thousand of others, which are read once', async () => {
+    const sink = redisSink(redis.url, { prefix: 'pages:' });
+    await sink.open();
+    const client = redis.client();
+    let added = client.pipeline();
+    const add = (device: string, time: number): void =>
+      void added.xadd('pages:statuses', '*', 'device', device, 'time', time, 'data', '{}');
+    add(DEVICE, 1_000);
+    for (let i = 0; i < 700; i++) add('other', 2_000 + i);
+    add(DEVICE, 3_000);
+    for (let i = 0; i < 10; i++) add('other', 4_000 + i);
+    await added.exec();
+    const reads = async (device: string, since: number): Promise<unknown[]> => {
+      await client.config('RESETSTAT');
+      const found = await sink.newestStatus?.(device, since);
+      return [found, /cmdstat_xrevrange:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]];
+    };
+    expect(await reads(DEVICE, 0)).toEqual([3_000, '1']);
+    // What it has looked through is not read again, whether it was in it or not.
+    expect(await reads(DEVICE, 0)).toEqual([0, '1']);
+    added = client.pipeline();
+    add(DEVICE, 5_000);
+    for (let i = 0; i < 10_100; i++) add('other', 6_000 + i);
+    await added.exec();
+    // It is looked for among ten thousand.
+    expect(await reads(DEVICE, 0)).toEqual([0, '20']);
+    expect(await reads(DEVICE, 0)).toEqual([0, '1']);
+    await sink.close();
+  });
+
   it('has an age in each sink that keeps statuses, which grows where the sink is away', async () => {
     let clock = 1_000_000;
     let isAway = false;

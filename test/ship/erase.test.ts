@@ -268,6 +268,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       parked: 0,
       raw: 0,
     });
+    await client.config('RESETSTAT');
     expect(await shipper.erase('redis', devices)).toEqual({
       positions: 4000,
       statuses: 2000,
@@ -277,6 +278,9 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
       last: 2,
       parked: 0,
     });
+    // Each entry is read once: 6000, 3000, 90 and 2, a thousand at a time.
+    const reads = /cmdstat_xrange:calls=(\d+)/.exec(await client.info('commandstats'))?.[1];
+    expect(Number(reads)).toBeLessThanOrEqual(7 + 4 + 1 + 1);
     expect(await stored('gone')).toEqual(NONE);
     expect(await stored('alias')).toEqual(NONE);
     expect(await stored('other')).toEqual(before);

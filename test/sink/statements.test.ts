@@ -170,7 +170,25 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
     expect(await verify()).toEqual(['1 usage', '2 right', '3 right']);
     await command(`ALTER TABLE usage UPDATE bytes_in = 100 WHERE device = 'car-a'`);
     await command(`ALTER TABLE usage DELETE WHERE device = 'car-b'`);
-    await store.write([{ table: 'erasures', key: 'car-b', put: JSON.stringify({ device: 'car-b', ids: ['car-b'], before: NOVEMBER }) }]);
+    const erased = (more: object): Promise<boolean> =>
+      store.write([{ table: 'erasures', key: 'car-b', put: JSON.stringify({ device: 'car-b', ids: ['car-b'], ...more }) }]);
+    // Erasures of another time, or of another's time, do not say why.
+    for (const stretch of [
+      { from: 0, to: OCTOBER },
+      { from: NOVEMBER, to: DECEMBER },
+      { from: 0, to: DECEMBER, account: 'acme' },
+    ]) {
+      await erased({ stretches: [{ until: DECEMBER, ...stretch }] });
+      expect(await verify()).toEqual(['1 right', '2 usage', '3 right']);
+    }
+    for (const stretch of [
+      { from: NOVEMBER - 1, to: DECEMBER },
+      { from: 0, to: OCTOBER + 1, account: '' },
+    ]) {
+      await erased({ stretches: [{ until: DECEMBER, ...stretch }] });
+      expect(await verify()).toEqual(['1 right', '2 erased', '3 right']);
+    }
+    await erased({ before: NOVEMBER });
     expect(await verify()).toEqual(['1 right', '2 erased', '3 right']);
     await command(`ALTER TABLE statements UPDATE statement = replace(statement, '"records":3', '"records":2') WHERE number = 1`);
     expect(await verify()).toEqual(['1 missing', '1 right', '2 erased', '3 right']);

@@ -247,6 +247,17 @@ describe('the state store in redis', () => {
   });
 });
 
+it('a store in Redis that is closed has no connection left, also of those that watched', async () => {
+  const client = redis.client();
+  const ours = async (): Promise<string[]> => String(await client.client('LIST')).match(/(?<=name=)fixgate-state\S*/g) ?? [];
+  const store = new RedisStore({ url: new SecretUrl(redis.url), prefix: 'test:', log: silentLog });
+  store.watch(() => {});
+  await eventually(async () => expect((await ours()).sort()).toEqual(['fixgate-state', 'fixgate-state-watch']));
+  await store.close();
+  await eventually(async () => expect(await ours()).toEqual([]));
+  client.disconnect();
+});
+
 it('profiles that are remembered while others are written to Redis are kept, and what is forgotten then is not there', async () => {
   const store = new RedisStore({ url: new SecretUrl(redis.url), prefix: 'test:', log: silentLog });
   opened.push(store);

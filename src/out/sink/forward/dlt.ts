@@ -83,9 +83,8 @@ export class Dlt implements Adapter {
     const attrs = Object(Reflect.get(Object(jsonOf(rows.json(row))), 'attrs'));
     const measured = (value: number | undefined): number => (value !== undefined && Number.isFinite(value) ? value : 0);
     const of = (name: string): number => (typeof attrs[name] === 'number' ? attrs[name] : 0);
-    const cell = rows.cellEnd[row - 1] ?? 0;
-    const hasCell = (rows.cellEnd[row] ?? 0) > (row === 0 ? 0 : cell);
-    const at = row === 0 ? 0 : cell;
+    const at = rows.cellEnd[row - 1] ?? 0;
+    const hasCell = (rows.cellEnd[row] ?? 0) > at;
     return {
       driver_id: typeof attrs['driver_id'] === 'string' ? attrs['driver_id'] : '',
       unit_id: unit,
