@@ -88,7 +88,7 @@ export function accessories(bytes: Bytes, k: number, tags: number, lead: number,
   let p = k;
   for (let n = 0; n < tags && n < N && p + lead < end; n++) {
     if (lead === LEAD && width(p + 3) > 0) out.attrText(A.TagData + n, ascii(bytes, fieldFrom(p + 3), fieldTo(p + 3)));
-    p = accessory(bytes, p + lead, wide, n, out);
+    p = accessory(bytes, p + lead, wide, n, end, out);
   }
   return wide ? several : one;
 }
@@ -116,22 +116,21 @@ function maskAt(bytes: Bytes, k: number): number {
   return isHex(bytes, k, 4) ? hexadecimal(bytes, k) : 0;
 }
 
-/** The fields of one accessory behind its mask in field k; returns the field behind. */
-function accessory(bytes: Bytes, k: number, wide: boolean, n: number, out: FrameResult): number {
+/** The fields of one accessory behind its mask in field k, those before `end`; returns the field behind. */
+function accessory(bytes: Bytes, k: number, wide: boolean, n: number, end: number, out: FrameResult): number {
   const mask = maskAt(bytes, k);
   let p = k + 1;
-  const fine = (mask & 0x800) !== 0;
   for (let bit = 0; bit < 16; bit++) {
     if (((mask >> bit) & 1) === 0) continue;
     const next = p + fieldsOf(bit, wide);
     // Of several fields the last is what the accessory says.
-    if (next <= count && width(next - 1) > 0) accessoryField(bytes, next - 1, bit, n, fine, out);
+    if (next <= end && width(next - 1) > 0) accessoryField(bytes, next - 1, bit, n, out);
     p = next;
   }
   return p;
 }
 
-function accessoryField(bytes: Bytes, k: number, bit: number, n: number, fine: boolean, out: FrameResult): void {
+function accessoryField(bytes: Bytes, k: number, bit: number, n: number, out: FrameResult): void {
   switch (bit) {
     case 0:
       out.attrText(A.TagName + n, ascii(bytes, fieldFrom(k), fieldTo(k)));
@@ -142,12 +141,11 @@ function accessoryField(bytes: Bytes, k: number, bit: number, n: number, fine: b
     case 3:
       put(bytes, k, A.TagMv + n, out);
       break;
-    case 4:
-      if (!fine) put(bytes, k, A.TagTemperature + n, out);
-      break;
     case 5:
       put(bytes, k, A.TagHumidity + n, out);
       break;
+    // Of two temperatures the second is the finer one.
+    case 4:
     case 11:
       put(bytes, k, A.TagTemperature + n, out);
       break;

@@ -460,12 +460,97 @@ describe('a list of GTERI', () => {
     ['1,1,1,01DF,', { fuel_sensor_1_raw: 0x1df }],
     ['2,1,1,01DF,1,2,0200,', { fuel_sensor_1_raw: 0x1df, fuel_sensor_2_raw: 0x200 }],
     ['1,1,,01,', { fuel_sensor_1_raw: 1 }],
+    ['1,1,F,', { fuel_sensor_1_raw: 15 }],
+    ['1,1,,', {}],
+    ['1,1,xyz,', {}],
+    ['xyz,', {}],
+    ['F,', {}],
+    [',', {}],
     ['2,1,01,12,02,', { fuel_sensor_1_raw: 1, fuel_sensor_2_raw: 2 }],
     ['2,1,01DF,12,0200,', { fuel_sensor_1_raw: 0x1df, fuel_sensor_2_raw: 0x200 }],
   ])('fuel sensors %s %j, and what is behind them', (block, expected) => {
     const record = eri('00000009', `${block}1,4,99.5,`);
     expect(Object.fromEntries(numbered(record, /^fuel_sensor_\d+_raw$/))).toEqual(expected);
     expect(numbered(record, /^fuel_sensor_\d+_pct$/)).toEqual([['fuel_sensor_1_pct', 99.5]]);
+  });
+
+  /** What blocks add to the attributes of the report. */
+  const added = (mask: string, blocks: string): Record<string, unknown> => {
+    const before = new Set(Object.keys(Object(eri('00000000', '')['attrs'])));
+    return Object.fromEntries(Object.entries(Object(eri(mask, blocks)['attrs'])).filter(([name]) => !before.has(name)));
+  };
+  /** An accessory with a voltage. */
+  const tag = (mv: number): string => `00,6,2,,0008,${mv},`;
+
+  it.each([
+    ['FADC', -82.25],
+    ['8000', -2048],
+    ['7FFF', 2047.9375],
+    ['0000', 0],
+    ['FFFF', -0.0625],
+    ['190', undefined],
+    ['00190', undefined],
+    ['wxyz', undefined],
+    ['', undefined],
+  ])('a probe says %j: %j', (data, temperature) => {
+    const expected = temperature === undefined ? {} : { temperature_c_2: temperature };
+    expect(added('00000002', `2,A,2,0190,B,1,${data},`)).toEqual({ sensor_1_id: 'A', sensor_2_id: 'B', ...expected });
+  });
+
+  it('an id of a probe has one to sixteen characters', () => {
+    const id = '28FF000000000001';
+    const value = { temperature_c_1: 25, temperature_c_2: 25, temperature_c_3: 25 };
+    expect(added('00000002', `3,,1,0190,${id},1,0190,${id}2,1,0190,`)).toEqual({ sensor_2_id: id, ...value });
+  });
+
+  it.each([
+    ['00000001', '2,1,01DF,', { fuel_sensor_1_raw: 0x1df }],
+    ['00000002', '2,A,1,0190,B,1,', { sensor_1_id: 'A', temperature_c_1: 25 }],
+    ['00000002', '2,A,1,0190,B,', { sensor_1_id: 'A', temperature_c_1: 25 }],
+    ['00000002', '999999999999999,A,1,0190,', { sensor_1_id: 'A', temperature_c_1: 25 }],
+    ['00000008', '2,4,99.5,', { fuel_sensor_1_pct: 99.5 }],
+    ['00000018', '2,4,99.5,120,4,', { fuel_sensor_1_pct: 99.5, fuel_sensor_1_volume: 120 }],
+    ['00000018', '999999999999999,4,99.5,120,', { fuel_sensor_1_pct: 99.5, fuel_sensor_1_volume: 120 }],
+    ['00000100', `2,${tag(2934)}`, { tag_1_battery_v: 2.934 }],
+    ['00000100', `2,${tag(2934)}00,6,2,0102,`, { tag_1_battery_v: 2.934 }],
+    ['00000100', `999999999999999,${tag(2934)}`, { tag_1_battery_v: 2.934 }],
+  ])('that says it has more than is there, %s %s, gives what is there', (mask, blocks, expected) => {
+    expect(added(mask, blocks)).toEqual(expected);
+  });
+
+  it.each([
+    ['fuel sensors', '00000008', '17,', '4,99.5,', 'fuel_sensor', 'pct'],
+    ['volumes', '00000010', '17,', '4,99.5,', 'fuel_sensor', 'volume'],
+    ['probes', '00000002', '17,', ',1,0190,', 'temperature_c', ''],
+    ['accessories', '00000100', '17,', tag(2934), 'tag', 'battery_v'],
+  ])('of 17 %s gives 16, and nothing of the last under another name', (_, mask, number, one, first, last) => {
+    const names = Array.from({ length: 16 }, (__, k) => [first, k + 1, last].filter((part) => part !== '').join('_'));
+    expect(Object.keys(added(mask, number + one.repeat(17)))).toEqual(names);
+  });
+
+  it('is not searched for behind what is not known: a block without a mask, one of another bit, a report without a status', () => {
+    const VOLTS = { tag_1_battery_v: 2.934 };
+    expect(added('00000100', `1,${tag(2934)}`)).toEqual(VOLTS);
+    // The block of the vehicle's bus begins with two fields, of which the second is a mask.
+    expect(added('00000104', `2,00000000,1,${tag(2934)}`)).toEqual(VOLTS);
+    for (const none of ['0', '', '0000000', '0000000x', '000000000']) expect(added('00000104', `2,${none},1,${tag(2934)}`)).toEqual({});
+    for (const bit of ['00000120', '00000140', '00000180']) expect(added(bit, `1,${tag(2934)}`)).toEqual({});
+    // Accessories that the mask does not name.
+    expect(added('00000008', `1,4,99.5,1,${tag(2934)}`)).toEqual({ fuel_sensor_1_pct: 99.5 });
+    const place = '121.354335,31.222073,20260214013254,0460,0000,18d8,6141';
+    const behind = (status: string): Record<string, unknown> =>
+      read(report('ERI', `00000001,27822,10,1,1,0.0,92,70.0,${place},00,0.0,01138:30:24,,,83,${status},2,0394,,`, '060502'));
+    expect(behind('220104')).toMatchObject({ fuel_sensor_1_raw: 0x394, uart_type: 2 });
+    for (const name of ['fuel_sensor_1_raw', 'uart_type']) expect(behind('990104')).not.toHaveProperty(name);
+  });
+
+  it('has of each accessory its raw data, and as many accessories as it says', () => {
+    const data = (n: number): string => `0${n},6,2,0102030${n},0008,293${n},`;
+    expect(added('00000100', `3,${data(1)}${data(2)}${data(3)}`)).toEqual({
+      ...{ tag_1_data: '01020301', tag_1_battery_v: 2.931, tag_2_data: '01020302', tag_2_battery_v: 2.932 },
+      ...{ tag_3_data: '01020303', tag_3_battery_v: 2.933 },
+    });
+    expect(added('00000100', `1,${data(1)}${data(2)}`)).toEqual({ tag_1_data: '01020301', tag_1_battery_v: 2.931 });
   });
 
   it.each([1, 16, 17, 40])('has %d probes, of which 16 are read, and what is behind them', (n) => {
@@ -540,6 +625,49 @@ describe('accessories', () => {
       expect(record['cells'], fields).toEqual([{ mcc: 460, mnc: 0, lac: 0x18d8, cid: 0x6141 }]);
       expect(record['lat'], fields).toBe(behind === PLACE ? 31.222073 : undefined);
     }
+  });
+
+  const attrs = (fields: string): unknown => read(report('BID', fields, 'C20105'))['attrs'];
+
+  it('give of each field what it can be', () => {
+    for (const [mask, fields, expected] of [
+      ['0001', 'T 1', { tag_1_name: 'T 1' }],
+      ['0001', '', {}],
+      ['0002', 'AABBCCDDEEFF', { tag_1_id: 'aabbccddeeff' }],
+      ['0002', 'AABBCCDDEEF', {}],
+      ['0002', 'AABBCCDDEEFG', {}],
+      ['0004', '1', {}],
+      ['0008', '0', { tag_1_battery_v: 0 }],
+      ['0008', 'x', {}],
+      ['0010', '-24', { tag_1_temperature_c: -24 }],
+      ['0010', '', {}],
+      ['0020', '33', { tag_1_humidity_pct: 33 }],
+      ['0800', '24.58', { tag_1_temperature_c: 24.58 }],
+      ['0810', '24,24.58', { tag_1_temperature_c: 24.58 }],
+      // A finer one that is not there does not take the other away.
+      ['0810', '24,', { tag_1_temperature_c: 24 }],
+      ['1000', '1,5,0', { tag_1_magnet: false }],
+      ['1000', '1,5,1', { tag_1_magnet: true }],
+      ['1000', '1,5,7', { tag_1_magnet: true }],
+      ['1000', '1,5,x', {}],
+      ['1000', '1,5,', {}],
+      ['2000', '88', { tag_1_battery_pct: 88 }],
+      ['C7C4', '1,2,3,4,5,6,7,8,9,10,11', {}],
+    ] as const)
+      expect(attrs(`1,0,${mask},${fields},${PLACE}`), `${mask} ${fields}`).toEqual(expected);
+  });
+
+  it('that have no mask, or an empty one, say nothing of themselves, and do not move the others', () => {
+    expect(volts(`3,0,,0,0088,2934,5,0,0088,2950,5,${PLACE}`)).toEqual([2.934, 2.95]);
+    expect(volts(`3,0,,0,0088,2934,1,2,5,0,0088,2950,1,2,5,${PLACE}`)).toEqual([2.934, 2.95]);
+    expect(volts(`3,0,0000,0,0088,2934,5,0,0088,2950,5,${PLACE}`)).toEqual([2.934, 2.95]);
+  });
+
+  it('whose fields end in the middle have nothing of the place behind them', () => {
+    expect(attrs(`1,0,003B,T1,AABBCCDDEEFF,2934,${PLACE}`)).toEqual({
+      ...{ tag_1_name: 'T1', tag_1_id: 'aabbccddeeff', tag_1_battery_v: 2.934 },
+    });
+    expect(attrs(`1,0,003B,${PLACE}`)).toEqual({});
   });
 
   it('with a mask that is none say nothing of where they end: without a place nothing behind them is read', () => {
