@@ -162,17 +162,30 @@ describe('teltonika values at their limits', () => {
   /** What a record says of tags with these lists of them, which are not by distance. */
   const tags = (...lists: readonly string[]): Record<string, unknown> => tagsOf('0224', ...lists);
   const tagsOf = (id: string, ...lists: readonly string[]): Record<string, unknown> => {
+    const fields = Object.entries(elementsOf(id, ...lists.map((list) => `00${list}`)));
+    return Object.fromEntries(fields.filter(([name]) => name.startsWith('tag_')));
+  };
+  /** The attributes of a record with elements of this id and these values. */
+  const elementsOf = (id: string, ...values: readonly string[]): Record<string, unknown> => {
     const word = (n: number): string => n.toString(16).padStart(4, '0');
-    const elements = lists.map((list) => `${id}${word(list.length / 2 + 1)}00${list}`).join('');
-    const count = word(lists.length);
+    const elements = values.map((value) => `${id}${word(value.length / 2)}${value}`).join('');
+    const count = word(values.length);
     const fields = read(enveloped(bytesOf(`8e01${HEAD}0000${count}0000000000000000${count}${elements}01`)));
-    return Object.fromEntries(Object.entries(fields).filter(([name]) => name.startsWith('tag_')));
+    const { priority: _, ...attrs } = Object(fields['attrs']);
+    return attrs;
   };
   /** A record with one tag, of which this is said, in the list of those that are near. */
   const tag = (values: string): Record<string, unknown> => tagsOf('2a4c', `${byte(values.length / 2)}${values}`);
+  /** The name of the list itself. */
+  const TAGS = 'advanced_beacon_list';
+  const EDDYSTONE = '00112233445566778899aabbccddeeff';
+  const IBEACON = `${EDDYSTONE}01020304`;
   const told: readonly (readonly [values: string, attrs: Readonly<Record<string, unknown>>])[] = [
     ['0001c4', { tag_1_rssi_dbm: -60 }],
     ['0106aabbccddeeff', { tag_1_id: 'aa:bb:cc:dd:ee:ff' }],
+    ['0f06aabbccddeeff', { tag_1_id: 'aa:bb:cc:dd:ee:ff' }],
+    [`0110${EDDYSTONE}`, { tag_1_id: '00112233445566778899:aabbccddeeff' }],
+    [`0114${IBEACON}`, { tag_1_id: '00112233445566778899aabbccddeeff:0102:0304' }],
     ['05024142', { tag_1_name: 'AB' }],
     ['0602ff06', { tag_1_temperature_c: -2.5 }],
     ['070132', { tag_1_humidity_pct: 50 }],
@@ -190,6 +203,11 @@ describe('teltonika values at their limits', () => {
     ...[
       '0002c4c4',
       '0105aabbccddee',
+      `010f${EDDYSTONE.slice(2)}`,
+      `0113${IBEACON.slice(2)}`,
+      '0100',
+      '0200',
+      '0500',
       '060119',
       '07020032',
       '08020001',
@@ -232,10 +250,110 @@ describe('teltonika values at their limits', () => {
     [['09', '094142'], { name: 'AB' }],
     [['09414200'], { name: 'AB' }],
     [['0900'], {}],
+    // One without a type ends what is an advertisement.
+    [['', 'ff9a08010109c4'], {}],
   ] as const)('a tag with the advertisement %j: %j', (structures, attrs) => {
     const list = structures.map((one) => byte(one.length / 2) + one).join('');
     const said = Object.entries(attrs).map(([name, value]) => [`tag_1_${name}`, value]);
     expect(tag(`02${byte(list.length / 2)}${list}`)).toEqual({ tag_1_proximity: 'near', ...Object.fromEntries(said) });
+  });
+
+  /** What a sensor says of itself, behind its flags. */
+  const EYE = [
+    [1, 'ff06', { temperature_c: -2.5 }],
+    [2, '32', { humidity_pct: 50 }],
+    [4, '', { magnet: false }],
+    [8, '', {}],
+    [12, '', { magnet: true }],
+    [16, '8005', { motion: true, movements: 5 }],
+    [16, '7fff', { motion: false, movements: 0x7fff }],
+    [32, 'f6ff9c', { pitch_deg: -10, roll_deg: -100 }],
+    [64, '', { low_battery: true }],
+    [128, '64', { battery_v: 3 }],
+    [3, 'ff0632', { temperature_c: -2.5, humidity_pct: 50 }],
+    [0xff, 'ff0632' + '8005' + 'f6ff9c' + '64', undefined],
+  ] as const;
+  const ALL = Object.assign({}, ...[0, 1, 4, 5, 7, 8, 9].map((k) => EYE[k]?.[2]), EYE[9]?.[2]);
+  it.each(EYE)('a sensor with flags %d and %j: %j, if all of it is there', (flags, data, expected) => {
+    const said = Object.entries(expected ?? ALL).map(([name, value]) => [`tag_1_${name}`, value]);
+    const attrs = { tag_1_proximity: 'near', ...Object.fromEntries(said) };
+    const structure = (text: string): string => `ff9a0801${byte(flags)}${text}`;
+    const list = (text: string): string => byte(structure(text).length / 2) + structure(text);
+    const values = [list(data), list(`${data}01`)];
+    for (const value of values) expect(tag(`02${byte(value.length / 2)}${value}`), value).toEqual(attrs);
+    // As the value itself: its first byte is no length of a structure there.
+    if (flags > 127) expect(tag(`02${byte(data.length / 2 + 1)}${byte(flags)}${data}`)).toEqual(attrs);
+    if (data === '') return;
+    const cut = list(data.slice(2));
+    expect(tag(`02${byte(cut.length / 2)}${cut}070132`), 'cut').toEqual({ tag_1_proximity: 'near', tag_1_humidity_pct: 50 });
+  });
+
+  it('what is behind an advertisement is not of it, and one that does not end where its value does is none', () => {
+    const advertisement = '07ff9a08010109c4';
+    // Behind it a value of another type, which as a structure would be a name.
+    expect(tag(`0208${advertisement}0309414243444546474849`)).toEqual({ tag_1_proximity: 'near', tag_1_temperature_c: 25 });
+    // Flags 7, a temperature, a humidity, no magnet.
+    expect(tag(`020a${advertisement}0509`)).toMatchObject({ tag_1_temperature_c: -1.02, tag_1_humidity_pct: 8, tag_1_magnet: false });
+    expect(tag(`020a${advertisement}0509`)).not.toHaveProperty('tag_1_name');
+  });
+
+  /** What a beacon says: flags, and what follows its id. */
+  const BEACONS = [
+    [0, '', {}],
+    [1, 'c4', { rssi_dbm: -60 }],
+    [2, '0bb8', { battery_v: 3 }],
+    [4, '0019', { temperature_raw: 25 }],
+    [3, 'c40bb8', { rssi_dbm: -60, battery_v: 3 }],
+    [5, 'c40019', { rssi_dbm: -60, temperature_raw: 25 }],
+    [6, '0bb80019', { battery_v: 3, temperature_raw: 25 }],
+    [7, 'c40bb80019', { rssi_dbm: -60, battery_v: 3, temperature_raw: 25 }],
+  ] as const;
+  it.each(
+    BEACONS.flatMap(([flags, data, said]) => [
+      [flags, EDDYSTONE, '00112233445566778899:aabbccddeeff', data, said] as const,
+      [flags | 32, IBEACON, '00112233445566778899aabbccddeeff:0102:0304', data, said] as const,
+    ]),
+  )('beacons with flags %d say %s: each of the list, until one is cut off', (flags, id, text, data, said) => {
+    const beacon = (rest: string): string => byte(flags) + id + rest;
+    const attrs = (n: number): object =>
+      Object.fromEntries([['id', text], ...Object.entries(said)].map(([name, value]) => [`beacon_${n}_${name}`, value]));
+    const list = `11${beacon(data)}${beacon(data)}`;
+    expect(elementsOf('0181', list)).toEqual({ ...attrs(1), ...attrs(2) });
+    const cut = list.slice(0, -2);
+    expect(elementsOf('0181', cut)).toEqual({ ...attrs(1), beacon_list: cut });
+    const longer = `${list}00`;
+    expect(elementsOf('0181', longer)).toEqual({ ...attrs(1), ...attrs(2), beacon_list: longer });
+  });
+
+  it('a list of beacons has 255 of them, whatever the lists before it had; a longer one stays as it is', () => {
+    const list = (n: number): string => `11${`00${EDDYSTONE}`.repeat(n)}`;
+    const names = (...lists: readonly number[]): string[] => Object.keys(elementsOf('0181', ...lists.map(list)));
+    const all = Array.from({ length: 255 }, (_, k) => `beacon_${k + 1}_id`);
+    expect(names(255)).toEqual(all);
+    expect(names(256)).toEqual([...all, 'beacon_list']);
+    expect(names(200, 100)).toEqual([...all, 'beacon_list']);
+    expect(names(2)).toEqual(all.slice(0, 2));
+  });
+
+  it.each([
+    ['11', {}],
+    ['12', { beacon_part: 1, beacon_parts: 2 }],
+    ['f3', { beacon_part: 15, beacon_parts: 3 }],
+    ['10', {}],
+  ])('a list of beacons that begins with %s: %j', (head, attrs) => {
+    expect(elementsOf('0181', head)).toEqual(attrs);
+  });
+
+  it('of a list of tags that cannot be read to its end the bytes stay', () => {
+    const read = { tag_1_humidity_pct: 50 };
+    expect(elementsOf('0224', '0003070132')).toEqual(read);
+    // Its last value has no bytes; one over its tag, one without a length, a tag over the list.
+    expect(elementsOf('0224', '0005070132' + '0600')).toEqual(read);
+    for (const list of ['0005070132' + '0601', '0004070132' + '06', '0003070132' + '04070132'])
+      expect(elementsOf('0224', list), list).toEqual({ ...read, [TAGS]: list });
+    const many = `00${'03070132'.repeat(256)}`;
+    expect(elementsOf('0224', many)[TAGS]).toBe(many);
+    expect(elementsOf('0224', many.slice(0, -8))).not.toHaveProperty(TAGS);
   });
 
   it.each<[what: string, list: string, attrs: Readonly<Record<string, unknown>>]>([
