@@ -47,11 +47,11 @@ export function utf16(bytes: Bytes, at: number, end: number): string {
     .trim();
 }
 
-/** ASCII without the blanks, NULs and filler around it. */
+/** ASCII without the blanks around it, and NULs and filler wherever they are. */
 export function plain(bytes: Bytes, at: number, end: number): string {
   let text = '';
-  for (let p = at; p < end; p++) if (bytes[p]! > 32 && bytes[p]! < 127) text += String.fromCharCode(bytes[p]!);
-  return text;
+  for (let p = at; p < end; p++) if (bytes[p]! >= 32 && bytes[p]! < 127) text += String.fromCharCode(bytes[p]!);
+  return text.trim();
 }
 
 /** An IMEI in a body: it names the device where the phone field is all zero. */

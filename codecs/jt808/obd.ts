@@ -107,7 +107,9 @@ const FIELDS: ReadonlyArray<readonly [attribute: number, scale: number]> = [
 ];
 
 export function obdText(b: Bytes, p: number, q: number, out: FrameResult): void {
-  const [name, ...values] = plain(b, p, q).split(',');
+  const [name, ...values] = plain(b, p, q)
+    .split(',')
+    .map((value) => value.trim());
   if (name !== '$OBD-RT') return;
   // The average stands for the present consumption where that is not said.
   if (values[6] === '') values[6] = values[7] ?? '';

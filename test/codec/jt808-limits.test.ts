@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Content, frame, Header } from '../../codecs/jt808/frame.ts';
-import { identityOf } from '../../codecs/jt808/identity.ts';
+import { identityOf, plain } from '../../codecs/jt808/identity.ts';
 import jt808 from '../../codecs/jt808/index.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { jt808Frame, jt808Message, jt808Report } from '../helpers/jt808.ts';
@@ -211,6 +211,24 @@ it.each([
   expect(identityOf(bytes, 1, field.length / 2)).toBe(expected);
 });
 
+it.each([
+  ['TAG 1', 'TAG 1'],
+  ['  TAG  1\0\0 ', 'TAG  1'],
+  ['\x7fT\0A\x1fG\xff', 'TAG'],
+  ['!~', '!~'],
+  ['\0\0', ''],
+])('a text of %j is %j', (text, expected) => {
+  const bytes = Buffer.from(`9${text}9`, 'latin1');
+  expect(plain(bytes, 1, bytes.length - 1)).toBe(expected);
+});
+
+it('values of the OBD of a vehicle may have blanks around them', () => {
+  const attrs = (text: string): unknown => read(jt808Message('0900', `41${Buffer.from(text).toString('hex')}`))['attrs'];
+  const values = { external_v: 14.2, rpm: 800, obd_speed_kmh: 60, throttle_pct: 12.5, engine_load_pct: 80, coolant_c: 90 };
+  expect(attrs(' $OBD-RT, 14.2, 800 ,60, 12.5,80 , 90, ,7.5 ')).toEqual({ ...values, fuel_consumption: 7.5 });
+  expect(attrs('$OBD-RT,14.2,800,60,12.5,80,90,,7.5')).toEqual({ ...values, fuel_consumption: 7.5 });
+});
+
 describe('an item of an AOVX', () => {
   const read = (items: string): Record<string, unknown> => said(items, { dialect: 'aovx' });
   const tag = { tag_1_id: 'aa:bb:cc:dd:ee:01', tag_1_rssi_dbm: -60 };
@@ -232,6 +250,22 @@ describe('an item of an AOVX', () => {
     expect(read(`f3${byte(value.length / 2)}${value}310104${'300104'}`)).toEqual({ ...expected, satellites: 4, gsm_csq: 4 });
   });
 
+  it('F3 says of each beacon what the mask names', () => {
+    const name = (n: number): string => Buffer.from(`Tag ${n}`).toString('hex').padEnd(20, '0');
+    const beacon = (n: number): string => `aabbccddee0${n}c${n}${name(n)}0bb${n}ff9${n}01f${n}`;
+    const said = (n: number): object => ({
+      ...{ [`tag_${n}_id`]: `aa:bb:cc:dd:ee:0${n}`, [`tag_${n}_rssi_dbm`]: -64 + n, [`tag_${n}_name`]: `Tag ${n}` },
+      ...{
+        [`tag_${n}_battery_v`]: (0xbb0 + n) / 1000,
+        [`tag_${n}_temperature_c`]: (n - 112) / 10,
+        [`tag_${n}_humidity_pct`]: (0x1f0 + n) / 10,
+      },
+    });
+    expect(read(`f3${byte(1 + 3 * 23)}1d${[1, 2, 3].map(beacon).join('')}`)).toEqual({ ...said(1), ...said(2), ...said(3) });
+    const cut = `${beacon(1)}${beacon(2)}`.slice(0, -2);
+    expect(read(`f3${byte(1 + cut.length / 2)}1d${cut}`)).toEqual(said(1));
+  });
+
   it('F3 has 16 beacons', () => {
     const beacons = (n: number): Record<string, unknown> => read(`f3${byte(1 + 7 * n)}00${BEACON.repeat(n)}`);
     expect(Object.keys(beacons(16)).filter((name) => name.endsWith('_id'))).toHaveLength(16);
@@ -251,6 +285,10 @@ describe('an item of an AOVX', () => {
     [`0038${'0001fffe03e8'}${'11'.repeat(10)}03e8`, { ...AXES, air_pressure: 1000 }],
     [`0030${'11'.repeat(10)}03`, {}],
     ['0020', {}],
+    ['00040000', { humidity_pct_1: 0 }],
+    ['000403e8', { humidity_pct_1: 100 }],
+    ['000403e9', {}],
+    ['0004ffff', {}],
     // Bits 6 and 7 are none.
     ['00c003e8', {}],
   ])('F6 of "%s": %j', (value, expected) => {
@@ -294,6 +332,7 @@ describe('what an AOVX passes through', () => {
     [`0100${NODE}01`, {}],
     [`0100${NODE}01ab`, node(1, { tag_1_data: 'ab' })],
     [`0200${NODE}01ab0f${NODE}00`, { ...node(1, { tag_1_data: 'ab' }), ...node(16) }],
+    [`0201${NODE}02cdef0f${NODE}01ab`, { ...node(2, { tag_2_data: 'cdef' }), ...node(16, { tag_16_data: 'ab' }) }],
     // More than there are numbers for: the ones behind are read.
     [`0210${NODE}01ab01${NODE}00`, node(2)],
   ])('nodes "%s": %j', (content, expected) => {
