@@ -68,6 +68,12 @@ async function fixgate(args: readonly string[], cwd = app): Promise<string> {
   return stdout;
 }
 
+/** `npm run check` has found their errors; checking is most of what a build costs, and what is written is the same without. */
+function leaveTypesUnchecked(path: string): void {
+  const settings = JSON.parse(readFileSync(path, 'utf8'));
+  writeFileSync(path, JSON.stringify({ ...settings, compilerOptions: { ...settings.compilerOptions, noCheck: true } }));
+}
+
 beforeAll(async () => {
   temporary = mkdtempSync(join(tmpdir(), 'fixgate-package-'));
   const copy = join(temporary, 'copy');
@@ -89,6 +95,7 @@ beforeAll(async () => {
   ])
     cpSync(join(ROOT, name), join(copy, name), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  leaveTypesUnchecked(join(copy, 'tsconfig.build.json'));
   await run('npm', ['run', 'build'], { cwd: copy, env: environment() }).catch((error) => {
     throw new Error(`the build fails:\n${error.stdout}${error.stderr}`);
   });
