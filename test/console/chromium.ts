@@ -40,6 +40,8 @@ export interface Seen {
 export interface Look {
   readonly width?: number;
   readonly height?: number;
+  /** Device pixels for a pixel of the page: a map, which is drawn without a graphics card, costs by them. */
+  readonly scale?: number;
   readonly dark?: boolean;
   /** What the API says is kept, for `knownTo`. */
   readonly records?: boolean;
@@ -67,7 +69,8 @@ export class Chromium {
     );
   }
 
-  async open(url: string, { width = 1280, height = 800, dark = false, records = false, stays = false, beside }: Look = {}): Promise<Seen> {
+  async open(url: string, { width = 1280, height = 800, scale = 1, ...look }: Look = {}): Promise<Seen> {
+    const { dark = false, records = false, stays = false, beside } = look;
     const context: BrowserContext = beside?.browserContext() ?? (await this.#browser.createBrowserContext());
     if (beside === undefined && !stays) this.#contexts.add(context);
     const page = await context.newPage({ type: beside === undefined ? 'tab' : 'window' });
@@ -87,7 +90,7 @@ export class Chromium {
       if (message.type() === 'error' && !from.startsWith('/v1/') && !KNOWN.test(message.text())) fault(`${from} ${message.text()}`);
     });
     await page.evaluateOnNewDocument(records ? REPORT + RECORD : REPORT);
-    await page.setViewport({ width, height });
+    await page.setViewport({ width, height, deviceScaleFactor: scale });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }]);
     await page.goto(url);
     return { page, faults };

@@ -114,7 +114,7 @@ async function walk(page: Page, screens: readonly string[], look: (screen: strin
 /** Beside the map. */
 const SCREENS = ['now', 'devices', 'trace', 'decode', 'quarantine', 'commands', 'plans', 'sinks', 'events', 'settings'];
 /** A map costs by what it draws. */
-const SMALL = { width: 800, height: 600 };
+const SMALL = { width: 800, height: 600, scale: 0.25 };
 
 describe('without the scope locations', () => {
   it('no place is in an answer, on a screen or in the browser, and nothing that is asked for is refused', {
