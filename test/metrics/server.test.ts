@@ -1,30 +1,38 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
+import { ApiServer } from '../support/api-server.ts';
 import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually } from '../support/wait.ts';
 import { metricOf, seriesOf, typesOf } from './scrape.ts';
 
-/** What a whole server with two workers exports. */
+/**
+ * What a whole server with two workers and a closed registry exports, and its synthetic device. Numbers quote the invariants of
+ * src/out/ship/canary.ts.
+ */
 
 let redis: RedisServer;
-let server: Server;
+let server: ApiServer;
 beforeAll(async () => {
   redis = await RedisServer.start();
   // Lag and missed entries are of consumer groups, which are the operator's.
   await redis.client().call('XGROUP', 'CREATE', 'fixgate:positions', 'billing', '$', 'MKSTREAM');
-  server = await Server.start({ ...OWN_ENGINE, FIXGATE_WORKERS: '2', FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' });
+  server = await ApiServer.start({
+    ...OWN_ENGINE,
+    FIXGATE_REDIS_URL: redis.url,
+    FIXGATE_REGISTRY: 'closed',
+    FIXGATE_CANARY: 'true',
+  });
 });
 afterAll(async () => {
-  await server.stop();
+  await server.running.stop();
   await redis.stop();
 });
 
-const scrape = async (): Promise<string> => (await server.http('/metrics')).text();
+const scrape = async (): Promise<string> => (await server.running.http('/metrics')).text();
 
 describe('metrics of a server that nothing has happened to', () => {
   it('are all there, with values', async () => {
@@ -67,9 +75,48 @@ describe('metrics of a server that nothing has happened to', () => {
   });
 });
 
+describe('the canary', () => {
+  it('comes out of every sink, and its age says so', async () => {
+    const client = redis.client();
+    // Since the start of the server there was more than one, so that an age that only grows would be beyond.
+    for (let [count, last] = [0, '0']; count < 6; ) {
+      const [[, entries = []] = []] = (await client.xread('BLOCK', 0, 'STREAMS', 'fixgate:statuses', last)) ?? [];
+      count += entries.length;
+      last = entries.at(-1)?.[0] ?? last;
+    }
+    await eventually(async () => {
+      const series = seriesOf(await scrape());
+      for (const sink of ['clickhouse', 'redis']) {
+        const age = series.get(`fixgate_canary_age_seconds{sink="${sink}"}`);
+        expect(series.get(`fixgate_sink_rows_total{sink="${sink}",kind="status"}`)).toBeGreaterThanOrEqual(6);
+        expect(age).toBeLessThan(15);
+      }
+    });
+    const [, fields = []] = (await client.xrange('fixgate:statuses', '-', '+', 'COUNT', 1))[0] ?? [];
+    const status = JSON.parse(fields[fields.indexOf('data') + 1] ?? '');
+    expect(status).toMatchObject({ kind: 'status', device: expect.stringMatching(/^canary-/), attrs: { canary: true } });
+    expect(status).not.toHaveProperty('flags');
+    const rows = await server.running.query("SELECT countDistinct(device), min(attrs['canary']) FROM statuses FORMAT TSV");
+    expect(rows).toBe('1\t1\n');
+    expect(await server.running.query('SELECT count() FROM positions FORMAT TSV')).toBe('0\n');
+  });
+
+  it('is in no list, count or sum, invariant 1', async () => {
+    expect((await server.call('GET', '/v1/devices')).body).toMatchObject({ devices: [] });
+    expect((await server.call('GET', '/v1/quarantine')).body['devices'] ?? []).toEqual([]);
+    expect((await server.call('GET', '/v1/positions')).body['rows']).toEqual([]);
+    expect((await server.call('GET', '/v1/status')).body).toMatchObject({ devices: { known: 0, connected: 0, quarantined: 0 } });
+    expect(await server.running.query('SELECT count() FROM usage FORMAT TSV')).toBe('0\n');
+    const series = seriesOf(await scrape());
+    for (const zero of ['fixgate_sessions', 'fixgate_quarantine_devices', 'fixgate_devices{state="active"}'])
+      expect([zero, series.get(zero)]).toEqual([zero, 0]);
+  });
+});
+
 describe('metrics of a server whose worker is killed', () => {
   it('lose nothing that was counted', async () => {
-    const device = await TcpDevice.connect(await server.port('teltonika'));
+    expect((await server.call('PUT', '/v1/devices/356307042441013', {})).status).toBe(201);
+    const device = await TcpDevice.connect(await server.running.port('teltonika'));
     for (const frame of [handshake('356307042441013'), packet(Date.now()), packet(Date.now() + 1000)]) device.send(frame);
     await device.until(({ received }) => received.length >= 9);
     await eventually(async () => {
@@ -81,7 +128,7 @@ describe('metrics of a server whose worker is killed', () => {
     const [types, before] = [typesOf(text), seriesOf(text)];
     const lasting = [...before].filter(([series]) => types.get(metricOf(series, types)) !== 'gauge');
     expect(lasting.length).toBeGreaterThan(100);
-    for (const pid of server.children('worker')) process.kill(pid, 'SIGKILL');
+    for (const pid of server.running.children('worker')) process.kill(pid, 'SIGKILL');
     // At each look: Prometheus may come at any moment.
     await eventually(async () => {
       const now = seriesOf(await scrape());

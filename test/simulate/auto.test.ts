@@ -1,17 +1,18 @@
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { fixgate } from '../cli/command.ts';
 import { Server } from '../helpers/server.ts';
 
-let server: Server | undefined;
-afterEach(async () => {
-  await server?.stop();
-  server = undefined;
+let server: Server;
+beforeAll(async () => {
+  server = await Server.start();
+});
+afterAll(async () => {
+  await server.stop();
 });
 
 it.each(['tcp', 'udp'] as const)(
   'devices of several protocols at one port of the codec auto, %s: each record is acknowledged',
   async (transport) => {
-    server = await Server.start();
     const target = `127.0.0.1:${await server.port('auto', transport)}`;
     const how = [
       '--target',
