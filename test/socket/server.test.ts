@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { crc16X25, putU16be } from '../../src/base/wire/index.ts';
+import { startEmbeddedClickHouse } from '../../src/embedded/clickhouse.ts';
 import { clickHouseSecret } from '../../src/embedded/secret.ts';
 import { fixgate } from '../cli/command.ts';
 import { bytesOf, frameLines } from '../helpers/fixtures.ts';
@@ -119,16 +120,41 @@ describe('a whole server', () => {
     });
   });
 
-  it('does not outlive its supervisor, and goes on with the same data', async () => {
+  it('does not outlive its supervisor, and goes on with the same data; degraded without a ClickHouse, which gets all of it when it is back', async () => {
     const device = await login(server);
     device.send(packet(Date.UTC(2026, 9, 4)));
     await device.until((d) => d.received.length === 5);
     server.signal('SIGKILL');
     await server.exited;
-    server = await Server.start(ONE_WORKER, dataDir);
-    await eventually(async () => expect(await recordsOf(server)).toBe('4\n'));
+    const [directory, port] = [join(dataDir, 'clickhouse'), await unusedPort()];
+    const FIXGATE_CLICKHOUSE_PASSWORD = (await clickHouseSecret(directory)).reveal();
+    const away = { FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${port}`, FIXGATE_CLICKHOUSE_PASSWORD };
+    server = await Server.start({ ...ONE_WORKER, ...away }, dataDir);
+    const again = await login(server);
+    again.send(packet(Date.UTC(2026, 9, 5)));
+    await again.until((d) => d.received.length === 5);
+    await eventually(async () => {
+      const readiness = await server.http('/readyz');
+      expect([readiness.status, await readiness.json()]).toMatchObject([
+        200,
+        { status: 'degraded', parts: { clickhouse: { state: 'degraded' } } },
+      ]);
+    });
+    const clickhouse = await startEmbeddedClickHouse({ directory, port });
+    onTestFinished(() => clickhouse.close());
+    await eventually(async () => expect(await recordsOf(server)).toBe('5\n'));
+    await server.stop();
   });
 });
+
+/** Where nobody listens, as far as one can know. */
+async function unusedPort(): Promise<number> {
+  const gate = net.createServer();
+  await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
+  const address = gate.address();
+  await new Promise((resolve) => gate.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
 
 async function refusal(env: Record<string, string>): Promise<{ code: number | null; line: string }> {
   const server = Server.spawn({ ...OWN_ENGINE, FIXGATE_WORKERS: '1', ...env });
@@ -177,38 +203,5 @@ describe('a server that cannot start says why in one line', () => {
       expect(error).toMatch(line);
     }
     rmSync(parent, { recursive: true });
-  });
-});
-
-describe('a ClickHouse that does not answer', () => {
-  it('degrades the server, which delivers when it is back', async () => {
-    const gate = net.createServer();
-    await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
-    const address = gate.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    await new Promise((resolve) => gate.close(resolve));
-    const directory = mkdtempSync(join(tmpdir(), 'fixgate-clickhouse-'));
-    const secret = await clickHouseSecret(directory);
-    const env = { FIXGATE_WORKERS: '1', FIXGATE_CLICKHOUSE_URL: `http://127.0.0.1:${port}`, FIXGATE_CLICKHOUSE_PASSWORD: secret.reveal() };
-    const server = await Server.start(env);
-    onTestFinished(async () => {
-      await server.stop();
-    });
-    const device = await login(server);
-    device.send(packet(Date.UTC(2026, 9, 1)));
-    await device.until((d) => d.received.length === 5);
-    await eventually(async () => {
-      const readiness = await server.http('/readyz');
-      expect([readiness.status, await readiness.json()]).toMatchObject([
-        200,
-        { status: 'degraded', parts: { clickhouse: { state: 'degraded' } } },
-      ]);
-    });
-    const { startEmbeddedClickHouse } = await import('../../src/embedded/clickhouse.ts');
-    const clickhouse = await startEmbeddedClickHouse({ directory, port });
-    await eventually(async () => expect(await server.query('SELECT count() FROM positions FINAL')).toBe('1\n'));
-    await server.stop();
-    await clickhouse.close();
-    rmSync(directory, { recursive: true });
   });
 });
