@@ -12,6 +12,8 @@ import { licenceOf } from './licences.ts';
  * 1. What is loaded by its path lies where the source has it: the program, its processes and threads, and what package.json exports.
  * 2. `import.meta.url` of a module is what it would be if it were a file of its own.
  * 3. A module is in one file only, so that a codec from another package meets the same `defineCodec` as the server.
+ * 4. No file imports a built-in module: Node makes a module of all its exports then, and with `node:http` loads its HTTP client and its
+ *    WebSockets for it. They are taken with `process.getBuiltinModule` instead.
  */
 const ROOT = join(import.meta.dirname, '../..');
 const LOADED_BY_PATH = [
@@ -49,6 +51,24 @@ const moduleUrls: Plugin = {
   },
 };
 
+/** An import of a built-in module as it stands in a chunk: whole (by default, or as a namespace), names of it, or both. */
+const BUILT_IN = /^import (?:(?:\* as )?(\w+))?(?:, )?(?:\{([^}]*)\})? from ["'](node:[a-z_/]+)["'];$/gm;
+
+/** Invariant 4. */
+const builtIn: Plugin = {
+  name: 'built-in',
+  renderChunk(code) {
+    const taken = code.replaceAll(BUILT_IN, (_, whole: string | undefined, names: string | undefined, from: string) => {
+      const get = `process.getBuiltinModule("${from}")`;
+      const parts = names === undefined ? '' : `const {${names.replaceAll(' as ', ': ')}} = ${get};`;
+      return whole === undefined ? parts : `const ${whole} = ${get};${parts}`;
+    });
+    const left = /^(?:import|export) .*["']node:.*$/m.exec(taken);
+    if (left !== null) throw new Error(`an import that this plugin does not know: ${left[0]}`);
+    return taken;
+  },
+};
+
 /** Into the directory `out`; what is there already stays. */
 export async function bundle(out: string): Promise<void> {
   const build = await rolldown({
@@ -56,7 +76,7 @@ export async function bundle(out: string): Promise<void> {
     input: Object.fromEntries(LOADED_BY_PATH.map((name) => [name, join(ROOT, `${name}.ts`)])),
     platform: 'node',
     external: (id) => NATIVE.some((name) => id === name || id.startsWith(`${name}/`)),
-    plugins: [moduleUrls],
+    plugins: [moduleUrls, builtIn],
   });
   const { output } = await build.write({
     dir: out,
