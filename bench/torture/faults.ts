@@ -285,14 +285,14 @@ export function faultsOf(side: Side): Fault[] {
   return FAULTS.filter((fault) => fault.side === side);
 }
 
-/** Two faults that begin at once, one on each side. */
-export function together(server: Fault, stores: Fault): Fault {
+/** Faults that begin at once. */
+export function together(...faults: readonly Fault[]): Fault {
   return {
-    name: `${server.name}, ${stores.name}`,
+    name: faults.map(({ name }) => name).join(', '),
     side: 'server',
-    lastsMs: Math.max(server.lastsMs, stores.lastsMs),
+    lastsMs: Math.max(...faults.map(({ lastsMs }) => lastsMs)),
     async run(rig, lastsMs, random) {
-      const said = await Promise.all([server, stores].map((one) => one.run(rig, one.lastsMs === 0 ? 0 : lastsMs, random)));
+      const said = await Promise.all(faults.map((one) => one.run(rig, one.lastsMs === 0 ? 0 : lastsMs, random)));
       return said.filter((text) => text !== '').join(', ');
     },
   };

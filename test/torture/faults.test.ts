@@ -9,18 +9,22 @@ import { calm, hurt, LIMIT_MS } from './hurt.ts';
 const DEVICES = rounds(10, 24);
 
 /**
- * Every fault there is. In the long form each alone; in the short one some that are done to the stores come together with what leaves
- * the shipper and all but one of the workers at work, and what a crash does to files comes at one crash. A flipped bit needs entries
- * that no device will send again, so it comes late.
+ * Every fault there is. In the long form each alone; in the short one something is done to ClickHouse, to Redis and to the server at
+ * once, where it leaves the shipper and all but one of the workers at work, and what a crash does to files comes at one crash. A flipped
+ * bit needs entries that no device will send again, so it comes late.
  */
 function faults(): readonly Fault[] {
   const onServer = faultsOf('server').filter((fault) => !DAMAGES.includes(fault));
   const onStores = faultsOf('stores');
   if (rounds(0, 1) === 1) return [...onStores, ...onServer, ...DAMAGES, wreck];
-  const mild = ['kill -9 worker', 'SIGSTOP worker', 'clock stepped', 'second server', 'descriptors run out'];
-  const pairs = onServer.filter(({ name }) => mild.includes(name)).map((fault, nth) => ({ fault, other: onStores[nth] }));
-  const paired = pairs.map(({ fault, other }) => (other === undefined ? fault : together(fault, other)));
-  return [...paired, ...onStores.slice(pairs.length), ...onServer.filter(({ name }) => !mild.includes(name)), wreck];
+  const names = ['kill -9 worker', 'SIGSTOP worker', 'clock stepped', 'second server', 'descriptors run out'];
+  const mild = onServer.filter(({ name }) => names.includes(name));
+  const clickHouse = onStores.filter(({ name }) => name.includes('ClickHouse'));
+  const [first, ...redis] = onStores.filter((fault) => !clickHouse.includes(fault));
+  // The two stores are each hurt in another way.
+  const lists = [mild, clickHouse, first === undefined ? redis : [...redis, first]];
+  const rows = Array.from({ length: Math.max(...lists.map((list) => list.length)) }, (_, nth) => lists.flatMap((list) => list[nth] ?? []));
+  return [...rows.map((row) => together(...row)), ...onServer.filter((fault) => !mild.includes(fault)), wreck];
 }
 
 describe('every acknowledged record is in both stores, once and in order, after', () => {
