@@ -9,7 +9,7 @@ import { ask, chdbInstalled, cleanUp, freshDirectory, type Running, start } from
 const TABLE = `CREATE TABLE t (id UInt64, month UInt8) ENGINE = MergeTree PARTITION BY month ORDER BY id
   SETTINGS non_replicated_deduplication_window = 1000`;
 
-const KILLS = rounds(3, 20);
+const KILLS = rounds(2, 20);
 
 function insert(running: Running, token: string, rows: string) {
   return ask(running.url, rows, { query: 'INSERT INTO t FORMAT CSV', insert_deduplication_token: token });

@@ -4,6 +4,7 @@ import { cp, mkdir, open, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { until } from '../support/wait.ts';
 import { ask, chdbInstalled, cleanUp, freshDirectory, keyOf, launch, MAIN, start } from './child.ts';
 
 afterAll(cleanUp);
@@ -47,7 +48,7 @@ it('refuses a directory that it cannot use', async () => {
 });
 
 describe.skipIf(!chdbInstalled)('the child process', () => {
-  it('invariant 6: leaves a directory to the process that has it', async () => {
+  it('invariant 6: leaves a directory to the process that has it, which ends when its parent is gone', async () => {
     const directory = await freshDirectory();
     const running = await start(directory);
     expect(await launch(directory)).toMatchObject({
@@ -56,25 +57,19 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
       message: expect.stringContaining(`${directory} is in use by another fixgate: process ${running.process.pid} on host `),
     });
     expect((await fetch(`${running.url}/ping`, { headers: keyOf(running.url) })).status).toBe(200);
-    expect(await running.end()).toBe(0);
+    const exit = once(running.process, 'exit');
+    running.process.disconnect();
+    expect(await exit).toEqual([0, null]);
   });
 
-  it('works in a directory whose name needs quoting', async () => {
-    const directory = join(await freshDirectory(), `it's <a> & "b" ü`);
+  it('works in a directory whose name needs quoting, and takes nothing from standard input', async () => {
+    const parent = await freshDirectory();
+    const directory = join(parent, `it's <a> & "b" ü`);
     await mkdir(directory);
-    const running = await start(directory);
-    const insert = (query: string, body: string) => ask(running.url, body, { query });
-    expect((await insert('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a', '')).status).toBe(200);
-    expect((await insert('INSERT INTO t FORMAT CSV', '1')).status).toBe(200);
-    await running.end();
-  });
-
-  it('takes nothing from standard input', async () => {
-    const directory = await freshDirectory();
-    const path = join(directory, 'stdin');
+    const path = join(parent, 'stdin');
     await writeFile(path, 'rows of somebody else\n');
     const stdin = await open(path);
-    const outcome = await launch(join(directory, 'data'), { stdin: stdin.fd });
+    const outcome = await launch(directory, { stdin: stdin.fd });
     await stdin.close();
     if (outcome.type === 'failed') throw new Error(outcome.message);
     const { running } = outcome;
@@ -82,14 +77,9 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     expect(await run('CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a')).toBe('');
     expect(await run('INSERT INTO t VALUES (1)')).toBe('');
     expect(await run('SELECT count() FROM t')).toBe('1\n');
+    expect((await ask(running.url, '2', { query: 'INSERT INTO t FORMAT CSV' })).status).toBe(200);
+    expect(await run('SELECT count() FROM t')).toBe('2\n');
     await running.end();
-  });
-
-  it('ends when its parent is gone', async () => {
-    const running = await start(await freshDirectory());
-    const exit = once(running.process, 'exit');
-    running.process.disconnect();
-    expect(await exit).toEqual([0, null]);
   });
 
   it('ends in order when its parent is gone before it is ready', async () => {
@@ -105,10 +95,8 @@ describe.skipIf(!chdbInstalled)('the child process', () => {
     const query = ask(running.url, endless).catch(() => null);
     running.process.kill('SIGINT');
     running.process.kill('SIGTERM');
-    let seen = '';
-    while (!seen.includes('sleepEachRow(1)')) {
-      seen = (await ask(running.url, `SELECT query FROM system.processes WHERE query NOT LIKE '%processes%'`)).text;
-    }
+    const queries = `SELECT query FROM system.processes WHERE query NOT LIKE '%processes%'`;
+    await until(async () => (await ask(running.url, queries)).text.includes('sleepEachRow(1)'));
     expect(await running.end()).toBe(0);
     await query;
   });
