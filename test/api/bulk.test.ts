@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-const MANY = rounds(4000, 100_000);
+const MANY = rounds(2000, 100_000);
 const NDJSON = { 'content-type': 'application/x-ndjson' };
 const CSV = { 'content-type': 'text/csv' };
 const bulk = (lines: readonly unknown[]) =>
@@ -133,12 +133,12 @@ describe.each(['lmdb', 'redis'])('many devices at once, in %s', (store) => {
     expect((await api.call('GET', '/v1/devices?limit=2')).body).toEqual(before.body);
   });
 
-  it('many thousands of them', async () => {
+  it('thousands of them', async () => {
     const text = Array.from({ length: MANY }, (_, n) => `{"id":"d-${n}","account":"a${n % 100}","aliases":["a-${n}"]}`).join('\n');
     const answer = await api.call('POST', '/v1/devices/bulk', text, NDJSON);
     expect(answer.body).toEqual({ lines: MANY, created: MANY, changed: 0, unchanged: 0, failed: 0, problems: [] });
     expect(api.events).toHaveLength(MANY);
-    expect(await device('a-3777')).toMatchObject({ id: 'd-3777', account: 'a77' });
+    expect(await device('a-1777')).toMatchObject({ id: 'd-1777', account: 'a77' });
     expect((await api.call('GET', '/v1/devices/export?format=csv')).text.split('\n')).toHaveLength(MANY + 2);
   });
 

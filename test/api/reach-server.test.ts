@@ -85,7 +85,7 @@ const rows = async (id: string): Promise<number> =>
   Number(await server.running.query(`SELECT count() FROM positions WHERE device = '${id}'`));
 
 beforeAll(async () => {
-  server = await ApiServer.start();
+  server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
   operator = new Caller(server.url, server.token);
   for (const [id, account, aliases] of [
     [HIS, A, ['alias-acme']],

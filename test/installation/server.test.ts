@@ -12,7 +12,7 @@ import { eventually } from '../support/wait.ts';
 let server: ApiServer;
 const fleets: { readonly fleet: Fleet; readonly ended: Promise<void> }[] = [];
 beforeAll(async () => {
-  server = await ApiServer.start();
+  server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
 });
 afterAll(async () => {
   for (const { fleet } of fleets) fleet.finish();

@@ -127,6 +127,8 @@ export class World {
       );
       const stored = new Map(rows.map(({ device, ...counted }) => [device, counted]));
       const wrong = this.places.filter((place) => JSON.stringify(stored.get(place.id)) !== JSON.stringify(this.counted(place)));
+      // Usage is noted every few seconds.
+      if (wrong.length > 0) await pause(500);
       expect(wrong.map((place) => [place.number, stored.get(place.id), this.counted(place)])).toEqual([]);
     });
     return this.counts();
@@ -142,17 +144,25 @@ export class World {
 
   /** Types of events of a device, or of none (''), in their order, without a second telling. */
   async events(device: string, prefix: string): Promise<string[]> {
-    const rows = await this.select<{ type: string; data: string }>(
-      `SELECT type, data FROM events FINAL WHERE device = '${device}' AND match(type, '^(${prefix})') ORDER BY time, startsWith(type, 'device_'), id`,
+    const [found = []] = await this.eventsOf([device], prefix);
+    return found;
+  }
+
+  /** The same of several devices. */
+  async eventsOf(devices: readonly string[], prefix: string): Promise<string[][]> {
+    const rows = await this.select<{ device: string; type: string; data: string }>(
+      `SELECT device, type, data FROM events FINAL WHERE device IN (${devices.map((device) => `'${device}'`).join(', ')})
+       AND match(type, '^(${prefix})') ORDER BY time, startsWith(type, 'device_'), id`,
     );
     const seen = new Set<string>();
-    return rows.flatMap(({ type, data }) => {
+    const told = rows.flatMap(({ device, type, data }) => {
       const { effective, action = '', version = '', reason = '' } = JSON.parse(data);
-      const key = `${type} ${effective} ${action} ${version}`;
+      const key = `${device} ${type} ${effective} ${action} ${version}`;
       if (seen.has(key) && effective !== undefined) return [];
       seen.add(key);
-      return [[type, action, version, reason].filter((part) => part !== '').join(' ')];
+      return [{ device, text: [type, action, version, reason].filter((part) => part !== '').join(' ') }];
     });
+    return devices.map((id) => told.filter(({ device }) => device === id).map(({ text }) => text));
   }
 
   /** The unit is refused, on every worker: until then what it says is the device's. */

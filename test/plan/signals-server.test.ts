@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { ObedientDevice } from '../command/device.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { ApiServer } from '../support/api-server.ts';
@@ -13,11 +13,15 @@ const IMEI = '356307042441013';
 const HONEST = '4106011661';
 const MODEM = '4106011662';
 
+let server: ApiServer;
+beforeAll(async () => {
+  server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
+});
+afterAll(async () => {
+  await server.running.stop();
+});
+
 it('a drifted setting, a silence and its end are events, and instances of the report', async () => {
-  const server = await ApiServer.start();
-  onTestFinished(async () => {
-    await server.running.stop();
-  });
   // Somebody has set it by SMS after it was asked for 30 s.
   const reply = (text: string): string => (text.startsWith('setparam') ? `New value ${text.slice(9)}` : 'Param ID:10050 Value:600');
   const port = await server.running.port('teltonika');
@@ -61,10 +65,6 @@ it('a drifted setting, a silence and its end are events, and instances of the re
 });
 
 it('a device whose connection carries something else than tracking is told of once, and one that sends as much of tracking is not', async () => {
-  const server = await ApiServer.start();
-  onTestFinished(async () => {
-    await server.running.stop();
-  });
   const port = await server.running.port('h02');
   const stored = (id: string): Promise<string> => server.running.query(`SELECT count() FROM positions FINAL WHERE device = '${id}'`);
   /** Sends so many positions, each behind bytes that are no frame. */

@@ -9,7 +9,7 @@ import { eventually, pause, until } from '../support/wait.ts';
 let server: ApiServer;
 
 beforeAll(async () => {
-  server = await ApiServer.start();
+  server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
 });
 
 afterAll(async () => {

@@ -12,7 +12,7 @@ import { eventually, remains } from '../support/wait.ts';
 it('has the same bytes twice, and after a kill, with the frames that it rests on', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-evidence-'));
   const dataDir = join(directory, 'data');
-  let server = await ApiServer.start({}, { dataDir });
+  let server = await ApiServer.start({ FIXGATE_WORKERS: '1' }, { dataDir });
   const text = async (path: string): Promise<{ status: number; text: string }> => {
     const response = await fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${server.token}` } });
     return { status: response.status, text: await response.text() };
@@ -71,7 +71,7 @@ it('has the same bytes twice, and after a kill, with the frames that it rests on
     });
     process.kill(server.running.pid, 'SIGKILL');
     await server.running.exited;
-    server = await ApiServer.start({}, { dataDir, known: server.token });
+    server = await ApiServer.start({ FIXGATE_WORKERS: '1' }, { dataDir, known: server.token });
     await eventually(async () => expect((await text(path)).status).toBe(200));
     expect((await text(path)).text).toBe(before.text);
     expect((await text(`${path}?cycle=2001-01`)).status).toBe(404);

@@ -56,7 +56,7 @@ beforeAll(async () => {
   const client = redis.client();
   for (const n of [9, 3, 1])
     await client.xadd('fixgate:positions', `${Date.now() - n * DAY}-0`, 'device', OWN, 'time', '1', 'data', `{"days":${n}}`);
-  server = await ApiServer.start({ FIXGATE_CONFIG: config, FIXGATE_REDIS_URL: redis.url });
+  server = await ApiServer.start({ FIXGATE_CONFIG: config, FIXGATE_REDIS_URL: redis.url, FIXGATE_WORKERS: '1' });
 });
 afterAll(async () => {
   await server.running.stop();

@@ -31,7 +31,7 @@ beforeAll(async () => {
   if (!chdbInstalled) return;
   redis = await RedisServer.start('--appendonly', 'yes');
   dataDir = mkdtempSync(join(tmpdir(), 'fixgate-privacy-'));
-  api = await ApiServer.start({ ...env(), FIXGATE_WORKERS: '1' }, { dataDir });
+  api = await ApiServer.start(env(), { dataDir });
 });
 afterEach(() => {
   for (const device of devices.splice(0)) device.close();
@@ -43,7 +43,12 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
-const env = (): Readonly<Record<string, string>> => ({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url, FIXGATE_DRAIN_MS: '1000' });
+const env = (): Readonly<Record<string, string>> => ({
+  ...OWN_ENGINE,
+  FIXGATE_WORKERS: '1',
+  FIXGATE_REDIS_URL: redis.url,
+  FIXGATE_DRAIN_MS: '1000',
+});
 
 const RELAYED = '356307042441039';
 const PASSED_ON = '356307042441047';

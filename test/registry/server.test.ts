@@ -39,7 +39,11 @@ describe.each(['redis', 'lmdb'].slice(0, rounds(1, 2)))('a closed registry in %s
   let redis: RedisServer | undefined;
   beforeAll(async () => {
     if (store === 'redis') redis = await RedisServer.start('--appendonly', 'yes');
-    api = await ApiServer.start({ FIXGATE_REGISTRY: 'closed', ...(redis === undefined ? {} : { FIXGATE_STATE_URL: redis.url }) });
+    api = await ApiServer.start({
+      FIXGATE_REGISTRY: 'closed',
+      FIXGATE_WORKERS: '1',
+      ...(redis === undefined ? {} : { FIXGATE_STATE_URL: redis.url }),
+    });
   });
   afterAll(async () => {
     await api.running.stop();

@@ -15,11 +15,14 @@ import { Random } from '../../src/simulate/random.ts';
 import { openState } from '../../src/state/open.ts';
 import type { Op, StateStore } from '../../src/state/store.ts';
 import { DEADLINE, dataDirectory, INSTANCE, parkedLines, RedisServer, type Rig, Slot, ship } from '../ship/rig.ts';
+import { rounds } from '../support/thorough.ts';
 import { moment, until } from '../support/wait.ts';
 
 const T = Date.UTC(2026, 9, 15);
 const OCTOBER = Date.UTC(2026, 9, 1);
 const NOVEMBER = Date.UTC(2026, 10, 1);
+/** How often Redis goes and comes back. */
+const AWAY = rounds(2, 3);
 const ONE: Traffic = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
 
 let redis: RedisServer;
@@ -190,7 +193,7 @@ describe.each(['lmdb', 'redis'])('usage in the state store in %s', (kind) => {
       }
       for (const slot of slots) await slot.journal.flush();
     };
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < rounds(3, 6); round++) {
       const child: ChildProcess = fork(join(import.meta.dirname, 'state-child.ts'), [data, url()], { execArgv: [] });
       const ended = once(child, 'exit');
       await once(child, 'message');
@@ -241,7 +244,7 @@ it('waits for a Redis that is away, and counts once what is there when it is bac
   const slot = await Slot.open(data, 0);
   const rig = ship(data, [createStateSink({ store, plans: new DevicePlans(store, silentLog), instance: INSTANCE, batchAgeMs: 20 })]);
   onTestFinished(() => rig.shipper.close());
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < AWAY; round++) {
     for (let n = 0; n < 100; n++) slot.usage('a', T, ONE);
     await slot.journal.flush();
     await redis.kill();
@@ -253,5 +256,5 @@ it('waits for a Redis that is away, and counts once what is there when it is bac
   }
   await slot.journal.close();
   expect(await rig.shipper.drained(DEADLINE)).toBe(true);
-  expect(countersOf(await store.get('usage', `a ${OCTOBER}`))).toMatchObject({ bytes_in: 60_000 });
+  expect(countersOf(await store.get('usage', `a ${OCTOBER}`))).toMatchObject({ bytes_in: AWAY * 20_000 });
 });
