@@ -38,7 +38,7 @@ async function shared(scopes = ['read', 'commands']): Promise<Started> {
 }
 
 /** A multiple of eight. */
-const FLEET = rounds(32, 200);
+const FLEET = rounds(16, 200);
 const imei = (n: number): string => String(356307042000000 + n);
 const parameter = (text: string): string => (text.startsWith('setdigout') ? 'DOUT1:0' : `Param ID:${text.split(' ')[1]} Value:1`);
 

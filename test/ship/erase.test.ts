@@ -10,6 +10,7 @@ import { Random } from '../../src/simulate/random.ts';
 import { chdbInstalled } from '../embedded/child.ts';
 import { FaultStorage } from '../helpers/fault-storage.ts';
 import { whole } from '../helpers/whole.ts';
+import { rounds } from '../support/thorough.ts';
 import { moment, until } from '../support/wait.ts';
 import { MemorySink } from './memory-sink.ts';
 import {
@@ -371,7 +372,7 @@ describe.skipIf(!chdbInstalled)('in both stores', () => {
     let kill = shipperProcess(data, clickHouse.access, redis.url);
     await moment(random, 400, 800);
     await kill();
-    for (let life = 0; life < 4; life++) {
+    for (let life = 0; life < rounds(2, 4); life++) {
       const erasures = await Erasures.load(erasuresPath(data), nodeStorage);
       const rig = ship(data, [clickHouseSink(data, clickHouse.access), redisSink(redis.url, { batchRows: 100 })], { erasures });
       const erasing = Promise.allSettled(['clickhouse', 'redis', 'journal'].map((part) => rig.shipper.erase(part, devices)));
