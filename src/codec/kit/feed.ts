@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { AppError } from '../../base/errors.ts';
 import type { Bytes } from '../../base/wire/bytes.ts';
 import { hex } from '../../base/wire/text.ts';
@@ -223,6 +224,7 @@ export function feed(codec: Codec, transport: Transport, chunks: readonly Bytes[
 
 /** Where two snapshots (or any plain values) differ first, as `path: a | b`; '' when they are equal. NaN equals NaN. */
 export function difference(a: unknown, b: unknown): string {
+  if (isDeepStrictEqual(a, b)) return '';
   const found = deepDifference(a, b);
   return found.startsWith(':') ? `value${found}` : found;
 }

@@ -138,7 +138,8 @@ function frameCalls(
   if (dialect === undefined) return {};
   const salvage = transport === 'tcp' ? codec.tcp?.salvage : undefined;
   const out = new FrameResult();
-  const state = (): object => dialect.open(kitOptions(codec, options), 0);
+  const checked = kitOptions(codec, options);
+  const state = (): object => dialect.open(checked, 0);
   return {
     recognise: (bytes) => void codec.recognise(bytes, 0, bytes.length),
     frame: (bytes) => void dialect.frame?.(bytes, 0, bytes.length, state()),
@@ -198,8 +199,8 @@ function growth(longest: number, prepare: (size: number) => () => void): string 
 
 /** Processor time of one call, µs. */
 function cpuOf(work: () => void): number {
-  const before = process.cpuUsage();
+  const before = process.threadCpuUsage();
   work();
-  const { user, system } = process.cpuUsage(before);
+  const { user, system } = process.threadCpuUsage(before);
   return user + system;
 }
