@@ -50,7 +50,7 @@ async function streamed(): Promise<string> {
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  server = await ApiServer.start({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url, FIXGATE_WORKERS: '1' });
+  server = await ApiServer.start({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url });
   for (const [id, account] of [
     [HIS, A],
     [PASSED, A],
