@@ -267,6 +267,12 @@ describe('the screens', () => {
     await page.waitForSelector('dialog[open] button.danger:not(:disabled)');
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog[open]', { hidden: true });
+    // What is asked of one device is not asked of the next.
+    await press(page, 'button.danger');
+    await page.waitForSelector('dialog[open]');
+    await show(page, `device/${DEVICE}/data`);
+    await eventually(async () => expect(await page.$eval('h1', ({ textContent }) => textContent)).toBe(DEVICE));
+    expect(await page.$('dialog[open]')).toBeNull();
     expect(faults).toEqual([]);
   });
 
@@ -281,6 +287,10 @@ describe('the screens', () => {
     await page.type('textarea', 'not hex at all');
     await press(page, 'form button.main');
     await page.waitForSelector('.refused');
+    // Another link, while the screen is open.
+    await show(page, `decode?protocol=teltonika&hex=${FRAME}`);
+    await reads(page, '1 message of teltonika');
+    expect(await page.$('.refused')).toBeNull();
     expect(faults).toEqual([]);
   });
 

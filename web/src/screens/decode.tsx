@@ -33,6 +33,10 @@ interface Decoded {
 /** What bytes mean. Nothing is kept. */
 export function Decode(): JSX.Element {
   const { query } = place.value;
+  return <DecodeOf key={query.toString()} query={query} />;
+}
+
+function DecodeOf({ query }: { readonly query: URLSearchParams }): JSX.Element {
   const [text, setText] = useState((query.get('hex') ?? '').replaceAll(' ', '\n'));
   const [protocol, setProtocol] = useState(query.get('protocol') ?? '');
   const [transport, setTransport] = useState('');
