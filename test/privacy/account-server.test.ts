@@ -50,7 +50,7 @@ async function streamed(): Promise<string> {
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  server = await ApiServer.start({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url });
+  server = await ApiServer.start({ ...OWN_ENGINE, FIXGATE_REDIS_URL: redis.url, FIXGATE_WORKERS: '1' });
   for (const [id, account] of [
     [HIS, A],
     [PASSED, A],
@@ -124,7 +124,10 @@ describe.skipIf(!chdbInstalled)('erasing an account', () => {
     expect(await streamed()).not.toContain('48.1371');
     expect(await rows(`account = '${B}'`)).toBe(ofB);
     expect(filesWith(server.running.dataDir, OF_B)).not.toEqual([]);
-    expect(await server.call('GET', `/v1/devices/${PASSED}/state`)).toMatchObject({ status: 200, body: { place: PLACE_B } });
+    // Places come every ten seconds when nobody looks.
+    await eventually(async () =>
+      expect(await server.call('GET', `/v1/devices/${PASSED}/state`)).toMatchObject({ status: 200, body: { place: PLACE_B } }),
+    );
     expect((await server.call('GET', `/v1/accounts/${B}/data`)).status).toBe(404);
   });
 

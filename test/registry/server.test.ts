@@ -222,8 +222,10 @@ describe('an open registry', () => {
     const { body } = await api.call('GET', `/v1/devices/${UNIT}/statements`);
     const [made] = Object(body)['statements'];
     expect([made.account, made.units.map(({ unit }: { unit: string }) => unit)]).toEqual(['acme', [UNIT, NEXT]]);
-    const { events } = (await api.call('GET', `/v1/events?device=${UNIT}&type=unit_replaced`)).body;
-    expect(events).toMatchObject([{ device: UNIT, data: { unit: NEXT, before: UNIT, reason: 'broken' } }]);
+    await eventually(async () => {
+      const { events } = (await api.call('GET', `/v1/events?device=${UNIT}&type=unit_replaced`)).body;
+      expect(events).toMatchObject([{ device: UNIT, data: { unit: NEXT, before: UNIT, reason: 'broken' } }]);
+    });
     for (const path of [`/v1/devices/${UNIT}/export`, '/v1/accounts/acme/export']) {
       const files = unzipped(Buffer.from(await (await api.fetch(path)).arrayBuffer()));
       const units = objects(files.get('units.ndjson'));
