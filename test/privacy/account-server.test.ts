@@ -124,7 +124,7 @@ describe.skipIf(!chdbInstalled)('erasing an account', () => {
     expect(await streamed()).not.toContain('48.1371');
     expect(await rows(`account = '${B}'`)).toBe(ofB);
     expect(filesWith(server.running.dataDir, OF_B)).not.toEqual([]);
-    // Places come every ten seconds when nobody looks.
+    // Places come every ten seconds when no client looks.
     await eventually(async () =>
       expect(await server.call('GET', `/v1/devices/${PASSED}/state`)).toMatchObject({ status: 200, body: { place: PLACE_B } }),
     );
