@@ -40,8 +40,7 @@ export function canBlock(bytes: Bytes, k: number, end: number, out: FrameResult)
   let p = k + 1;
   for (let bit = 0; bit < 22 && p < end; bit++) {
     if (((mask >>> bit) & 1) === 0) continue;
-    if (width(p) > 0) canValue(bytes, p, bit, out);
-    p++;
+    canValue(bytes, p++, bit, out);
   }
   if (((mask / 0x20000000) & 1) === 0) return p;
   for (let ahead = p; ahead < p + 8 && ahead < end; ahead++) if (isHex(bytes, ahead, 8)) return secondMask(bytes, ahead, end, out);
@@ -159,8 +158,7 @@ export function obdBlock(bytes: Bytes, k: number, end: number, out: FrameResult)
   let p = k + 1;
   for (let bit = 0; bit < 20 && p < end; bit++) {
     if (((mask >>> bit) & 1) === 0) continue;
-    if (width(p) > 0) obdValue(bytes, p, bit, out);
-    p++;
+    obdValue(bytes, p++, bit, out);
   }
   return p;
 }

@@ -312,6 +312,142 @@ describe('values of a vehicle bus', () => {
     expect(can(mask, fields)['attrs']).toEqual({ can_state: 1, ...attrs });
   });
 
+  const PLACE = '1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,';
+  const VIN = '1HGCM82633A004352';
+
+  it.each([
+    [3, 'fuel_used_l', 1],
+    [4, 'rpm', 1],
+    [5, 'obd_speed_kmh', 1],
+    [6, 'coolant_c', 1],
+    [9, 'range_m', 100],
+    [10, 'accelerator_pct', 1],
+    [11, 'can_engine_hours_s', 3600],
+    [12, 'driving_s', 3600],
+    [13, 'idle_s', 3600],
+    [14, 'idle_fuel_l', 1],
+    [15, 'axle_weight_kg_2', 1],
+    [20, 'overspeed_time', 1],
+    [21, 'engine_overspeed_time', 1],
+  ])('CAN bit %d is the number %s', (bit, name, scale) => {
+    const mask = (2 ** bit + 2).toString(16).padStart(8, '0');
+    for (const [field, value] of [
+      ['7.5', 7.5],
+      ['0', 0],
+    ] as const)
+      expect(can(mask, `2,${field},`)['attrs']).toEqual({ can_state: 1, ignition: true, [name]: value * scale });
+    for (const none of ['', 'x', 'nan', '7.5x']) expect(can(mask, `2,${none},`)['attrs'], none).toEqual({ can_state: 1, ignition: true });
+  });
+
+  it.each([
+    ['00010000', 'AB,', { tachograph_bits: 0xab }],
+    ['00020000', '0,', { indicator_bits: 0 }],
+    ['00040000', '1F,', { light_bits: 31 }],
+    ['00080000', '03,', { door_bits: 3 }],
+    ['00010000', 'xy,', {}],
+    ['00010000', ',', {}],
+    ['00000001', `${VIN},`, { vin: VIN }],
+    ['00000001', `${VIN}0,`, {}],
+    ['00000001', `${VIN.slice(1)},`, {}],
+    ['00000002', 'x,', {}],
+    ['00000002', ',', {}],
+    ['00000004', 'H0,', { can_odometer_m: 0 }],
+    ['00000004', 'Hx,', {}],
+    ['00000080', 'M0,', { fuel_consumption: 0 }],
+    ['00000080', 'L/H0,', { fuel_rate_lph: 0 }],
+    ['00000080', 'Mx,', {}],
+    ['00000080', 'M-1,', {}],
+    ['00000080', 'L/H-1,', {}],
+    ['00000080', 'L/Hx,', {}],
+    ['00000080', 'L1234,', {}],
+    ['00000080', 'X/H5,', {}],
+    ['00000100', 'P0,', { fuel_pct: 0 }],
+    ['00000100', 'Px,', {}],
+    ['00000100', 'L-1,', {}],
+    ['00000100', ',', {}],
+    // Bits 22 to 28 differ by model: what looks like the second mask within eight fields is it, where bit 29 says that there is one.
+    ['00000002', '2,00000001,P55.5,', { ignition: true }],
+    ['20000002', `2,${'1,'.repeat(7)}00000001,P55.5,`, { ignition: true, adblue_pct: 55.5 }],
+    ['20000002', `2,${'1,'.repeat(8)}00000001,P55.5,`, { ignition: true }],
+    ['20000000', '00000001,P0,', { adblue_pct: 0 }],
+    ['20000000', '00000001,P-1,', {}],
+    ['20000000', '00000001,Px,', {}],
+    ['20000000', '00000002,P50,', {}],
+    ['20000000', '0000000F,P5,1,3,4,', { adblue_pct: 5, axle_weight_kg_1: 1, axle_weight_kg_3: 3, axle_weight_kg_4: 4 }],
+    ['20000000', '00000006,5571,8688,', { axle_weight_kg_1: 5571, axle_weight_kg_3: 8688 }],
+    ['20000000', '00000006,x,8688,', { axle_weight_kg_3: 8688 }],
+    ['20000000', `00000006,5571,${PLACE}`, { axle_weight_kg_1: 5571 }],
+    // Tachograph and analogue input have no meaning of ours, and take their place.
+    ['20000000', '000003F0,1,2,3,4,5.5,6.5,', { engine_braking_factor: 5.5, pedal_braking_factor: 6.5 }],
+    [
+      '20000000',
+      '00007C00,1,2,3,4,5,',
+      { kick_downs: 1, effective_engine_speed_s: 7200, cruise_control_s: 10_800, kick_down_s: 14_400, brake_applications: 5 },
+    ],
+    [
+      '20000000',
+      '000F8000,D1, D2 ,A B,C,X 1,',
+      { driver_id: 'D1', driver_2_id: 'D2', driver_name: 'A B', driver_2_name: 'C', plate: 'X 1' },
+    ],
+    ['20000000', `00018000,,${'x'.repeat(64)},`, { driver_2_id: 'x'.repeat(64) }],
+    ['20000000', `00018000,${'x'.repeat(65)},D2,`, { driver_2_id: 'D2' }],
+  ])('CAN %s with %s: %j', (mask, fields, attrs) => {
+    expect(can(mask, fields)['attrs']).toEqual({ can_state: 1, ...attrs });
+  });
+
+  it('CAN has its state in front of its mask, which is one of the first five fields', () => {
+    const sent = (fields: string): Record<string, unknown> => read(report('CAN', fields));
+    expect(sent('0,x,00000002,2,')['attrs']).toEqual({ ignition: true });
+    expect(sent('0,0,00000002,2,')['attrs']).toEqual({ can_state: 0, ignition: true });
+    expect(sent('0,0,0,3,00000002,2,')['attrs']).toEqual({ can_state: 3, ignition: true });
+    expect(sent('0,0,0,0,3,00000002,2,')['attrs']).toEqual({});
+    expect(sent(`0,0,0,0,3,00000002,2,${PLACE}`)).toMatchObject({ kind: 'fix', lat: 31.222073, attrs: {} });
+    expect(sent('0,1,0000002,2,')['attrs']).toEqual({});
+    expect(sent('0,1,00000000,')['attrs']).toEqual({ can_state: 1 });
+  });
+
+  it('CAN without a place has its cell at its end, where bit 31 says that there is one', () => {
+    const cells = [{ mcc: 460, mnc: 0, lac: 0x18d8, cid: 0x6141 }];
+    const behind = ',,,,,,,0460,0000,18d8,6141,00,';
+    for (const mask of ['80000002', 'C0000002']) expect(can(mask, `2,${behind}`)).toMatchObject({ kind: 'status', ignition: true, cells });
+    expect(can('80000000', behind)['cells']).toEqual(cells);
+    expect(can('40000002', `2,${behind}`)['cells']).toBeUndefined();
+  });
+
+  it.each([
+    ['000001', `${VIN},`, { vin: VIN }],
+    ['000001', `${VIN}0,`, {}],
+    ['000002', '0,', { obd_connected: false }],
+    ['000002', '5,', { obd_connected: true }],
+    ['000002', 'x,', {}],
+    ['000002', ',', {}],
+    ['000400', '0,', { mil: false }],
+    ['000400', '1,', { mil: true }],
+    ['000400', 'x,', {}],
+    // The list of PIDs, and bits that are none.
+    ['060008', '12345678,1,2,', {}],
+    [
+      '0003F4',
+      '12500,800,50,90,7.5,1,2,',
+      {
+        ...{ obd_v: 12.5, rpm: 800, obd_speed_kmh: 50, coolant_c: 90, fuel_consumption: 7.5 },
+        ...{ dtc_cleared_distance_m: 1000, mil_distance_m: 2000 },
+      },
+    ],
+    ['0003F4', '12500,,nan,90,Inf,x,2,', { obd_v: 12.5, coolant_c: 90, mil_distance_m: 2000 }],
+    ['09E800', '3,1,2,4,6,7,', { dtc_count: 3, throttle_pct: 1, engine_load_pct: 2, fuel_pct: 4, obd_protocol: 6, obd_odometer_m: 7000 }],
+    ['001000', '030043008001C1AB,', { dtc: 'P0300,C0300,B0001,U01AB' }],
+    ['001000', 'c1ab,', { dtc: 'U01AB' }],
+    ['001000', '01234,', {}],
+    ['001000', '012x,', {}],
+    ['001000', 'x123,', {}],
+    ['001000', ',', {}],
+    ['001000', `${'0301'.repeat(100)},`, { dtc: new Array(100).fill('P0301').join(',') }],
+    ['001000', `${'0301'.repeat(101)},`, {}],
+  ])('OBD %s with %s: %j.', (mask, fields, attrs) => {
+    expect(read(report('OBD', `0,${mask},${fields}`))['attrs']).toEqual(attrs);
+  });
+
   it.each([
     ['000012', '1,', { obd_connected: true }],
     ['000012', '1,800,', { obd_connected: true, rpm: 800 }],
@@ -533,6 +669,8 @@ describe('a list of GTERI', () => {
     expect(added('00000100', `1,${tag(2934)}`)).toEqual(VOLTS);
     // The block of the vehicle's bus begins with two fields, of which the second is a mask.
     expect(added('00000104', `2,00000000,1,${tag(2934)}`)).toEqual(VOLTS);
+    // Where the second mask of the bus ends, too.
+    expect(added('00000104', `2,20000000,00000001,P55.5,1,${tag(2934)}`)).toEqual({ adblue_pct: 55.5, ...VOLTS });
     for (const none of ['0', '', '0000000', '0000000x', '000000000']) expect(added('00000104', `2,${none},1,${tag(2934)}`)).toEqual({});
     for (const bit of ['00000120', '00000140', '00000180']) expect(added(bit, `1,${tag(2934)}`)).toEqual({});
     // Accessories that the mask does not name.
@@ -682,6 +820,137 @@ describe('accessories', () => {
   it('have several fields where both end there', () => {
     // With one field the third of the first would be the mask of the second.
     expect(volts(`2,0,0080,1,0,0007,0,0008,2934,${PLACE}`)).toEqual([2.934]);
+  });
+});
+
+describe('reports that are not a head, a position and a tail', () => {
+  const PLACE = '1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,00,';
+  const attrs = (name: string, fields: string): unknown => read(report(name, fields))['attrs'];
+  const withPlace = (name: string, fields: string): unknown => {
+    const { kind, lat, lon, attrs: said } = read(report(name, fields + PLACE));
+    expect([kind, lat, lon], fields).toEqual(['fix', 31.222073, 121.354335]);
+    return said;
+  };
+
+  it.each([
+    ['3,1,', { output_number: 3, output_on: true }],
+    ['0,0,', { output_number: 0, output_on: false }],
+    ['12,1,', { output_number: 12, output_on: true }],
+    ['123,1,', { output_on: true }],
+    ['x,1,', { output_on: true }],
+    [',1,', { output_on: true }],
+    ['3,2,', { output_number: 3 }],
+    ['3,x,', { output_number: 3 }],
+    ['3,', {}],
+    ['', {}],
+  ])('GTDOS %s: %j', (fields, said) => {
+    expect(attrs('DOS', fields)).toEqual(said);
+    if (fields.length > 3) expect(withPlace('DOS', fields)).toEqual(said);
+  });
+
+  it.each([
+    ['abc,', 'abc'],
+    ['a,b,c,d,e,', 'a,b,c,d,e'],
+    ['', undefined],
+    [',', undefined],
+  ])('GTDAT %s: %j', (fields, data) => {
+    expect(attrs('DAT', fields)).toEqual(data === undefined ? {} : { data });
+  });
+  it('GTDAT with a place has its data in front of it, behind three fields where there are so many', () => {
+    expect(withPlace('DAT', 'abc,')).toEqual({ data: 'abc' });
+    expect(withPlace('DAT', 'a,b,c,')).toEqual({ data: 'a,b,c' });
+    expect(withPlace('DAT', '0,,,abc,')).toEqual({ data: 'abc' });
+    expect(withPlace('DAT', '0,,,a,b,')).toEqual({ data: 'a,b' });
+    expect(withPlace('DAT', '0,,,,')).toEqual({});
+  });
+
+  const hexOf = (text: string): string => Buffer.from(text).toString('hex');
+  const COMB = 'COMB,0,94.0,-1.0,';
+  it.each([
+    // Three reserved fields, the type, and the length of the data: as they are, or in hex.
+    [',,,0,5,hello,', { data: 'hello' }],
+    [',,,0,5,a,b,c,', { data: 'a,b,c' }],
+    [`,,,0,5,${hexOf('hello')},`, { data: 'hello' }],
+    [`,,,0,3,${hexOf(' ~\n')},`, { data: '~' }],
+    // Not text: the digits.
+    [`,,,0,2,${hexOf('a\x1f')},`, { data: '611f' }],
+    [`,,,0,2,${hexOf('a\x7f')},`, { data: '617f' }],
+    [`,,,0,2,xyzw,`, { data: 'xyzw' }],
+    [`,,,0,${COMB.length},${COMB},`, { data: COMB, fuel_sensor: 94 }],
+    [`,,,0,${COMB.length},${hexOf(COMB)},`, { data: COMB, fuel_sensor: 94 }],
+    [`,,,0,${COMB.length + 4},${hexOf(`a\r\n${COMB}\n`)},`, { data: `a\n${COMB}`, fuel_sensor: 94 }],
+    // Of another length: all that is behind the type of the data.
+    [',,,0,6,hello,', { data: '0,6,hello' }],
+    [',,,0,0,,', { data: '0,0,' }],
+    [`,,,0,99,${COMB}`, { data: `0,99,${COMB.slice(0, -1)}` }],
+    // Reserved fields that differ in number.
+    [',0,5,hello,', { data: 'hello' }],
+    [',,,,,0,5,hello,', { data: 'hello' }],
+    ['', {}],
+    [',,,', {}],
+  ])('GTDTT %j: %j', (fields, said) => {
+    expect(attrs('DTT', fields)).toEqual(said);
+    if (fields.endsWith('hello,') || fields.endsWith('7f,')) expect(withPlace('DTT', fields)).toEqual(said);
+  });
+
+  const CELLS = [
+    { mcc: 460, mnc: 0, lac: 0x18d8, cid: 0x6141, rssi_dbm: -80 },
+    { mcc: 460, mnc: 1, lac: 0x18d9, cid: 0x6142, rssi_dbm: -70 },
+    { mcc: 460, mnc: 2, lac: 0x18da, cid: 0x6143, rssi_dbm: -60 },
+  ];
+  const [A, B, C] = ['0460,0000,18d8,6141,30,', '0460,0001,18d9,6142,40,', '0460,0002,18da,6143,50,'];
+  it('GTLBS has trigger, type, battery, motion and the cells, the serving one first', () => {
+    const lbs = (fields: string, cells: string): Record<string, unknown> => read(report('LBS', `${fields}${cells}`));
+    expect(lbs('SOS,1,92,,22,,,,', `${A},${B},${C},`)).toMatchObject({
+      attrs: { trigger: 'SOS', report_type: 1, battery_pct: 92, ignition: true, motion: true },
+      cells: CELLS,
+    });
+    for (const [motion, said] of [
+      ['0', { motion: false }],
+      ['1', { motion: true }],
+      ['2', {}],
+      ['41', { motion: false }],
+      ['11', { ignition: false, motion: false }],
+      ['99', {}],
+      ['', {}],
+    ] as const)
+      expect(lbs(`,x,,,${motion},,,,`, `${A},`)['attrs'], motion).toEqual(said);
+    for (const [trigger, said] of [
+      ['12345678', { trigger: '12345678' }],
+      ['123456789', {}],
+      ['', {}],
+    ] as const)
+      expect(lbs(`${trigger},,,,,,,,`, '')['attrs'], trigger).toEqual(said);
+  });
+
+  it('GTGSM has its trigger where others have a name, and the serving cell last', () => {
+    const gsm = (trigger: string, cells: string): Record<string, unknown> =>
+      read(Buffer.from(`+RESP:GTGSM,2F0101,135790246811220,${trigger},${cells}20260214013300,0123$`));
+    expect(gsm('SOS', `${B},${C},${A},`)).toMatchObject({ kind: 'status', attrs: { trigger: 'SOS' }, cells: CELLS });
+    expect(gsm('123456789', `${A},`)).toMatchObject({ attrs: {}, cells: CELLS.slice(0, 1) });
+    expect(gsm('', '')['attrs']).toEqual({});
+  });
+
+  it('GTWIF has access points, and the battery at its end', () => {
+    const wif = (fields: string): Record<string, unknown> => read(report('WIF', fields));
+    const points = '2,aabbccddee01,-60,,,,AABBCCDDEE02,-151,,,,';
+    const wifi = [{ mac: 'aa:bb:cc:dd:ee:01', rssi_dbm: -60 }, { mac: 'aa:bb:cc:dd:ee:02' }];
+    expect(wif(`${points},92,`)).toMatchObject({ attrs: { battery_pct: 92 }, wifi });
+    expect(wif(`${points}92,`)).toMatchObject({ attrs: { battery_pct: 92 }, wifi });
+    expect(wif(`${points},101,`)['attrs']).toEqual({});
+    // What ends with an access point has no battery there.
+    expect(wif('1,aabbccddee01,-60,,,92,')).toMatchObject({ attrs: {}, wifi: wifi.slice(0, 1) });
+    expect(wif('0,')['attrs']).toEqual({});
+  });
+
+  it('GTBAA says which alarm it is', () => {
+    for (const [code, said] of [
+      ['00', { event_code: 0 }],
+      ['0A', { event_code: 10 }],
+      ['xy', {}],
+      ['', {}],
+    ] as const)
+      expect(withPlace('BAA', `7,6,2,${code},0008,2980,`), code).toEqual({ ...said, tag_1_battery_v: 2.98 });
   });
 });
 
