@@ -293,8 +293,10 @@ describe('teltonika values at their limits', () => {
     // Behind it a value of another type, which as a structure would be a name.
     expect(tag(`0208${advertisement}0309414243444546474849`)).toEqual({ tag_1_proximity: 'near', tag_1_temperature_c: 25 });
     // Flags 7, a temperature, a humidity, no magnet.
-    expect(tag(`020a${advertisement}0509`)).toMatchObject({ tag_1_temperature_c: -1.02, tag_1_humidity_pct: 8, tag_1_magnet: false });
-    expect(tag(`020a${advertisement}0509`)).not.toHaveProperty('tag_1_name');
+    for (const over of ['0209', '0309', '0509'])
+      expect(tag(`020a${advertisement}${over}`), over).toEqual({
+        ...{ tag_1_proximity: 'near', tag_1_temperature_c: -1.02, tag_1_humidity_pct: 8, tag_1_magnet: false },
+      });
   });
 
   /** What a beacon says: flags, and what follows its id. */
