@@ -135,15 +135,42 @@ describe('a sink that is away', () => {
     await vi.advanceTimersByTimeAsync(20_000);
     expect(rig.said.splice(0)).toEqual([line('refused')]);
     sink.reason = 'no route';
-    await vi.advanceTimersByTimeAsync(60_000);
+    await vi.advanceTimersByTimeAsync(35_000);
+    expect(rig.said.splice(0)).toEqual([]);
+    await vi.advanceTimersByTimeAsync(25_000);
     expect(rig.said.splice(0)).toEqual([line('no route')]);
-    // Those that are kept to be compared with are bounded.
+    // Those that are kept to be compared with are a hundred or so: the first are forgotten, and said again.
     rig.loop.hurry(true);
     for (let i = 0; i < 200; i++) {
       sink.reason = `reason ${i}`;
       await vi.advanceTimersByTimeAsync(50);
     }
     expect(rig.said.splice(0)).toHaveLength(200);
+    for (const known of [199, 150, 0]) {
+      sink.reason = `reason ${known}`;
+      await vi.advanceTimersByTimeAsync(50);
+    }
+    expect(rig.said.splice(0)).toEqual([line('reason 0')]);
+    await rig.loop.stop();
+  });
+
+  it('is said again after exactly a minute', async () => {
+    let now = T;
+    rig = looping(data, sink, { now: () => now, elapsed: () => Date.now() });
+    rig.loop.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(rig.said.splice(0)).toHaveLength(1);
+    for (const [later, times] of [
+      [59_999, 0],
+      [60_000, 1],
+      [119_999, 0],
+      [120_000, 1],
+    ] as const) {
+      now = T + later;
+      rig.loop.hurry(true);
+      await vi.advanceTimersByTimeAsync(50);
+      expect([later, rig.said.splice(0).length]).toEqual([later, times]);
+    }
     await rig.loop.stop();
   });
 
@@ -160,6 +187,99 @@ describe('a sink that is away', () => {
     await expect(rig.loop.between(work)).rejects.toMatchObject(refused);
     await vi.advanceTimersByTimeAsync(HOUR);
     expect([asked(), work.mock.calls.length, vi.getTimerCount()]).toEqual([[], 0, 0]);
+  });
+});
+
+describe('without time that passes', () => {
+  let sink: MemorySink;
+  let rig: Rig;
+
+  /** Answers when it is told to. */
+  class SlowSink extends MemorySink {
+    readonly answer = Promise.withResolvers<void>();
+
+    override async open(): ReturnType<MemorySink['open']> {
+      const position = await super.open();
+      await this.answer.promise;
+      return position;
+    }
+  }
+
+  const start = (made: MemorySink): void => {
+    sink = made;
+    rig = looping(data, sink, { now: () => Date.now(), elapsed: () => Date.now() });
+    rig.loop.start();
+  };
+  /** It waits for what comes, or for the next attempt. */
+  const rests = (): Promise<void> => eventually(() => expect(vi.getTimerCount()).toBe(1));
+
+  beforeEach(() => {
+    vi.useFakeTimers({ now: T, toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  });
+  afterEach(async () => {
+    await rig.loop.stop();
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+
+  it('a sink that rests has done what is to be done between two batches, and what that asks for', async () => {
+    start(new MemorySink());
+    await rests();
+    const done: number[] = [];
+    const work = async (n: number): Promise<void> => void done.push(n);
+    const first = rig.loop.between(async () => {
+      void rig.loop.between(() => work(2));
+      await work(1);
+    });
+    await first;
+    await eventually(() => expect(done).toEqual([1, 2]));
+    expect(Date.now()).toBe(T);
+    await rests();
+  });
+
+  it('a stop ends the rest of a sink', async () => {
+    start(new MemorySink());
+    await rests();
+    await rig.loop.stop();
+    expect([vi.getTimerCount(), Date.now()]).toEqual([0, T]);
+  });
+
+  it.each(['answers', 'fails'])('a stop waits for a sink that is being reached, and for nothing behind it when it %s', async (how) => {
+    const slow = new SlowSink();
+    start(slow);
+    await eventually(() => expect(slow.opens).toBe(1));
+    const stopped = vi.fn();
+    const stopping = rig.loop.stop().then(stopped);
+    await remains(() => expect(stopped).not.toHaveBeenCalled(), 20);
+    if (how === 'answers') slow.answer.resolve();
+    else slow.answer.reject(new Error('away'));
+    await stopping;
+    expect([slow.opens, vi.getTimerCount(), Date.now()]).toEqual([1, 0, T]);
+  });
+
+  it('a sink that was there is asked again soon when it goes away, and is degraded from then on, whatever it was concerned about', async () => {
+    const away = new MemorySink();
+    away.away = true;
+    start(away);
+    await vi.advanceTimersByTimeAsync(16_360);
+    expect(away.opens).toBe(10);
+    away.away = false;
+    Object.assign(away, { concern: 'it evicts keys' });
+    await vi.advanceTimersByTimeAsync(5_000);
+    await eventually(() => expect(rig.loop.health).toMatchObject({ reason: 'it evicts keys', since: Date.now() }));
+    const since = Date.now();
+    await rests();
+    await vi.advanceTimersByTimeAsync(5_000);
+    await rests();
+    expect(rig.loop.health).toMatchObject({ since });
+    away.away = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    await eventually(() => expect(rig.loop.health).toMatchObject({ reason: 'the memory sink is away', since: since + 10_000 }));
+    await rests();
+    const before = away.opens;
+    await vi.advanceTimersByTimeAsync(50);
+    expect(away.opens).toBe(before + 1);
   });
 });
 

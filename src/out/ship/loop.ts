@@ -115,7 +115,7 @@ export class Loop {
 
   /** Everything up to here has been delivered; 0 while the sink has not said where it stands. */
   delivered(slot: string): number {
-    return this.#known ? (this.#came.get(slot) ?? this.#stood(slot)) : 0;
+    return this.#came.get(slot) ?? this.#stood(slot);
   }
 
   /** Delivers without waiting for company or for the end of a back-off. */
