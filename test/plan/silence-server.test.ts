@@ -14,7 +14,7 @@ function record(time: number, isFix: boolean, speedKmh = 0): Uint8Array {
 }
 
 it('on a whole server: silent, back, receiver lost and back, once each', async () => {
-  const server = await ApiServer.start();
+  const server = await ApiServer.start({ FIXGATE_WORKERS: '1' });
   const imei = '356307042441013';
   let device: TcpDevice | undefined;
   try {

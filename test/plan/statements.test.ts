@@ -13,7 +13,7 @@ it('is what the device counted at its socket, and the same to the byte after a k
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-statements-'));
   const step = join(directory, 'step');
   writeFileSync(step, '0');
-  const env = { FIXGATE_TEST_CLOCK: step };
+  const env = { FIXGATE_TEST_CLOCK: step, FIXGATE_WORKERS: '1' };
   const dataDir = join(directory, 'data');
   let server = await ApiServer.start(env, { dataDir });
   try {

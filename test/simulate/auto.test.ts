@@ -4,7 +4,7 @@ import { Server } from '../helpers/server.ts';
 
 let server: Server;
 beforeAll(async () => {
-  server = await Server.start();
+  server = await Server.start({ FIXGATE_WORKERS: '1' });
 });
 afterAll(async () => {
   await server.stop();

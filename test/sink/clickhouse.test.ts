@@ -11,6 +11,7 @@ import { Decoder } from '../../src/out/ship/decoder.ts';
 import { listParked, retryParked } from '../../src/out/ship/parked.ts';
 import { ERASED_TABLES, KEPT_TABLES } from '../../src/out/sink/clickhouse/erase.ts';
 import { migrate } from '../../src/out/sink/clickhouse/migrate.ts';
+import { MIGRATIONS } from '../../src/out/sink/clickhouse/schema.ts';
 import { checkClickHouse, createClickHouseSink } from '../../src/out/sink/clickhouse/sink.ts';
 import { Batch } from '../../src/out/sink/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
@@ -620,7 +621,8 @@ describe.skipIf(!chdbInstalled)('ClickHouse', () => {
     /** One migration is waiting, and somebody has the lock. */
     async function lockedBy(holder: string): Promise<void> {
       await migrate(server.client, 'fixgate', 'me');
-      await server.client.command({ query: 'ALTER TABLE fixgate.migrations DELETE WHERE number = 11 SETTINGS mutations_sync = 2' });
+      const forget = `ALTER TABLE fixgate.migrations DELETE WHERE number = ${MIGRATIONS.at(-1)?.number}`;
+      await server.client.command({ query: `${forget} SETTINGS mutations_sync = 2` });
       await server.client.command({ query: `CREATE TABLE fixgate.migration_lock (unused UInt8) ENGINE = Memory COMMENT '${holder}'` });
     }
 

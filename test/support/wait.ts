@@ -8,14 +8,14 @@ import type { Random } from '../../src/simulate/random.ts';
 
 /** Bounds of the pause between two looks, ms. It grows, so that a long wait costs the machine little. */
 const FIRST_MS = 2;
-const LAST_MS = 200;
+const LAST_MS = 300;
 /** Below the time limit of a test (vitest.config.ts), so that it fails with what was still wrong. */
 const LIMIT_MS = 120_000;
 
 /** Calls it until it neither throws nor rejects, and returns what it returned. Rejects with its last error after two minutes. */
 export async function eventually<T>(look: () => T | Promise<T>): Promise<T> {
   const since = performance.now();
-  for (let pause = FIRST_MS; ; pause = Math.min(LAST_MS, pause * 1.5)) {
+  for (let pause = FIRST_MS; ; pause = Math.min(LAST_MS, pause * 2)) {
     try {
       return await look();
     } catch (error) {
@@ -27,7 +27,7 @@ export async function eventually<T>(look: () => T | Promise<T>): Promise<T> {
 
 /** Looks until the condition holds; the test's own time limit ends a wait that never does. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let pause = FIRST_MS; !(await condition()); pause = Math.min(LAST_MS, pause * 1.5)) await pass(pause);
+  for (let pause = FIRST_MS; !(await condition()); pause = Math.min(LAST_MS, pause * 2)) await pass(pause);
 }
 
 /**
