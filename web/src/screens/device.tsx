@@ -43,14 +43,9 @@ const TABS: readonly (readonly [id: string, name: string, scope: string])[] = [
   ['data', 'Data', 'read'],
 ];
 
-/** Why this one does, or does not, what it should. Nothing that was asked, typed or shown of one device is left when another is opened. */
+/** Why this one does, or does not, what it should. */
 export function Device(): JSX.Element {
-  const [device = ''] = place.value.args;
-  return <OneDevice key={device} device={device} />;
-}
-
-function OneDevice({ device }: { readonly device: string }): JSX.Element {
-  const asked = place.value.args[1];
+  const [device = '', asked = ''] = place.value.args;
   const id = encodeURIComponent(device);
   const tabs = TABS.filter(([, , scope]) => may(scope));
   const tab = tabs.find(([one]) => one === asked)?.[0] ?? tabs[0]?.[0] ?? '';
