@@ -14,7 +14,7 @@ export function extended(b: Bytes, p: number, q: number, state: Jt808State, out:
   const n = q - p;
   if (n < 4) return;
   if (b[p] === 0x55 && b[p + 1] === 0x54 && b[p + 2] === 0x43) {
-    zone(plain(b, p, q), state, out);
+    zone(plain(b, p, q).replaceAll(' ', ''), state, out);
     return;
   }
   if (u16be(b, p) > 200 && (n - 3) % 5 === 0) {
@@ -152,7 +152,7 @@ function cellText(text: string, out: FrameResult): void {
 function accessPoints(text: string, out: FrameResult): void {
   const parts = text.split(',');
   for (let i = 0; i + 1 < parts.length && i < 10; i += 2) {
-    const address = (parts[i] ?? '').toLowerCase().replaceAll(':', '');
+    const address = (parts[i] ?? '').toLowerCase().replaceAll(/[: ]/g, '');
     const dbm = Number(parts[i + 1]);
     if (/^[0-9a-f]{12}$/.test(address)) out.wifi(address.replace(/(..)(?=.)/g, '$1:'), dbm < 0 && dbm >= -128 ? Math.round(dbm) : 0);
   }

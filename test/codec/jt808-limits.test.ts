@@ -167,6 +167,16 @@ describe('a field of the list in item EB', () => {
     ['00d8', '01cc000002287d00001f7180', {}],
     ['00d8', '01cc000000', {}],
     ['00b9', `00${Buffer.from('aa:bb:cc:dd:ee:ff,-60').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff', rssi_dbm: -60 }] }],
+    [
+      '00b9',
+      `00${Buffer.from('aabbccddee01, -60, AA BB CC DD EE 02, -61').toString('hex')}`,
+      {
+        wifi: [
+          { mac: 'aa:bb:cc:dd:ee:01', rssi_dbm: -60 },
+          { mac: 'aa:bb:cc:dd:ee:02', rssi_dbm: -61 },
+        ],
+      },
+    ],
     ['00b9', `00${Buffer.from('AABBCCDDEEFF,-128').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff', rssi_dbm: -128 }] }],
     ['00b9', `00${Buffer.from('aabbccddeeff,-129').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff' }] }],
     ['00b9', `00${Buffer.from('aabbccddeeff,0').toString('hex')}`, { wifi: [{ mac: 'aa:bb:cc:dd:ee:ff' }] }],
@@ -181,6 +191,7 @@ describe('a field of the list in item EB', () => {
       expect(said(`${before}${item(entry('00c6', '03'))}`), 'list').toEqual({ event: 'low_battery' });
       expect(said(`${before}${item('01cc00287d1f7180')}`), 'cells').toEqual({ cells: [{ ...cell, rssi_dbm: -128 }] });
       expect(said(`${before}${item(Buffer.from('UTC+08:00').toString('hex'))}`), 'zone').toEqual({ time_zone: '+08:00' });
+      expect(said(`${before}${item(Buffer.from('UTC +08:00 ').toString('hex'))}`), 'zone').toEqual({ time_zone: '+08:00' });
     }
   });
 

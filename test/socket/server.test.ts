@@ -147,7 +147,7 @@ describe('a whole server', () => {
   });
 });
 
-/** Where nobody listens, as far as one can know. */
+/** A port that was free a moment ago. */
 async function unusedPort(): Promise<number> {
   const gate = net.createServer();
   await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
