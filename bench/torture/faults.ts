@@ -176,8 +176,8 @@ const tornEntry = damaged('torn last entry', tear);
 const flippedBit = damaged('flipped bit', flip);
 /** What was not synchronised is gone. */
 const powerCut = damaged('power cut', cut);
-/** Every damage with one start of the server, which is what costs. */
-export const wreck = damaged('power cut, torn last entry, flipped bit', cut, tear, flip);
+/** Both with one start of the server, which is what costs. */
+export const wreck = damaged('power cut, torn last entry', cut, tear);
 export const DAMAGES: readonly Fault[] = [tornEntry, flippedBit, powerCut];
 
 /** Ahead or back, and then right again: one of the two is a step back. */
