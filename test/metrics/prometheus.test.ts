@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
@@ -10,7 +10,6 @@ import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet } from '../helpers/teltonika.ts';
 import { RedisServer } from '../ship/rig.ts';
-import { OWN_ENGINE } from '../support/engine.ts';
 import { eventually, moment, pause, until } from '../support/wait.ts';
 import { EXPRESSIONS } from './dashboard.ts';
 import { Prometheus } from './prometheus.ts';
@@ -36,6 +35,9 @@ let prometheus: Prometheus;
 let fleet: Fleet;
 let driving: Promise<void>;
 const instances = new Map<Server, string>();
+/** While this file is there, the disk of `server` takes nothing. */
+let hangs = '';
+const PRELOAD = new URL('../helpers/hanging-disk.ts', import.meta.url).href;
 
 beforeAll(async () => {
   redis = await RedisServer.start('--maxmemory-policy', 'allkeys-lru');
@@ -49,7 +51,9 @@ beforeAll(async () => {
   const short = join(redis.directory, 'short.json');
   writeFileSync(short, JSON.stringify({ redis: { maxLength: 1000 } }));
   const redisAndCanary = { FIXGATE_REDIS_URL: redis.url, FIXGATE_CANARY: 'true' };
-  server = await Server.start({ ...OWN_ENGINE, ...redisAndCanary, FIXGATE_WORKERS: '1', FIXGATE_CONFIG: short });
+  hangs = join(redis.directory, 'hangs');
+  const disk = { NODE_OPTIONS: `--import=${PRELOAD}`, HANGING_DISK: hangs };
+  server = await Server.start({ ...redisAndCanary, ...disk, FIXGATE_WORKERS: '1', FIXGATE_CONFIG: short });
   lame = await Server.start({ FIXGATE_WORKERS: '1', FIXGATE_STATE_URL: stateRedis.url, FIXGATE_CONFIG: config });
   for (const one of [server, lame]) instances.set(one, new URL(String((await one.logged('metrics and health'))['http'])).host);
   prometheus = await Prometheus.start(IMPATIENT, [...instances.values()]);
@@ -91,17 +95,15 @@ async function fires(alertname: string, of: Server, labels: Readonly<Record<stri
   seen.add(alertname);
 }
 
-/** Processes run for moments between stops of a second and a half, as where there is no processor time for them, until that is there. */
-async function starved(pids: readonly number[], there: Promise<unknown>): Promise<void> {
+/** Does it again and again, with moments between, until that is there. */
+async function during(there: Promise<unknown>, fault: () => Promise<void>): Promise<void> {
   const random = new Random(17);
-  let isThere = false;
+  let isOver = false;
   const watched = there.finally(() => {
-    isThere = true;
+    isOver = true;
   });
-  while (!isThere) {
-    for (const pid of pids) process.kill(pid, 'SIGSTOP');
-    await pause(1500);
-    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  while (!isOver) {
+    await fault();
     await moment(random, 100, 300);
   }
   await watched;
@@ -140,51 +142,64 @@ describe('the dashboard', () => {
 });
 
 describe('an alert fires on the fault itself', () => {
-  it('when the disk has less than the reserve', async () => {
-    await fires('FixgateDiskLow', lame);
-    await fires('FixgateJournalRefusing', lame, { slot: '0' });
-  });
-
-  it('when there is no room for another connection', async () => {
+  it('when the disk has less than the reserve, when there is no room for another connection, and when the state store is away', async () => {
     const device = await TcpDevice.connect(await lame.port('teltonika'));
-    await fires('FixgateConnectionsFull', lame);
-    device.close();
-  });
-
-  it('when the state store is away', async () => {
     await stateRedis.kill();
-    await fires('FixgateStateStoreAway', lame);
+    await Promise.all([
+      fires('FixgateDiskLow', lame),
+      fires('FixgateJournalRefusing', lame, { slot: '0' }),
+      fires('FixgateConnectionsFull', lame),
+      fires('FixgateStateStoreAway', lame),
+    ]);
+    device.close();
   });
 
   it('when a consumer group has not read what the stream no longer holds', async () => {
     await fires('FixgateStreamTrimmedAhead', server, { stream: 'fixgate:positions', group: 'billing' });
   });
 
-  it('when a store may lose data, and when it is away', async () => {
-    await fires('FixgateSinkConcern', server, { sink: 'redis' });
-    await redis.kill();
-    await fires('FixgateSinkAway', server, { sink: 'redis' });
-    await fires('FixgateSinkBehind', server, { sink: 'redis' });
-  });
+  it('when a store may lose data', () => fires('FixgateSinkConcern', server, { sink: 'redis' }));
 
-  it('when ClickHouse refuses records', async () => {
+  it('when a store is away, when ClickHouse refuses records, and when bytes of the journal are not what was written', async () => {
+    await redis.kill();
     const imei = '356307042449999';
     await server.query(`ALTER TABLE positions ADD CONSTRAINT refused CHECK device != '${imei}'`);
     const device = await TcpDevice.connect(await server.port('teltonika'));
     device.send(handshake(imei));
     device.send(packet(Date.UTC(2026, 0, 1)));
-    await fires('FixgateRecordsParked', server, { sink: 'clickhouse' });
+    await device.until((d) => d.received.length === 5);
+    await damage('0', server.children('shipper'));
+    await Promise.all([
+      fires('FixgateSinkAway', server, { sink: 'redis' }),
+      fires('FixgateSinkBehind', server, { sink: 'redis' }),
+      fires('FixgateRecordsParked', server, { sink: 'clickhouse' }),
+      fires('FixgateJournalDamaged', server),
+    ]);
     device.close();
   });
 
-  it('when bytes of the journal are not what was written', async () => {
-    await damage('0', server.children('shipper'));
-    await fires('FixgateJournalDamaged', server);
+  it('when the disk is slow, and when processes get no processor time', async () => {
+    const [worker = 0] = server.children('worker');
+    await during(fires('FixgateAnswersSlow', server), async () => {
+      writeFileSync(hangs, '');
+      await pause(1500);
+      rmSync(hangs);
+    });
+    await during(fires('FixgateEventLoopLag', server), async () => {
+      process.kill(worker, 'SIGSTOP');
+      await pause(1500);
+      process.kill(worker, 'SIGCONT');
+    });
   });
 
-  it('when processes get no processor time', async () => {
-    const both = ['FixgateEventLoopLag', 'FixgateAnswersSlow'].map((alert) => fires(alert, server));
-    await starved(server.children('worker'), Promise.all(both));
+  it('when most connections are gone', async () => {
+    await eventually(async () => {
+      const [open] = await prometheus.query(`sum(fixgate_connections{instance="${instances.get(server)}"})`);
+      expect(open?.value).toBeGreaterThan(20);
+    });
+    fleet.finish();
+    await driving;
+    await fires('FixgateConnectionsLost', server);
   });
 
   it('when processes keep dying', async () => {
@@ -202,16 +217,6 @@ describe('an alert fires on the fault itself', () => {
     await fires('FixgateCanaryLate', server, { sink: 'redis' });
     await redis.up();
     await fires('FixgateStreamRepeated', server);
-  });
-
-  it('when most connections are gone', async () => {
-    await eventually(async () => {
-      const [open] = await prometheus.query(`sum(fixgate_connections{instance="${instances.get(server)}"})`);
-      expect(open?.value).toBeGreaterThan(20);
-    });
-    fleet.finish();
-    await driving;
-    await fires('FixgateConnectionsLost', server);
   });
 
   it('when the server is gone', async () => {

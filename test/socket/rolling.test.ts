@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { Server } from '../helpers/server.ts';
 import { TcpDevice } from '../helpers/tcp-device.ts';
 import { handshake, packet, udpPacket } from '../helpers/teltonika.ts';
-import { OWN_ENGINE } from '../support/engine.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, pause, until } from '../support/wait.ts';
 
@@ -15,7 +14,7 @@ function serverWith(workers: '1' | '2'): void {
   beforeAll(async () => {
     const listen = workers === '1' ? 'teltonika@127.0.0.1:0' : 'teltonika@127.0.0.1:0,auto@[::]:0';
     // Devices that report without end are heard as long as a worker may finish.
-    server = await Server.start({ ...OWN_ENGINE, FIXGATE_WORKERS: workers, FIXGATE_LISTEN: listen, FIXGATE_DRAIN_MS: '4000' });
+    server = await Server.start({ FIXGATE_WORKERS: workers, FIXGATE_LISTEN: listen, FIXGATE_DRAIN_MS: '4000' });
   });
   afterAll(async () => {
     await server.stop();
