@@ -254,6 +254,18 @@ describe('after a stall', () => {
       },
       ['device_back'],
     ],
+    [
+      'a device that was back and is silent again stays so',
+      async ({ store, time, looks }) => {
+        time.elapsed += LONG;
+        await looks();
+        await speaks(store, 'd-1');
+        await looks();
+        time.elapsed += LONG;
+        await looks();
+      },
+      ['device_silent', 'device_back', 'device_silent'],
+    ],
   ])('%s', async (_name, happens, expected) => {
     const all = await world();
     await all.looks();

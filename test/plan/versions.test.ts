@@ -138,6 +138,7 @@ describe.each(['lmdb', 'Redis'])('versions of a plan, on %s', (kind) => {
     await remains(() => expect(types()).toEqual(['plan_changed 1', 'plan_changed 2']), 1500);
     now = JULY;
     await eventually(() => expect(types()).toEqual(['plan_changed 1', 'plan_changed 2', 'plan_in_force 2']));
+    expect(events.at(-1)).toEqual({ type: 'plan_in_force', plan: 'basic', version: 2, effective: JULY });
     await eventually(async () => expect(await store.get('plans', 'basic')).not.toContain('"notice"'));
     await remains(() => expect(types()).toHaveLength(3), 1500);
   });

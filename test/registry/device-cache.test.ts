@@ -46,6 +46,17 @@ describe.each(['lmdb', 'redis'] as const)('the registry in %s', (kind) => {
     expect(again).toEqual([main]);
   });
 
+  it('1: asks the store once for an id that many ask about at the same time', async () => {
+    let reads = 0;
+    const store = interposed(await stores.open(kind), { beforeRead: () => void reads++ });
+    const registry = registryOf(store);
+    const one = await lookup(registry, 'main-1');
+    const readsOfOne = reads;
+    const all = await Promise.all([1, 2, 3].map(() => lookup(registry, 'main-2')));
+    expect(new Set(all).size).toBe(1);
+    expect([one.id, all[0]?.id, reads]).toEqual(['main-1', 'main-2', 2 * readsOfOne]);
+  });
+
   it('2: a change by another process reaches listener and look-up within a second, also through an alias', async () => {
     const [store, other] = [await stores.open(kind), await stores.open(kind)];
     const registry = registryOf(store, 'closed');

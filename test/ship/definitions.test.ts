@@ -251,6 +251,8 @@ describe('options that are kept', () => {
   test('are those that affect decoding, and never secrets', () => {
     const kept = keptOptions(codec, { zone: '+08:00', answer: 'b', password: 'hunter2' });
     expect(kept).toEqual({ zone: '+08:00' });
+    const options = { zone: 'utc', answer: 'a', password: '' };
+    expect(keptOptions(codec, options)).toBe(keptOptions(codec, options));
     const now = { zone: '-05:00', answer: 'c', password: 'swordfish' };
     expect(readingOptions(codec, kept, now)).toEqual({ zone: '+08:00', answer: 'a', password: 'swordfish' });
     // An option that came with a newer version of the codec, and one that it has no more.

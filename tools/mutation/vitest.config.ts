@@ -7,7 +7,7 @@ const ROOT = join(import.meta.dirname, '../..');
 /** Not here: tests of the text of the sources, which Stryker changes, and those of what only a process can do. */
 const OUT = ['architecture', 'documents', 'references', 'words', 'support/discipline', 'journal/known-errors', 'plan/month'];
 /** Of what these are about, tests run the core beside real stores. */
-const ROOMS = /^test\/(api|command|flow|installation|journal|lock|plan|privacy|registry|ship|sink|socket|state)\//;
+const ROOMS = /^test\/(api|command|flow|installation|journal|lock|plan|privacy|registry|ship|sink|socket|state|unit)\//;
 /** A test runs the core itself when it imports a module of it, on its own or by its rig, */
 const IMPORTS_CORE = /^(import|export) (?!type)[^;]*from '[./]+\/(src\/(base|codec|journal|state|fleet|in|out)|codecs)\//m;
 /** unless it starts a server: there the mutant is not active. What the command line does beside is soon done. */

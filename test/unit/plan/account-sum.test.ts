@@ -31,3 +31,23 @@ it.each([
   expect([sum.provisional, 'hash' in sum]).toEqual([provisional, !provisional]);
   expect(sum).toMatchObject({ records: 5 * all.length, billed_bytes: 3 * all.length });
 });
+
+it('the sum of an account has a network once, with what all devices used there, and apart from what they used of it roaming', () => {
+  const used = (n: number) => ({ bytes_in: n, bytes_out: 0, segments: 0, datagrams: 0, records: 1 });
+  const home = { mcc: 262, mnc: 1, roaming: false };
+  const sum = accountSum(
+    [
+      { ...frozen, networks: [{ ...home, ...used(1) }, { ...home, mnc: 2, ...used(2) }] },
+      { ...frozen, networks: [{ ...home, ...used(4) }, { ...home, roaming: true, ...used(8) }] },
+    ],
+    true,
+  );
+  expect(sum.networks).toHaveLength(3);
+  expect(sum.networks).toEqual(
+    expect.arrayContaining([
+      { ...home, ...used(5), records: 2 },
+      { ...home, mnc: 2, ...used(2) },
+      { ...home, roaming: true, ...used(8) },
+    ]),
+  );
+});

@@ -31,6 +31,7 @@ describe('a billing cycle', () => {
     [18, 'America/Sao_Paulo', '2018-02-18T02:30:00Z', '2018-01-18T02:00:00.000Z', '2018-02-18T03:00:00.000Z'],
     // Midnight comes twice: clocks went from 00:01 back to 23:01.
     [7, 'America/St_Johns', '2010-11-07T02:45:00Z', '2010-11-07T02:30:00.000Z', '2010-12-07T03:30:00.000Z'],
+    [1, 'America/St_Johns', '2009-11-01T02:45:00Z', '2009-11-01T02:30:00.000Z', '2009-12-01T03:30:00.000Z'],
     // The whole day is skipped: it went from 24:00 on the 29th to the 31st.
     [30, 'Pacific/Apia', '2011-12-30T12:00:00Z', '2011-12-30T10:00:00.000Z', '2012-01-29T10:00:00.000Z'],
   ])('anchor %i in %s at %s', (anchor, zone, time, start, end) => {
