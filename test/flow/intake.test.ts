@@ -170,6 +170,10 @@ describe('intake invariants', () => {
     expect(link.closes).toEqual(['journal_refused']);
     expect(link.sent).toHaveLength(1);
     expect(journal.frames).toEqual([]);
+    // What came while nothing was looked at has come all the same.
+    intake.closed('journal_refused');
+    const bytes_in = login.length + toyFixes(2, 1).length + 3 * toyAlive(3).length;
+    expect(journal.events.at(-1)).toMatchObject({ type: 'disconnected', bytes_in });
   });
 
   it('6: of a GT06 unit that has repeated a location no heartbeat is answered behind one that is refused', () => {

@@ -120,6 +120,8 @@ beforeAll(async () => {
         periods: [
           { unit: 'u-a', from: 0, to: SOLD - 10 },
           { unit: 'u-b', from: SOLD - 10, to: OF_BOLT },
+          // Of the moment at which it was passed on.
+          { unit: 'u-c', from: SOLD, to: OF_BOLT },
           { unit: CAR, from: OF_BOLT },
         ],
       },
@@ -179,7 +181,7 @@ const NONE = { statuses: [], settings: [], device: [] };
 
 test('the operator has all of a device', async () => {
   expect(await marksOf({ device: CAR })).toEqual({
-    ...{ device: [CAR], owners: ['acme', 'bolt'], units: ['u-a', 'u-b', CAR] },
+    ...{ device: [CAR], owners: ['acme', 'bolt'], units: ['u-a', 'u-b', 'u-c', CAR] },
     ...{ positions: ['a', 'b', 'late', 'alias'], statuses: [], usage: ['use-a', 'use-b'], frames: ['frame-a', 'frame-b'] },
     events: EVENTS.map(({ id }) => id),
     ...{ cycles: ['cycle-a', 'cycle-b'], statements: ['s-a', 's-part-a', 's-both', 's-b'], commands: ['done', 'unknown', 'open'] },
@@ -190,7 +192,7 @@ test('the operator has all of a device', async () => {
 
 test('3: who has it now has what is of their time', async () => {
   expect(await marksOf({ device: CAR, account: 'bolt' })).toEqual({
-    ...{ device: [CAR], owners: ['bolt'], units: ['u-b', CAR] },
+    ...{ device: [CAR], owners: ['bolt'], units: ['u-b', 'u-c', CAR] },
     ...{ positions: ['b'], statuses: [], usage: ['use-b'], frames: ['frame-b'], events: ['c-b queued', 'c-b answered', 'connected'] },
     ...{ cycles: ['cycle-b'], statements: ['s-b'], commands: ['open'], tests: ['t-b'], cases: ['k-b'] },
     ...{ settings: [`settings of ${CAR}`, 'settings of car-old'], audit: ['b'] },

@@ -12,6 +12,7 @@ import type { Shipper } from '../../src/out/ship/shipper.ts';
 import type { RedisStreamOptions } from '../../src/out/sink/redis-stream/sink.ts';
 import { Random } from '../../src/simulate/random.ts';
 import type { StateStore } from '../../src/state/store.ts';
+import { interposed, type Moments } from '../helpers/interposed-store.ts';
 import { whole } from '../helpers/whole.ts';
 import { Stores } from '../registry/stores.ts';
 import { DEADLINE, dataDirectory, frameOf, RedisServer, redisSink, Slot, ship, streamed } from '../ship/rig.ts';
@@ -50,8 +51,11 @@ afterEach(async () => {
 });
 
 /** Delivers, as a process of its own would: what it knows it reads from the store. */
-async function shipping(options: Partial<RedisStreamOptions> = {}): Promise<{ shipper: Shipper; passed: { entries: number } }> {
-  const routes = new RecipientRoutes(await stores.open('lmdb'), silentLog);
+async function shipping(
+  options: Partial<RedisStreamOptions> = {},
+  moments: Moments = {},
+): Promise<{ shipper: Shipper; passed: { entries: number } }> {
+  const routes = new RecipientRoutes(interposed(await stores.open('lmdb'), moments), silentLog);
   const passed = { entries: 0 };
   const onPassed = (entries: number): void => {
     passed.entries += entries;
@@ -119,6 +123,24 @@ describe('a recipient with a purpose', () => {
     expect(found[2]?.data).toEqual(event?.data);
     expect(await redis.xlen('fixgate:positions')).toBe(5);
     expect(passed).toEqual({ entries: 3 });
+  });
+
+  test('is read once, and again when it has changed', async () => {
+    await recipient('alpha', { purpose: 'insurer' });
+    let readings = 0;
+    const { shipper } = await shipping(
+      {},
+      { beforeRead: (table, key) => void (readings += Number(table === 'recipients' && key === undefined)) },
+    );
+    const deliver = async (n: number): Promise<number> => {
+      fix('a-1', 'acme', T + n);
+      await slot.journal.flush();
+      expect(await shipper.drained(DEADLINE)).toBe(true);
+      return readings;
+    };
+    expect([await deliver(1), await deliver(2), await deliver(3)]).toEqual([1, 1, 1]);
+    await recipient('beta', { purpose: 'insurer' });
+    expect([await deliver(4), await deliver(5)]).toEqual([2, 2]);
   });
 
   test('2: has nothing from before the consent, nor from before it was there', async () => {

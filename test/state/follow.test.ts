@@ -141,6 +141,18 @@ describe.each(['lmdb', 'redis'] as const)('a follower of a table in %s', (kind) 
     await eventually(() => expect(values(one)).toEqual({ a: 2, b: 1 }));
   });
 
+  it('3: the log has what a follower throws of one row', async () => {
+    const store = await open();
+    const one = new Told();
+    const warned: object[] = [];
+    following.push(follow(store, NUMBERS, one, { ...silentLog, warn: (fields) => void warned.push(fields) }));
+    await eventually(() => expect(one.calls).toEqual(['all']));
+    one.fails = 1;
+    await store.write([put('a', 1)]);
+    await eventually(() => expect(values(one)).toEqual({ a: 1 }));
+    expect(warned).toMatchObject([{ error: 'the follower fails' }]);
+  });
+
   it('4: a damaged row is none, is named in the log, and hides no other', async () => {
     const store = await open();
     await store.write([put('a', 1), { table: 'settings', key: 'bad', put: '{"secret' }]);

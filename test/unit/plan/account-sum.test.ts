@@ -37,8 +37,20 @@ it('the sum of an account has a network once, with what all devices used there, 
   const home = { mcc: 262, mnc: 1, roaming: false };
   const sum = accountSum(
     [
-      { ...frozen, networks: [{ ...home, ...used(1) }, { ...home, mnc: 2, ...used(2) }] },
-      { ...frozen, networks: [{ ...home, ...used(4) }, { ...home, roaming: true, ...used(8) }] },
+      {
+        ...frozen,
+        networks: [
+          { ...home, ...used(1) },
+          { ...home, mnc: 2, ...used(2) },
+        ],
+      },
+      {
+        ...frozen,
+        networks: [
+          { ...home, ...used(4) },
+          { ...home, roaming: true, ...used(8) },
+        ],
+      },
     ],
     true,
   );
