@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { deviceSchema } from '../../../src/fleet/registry/device.ts';
+import { type Device, deviceSchema } from '../../../src/fleet/registry/device.ts';
 import { DeviceLookup } from '../../../src/fleet/registry/device-lookup.ts';
 
 const PEER = '192.0.2.1:4000';
@@ -7,7 +7,9 @@ const anywhere = deviceSchema.parse({ id: 'd-1' });
 const here = deviceSchema.parse({ id: 'd-1', networks: ['192.0.2.0/24'] });
 const there = deviceSchema.parse({ id: 'd-1', networks: ['198.51.100.0/24'] });
 
-it.each([
+type Given = readonly [what: string, device: Device | undefined, given: { closed?: true; unread?: true; out?: true }, expected: string];
+
+it.each<Given>([
   ['a known device', anywhere, {}, ''],
   ['one of a closed registry', anywhere, { closed: true }, ''],
   ['an unknown device of an open registry', undefined, {}, ''],
