@@ -139,13 +139,13 @@ function allowed(seconds: number): boolean {
 }
 
 function server(host: string, port: number, udp: boolean): string {
-  if (!new RegExp(HOST).test(host) || !Number.isInteger(port) || port < 1 || port > 65535) return '';
+  if (!new RegExp(HOST).test(host) || !Number.isInteger(port)) return '';
   const address = /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
   return `SERVER,${address ? 0 : 1},${host},${port},${udp ? 1 : 0}#`;
 }
 
 function zone(minutes: number): string {
-  if (!Number.isInteger(minutes) || minutes % 15 !== 0 || Math.abs(minutes) > 765) return '';
+  if (!Number.isInteger(minutes) || minutes % 15 !== 0) return '';
   const side = minutes < 0 ? 'W' : 'E';
   return `GMT,${side},${Math.floor(Math.abs(minutes) / 60)},${Math.abs(minutes) % 60}#`;
 }

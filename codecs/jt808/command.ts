@@ -330,7 +330,7 @@ function engine(stop: boolean, now: number, state: Jt808State, send: Send): numb
 }
 
 function server(host: string, port: number, state: Jt808State, send: Send): number {
-  if (!isHost(host) || !Number.isInteger(port) || port < 1 || port > 65535) return 0;
+  if (!isHost(host) || !Number.isInteger(port)) return 0;
   if (state.is('jimi')) return custom(`SERVER,1,${host},${port},0#`, state, send);
   return send(0x8103, (o, at) => {
     let p = putU8(o, at, 2);

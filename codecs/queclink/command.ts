@@ -116,7 +116,7 @@ function output(number: number, on: boolean, state: QueclinkState): Line | undef
 
 /** GTSRI: TCP that stays open, stored reports sent, heartbeat every 10 minutes, +SACK wanted. */
 function server(host: string, port: number): Line | undefined {
-  if (!/^[A-Za-z0-9.-]{1,60}$/.test(host) || !Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+  if (!/^[A-Za-z0-9.-]{1,60}$/.test(host) || !Number.isInteger(port)) return undefined;
   return { name: 'GTSRI', parameters: `3,,1,${host},${port},,,,10,1,,,,` };
 }
 

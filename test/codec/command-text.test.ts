@@ -150,6 +150,33 @@ describe.each(FORMS)('a command of %s', (_name, codec, check) => {
   });
 });
 
+describe('a number of a command', () => {
+  const OTHERS: Readonly<Record<string, OptionValue>> = { host: 'gps.example.com', value: '60', minutes: 60, seconds: 60, packages: '1' };
+  /** Options of a device that takes the command, where not every one does. */
+  const FAMILIES: Readonly<Record<string, Options>> = {
+    'jt808 set_output': { dialect: 'aovx' },
+    'jt808 set_time_zone': { dialect: 'jimi' },
+    'queclink set_output': { model: 'gv200' },
+  };
+  const ends = BUILTIN_CODECS.flatMap((codec) =>
+    codec.commands.flatMap(({ type, parameters: rules }) =>
+      Object.entries(rules).flatMap(([name, rule]) =>
+        rule.type === 'number' ? [rule.min, rule.max].map((value) => [codec.name, type, name, value, codec, rules] as const) : [],
+      ),
+    ),
+  );
+  it.each(ends)('%s: %s is encoded with %s %d, an end of its range', (codecName, type, name, value, codec, rules) => {
+    if (value === undefined) throw new Error('a number without an end of its range');
+    const given = Object.fromEntries(Object.entries(OTHERS).filter(([other]) => other in rules));
+    const device = 'device' in codec.options ? { device: '352093701000019' } : {};
+    const options = checkOptions(codec.options, { ...device, ...FAMILIES[`${codecName} ${type}`] }, []);
+    const command = { type, parameters: checkOptions(rules, { ...given, [name]: value }, []) };
+    const state = codec.tcp?.open(options, 0);
+    if (state === undefined) throw new Error(`${codec.name} does not speak TCP`);
+    expect(codec.tcp?.encodeCommand?.(command, 1, state, new Uint8Array(1024), 0, KIT_NOW)).toBeGreaterThan(0);
+  });
+});
+
 describe('what a reply means', () => {
   const command = (type: string, given: Options = {}): { type: string; parameters: Options } => ({ type, parameters: given });
 
