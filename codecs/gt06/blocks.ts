@@ -252,6 +252,11 @@ export function language(value: number, out: FrameResult): void {
   else if (low === 2) out.attrText(A.AlarmLanguage, 'en');
 }
 
+/** A text, where there is one. */
+export function texted(id: number, text: string, out: FrameResult): void {
+  if (text !== '') out.attrText(id, text);
+}
+
 /** Bytes that no layout explains, as hexadecimal: all of a short frame, the first 250 of a long one. */
 export function extra(bytes: Bytes, at: number, end: number, out: FrameResult): void {
   if (end > at) out.attrText(A.Extra, hex(bytes, at, Math.min(end, at + LONGEST_EXTRA)));

@@ -3,7 +3,7 @@ import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { cameraEvent as eventOf } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
-import { accOfWord, courseOf, date6, extra, gps12, identity, mac, place } from './blocks.ts';
+import { accOfWord, courseOf, date6, extra, gps12, identity, mac, place, texted } from './blocks.ts';
 import { heartbeatModules } from './heartbeat.ts';
 import { unixTime } from './information.ts';
 import { type Message, record, status } from './message.ts';
@@ -43,7 +43,7 @@ export function cameraEvent(bytes: Bytes, m: Message, state: Gt06State, out: Fra
   out.attr(A.EventCode, code);
   out.event[r] = eventOf(code);
   if (at + 3 <= q) out.attr(A.EventValue, u16be(bytes, at + 1));
-  if (at + 3 < q) out.attrText(A.FileName, ascii(bytes, at + 3, q).trim());
+  texted(A.FileName, ascii(bytes, at + 3, q).trim(), out);
 }
 
 /** Trouble codes and values as text: `id=hex,…`. The first two characters of an id name the value, in hundredths. */
@@ -74,7 +74,7 @@ export function obd(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult
     const text = ascii(bytes, p + 7, to)
       .replace(/^,/, '')
       .trim();
-    if (text !== '') out.attrText(m.number === 0x65 ? A.Dtc : A.ObdData, text);
+    texted(m.number === 0x65 ? A.Dtc : A.ObdData, text, out);
     return;
   }
   for (let at = p + 7; at < to; ) {
@@ -89,7 +89,7 @@ export function obd(bytes: Bytes, m: Message, state: Gt06State, out: FrameResult
 
 function obdValue(id: string, bytes: Bytes, at: number, end: number, out: FrameResult): void {
   if (id === '4A') {
-    if (end > at) out.attrText(A.Vin, ascii(bytes, at, end).trim());
+    texted(A.Vin, ascii(bytes, at, end).trim(), out);
     return;
   }
   const attribute = OBD.get(id);
@@ -192,7 +192,7 @@ function label(attribute: number, bytes: Bytes, at: number, out: FrameResult): v
   const text = ascii(bytes, at, at + 16)
     .replaceAll('\0', ' ')
     .trim();
-  if (text !== '') out.attrText(attribute, text);
+  texted(attribute, text, out);
 }
 
 /** 0xF1: unix time 4 | items `id 2, length 1, data`. */
@@ -254,7 +254,7 @@ export function peripherals(bytes: Bytes, m: Message, out: FrameResult): void {
     if (wide && n >= 9 && tags < 16) {
       out.attrText(A.TagId + tags++, mac(bytes, data + 1));
       out.attr(A.PeripheralEvent, bytes[data + 7]!);
-      if (n > 10) out.attrText(A.ExternalData, textOrHex(bytes, data + 10, data + n));
+      texted(A.ExternalData, textOrHex(bytes, data + 10, data + n), out);
     } else if (id === 0x000c && n >= 2) {
       out.attr(A.ExternalBatteryPct, bytes[data]!);
       out.attr(A.Charging, bytes[data + 1] === 0 ? 0 : 1);
@@ -273,6 +273,6 @@ export function version(bytes: Bytes, m: Message, out: FrameResult): void {
   out.attrText(A.ChipId, hex(bytes, p + 10, p + 26));
   const end = Math.min(q, p + 28 + bytes[p + 27]!);
   const text = ascii(bytes, p + 28, end).trim();
-  if (text !== '') out.attrText(A.Firmware, text);
+  texted(A.Firmware, text, out);
   extra(bytes, end, q, out);
 }

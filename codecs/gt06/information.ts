@@ -3,7 +3,7 @@ import { FrameKind, type FrameResult } from '../../src/codec/index.ts';
 import { DOOR, DRIVER_IDENTIFIED } from './alarms.ts';
 import { Form, ticket } from './answer.ts';
 import { A, SENSORS } from './attributes.ts';
-import { date6, extra, iccid, identity, lbs, mac } from './blocks.ts';
+import { date6, extra, iccid, identity, lbs, mac, texted } from './blocks.ts';
 import { type Message, status } from './message.ts';
 import { signals, textOrHex } from './module-list.ts';
 import type { Gt06State } from './state.ts';
@@ -139,7 +139,7 @@ function setting(key: string, bytes: Bytes, at: number, end: number, out: FrameR
   const text = SETTING_TEXTS.get(key);
   if (text === undefined) return;
   const value = ascii(bytes, at, text === A.Iccid ? withoutFiller(bytes, end) : end).trim();
-  if (value !== '') out.attrText(text, value);
+  texted(text, value, out);
 }
 
 /** The end of the digits of an ICCID, behind which F fills the last byte. In front of them stands `=`. */
@@ -273,7 +273,7 @@ export function externalDevice(bytes: Bytes, m: Message, out: FrameResult): void
   const type = bytes[m.p]!;
   out.attr(A.ModuleType, type);
   const end = withoutLineEnd(bytes, m.p + 1, m.q);
-  if (m.size > 1) out.attrText(A.ExternalData, textOrHex(bytes, m.p + 1, end));
+  texted(A.ExternalData, textOrHex(bytes, m.p + 1, end), out);
   const id = type === 3 ? card(bytes, m.p + 1, end) : '';
   if (id === '') return;
   driver(id, out, r);
@@ -308,7 +308,7 @@ export function externalModule(bytes: Bytes, m: Message, out: FrameResult): void
   if (m.size < 1) return;
   status(m, FrameKind.Status, out);
   out.attr(A.ModuleType, bytes[m.p]!);
-  if (m.size > 1) out.attrText(A.ExternalData, textOrHex(bytes, m.p + 1, m.q));
+  texted(A.ExternalData, textOrHex(bytes, m.p + 1, m.q), out);
 }
 
 /** 0x98 (protocol.md section 6.10): repeated `id 1, length 2, data`. Password and key (05, 06) are secrets and are not read. */
@@ -325,9 +325,9 @@ export function lockInformation(bytes: Bytes, m: Message, state: Gt06State, out:
     if (id === 0 && n === 8) out.attrText(A.Imei, identity(bytes, at));
     else if (id === 1 && n === 8) out.attrText(A.Imsi, identity(bytes, at));
     else if (id === 2 && n === 10) out.attrText(A.Iccid, iccid(bytes, at));
-    else if (id === 3) out.attrText(A.ChipId, hex(bytes, at, at + Math.min(n, 32)));
+    else if (id === 3) texted(A.ChipId, hex(bytes, at, at + Math.min(n, 32)), out);
     else if (id === 4 && n === 6) out.attrText(A.BluetoothMac, mac(bytes, at));
-    else if (id === 7) out.attrText(A.Firmware, ascii(bytes, at, at + n).trim());
+    else if (id === 7) texted(A.Firmware, ascii(bytes, at, at + n).trim(), out);
     p = at + n;
   }
 }

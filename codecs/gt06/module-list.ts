@@ -2,7 +2,7 @@ import { ascii, type Bytes, hex, i16be, u16be, u24be, u32be, u64be } from '../..
 import type { FrameResult } from '../../src/codec/index.ts';
 import { alarmEvent } from './alarms.ts';
 import { A } from './attributes.ts';
-import { cellList, dbm, extra, identity, mac, mccAt, mncAt, neighbours, networkSize, servingCell } from './blocks.ts';
+import { cellList, dbm, extra, identity, mac, mccAt, mncAt, neighbours, networkSize, servingCell, texted } from './blocks.ts';
 import { Variant } from './state.ts';
 
 /**
@@ -83,7 +83,7 @@ function module(id: number, bytes: Bytes, p: number, length: number, out: FrameR
       for (let k = p; k + 7 <= p + length; k += 7) out.wifi(mac(bytes, k), dbm(bytes[k + 6]!));
       return;
     case 0x0026:
-      out.attrText(A.Firmware, ascii(bytes, p, p + length));
+      texted(A.Firmware, ascii(bytes, p, p + length), out);
       return;
     case 0x0037:
       if (length === 2) out.attr(A.TemperatureDeci, i16be(bytes, p));

@@ -19,6 +19,7 @@ import {
   mac,
   mccAt,
   networkSize,
+  texted,
   wifiList,
 } from './blocks.ts';
 import { type Message, record, status } from './message.ts';
@@ -174,7 +175,7 @@ export function addressRequest(bytes: Bytes, m: Message, wide: boolean, zoneMs: 
   let end = phoneAt;
   while (end < phoneAt + PHONE && bytes[end] !== 0) end++;
   const phone = ascii(bytes, phoneAt, end).trim();
-  if (phone !== '') out.attrText(A.Phone, phone);
+  texted(A.Phone, phone, out);
   if (!state.addressAnswer || !withGps) return;
   const chinese = bytes[phoneAt + PHONE + 1] === 1;
   if (addressTicket(out, phone, out.latitude[r]!, out.longitude[r]!)) ticket(out, Form.Address, chinese ? 0x17 : 0x97, m.serial);

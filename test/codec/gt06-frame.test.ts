@@ -194,6 +194,17 @@ describe('invariant 4: bounded work', () => {
     feed.push(bytes);
     expect(feed.frames.length + feed.noise).toBeGreaterThan(0);
   });
+  it('takes a LEN of 2048 as one, and none above it', () => {
+    const long = (length: number): string => {
+      const bytes = new Uint8Array(length + 6).fill(0x30);
+      bytes.set([0x79, 0x79, length >> 8, length & 0xff, 0x94]);
+      putU16be(bytes, length + 2, crc16X25(bytes, 2, length + 2));
+      bytes.set([0x0d, 0x0a], length + 4);
+      return hex(bytes, 0, bytes.length);
+    };
+    expect(lengths(long(2048) + HEARTBEAT)).toEqual({ frames: [2054, 15], noise: 0, pending: 0 });
+    expect(lengths(long(2049) + HEARTBEAT)).toEqual({ frames: [15], noise: 2055, pending: 0 });
+  });
   it('declares no length for what cannot be one', () => {
     expect(declared(bytesOf('78780413'), 0, 4)).toBe(0);
     expect(declared(bytesOf('7979080113'), 0, 5)).toBe(0);

@@ -234,6 +234,13 @@ describe('a unit without LJDW#', () => {
 });
 
 describe('the memo', () => {
+  it.each([
+    ['login-utc', '+00:00'],
+    ['login-east-8', '+08:00'],
+    ['login-without-zone', undefined],
+  ])('says the zone of the dates: %s', (login, zone) => {
+    expect(gt06.tcp?.describeMemo?.(memoBehind(connect({}, text(login))))['time_zone']).toBe(zone);
+  });
   it('keeps everything that is learned, and only that', () => {
     const options = kitOptions(gt06, {});
     for (let n = 0; n < 1 << 8; n++) {
