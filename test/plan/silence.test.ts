@@ -41,6 +41,11 @@ async function put(store: StateStore, ...devices: object[]): Promise<void> {
   ]);
 }
 
+async function change(store: StateStore, given: object): Promise<void> {
+  const device = deviceSchema.parse({ plan: 'watched', first_seen: 1, ...given });
+  await store.write([{ table: 'devices', key: device.id, put: JSON.stringify(device) }]);
+}
+
 const speaks = (store: StateStore, device: string): Promise<boolean> =>
   store.write([{ table: 'usage', key: `${device} 1793491200000`, add: { bytes_in: 1 } }]);
 
@@ -253,6 +258,29 @@ describe('after a stall', () => {
         await looks();
       },
       ['device_back'],
+    ],
+    [
+      'a device that is suspended is not told of',
+      async ({ store, time, looks }) => {
+        await change(store, { id: 'd-1', state: 'suspended' });
+        await looks();
+        time.elapsed += LONG;
+        await looks();
+      },
+      [],
+    ],
+    [
+      'a device that is in service again is watched from then on',
+      async ({ store, time, looks }) => {
+        await change(store, { id: 'd-1', state: 'suspended' });
+        await looks();
+        time.elapsed += LONG;
+        await change(store, { id: 'd-1' });
+        await looks();
+        time.elapsed += LONG;
+        await looks();
+      },
+      ['device_silent'],
     ],
     [
       'a device that was back and is silent again stays so',

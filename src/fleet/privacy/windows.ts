@@ -41,11 +41,11 @@ export class Windows<T extends object> {
     }
     this.#open.delete(key);
     // The oldest stand first.
-    const [oldest] = this.#open;
-    if (this.#open.size >= this.#most && oldest !== undefined) this.#open.delete(oldest[0]);
+    const [oldest] = this.#open.size >= this.#most ? this.#open : [];
+    if (oldest !== undefined) this.#open.delete(oldest[0]);
     const window = { since: this.#elapsed(), last: one, more: open?.more ?? 0 };
     this.#open.set(key, window);
-    if (this.#open.size >= this.#most && oldest !== undefined) await this.#close(...oldest);
+    if (oldest !== undefined) await this.#close(...oldest);
     await this.#told(window, 1);
   }
 
@@ -58,7 +58,7 @@ export class Windows<T extends object> {
     const { more } = open;
     open.more = 0;
     if (more > 0) await this.#told(open, more);
-    if (open.more === 0 && !this.has(key) && this.#open.get(key) === open) this.#open.delete(key);
+    if (!this.has(key) && this.#open.get(key) === open) this.#open.delete(key);
   }
 
   async #told(window: Window<T>, count: number): Promise<void> {
