@@ -31,6 +31,24 @@ describe('what must survive a power cut', () => {
     }
   });
 
+  it('what the system refuses is an error of the call', async () => {
+    const root = await directory();
+    const path = join(root, 'file');
+    await writeFile(path, 'old');
+    const bytes = new Uint8Array(4);
+    const [file, folder, device] = [
+      await nodeStorage.open(path, 'read'),
+      await nodeStorage.open(root, 'read'),
+      await nodeStorage.open('/dev/null', 'read'),
+    ];
+    await expect(file.write(bytes, 0, 4, 0)).rejects.toMatchObject({ code: 'EBADF' });
+    await expect(file.truncate(0)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(folder.read(bytes, 0, 4, 0)).rejects.toMatchObject({ code: 'EISDIR' });
+    await expect(device.sync()).rejects.toMatchObject({ code: 'EINVAL' });
+    expect([await file.size(), await file.read(bytes, 1, 3, 1), Buffer.from(bytes).toString('latin1')]).toEqual([3, 2, '\0ld\0']);
+    for (const one of [file, folder, device]) await one.close();
+  });
+
   it('a new directory: its name, and those of the parents that were made with it, are kept by the ones above', async () => {
     const root = await directory();
     const synced: string[] = [];
