@@ -12,6 +12,7 @@ import { OWNERS } from '../../src/fleet/registry/owners.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
+import { eventually, remains } from '../support/wait.ts';
 
 const stores = new Stores();
 beforeAll(() => stores.start());
@@ -44,6 +45,7 @@ function retaining(
     forgetLast = async () => {},
     instance = 'one',
     refuses = false,
+    everyMs = DAY,
   }: {
     plans?: Readonly<Record<string, Rule>>;
     ended?: Readonly<Record<string, number>>;
@@ -52,6 +54,7 @@ function retaining(
     forgetLast?: () => Promise<void>;
     instance?: string;
     refuses?: boolean;
+    everyMs?: number;
   } = {},
 ): { retention: Retention; asked: Asked } {
   const asked: Asked = { looked: [], removed: [], erased: [], events: [], last: [], held: 0 };
@@ -60,7 +63,7 @@ function retaining(
     instance,
     now,
     log: silentLog,
-    everyMs: DAY,
+    everyMs,
     rawDays: loadConfig({ env: {} }).config.evidence.keepDays,
     plans: async () => new Map(Object.entries(plans)),
     tables: {
@@ -118,6 +121,37 @@ async function fleet(store: StateStore): Promise<void> {
     ),
   ]);
 }
+
+test('it is done again and again until it is stopped, which waits for what is under way', async () => {
+  const store = await stores.open('lmdb');
+  await fleet(store);
+  let time = NOW;
+  const now = (): number => (time += 10);
+  const again = retaining(store, [], { everyMs: 5, now });
+  again.retention.start();
+  await eventually(() => expect(again.asked.looked.length).toBeGreaterThan(2));
+  await again.retention.stop();
+  const { length } = again.asked.looked;
+  await remains(() => expect(again.asked.looked).toHaveLength(length), 100);
+
+  const [started, removed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const remove = (): Promise<void> => {
+    started.resolve();
+    return removed.promise;
+  };
+  // More devices than one step has.
+  const many = Array.from({ length: 1_500 }, (_, n) => row('positions', `car-${n}`, 'acme', 31));
+  const busy = retaining(store, many, { everyMs: 5, now, remove, instance: 'two' });
+  busy.retention.start();
+  await started.promise;
+  let isStopped = false;
+  const stopped = busy.retention.stop().then(() => (isStopped = true));
+  await remains(() => expect(isStopped).toBe(false), 50);
+  removed.resolve();
+  await stopped;
+  expect(busy.asked.removed).toHaveLength(1);
+  expect(busy.asked.removed[0]?.cutoffs.length).toBeLessThan(many.length);
+});
 
 describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (kind) => {
   test('1: the number of the account at receipt counts, else that of the plan; without either all is kept', async () => {
