@@ -313,7 +313,9 @@ function decodeBs(bytes: Bytes, state: H02State, out: FrameResult): void {
     addCell(mcc, mnc, hexadecimal(bytes, k), hexadecimal(bytes, k + 1), signalDbm(bytes, k + 2), out);
   }
   while (k < count && isEmpty(bytes, k)) k++;
-  if (isStatus(bytes, k)) applyStatus(word, row, state, out);
+  // In a list that was cut off something else than a battery stands there.
+  if (!isStatus(bytes, k)) return;
+  applyStatus(word, row, state, out);
   batteryStep(bytes, k + 1, out);
 }
 

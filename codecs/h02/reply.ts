@@ -102,6 +102,7 @@ function smsLine(bytes: Bytes, start: number, end: number, first: boolean, row: 
     return;
   }
   const value = p + 1;
+  if (value === end) return;
   switch (key) {
     case KEY_VOLT: {
       const volts = fraction(bytes, value, bytes[end - 1] === 0x56 ? end - 1 : end);

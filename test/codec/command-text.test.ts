@@ -150,6 +150,32 @@ describe.each(FORMS)('a command of %s', (_name, codec, check) => {
   });
 });
 
+describe('the text of a custom command', () => {
+  /** The text around a character, and the printable characters that would end a frame or begin another. */
+  it.each([
+    ['teltonika', 'A', ''],
+    ['gt06', 'A', '#;'],
+    ['h02', 'A', '#*;'],
+    ['jt808', 'A', ''],
+    ['queclink', 'GTRTO=', '$'],
+  ] as const)('%s: has any printable character but those that end a frame', (name, head, refused) => {
+    const codec: Codec = CODECS[name];
+    const options = checkOptions(codec.options, 'device' in codec.options ? { device: '352093701000019' } : {}, []);
+    const sent = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).filter((character) => {
+      const state = codec.tcp?.open(options, 0);
+      if (state === undefined) throw new Error(`${codec.name} does not speak TCP`);
+      const parameters = checkOptions(
+        codec.commands.find(({ type }) => type === 'custom')?.parameters ?? {},
+        { text: `${head}${character}B` },
+        [],
+      );
+      return (codec.tcp?.encodeCommand?.({ type: 'custom', parameters }, 1, state, new Uint8Array(1024), 0, KIT_NOW) ?? 0) > 0;
+    });
+    const printables = Array.from({ length: 95 }, (_, n) => String.fromCharCode(32 + n));
+    expect(sent).toEqual(printables.filter((character) => !refused.includes(character)));
+  });
+});
+
 describe('a number of a command', () => {
   const OTHERS: Readonly<Record<string, OptionValue>> = { host: 'gps.example.com', value: '60', minutes: 60, seconds: 60, packages: '1' };
   /** Options of a device that takes the command, where not every one does. */

@@ -14,7 +14,7 @@ import {
   Random,
   type Sample,
 } from '../../src/codec/kit/index.ts';
-import { bytesOf, fixtureTests, readLines } from '../helpers/fixtures.ts';
+import { bytesOf, fixtureTests, frameLines, readLines } from '../helpers/fixtures.ts';
 import { vectorTests } from '../helpers/vectors.ts';
 import { rounds } from '../support/thorough.ts';
 
@@ -151,6 +151,30 @@ describe('h02 framing', () => {
     };
     const connection = feed(h02, 'tcp', [joined(numbered(254), numbered(255), numbered(0), B10, numbered(45), numbered(46))]);
     expect([lengths(connection.frames), connection.pending]).toEqual([[45, 45, 45, 47, 45, 45], 0]);
+  });
+
+  it.each([0, 1, 2, 0x64])('tells 47 bytes with a voltage that begins with %d from 45, behind frames of 45', (high) => {
+    const long = B10.slice();
+    long[44] = high;
+    expect(lengths(feed(h02, 'tcp', [joined(B11, B11, long, V1)]).frames)).toEqual([45, 45, 47, V1.length]);
+  });
+
+  it('reads no record from an X whose header is none', () => {
+    const bytes = bytesOf(frameLines('h02').find(({ id }) => id === 'b14')?.hex ?? '');
+    const kinds = [bytes, bytes.slice().fill(0xff, 6, 7)].map((copy) => new Feed(h02, 'tcp').decode(copy, 0, copy.length));
+    expect(kinds.map(({ kind, reason, rows }) => [kind, reason, rows.length])).toEqual([
+      ['records', '', 1],
+      ['malformed', 'bad_header', 0],
+    ]);
+  });
+
+  it('reads 1024 fields of a text', () => {
+    const cells = Array.from({ length: 338 }, (_, n) => `9376,${n + 1},20`).join(',');
+    const [frame] = feed(h02, 'tcp', [Buffer.from(`*HQ,1700086468,NBR,103610,460,0,1,338,${cells},130721,FFFFFBFF,4#`)]).frames;
+    const row = frame?.rows[0];
+    expect(row?.cells.length).toBe(338);
+    const named = (name: string): unknown => row?.attributes.find(({ id }) => h02.attributes.get(id)?.name === name)?.value;
+    expect([named('status_bits'), named('battery_pct')]).toEqual([0xfffffbff, undefined]);
   });
 
   it('drops text that lost its end, and nothing else', () => {
