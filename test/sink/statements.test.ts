@@ -27,6 +27,16 @@ const ONE = { in: 100, out: 10, segments: 2, datagrams: 1, records: 3 };
 const OLD = `{"account":"","billed_bytes":480,"bytes_cap":250,"bytes_in":400,"bytes_out":40,"datagrams":4,"device":"car-a","end":${NOVEMBER},"over_bytes":230,"overhead":{"datagram_bytes":0,"round_bytes":1,"segment_bytes":5},"overhead_bytes":40,"plan":"basic","plan_version":1,"records":12,"segments":8,"start":${OCTOBER},"time_zone":"UTC"}`;
 const OLD_HASH = 'aecfdbbbef08c077e5cf48ba77eed706fb61c1d5b7cb3ef637282a1197c78ac4';
 
+/** Counts its questions about usage. */
+class CountedHistory extends UsageHistory {
+  asked = 0;
+
+  override used(...args: Parameters<UsageHistory['used']>): ReturnType<UsageHistory['used']> {
+    this.asked++;
+    return super.used(...args);
+  }
+}
+
 describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (kind) => {
   let server: ClickHouseDatabase;
   let redis: RedisServer;
@@ -54,7 +64,7 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       clickHouseSink(data, server.access),
       createStateSink({ store, plans, instance: INSTANCE, batchAgeMs: 20 }),
     ]);
-    const history = new UsageHistory(server.access);
+    const history = new CountedHistory(server.access);
     const table = new StatementTable(server.access);
     onTestFinished(async () => {
       await slot.journal.close();
@@ -91,11 +101,11 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       return found;
     };
     const command = (query: string) => server.client.command({ query, clickhouse_settings: { mutations_sync: '2' } });
-    return { store, slot, clock, keeper, settle, device, planned, verify, command, table };
+    return { store, slot, clock, keeper, settle, device, planned, verify, command, table, history };
   }
 
   it('1, 2: are frozen once, when all usage of a cycle has arrived, in a chain for each account', async () => {
-    const { store, slot, clock, keeper, settle, device, planned, verify } = await world();
+    const { store, slot, clock, keeper, settle, device, planned, verify, history } = await world();
     await device('car-a', { account: 'acme' });
     await device('car-b', { account: 'acme' });
     await device('car-c');
@@ -153,7 +163,10 @@ describe.skipIf(!chdbInstalled).each(['lmdb', 'redis'])('statements, in %s', (ki
       number: 3,
       statement: { plan_version: 2, bytes_cap: 1, billed_bytes: 110, over_bytes: 109 },
     });
+    // Those of October together, whatever their account.
+    history.asked = 0;
     expect(await verify()).toEqual(['1 right', '1 right', '2 right', '3 right']);
+    expect(history.asked).toBe(2);
   });
 
   it('a changed usage row, a changed statement, and one that is gone are found; erased rows are said', async () => {

@@ -4,6 +4,7 @@ import { messageOf } from '../../../base/errors.ts';
 import { jsonOf } from '../../../base/json.ts';
 import type { Log } from '../../../base/log.ts';
 import { Seldom } from '../../../base/seldom.ts';
+import type { Cycle } from '../../../fleet/plan/cycle.ts';
 import { MOST_PERIODS, type Period, SERVICE } from '../../../fleet/plan/service.ts';
 import { readService, readUnits } from '../../../fleet/plan/service-keeper.ts';
 import {
@@ -223,7 +224,8 @@ export async function* verifyStatements(
   for await (const [, { statement, ...rest }] of STATEMENTS.entries(store))
     stored.push({ ...rest, statement, account: statement.account, device: statement.device });
   stored.sort((a, b) => (a.account < b.account ? -1 : a.account > b.account ? 1 : a.number - b.number));
-  for (const row of stored) {
+  let used = new Map<StoredStatement, Used>();
+  for (const [at, row] of stored.entries()) {
     const { account, number, device, previous, hash, statement } = row;
     const finding = (what: Finding['what'], about: string): Finding => ({ account, number, device, what, about });
     const before = heads.get(account) ?? { number: 0, hash: '' };
@@ -236,7 +238,8 @@ export async function* verifyStatements(
     const copy = copied.get(`${account}\n${number}`);
     if (copy?.hash !== hash || copy.statement === undefined || hashOf(copy.statement, copy.previous) !== hash)
       yield finding('missing', 'ClickHouse has no such statement, or another one');
-    const differs = await differences(store, history, statement);
+    if (!used.has(row)) used = await usedTogether(history, stored.slice(at, at + CHUNK));
+    const differs = await differences(store, statement, used.get(row) ?? UNUSED);
     if (differs === '') yield row;
     else yield await explained(store, history, statement, statement.start, finding('usage', differs));
   }
@@ -253,10 +256,31 @@ export async function* verifyStatements(
   }
 }
 
+/** What the rows say of the first of these statements, and of those behind it that are of the same cycle: what is frozen together has numbers in a row. */
+async function usedTogether(history: UsageHistory, rows: readonly StoredStatement[]): Promise<Map<StoredStatement, Used>> {
+  const [first] = rows;
+  if (first?.statement === undefined) return new Map();
+  const window = windowOf(first.statement);
+  const part = partOf(first.statement);
+  const isOther = ({ statement }: StoredStatement): boolean =>
+    statement === undefined || partOf(statement) !== part || canonical(windowOf(statement)) !== canonical(window);
+  const until = rows.findIndex(isOther);
+  const same = until < 0 ? rows : rows.slice(0, until);
+  const found = await history.used(
+    same.map(({ device }) => device),
+    window,
+    part,
+  );
+  return new Map(same.map((row) => [row, found.get(row.device) ?? UNUSED]));
+}
+
+function windowOf({ start, end, cycle_start = start, cycle_end = end }: Statement): Cycle {
+  return { start: cycle_start, end: cycle_end };
+}
+
 /** What of the statement is something else by the rows, the life of the service and the units of the device; '' if nothing is. */
-async function differences(store: StateStore, history: UsageHistory, statement: Statement): Promise<string> {
-  const { device, start, end, owned, cycle_start = start, cycle_end = end } = statement;
-  const used = (await history.used([device], { start: cycle_start, end: cycle_end }, partOf(statement))).get(device) ?? UNUSED;
+async function differences(store: StateStore, statement: Statement, used: Used): Promise<string> {
+  const { device, start, end, owned } = statement;
   const periods = (await SERVICE.get(store, device))?.periods ?? [];
   const times = { from: start, to: end, owned };
   const units = unitsWithin(await readUnits(store, device), times);
