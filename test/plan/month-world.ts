@@ -128,7 +128,7 @@ export class World {
       const stored = new Map(rows.map(({ device, ...counted }) => [device, counted]));
       const wrong = this.places.filter((place) => JSON.stringify(stored.get(place.id)) !== JSON.stringify(this.counted(place)));
       // Usage is noted every few seconds.
-      if (wrong.length > 0) await pause(500);
+      if (wrong.length > 0) await pause(1_000);
       expect(wrong.map((place) => [place.number, stored.get(place.id), this.counted(place)])).toEqual([]);
     });
     return this.counts();

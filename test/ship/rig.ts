@@ -344,7 +344,7 @@ export class ClickHouseDatabase implements Tables {
 }
 
 function emptyTables(tables: Tables): Promise<void> {
-  return ofTables(tables, "engine LIKE '%MergeTree' AND name != 'migrations'", (table) => `TRUNCATE TABLE ${table}`);
+  return ofTables(tables, "engine LIKE '%MergeTree' AND name != 'migrations' AND total_rows > 0", (table) => `TRUNCATE TABLE ${table}`);
 }
 
 async function ofTables({ client, database }: Tables, which: string, statement: (table: string) => string): Promise<void> {
