@@ -12,7 +12,7 @@ import { rounds } from '../support/thorough.ts';
  *
  *   KIT_ROUNDS=1000000 KIT_SEED=2 npx vitest run test/codec/kit.test.ts -t '^gt06 passes'
  */
-const ROUNDS = Number(process.env['KIT_ROUNDS'] ?? rounds(600, 5000));
+const ROUNDS = Number(process.env['KIT_ROUNDS'] ?? rounds(400, 5000));
 const SEED = Number(process.env['KIT_SEED'] ?? 1);
 
 describe.each(BUILTIN_CODECS.map((codec) => [codec.name, codec] as const))('%s', (name, codec) => {

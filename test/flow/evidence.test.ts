@@ -26,7 +26,7 @@ import { rounds } from '../support/thorough.ts';
 
 /** Clocks are set back in Europe in the first hours. */
 const START = Date.UTC(2026, 9, 25);
-const DEVICES = rounds(120, 500);
+const DEVICES = rounds(60, 500);
 
 interface Said {
   readonly id?: string;
