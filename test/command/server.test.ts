@@ -7,7 +7,7 @@ import { fixgate } from '../cli/command.ts';
 import type { Server } from '../helpers/server.ts';
 import { strictJson } from '../helpers/strict-json.ts';
 import { RedisServer } from '../ship/rig.ts';
-import { ApiServer } from '../support/api-server.ts';
+import { type Answer, ApiServer } from '../support/api-server.ts';
 import { rounds } from '../support/thorough.ts';
 import { eventually, remains } from '../support/wait.ts';
 import { ObedientDevice } from './device.ts';
@@ -19,12 +19,31 @@ afterEach(() => {
   for (const device of devices.splice(0)) device.stop();
 });
 
-/** One server for all tests that only talk to it, each with devices of its own. */
+/** One server for all tests, each with devices of its own. It has a Redis stream of commands, and grave ones are confirmed. */
 let common: ApiServer;
+let redis: RedisServer;
+/** What is in the stream before it starts. */
+const STREAMED = 501;
 beforeAll(async () => {
-  common = await ApiServer.start();
+  redis = await RedisServer.start('--appendonly', 'yes');
+  await stream('device', imei(STREAMED), 'type', 'get_parameter', 'parameters', '{"id":7}', 'ref', 'a1', 'protocol', 'teltonika');
+  await stream('device', imei(STREAMED), 'type', 'get_parameter', 'parameters', '[7]', 'ref', 'a2');
+  await stream('device', imei(STREAMED), 'type', 'engine_stop', 'ref', 'a3', 'protocol', 'teltonika');
+  const bell = ['device', imei(STREAMED), 'type', 'get_parameter', 'parameters', '{"id":8}', 'reason', 'bell\u0007', 'ref', 'a4'];
+  await stream(...bell, 'protocol', 'teltonika');
+  await stream('colour', 'red');
+  const config = join(redis.directory, 'confirm.yaml');
+  writeFileSync(config, 'commands:\n  confirm: true\n');
+  common = await ApiServer.start({ FIXGATE_CONFIG: config, FIXGATE_REDIS_URL: redis.url });
 });
-afterAll(() => common.running.stop());
+afterAll(async () => {
+  await common.running.stop();
+  await redis.stop();
+});
+
+async function stream(...fields: readonly string[]): Promise<void> {
+  await redis.client().xadd('fixgate:commands', '*', ...fields);
+}
 
 interface Started {
   readonly running: Server;
@@ -158,6 +177,22 @@ describe('commands over HTTP', () => {
 });
 
 describe('an engine stop', () => {
+  it('needs a scope, and a second request', async () => {
+    const { api, port } = await shared(['read', 'commands', 'engine']);
+    const obedient = device(port, 402);
+    const path = `/v1/devices/${imei(402)}/commands`;
+    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika', when: 'any', reason: 'a test' };
+    const asked = await api.call('POST', path, wanted);
+    expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
+    expect(await api.call('POST', path, { ...wanted, parameters: { output: 2 }, confirm: asked.body['confirm'] })).toMatchObject({
+      status: 428,
+    });
+    const again = await api.call('POST', path, wanted);
+    expect(await api.call('POST', path, { ...wanted, confirm: again.body['confirm'] })).toMatchObject({ status: 201 });
+    await eventually(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']));
+    expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
+  });
+
   it('waits until the vehicle stands, leaves once, is unknown when the worker is killed, and ends by a word of a person', async () => {
     const { running, api, port } = await shared(['read', 'commands', 'engine']);
     const obedient = device(port, 401);
@@ -166,7 +201,11 @@ describe('an engine stop', () => {
     const states = async (): Promise<unknown> => (await api.call('GET', path)).body;
     await eventually(() => expect(obedient.greeted).toBe(true));
     obedient.report(60);
-    const stop = await api.call('POST', path, { type: 'engine_stop', protocol: 'teltonika' });
+    const confirmed = async (query: string, wanted: object): Promise<Answer> => {
+      const { confirm } = (await api.call('POST', path, wanted)).body;
+      return api.call('POST', `${path}${query}`, { ...wanted, confirm });
+    };
+    const stop = await confirmed('', { type: 'engine_stop', protocol: 'teltonika' });
     expect(stop).toMatchObject({ status: 201, body: { state: 'queued', when: 'stopped' } });
     // What goes behind it has been answered, so that it was looked at.
     obedient.mute = false;
@@ -183,7 +222,7 @@ describe('an engine stop', () => {
     for (const worker of running.children('worker')) process.kill(worker, 'SIGKILL');
     await eventually(async () => expect(await states()).toMatchObject({ open: [{ state: 'unknown', attempts: 1 }] }));
     obedient.mute = false;
-    const resume = await api.call('POST', `${path}?wait=30`, { type: 'engine_resume' });
+    const resume = await confirmed('?wait=30', { type: 'engine_resume' });
     expect(resume).toMatchObject({
       body: { state: 'answered', opposed: [{ id: stop.body['id'], type: 'engine_stop', state: 'unknown' }] },
     });
@@ -213,51 +252,18 @@ describe('fixgate send', () => {
   });
 });
 
-describe('a server with a Redis stream of commands, where grave ones are confirmed', () => {
-  let redis: RedisServer;
-  let api: ApiServer;
-  let port = 0;
-
-  afterAll(async () => {
-    await api.running.stop();
-    await redis.stop();
-  });
-
-  it('queues those of the stream once, echoes their reference, and what is malformed is an event and acknowledged', async () => {
-    redis = await RedisServer.start('--appendonly', 'yes');
+describe('commands of a Redis stream', () => {
+  it('are queued once, echo their reference, and what is malformed is an event and acknowledged', async () => {
+    const { port } = await shared();
     const client = redis.client();
-    await client.xadd(
-      'fixgate:commands',
-      '*',
-      'device',
-      imei(1),
-      'type',
-      'get_parameter',
-      'parameters',
-      '{"id":7}',
-      'ref',
-      'a1',
-      'protocol',
-      'teltonika',
-    );
-    await client.xadd('fixgate:commands', '*', 'device', imei(1), 'type', 'get_parameter', 'parameters', '[7]', 'ref', 'a2');
-    await client.xadd('fixgate:commands', '*', 'device', imei(1), 'type', 'engine_stop', 'ref', 'a3', 'protocol', 'teltonika');
-    const bell = ['device', imei(1), 'type', 'get_parameter', 'parameters', '{"id":8}', 'reason', 'bell\u0007', 'ref', 'a4'];
-    await client.xadd('fixgate:commands', '*', ...bell, 'protocol', 'teltonika');
-    await client.xadd('fixgate:commands', '*', 'colour', 'red');
-    const config = join(redis.directory, 'confirm.yaml');
-    writeFileSync(config, 'commands:\n  confirm: true\n');
-    const env = { FIXGATE_WORKERS: '1', FIXGATE_CONFIG: config, FIXGATE_REDIS_URL: redis.url };
-    api = await ApiServer.start(env, { scopes: ['read', 'commands', 'engine'] });
-    port = await api.running.port('teltonika');
-    const obedient = device(port, 1);
+    const obedient = device(port, STREAMED);
     const events = async (): Promise<string[]> =>
       (await client.xrange('fixgate:events', '-', '+')).flatMap(([, fields]) => {
         const event = Object(strictJson(fields[fields.indexOf('data') + 1] ?? '{}'));
         expect(Object.keys(event)).toEqual(ENVELOPE);
         const { type, data } = event;
         const { state = '', ref = '', problems = [] } = data;
-        return String(type).startsWith('command')
+        return type === 'command_refused' || (type === 'command' && event.device === imei(STREAMED))
           ? [`${type} ${ref} ${state}${problems.map((one: { field: string }) => one.field).join(',')}`]
           : [];
       });
@@ -276,21 +282,6 @@ describe('a server with a Redis stream of commands, where grave ones are confirm
     );
     expect(obedient.got.map(({ text }) => text)).toEqual(['getparam 7']);
     expect((await client.xpending('fixgate:commands', 'fixgate'))[0]).toBe(0);
-  });
-
-  it('asks for a scope for grave ones, and for a second request', async () => {
-    const obedient = device(port, 2);
-    const path = `/v1/devices/${imei(2)}/commands`;
-    const wanted = { type: 'engine_stop', parameters: { output: 1 }, protocol: 'teltonika', when: 'any', reason: 'a test' };
-    const asked = await api.call('POST', path, wanted);
-    expect(asked).toMatchObject({ status: 428, body: { confirm: expect.any(String) } });
-    expect(await api.call('POST', path, { ...wanted, parameters: { output: 2 }, confirm: asked.body['confirm'] })).toMatchObject({
-      status: 428,
-    });
-    const again = await api.call('POST', path, wanted);
-    expect(await api.call('POST', path, { ...wanted, confirm: again.body['confirm'] })).toMatchObject({ status: 201 });
-    await eventually(() => expect(obedient.got.map(({ text }) => text)).toEqual(['setdigout 1 ? 10']));
-    expect(await api.call('POST', path, { type: 'custom', parameters: { text: 'getver' } })).toMatchObject({ status: 403 });
   });
 });
 
