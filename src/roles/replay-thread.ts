@@ -15,8 +15,8 @@ import { type FramePlace, noCounts, placeKey, Replay, type ReplayCounts, ReplayP
 import { ResendWindow } from '../out/ship/window.ts';
 import { type Change, compare, keyOf, rowKey, type StoredRecord } from '../out/sink/clickhouse/compare.ts';
 import { ReplayTables } from '../out/sink/clickhouse/replayed.ts';
+import { clickHouseCursor } from './clickhouse-cursor.ts';
 import type { FromReplay, ReplayThreadData, ToReplay } from './replayer.ts';
-import { clickHouseCursor } from './shipper.ts';
 
 /**
  * The thread that reads stored frames anew. It does a piece when it is told to, and nothing between: the caller that reads the lines sets

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { orderClock, systemClock } from '../base/clock.ts';
 import { Vitals } from '../base/descriptors.ts';
@@ -28,6 +27,7 @@ import type { Sink } from '../out/sink/sink.ts';
 import { createStateSink } from '../out/sink/state/sink.ts';
 import { follow } from '../state/follow.ts';
 import { openState, type State } from '../state/open.ts';
+import { clickHouseCursor, hashed } from './clickhouse-cursor.ts';
 import { LoopLag, NO_DESCRIPTORS, PREDECESSOR_WAIT_MS, stateOptions, suspectState, tenureOf } from './lifecycle.ts';
 
 /** Events are told to the supervisor together. */
@@ -239,14 +239,4 @@ function cursorLoss(metrics: Metrics, log: Log): (slots: readonly string[], resu
         'Redis lost the stream cursor and entries; everything in the journal is delivered again and consumers see it twice; check maxmemory-policy and persistence of Redis',
       );
   };
-}
-
-function hashed(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 8);
-}
-
-/** The cursor of a ClickHouse: another server or database has had nothing yet, and gets what the journal still holds. */
-export function clickHouseCursor({ clickhouse: { url, database }, dataDir }: Config): string {
-  const server = url === undefined ? 'embedded' : hashed(url.reveal());
-  return join(dataDir, 'cursor', `clickhouse-${server}-${database}.json`);
 }
