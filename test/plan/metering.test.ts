@@ -360,5 +360,7 @@ describe('a whole server whose state store is a Redis meters', () => {
     expect(sums.get('356307042441013')).toMatchObject({ bytes_in: client.sent, bytes_out: client.received, records: 10 });
   });
 
-  it('through kill -9 of workers and the shipper; and history rebuilds the same', () => throughKills(running, redis.url));
+  // The same code over both stores; in the short form over the one above.
+  if (rounds(0, 1) > 0)
+    it('through kill -9 of workers and the shipper; and history rebuilds the same', () => throughKills(running, redis.url));
 });
