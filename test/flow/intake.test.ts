@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
+import h02 from '../../codecs/h02/index.ts';
 import { hex } from '../../src/base/wire/index.ts';
 import { type Codec, defineCodec, FrameKind, type Transport } from '../../src/codec/index.ts';
 import type { IntakeHost } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { bytesOf, frameLines } from '../helpers/fixtures.ts';
+import { bytesOf, frameLines, streamLines } from '../helpers/fixtures.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyFrame, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../support/intake-rig.ts';
 
@@ -235,6 +236,17 @@ describe('intake', () => {
     intake.closed('journal_failed');
     durable(9);
     expect(link.sent).toHaveLength(1);
+  });
+
+  it('a peer that falls quiet may have sent a whole frame: it is taken, and no other is made of it', () => {
+    const [first] = streamLines('h02').find(({ id }) => id === 'binary-open-until-quiet')?.steps ?? [];
+    const { intake } = connect(h02);
+    intake.quiet();
+    intake.push(first !== undefined && 'in' in first ? bytesOf(first.in) : new Uint8Array(0));
+    expect(journal.frames).toEqual([]);
+    intake.quiet();
+    intake.quiet();
+    expect(journal.frames).toMatchObject([{ device: '1030731001', accepted: 1 }]);
   });
 
   it('tells the beginning and the end of a session as events, with bytes both ways', () => {

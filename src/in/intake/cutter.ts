@@ -72,7 +72,7 @@ export class Cutter {
   /** The peer fell quiet: what is held becomes a frame if the dialect can tell. As `push`. */
   quiet(): string {
     const splitter = this.#splitter;
-    if (splitter === undefined || splitter.pending === 0) return '';
+    if (splitter === undefined) return '';
     splitter.quiet();
     return this.#seen(splitter);
   }
