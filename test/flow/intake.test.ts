@@ -247,6 +247,11 @@ describe('intake', () => {
     intake.quiet();
     intake.quiet();
     expect(journal.frames).toMatchObject([{ device: '1030731001', accepted: 1 }]);
+    const gone = connect(h02).intake;
+    gone.push(first !== undefined && 'in' in first ? bytesOf(first.in) : new Uint8Array(0));
+    gone.closed('device');
+    gone.quiet();
+    expect(journal.frames).toHaveLength(1);
   });
 
   it('tells the beginning and the end of a session as events, with bytes both ways', () => {

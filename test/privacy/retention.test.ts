@@ -393,6 +393,12 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     expect(await RETAINED.get(store, 'van')).toMatchObject({ usage: NOW - 31 * DAY });
   });
 
+  test('a run that finds nothing says nothing', async () => {
+    const { retention, asked } = retaining(await stores.open(kind), []);
+    await retention.run();
+    expect([asked.events, asked.removed]).toEqual([[], []]);
+  });
+
   test('a claim of an earlier version is read', async () => {
     const store = await stores.open(kind);
     await store.write([{ table: 'retained', key: 'car', put: `{"usage":5,"running":{"by":"one","until":${NOW + 1}}}` }]);

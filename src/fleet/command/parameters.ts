@@ -13,7 +13,7 @@ export function example(rules: Readonly<Record<string, OptionRule>>): Options {
   const values: Record<string, Options[string]> = {};
   for (const [name, rule] of Object.entries(rules)) {
     if (rule.fallback !== undefined) values[name] = rule.fallback;
-    else if (rule.type === 'number') values[name] = Math.min(rule.max ?? 60, Math.max(rule.min ?? 60, 60));
+    else if (rule.type === 'number') values[name] = Math.min(rule.max ?? Number.POSITIVE_INFINITY, Math.max(rule.min ?? 60, 60));
     else if (rule.type === 'boolean') values[name] = true;
     else values[name] = rule.oneOf?.[0] ?? (name === 'text' ? 'status' : '192.0.2.1');
   }

@@ -92,6 +92,8 @@ const CASES: readonly [fault: string, item: ItemName, measured: string, each: (i
   ['a supply of 18 V', 'power', '18 V is not a supply of 12 V or 24 V', (i) => record(i, {}, { external_v: 18 })],
   ['a plug that is not in', 'power', 'external power is not connected', (i) => record(i, {}, { external_v: undefined, charging: false })],
   ['another place', 'place', '1112 m away, at most 200 m wanted', (i) => record(i, { lat: 52.53 })],
+  // A degree of longitude is shorter here than at the equator: 111.2 km × cos 52.52°.
+  ['a place further east', 'place', '677 m away, at most 200 m wanted', (i) => record(i, { lon: BERLIN.lon + 0.01 })],
   ['few satellites', 'gnss', '3 satellites, HDOP 1.1', (i) => record(i, { satellites: 3 })],
   ['a poor geometry', 'gnss', '9 satellites, HDOP 9.9', (i) => record(i, { hdop: 9.9 })],
   ['a weak signal', 'signal', '1 of 5 is too weak', (i) => record(i, {}, { gsm_level: 1 })],

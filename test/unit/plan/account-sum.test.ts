@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { accountSum, type Statement } from '../../../src/fleet/plan/statement.ts';
+import { accountSum, canonical, type Statement } from '../../../src/fleet/plan/statement.ts';
 
 const ONE: Statement = {
   device: 'd-1',
@@ -62,4 +62,10 @@ it('the sum of an account has a network once, with what all devices used there, 
       { ...home, roaming: true, ...used(8) },
     ]),
   );
+});
+
+it('a statement is hashed with its names in order and without what it does not have', () => {
+  const text = '{"a":[1,{"b":null,"c":"é"}],"z":1}';
+  expect(canonical({ z: 1, y: undefined, a: [1, { c: 'é', b: null, d: undefined }] })).toBe(text);
+  expect(canonical(JSON.parse(text))).toBe(text);
 });
