@@ -58,6 +58,19 @@ describe('what is delivered', () => {
     expect(ofDevice(sink, 'd')).toEqual([T, T + 1]);
   });
 
+  test('a record whose time is doubtful is counted once, however many sinks there are', async () => {
+    const data = dataDirectory();
+    const slot = await Slot.open(data, 0);
+    for (const ahead of [0, 1, 2]) slot.fixes('d', T, [{ time: T + ahead * 86_400_000 * 20 }]);
+    await slot.journal.close();
+    const sinks = [new MemorySink({ name: 'one' }), new MemorySink({ name: 'two' })];
+    const { shipper, metrics } = shipping(data, sinks);
+    expect(await shipper.drained(DEADLINE)).toBe(true);
+    expect(sinks.map(({ rows }) => rows.length)).toEqual([3, 3]);
+    const { values } = await metrics.timeAnomalies.get();
+    expect(values.map(({ labels, value }) => [labels.flag, value])).toEqual([['future', 2]]);
+  });
+
   test('invariant 1: nothing above the durable watermark', async () => {
     const data = dataDirectory();
     const sink = new MemorySink();
