@@ -2,7 +2,7 @@ import { type Bytes, hex, i8, i16be, u16be } from '../../src/base/wire/index.ts'
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A, N } from './attributes.ts';
 import type { Content } from './frame.ts';
-import { plain } from './identity.ts';
+import { plain, texted } from './identity.ts';
 import { mac } from './network.ts';
 import { bcdTime } from './time.ts';
 
@@ -31,7 +31,7 @@ function beaconFields(b: Bytes, at: number, mask: number, i: number, out: FrameR
   let field = at;
   for (let bit = 0; bit < 8; bit++) {
     if (((mask >> bit) & 1) === 0) continue;
-    if (bit === 0) out.attrText(A.TagName + i, plain(b, field, field + 10));
+    if (bit === 0) texted(A.TagName + i, plain(b, field, field + 10), out);
     else if (bit === 2) out.attr(A.TagBattery + i, u16be(b, field));
     else if (bit === 3) out.attr(A.TagTemperature + i, i16be(b, field));
     else if (bit === 4) out.attr(A.TagHumidity + i, i16be(b, field));

@@ -1,7 +1,7 @@
 import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
-import { iccid, imei, plain } from './identity.ts';
+import { iccid, imei, plain, texted } from './identity.ts';
 import { addCell, signal } from './network.ts';
 import { battery, EVENTS_OF_ITEMS, external, ITEMS, Level, percent } from './said.ts';
 import type { Jt808State } from './state.ts';
@@ -92,7 +92,7 @@ function field(id: number, b: Bytes, p: number, n: number, out: FrameResult): bo
 function locator(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
   if (id === 0x0030 && n === 1 && b[p]! <= 31) out.attr(A.GsmCsq, b[p]!);
   else if (id === 0x0031 && n === 1) out.satellites[out.rows - 1] = b[p]!;
-  else if (id === 0x00a3) out.attrText(A.Firmware, plain(b, p, p + n).replace(/;+$/, ''));
+  else if (id === 0x00a3) texted(A.Firmware, plain(b, p, p + n).replace(/;+$/, ''), out);
   else if (id === 0x00fb && n >= 19 && n <= 22) out.attrText(A.Iccid, plain(b, p, p + n));
 }
 

@@ -54,6 +54,11 @@ export function plain(bytes: Bytes, at: number, end: number): string {
   return text.trim();
 }
 
+/** A text, where there is one. */
+export function texted(id: number, value: string, out: FrameResult): void {
+  if (value !== '') out.attrText(id, value);
+}
+
 /** An IMEI in a body: it names the device where the phone field is all zero. */
 export function imei(text: string, out: FrameResult): void {
   out.attrText(A.Imei, text);

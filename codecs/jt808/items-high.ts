@@ -3,7 +3,7 @@ import type { FrameResult } from '../../src/codec/index.ts';
 import { aovxBeacons, aovxMore, aovxSensors } from './aovx.ts';
 import { A, N } from './attributes.ts';
 import { extended } from './extended.ts';
-import { iccid, imei, imeiBcd, plain } from './identity.ts';
+import { iccid, imei, imeiBcd, plain, texted } from './identity.ts';
 import { jimi } from './jimi.ts';
 import { addCell, cellsOfE1, cellsOfF0, wifiList } from './network.ts';
 import { obdFields, obdText } from './obd.ts';
@@ -72,7 +72,7 @@ function supplies(id: number, b: Bytes, p: number, n: number, out: FrameResult):
       if (n === 1) out.attr(A.Motion, b[p] === 0 ? 0 : 1);
       return;
     case 0xed:
-      out.attrText(A.DriverId, plain(b, p, p + n));
+      texted(A.DriverId, plain(b, p, p + n), out);
       return;
     case 0xee:
       if (n !== 6) return;
@@ -132,7 +132,7 @@ function last(id: number, b: Bytes, p: number, n: number, state: Jt808State, out
       if (n >= 2 && state.is('aovx')) aovxMore(b, p, p + n, out);
       return;
     case 0xfb:
-      if (n > 1) out.attrText(A.Container, plain(b, p, p + n));
+      if (n > 1) texted(A.Container, plain(b, p, p + n), out);
       return;
     case 0xfc:
       if (n === 1) out.attrText(A.Geofence, String(b[p]!));
@@ -175,7 +175,7 @@ function alarmsOfE7(b: Bytes, p: number, state: Jt808State): void {
 }
 
 function firmwareOf(firmware: string, state: Jt808State, out: FrameResult): void {
-  out.attrText(A.Firmware, firmware);
+  texted(A.Firmware, firmware, out);
   const model = /^AOVX_([A-Za-z0-9]+)/.exec(firmware)?.[1];
   if (model === undefined) return;
   out.attrText(A.Model, model);
@@ -207,7 +207,7 @@ function identities(b: Bytes, p: number, out: FrameResult): void {
   out.attr(A.Mode, b[p]!);
   if (imeiBcd(b, p + 1) !== '') imei(imeiBcd(b, p + 1), out);
   out.attrText(A.Iccid, iccid(b, p + 9));
-  out.attrText(A.Model, plain(b, p + 19, p + 29));
+  texted(A.Model, plain(b, p + 19, p + 29), out);
 }
 
 /** Items E4 (2), E5 (1) and E6 (1) stand in front of this E7. */

@@ -1,7 +1,7 @@
 import { type Bytes, hex, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A, N } from './attributes.ts';
-import { gbk, imei, plain } from './identity.ts';
+import { gbk, imei, plain, texted } from './identity.ts';
 import { cellsGsm, cellsLte, cellsOf66, wifiList } from './network.ts';
 import { battery, EVENTS_OF_ITEMS, ITEMS, Level, percent, signed15 } from './said.ts';
 
@@ -85,13 +85,13 @@ function identities(id: number, b: Bytes, p: number, n: number, out: FrameResult
       if (n >= 23) engine(b, p, out);
       return;
     case 0x94:
-      out.attrText(A.Vin, plain(b, p, p + n));
+      texted(A.Vin, plain(b, p, p + n), out);
       return;
     case 0xbc:
-      out.attrText(A.DriverName, gbk(b, p, p + n));
+      texted(A.DriverName, gbk(b, p, p + n), out);
       return;
     case 0xbd:
-      out.attrText(A.DriverId, plain(b, p, p + n));
+      texted(A.DriverId, plain(b, p, p + n), out);
       return;
     case 0xcc:
       if (n === 20) out.attrText(A.Iccid, plain(b, p, p + n));
@@ -114,7 +114,7 @@ function charge(tenths: number, exact: number, out: FrameResult): void {
 function event60(b: Bytes, p: number, n: number, out: FrameResult): void {
   const code = u16be(b, p);
   out.attr(A.EventCode, code);
-  if (n === 17 && code >= 0x61 && code <= 0x66) out.attrText(A.DriverId, plain(b, p + 9, p + 17));
+  if (n === 17 && code >= 0x61 && code <= 0x66) texted(A.DriverId, plain(b, p + 9, p + 17), out);
 }
 
 /** Alarm of driver assistance or driver state: id 4, state 1, type 1, …, label 16 (some) */

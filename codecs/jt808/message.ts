@@ -3,7 +3,7 @@ import { eventIndex, FrameKind, type FrameResult } from '../../src/codec/index.t
 import { codeOf, Form, ticket } from './answer.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
-import { gbk, iccid, plain, utf16 } from './identity.ts';
+import { gbk, iccid, plain, texted, utf16 } from './identity.ts';
 import { isPlausible, LOCATION, locationRow, raise } from './location.ts';
 import type { Jt808State } from './state.ts';
 import { bcdTime } from './time.ts';
@@ -76,10 +76,6 @@ function isLong2011(b: Bytes, p: number, q: number): boolean {
 
 function isAlphanumeric(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
-}
-
-function texted(id: number, value: string, out: FrameResult): void {
-  if (value !== '') out.attrText(id, value);
 }
 
 /** The model says which maker's meanings hold (protocol.md section 13). */

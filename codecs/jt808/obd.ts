@@ -1,7 +1,7 @@
 import { type Bytes, u16be, u32be } from '../../src/base/wire/index.ts';
 import type { FrameResult } from '../../src/codec/index.ts';
 import { A } from './attributes.ts';
-import { plain } from './identity.ts';
+import { plain, texted } from './identity.ts';
 import { external } from './said.ts';
 
 /** The list behind item 80 (protocol.md section 8.2): (id 1, length 1, value) to the end of the body. */
@@ -44,7 +44,7 @@ function word(id: number, b: Bytes, at: number, out: FrameResult): void {
 function long(id: number, b: Bytes, at: number, n: number, out: FrameResult): void {
   if ((id === 0x01 || id === 0x8c) && n === 4) out.attr(A.OdometerHundredM, u32be(b, at));
   else if (id === 0x8b && n === 17) out.attrText(A.Vin, plain(b, at, at + n));
-  else if (id === 0xa0) out.attrText(A.Dtc, plain(b, at, at + n));
+  else if (id === 0xa0) texted(A.Dtc, plain(b, at, at + n), out);
   else if (id === 0xcc && n === 20) out.attrText(A.Iccid, plain(b, at, at + n));
 }
 

@@ -3,7 +3,7 @@ import { eventIndex, FrameKind, type FrameResult, RowFlag, unknownEvent } from '
 import { aovxNodes, aovxSamples } from './aovx.ts';
 import { A } from './attributes.ts';
 import type { Content, Header } from './frame.ts';
-import { gbk, plain } from './identity.ts';
+import { gbk, plain, texted } from './identity.ts';
 import { place, tellAll } from './location.ts';
 import { obdText } from './obd.ts';
 import { ITEMS } from './said.ts';
@@ -107,7 +107,7 @@ function textOf(c: Content, from: number, p: number, q: number, kind: FrameKind,
   row(c, from, q, kind, out);
   const text = gbk(c.bytes, p, q);
   if (kind === FrameKind.Reply) out.replyText = text;
-  out.attrText(kind === FrameKind.Reply ? A.Reply : A.ExternalData, text);
+  texted(kind === FrameKind.Reply ? A.Reply : A.ExternalData, text, out);
 }
 
 /** Text of a serial port: a card (`GTSL|6|1|0|10218094|1|`), a line of OBD values, or anything else. */
@@ -260,7 +260,7 @@ const VALUES: ReadonlyMap<number, readonly [attribute: number, less: number]> = 
 ]);
 
 function value(id: number, b: Bytes, p: number, n: number, out: FrameResult): void {
-  if (id === 0xfeec) out.attrText(A.Vin, plain(b, p, p + n));
+  if (id === 0xfeec) texted(A.Vin, plain(b, p, p + n), out);
   if (n !== 1 && n !== 2 && n !== 4) return;
   const raw = n === 1 ? b[p]! : n === 2 ? u16be(b, p) : u32be(b, p);
   const known = VALUES.get(id);

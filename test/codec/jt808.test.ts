@@ -377,6 +377,29 @@ describe('a pass-through', () => {
   });
 });
 
+describe('a registration of 2011 with a long plate', () => {
+  const model = (id: string): unknown =>
+    recordOf(jt808Message('0100', `002c012f373031313142534a2d4d374220${Buffer.from(id).toString('hex')}01d4c142313233343536373839`))[
+      'attrs'
+    ];
+  it.each(['0000000', '9999999', 'AAAAAAA', 'ZZZZZZZ', 'aaaaaaa', 'zzzzzzz'])('is one with the terminal id %s', (id) => {
+    expect(model(id)).toEqual({ model: 'BSJ-M7B', terminal_id: id, plate: '粤B123456789' });
+  });
+  it.each(['/', ':', '@', '[', '`', '{', ' ', '-'])('is none with a "%s" in the terminal id, wherever that is', (character) => {
+    for (let at = 0; at < 7; at++) {
+      const id = `${'0'.repeat(at)}${character}`.padEnd(7, '0');
+      expect(model(id), id).not.toMatchObject({ model: 'BSJ-M7B' });
+    }
+  });
+});
+
+describe('a text', () => {
+  it.each(['9411', 'bc04', 'bd08', 'ed08', 'f204', 'fb0a'])('of blanks and NULs says nothing: item %s', (head) => {
+    for (const filler of ['20', '00'])
+      expect(recordOf(jt808Report(0, `${head}${filler.repeat(Number.parseInt(head.slice(2), 16))}`))['attrs']).toEqual(STATUS);
+  });
+});
+
 describe('where a frame ends', () => {
   const measured = (bytes: Uint8Array): number => frame(bytes, 0, bytes.length);
   const text = (n: number): Uint8Array => Buffer.from(`(${'1'.repeat(n - 2)})`);
