@@ -62,7 +62,7 @@ const nobodyParks = async (): Promise<void> => {
   throw new Error('nothing was to be parked');
 };
 
-/** An address at which nobody answers until the way to the engine is opened. */
+/** An address that refuses connections until the way to the engine is opened. */
 class Way {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

@@ -58,7 +58,8 @@ export class Windows<T extends object> {
     const { more } = open;
     open.more = 0;
     if (more > 0) await this.#told(open, more);
-    if (!this.has(key) && this.#open.get(key) === open) this.#open.delete(key);
+    // More may have come while it was told.
+    if (open.more === 0 && !this.has(key) && this.#open.get(key) === open) this.#open.delete(key);
   }
 
   async #told(window: Window<T>, count: number): Promise<void> {

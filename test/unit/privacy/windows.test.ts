@@ -74,6 +74,30 @@ it('1: what could not be told is told later', async () => {
   expect(told).toEqual(['2 ×2']);
 });
 
+it('1: what comes while a window is told that has not passed is told, too', async () => {
+  let during = (): void => {};
+  const counts: number[] = [];
+  const slow = new Windows<{ readonly n: number }>(
+    100,
+    3,
+    () => now,
+    async (_, count) => {
+      counts.push(count);
+      during();
+    },
+  );
+  await slow.note('a', { n: 1 });
+  await slow.note('a', { n: 2 });
+  during = () => {
+    during = () => {};
+    void slow.note('a', { n: 3 });
+    now = 100;
+  };
+  await slow.sweep(true);
+  await slow.sweep(false);
+  expect(counts).toEqual([1, 1, 1]);
+});
+
 it('1: with more keys than it remembers, the one that is oldest is told of what it counts', async () => {
   for (const key of ['a', 'a', 'b', 'c']) await windows.note(key, { n: 1 });
   expect(told).toHaveLength(3);
