@@ -43,6 +43,9 @@ it('takes what is secret out of the texts of others', () => {
   );
   expect(plainError(new Error('0ther'), { url, password: new Secret('0ther') }).message).not.toContain('0ther');
   expect(printed(new Secret('0ther'))).not.toContain('0ther');
+  expect([new Secret('0ther'), new Secret('')].map((secret) => inspect(secret))).toEqual(['***', '']);
+  const part = new SecretUrl('http://me:k3y-k3y@example.test/?key=k3y-k3y-long');
+  expect(part.scrub('k3y-k3y-long and k3y-k3y')).toBe('*** and ***');
 });
 
 it('travels between processes as a configuration, and nowhere else', () => {

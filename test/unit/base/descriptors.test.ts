@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { expect, it } from 'vitest';
-import { connectionsWithin, isExhausted, withReserve } from '../../../src/base/descriptors.ts';
+import { expect, it, vi } from 'vitest';
+import { connectionsWithin, isExhausted, Vitals, withReserve } from '../../../src/base/descriptors.ts';
 
 const NONE_LEFT = Object.assign(new Error('no descriptor is left'), { code: 'EMFILE' });
 
@@ -46,6 +46,19 @@ it('work that fails again, or otherwise, has failed', async () => {
     true,
     false,
   ]);
+});
+
+it('a process says that it has no descriptor left, and its memory of before, until it has one again', () => {
+  const vitals = new Vitals().take();
+  const { memoryBytes } = vitals;
+  expect([memoryBytes > 0, vitals.exhausted]).toEqual([true, false]);
+  const rss = vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
+    throw NONE_LEFT;
+  });
+  vitals.take();
+  expect([vitals.memoryBytes, vitals.exhausted]).toEqual([memoryBytes, true]);
+  rss.mockRestore();
+  expect(vitals.take().exhausted).toBe(false);
 });
 
 it.each([

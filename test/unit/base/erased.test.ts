@@ -25,6 +25,7 @@ describe('what was erased', () => {
     ['after its time, unmarked', '', 2_000_000, 2_000_000, false],
     ['of the next', 'bolt', 2_500_000, 2_500_000, false],
     ['kept by the device, sent in the time of the next', 'bolt', 2_500_000, 1_500_000, true],
+    ['kept by the device, sent the moment it was passed on', 'bolt', 2_000_000, 1_500_000, true],
     ['measured before its time, sent in its time', 'acme', 1_500_000, 500_000, true],
     ['in its second time', 'acme', 3_000_001, 3_000_001, true],
     ['after the request', 'acme', NOW, NOW, false],
@@ -40,10 +41,12 @@ describe('what was erased', () => {
       { from: 3_000_000, to: NOW + 1, until: NOW + 1, account: 'acme' },
     ]);
     expect(merged(own, [wholeBefore(2_500_000)])).toEqual([wholeBefore(2_500_000), last]);
+    expect(merged(own, [wholeBefore(first.until)])).toEqual([wholeBefore(first.until), last]);
   });
 
   test('read from JSON as it was written', () => {
     expect(stretchesOf(JSON.parse(JSON.stringify(own)))).toEqual(own);
-    expect([stretchesOf(5), stretchesOf('5'), stretchesOf([{ from: 1 }])]).toEqual([[wholeBefore(5)], undefined, undefined]);
+    expect([stretchesOf(5), stretchesOf('5')]).toEqual([[wholeBefore(5)], undefined]);
+    for (const field of ['from', 'to', 'until']) expect(stretchesOf([{ ...first, [field]: '1' }])).toBeUndefined();
   });
 });

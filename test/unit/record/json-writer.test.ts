@@ -98,11 +98,12 @@ describe('JSON as bytes', () => {
       const [number, text] = [random.int(1e9) / 1000, 'é"'.repeat(random.int(40))];
       out.raw(asciiBytes('{"n":'));
       out.number(number);
-      out.ascii(',"t":');
+      const key = 't'.repeat(1 + random.int(100));
+      out.ascii(`,"${key}":`);
       out.text(text);
       out.hex8(number);
       out.utf8('}ß');
-      wanted += `{"n":${number},"t":${JSON.stringify(text)}${(number >>> 0).toString(16).padStart(8, '0')}}ß`;
+      wanted += `{"n":${number},"${key}":${JSON.stringify(text)}${(number >>> 0).toString(16).padStart(8, '0')}}ß`;
     }
     expect(out.textFrom(0)).toBe(wanted);
   });

@@ -207,19 +207,33 @@ describe('append', () => {
   });
 
   test('invariant 2: reused columns leave nothing behind', () => {
+    const fill = (frame: FrameResult): void => {
+      const r = frame.row();
+      frame.time[r] = T - 2 * 86_400_000;
+      frame.latitude[r] = 1;
+      frame.longitude[r] = 2;
+      frame.valid[r] = 1;
+      frame.altitudeM[r] = 3;
+      frame.speedKmh[r] = 4;
+      frame.courseDeg[r] = 5;
+      frame.hdop[r] = 6;
+      frame.satellites[r] = 7;
+      frame.attrText(4, 'text');
+      frame.cell(1, 2, 3, 4, 5);
+      frame.wifi('aa:aa:aa:aa:aa:aa', -1);
+    };
     const busy = frameWith((frame) => {
-      for (let i = 0; i < 600; i++) {
-        const r = frame.row();
-        frame.latitude[r] = 1;
-        frame.longitude[r] = 1;
-        frame.attrText(4, `text ${i}`);
-        frame.cell(1, 2, 3, 4, 5);
-        frame.wifi('aa:aa:aa:aa:aa:aa', -1);
-      }
+      frame.correct(60_000);
+      for (let i = 0; i < 600; i++) fill(frame);
+    });
+    const alone = frameWith((frame) => {
+      frame.correct(60_000);
+      fill(frame);
     });
     const plain = frameWith((frame) => frame.row());
     const rows = rowsOf(busy);
-    expect(json(rows, 599)).toMatchObject({ attrs: { vin: 'text 599' } });
+    expect(rows.json(599)).toBe(rowsOf(alone).json(0));
+    expect(json(rows, 599)).toMatchObject({ satellites: 7, cells: [{ rssi_dbm: 5 }], wifi: [{ rssi_dbm: -1 }], attrs: { vin: 'text' } });
     rows.clear();
     rows.append(plain, codec, 'd1', T, 1, BYTES);
     expect(rows.json(0)).toBe(rowsOf(plain).json(0));
@@ -252,5 +266,18 @@ describe('time', () => {
     );
     const { time, device_time, flags } = json(rows);
     expect({ time, ...(device_time === undefined ? {} : { device_time }), ...(flags === undefined ? {} : { flags }) }).toEqual(expected);
+  });
+
+  test('of a clock that is wrong by a known time is put right, and what the device said is kept', () => {
+    const rows = rowsOf(
+      frameWith((frame) => {
+        frame.time[frame.row()] = T;
+        frame.row();
+        frame.correct(HOUR);
+      }),
+    );
+    expect(json(rows)).toMatchObject({ time: T - HOUR, device_time: T, flags: ['buffered'] });
+    expect(json(rows, 1)).toMatchObject({ time: T, flags: ['no_time'] });
+    expect(json(rows, 1)).not.toHaveProperty('device_time');
   });
 });

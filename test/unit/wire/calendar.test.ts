@@ -42,6 +42,8 @@ describe('calendar', () => {
     [2024, 1, 1, 0, 60, 0],
     [2024, 1, 1, 0, 0, 60],
     [2024, 1, 1, -1, 0, 0],
+    [2024, 1, 1, 0, -1, 0],
+    [2024, 1, 1, 0, 0, -1],
     [2024, Number.NaN, 1, 0, 0, 0],
   ] as const)('gives NaN for %s-%s-%s %s:%s:%s', (year, month, day, hour, minute, second) => {
     expect(epochMs(year, month, day, hour, minute, second)).toBeNaN();

@@ -1,5 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { ascii, bcd, bcdDigits, decimal, fraction, fromHex, hex, hexDigit, hexNumber, indexOf } from '../../../src/base/wire/index.ts';
+import {
+  ascii,
+  bcd,
+  bcdDigits,
+  decimal,
+  fraction,
+  fromHex,
+  hasCheckDigit,
+  hex,
+  hexDigit,
+  hexNumber,
+  imeiOf,
+  indexOf,
+  withZero,
+} from '../../../src/base/wire/index.ts';
 import { Random } from '../../../src/codec/kit/index.ts';
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
@@ -28,6 +42,21 @@ describe('text', () => {
     expect([bcdDigits(Uint8Array.of(0x01, 0x23), 0, 2), bcdDigits(Uint8Array.of(0x01, 0x2f), 0, 2)]).toEqual(['0123', '']);
   });
 
+  it.each([
+    ['356307042441013', true, '356307042441013', '0356307042441013'],
+    ['0356307042441013', true, '356307042441013', ''],
+    ['356307042441014', false, '356307042441014', ''],
+    ['0356307042441014', false, '0356307042441014', ''],
+    ['1356307042441013', false, '1356307042441013', ''],
+    ['490154203237518', true, '490154203237518', '0490154203237518'],
+    ['49015420323751/', false, '49015420323751/', ''],
+    ['49015420323751:', false, '49015420323751:', ''],
+    ['18', true, '18', ''],
+    ['', false, '', ''],
+  ])('knows the IMEI in %j by its check digit, with a zero in front or without', (digits, checks, imei, zero) => {
+    expect([hasCheckDigit(digits), imeiOf(digits), withZero(digits)]).toEqual([checks, imei, zero]);
+  });
+
   it('reads decimal numbers', () => {
     expect(['0', '007', '999999999999999', '', '1a', '-1', ' 1', '1.0', '\u00b2'].map((text) => within(decimal, text))).toEqual([
       0, 7, 999999999999999, -1, -1, -1, -1, -1, -1,
@@ -44,7 +73,9 @@ describe('text', () => {
       -1,
       -1,
     ]);
-    expect([...'09afAF/:`g@G'].map((c) => hexDigit(c.charCodeAt(0)))).toEqual([0, 9, 10, 15, 10, 15, -1, -1, -1, -1, -1, -1]);
+    expect([...'09afAF/:`g@G -~'].map((c) => hexDigit(c.charCodeAt(0)))).toEqual([
+      0, 9, 10, 15, 10, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    ]);
   });
 
   it('reads fractions exactly as Number does, up to 15 digits', () => {
