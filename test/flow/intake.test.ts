@@ -351,3 +351,29 @@ describe('intake', () => {
     expect(run(Array.from({ length: stream.length - 1 }, (_, i) => i + 1))).toBe(whole);
   });
 });
+
+describe('a trace', () => {
+  it('has the frames and answers of a connection from its first byte, and of a session once it is asked for', () => {
+    const { traces } = host;
+    const told = (): string[] => {
+      const lines: string[] = [];
+      traces.tick((key, frames) => lines.push(...frames.map(({ direction, device, bytes }) => `${key}: ${direction} ${device} ${bytes}`)));
+      return lines;
+    };
+    const unseen = connect();
+    unseen.intake.push(login);
+    expect([unseen.intake.tap, told()]).toEqual([null, []]);
+    traces.start('peer 192.0.2.1');
+    const { intake } = connect();
+    const second = toyLogin('22222222', false);
+    intake.push(second);
+    expect(told()).toEqual([`peer 192.0.2.1: in 22222222 ${second.length}`, 'peer 192.0.2.1: out  6']);
+    traces.start('device 12345678');
+    unseen.intake.session?.retrace();
+    unseen.intake.push(toyAlive(2));
+    expect(unseen.intake.tap).toBe(traces.of('12345678', ''));
+    expect(told()).toEqual([`device 12345678: in 12345678 ${toyAlive(2).length}`, 'device 12345678: out  6']);
+    unseen.intake.closed('device');
+    expect(unseen.intake.tap).toBe(traces.of('', '192.0.2.1'));
+  });
+});

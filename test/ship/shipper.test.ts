@@ -546,6 +546,26 @@ test('what is delivered while the journal is tended does not make it look shorte
   await slot.journal.close();
 });
 
+test('a journal that ends below its cursor is told when its mark has moved and is still below', async () => {
+  const data = dataDirectory();
+  const storage = new FaultStorage();
+  const sink = new MemorySink();
+  sink.position = { 0: 100 };
+  const slot = await Slot.open(data, 0);
+  slot.fixes('d', T, [{ time: T }]);
+  await slot.journal.flush();
+  const held = storage.hold('stat', /\.seg$/);
+  const { said } = shipping(data, [sink], { storage });
+  await held.reached;
+  expect(said).toEqual([]);
+  slot.fixes('d', T, [{ time: T + 1 }]);
+  await slot.journal.close();
+  held.release();
+  await until(() => said.length > 0);
+  expect(said).toEqual([expect.stringMatching(/^a journal slot ends before its cursor: .*{"slot":"0","durable":2,"delivered":100}$/)]);
+  expect(sink.rows).toEqual([]);
+});
+
 describe('invariant 5: entries that cannot be read', () => {
   test('are parked with their bytes and the reason; the others go on', async () => {
     const data = dataDirectory();
