@@ -77,3 +77,92 @@ test.each([
   expect([batch.resent[0] === 1, batch.resent[1] === 1]).toEqual([false, isKnown]);
   await batcher.close();
 });
+
+/** Rows of a batch, as `device ms-after-T`. */
+const rowsOf = ({ rows }: Batch): string[] =>
+  Array.from({ length: rows.count }, (_, row) => `${rows.device[row]} ${(rows.received[row] ?? 0) - T}`);
+
+test('entries of all slots come in their order, up to the horizon, and what is left is as old as its first entry', async () => {
+  const data = dataDirectory();
+  let entries = 0;
+  const order = (): number => ++entries;
+  const slots = [await Slot.open(data, 0, { order }), await Slot.open(data, 1, { order })];
+  for (const [slot, at] of [
+    [0, 1],
+    [1, 2],
+    [1, 3],
+    [0, 4],
+    [1, 5],
+  ] as const)
+    slots[slot]?.fixes(`d${slot}`, T + at, [{ time: T }]);
+  for (const slot of slots) await slot.journal.close();
+  const batcher = batcherOf(data);
+  const marks = new Map([
+    ['0', 2],
+    ['1', 3],
+  ]);
+  const batch = new Batch();
+  expect([batcher.behind(marks), batcher.oldest()]).toEqual([5, 0]);
+  const seen: unknown[] = [];
+  for (const [rows, horizon] of [
+    [2, 9],
+    [9, 3],
+    [9, 9],
+    [9, 9],
+  ] as const) {
+    const isMore = await batcher.fill(batch, { marks, horizon }, { ...LIMITS, rows });
+    seen.push([isMore, rowsOf(batch), batch.ranges, batcher.behind(marks), batcher.oldest() && batcher.oldest() - T]);
+  }
+  expect(seen).toEqual([
+    [true, ['d0 1', 'd1 2'], { 0: { from: 1, to: 1 }, 1: { from: 1, to: 1 } }, 3, 3],
+    [true, ['d1 3'], { 1: { from: 2, to: 2 } }, 2, 4],
+    [true, ['d0 4', 'd1 5'], { 0: { from: 2, to: 2 }, 1: { from: 3, to: 3 } }, 0, 0],
+    [false, [], {}, 0, 0],
+  ]);
+  await batcher.close();
+});
+
+test('a batch that was begun is its ranges and no more; of a slot that is gone there is nothing, and one that is not recovered is waited for', async () => {
+  const data = dataDirectory();
+  const slot = await Slot.open(data, 0);
+  for (let at = 1; at <= 4; at++) slot.fixes('d', T + at, [{ time: T }]);
+  await slot.journal.close();
+  const batcher = batcherOf(data);
+  const batch = new Batch();
+  const ranges = { 0: { from: 2, to: 3 }, 7: { from: 1, to: 5 } };
+  const begun = (mark: number): Promise<boolean> =>
+    batcher.fill(batch, { marks: new Map([['0', mark]]), horizon: 0 }, { rows: 1, bytes: 1 }, ranges);
+  await batcher.seek((name) => (name === '0' ? 1 : 0));
+  await expect(begun(2)).rejects.toMatchObject({ code: 'JOURNAL_FAILED', message: expect.stringContaining('durable up to 2') });
+  expect([await begun(3), rowsOf(batch), batch.ranges]).toEqual([true, ['d 2', 'd 3'], ranges]);
+  await batcher.close();
+});
+
+test.each([true, false])('what is marked relay is known of each row and event, when the sink takes it: %j', async (relays) => {
+  const data = dataDirectory();
+  const slot = await Slot.open(data, 0);
+  slot.fixes('d', T, [{ time: T }]);
+  slot.event('d', T, { type: 'connected' });
+  slot.relayed('r', T, [{ time: T + 1 }, { time: T + 2 }]);
+  slot.event('r', T, { type: 'connected' }, { keep: null, relay: true });
+  slot.event('r', T, 'no event', { keep: null, relay: true });
+  slot.event('d', T, { type: 'connected' });
+  slot.fixes('d', T, [{ time: T + 3 }]);
+  await slot.journal.close();
+  const reasons: string[] = [];
+  const batcher = batcherOf(data, { relays, onRelay: (reason) => void reasons.push(reason) });
+  const batch = new Batch();
+  await batcher.fill(batch, { marks: new Map([['0', 7]]), horizon: Number.POSITIVE_INFINITY }, LIMITS);
+  const found = {
+    rows: batch.rows.device,
+    events: batch.events.device,
+    relayed: [[...batch.relayedRows], [...batch.relayedEvents]],
+    reasons,
+  };
+  expect(found).toEqual(
+    relays
+      ? { rows: ['d', 'r', 'r', 'd'], events: ['d', 'r', 'd'], relayed: [[1, 2], [1]], reasons: ['unreadable'] }
+      : { rows: ['d', 'd'], events: ['d', 'd'], relayed: [[], []], reasons: ['not_taken', 'not_taken', 'not_taken'] },
+  );
+  await batcher.close();
+});
