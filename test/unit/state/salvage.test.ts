@@ -59,8 +59,8 @@ function record(root: bigint, entries: number, size = SIZE): Buffer {
   return bytes;
 }
 
-function meta(root: bigint, transaction: number, { magic = 0xbeefc0de, version = 1, size = SIZE, bytes = size } = {}): Buffer {
-  const page = Buffer.alloc(bytes);
+function meta(root: bigint, transaction: number, { magic = 0xbeefc0de, version = 1, size = SIZE } = {}): Buffer {
+  const page = Buffer.alloc(SIZE);
   page.writeUInt32LE(magic, 24);
   page.writeUInt32LE(version, 28);
   record(NO_PAGE, 0, size).copy(page, 48);
@@ -219,8 +219,8 @@ describe('the tables are those', () => {
     const large = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc(4096 - bytes.length)]);
     const main = page(2, LEAF, [tree('devices', 3)], 4096);
     const rest = [main, page(3, LEAF, [entry('a', '1')], 4096)];
-    const second = large(meta(2n, 2, { size: 4096, bytes: SIZE }));
-    expect(salvaged([large(meta(2n, 1, { size, bytes: SIZE })), Buffer.alloc(4096), ...rest]).entries).toEqual(['devices a=1']);
+    const second = large(meta(2n, 2, { size: 4096 }));
+    expect(salvaged([large(meta(2n, 1, { size })), Buffer.alloc(4096), ...rest]).entries).toEqual(['devices a=1']);
     expect(salvaged([Buffer.alloc(4096), second, ...rest]).entries).toEqual(['devices a=1']);
   });
 
