@@ -68,3 +68,35 @@ describe('whether a vehicle moves', () => {
 
   it('is said by a receiver whose week has rolled over, too', () => expect(movesAfter({ ageMs: 1024 * 7 * 86_400_000 })).toBe(false));
 });
+
+describe('what a frame says', () => {
+  it.each<[what: string, rows: readonly Row[], isNews: boolean]>([
+    ['of a vehicle that goes on', [{ speedKmh: 60 }], false],
+    ['of one that stands now', [{ speedKmh: 0 }], true],
+    ['from its memory', [{ speedKmh: 0, flags: RowFlag.Buffered }], false],
+    ['without a position', [{ valid: 0 }], false],
+    ['of nothing', [], false],
+  ])('%s is news: %s', (_what, rows, isNews) => {
+    const motion = new Motion();
+    motion.saw(frameOf({ speedKmh: 50 }), NOW, 0);
+    expect(motion.saw(frameOf(...rows), NOW, 1)).toBe(isNews);
+  });
+
+  it('of an earlier time counts again when the one before speaks no more', () => {
+    const motion = new Motion();
+    motion.saw(frameOf({ speedKmh: 50 }), NOW, 0);
+    expect([motion.saw(frameOf({ ageMs: 10_000 }), NOW, 120_001), motion.at(120_001)]).toEqual([true, false]);
+  });
+});
+
+it('a position is told once, and the next one when so long has passed, whichever way the clock was set', () => {
+  const motion = new Motion();
+  expect(motion.news(0)).toBeUndefined();
+  motion.saw(frameOf({ ageMs: 1000 }), NOW, 0);
+  expect(motion.news(60_000)).toEqual({ lat: 59, lon: 18, time: NOW - 1000, received: NOW });
+  expect(motion.news(0)).toBeUndefined();
+  motion.saw(frameOf({ ageMs: -30_000 }), NOW + 30_000, 30_000);
+  expect([motion.news(30_001), motion.news(30_000)?.received, motion.news(0)]).toEqual([undefined, NOW + 30_000, undefined]);
+  motion.saw(frameOf({ ageMs: 600_000 }), NOW - 600_000, 300_000);
+  expect(motion.news(60_000)?.received).toBe(NOW - 600_000);
+});
