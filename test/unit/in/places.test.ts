@@ -73,6 +73,7 @@ describe('a locator is asked', () => {
   const named = { mcc: 460, mnc: 0, lac: 10, cid: 20, rssi: -70 };
   it.each<[what: string, rows: readonly Row[], around: Surroundings | undefined]>([
     ['about a cell', [{ cells: [CELL] }], { cells: [named], wifi: [] }],
+    ['about a cell in the area 0', [{ cells: [[460, 0, 0, 20, -70]] }], { cells: [{ ...named, lac: 0 }], wifi: [] }],
     [
       'about two access points',
       [
