@@ -13,14 +13,20 @@ class Session implements LiveSession {
   readonly since: number;
   readonly transport: Transport;
   standing: boolean;
-  readonly peer = '';
+  readonly peer: string;
   heard = true;
   superseded = 0;
   leads = false;
   crowded = false;
   readonly contradictions: string[] = [];
+  /** Each time that it was said. */
+  readonly led: boolean[] = [];
 
-  constructor(since: number, { standing = true, transport = 'tcp' }: { standing?: boolean; transport?: Transport } = {}) {
+  constructor(
+    since: number,
+    { standing = true, transport = 'tcp', peer = '' }: Partial<Pick<Claim, 'standing' | 'transport' | 'peer'>> = {},
+  ) {
+    this.peer = peer;
     this.since = since;
     this.standing = standing;
     this.transport = transport;
@@ -33,6 +39,7 @@ class Session implements LiveSession {
   }
   lead(leads: boolean): void {
     this.leads = leads;
+    this.led.push(leads);
   }
   crowd(crowded: boolean): void {
     this.crowded = crowded;
@@ -165,5 +172,80 @@ describe('session table', () => {
     now += 30_000;
     table.changed('a01');
     expect([moved, sessions.map(({ leads }) => leads)]).toEqual([2, [false, false, true]]);
+  });
+
+  it('of a device that is not here knows no session, and what is said of it changes nothing', () => {
+    const table = new SessionTable<Session>();
+    const [session, stranger] = [new Session(1), new Session(2)];
+    table.claim('a01', session);
+    for (const device of ['a01', 'b02']) table.leave(device, stranger);
+    table.spoke('b02', stranger);
+    table.heard('b02', 'p');
+    table.changed('b02');
+    expect([table.of('b02'), table.get('b02'), table.of('a01'), [...table], session.contradictions]).toEqual([
+      [],
+      undefined,
+      [session],
+      [session],
+      [],
+    ]);
+  });
+
+  it('tells the leader who else speaks for its device, here and on other workers, and each of those once', () => {
+    const table = new SessionTable<Session>();
+    const [first, second] = [new Session(1, { peer: 'p1' }), new Session(2, { peer: 'p2', standing: false })];
+    table.claim('a01', first);
+    table.spoke('a01', first);
+    expect(first.contradictions.splice(0)).toEqual([]);
+    table.claim('a01', second);
+    expect(first.contradictions.splice(0)).toEqual(['p2']);
+    table.spoke('a01', second);
+    table.heard('a01', 'p9');
+    expect(first.contradictions.splice(0)).toEqual(['p2', 'p9']);
+    const told = (peers: readonly string[]) => ({
+      claims: peers.map((peer) => new Session(0, { peer, standing: false, transport: 'udp' })),
+      leader: first,
+      known: 5,
+      movedAt: 0,
+    });
+    table.rivals('a01', told(['p3']));
+    table.rivals('a01', told(['p3', 'p4']));
+    table.rivals('a01', told([]));
+    expect([first.contradictions, second.contradictions]).toEqual([['p3', 'p4'], []]);
+  });
+
+  it('tells a session that it leads, and that it leads no more, once each; one that has left is told nothing', () => {
+    const table = new SessionTable<Session>();
+    const [older, newer] = [new Session(1), new Session(3)];
+    table.claim('a01', older);
+    table.claim('a01', newer);
+    table.changed('a01');
+    table.leave('a01', newer);
+    expect([older.led, newer.led]).toEqual([[true, false, true], [true]]);
+  });
+
+  it('3: of more sessions than a device may have the oldest without standing goes, or the oldest, and never the leader', () => {
+    const table = new SessionTable<Session>();
+    const sessions = Array.from({ length: 4 }, (_, n) => new Session(n + 1, { standing: n !== 2 }));
+    for (const session of sessions) table.claim('a01', session);
+    const leader = table.get('a01');
+    const gone = (): number[] => sessions.filter(({ superseded }) => superseded > 0).map(({ since }) => since);
+    expect([gone(), leader?.since]).toEqual([[], 2]);
+    table.claim('a01', new Session(20));
+    expect(gone()).toEqual([3]);
+    table.claim('a01', new Session(21));
+    table.claim('a01', new Session(22));
+    expect([gone(), table.of('a01').length, table.get('a01')]).toEqual([[1, 3, 4], 4, leader]);
+  });
+
+  it('tells other workers that a session has spoken when they have some of the device', () => {
+    const spoken: string[] = [];
+    const table = new SessionTable<Session>({ spoke: (device, peer) => spoken.push(`${device} ${peer}`) });
+    const session = new Session(1, { peer: 'p1' });
+    table.claim('a01', session);
+    table.spoke('a01', session);
+    table.rivals('a01', { claims: [new Session(0)], leader: session, known: 5, movedAt: 0 });
+    table.spoke('a01', session);
+    expect(spoken).toEqual(['a01 p1']);
   });
 });
