@@ -198,6 +198,22 @@ describe.each(['lmdb', 'redis'] as const)('units in %s', (kind) => {
     expect((await records.list({}, undefined, 10)).devices.map(({ id }) => id)).toEqual(['van-1', 'van-2', 'van-3']);
   });
 
+  it('a unit is not taken from a device of which anything was said', async () => {
+    const said: readonly object[] = [
+      ...[{ account: 'acme' }, { plan: 'gold' }, { state: 'suspended' }, { state: 'terminated' }, { phone: '+46701234567' }],
+      ...[{ recovery: { reason: 'stolen', interval_s: 10, started: 1, until: 5000 } }, { privacy: 'relay' }, { activates_at: 9000 }],
+      ...[{ name: 'Van 3' }, { labels: { depot: 'north' } }, { iccid: '8946117700000000012' }, { model: 'X3' }, { serial: '7' }],
+      ...[{ networks: ['192.0.2.0/24'] }, { home_networks: [240] }, { interval_s: 30 }, { options: { zone: 'utc' } }, { reason: 'lent' }],
+    ];
+    for (const [n, more] of said.entries()) {
+      await store.write([{ table: 'devices', key: `van-${n + 2}`, put: JSON.stringify(device(`van-${n + 2}`, more)) }]);
+      expect([more, await swap(`van-${n + 2}`)]).toMatchObject([more, { refused: 'conflict', problems: [{ field: 'unit' }] }]);
+    }
+    const contact = { protocol: 'gt06', transport: 'udp', first_seen: 7, provisional: true, state: 'pending' };
+    await store.write([{ table: 'devices', key: 'new-1', put: JSON.stringify(device('new-1', contact)) }]);
+    expect(await swap('new-1')).toMatchObject({ after: { unit: 'new-1' } });
+  });
+
   it('an alias that is a device of its own is refused by its place among the aliases, also where there is a unit', async () => {
     await records.create(device('van-2'), 'me');
     await swap('new-1');

@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { jsonOf } from '../../base/json.ts';
 import type { Op, StateStore } from '../../state/store.ts';
 import { byId, rowsOf, TypedTable } from '../../state/table.ts';
-import { DEVICES, type Device, deviceId, isOut } from './device.ts';
+import { DEVICES, type Device, deviceId, deviceSchema, isOut } from './device.ts';
 import { type There, wrongHolder } from './device-ids.ts';
 import type { FieldProblem } from './field-problem.ts';
 import { QUARANTINE } from './unknown-device.ts';
@@ -144,16 +145,13 @@ function ownDevice(id: string): string {
   return `is device ${id}, which is more than a first contact has made; remove that device, or put another unit in there, first`;
 }
 
+/** What a record says by itself. */
+const { aliases: _aliases, state: _state, ...BLANK } = deviceSchema.omit({ id: true }).parse({});
+
 /** Is the record no more than a contact makes, so that nothing is lost with it? */
-async function isBare(store: Reader, { id, account, phone, plan, state, recovery }: Device): Promise<boolean> {
-  if (
-    account !== undefined ||
-    phone !== undefined ||
-    plan !== 'default' ||
-    recovery !== undefined ||
-    (state !== 'active' && state !== 'pending')
-  )
-    return false;
+async function isBare(store: Reader, device: Device): Promise<boolean> {
+  const { id, aliases, protocol, transport, first_seen, provisional, state, ...said } = device;
+  if ((state !== 'active' && state !== 'pending') || !isDeepStrictEqual(said, BLANK)) return false;
   if ((await store.get('holds', id)) !== undefined) return false;
   return (await store.list('commands', { prefix: `${id} `, limit: 1 })).length === 0;
 }
