@@ -150,6 +150,13 @@ describe.each(['lmdb', 'redis'] as const)('accounts in %s', (kind) => {
     expect(events.map((event) => Reflect.get(event, 'type'))).toEqual(
       ['created', 'suspended', 'resumed', 'ending', 'closed', 'resumed'].map((what) => `account_${what}`),
     );
+    expect(await accountSteps(store, 'acme')).toEqual([
+      { state: 'suspended', at: 2000, by: 'desk', reason: 'unpaid' },
+      { state: 'active', at: 3000, by: 'desk', reason: '' },
+      { state: 'ending', at: 4000, by: 'desk', reason: 'moved' },
+      { state: 'closed', at: 5000, by: 'desk', reason: 'moved' },
+      { state: 'active', at: 5000, by: 'desk', reason: 'back' },
+    ]);
   });
 
   it('of before their changes were noted have those that the record tells of, in their order', async () => {
@@ -171,11 +178,17 @@ describe.each(['lmdb', 'redis'] as const)('accounts in %s', (kind) => {
 
   it('are told to every process as they change; one without a record is active', async () => {
     await create('acme');
+    await create('bolt');
     await records.suspend('acme', 'unpaid', 'desk');
     const told: (string | undefined)[] = [];
     const states = new AccountStates(await stores.open(kind), silentLog, (account) => told.push(account));
     await states.ready;
-    expect([states.of('acme')?.state, states.of('other'), states.of(undefined)]).toEqual(['suspended', undefined, undefined]);
+    expect([states.of('acme')?.state, states.of('bolt'), states.of('other'), states.of(undefined)]).toEqual([
+      'suspended',
+      undefined,
+      undefined,
+      undefined,
+    ]);
     await records.resume('acme', undefined, false, 'desk');
     await eventually(() => expect([states.of('acme'), told.at(-1)]).toEqual([undefined, 'acme']));
     await states.stop();

@@ -31,6 +31,13 @@ describe.each(['lmdb', 'redis'] as const)('in %s', (kind) => {
     expect(await learnedOf(store, 'd-2')).toEqual({});
   });
 
+  it('what was said last is what is known, though it was said before, and what a later version noted is left out', async () => {
+    const store = await stores.open(kind);
+    for (const value of ['a', 'b', 'c', 'b']) await noteUnit(store, 'd-1', said('model', value));
+    await store.update('unit_facts', 'd-1', (text) => JSON.stringify({ ...JSON.parse(text ?? ''), 'colour m': ['red'] }));
+    expect(await learnedOf(store, 'd-1')).toEqual({ model: 'b' });
+  });
+
   it('four values of a message are kept, and 32 messages', async () => {
     const store = await stores.open(kind);
     const note = (value: string, message = 'm') => noteUnit(store, 'd-1', said('model', value, message));

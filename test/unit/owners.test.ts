@@ -70,6 +70,16 @@ describe('what of a device is shared', () => {
     ]);
   });
 
+  it('is of two times when the device was removed between', () => {
+    const again = [
+      { account: 'a', from: 10, to: 20 },
+      { account: 'a', from: 30 },
+    ];
+    const found = new Share('d-1', again, new Set(['a']));
+    expect([10, 19, 20, 29, 30].filter((received) => found.sees('a', received))).toEqual([10, 19, 30]);
+    expect(found.spans.map(({ measured }) => measured)).toEqual([0, 30]);
+  });
+
   it('is one time for who sees both accounts', () => {
     const both = share('a', 'b');
     expect([both.spans, both.since]).toEqual([[{ from: 10, to: Number.POSITIVE_INFINITY, measured: 0 }], 0]);

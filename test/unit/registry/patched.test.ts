@@ -18,6 +18,9 @@ it.each([
   ['nothing of an account', { interval_s: 60 }, { account: 'acme', name: 'Van 7', interval_s: 60 }],
   ['a field that is taken away', { name: null }, { name: undefined, labels: { depot: 'north' } }],
   ['one option', { options: { zone: 'utc' } }, { options: { zone: 'utc', integrity: 'crc' } }],
+  ['no options any more', { options: null }, { options: undefined }],
+  ['what are no options, which is left to be refused', { options: 'zone' }, { options: 'zone' }],
+  ['a list instead of options', { options: ['zone'] }, { options: ['zone'] }],
   ['an option that is taken away', { options: { zone: null } }, { options: { integrity: 'crc' } }],
 ])('a device is given %s', (_, patch, expected) => {
   const after = patched(device, patch, NOW);
