@@ -1123,3 +1123,152 @@ it('no binary message is read over the end of its content, wherever that is', ()
     for (let n = 16; n <= whole.length - behind; n++) expect(recordsOf(n, 0x0101), `${id}, ${n} bytes`).toEqual(recordsOf(n, 0xf7e6));
   }
 });
+
+describe('a list of cells', () => {
+  const cell = (n: number, level = String(n)): string => `0460,0001,${(n + 1).toString(16)},a${n},${level},,`;
+  const named = (n: number, rssi_dbm: number | null = n - 110): object => ({
+    ...{ mcc: 460, mnc: 1, lac: n + 1, cid: 0xa0 + n },
+    ...(rssi_dbm === null ? {} : { rssi_dbm }),
+  });
+  // GTGSM has no name: its trigger stands there, and the serving cell is the last.
+  const gsm = (fields: string): unknown =>
+    read(Buffer.from(`+RESP:GTGSM,1A0102,135790246811220,FRI,${fields}20260214013300,0123$`))['cells'];
+  const lbs = (fields: string): unknown => read(report('LBS', `FRI,0,80,,0,,,,${fields}`, '520102'))['cells'];
+
+  it('has the serving cell first', () => {
+    expect(gsm(cell(1) + cell(2) + cell(3))).toEqual([named(3), named(1), named(2)]);
+    expect(gsm(cell(1))).toEqual([named(1)]);
+    expect(gsm(`,,,,,,${cell(2)}`)).toEqual([named(2)]);
+    expect(gsm(`${cell(1)},,,,,,`)).toEqual([named(1)]);
+    expect(gsm('')).toBeUndefined();
+    expect(lbs(cell(1) + cell(2) + cell(3))).toEqual([named(1), named(2), named(3)]);
+    expect(lbs('')).toBeUndefined();
+  });
+
+  it('of which the last has no reserved field behind it is read to its end', () => {
+    expect(lbs(cell(1) + cell(2).slice(0, -1))).toEqual([named(1), named(2)]);
+    // Without a level there is no cell.
+    expect(lbs(`${cell(1)}0460,0001,3,a2,`)).toEqual([named(1)]);
+  });
+
+  it.each([
+    ['0', -110],
+    ['63', -47],
+    ['64', null],
+    ['', null],
+    ['x', null],
+  ])('has a level of %j', (level, dbm) => {
+    expect(gsm(cell(1) + cell(2, level))).toEqual([named(2, dbm), named(1)]);
+    expect(lbs(cell(2, level))).toEqual([named(2, dbm)]);
+  });
+
+  it.each([
+    ['0200,0000,1,1', true],
+    ['199,0000,1,1', false],
+    ['0799,0999,1,1', true],
+    ['0800,0000,1,1', false],
+    ['0460,1000,1,1', false],
+    ['0460,,1,1', false],
+    ['0460,x,1,1', false],
+    // Unknown areas and cells.
+    ['0460,0001,0,1', false],
+    ['0460,0001,1,0', false],
+    ['0460,0001,ffff,1', false],
+    ['0460,0001,1,FFFF', false],
+    ['0460,0001,ffffffff,1', false],
+    ['0460,0001,1,FFFFFFFF', false],
+    ['0460,0001,,1', false],
+    ['0460,0001,1,', false],
+    // The greatest, and one more.
+    ['0460,0001,7fffffff,fffffffe', true],
+    ['0460,0001,80000000,1', false],
+    ['0460,0001,1,100000000', false],
+  ])('has %s: %s', (fields, known) => {
+    const [mcc, mnc, lac, cid] = fields.split(',', 4);
+    const numbers = { mcc: Number(mcc), mnc: Number(mnc), lac: Number.parseInt(lac ?? '', 16), cid: Number.parseInt(cid ?? '', 16) };
+    expect(lbs(`${fields},40,,`)).toEqual(known ? [{ ...numbers, rssi_dbm: -70 }] : undefined);
+  });
+});
+
+describe('the time zone of a unit', () => {
+  /** A live report with a fix at 12:00 UTC, sent at this time of the device's clock. */
+  const sent = (time: string, minute: number): Uint8Array => {
+    const at = String(minute).padStart(2, '0');
+    const fix = `2026021412${at}00`;
+    return Buffer.from(
+      `+RESP:GTFRI,2C0402,135790246811220,,0,0,1,1,4.3,92,70.0,121.354335,31.222073,${fix},0460,0000,18d8,6141,204.7,92,${time}${at}00,0123$`,
+    );
+  };
+  const said = (...hours: readonly string[]): unknown => {
+    const connection = new RecordFeed(queclink, 'tcp', {});
+    for (const [n, hour] of hours.entries()) connection.feed.push(sent(hour, n + 1));
+    return queclink.tcp?.describeMemo?.(queclink.tcp.memo?.(connection.feed.state) ?? 0)['time_zone'];
+  };
+  it.each([
+    ['2026021412', '+00:00'],
+    ['2026021408', '-04:00'],
+    ['2026021420', '+08:00'],
+    ['2026021502', '+14:00'],
+    ['2026021503', undefined],
+  ])('whose clock says %s at 12 is %s, when two reports say so', (hour, zone) => {
+    expect(said(hour, hour)).toBe(zone);
+    expect(said(hour)).toBeUndefined();
+    expect(said(hour, '2026021413', hour)).toBeUndefined();
+  });
+});
+
+it('of datagrams a text needs no end, and nothing else is taken without one', () => {
+  const frames = (bytes: Uint8Array): unknown[] =>
+    new RecordFeed(queclink, 'udp', {}).feed.push(bytes).map(({ kind, name }) => `${kind} ${name}`);
+  const text = report('FRI', '0,0,1,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,204.7,92,', '2C0402');
+  expect(frames(text)).toEqual(['records GTFRI']);
+  expect(frames(text.subarray(0, -1))).toEqual(['records GTFRI']);
+  for (const id of ['binary-fri-fix', 'pro-record']) {
+    const whole = bytesOf(LINES.get(id) ?? '');
+    expect(frames(whole), id).toHaveLength(1);
+    expect(frames(whole.subarray(0, -1)), id).toEqual([]);
+    expect(frames(whole.subarray(0, 3)), id).toEqual([]);
+  }
+});
+
+it('what a configuration over the air says is a number', () => {
+  const attrs = (fields: string): unknown => read(report('UPC', fields, '2C0402'))['attrs'];
+  expect([attrs('0,0,'), attrs('7,301,'), attrs('7,'), attrs('x,y,'), attrs('')]).toEqual([
+    { ota_command: 0, ota_result: 0 },
+    { ota_command: 7, ota_result: 301 },
+    { ota_command: 7 },
+    {},
+    {},
+  ]);
+});
+
+describe('the name of a unit whose model is not known', () => {
+  const PLACE = '0,0,1,1,4.3,92,70.0,121.354335,31.222073,20260214013254,0460,0000,18d8,6141,204.7,92';
+  const vinOf = (name: string, version = '7F0101'): unknown =>
+    read(Buffer.from(`+RESP:GTFRI,${version},135790246811220,${name},unit,${PLACE},20260214013300,0123$`))['vin'];
+  it('is the identity of a vehicle where it has its form', () => {
+    for (const vin of ['WVWZZZ1JZXW000001', '09AZHJNPRSTUVWXYZ'.slice(0, 17)]) expect(vinOf(vin), vin).toBe(vin);
+    for (const letter of ['I', 'O', 'Q', '/', ':', '@', '[', 'a', ' ']) {
+      expect(vinOf(`WVWZZZ1J${letter}XW000001`), letter).toBeUndefined();
+      expect(vinOf(`${letter}VWZZZ1JZXW000001`), letter).toBeUndefined();
+      expect(vinOf(`WVWZZZ1JZXW00000${letter}`), letter).toBeUndefined();
+    }
+    expect(vinOf('WVWZZZ1JZXW00001')).toBeUndefined();
+  });
+  it('is a name where the model is known to have none', () => {
+    expect(vinOf('WVWZZZ1JZXW000001', '2C0402')).toBeUndefined();
+  });
+});
+
+it('the old dialect has a card of 18 to 20 digits and a signal up to 31', () => {
+  const attrs = (card: string, signal: string): unknown => {
+    const text = `+RESP:GTINF,359464030073766,${card},${signal},99,100,1,0,+2.00,0,20131018084015,00EE,0103090402$`;
+    return read(Buffer.from(text))['attrs'];
+  };
+  const card = '8938003990320469804';
+  expect(attrs(`${card}f`, '18')).toEqual({ iccid: card, gsm_csq: 18 });
+  expect(attrs(`${card}0F`, '0')).toEqual({ iccid: `${card}0`, gsm_csq: 0 });
+  expect(attrs(card.slice(1), '31')).toEqual({ iccid: card.slice(1), gsm_csq: 31 });
+  expect(attrs(card.slice(2), '32')).toEqual({});
+  expect(attrs(`${card}012`, '')).toEqual({});
+});

@@ -3,6 +3,7 @@ import teltonika from '../../codecs/teltonika/index.ts';
 import { decodeSms24, splitDataSms } from '../../codecs/teltonika/sms.ts';
 import { ascii, putU32be } from '../../src/base/wire/index.ts';
 import { Stop } from '../../src/codec/frame/splitter.ts';
+import { checkOptions, MOST_OF_A_MESSAGE } from '../../src/codec/index.ts';
 import { Feed, feed } from '../../src/codec/kit/feed.ts';
 import { bytesOf, fixtureTests, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { enveloped, packetAt } from '../helpers/teltonika.ts';
@@ -130,6 +131,13 @@ describe('teltonika values at their limits', () => {
     expect([record['lat'], record['lon']]).toEqual(isPlace ? [lat, lon] : [undefined, undefined]);
   });
 
+  it.each([
+    [0xfffe, 65_534],
+    [0xffff, undefined],
+  ])('a speed of %d is %s km/h', (sent, speed) => {
+    expect(read(packetAt(59, 18, Date.UTC(2026, 9, 1), sent))['speed_kmh']).toBe(speed);
+  });
+
   /** Time, priority, place, satellites and speed of a record. */
   const HEAD = '0000019a1b2c3d4e000ac50420235cee8800000000090000';
   /** A record with an operator, an area and a cell. */
@@ -174,6 +182,21 @@ describe('teltonika values at their limits', () => {
     const { priority: _, ...attrs } = Object(fields['attrs']);
     return attrs;
   };
+  it.each([
+    ['0100', '', {}],
+    ['0100', '2020', {}],
+    ['0100', '00', {}],
+    ['0100', '57565757', { vin: 'WVWW' }],
+    ['0100', '5756572000', { vin: 'WVW' }],
+    ['0100', '5720562000', { vin: 'W V' }],
+    ['0181', '', {}],
+    ['0224', '', {}],
+    ['ff01', '', {}],
+    ['ff01', '00', { io_65281: '00' }],
+  ])('an element %s of "%s": %j', (id, value, attrs) => {
+    expect(elementsOf(id, value)).toEqual(attrs);
+  });
+
   /** A record with one tag, of which this is said, in the list of those that are near. */
   const tag = (values: string): Record<string, unknown> => tagsOf('2a4c', `${byte(values.length / 2)}${values}`);
   /** The name of the list itself. */
@@ -377,6 +400,101 @@ describe('teltonika values at their limits', () => {
     expect(numbers(200, 100)).toEqual(numbers(255));
     // In the next record they are numbered anew.
     expect(numbers(2)).toHaveLength(2);
+  });
+});
+
+describe('a teltonika record of codec 7', () => {
+  /** Of 2015-11-10 21:51:47, with a GPS element of this mask and these fields (codecs/teltonika/protocol.md section 5). */
+  const gps = (mask: string, fields: string): Record<string, unknown> => {
+    const seconds = (Date.UTC(2015, 10, 10, 21, 51, 47) - Date.UTC(2007, 0, 1)) / 1000;
+    const time = new Uint8Array(4);
+    putU32be(time, 0, 0x40000000 + seconds);
+    const connection = new RecordFeed(teltonika, 'tcp', {});
+    connection.feed.push(enveloped(bytesOf(`0701${Buffer.from(time).toString('hex')}01${mask}${fields}01`)));
+    const [record = {}] = connection.records.flat();
+    return { ...record, ...Object(record['attrs']) };
+  };
+  const PLACE = '42332a4d' + '4193d69b';
+  it.each([
+    ['01', PLACE, { kind: 'fix', valid: true, satellites: 3, speed_kmh: undefined }],
+    ['09', `${PLACE}fe`, { kind: 'fix', valid: true, speed_kmh: 254 }],
+    ['09', `${PLACE}ff`, { valid: false, speed_kmh: undefined }],
+    ['09', `${PLACE}00`, { kind: 'fix', valid: true, speed_kmh: 0 }],
+    ['11', `${PLACE}00`, { valid: false, satellites: 0 }],
+    ['11', `${PLACE}01`, { valid: true, satellites: 1 }],
+    ['05', `${PLACE}80`, { course_deg: 180 }],
+    ['40', '1f', { kind: 'status', gsm_csq: 31 }],
+    ['40', '20', { gsm_csq: undefined }],
+    ['40', '00', { gsm_csq: 0 }],
+    ['20', '00010002', { cells: [{ lac: 1, cid: 2 }] }],
+    ['20', '00000000', { cells: undefined }],
+    ['e0', '000100021a0000552b', { cells: [{ mcc: 218, mnc: 3, lac: 1, cid: 2 }], gsm_csq: 26, operator: '21803' }],
+    ['80', '0000552b', { cells: [{ mcc: 218, mnc: 3 }], operator: '21803' }],
+    ['80', '00000000', { cells: undefined, operator: undefined }],
+  ])('with GPS %s %s: %j', (mask, fields, expected) => {
+    const record = gps(mask, fields);
+    expect(Object.fromEntries(Object.keys(expected).map((name) => [name, record[name]]))).toEqual(expected);
+  });
+});
+
+describe('a teltonika command', () => {
+  /** Its text for a family, over TCP or as a text message; null where there is none. */
+  const told = (
+    type: string,
+    given: Record<string, string | number | boolean>,
+    family = 'fm',
+    transport: 'tcp' | 'sms' = 'tcp',
+  ): unknown => {
+    const rule = teltonika.commands.find((candidate) => candidate.type === type);
+    const problems: string[] = [];
+    const parameters = checkOptions(rule?.parameters ?? {}, given, problems);
+    if (problems.length > 0) return problems;
+    const out = new Uint8Array(512);
+    const { state } = new Feed(teltonika, transport, { options: { family } });
+    const n = teltonika[transport]?.encodeCommand?.({ type, parameters }, 1, state, out, 0, 0) ?? 0;
+    return n === 0 ? null : Buffer.from(transport === 'tcp' ? out.subarray(15, n - 5) : out.subarray(0, n)).toString('latin1');
+  };
+  it.each([
+    ['set_output', { output: 1, on: true }, 'setdigout 1'],
+    ['set_output', { output: 2, on: false }, 'setdigout ?0'],
+    ['set_output', { output: 4, on: true }, 'setdigout ???1'],
+    ['set_output', { output: 1, on: true, seconds: 30 }, 'setdigout 1 30'],
+    ['set_output', { output: 2, on: true, max_speed_kmh: 20 }, 'setdigout ?1 ? ? ? 20'],
+    ['set_output', { output: 1, on: true, seconds: 1, max_speed_kmh: 1 }, 'setdigout 1 1 1'],
+    ['set_parameter', { id: 10_050, value: '60' }, 'setparam 10050:60'],
+    ['set_parameter', { id: 10_050, value: '' }, null],
+    ['set_parameter', { id: 10_050, value: '1;2' }, null],
+    ['set_server', { host: 'a'.repeat(54), port: 5027 }, `setparam 2004:${'a'.repeat(54)};2005:5027;2006:0`],
+    ['set_server', { host: 'a'.repeat(55), port: 5027 }, null],
+    ['set_server', { host: 'a b', port: 5027 }, null],
+    ['set_server', { host: 'a.b', port: 1, protocol: 'udp' }, 'setparam 2004:a.b;2005:1;2006:1'],
+    ['custom', { text: 'a'.repeat(160) }, 'a'.repeat(160)],
+    ['custom', { text: 'a'.repeat(161) }, null],
+    ['custom', { text: '' }, null],
+    ['custom', { text: '00ff', hex: true }, '\x00\xff'],
+    ['custom', { text: '00f', hex: true }, null],
+    ['custom', { text: '', hex: true }, null],
+    ['custom', { text: 'aa'.repeat(160), hex: true }, '\xaa'.repeat(160)],
+    ['custom', { text: 'aa'.repeat(161), hex: true }, null],
+  ])('%s %j: %j', (type, given, text) => {
+    expect(told(type, given)).toEqual(text);
+  });
+
+  it('says where the records go, and how often they come, in the families whose parameters are known', () => {
+    const families = ['fm', 'fmx6', 'asset', 'tft', 'tst', 'ft', 'fm11', 'fm22', 'gh'];
+    const those = (type: string, given: Record<string, string | number>): string[] =>
+      families.filter((family) => told(type, given, family) !== null);
+    expect(those('set_server', { host: 'a.b', port: 1 })).toEqual(['fm', 'fmx6', 'asset', 'tft', 'tst', 'ft']);
+    expect(those('set_interval', { seconds: 60, network: 'home' })).toEqual(['fm', 'fmx6', 'ft', 'fm11']);
+    expect(those('set_interval', { seconds: 60, network: 'unknown' })).toEqual(['fm', 'fmx6', 'fm11']);
+  });
+
+  it('is as long as a text message, behind two blanks where there is no password', () => {
+    const sms = (given: Record<string, string | boolean>): unknown => told('custom', given, 'fm', 'sms');
+    expect(sms({ text: 'a'.repeat(MOST_OF_A_MESSAGE - 2) })).toBe(`  ${'a'.repeat(MOST_OF_A_MESSAGE - 2)}`);
+    expect(sms({ text: 'a'.repeat(MOST_OF_A_MESSAGE - 1) })).toBeNull();
+    expect(sms({ text: 'aa', hex: true })).toBeNull();
+    expect(sms({ text: '' })).toBeNull();
   });
 });
 
