@@ -147,6 +147,25 @@ describe('a TCP listener', () => {
     expect(await world.count('closes')).toBe(2);
   });
 
+  it('invariant 3: the time to finish a frame does not end while the connection is paused', async () => {
+    let now = 1000;
+    world = await openHost([toy], { frameMs: 10_000, quietMs: 60_000 });
+    const clock = { ...systemClock, elapsed: () => now };
+    listener = await listenTcp({ codec: toy, host: '127.0.0.1', port: 0, idleMs: 60_000 }, { ...world.host, clock });
+    const begun = Buffer.concat([login, toyFixes(2, 3).subarray(0, 10)]);
+    const other = await connect();
+    other.send(begun);
+    await other.until((d) => d.received.length === ANSWER);
+    world.overload(true);
+    const paused = await connect();
+    paused.send(begun);
+    await eventually(async () => expect(await world.count('pauses')).toBe(1));
+    now = 12_000;
+    await other.until((d) => d.ended);
+    await eventually(async () => expect(await world.count('closes', { reason: 'frame_timeout' })).toBe(1));
+    expect(paused.ended).toBe(false);
+  });
+
   it('invariant 4: a device that closes its side first gets the answers it earned', async () => {
     await listen(toy);
     const device = await connect();
