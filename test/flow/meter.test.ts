@@ -237,6 +237,25 @@ describe('a connection that switches', () => {
     expect(journal.sum(B)['in']).toBe(second.length - 6);
   });
 
+  it.each<[what: string, before: Uint8Array, isDurable: boolean]>([
+    ['noise', Buffer.from('xxxxx'), true],
+    ['a bad frame', Buffer.concat([toyFixes(2, 3).subarray(0, -1), Buffer.from([0])]), true],
+    ['a frame that is answered later', toyFixes(2, 3), true],
+    ['a frame that is never answered', toyFixes(2, 3), false],
+  ])('1: is not lost when %s comes with the login of another, and all from before is journaled', (_what, before, isDurable) => {
+    const { intake } = connect();
+    const [first, second] = [toyLogin(A, false), toyLogin(B, false)];
+    intake.push(first);
+    settle();
+    meters.flush();
+    intake.push(Buffer.concat([before, second]));
+    if (isDurable) settle();
+    intake.closed('device');
+    meters.flush();
+    expect(journal.sum(A)['in']).toBe(first.length + before.length);
+    expect(journal.sum(B)['in']).toBe(second.length);
+  });
+
   it('costs a device that comes back within seconds no entry of its own', () => {
     const { intake } = connect();
     for (let turn = 0; turn < 100; turn++) intake.push(toyLogin(turn % 2 === 0 ? A : B, false));

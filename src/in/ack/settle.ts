@@ -239,7 +239,10 @@ export class Settle {
   /** Nothing more of this connection goes there. */
   #leave(meter: Meter): void {
     const { meters, metrics } = this.#host;
-    if (meter.origin !== undefined) meters.close(meter);
-    else if (meter.in + meter.out > 0) metrics.unidentifiedBytes.inc({ transport: this.#transport }, meter.in + meter.out);
+    if (meter.origin !== undefined) {
+      // What came in the chunk in hand is noted behind it, and for the turn that goes on alone.
+      meters.noted(meter);
+      meters.close(meter);
+    } else if (meter.in + meter.out > 0) metrics.unidentifiedBytes.inc({ transport: this.#transport }, meter.in + meter.out);
   }
 }
