@@ -125,6 +125,41 @@ describe('the Topin dialect', () => {
     expect(found).not.toBe('');
     expect(lengths(found).frames).toEqual([18]);
   });
+  const DATE = '261029173110';
+  /** Access points and cells of this size, and so many bytes behind them. */
+  const network = (number: string, points: number, cells: number, cell: string, behind = 0): string =>
+    `78780${points}${number}${DATE}${'aabbccddeeff50'.repeat(points)}${cells.toString(16).padStart(2, '0')}01cc00${cell.repeat(cells)}${'00'.repeat(behind)}0d0a`;
+  it.each([
+    ['17', '0001000250', 0],
+    ['69', '0001000250', 0],
+    // Longer cells come with up to three bytes behind them.
+    ['1a', '000000010000000250', 3],
+    ['1b', '000000010000000250', 3],
+  ])('of %s the length follows from its counts', (number, cell, slack) => {
+    for (const points of [0, 1, 4])
+      for (const cells of [0, 1, 32]) {
+        const sizes = [0, 1, 2, 3, 4].map((behind) => lengths(network(number, points, cells, cell, behind)).frames);
+        const least = 16 + 7 * points + (cell.length / 2) * cells;
+        expect(sizes, `${points}, ${cells}`).toEqual([0, 1, 2, 3, 4].map((behind) => (behind <= slack ? [least + behind] : [])));
+      }
+    expect(lengths(network(number, 0, 33, cell)).frames).toEqual([]);
+  });
+
+  it.each([
+    ['08', [6]],
+    ['10', [24]],
+    ['11', [24]],
+    ['13', Array.from({ length: 35 }, (_, k) => 6 + k)],
+    ['30', Array.from({ length: 35 }, (_, k) => 6 + k)],
+    ['57', Array.from({ length: 35 }, (_, k) => 6 + k)],
+    ['12', []],
+  ])('a frame %s without a login has the lengths of its number', (number, expected) => {
+    const sizes = Array.from({ length: 40 }, (_, k) => 5 + k);
+    const framed = (size: number): boolean =>
+      lengths(`787804${number}${'01'.repeat(size)}`.slice(0, 2 * size - 4) + '0d0a').frames.includes(size);
+    expect(sizes.filter(framed)).toEqual(expected);
+  });
+
   it('a status that never ends is dropped', () => {
     expect(lengths(`78780413${'01'.repeat(60)}`).frames).toEqual([]);
     expect(lengths(`78780413${'01'.repeat(60)}${HEARTBEAT}`).frames).toEqual([15]);

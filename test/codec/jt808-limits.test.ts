@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Content, frame, Header } from '../../codecs/jt808/frame.ts';
 import { identityOf, plain } from '../../codecs/jt808/identity.ts';
 import jt808 from '../../codecs/jt808/index.ts';
+import { kept } from '../../codecs/jt808/state.ts';
 import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 import { jt808Frame, jt808Message, jt808Report } from '../helpers/jt808.ts';
 
@@ -636,4 +637,203 @@ it('no message is read over the end of its body, wherever that is', () => {
     };
     for (let n = 0; n <= body.length; n++) expect(recordsOf(n, 0x01), `${id}, ${n} bytes of ${body.length}`).toEqual(recordsOf(n, 0xf6));
   }
+});
+
+describe('the list of OBD behind item 80', () => {
+  const list = (entries: string): Record<string, unknown> => {
+    const { odometer_m: _, ...rest } = said(`800100${entries}`);
+    return rest;
+  };
+  it.each([
+    ['020200ff', { fuel_l: 25.5 }],
+    ['030200ff', { obd_speed_kmh: 25.5 }],
+    ['560203ff', {}],
+    ['56020364', { battery_pct: 100 }],
+    ['610204b0', { external_v: 12 }],
+    ['690201a4', { battery_v: 4.2 }],
+    ['8001ff', { obd_speed_kmh: 255 }],
+    ['81020320', { rpm: 800 }],
+    ['8202007d', { external_v: 12.5 }],
+    ['830164', { engine_load_pct: 100 }],
+    ['840100', { coolant_c: -40 }],
+    ['860128', { intake_c: 0 }],
+    ['85020007', { fuel_consumption: 7 }],
+    ['87020008', { intake_flow: 8 }],
+    ['880165', { intake_pressure: 101 }],
+    ['89010a', { throttle_pct: 10 }],
+    [`8b11${'41'.repeat(17)}`, { vin: 'A'.repeat(17) }],
+    ['8d020003', { trip_m: 3000 }],
+    ['8e0132', { fuel_pct: 50 }],
+    ['a005' + '5030333030', { dtc: 'P0300' }],
+    ['a000', {}],
+    [`cc14${'38'.repeat(20)}`, { iccid: '8'.repeat(20) }],
+    // Another length, another id.
+    [`8b10${'41'.repeat(16)}`, {}],
+    [`cc13${'38'.repeat(19)}`, {}],
+    [`cd14${'38'.repeat(20)}`, {}],
+    ['8f0132', {}],
+    ['8e020032', {}],
+    ['02010a', {}],
+    ['8c020001', {}],
+    // What is over the end is not there, and what stands in front of it is.
+    ['8e01320202' + '00', { fuel_pct: 50 }],
+    ['8e013202', { fuel_pct: 50 }],
+  ])('%s: %j', (entries, expected) => {
+    expect(list(entries)).toEqual(expected);
+  });
+  it.each(['01', '8c'])('%s is the odometer', (id) => {
+    expect(said(`800100${id}0400000064`)['odometer_m']).toBe(10_000);
+  });
+});
+
+describe('the alarms of a padlock in item FE', () => {
+  it.each([
+    ['00000000', undefined],
+    ['00000001', 'harsh_acceleration'],
+    ['00000002', 'harsh_braking'],
+    ['00000004', 'harsh_cornering'],
+    ['00000008', 'collision'],
+    ['00000010', 'tamper'],
+    ['00000020', undefined],
+    ['ffffff00', undefined],
+  ])('%s: %s', (bits, event) => {
+    expect(said(`fe087c0104${bits}32`)).toMatchObject({ battery_pct: 50 });
+    expect(said(`fe087c0104${bits}32`)['event']).toBe(event);
+    // Of another id or length they are none; the percentage is the last byte.
+    for (const other of [`fe087c0204${bits}32`, `fe087c0103${bits}32`, `fe067c01040000${bits.slice(-2)}`])
+      expect(said(other)['event'], other).toBeUndefined();
+  });
+});
+
+it.each([
+  [12, 'tamper'],
+  [4, 'collision'],
+  [8, 'harsh_acceleration'],
+  [9, 'harsh_braking'],
+  [25, 'harsh_cornering'],
+  [0, 'power_off'],
+  [30, 'jamming'],
+  [31, 'jamming'],
+  [1, undefined],
+  [5, undefined],
+  [13, undefined],
+  [24, undefined],
+])('bit %d of word 0089, when it is 0, is %s', (bit, event) => {
+  const word = ~(1 << bit) >>> 0;
+  const list = `00060089${word.toString(16).padStart(8, '0')}`;
+  expect(said(`eb08${list}`)['event']).toBe(event);
+  expect([said(`eb0800060089${'f'.repeat(8)}`)['event'], said(`eb0800060089${'0'.repeat(8)}`)['event']]).toEqual([undefined, undefined]);
+});
+
+it.each([
+  ['JC400', 'jimi'],
+  ['VL505', 'jimi'],
+  ['XJC400', undefined],
+  ['BSJ-A6', 'bsj'],
+  ['XBSJ', undefined],
+  ['C5', 'c5'],
+  ['C5L', 'c5'],
+  ['C5X', undefined],
+  ['C5LX', undefined],
+  ['XC5', undefined],
+  ['W15L', 'seeworld'],
+  ['XW15L', undefined],
+  ['G10LS', 'g10ls'],
+  ['XG10', undefined],
+  ['G360P', 'padlock'],
+  ['G-508P', 'padlock'],
+  ['XG360P', undefined],
+  ['MV710G', 'mv'],
+  ['MV810G', 'mv'],
+  ['MV910G', undefined],
+  ['XMV710G', undefined],
+])('a device that registers as %s is of the maker %s', (model, dialect) => {
+  const text = (value: string, n: number): string => Buffer.from(value.padEnd(n, '\0')).toString('hex');
+  const connection = new RecordFeed(jt808, 'tcp', {});
+  connection.feed.push(
+    jt808Message('0100', `0001${'0002'}${text('MAKER', 5)}${text(model, 20)}${text('ID00001', 7)}01${text('A12345', 6)}`),
+  );
+  expect(connection.records.flat()[0]).toMatchObject({ attrs: { model } });
+  expect(jt808.tcp?.describeMemo?.(jt808.tcp.memo?.(connection.feed.state) ?? 0)['dialect']).toBe(dialect);
+});
+
+describe('what a memo keeps of the alarms that are on', () => {
+  // Bits 9 to 14 are faults; the others of the first form are 0 to 8 and 15 to 31.
+  const FAULTS = 0x7e00;
+  const others = Array.from({ length: 32 }, (_, bit) => 1 << bit).filter((bit) => (bit & FAULTS) === 0);
+  it('is all of them where there are no faults, or beside them not more than three', () => {
+    expect([0, -1 & ~FAULTS, 0x1ff].map(kept)).toEqual([0, -1 & ~FAULTS, 0x1ff]);
+    for (const faults of [0x200, 0x4000, 0x2a00, FAULTS]) {
+      expect(kept(faults)).toBe(faults);
+      for (const [k, one] of others.entries())
+        for (const two of others.slice(k)) {
+          const three = faults | one | two | (others[(7 * k) % others.length] ?? 0);
+          if (kept(three) !== three) expect.fail(`${three.toString(16)} is kept as ${kept(three).toString(16)}`);
+        }
+    }
+  });
+  it('is that there are faults, beside four or more', () => {
+    expect(kept(0x200 | 0x0f)).toBe(FAULTS | 0x0f);
+    expect(kept(0x4000 | 0x1f)).toBe(FAULTS | 0x1f);
+    expect(kept(0x200 | ~FAULTS)).toBe(-1);
+  });
+});
+
+it.each([
+  ['utc', 0],
+  ['+08:00', 8],
+  ['-03:30', -3.5],
+  ['+5', 5],
+  ['+14:00', 14],
+  ['+05:45', 5.75],
+])('dates are of the zone %s', (time_zone, hours) => {
+  // The report's date is 2026-10-01 08:00:01.
+  expect(recordOf('', { time_zone })['time']).toBe(Date.UTC(2026, 9, 1, 8, 0, 1) - hours * 3_600_000);
+});
+
+it('an item of locks has as many as it says, of which 16 are read', () => {
+  const lock = (n: number): string => `01020304${byte(n)}a1a2a3a4${byte(n)}${byte(n)}00${n % 2 === 0 ? '20' : '00'}`;
+  const all = (n: number): string => Array.from({ length: n }, (_, k) => lock(k + 1)).join('');
+  const names = (n: number): string[] =>
+    Object.keys(said(`d5${byte(1 + 13 * n)}${byte(n)}${all(n)}`)).filter((name) => name.endsWith('_id'));
+  for (const n of [1, 2, 16, 17, 19])
+    expect(names(n), String(n)).toEqual(Array.from({ length: Math.min(n, 16) }, (_, k) => `lock_${k + 1}_id`));
+  expect(said(`d5${byte(27)}02${all(2)}`)).toEqual({
+    ...{ lock_1_id: '0102030401', lock_1_card: 'a1a2a3a401', lock_1_battery_pct: 1, lock_1_locked: true },
+    ...{ lock_2_id: '0102030402', lock_2_card: 'a1a2a3a402', lock_2_battery_pct: 2, lock_2_locked: false },
+  });
+});
+
+describe('cells of an item', () => {
+  const cell = { mcc: 460, mnc: 0, lac: 10365, cid: 8049 };
+  it.each([
+    // 53: count, cells of 8 bytes; 66: country, cells of 9; E1: country, network, cells of 8.
+    ['530100', undefined],
+    [`530901${'01cc00287d1f7180'}`, [{ ...cell, rssi_dbm: -128 }]],
+    [`531102${'01cc00287d1f7180'.repeat(2)}`, new Array(2).fill({ ...cell, rssi_dbm: -128 })],
+    [`530901${'00c800287d1f7180'}`, [{ ...cell, mcc: 200, rssi_dbm: -128 }]],
+    [`530901${'00c700287d1f7180'}`, undefined],
+    [`530901${'031f00287d1f7180'}`, [{ ...cell, mcc: 799, rssi_dbm: -128 }]],
+    [`530901${'032000287d1f7180'}`, undefined],
+    [`530901${'01cc000000000080'}`, undefined],
+    [`530901${'01cc000000000180'}`, [{ ...cell, lac: 0, cid: 1, rssi_dbm: -128 }]],
+    [`530901${'01cc000001000080'}`, [{ ...cell, lac: 1, cid: 0, rssi_dbm: -128 }]],
+  ])('%s', (items, cells) => {
+    expect(said(`${items}300104`)['cells']).toEqual(cells);
+    expect(said(`${items}300104`)['gsm_csq']).toBe(4);
+  });
+
+  // Country 460 as an id and a length is an item that runs over the end.
+  it.each([
+    ['53', '01', '01cc00287d1f7180'],
+    ['5d', '01', '01cc00287d00001f7180'],
+    ['f0', '', '01cc000000001f710000287d80'],
+    ['e1', '', '01cc000000287d00001f7180'],
+    ['66', '', '01cc800000' + '00001f71287d'],
+  ])('%s does not go on behind it', (id, count, one) => {
+    const item = `${id}${byte((count.length + one.length) / 2)}${count}${one}`;
+    expect(said(`${item}${one}${one}`)['cells']).toEqual([{ ...cell, rssi_dbm: -128 }]);
+    // With a byte more it is no list.
+    expect(said(`${id}${byte((count.length + one.length) / 2 + 1)}${count}${one}00`)['cells']).toBeUndefined();
+  });
 });
