@@ -1,13 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isSignedByTwilio } from '../../src/api/text-signature.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { digestOf, settleMarks, TEXTS } from '../../src/in/sms/mark.ts';
-import { Definition } from '../../src/journal/definition.ts';
-import { EntryKind, Origin } from '../../src/journal/entry.ts';
-import { Journal } from '../../src/journal/journal.ts';
 import { jsonText, type Signed, SMS_SECRET, TWILIO_TOKEN, twilioText } from '../support/text-sender.ts';
 import { type Answer, Api, fieldsOf } from './rig.ts';
 
@@ -184,37 +177,5 @@ describe('refused is', () => {
     const bare = await Api.start();
     expect((await send(jsonText(message(), { secret: '' }), bare)).status).toBe(401);
     await bare.stop();
-  });
-});
-
-describe('what a killed server has left behind (2)', () => {
-  it('has arrived if it is in the journal, and counts; else it never came', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'fixgate-texts-'));
-    const journal = await Journal.open({ directory, onDurable: () => {}, onFailed: () => {} });
-    const bytes = Buffer.from(LINK);
-    const origin = new Origin(new Definition('gt06', 'sms', {}, ''), 'tracker-9', '');
-    journal.append(origin, EntryKind.Frame, 1_000, 0, 1, bytes, 0, bytes.length);
-    journal.append(origin, EntryKind.Frame, 2_000, 0, 1, Buffer.from('another'), 0, 7);
-    await journal.flush();
-    const { state } = api.office;
-    const mark = (key: string, received: number, server = 'killed'): Promise<boolean> =>
-      state.write([{ table: 'texts', key, put: JSON.stringify({ received, server, digest: digestOf(bytes) }) }]);
-    await Promise.all([mark('in', 1_000), mark('other text', 2_000), mark('never', 3_000), mark('of another server', 1_000, 'test-2')]);
-    const cycle = { start: 0, end: 1 };
-    const plans = { of: async () => ({ cycle }) as never };
-    await settleMarks(state, plans, 'killed', directory);
-    await settleMarks(state, plans, 'killed', directory);
-    const left = await Promise.all(
-      ['in', 'other text', 'never', 'of another server'].map(async (key) => TEXTS.read(await state.get('texts', key))),
-    );
-    expect(left).toEqual([
-      { received: 1_000, server: 'killed', done: true },
-      undefined,
-      undefined,
-      expect.objectContaining({ server: 'test-2' }),
-    ]);
-    expect(await state.get('usage', 'tracker-9 0')).toBe('{"texts_in":1}');
-    await journal.close();
-    rmSync(directory, { recursive: true });
   });
 });

@@ -6,7 +6,7 @@ import type { IntakeHost, Link } from '../../src/in/intake/host.ts';
 import { Intake } from '../../src/in/intake/intake.ts';
 import { Meter, Meters } from '../../src/in/session/meter.ts';
 import { EntryKind } from '../../src/journal/entry.ts';
-import { parseUsage } from '../../src/journal/usage.ts';
+import { encodeUsage, parseUsage } from '../../src/journal/usage.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import toy, { toyAlive, toyDefinition, toyDialect, toyFixes, toyLogin, toyStatus } from '../helpers/toy-codec.ts';
 import { type Entry, intakeHost, MemoryJournal } from '../support/intake-rig.ts';
@@ -323,6 +323,11 @@ describe('usage entries', () => {
       '{"in":-1,"out":1,"segments":1,"datagrams":1,"records":0}',
     ])
       expect(parseUsage(text)).toBeUndefined();
+    const traffic = { in: 1, out: 2, segments: 3, datagrams: 4, records: 5 };
+    for (const network of [undefined, { mcc: 240, mnc: 1, roaming: true }, { mcc: 240, mnc: -1, roaming: false }])
+      expect(parseUsage(Buffer.from(encodeUsage({ ...traffic, network })).toString())).toEqual(
+        network === undefined ? traffic : { ...traffic, network },
+      );
   });
 
   it('name the network: of what gathered before it was known, too, and no two in one', () => {

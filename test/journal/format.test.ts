@@ -21,6 +21,7 @@ import {
   writeEntry,
   writeVoid,
 } from '../../src/journal/entry.ts';
+import { dueDefinitions, Numbered } from '../../src/journal/segment-writer.ts';
 import { directory, read } from './slot.ts';
 
 /** Composed by hand from the docblocks of src/journal/entry.ts and definition.ts; checksums and masks are added below. */
@@ -162,6 +163,19 @@ describe('the format on disk', () => {
     expect(back).toEqual(definition);
     expect(back?.text).toBe(definition.text);
     expect(new Definition('h02', 'udp', { status: 'sinotrack', timeOffset: -480 }, 'Acme').text).toBe(definition.text);
+  });
+
+  it('writes a definition twice where it is new in a segment, and once more 4 KiB behind that, and at four times the size each time', () => {
+    const one = new Numbered(definition, NUMBER);
+    const copies = (size: number, format = FORMAT): number =>
+      dueDefinitions([one], SEQUENCE, format, size).length / definitionSize(definition);
+    expect([100, 100, 4195, 4196, 4196, 16_783, 16_784, 16_784].map((size) => copies(size))).toEqual([2, 0, 0, 1, 0, 0, 1, 0]);
+    expect([copies(50, { ...FORMAT, first: SEQUENCE + 9 }), copies(50, { ...FORMAT, first: SEQUENCE + 9 })]).toEqual([2, 0]);
+    const two = [one, new Numbered(definition, NUMBER + 1)];
+    const written = dueDefinitions(two, SEQUENCE, FORMAT, 0);
+    const size = definitionSize(definition);
+    expect(written.length).toBe(4 * size);
+    for (let copy = 0; copy < 4; copy++) expect(checkEntry(written, copy * size, written.length, FORMAT, copy * size)).toBe(size);
   });
 
   it('knows transports by their numbers, options that were not kept, and bytes that are no definition', () => {
