@@ -15,13 +15,18 @@ export interface Forwarding {
   readonly counts: Record<string, number>;
 }
 
-/** Forwards these devices; the files of the credentials are in the data directory. */
-export function dltSink(data: string, url: string, devices: readonly string[], options: Partial<ForwardOptions> = {}): Forwarding {
+/** The files of the credentials are in the data directory. */
+export function dltAdapter(data: string, url: string): Dlt {
   mkdirSync(join(data, 'secrets'), { recursive: true });
   const [userFile, passwordFile] = [join(data, 'secrets', 'user'), join(data, 'secrets', 'password')];
   writeFileSync(userFile, 'vendor\n');
   writeFileSync(passwordFile, 'geheim\n');
-  const adapter = new Dlt({ url: new SecretUrl(url), vendor: 7, userFile, passwordFile });
+  return new Dlt({ url: new SecretUrl(url), vendor: 7, userFile, passwordFile });
+}
+
+/** Forwards these devices. */
+export function dltSink(data: string, url: string, devices: readonly string[], options: Partial<ForwardOptions> = {}): Forwarding {
+  const adapter = dltAdapter(data, url);
   const subjects = new Subjects(adapter);
   const labels = { dlt: '12', dlt_vehicle_id: 'กท 1234', dlt_register_type: '1' };
   subjects.all(new Map(devices.map((id) => [id, { id, labels }])));

@@ -8,7 +8,7 @@ import { dataDirectory, parkedLines, type Rig, Slot, ship } from '../ship/rig.ts
 import { rounds } from '../support/thorough.ts';
 import { eventually, moment } from '../support/wait.ts';
 import { DltDouble, type Fate } from './dlt-double.ts';
-import { dltSink, type Forwarding, imeiOf } from './dlt-rig.ts';
+import { dltAdapter, dltSink, type Forwarding, imeiOf } from './dlt-rig.ts';
 
 /** Forwarding to an authority. Numbers quote the invariants of src/out/sink/forward/sink.ts. */
 
@@ -178,6 +178,20 @@ test('an end does not wait until the authority wants a call', async () => {
   expect(await shipper.drained(600_000)).toBe(true);
   await shipper.close();
   expect(double.calls).toBe(3);
+});
+
+test('an answer says that records are refused, that nothing is known of them, or that calls are to wait', async () => {
+  const adapter = dltAdapter(data, double.url);
+  await adapter.open();
+  const outcomeOf = async (status: number): Promise<unknown> => {
+    double.fate = () => status;
+    return adapter.send([]).catch((error: unknown) => error);
+  };
+  for (const status of [400, 402, 406, 422, 499]) expect(await outcomeOf(status)).toEqual({ taken: false, code: status, message: '' });
+  for (const status of [401, 403, 404, 405, 408, 425, 500, 503])
+    expect(await outcomeOf(status)).toEqual(new Error(`status ${status}`));
+  expect(await outcomeOf(429)).toMatchObject({ message: 'too many calls', afterMs: 1000 });
+  expect(await outcomeOf(200)).toEqual(new Error('not an answer of this interface'));
 });
 
 /** One fix a minute of each, through outages, errors, cut answers and kills. */
