@@ -352,6 +352,16 @@ describe('intake', () => {
   });
 });
 
+it('a bad frame before anybody has said who it is is counted, and who says it then is served', async () => {
+  const { intake, link } = connect();
+  const bad = toyFixes(2, 1);
+  bad[bad.length - 1] = (bad.at(-1) ?? 0) ^ 1;
+  intake.push(bad);
+  intake.push(login);
+  expect([link.closes, link.sent.length, intake.session?.device]).toEqual([[], 1, '12345678']);
+  expect((await host.metrics.malformed.get()).values).toMatchObject([{ labels: { codec: 'toy' }, value: 1 }]);
+});
+
 describe('a trace', () => {
   it('has the frames and answers of a connection from its first byte, and of a session once it is asked for', () => {
     const { traces } = host;
