@@ -188,8 +188,7 @@ test('an answer says that records are refused, that nothing is known of them, or
     return adapter.send([]).catch((error: unknown) => error);
   };
   for (const status of [400, 402, 406, 422, 499]) expect(await outcomeOf(status)).toEqual({ taken: false, code: status, message: '' });
-  for (const status of [401, 403, 404, 405, 408, 425, 500, 503])
-    expect(await outcomeOf(status)).toEqual(new Error(`status ${status}`));
+  for (const status of [401, 403, 404, 405, 408, 425, 500, 503]) expect(await outcomeOf(status)).toEqual(new Error(`status ${status}`));
   expect(await outcomeOf(429)).toMatchObject({ message: 'too many calls', afterMs: 1000 });
   expect(await outcomeOf(200)).toEqual(new Error('not an answer of this interface'));
 });
