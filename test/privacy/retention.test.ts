@@ -9,7 +9,7 @@ import type { Rule } from '../../src/fleet/privacy/retention-rules.ts';
 import { ACCOUNTS, accountSchema } from '../../src/fleet/registry/account.ts';
 import { DEVICES, deviceSchema } from '../../src/fleet/registry/device.ts';
 import { OWNERS } from '../../src/fleet/registry/owners.ts';
-import type { StateStore } from '../../src/state/store.ts';
+import type { StateStore, Table } from '../../src/state/store.ts';
 import { interposed, times } from '../helpers/interposed-store.ts';
 import { Stores } from '../registry/stores.ts';
 import { eventually, remains } from '../support/wait.ts';
@@ -503,6 +503,21 @@ describe.each(['lmdb', 'redis'] as const)('retention, with the state in %s', (ki
     const early = retaining(store, [], { ended, plans: { gold: { erase_after_end_days: 12 } } });
     await early.retention.run();
     expect(early.asked.erased).toEqual([]);
+  });
+
+  test('4: a device that is removed while it is looked at is not erased: whose it was is not known any more', async () => {
+    const store = await stores.open(kind);
+    await store.write([DEVICES.put(deviceSchema.parse({ id: 'bus', first_seen: 1 }), 'bus')]);
+    const rule = { ended: { bus: NOW - 20 * DAY }, plans: { default: { erase_after_end_days: 10 } } };
+    const beforeRead = async (table: Table, key: string | undefined): Promise<void> => {
+      if (table === 'devices' && key === 'bus') await store.write([DEVICES.remove('bus')]);
+    };
+    const there = retaining(store, [], rule);
+    await there.retention.run();
+    expect(there.asked.erased).toEqual([{ id: 'bus', account: '' }]);
+    const removed = retaining(interposed(store, { beforeRead }), [], rule);
+    await removed.retention.run();
+    expect([removed.asked.erased, removed.asked.events]).toEqual([[], []]);
   });
 
   test('4: an account that is reopened while rows are removed keeps what it has', async () => {

@@ -286,7 +286,9 @@ export class Retention {
   /** When the account's time with the device ended, epoch ms; undefined: it goes on. */
   async #endOf(rules: Rules, id: string, account: string): Promise<number | undefined> {
     const last = rules.periods(id).findLast((period) => period.account === account);
-    if (last?.to !== undefined) return last.to;
+    // The device has no record any more, and none was noted to have had it.
+    if (last === undefined) return undefined;
+    if (last.to !== undefined) return last.to;
     const owner = rules.account(account);
     const ends = [owner?.state === 'closed' ? owner.since : undefined, await this.#o.ended(id)].filter((end) => end !== undefined);
     return ends.length === 0 ? undefined : Math.min(...ends);
