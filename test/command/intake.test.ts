@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import gt06 from '../../codecs/gt06/index.ts';
 import teltonika from '../../codecs/teltonika/index.ts';
 import { silentLog } from '../../src/base/log.ts';
-import type { Command } from '../../src/fleet/command/command.ts';
+import { type Command, UNKNOWN } from '../../src/fleet/command/command.ts';
 import { CommandIntake, type Draft, type Outcome } from '../../src/fleet/command/intake.ts';
 import { Ledger } from '../../src/fleet/command/ledger.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
@@ -233,6 +233,38 @@ describe('a command that is handed in', () => {
   });
 });
 
+it('5: a critical one is refused while the device has 100 of unknown outcome', async () => {
+  const { id, ...one } = await accepted(stop());
+  await intake.cancel('d-1', id, 'me');
+  const unknown = (n: number) => UNKNOWN.put({ ...one, id: `u-${n}`, state: 'unknown' }, 'd-1', `u-${n}`);
+  await store.write(Array.from({ length: 99 }, (_, n) => unknown(n)));
+  expect(said(await intake.submit(stop()))).toBe('accepted');
+  await store.write([unknown(99)]);
+  expect(said(await intake.submit(stop({ again: true })))).toBe('full device');
+  expect(said(await intake.submit(draft()))).toBe('accepted');
+});
+
+it('a type that the codec has not is refused with those that it has', async () => {
+  const outcome = await intake.submit(draft({ type: 'fly' }));
+  const types = gt06.commands.map(({ type }) => type).join(', ');
+  expect(outcome).toMatchObject({ problems: [{ field: 'type', problem: `gt06 has no command "fly"; it has ${types}` }] });
+});
+
+it('the list of commands is that of a device, of a codec, or of all codecs', async () => {
+  const listed = async (...of: Parameters<CommandIntake['catalog']>) =>
+    (await intake.catalog(...of))?.map(({ protocol, commands }) => [protocol, commands.map(({ type }) => type).sort()]);
+  const all = [gt06, teltonika].map((codec) => [codec.name, codec.commands.map(({ type }) => type).sort()]);
+  expect([await listed(undefined), await listed(undefined, 'teltonika'), await listed(undefined, 'morse')]).toEqual([
+    all,
+    [all[1]],
+    undefined,
+  ]);
+  expect([await listed('d-9'), (await listed('d-1'))?.[0]?.[0]]).toEqual([undefined, 'gt06']);
+  expect(Object(await listed('d-1'))[0][1]).toContain('locate');
+  included.set('default', ['reboot', 'locate']);
+  expect(await listed('d-1')).toEqual([['gt06', ['locate', 'reboot']]]);
+});
+
 describe('a command that waits', () => {
   it('is cancelled once; what has ended comes back as it is, what is not there as undefined', async () => {
     const { id } = await accepted(draft());
@@ -285,6 +317,21 @@ describe('a command that waits', () => {
     );
     await intake.stop();
     expect(warned).toEqual([]);
+  });
+
+  it('4: that is marked as sent when its time is over, but no one was told of it yet, has that minute too', async () => {
+    const command = await accepted(draft({ expires: NOW + 1000 }));
+    const get = ledger.get.bind(ledger);
+    const looked = vi.spyOn(ledger, 'get').mockImplementationOnce(async (device, id) => {
+      await ledger.sending(command);
+      return get(device, id);
+    });
+    intake.start();
+    now = NOW + 1000;
+    await eventually(() => expect(looked.mock.calls.length).toBeGreaterThan(1));
+    expect((await get('d-1', command.id))?.state).toBe('sent');
+    await intake.stop();
+    expect(counts).toEqual(['queued']);
   });
 
   it('4: that was sent has a minute more for its reply; a critical one is unknown then, until a person says how it came out', async () => {

@@ -133,7 +133,7 @@ function newGateway(form: 'twilio' | 'json' | 'get' = 'twilio', path = '/Message
   return new TextGateway({ form, url, from: '+15005550006', user, token: new Secret(SECRET) }, timeoutMs);
 }
 
-function newDelivery(gateway: TextGateway): TextDelivery {
+function newDelivery(gateway: TextGateway | undefined): TextDelivery {
   return new TextDelivery({
     ledger,
     store,
@@ -227,8 +227,10 @@ describe('a command by text message', () => {
     const command = await submitted();
     await reaches(command, 'sent', 1, TOOK);
     await replied('Good morning');
+    now += REPLY_MS - 1;
+    await delivery.look();
     await reaches(command, 'sent', 1, TOOK);
-    now += REPLY_MS;
+    now += 1;
     await delivery.look();
     expect(await reaches(command, 'answered', 1, 'in a form that is not documented, by text message')).toMatchObject({
       reply: 'Good morning',
@@ -414,6 +416,23 @@ it('2: one without a reply is sent again as far as its attempts go; one that a k
   now += REPLY_MS;
   await reaches(command, 'failed', 2, 'no reply to the text message within 10 min');
   expect([double.asked.length, await usage()]).toEqual([2, 2]);
+});
+
+it('one that comes back unsent when another that opposes it has come does not go again', async () => {
+  const stopping = await submitted({ ...stop, not_before: NOW + 1000 });
+  await ledger.sending(stopping, 1, '');
+  const resuming = await submitted({ type: 'engine_resume', when: 'any', not_before: NOW + 9000 });
+  await ledger.unsent(await reaches(stopping, 'sent', 1, 'by text message'), 'the gateway answered 429');
+  now += 1000;
+  await reaches(stopping, 'cancelled', 0, `by engine_resume ${resuming.id}`);
+  expect(double.asked).toEqual([]);
+});
+
+it('without a gateway nothing goes, and one that was not started can be stopped', async () => {
+  const without = newDelivery(undefined);
+  without.start();
+  await without.stop();
+  await newDelivery(newGateway()).stop();
 });
 
 it('3: one message waits for its reply at a time', async () => {

@@ -4,6 +4,7 @@ import { Eraser, type Part } from '../../src/fleet/privacy/eraser.ts';
 import { ERASURES } from '../../src/fleet/privacy/erasure.ts';
 import { forget } from '../../src/fleet/privacy/forget.ts';
 import { type Device, deviceSchema } from '../../src/fleet/registry/device.ts';
+import { Share } from '../../src/fleet/registry/owners.ts';
 import type { ProfileStore } from '../../src/state/profile.ts';
 import type { StateStore } from '../../src/state/store.ts';
 import { Stores } from '../registry/stores.ts';
@@ -124,6 +125,31 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
       expect(erasure).toMatchObject({ before: 2000, registry: 'remove', instances: { one: { removed: { journal: { entries: 2 } } } } });
     });
     expect(moments).toEqual([1000, 2000]);
+  });
+
+  test('3: of an account its times with the device are asked for, beside what was erased before; all of it covers them', async () => {
+    const store = await stores.open(kind);
+    let now = 1000;
+    const { eraser } = erasing(store, { journal: async () => ({}) }, { now: () => now });
+    const LATE = 60_000;
+    const periods = [
+      { account: 'acme', from: 10, to: 200_000 },
+      { account: 'bolt', from: 200_000, to: 500_000 },
+      { account: 'acme', from: 500_000 },
+    ];
+    const part = (account: string) =>
+      eraser.requestPart({ id: 'gone', ids: ['gone', 'alias'], share: new Share('gone', periods, new Set([account])) }, 'desk');
+    const own = (account: string, from: number, to: number, until: number) => ({ account, from, to, until });
+    const whole = { from: 0, to: 1000, until: 1000 };
+    await eraser.request('gone', 'somebody', 'keep');
+    now = 300_000;
+    expect(await part('acme')).toMatchObject({ account: 'acme', before: now, stretches: [whole, own('acme', 0, 200_000, 260_000), {}] });
+    now = 900_000;
+    const acme = [own('acme', 0, 200_000, 200_000 + LATE), own('acme', 500_000, now, now)];
+    expect((await part('acme')).stretches).toEqual(expect.arrayContaining([whole, ...acme]));
+    now = 990_000;
+    const last = await eraser.request('alias', 'somebody', 'keep');
+    expect([last.before, last.stretches, last.account]).toEqual([now, undefined, undefined]);
   });
 
   test('the state store forgets the device, and nothing of another', async () => {

@@ -227,3 +227,69 @@ test('it can be printed', () => {
   expect(text).toContain('[x] power      9 V is not a supply of 12 V or 24 V\n');
   expect(text.endsWith('result     failed: power\n')).toBe(true);
 });
+
+test.each<[what: string, of: Partial<Shown>, finding: string]>([
+  ['all that tells how good it is', {}, 'passed: 9 satellites, HDOP 1.1'],
+  ['no satellites', { satellites: undefined }, 'passed: HDOP 1.1'],
+  ['no HDOP', { hdop: undefined }, 'passed: 9 satellites'],
+  ['neither', { satellites: undefined, hdop: undefined }, 'passed: a valid fix'],
+  ['neither, of a position that is not valid', { satellites: undefined, hdop: undefined, valid: false }, 'waiting: no valid fix'],
+  ['as few satellites as will do', { satellites: 5 }, 'passed: 5 satellites, HDOP 1.1'],
+  ['too few', { satellites: 4 }, 'waiting: 4 satellites, HDOP 1.1'],
+  ['as much HDOP as will do', { hdop: 5 }, 'passed: 9 satellites, HDOP 5'],
+  ['too much', { hdop: 5.1 }, 'waiting: 9 satellites, HDOP 5.1'],
+])('a position is judged by what its record tells: %s', (_, of, finding) => {
+  expect(
+    stateOf(
+      evaluate(
+        WANTED,
+        seen({}, (i) => record(i, of)),
+      ),
+      'gnss',
+    ),
+  ).toBe(finding);
+});
+
+test.each<[attrs: object, finding: string]>([
+  [{ gsm_level: 2 }, 'passed: 2 of 5'],
+  [{ gsm_level: 1 }, 'waiting: 1 of 5 is too weak'],
+  [{ gsm_csq: 6 }, 'passed: CSQ 6'],
+  [{ gsm_csq: 5 }, 'waiting: CSQ 5 is too weak'],
+  [{ gsm_csq: 99 }, 'waiting: CSQ 99 is too weak'],
+  [{ gsm_dbm: -103 }, 'passed: -103 dBm'],
+  [{ gsm_dbm: -104 }, 'waiting: -104 dBm is too weak'],
+  [{ gsm_dbm: 'strong' }, 'skipped: it does not tell its signal'],
+])('a signal of %j is %s', (attrs, finding) => {
+  expect(
+    stateOf(
+      evaluate(
+        WANTED,
+        seen({}, (i) => record(i, {}, { gsm_level: undefined, ...attrs })),
+      ),
+      'signal',
+    ),
+  ).toBe(finding);
+});
+
+test.each([
+  [1, 'waiting: fewer than two positions have come'],
+  [4, 'waiting: 10, 10, 10 s between positions, 10 s programmed'],
+  [5, 'passed: 10, 10, 10, 10 s between positions, 10 s programmed'],
+])('the interval of %i positions is %s', (count, finding) => {
+  expect(stateOf(evaluate(WANTED, seen({ records: Array.from({ length: count }, (_, i) => record(i)) })), 'interval')).toBe(finding);
+});
+
+test('what has passed is told as it was last while it passes, and stays so when it does not any more', () => {
+  const of = (level: number, before?: readonly Item[]) =>
+    evaluate(
+      WANTED,
+      seen({}, (i) => record(i, {}, { gsm_level: level })),
+      before,
+    );
+  const [good, better] = [of(3), of(4, of(3))];
+  expect([stateOf(better, 'signal'), stateOf(of(1, good), 'signal'), stateOf(of(3, of(1)), 'signal')]).toEqual([
+    'passed: 4 of 5',
+    'passed: 3 of 5',
+    'passed: 3 of 5',
+  ]);
+});

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { NOTHING } from '../../../src/fleet/plan/overhead.ts';
 import { type Plan, planSchema } from '../../../src/fleet/plan/plan.ts';
-import { forecastOf, usageOf } from '../../../src/fleet/plan/usage.ts';
+import { forecastOf, ownUsage, usageOf } from '../../../src/fleet/plan/usage.ts';
 
 const cycle = { start: 0, end: 1000 };
 const plan = (more: object): Plan => planSchema.parse({ name: 'p', ...more });
@@ -45,4 +45,25 @@ it('the forecast goes on as it was, and says when the nearer cap is reached', ()
   expect(forecastOf({ billed_bytes: 0, records: 0, bytes_cap: 1 }, 0, 250, 1000)).toEqual({ expected_bytes: 0, expected_records: 0 });
   // The first minutes of a cycle say little of it.
   expect(forecastOf(used, 0, 1, 1000)).toMatchObject({ expected_bytes: 5095 });
+});
+
+it.each([
+  ['since it was passed on', {}, 2000],
+  ['since it is in service, where that is later', { activates_at: Date.UTC(2026, 5, 21) }, 1000],
+  ['since it was passed on, where it was in service before', { activates_at: Date.UTC(2026, 5, 2) }, 2000],
+])('of a device that was passed on what counts is used, against a part of the cap: %s', (_, more, cap) => {
+  const plan = planSchema.parse({ name: 'basic', bytes_cap: 3000, prorate: true });
+  const cycle = { start: Date.UTC(2026, 5, 1), end: Date.UTC(2026, 6, 1) };
+  const passed_at = Date.UTC(2026, 5, 11);
+  const row = { bytes_in: 700, passed_bytes_in: 200, bytes_out: 5, records: 9, passed_records: 9, passed_at };
+  const usage = ownUsage(JSON.stringify(row), { id: 'd-1', first_seen: Date.UTC(2026, 4, 1), ...more }, { plan, cycle });
+  expect(usage).toMatchObject({ bytes_in: 500, bytes_out: 5, records: 0, billed_bytes: 505, bytes_cap: cap, passed_at });
+});
+
+it('a forecast just after a device began to count goes by at least a fiftieth of its time', () => {
+  const begun = Date.UTC(2026, 5, 1);
+  expect(forecastOf({ billed_bytes: 10, records: 0 }, begun, begun + 1, begun + 100_001)).toEqual({
+    expected_bytes: 510,
+    expected_records: 0,
+  });
 });
