@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -51,6 +51,27 @@ describe('the record of a data directory', () => {
     await ownership.close();
     expect(await recordOf(directory)).toMatchObject({ random: ownership.random, ended: true });
     await (await take(directory)).close();
+  });
+
+  it('that cannot be renewed is told once, until it could be again', async () => {
+    const directory = freshDirectory();
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (_fields: object, message: string) => void warnings.push(message) };
+    const ownership = await take(directory, { log, renewMs: 60_000 });
+    for (const [exists, told] of [
+      [false, 1],
+      [false, 1],
+      [true, 1],
+      [false, 2],
+    ] as const) {
+      if (exists) mkdirSync(directory);
+      else rmSync(directory, { recursive: true, force: true });
+      await ownership.name('0123456789abcdef');
+      expect(warnings).toHaveLength(told);
+    }
+    expect(new Set(warnings)).toEqual(new Set(['the owner record of the data directory cannot be renewed']));
+    mkdirSync(directory);
+    await ownership.close();
   });
 
   it('is written only when the lock is held', async () => {
