@@ -135,7 +135,12 @@ describe.each(['lmdb', 'Redis'])('versions of a plan, on %s', (kind) => {
     await put(basic(), 'now');
     await put(basic({ bytes_cap: 2000 }), 'next_cycle');
     for (const instance of ['one', 'two', 'three']) announce(instance);
+    const history = await PLANS.get(store, 'basic');
+    if (history !== undefined) await store.write([PLANS.put({ ...history, name: 'other' }, 'other')]);
     await remains(() => expect(types()).toEqual(['plan_changed 1', 'plan_changed 2']), 1500);
+    // Another plan that is removed takes none along.
+    await store.write([PLANS.remove('other')]);
+    await remains(() => expect(types()).toHaveLength(2), 300);
     now = JULY;
     await eventually(() => expect(types()).toEqual(['plan_changed 1', 'plan_changed 2', 'plan_in_force 2']));
     expect(events.at(-1)).toEqual({ type: 'plan_in_force', plan: 'basic', version: 2, effective: JULY });

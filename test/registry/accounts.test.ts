@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
+import { planSchema } from '../../src/fleet/plan/plan.ts';
 import { ACCOUNTS, accountSchema, accountSteps, newAccountSchema } from '../../src/fleet/registry/account.ts';
 import { type AccountChange, AccountRecords } from '../../src/fleet/registry/account-records.ts';
 import { AccountStates } from '../../src/fleet/registry/account-states.ts';
@@ -14,6 +15,18 @@ const stores = new Stores();
 beforeAll(() => stores.start());
 afterAll(() => stores.stop());
 afterEach(() => stores.clear());
+
+it('accounts and plans are of a time zone that there is', () => {
+  const isTaken = (time_zone: string): boolean[] => [
+    newAccountSchema.safeParse({ id: 'acme', time_zone }).success,
+    planSchema.safeParse({ name: 'basic', time_zone }).success,
+  ];
+  expect([isTaken('Europe/Berlin'), isTaken('Mars/Base'), isTaken('')]).toEqual([
+    [true, true],
+    [false, false],
+    [false, false],
+  ]);
+});
 
 describe.each(['lmdb', 'redis'] as const)('recipients in %s', (kind) => {
   it('are made, changed, counted and removed', async () => {

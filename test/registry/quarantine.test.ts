@@ -53,6 +53,21 @@ describe.each(['lmdb', 'redis'] as const)('the quarantine in %s', (kind) => {
     expect([...one.added, ...two.added]).toEqual(['s-1']);
   });
 
+  it('has each different sample once, in order, and none of no bytes', async () => {
+    const store = await stores.open(kind);
+    const { quarantine } = quarantineOf(store);
+    const { list } = listOf(store, 100);
+    for (const n of [1, 1, 2]) quarantine.noted('s-1', 'toy', 'tcp', frame(n), 0, 2);
+    quarantine.noted('s-2', 'toy', 'tcp', frame(1), 2, 2);
+    await quarantine.flush();
+    for (const n of [2, 3, 4]) quarantine.noted('s-1', 'toy', 'tcp', frame(n), 0, 2);
+    await quarantine.flush();
+    expect([await list.get('s-1'), await list.get('s-2')]).toMatchObject([
+      { count: 6, frames: ['0101', '0202', '0303'] },
+      { count: 1, frames: [] },
+    ]);
+  });
+
   it('1: a flood is written together, and of so many ids only', async () => {
     const store = await stores.open(kind);
     const { quarantine } = quarantineOf(store);
