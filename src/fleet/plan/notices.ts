@@ -45,7 +45,7 @@ export class PlanNotices {
       this.#plans = new Map([...plans].filter(([, { versions }]) => versions.some(({ notice }) => notice !== undefined)));
     };
     const changed = (key: string, plan: PlanHistory | undefined): void =>
-      known(plan === undefined ? new Map([...this.#plans].filter(([name]) => name === key)) : new Map([...this.#plans, [key, plan]]));
+      known(plan === undefined ? new Map([...this.#plans].filter(([name]) => name !== key)) : new Map([...this.#plans, [key, plan]]));
     this.#following = follow(store, PLANS, { all: known, changed }, log);
     this.#stop = every(LOOK_MS, () => this.#tick());
   }
