@@ -46,7 +46,12 @@ it('a reply has the values of its own frame', () => {
   expect(told).toEqual([[7, 'done', {}]]);
   const measuring = defineCodec({
     ...toyDefinition,
-    attributes: new Map([...toyDefinition.attributes, [4, { name: 'ignition', type: 'boolean' }], [5, { name: 'reply', type: 'text' }]]),
+    attributes: new Map([
+      ...toyDefinition.attributes,
+      [4, { name: 'ignition', type: 'boolean' }],
+      [6, { name: 'coolant_c', type: 'number', scale: 2, offset: -40 }],
+      [5, { name: 'reply', type: 'text' }],
+    ]),
     tcp: {
       ...toyDialect,
       decode(bytes, start, end, state, out) {
@@ -57,6 +62,7 @@ it('a reply has the values of its own frame', () => {
         out.attr(2, 4012);
         out.attrText(3, '1.2');
         out.attr(4, 1);
+        out.attr(6, 50);
         out.attrText(5, 'done');
         out.row();
         out.attr(1, 56);
@@ -64,7 +70,7 @@ it('a reply has the values of its own frame', () => {
     },
   });
   served(measuring, 'tcp', '22222222').intake.push(toyReply(3, 8, 'done'));
-  expect(told.at(-1)).toEqual([8, 'done', { battery_pct: 55, battery_v: 4.012, firmware: '1.2', ignition: true }]);
+  expect(told.at(-1)).toEqual([8, 'done', { battery_pct: 55, battery_v: 4.012, firmware: '1.2', ignition: true, coolant_c: 60 }]);
 });
 
 it('a position is told when a request waits for one, and it is the last of its frame', () => {

@@ -7,6 +7,7 @@ import { Meter } from '../../../src/in/session/meter.ts';
 import { Reader } from '../../../src/in/session/reader.ts';
 import { Definition } from '../../../src/journal/definition.ts';
 import { Origin } from '../../../src/journal/entry.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import toy, { toyDefinition, toyDialect } from '../../helpers/toy-codec.ts';
 import { intakeHost, MemoryJournal, RecordedLink } from '../../support/intake-rig.ts';
 
@@ -78,6 +79,21 @@ describe('answers', () => {
     for (let n = 0; n <= most; n++) owe(settle, 1);
     settle.release(1);
     expect(link.sent.map((text) => text.length / 6)).toEqual([most, 1]);
+  });
+
+  it('are timed from the receipt of their frames', async () => {
+    const clock = new FakeClock();
+    host = intakeHost({ journal, clock });
+    const settle = settleOf();
+    const frame = new FrameResult();
+    frame.reset(0, 0);
+    frame.ticketA = 1;
+    const received = clock.elapsed();
+    clock.step(1500);
+    settle.owe(1, Settled.Stored, 1, received, frame, 10);
+    settle.release(1);
+    const { values } = await host.metrics.answerSeconds.get();
+    expect(values.find(({ metricName }) => metricName?.endsWith('_sum'))?.value).toBe(1.5);
   });
 
   it('are none once all that was owed is forgotten', () => {
