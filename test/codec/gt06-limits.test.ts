@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { dbm } from '../../codecs/gt06/blocks.ts';
 import gt06 from '../../codecs/gt06/index.ts';
 import { crc16X25, putU16be } from '../../src/base/wire/index.ts';
-import { bytesOf, RecordFeed } from '../helpers/fixtures.ts';
+import { bytesOf, frameLines, RecordFeed } from '../helpers/fixtures.ts';
 
 /** Cells, places and phones at their limits (codecs/gt06/protocol.md sections 4 and 6). */
 
+const LINES = frameLines('gt06');
 const LOGIN = '787811010123456789012345270100020001c2c80d0a';
 
 function frameOf(number: number, content: string): Uint8Array {
@@ -149,4 +150,28 @@ describe('the phone that asks for an address', () => {
       .replaceAll('\0', '');
     expect(bytes).toContain('ADDRESS&&-33.86882,-70.64827&&1##');
   });
+});
+
+it('no message is read over the end of its content, wherever that is', () => {
+  for (const { id, hex, transport, needs = [], options = {} } of LINES) {
+    const whole = bytesOf(hex);
+    const head = whole[0] === 0x79 ? 5 : 4;
+    if (transport !== 'tcp' || whole.length < head + 6 || whole[head - 1] === 1 || needs.length > 0) continue;
+    const content = whole.subarray(head, -6);
+    const recordsOf = (n: number, serial: number): unknown => {
+      const bytes = new Uint8Array(head + n + 6);
+      bytes.set(whole.subarray(0, head));
+      bytes.set(content.subarray(0, n), head);
+      if (head === 4) bytes[2] = n + 5;
+      else putU16be(bytes, 2, n + 5);
+      putU16be(bytes, head + n, serial);
+      putU16be(bytes, head + n + 2, crc16X25(bytes, 2, head + n + 2));
+      bytes.set([0x0d, 0x0a], head + n + 4);
+      const connection = new RecordFeed(gt06, 'tcp', { options, device: '123456789012345' });
+      connection.feed.decode(bytes, 0, bytes.length);
+      return connection.records.at(-1)?.map(({ id: _, ...record }) => record);
+    };
+    for (let n = content.length % 3; n <= content.length; n += 3)
+      expect(recordsOf(n, 0x0101), `${id}, ${n} bytes of ${content.length}`).toEqual(recordsOf(n, 0xf6e5));
+  }
 });
