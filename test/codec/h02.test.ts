@@ -153,6 +153,17 @@ describe('h02 framing', () => {
     expect([lengths(connection.frames), connection.pending]).toEqual([[45, 45, 45, 47, 45, 45], 0]);
   });
 
+  it('cuts frames of 45 bytes with every record number in a row', () => {
+    const connection = feed(h02, 'tcp', []);
+    for (let n = 250; n < 250 + 256; n++) {
+      const bytes = B11.slice();
+      bytes[44] = n & 255;
+      expect(lengths(connection.push(joined(bytes, n === 250 ? V1 : new Uint8Array(0)))), String(n & 255)).toEqual(
+        n === 250 ? [45, V1.length] : [45],
+      );
+    }
+  });
+
   it.each([0, 1, 2, 0x64])('tells 47 bytes with a voltage that begins with %d from 45, behind frames of 45', (high) => {
     const long = B10.slice();
     long[44] = high;

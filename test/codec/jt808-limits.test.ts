@@ -686,6 +686,15 @@ describe('the list of OBD behind item 80', () => {
   });
 });
 
+it.each([
+  [`005011${'41'.repeat(17)}`, 'A'.repeat(17)],
+  [`005010${'41'.repeat(16)}`, undefined],
+  [`005111${'41'.repeat(17)}`, undefined],
+  [`005011${'41'.repeat(16)}`, undefined],
+])('of the list of OBD in item F3, 0050 is the vehicle number where it has 17 characters: %s', (list, vin) => {
+  expect(said(`f3${(list.length / 2).toString(16).padStart(2, '0')}${list}`)['vin']).toBe(vin);
+});
+
 describe('the alarms of a padlock in item FE', () => {
   it.each([
     ['00000000', undefined],

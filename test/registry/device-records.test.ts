@@ -136,6 +136,13 @@ describe('a change of a device', () => {
     expect(await store.list('aliases', { limit: 9 })).toEqual([]);
   });
 
+  it('keeps the unit that is in a device, and since when, when the record is replaced', async () => {
+    const before = whole('d-1', { aliases: ['a-1'], unit: 'u-1', unit_since: 7 });
+    await store.write([{ table: 'devices', key: 'd-1', put: JSON.stringify(before) }]);
+    await records.replace(whole('d-1', { aliases: ['a-1'], labels: { depot: 'north' } }), 'me');
+    expect(await records.get('d-1')).toMatchObject({ unit: 'u-1', unit_since: 7, labels: { depot: 'north' } });
+  });
+
   it('replaces what was given and keeps what the server has learned; null in a patch removes', async () => {
     await records.patch('d-1', { recovery: RECOVERY, interval_s: 30 }, 'me');
     await records.replace(whole('d-1', { account: 'acme' }), 'me');
