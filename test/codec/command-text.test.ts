@@ -293,6 +293,7 @@ describe('what a reply means', () => {
     ['gt06', 'set_interval', 'Welcome', 'unclear', {}],
     ['gt06', 'status', 'DYD=Speed Limit', 'deferred', {}],
     ['gt06', 'version', 'Your balance is low', 'unclear', {}],
+    ['gt06', 'version', '[VERSION]NT06L_10[BUILD]2019/07/22 10:00', 'done', { firmware: 'NT06L_10', build: '2019/07/22 10:00' }],
     ['gt06', 'set_time_zone', 'GMT_OK', 'done', {}],
     ['gt06', 'reboot', 'The terminal will restart after 20sec!', 'done', {}],
     ['gt06', 'engine_resume', 'cancelled the command of cutting-off fuel supply; fuel supply is on.', 'done', {}],

@@ -89,6 +89,20 @@ function read(frame: Uint8Array): Record<string, unknown> {
 const report = (name: string, fields: string, version = '2F0101'): Uint8Array =>
   Buffer.from(`+RESP:GT${name},${version},135790246811220,,${fields}20260214013300,0123$`);
 
+describe('the view of satellites (GTGSV)', () => {
+  const names = ['gnss_level', 'jamming_level', 'satellites_visible'] as const;
+  it.each([
+    ['0,0,0', [0, 0, 0]],
+    ['3,255,99', [3, 255, 99]],
+    ['3,256,100', [3, undefined, undefined]],
+    [',,', [undefined, undefined, undefined]],
+    ['x,-1,12', [undefined, undefined, 12]],
+  ])('%s', (fields, values) => {
+    const record = read(report('GSV', `${fields},44,24,`));
+    expect(names.map((name) => record[name])).toEqual(values);
+  });
+});
+
 describe('a place at the limits of the globe', () => {
   const word = (degrees: number): string => {
     const bytes = new Uint8Array(4);

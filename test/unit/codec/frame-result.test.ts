@@ -42,6 +42,20 @@ describe('FrameResult', () => {
     });
   });
 
+  it('promises that something is stored unless it is a login, or a heartbeat without an event of its own', () => {
+    const out = new FrameResult();
+    const framed = (kind: FrameKind, events: readonly number[]): boolean => {
+      out.reset(0, 1);
+      out.kind = kind;
+      for (const event of events) out.event[out.row()] = event;
+      return out.promises;
+    };
+    expect([framed(FrameKind.Records, []), framed(FrameKind.Status, [0]), framed(FrameKind.Login, [7])]).toEqual([true, true, false]);
+    expect(framed(FrameKind.Heartbeat, [0, 7])).toBe(true);
+    // Events of the frame before are none of this one.
+    expect([framed(FrameKind.Heartbeat, [0]), framed(FrameKind.Heartbeat, [])]).toEqual([false, false]);
+  });
+
   it('leaves out an access point without an address', () => {
     const out = new FrameResult();
     out.reset(0, 1);
