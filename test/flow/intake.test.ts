@@ -315,6 +315,15 @@ describe('intake', () => {
     expect(link.closes[0]).toBe('strikes');
   });
 
+  it('counts the noise of datagrams, and is done with the sender on noise without end', async () => {
+    const { intake, link } = connect(toy, 'udp');
+    const counted = async (): Promise<number | undefined> => (await host.metrics.noiseBytes.get()).values[0]?.value;
+    for (let i = 0; i < 3; i++) intake.push(bytesOf('2020'));
+    expect([await counted(), link.closes]).toEqual([6, []]);
+    for (let i = 0; i < 10; i++) intake.push(new Uint8Array(1000).fill(0x20));
+    expect([await counted(), link.closes[0]]).toEqual([expect.any(Number), 'noise']);
+  });
+
   it('closes on noise without end, and on a length beyond the limit', () => {
     const noisy = connect();
     for (let i = 0; i < 10; i++) noisy.intake.push(new Uint8Array(1000).fill(0x20));

@@ -66,6 +66,17 @@ describe('whether a vehicle moves', () => {
     expect([motion.saw(frameOf({ ageMs: 0, speedKmh: 0 }), NOW, 20), motion.at(20)]).toEqual([true, false]);
   });
 
+  it('is not said by positions of the frame before', () => {
+    const frame = frameOf({ ageMs: 2000 }, { speedKmh: 50 });
+    const motion = new Motion();
+    const [stale] = [frame.time[1]];
+    frame.reset(0, 1);
+    const row = frame.row();
+    frame.time[row] = NOW - 2000;
+    [frame.latitude[row], frame.longitude[row], frame.speedKmh[row], frame.valid[row]] = [59, 18, 0, 1];
+    expect([frame.time[1], motion.saw(frame, NOW, 0), motion.at(0)]).toEqual([stale, true, false]);
+  });
+
   it('is said by a receiver whose week has rolled over, too', () => expect(movesAfter({ ageMs: 1024 * 7 * 86_400_000 })).toBe(false));
 });
 
