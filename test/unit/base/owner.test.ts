@@ -15,7 +15,7 @@ import {
 import { isAlive, parentOf, processOf, thisProcess } from '../../../src/base/lock/process.ts';
 
 /** No process has this number: Linux gives none above 2^22. */
-const NOBODY = 2 ** 22 + 1;
+const NO_PROCESS = 2 ** 22 + 1;
 
 let directory: string;
 beforeEach(() => {
@@ -68,7 +68,7 @@ describe('the record of an owner', () => {
 
 describe('an owner', () => {
   const here = newOwner('r', process.ppid);
-  const gone = { pid: NOBODY, started: 1 };
+  const gone = { pid: NO_PROCESS, started: 1 };
   it.each([
     ['whose parent runs', here, true, false],
     ['whose parent is gone', { ...here, parent: gone }, true, true],
@@ -93,10 +93,10 @@ it('a process is alive under its number and the time of its start, where that is
     { pid, started },
     { pid, started: 0 },
     { pid, started: started + 1 },
-    { pid: NOBODY, started: 0 },
+    { pid: NO_PROCESS, started: 0 },
     { pid: 0, started: 0 },
     { pid: -1, started: 0 },
   ];
   expect(asked.map(isAlive)).toEqual([true, true, false, false, false, false]);
-  expect([parentOf(pid), parentOf(NOBODY), processOf(NOBODY)]).toEqual([process.ppid, null, { pid: NOBODY, started: 0 }]);
+  expect([parentOf(pid), parentOf(NO_PROCESS), processOf(NO_PROCESS)]).toEqual([process.ppid, null, { pid: NO_PROCESS, started: 0 }]);
 });

@@ -52,12 +52,12 @@ it('has arrived if it is in the journal, and counts; else it never came', async 
   await put('other text', { received: 2_000 });
   await put('never', { received: 3_000 });
   await put('an event', { received: 4_000 });
-  await put('of nobody', { received: 5_000 });
+  await put('of no known device', { received: 5_000 });
   await put('of another server', { received: 1_000, server: 'other' });
   await put('settled', { received: 3_000, done: true });
   await settle();
   await settle();
-  const keys = ['in', 'other text', 'never', 'an event', 'of nobody', 'of another server', 'settled'];
+  const keys = ['in', 'other text', 'never', 'an event', 'of no known device', 'of another server', 'settled'];
   expect(await Promise.all(keys.map(read))).toEqual([
     { received: 1_000, server: 'killed', done: true },
     undefined,

@@ -117,7 +117,7 @@ describe('answers', () => {
     settle.release(1);
     settle.release(3);
     expect([link.sent, first.out, second.out]).toEqual([['0a0101', '0b02020c0303'], 6, 3]);
-    // The first turn is over: nobody holds its meter.
+    // The first turn is over: no turn holds its meter.
     host.meters.flush();
     expect([meterOf('d1') === first, meterOf('d2') === second]).toEqual([false, true]);
   });

@@ -120,7 +120,7 @@ it('a new device is not one that is there with its IMEI written in the other way
   expect(conditions(imei)).toEqual(['devices 356307042441013 text']);
 });
 
-it('aliases that a device has no more are free again, and new ones must be nobody’s but its own', () => {
+it('aliases that a device has no more are free again, and new ones must not be those of another device', () => {
   const ops = idOps(['text', { ...bare, aliases: ['a-1', 'a-2'] }, { ...bare, aliases: ['a-2', 'a-3', 'a-4'] }], new Set(['a-4']));
   expect(ops.slice(2)).toEqual([
     { table: 'aliases', key: 'a-3', expect: undefined },
