@@ -3,11 +3,11 @@ import { projects } from './test/support/projects.ts';
 
 const { unit, whole, torture } = projects();
 /**
- * On two cores: what computes waits a little, for a disk or a thread, and gets three workers; what waits for servers and clocks
- * overlaps more. The time limits end a test that hangs; no test may depend on how long something takes.
+ * On two cores: what computes gets two workers, since each has its modules compiled for itself, beside the tests; what waits for servers
+ * and clocks gets more. The time limits end a test that hangs; no test may depend on how long something takes.
  */
-const COMPUTING = 3;
-const WAITING = 9;
+const COMPUTING = 2;
+const WAITING = 6;
 const PROGRAM = './test/support/build-program.ts';
 const ENGINE = './test/support/run-engine.ts';
 const DROP = './test/support/drop-databases.ts';

@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { rounds } from '../support/thorough.ts';
 
 it('package-lock.json names the packages of every platform: npm 11 refuses to install without', () => {
   const lock: unknown = JSON.parse(readFileSync('package-lock.json', 'utf8'));
@@ -15,7 +16,7 @@ it('package-lock.json names the packages of every platform: npm 11 refuses to in
 });
 
 /** What README.md says suffices: the pinned Node comes with the packages. */
-it.each(['20.19.0', '22.12.0'])('npm ci prints no warning on Node %s', (version) => {
+it.each(['20.19.0', '22.12.0'].slice(0, rounds(1, 2)))('npm ci prints no warning on Node %s', (version) => {
   const directory = mkdtempSync(join(tmpdir(), 'fixgate-npm-ci-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   for (const file of ['package.json', 'package-lock.json']) cpSync(file, join(directory, file));
