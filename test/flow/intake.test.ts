@@ -247,11 +247,16 @@ describe('intake', () => {
     intake.quiet();
     intake.quiet();
     expect(journal.frames).toMatchObject([{ device: '1030731001', accepted: 1 }]);
-    const gone = connect(h02).intake;
-    gone.push(first !== undefined && 'in' in first ? bytesOf(first.in) : new Uint8Array(0));
-    gone.closed('device');
-    gone.quiet();
-    expect(journal.frames).toHaveLength(1);
+  });
+
+  it.each(['closed', 'finish'] as const)('a peer that falls quiet when its connection ends (%s) has sent nothing more', (end) => {
+    const [first] = streamLines('h02').find(({ id }) => id === 'binary-open-until-quiet')?.steps ?? [];
+    const { intake } = connect(h02);
+    intake.push(first !== undefined && 'in' in first ? bytesOf(first.in) : new Uint8Array(0));
+    expect(intake.pending).toBeGreaterThan(0);
+    intake[end]('drain');
+    intake.quiet();
+    expect(journal.frames).toEqual([]);
   });
 
   it('tells the beginning and the end of a session as events, with bytes both ways', () => {
