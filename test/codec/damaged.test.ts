@@ -17,7 +17,7 @@ import { RESEAL, samplesOf } from '../helpers/samples.ts';
  * writes the files, and their difference says which messages are concerned.
  */
 const WRITE = process.env['DAMAGED'] === 'write';
-const COPIES = 32;
+const COPIES = 64;
 const DIGITS = 4;
 /** Bytes in front: a place that is counted from the buffer's start instead of the frame's shows. */
 const FRONT = 7;
@@ -34,9 +34,13 @@ function damagedCopies({ name, transport, chunks }: Sample, codec: string): Uint
   });
 }
 
+/** One byte is another: one more or less, where lengths, counts and limits show; none or all of its bits; or any. */
 function edited(bytes: Uint8Array, random: Random): Uint8Array {
   const copy = bytes.slice();
-  copy[random.below(copy.length)] = random.below(256);
+  const at = random.below(copy.length);
+  const byte = copy[at] ?? 0;
+  const others = [byte + 1, byte - 1, byte ^ (1 << random.below(8)), random.below(2) === 0 ? 0 : 255, random.below(256), random.below(256)];
+  copy[at] = others[random.below(others.length)] ?? 0;
   return copy;
 }
 
