@@ -213,7 +213,7 @@ describe('what a reply means', () => {
       'inputs',
       'DI1:1 DI2:0 DI3:0 AIN1:0 AIN2:16924 DO1:0 DO2:1',
       'done',
-      { input_1: true, analog_v_2: 16.924, output_2: true },
+      { input_1: true, input_2: false, input_3: false, analog_v_1: 0, analog_v_2: 16.924, output_1: false, output_2: true },
     ],
     ['teltonika', 'get_parameter', 'Param ID:10050 Value:60', 'done', { parameter_10050: 60, interval: 60 }],
     [
@@ -224,7 +224,7 @@ describe('what a reply means', () => {
       { parameter_13000: 'fm.teltonika.lt', parameter_1000: 300 },
     ],
     ['teltonika', 'get_parameter', "Param ID:99999 doesn't exist", 'refused', {}],
-    ['teltonika', 'set_interval', 'New value 10050:60;10055:60', 'done', { interval: 60 }],
+    ['teltonika', 'set_interval', 'New value 10050:60;10055:60', 'done', { parameter_10050: 60, interval: 60, parameter_10055: 60 }],
     ['teltonika', 'set_interval', 'WARNING: Not supported Param ID or Value detected', 'refused', {}],
     ['teltonika', 'engine_stop', 'DOUT1:ON Timeout:10s Speed threshold:1km/h', 'done', { output_1: true }],
     [
@@ -232,28 +232,55 @@ describe('what a reply means', () => {
       'version',
       'Ver:03.18.14_04 GPS:AXN_5.10_3333 Hw:FMB120 Mod:15 IMEI:352093081452251 Init:2018-11-22 7:13 Uptime:17234 MAC:60BDD0016261 SPC:1(0) AXL:0 OBD:0 BL:1.6 BT:4',
       'done',
-      { firmware: '03.18.14_04', model: 'FMB120', imei: '352093081452251', uptime_s: 17_234 },
+      {
+        firmware: '03.18.14_04',
+        gnss_firmware: 'AXN_5.10_3333',
+        model: 'FMB120',
+        imei: '352093081452251',
+        uptime_s: 17_234,
+        bluetooth_mac: '60BDD0016261',
+      },
     ],
     [
       'teltonika',
       'status',
       'INI:2019/7/22 7:22 RTC:2019/7/22 7:53 RST:2 ERR:1 SR:0 BR:0 CF:0 FG:0 FL:0 TU:0/0 UT:0 SMS:0 NOGPS:0:30 GPS:1 SAT:0 RS:3 RF:65 SF:1 MD:0',
       'done',
-      { restarts: 2, errors: 1, satellites: 0 },
+      {
+        restarts: 2,
+        errors: 1,
+        sent_records: 0,
+        broken_records: 0,
+        network_failures: 0,
+        link_failures: 0,
+        gps: 1,
+        satellites: 0,
+        reset_source: 3,
+        data_mode: 0,
+      },
     ],
     [
       'teltonika',
       'network',
       'Data Link: 1 GPRS: 1 Phone: 0 SIM: 0 OP: 24602 Signal: 5 NewSMS: 0 Roaming: 0 SMSFull: 0 LAC: 1 Cell ID: 3055',
       'done',
-      { data_link: 1, operator: '24602', gsm_level: 5, cell_id: 3055 },
+      { data_link: 1, gprs: 1, operator: '24602', gsm_level: 5, roaming: 0, lac: 1, cell_id: 3055 },
     ],
     [
       'teltonika',
       'locate',
       'GPS:1 Sat:7 Lat:54.71473 Long:25.30304 Alt:147 Speed:0 Dir:77 Date: 2007/8/24 Time: 13:4:36',
       'done',
-      { lat: 54.71473, lon: 25.30304, satellites: 7, time: Date.UTC(2007, 7, 24, 13, 4, 36) },
+      {
+        valid: true,
+        satellites: 7,
+        lat: 54.71473,
+        lon: 25.30304,
+        altitude_m: 147,
+        speed_kmh: 0,
+        course_deg: 77,
+        time: Date.UTC(2007, 7, 24, 13, 4, 36),
+      },
     ],
     ['teltonika', 'version', 'Data IMEI:356307042441013', 'unclear', {}],
     ['teltonika', 'get_parameter', 'Param ID:2001 Value:New value x', 'done', { parameter_2001: 'New value x' }],
@@ -268,6 +295,7 @@ describe('what a reply means', () => {
       {
         battery_v: 4.2,
         gprs: 'Link Up',
+        gsm_signal: 'Strong',
         gnss_status: 'Successful positioning',
         satellites: 3,
         satellites_visible: 9,
@@ -280,7 +308,7 @@ describe('what a reply means', () => {
       'status',
       'Battery:12.345V,NORMAL; GPS:Successful positioning, SVS Used in fix:12(14); ACC:OFF; Defense:ON',
       'done',
-      { battery_v: 12.345, satellites: 12, satellites_visible: 14, ignition: false, armed: true },
+      { battery_v: 12.345, gnss_status: 'Successful positioning', satellites: 12, satellites_visible: 14, ignition: false, armed: true },
     ],
     [
       'gt06',
@@ -289,6 +317,7 @@ describe('what a reply means', () => {
       'done',
       { imei: '868120145233604', interval: 20, interval_off: 30, time_zone: 480 },
     ],
+    ['gt06', 'custom', 'Total Mileage:12345km; TimeZone:W,3,30;', 'done', { odometer_m: 12_345_000, time_zone: -210 }],
     ['gt06', 'set_interval', 'OK!', 'done', {}],
     ['gt06', 'set_interval', 'Welcome', 'unclear', {}],
     ['gt06', 'status', 'DYD=Speed Limit', 'deferred', {}],
@@ -310,14 +339,14 @@ describe('what a reply means', () => {
       'custom',
       'Current position! Lat:S23.525024,Lon:W46.679787,Course:263.28,Speed:0.00Km/h,DateTime:2021-10-29 11:11:43',
       'done',
-      { lat: -23.525024, lon: -46.679787, course_deg: 263.28, valid: true },
+      { valid: true, lat: -23.525024, lon: -46.679787, course_deg: 263.28, speed_kmh: 0, local_time: Date.UTC(2021, 9, 29, 11, 11, 43) },
     ],
     [
       'gt06',
       'custom',
       'DWXX=Lat:N23d5.1708m,Lon:E114d23.6212m,Course:0.00,Speed:0.35,DateTime:11-11-15  11:53:43',
       'done',
-      { lat: 23.08618 },
+      { valid: true, lat: 23.08618, lon: 114.393687, course_deg: 0, speed_kmh: 0.35, local_time: Date.UTC(2011, 10, 15, 11, 53, 43) },
     ],
     // codecs/jt808/protocol.md sections 11.2 and 11.5
     ['jt808', 'set_interval', '8103 ok', 'done', {}],
@@ -345,7 +374,10 @@ describe('what a reply means', () => {
     // codecs/h02/protocol.md section 4.5
     ['h02', 'set_interval', 'S17', 'done', {}],
     ['h02', 'engine_stop', 'S20,DONE', 'done', { blocked: true }],
+    ['h02', 'engine_stop', 'S20 , DONE', 'done', { blocked: true }],
+    ['h02', 'engine_resume', 'S20,OK', 'done', { blocked: false }],
     ['h02', 'engine_stop', 'S20,ERROR', 'refused', {}],
+    ['h02', 'engine_stop', 'S20,FAIL', 'refused', {}],
     ['h02', 'engine_resume', 'S20,80', 'done', {}],
     ['h02', 'engine_stop', 'S20,01', 'refused', {}],
     ['h02', 'engine_stop', 'S20,7F', 'refused', {}],
@@ -371,11 +403,50 @@ describe('what a reply means', () => {
     const given = type !== 'custom' ? {} : codec === h02 ? { text: 'S32,1' } : codec === queclink ? { text: 'AT+GTGEO=0,3' } : {};
     const reading = codec.readReply?.(command(type, given), said);
     expect(reading?.outcome).toBe(outcome);
+    expect(Object.keys(reading?.values ?? {}).sort()).toEqual(Object.keys(values).sort());
     for (const [name, value] of Object.entries(values)) {
       const found = reading?.values[name];
       if (typeof value === 'number') expect(found).toBeCloseTo(value, 5);
       else expect(found).toBe(value);
     }
+  });
+
+  it('jt808: a text of more than 200 characters is no command', () => {
+    expect(encoded(jt808, 'custom', { text: 'A'.repeat(200) })).toContain('A'.repeat(200));
+    expect(encoded(jt808, 'custom', { text: 'A'.repeat(201) })).toBe('');
+  });
+
+  it.each([
+    ['RELAY,1#', [{ output: 0, on: true, immobilises: true }]],
+    ['relay, 0#', [{ output: 0, on: false, immobilises: false }]],
+    ['RELAY,ON#', [{ output: 0, on: true, immobilises: true }]],
+    ['RELAY,off', [{ output: 0, on: false, immobilises: false }]],
+    ['PRELAY,123456,1#', [{ output: 0, on: true, immobilises: true }]],
+    ['PRELAY,000000,0#', [{ output: 0, on: false, immobilises: false }]],
+    ['RELAY#', []],
+    ['DYD,000000#', [{ output: 0, on: true, immobilises: true }]],
+    ['hfyd#', [{ output: 0, on: false, immobilises: false }]],
+    ['RELAYS,1#', []],
+    ['STATUS#', []],
+  ])('gt06: what %s does to outputs', (text, done) => {
+    const rule = gt06.commands.find(({ type }) => type === 'custom');
+    expect(rule?.switches?.({ text }, {})).toEqual(done);
+  });
+
+  it.each([
+    ['RESET#', 'reboot'],
+    ['restart', 'reboot'],
+    ['FACTORY#', 'set_server'],
+    ['SERVER,1,host.example,8800,0#', 'set_server'],
+    ['APN,internet#', 'set_server'],
+    ['ASETAPN,1#', 'set_server'],
+    ['SERVER#', ''],
+    ['APN,,#', ''],
+    ['ASETAPN', ''],
+    ['RESETS#', ''],
+    ['STATUS,1#', ''],
+  ])('gt06: what %s is, as a command of its own', (text, type) => {
+    expect(gt06.commands.find((rule) => rule.type === 'custom')?.actsAs?.({ text })).toBe(type);
   });
 
   it.each([
