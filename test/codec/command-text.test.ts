@@ -412,8 +412,12 @@ describe('what a reply means', () => {
   });
 
   it('jt808: a text of more than 200 characters is no command', () => {
-    expect(encoded(jt808, 'custom', { text: 'A'.repeat(200) })).toContain('A'.repeat(200));
-    expect(encoded(jt808, 'custom', { text: 'A'.repeat(201) })).toBe('');
+    const state = jt808.tcp?.open(checkOptions(jt808.options, { device: '013912345678' }, []), 0) ?? {};
+    const out = new Uint8Array(4096);
+    const lengthOf = (text: string): number =>
+      jt808.tcp?.encodeCommand?.({ type: 'custom', parameters: { text } }, 1, state, out, 0, KIT_NOW) ?? -1;
+    expect(lengthOf('A'.repeat(200))).toBe(lengthOf('A') + 199);
+    expect(lengthOf('A'.repeat(201))).toBe(0);
   });
 
   it.each([
