@@ -111,7 +111,8 @@ class Device implements DeliveryPort {
   }
 }
 
-async function queue(type = 'version', more: Partial<CommandRequest> = {}): Promise<Command> {
+/** `tell`: says that something has changed. */
+async function queue(type = 'version', more: Partial<CommandRequest> = {}, tell = () => delivery.poke('d01')): Promise<Command> {
   const rest = {
     requester: 'me',
     reason: '',
@@ -125,7 +126,7 @@ async function queue(type = 'version', more: Partial<CommandRequest> = {}): Prom
   } as const;
   const command = await ledger.submit({ device: 'd01', type, parameters: {}, ...rest, ...more }, `c${String(ids++).padStart(6, '0')}`);
   if (command === undefined) throw new Error('not submitted');
-  delivery.poke('d01');
+  tell();
   return command;
 }
 
@@ -149,6 +150,13 @@ function heldBehindMark(device: Device): MockInstance<Ledger['sending']> {
 const quiet = (): Promise<void> => pause(60);
 
 describe('commands on their way down', () => {
+  it('are looked for on every connection when anything may have changed', async () => {
+    const [device, other] = [new Device(), new Device(impatient, 'tcp', 'd02')];
+    await queue('version', {}, () => delivery.pokeAll());
+    await device.got(1);
+    expect(other.sent).toEqual([]);
+  });
+
   it('1: go one at a time, in order, the next with the reply', async () => {
     const device = new Device();
     const commands = [await queue('version'), await queue('status'), await queue('locate')];

@@ -399,3 +399,18 @@ it('every public method of the intake is an event, in each phase', () => {
   expect([...covered].sort()).toEqual([...methods, LATER.answered, LATER.waited].sort());
   for (const phase of Object.values(Phase)) expect(Object.keys(TABLE[phase])).toEqual(Object.keys(EVENTS));
 });
+
+it('a codec that throws while held frames are read ends the connection, and nothing of them is stored', () => {
+  let broken = false;
+  const memo = (state: ToyState): number => {
+    if (broken) throw new Error('a defect');
+    return toyDialect.memo?.(state) ?? 0;
+  };
+  connect(defineCodec({ ...toyDefinition, tcp: { ...tcp, memo } }));
+  late = true;
+  intake.push(Buffer.concat([toyLogin(A, false), toyFixes(1, 1)]));
+  expect(intake.phase).toBe('asking');
+  broken = true;
+  for (const answer of asked.splice(0)) answer();
+  expect([intake.phase, link.closes, journal.frames]).toEqual(['closing', ['codec_error'], []]);
+});

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { readService } from '../../src/fleet/plan/service-keeper.ts';
 import { hasUnfrozen } from '../../src/fleet/plan/unfrozen.ts';
@@ -135,5 +135,56 @@ describe.each(['lmdb', 'redis'] as const)('devices that came once, in %s', (kind
     await contact('late-1');
     await eventually(async () => expect(await read('late-1')).toBeDefined());
     expect(await store.get('quarantine', 'late-1')).toBeUndefined();
+  });
+});
+
+describe('the search', () => {
+  afterEach(() => vi.useRealTimers());
+
+  /** Searches so far; the third one meets a store that is away. */
+  async function searching(afterMs: number): Promise<{ readonly forgetter: Forgetter; readonly searches: () => number }> {
+    let searches = 0;
+    const store = interposed(await stores.open('lmdb'), {
+      beforeRead(table, key) {
+        if (table !== 'devices' || key !== undefined) return;
+        searches++;
+        if (searches === 3) throw new Error('the store is away');
+      },
+    });
+    const options = { store, afterMs, isConnected: () => false, isCounted: async () => false, record: () => {}, now: () => now };
+    return { forgetter: new Forgetter({ ...options, log: silentLog }), searches: () => searches };
+  }
+
+  it('is made ten minutes after the start and then each hour, also after one that failed, until it is stopped', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { forgetter, searches } = await searching(30 * DAY);
+    forgetter.start();
+    await vi.advanceTimersByTimeAsync(599_999);
+    expect(searches()).toBe(0);
+    await vi.advanceTimersByTimeAsync(1);
+    for (const count of [1, 2, 3, 4]) {
+      await eventually(() => expect(searches()).toBe(count));
+      // The next one is planned when this one is over.
+      await eventually(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
+      await vi.advanceTimersByTimeAsync(3_599_999);
+      expect(searches()).toBe(count);
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    await eventually(() => expect(searches()).toBe(5));
+    await forgetter.stop();
+    await vi.advanceTimersByTimeAsync(36_000_000);
+    expect(searches()).toBe(5);
+  });
+
+  it('comes after as short a time as devices are kept, and never where they are kept for good', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const [short, never] = [await searching(60_000), await searching(0)];
+    for (const { forgetter } of [short, never]) forgetter.start();
+    await vi.advanceTimersByTimeAsync(59_999);
+    expect(short.searches()).toBe(0);
+    await vi.advanceTimersByTimeAsync(1);
+    await eventually(() => expect(short.searches()).toBe(1));
+    for (const { forgetter } of [short, never]) await forgetter.stop();
+    expect(never.searches()).toBe(0);
   });
 });

@@ -33,6 +33,7 @@ const MISTAKES: [string, object, RegExp][] = [
   ['half a byte', { maxAnswerBytes: 1.5 }, /maxAnswerBytes must be a whole number from 0 to 4096/],
   ['no dialect', { tcp: undefined, udp: undefined }, /tcp, udp must hold at least one dialect/],
   ['no recogniser', { recognise: true }, /recognise must be a function/],
+  ['simulated devices that nothing makes', { simulated: [] }, /simulated must be a function of \(n, transport\)/],
   ['a stream without frames', { tcp: withoutCall('frame') }, /tcp\.frame must be a function/],
   ['a dialect that opens nothing', { tcp: withoutCall('open') }, /tcp\.open must be a function/],
   ['a dialect that decodes nothing', { udp: withoutCall('decode') }, /udp\.decode must be a function/],
