@@ -152,6 +152,18 @@ describe.each(['lmdb', 'redis'] as const)('erasing, with the state in %s', (kind
     expect([last.before, last.stretches, last.account]).toEqual([now, undefined, undefined]);
   });
 
+  test('3: without an account that had the device nothing is erased', async () => {
+    const store = await stores.open(kind);
+    const { eraser } = erasing(store, { journal: async () => ({}) }, { now: () => 1000 });
+    const periods = [{ account: 'bolt', from: 10 }];
+    const part = (account: string) =>
+      eraser.requestPart({ id: 'kept', ids: ['kept'], share: new Share('kept', periods, new Set([account])) }, 'desk');
+    await expect(part('acme')).rejects.toThrow('no account is named that had the device kept');
+    await expect(eraser.requestPart({ id: 'kept', ids: ['kept'], share: undefined }, 'desk')).rejects.toThrow('no account is named');
+    expect(await store.get('erasures', 'kept')).toBeUndefined();
+    expect(await part('bolt')).toMatchObject({ device: 'kept', account: 'bolt' });
+  });
+
   test('the state store forgets the device, and nothing of another', async () => {
     const store: StateStore & Partial<ProfileStore> = await stores.open(kind);
     if (!isProfileStore(store)) throw new Error('no profiles');

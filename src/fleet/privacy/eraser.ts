@@ -100,8 +100,12 @@ export class Eraser {
     return this.#ask({ device: own, ids: [own, ...(known?.aliases ?? [])], by, registry });
   }
 
-  /** Erases what is of the time of the share's account with the device; of one that no other account had, all. */
+  /**
+   * Erases what is of the time of the share's account with the device; of one that no other account had, all. Rejects with RangeError
+   * without a share, or when its account never had the device: an erasure without times is one of everything, whosever it was.
+   */
   async requestPart({ id: device, ids, share }: Pick<Subject, 'id' | 'ids' | 'share'>, by: string): Promise<Erasure> {
+    if (share === undefined || share.spans.length === 0) throw new RangeError(`no account is named that had the device ${device}`);
     return this.#ask({ device, ids, by, registry: 'keep', share });
   }
 
