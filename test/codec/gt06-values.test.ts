@@ -7,7 +7,7 @@ import { bytesOf, RecordFeed } from '../helpers/fixtures.ts';
 
 const LOGIN = '787811010123456789012345270100020001c2c80d0a';
 
-/** A frame with this content, its length and its checksum; a long one where two bytes are needed or asked for. */
+/** A frame with this content, its length and its checksum. */
 function frameOf(number: number, content: string, long = false): Uint8Array {
   const body = bytesOf(content);
   const head = long ? 5 : 4;
@@ -238,49 +238,6 @@ describe('explain of a reply', () => {
     ['has one byte that is no text and no language', '0000000001ff', [['content', 'ff']]],
   ])('%s', (_, content, expected) => {
     expect(notes(content)).toEqual(expected);
-  });
-});
-
-describe('a text command', () => {
-  const OFF = [{ output: 0, on: false, immobilises: false }];
-  const ON = [{ output: 0, on: true, immobilises: true }];
-  const custom = gt06.commands?.find(({ type }) => type === 'custom');
-  it.each([
-    ['HFYD#', OFF],
-    ['hfyd', OFF],
-    ['HFYD,123456#', OFF],
-    ['DYD#', ON],
-    [' dyd , 000000#', ON],
-    ['RELAY,0#', OFF],
-    ['RELAY,OFF#', OFF],
-    ['relay,123456,0#', OFF],
-    ['PRELAY,0#', OFF],
-    ['RELAY,1#', ON],
-    ['RELAY,ON#', ON],
-    ['PRELAY,1#', ON],
-    ['RELAY,0,1#', ON],
-    ['RELAY#', []],
-    ['PRELAY#', []],
-    ['RELAYS,1#', []],
-    ['STATUS#', []],
-    ['STATUS,0#', []],
-    ['', []],
-  ])('%s switches the relay: %j', (text, switching) => {
-    expect(custom?.switches?.({ text }, {})).toEqual(switching);
-  });
-
-  it.each([
-    ['RESET#', 'reboot'],
-    ['RESTART', 'reboot'],
-    ['FACTORY#', 'set_server'],
-    ['SERVER,1,a.example,5023,0#', 'set_server'],
-    ['APN,internet#', 'set_server'],
-    ['ASETAPN,internet#', 'set_server'],
-    ['SERVER#', ''],
-    ['APN,#', ''],
-    ['TIMER,10,20#', ''],
-  ])('%s acts as "%s"', (text, type) => {
-    expect(custom?.actsAs?.({ text }, {})).toBe(type);
   });
 });
 
