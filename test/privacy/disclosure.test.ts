@@ -107,7 +107,8 @@ beforeAll(async () => {
   const ledger = {
     open: async (device: string) => (device === CAR ? [command('c-open', SOLD + 3)] : []),
     unknown: async () => [],
-    finished: async (device: string) => (device === CAR ? [command('c-before', FROM - 7), command('c-acme', SOLD - 3)] : []),
+    finished: async (device: string) =>
+      device === CAR ? [command('c-before', FROM - 7), command('c-first', FROM), command('c-acme', SOLD - 3), command('c-late', TO)] : [],
   };
   const options = { rows: () => new Rows(), store: api.office.state, ledger, now: Date.now };
   Object.assign(api.office, {
@@ -144,7 +145,7 @@ describe('a disclosure', () => {
     expect(marks(files, 'positions')).toEqual(['first', 'kept-by-the-device', 'last-of-acme', 'first-of-bolt', 'by-alias']);
     expect(marks(files, 'statuses')).toEqual(['status-of-acme', 'status-of-bolt']);
     expect(marks(files, 'events')).toEqual(['c-before-sent', 'c-before-answered', 'c-bolt-queued']);
-    expect(marks(files, 'commands')).toEqual(['c-acme', 'c-open']);
+    expect(marks(files, 'commands')).toEqual(['c-first', 'c-acme', 'c-open']);
     expect(marks(files, 'frames')).toEqual(['frame-of-acme']);
     expect(objects(files.get('owners.ndjson')).map(({ account }) => account)).toEqual(['acme', 'bolt']);
   });
@@ -154,7 +155,7 @@ describe('a disclosure', () => {
     expect(marks(files, 'positions')).toEqual(['first', 'last-of-acme', 'by-alias', 'of-the-van']);
     expect(marks(files, 'statuses')).toEqual(['status-of-acme']);
     expect(marks(files, 'events')).toEqual(['c-before-sent']);
-    expect(marks(files, 'commands')).toEqual(['c-acme']);
+    expect(marks(files, 'commands')).toEqual(['c-first', 'c-acme']);
     expect(marks(files, 'frames')).toEqual(['frame-of-acme']);
     expect(objects(files.get('owners.ndjson'))).toMatchObject([
       { device: CAR, account: 'acme', to: SOLD },

@@ -99,3 +99,25 @@ describe('the country of a device', () => {
     expect(territory.roaming).toBe(false);
   });
 });
+
+describe('a country that is told by another worker', () => {
+  const HOME = [240];
+  const away = (territory: Territory, minutes: readonly number[]): boolean[] =>
+    minutes.map((minute) => territory.saw(310, T0 + 60_000 * minute, HOME));
+
+  it('counts from then on, and what was seen of the other side before counts no more', () => {
+    const territory = new Territory(false);
+    expect(away(territory, [0, 1])).toEqual([false, false]);
+    territory.told(true);
+    expect(territory.roaming).toBe(true);
+    territory.told(false);
+    expect(away(territory, [2, 3, 4])).toEqual([false, false, true]);
+  });
+
+  it('changes nothing when it is what was said here', () => {
+    const territory = new Territory(false);
+    expect(away(territory, [0, 1])).toEqual([false, false]);
+    territory.told(false);
+    expect(away(territory, [2])).toEqual([true]);
+  });
+});
