@@ -129,7 +129,7 @@ describe.each(CASES)('$name', (one) => {
     const hemispheres = new Set<string>();
     // Collected: an assertion for each of a quarter of a million values takes half a minute.
     const wrong: object[] = [];
-    for (let seed = 1; seed <= 12; seed++) {
+    for (let seed = 1; seed <= 8; seed++) {
       const conversation = new Conversation(one);
       for (const sample of drive(conversation.speaker, seed, 40)) {
         const found = conversation.speaker.packets([sample]).flatMap((packet) => {
@@ -340,7 +340,8 @@ describe('what was kept without coverage', () => {
         const conversation = new Conversation({ name: '', codec: teltonika, transport, speaker: () => speaker });
         const samples = eventful(speaker).slice(0, 200);
         const packets = speaker.packets(samples, true);
-        const sizes = packets.map((packet) => packet.body.length + 26);
+        // Over UDP, where more stands around them (9.1).
+        const sizes = packets.map((packet) => packet.body.length + 23);
         expect(Math.max(...sizes)).toBeLessThanOrEqual(1280);
         expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThan(1280 - 320);
         const fixes = packets.flatMap((packet) => conversation.packet(packet));
